@@ -1,0 +1,113 @@
+"""Where a node's machines put their effects, and where the answers find the machine that waits for them.
+
+Machines hand in a function for what is to come (a response, a timer, a flush); the outbox gives it an id, and calls it
+once when the event arrives. Nothing here decides anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from embedded_broker.core.effects import (
+    Drop,
+    Effect,
+    Flush,
+    Level,
+    NoResponse,
+    Note,
+    PeerAddress,
+    Respond,
+    Send,
+    SetTimer,
+    Stop,
+)
+from embedded_broker.core.events import Flushed, RequestReceived, ResponseReceived, SendFailed, TimerFired
+from embedded_broker.core.ports import PartitionLog
+
+SendDone = Callable[[int, Any, str], None]
+"""(now_ms, response or None, reason when there is none)"""
+TimerDone = Callable[[int], None]
+FlushDone = Callable[[int, str], None]
+
+
+class Outbox:
+    """Gathers the effects of one ``handle`` call; remembers who waits for which answer."""
+
+    def __init__(self) -> None:
+        self._effects: list[Effect] = []
+        self._ids = 0
+        self._sends: dict[int, SendDone] = {}
+        self._flushes: dict[int, FlushDone] = {}
+        self._timers: dict[str, tuple[int, TimerDone]] = {}
+
+    def respond(self, request: RequestReceived, message: Any) -> None:
+        self._effects.append(Respond(request.request_id, message))
+
+    def no_response(self, request: RequestReceived) -> None:
+        self._effects.append(NoResponse(request.request_id))
+
+    def drop(self, request: RequestReceived, reason: str) -> None:
+        self._effects.append(Drop(request.request_id, reason))
+
+    def send(self, peer_id: int, lane: str, message: Any, version: int, timeout_ms: int, done: SendDone) -> int:
+        """Ask a peer; ``done`` is called once, with the response or with None and why. Returns the send id."""
+        self._ids += 1
+        self._sends[self._ids] = done
+        self._effects.append(Send(self._ids, peer_id, lane, message, version, timeout_ms))
+        return self._ids
+
+    def forget(self, send_id: int) -> None:
+        """Its answer no longer matters."""
+        self._sends.pop(send_id, None)
+
+    def timer(self, key: str, at_ms: int, fire: TimerDone) -> None:
+        """Call ``fire(now_ms)`` at ``at_ms``; replaces the timer that had this key."""
+        self._ids += 1
+        self._timers[key] = (self._ids, fire)
+        self._effects.append(SetTimer(key, self._ids, at_ms))
+
+    def cancel(self, key: str) -> None:
+        self._timers.pop(key, None)
+
+    def has_timer(self, key: str) -> bool:
+        return key in self._timers
+
+    def flush(self, log: PartitionLog, done: FlushDone) -> None:
+        self._ids += 1
+        self._flushes[self._ids] = done
+        self._effects.append(Flush(self._ids, log.topic, log.partition))
+
+    def peer(self, peer_id: int, host: str, port: int) -> None:
+        self._effects.append(PeerAddress(peer_id, host, port))
+
+    def note(self, level: Level, text: str) -> None:
+        self._effects.append(Note(level, text))
+
+    def stop(self, code: int, reason: str) -> None:
+        self._effects.append(Stop(code, reason))
+
+    def complete(self, now_ms: int, event: ResponseReceived | SendFailed | TimerFired | Flushed) -> None:
+        """Hand an answer to whoever waits for it; an answer nobody waits for any more is dropped."""
+        match event:
+            case ResponseReceived():
+                done = self._sends.pop(event.send_id, None)
+                if done is not None:
+                    done(now_ms, event.message, "")
+            case SendFailed():
+                done = self._sends.pop(event.send_id, None)
+                if done is not None:
+                    done(now_ms, None, event.reason)
+            case TimerFired():
+                entry = self._timers.get(event.key)
+                if entry is not None and entry[0] == event.token:
+                    del self._timers[event.key]
+                    entry[1](now_ms)
+            case Flushed():
+                flushed = self._flushes.pop(event.flush_id, None)
+                if flushed is not None:
+                    flushed(now_ms, event.error)
+
+    def take(self) -> list[Effect]:
+        effects, self._effects = self._effects, []
+        return effects
