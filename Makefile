@@ -1,0 +1,3 @@
+.PHONY: kafka
+kafka:
+	@python3 tests/real_kafka/fetch.py
