@@ -1,0 +1,267 @@
+"""What the application knows about a cluster: frozen values, each part with the age and the error of its last sample.
+
+Times are wall-clock seconds since the epoch (float) unless a name says ``_ms``. ``None`` means not known (yet, or
+refused: the matching ``Sampled`` says which), never zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+TopicPartition = tuple[str, int]
+
+
+class Datum(StrEnum):
+    """The kinds of thing that are sampled, each on a schedule of its own."""
+
+    METADATA = "metadata"
+    QUORUM = "quorum"
+    OFFSETS = "offsets"
+    LOG_DIRS = "log dirs"
+    GROUPS = "groups"
+    COMMITTED = "committed offsets"
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """When a kind of datum was last read whole, and what went wrong since.
+
+    ``subject_errors`` holds failures of parts ("broker 2", "group orders") by subject; the rest of the sample stands.
+    """
+
+    at_s: float | None = None
+    took_s: float = 0.0
+    error: str = ""
+    next_step: str = ""
+    subject_errors: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    broker_id: int
+    host: str
+    port: int
+    rack: str | None = None
+    reachable: bool | None = None
+    error: str = ""
+    round_trip_ms: float | None = None
+    size_bytes: int | None = None
+    """Sum of its replicas' log sizes (DescribeLogDirs)."""
+    disk_total_bytes: int | None = None
+    disk_free_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    topic: str
+    partition: int
+    leader: int | None
+    leader_epoch: int | None
+    replicas: tuple[int, ...]
+    isr: tuple[int, ...]
+    offline: tuple[int, ...] = ()
+    start_offset: int | None = None
+    high_watermark: int | None = None
+    last_stable_offset: int | None = None
+    size_bytes: int | None = None
+    """The leader's log; each replica's own is in ``replica_bytes``."""
+    replica_bytes: Mapping[int, int] = field(default_factory=dict)
+    rate_records_per_s: float | None = None
+    rate_bytes_per_s: float | None = None
+
+    @property
+    def under_replicated(self) -> bool:
+        return len(self.isr) < len(self.replicas)
+
+    @property
+    def offset_span(self) -> int | None:
+        """End minus start: an upper bound of the number of records, not a count."""
+        if self.high_watermark is None or self.start_offset is None:
+            return None
+        return self.high_watermark - self.start_offset
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    name: str
+    topic_id: str = ""
+    internal: bool = False
+    partitions: tuple[Partition, ...] = ()
+    error: str = ""
+
+    @property
+    def replication_factor(self) -> int:
+        return max((len(p.replicas) for p in self.partitions), default=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    member_id: str
+    client_id: str
+    host: str
+    instance_id: str | None = None
+    assignment: tuple[TopicPartition, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionLag:
+    """One group's place in one partition. ``lag_records`` is end minus committed (never below 0);
+    ``lag_seconds`` is how old the first record not yet consumed is, estimated from the end offsets' history."""
+
+    topic: str
+    partition: int
+    committed: int | None
+    end_offset: int | None
+    lag_records: int | None
+    lag_seconds: float | None = None
+    metadata: str = ""
+    member_id: str | None = None
+    client_id: str | None = None
+    host: str | None = None
+
+
+class GroupStatus(StrEnum):
+    """In words, by rules without thresholds (ideas of Burrow's): over the last samples of one group."""
+
+    OK = "ok"
+    BEHIND = "falling behind"
+    STALLED = "stalled"
+    STOPPED = "stopped"
+    REWOUND = "rewound"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    group_id: str
+    state: str
+    kind: str = "classic"
+    """classic, consumer (KIP-848), share."""
+    protocol: str = ""
+    """The assignor, e.g. range."""
+    coordinator: int | None = None
+    members: tuple[Member, ...] = ()
+    lags: tuple[PartitionLag, ...] = ()
+    status: GroupStatus = GroupStatus.UNKNOWN
+    lag_records: int | None = None
+    lag_seconds: float | None = None
+    rate_in_per_s: float | None = None
+    rate_out_per_s: float | None = None
+    catch_up_s: float | None = None
+    """Time to zero at the present rates; None when it does not shrink."""
+    error: str = ""
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        return tuple(sorted({lag.topic for lag in self.lags}))
+
+
+@dataclass(frozen=True, slots=True)
+class Quorum:
+    """The metadata quorum (DescribeQuorum): the true controller, unlike Metadata's controller id under KRaft."""
+
+    leader_id: int | None
+    leader_epoch: int | None = None
+    high_watermark: int | None = None
+    voters: tuple[int, ...] = ()
+    observers: tuple[int, ...] = ()
+    lags: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterSnapshot:
+    """One consistent picture, newest of every kind. Compared by ``changes.diff``."""
+
+    cluster_id: str = ""
+    taken_s: float = 0.0
+    controller_id: int | None = None
+    """None when the cluster does not say; never a guess."""
+    brokers: Mapping[int, Broker] = field(default_factory=dict)
+    topics: Mapping[str, Topic] = field(default_factory=dict)
+    groups: Mapping[str, Group] = field(default_factory=dict)
+    quorum: Quorum | None = None
+    sampled: Mapping[Datum, Sampled] = field(default_factory=dict)
+
+
+class ConfigSource(StrEnum):
+    TOPIC = "topic"
+    BROKER = "this broker"
+    CLUSTER = "cluster default"
+    FILE = "file"
+    DEFAULT = "default"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigResource:
+    kind: str
+    """``broker`` or ``topic``; broker with name "" is the cluster-wide default."""
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigEntry:
+    name: str
+    value: str | None
+    """None when sensitive."""
+    source: ConfigSource
+    read_only: bool = False
+    sensitive: bool = False
+    kind: str = "string"
+    """boolean, string, int, short, long, double, list, class, password."""
+    text: str = ""
+    default: str | None = None
+    synonyms: tuple[tuple[str, str | None, ConfigSource], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigChange:
+    """``value`` None resets to the default."""
+
+    resource: ConfigResource
+    name: str
+    value: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    key: str
+    value: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record as read: bytes are bytes, decoding is the viewer's."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    timestamp_type: str
+    """create, append, or none."""
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[Header, ...] = ()
+    leader_epoch: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewRecord:
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[Header, ...] = ()
+    partition: int | None = None
+    """None: by key (murmur2), or sticky without a key."""
+    timestamp_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewTopic:
+    name: str
+    partitions: int = -1
+    """-1: the broker's default."""
+    replication_factor: int = -1
+    configs: Mapping[str, str] = field(default_factory=dict)
