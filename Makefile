@@ -1,3 +1,72 @@
-.PHONY: kafka
-kafka:
-	@python3 tests/real_kafka/fetch.py
+# `make run` and `make test` do all of their own set-up. `make help` lists the rest.
+
+PYTHON ?= python3
+PY     := .venv/bin/python
+SEEDS  ?= 20
+
+# Not part of `make test`: minutes long, or in need of something that is not a Python package.
+QUICK  := not slow and not real_kafka and not performance
+
+.DEFAULT_GOAL := help
+.PHONY: help run test prepare prepare-run lint types contracts unit integration simulate bench kafka node tour \
+        check format messages clean
+
+help:                 ## this list
+	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  .*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
+
+run: prepare-run      ## the application with a live demo cluster (without a display: a tour in pictures)
+	@scripts/run
+
+test: prepare         ## lint, types, contracts, then every test that takes seconds (under eight minutes in all)
+	@$(MAKE) -s --no-print-directory lint types contracts
+	$(PY) -m pytest -q -m "$(QUICK)"
+
+check: prepare        ## what can be said in a minute: lint, types, contracts, layout
+	@$(MAKE) -s --no-print-directory lint types contracts
+	$(PY) -m pytest -q tests/test_layout.py
+
+lint: prepare         ## ruff: rules and format
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+
+format: prepare       ## ruff: apply the format and the safe fixes
+	@$(PY) -m ruff check -q --fix . || true
+	@$(PY) -m ruff format -q .
+
+types: prepare        ## mypy: strict in embedded_broker and kafka_client
+	@$(PY) -m mypy
+
+contracts: prepare    ## import-linter: who may import whom
+	@PYTHONPATH=. $(PY) -c "from importlinter.cli import lint_imports_command; lint_imports_command()" >.contracts.log \
+	  && tail -2 .contracts.log || { cat .contracts.log; exit 1; }
+
+unit: prepare         ## the unit tests alone
+	$(PY) -m pytest -q tests/unit
+
+integration: prepare  ## whole brokers over sockets, with the clients of strangers
+	$(PY) -m pytest -q -m "integration and not real_kafka"
+
+simulate: prepare     ## SEEDS=n clusters in virtual time under seeded faults
+	$(PY) -m embedded_broker.simulator --seeds $(SEEDS)
+
+bench: prepare        ## measure the embedded broker and the tables
+	$(PY) tests/performance/bench.py
+
+kafka:                ## fetch a real Apache Kafka (Maven) for the tests that compare with one
+	@$(PYTHON) tests/real_kafka/fetch.py
+
+tour: prepare-run     ## a picture of every page, offscreen, into tour/
+	@env -u DISPLAY -u WAYLAND_DISPLAY scripts/run
+
+messages: prepare     ## write embedded_broker/protocol/messages anew
+	$(PY) tests/generate_messages.py
+
+clean:                ## remove what the other targets made (not .kafka)
+	rm -rf tour build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage htmlcov .contracts.log
+	test -L .venv || rm -rf .venv
+
+prepare:
+	@$(PYTHON) scripts/prepare.py test
+
+prepare-run:
+	@$(PYTHON) scripts/prepare.py run

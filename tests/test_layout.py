@@ -1,0 +1,254 @@
+"""The rules of the house that a program can check: sizes, banned calls and imports, strays, names that must not leak.
+
+Who may import whom at the level of packages is import-linter's (`make contracts`); this file holds the rest.
+An exception stands in one of the dictionaries, each with its reason beside it.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).resolve().parent.parent
+ROOMS = ("gui", "widgets", "kafka_client", "embedded_broker", "resources")
+LINES_MAX = 500
+
+LONGER_ON_PURPOSE: dict[str, str] = {}
+
+# core, records and protocol decide; they get time, chance, ids and bytes handed in.
+PURE = ("embedded_broker/core/", "embedded_broker/records/", "embedded_broker/protocol/")
+BANNED_IN_PURE = frozenset(
+    "asyncio socket select selectors ssl threading multiprocessing concurrent subprocess time random os pathlib io "
+    "tempfile shutil uuid secrets logging datetime".split()
+)
+PURE_EXCEPTIONS: dict[str, set[str]] = {}
+
+EXEC_ALLOWED: dict[str, str] = {}
+SLEEP_ALLOWED: dict[str, str] = {}
+BUILTIN_EXEC_ALLOWED = {
+    "embedded_broker/protocol/codec.py": "straight-line readers and writers are made from our own declarations",
+}
+
+# Modules that no import statement names.
+ENTRY_POINTS = {
+    "gui.main": "console script",
+    "gui.app": "named by the entry point at run time",
+}
+LOADED_BY_NAME = {
+    r"embedded_broker\.protocol\.messages\.k\d+_\w+": "codec.py imports a message's module when it is first needed",
+    r"embedded_broker\.core\.api\.k\d+_\w+": "core/api routes by key",
+}
+
+# Text that came from a cluster is plain text: these show markup.
+MARKUP_CALLS = {"setHtml", "appendHtml", "insertHtml", "setMarkdown", "insertMarkdown"}
+MARKUP_NAMES = {"QTextBrowser", "RichText", "MarkdownText", "AutoText"}
+MARKUP_ALLOWED: dict[str, str] = {}
+
+
+@cache
+def tracked() -> list[str]:
+    """Paths of the files under version control that exist, `/` between the parts."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=TOP,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if listed.returncode != 0:
+        pytest.skip("not a git work tree")
+    return sorted(path for path in set(listed.stdout.splitlines()) if (TOP / path).is_file())
+
+
+@cache
+def python_files(*rooms: str) -> list[str]:
+    return [path for path in tracked() if path.endswith(".py") and path.startswith(tuple(f"{r}/" for r in rooms))]
+
+
+@cache
+def tree(path: str) -> ast.Module:
+    return ast.parse((TOP / path).read_text(encoding="utf-8"), path)
+
+
+def calls(path: str) -> Iterator[tuple[int, str, str]]:
+    """(line, what stands before the dot, called name) of every call in a file."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Call):
+            match node.func:
+                case ast.Name(id=name):
+                    yield node.lineno, "", name
+                case ast.Attribute(value=value, attr=name):
+                    yield node.lineno, ast.unparse(value), name
+
+
+def imports(path: str) -> Iterator[tuple[int, str, str | None]]:
+    """(line, absolute module, name taken from it or None) of every import in a file."""
+    package = list(Path(path).parent.parts)
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, alias.name, None
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            for alias in node.names:
+                yield node.lineno, module, alias.name
+
+
+def module_name(path: str) -> str:
+    return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def test_that_no_file_is_longer_than_one_reads_at_a_sitting() -> None:
+    lengths = {p: len((TOP / p).read_text(encoding="utf-8").splitlines()) for p in python_files(*ROOMS, "tests")}
+    too_long = {p: n for p, n in lengths.items() if n > LINES_MAX and p not in LONGER_ON_PURPOSE}
+    assert not too_long, f"cut where the words change, or give a reason in LONGER_ON_PURPOSE: {too_long}"
+
+
+def test_that_the_core_imports_neither_clock_nor_chance_nor_io() -> None:
+    found = [
+        f"{path}:{line} {module}"
+        for path in python_files("embedded_broker")
+        if path.startswith(PURE)
+        for line, module, name in imports(path)
+        if module.split(".")[0] in BANNED_IN_PURE - PURE_EXCEPTIONS.get(path, set())
+        if (module, name) != ("uuid", "UUID")  # the type alone; ids are handed in
+    ]
+    assert not found, found
+
+
+def test_that_no_dialog_runs_a_loop_of_its_own() -> None:
+    found = [
+        f"{path}:{line} {owner}.{name}()"
+        for path in python_files("gui", "widgets")
+        if path not in EXEC_ALLOWED
+        for line, owner, name in calls(path)
+        if owner and name in {"exec", "exec_"}
+    ]
+    assert not found, f"open() a dialog and await its finished signal: {found}"
+
+
+def test_that_nothing_sleeps_a_thread() -> None:
+    found = [
+        f"{path}:{line}"
+        for path in python_files(*ROOMS)
+        if path not in SLEEP_ALLOWED
+        for line, owner, name in calls(path)
+        if (owner, name) == ("time", "sleep")
+    ]
+    found += [
+        f"{path}:{line}"
+        for path in python_files(*ROOMS)
+        for line, module, name in imports(path)
+        if (module, name) == ("time", "sleep")
+    ]
+    assert not found, found
+
+
+def test_that_nothing_evaluates_text_as_python() -> None:
+    found = [
+        f"{path}:{line} {name}()"
+        for path in python_files(*ROOMS)
+        if path not in BUILTIN_EXEC_ALLOWED
+        for line, owner, name in calls(path)
+        if owner in {"", "builtins"} and name in {"eval", "exec"}
+    ]
+    assert not found, found
+
+
+def test_that_what_a_cluster_says_is_never_markup() -> None:
+    found = []
+    for path in python_files("gui", "widgets"):
+        if path in MARKUP_ALLOWED:
+            continue
+        found += [f"{path}:{line} {name}()" for line, _, name in calls(path) if name in MARKUP_CALLS]
+        for node in ast.walk(tree(path)):
+            name = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
+            if name in MARKUP_NAMES:
+                found.append(f"{path}:{getattr(node, 'lineno', 0)} {name}")
+    assert not found, f"use plain text: {found}"
+
+
+def test_that_every_label_is_made_plain() -> None:
+    """A bare QLabel guesses whether its text is markup; widgets' plain() makes one that does not."""
+    makers = [path for path in python_files("widgets") if re.search(r"^def plain\b", (TOP / path).read_text(), re.M)]
+    found = [
+        f"{path}:{line}"
+        for path in python_files("gui", "widgets")
+        if path not in makers
+        for line, _, name in calls(path)
+        if name == "QLabel"
+    ]
+    assert not found, f"make labels with widgets' plain(): {found}"
+
+
+def test_that_every_module_is_imported_by_another() -> None:
+    modules = {module_name(path): path for path in python_files(*ROOMS)}
+    used: set[str] = set(ENTRY_POINTS)
+    for path in modules.values():
+        own = module_name(path)
+        names = {module for _, module, _ in imports(path)}
+        names |= {f"{module}.{name}" for _, module, name in imports(path) if name}
+        names |= {
+            node.value
+            for node in ast.walk(tree(path))
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in modules
+        }
+        used |= names - {own}
+    strays = [
+        path
+        for name, path in modules.items()
+        if name not in used
+        and not path.endswith(("__init__.py", "__main__.py"))
+        and not any(re.fullmatch(pattern, name) for pattern in LOADED_BY_NAME)
+    ]
+    assert not strays, f"nothing imports these: {strays}"
+
+
+def test_that_unit_tests_mirror_the_packages() -> None:
+    unit = TOP / "tests" / "unit"
+    folders = {Path(path).parent for path in python_files("tests") if path.startswith("tests/unit/")}
+    missing = []
+    for folder in folders:
+        mirrored = TOP / (TOP / folder).relative_to(unit)
+        if not mirrored.is_dir() and not mirrored.with_suffix(".py").is_file():
+            missing.append(str(folder))
+    assert not missing, f"no such package: {missing}"
+
+
+def test_that_no_file_names_a_machine_or_a_registry() -> None:
+    hosts = [("pypi", "org"), ("pythonhosted", "org"), ("repo.maven.apache", "org"), ("repo1.maven", "org")]
+    hosts += [("registry.npmjs", "org"), ("deb.debian", "org"), ("crates", "io"), ("proxy.golang", "org")]
+    patterns = [re.escape(f"{left}.{right}") for left, right in hosts]
+    patterns += [rf"(?<![\w./]){re.escape('/' + folder)}(?:/|\b(?![-\w.]))" for folder in ("work", "root")]
+    banned = re.compile("|".join(patterns))
+    found = []
+    for path in tracked():
+        try:
+            text = (TOP / path).read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue  # a picture or a font
+        for number, line in enumerate(text.splitlines(), 1):
+            if match := banned.search(line):
+                found.append(f"{path}:{number} {match.group()}")
+    assert not found, found
+
+
+def test_that_every_dependency_is_pinned() -> None:
+    project = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["test"]]
+
+    def plain_name(requirement: str) -> str:
+        return re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0].replace("_", "-").replace(".", "-").lower()
+
+    lines = (TOP / "constraints.txt").read_text().splitlines()
+    pinned = {plain_name(line) for line in lines if "==" in line}
+    missing = {plain_name(requirement) for requirement in wanted} - pinned
+    assert not missing, f"constraints.txt does not pin {missing}"
