@@ -8,7 +8,7 @@ SEEDS  ?= 20
 QUICK  := not slow and not real_kafka and not performance
 
 .DEFAULT_GOAL := help
-.PHONY: help run test prepare prepare-run lint types contracts unit integration simulate bench kafka node tour \
+.PHONY: help run test prepare prepare-run lint types contracts unit integration simulate bench kafka strangers tour \
         check format messages clean
 
 help:                 ## this list
@@ -54,6 +54,9 @@ bench: prepare        ## measure the embedded broker and the tables
 
 kafka:                ## fetch a real Apache Kafka (Maven) for the tests that compare with one
 	@$(PYTHON) tests/real_kafka/fetch.py
+
+strangers:            ## kcat and kafkajs, for the tests that speak with the clients of strangers
+	@$(PYTHON) tests/integration/strangers/install.py
 
 tour: prepare-run     ## a picture of every page, offscreen, into tour/
 	@env -u DISPLAY -u WAYLAND_DISPLAY scripts/run
