@@ -140,7 +140,12 @@ class Disk(Protocol):
     @property
     def was_clean(self) -> bool:
         """Whether nothing that was appended can have been lost: an orderly stop, or a kill in the same boot of the
-        machine (the page cache outlives the process)."""
+        machine (the page cache outlives the process). False on a new disk. Stays false, through further crashes,
+        until ``registered``."""
+
+    def registered(self) -> None:
+        """The controller has committed the registration that told it of ``was_clean``: from here on a kill leaves
+        the disk clean."""
 
     def total_bytes(self) -> tuple[int, int]:
         """(size of the volume, free on it)."""

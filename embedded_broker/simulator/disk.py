@@ -1,0 +1,391 @@
+"""A node's disk in the simulated world: what was written, what would outlive a power cut, and what a cut leaves.
+
+A ``Platter`` is the hardware and outlives its node's processes; a ``SimDisk`` is one process's view of it. A kill keeps
+everything (the page cache outlives a process). A power cut keeps what was flushed and, of the rest, what recovery
+makes of a random subset of pages: the batches up to the first that is torn. Small files (epochs, high watermarks, log
+start) come back as written or as last flushed. Truncation that was not flushed may come undone. The quorum state is
+durable when ``save_quorum_state`` returns.
+"""
+
+from __future__ import annotations
+
+import random
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+from uuid import UUID
+
+from embedded_broker.core.ports import PartitionLog, SegmentInfo, StorageFailed
+from embedded_broker.protocol.fields import Buffer
+from embedded_broker.records.batch import BatchHeader, read_header
+from embedded_broker.simulator.batches import timestamps
+
+Epochs = list[tuple[int, int]]
+
+
+class SimSlice:
+    """Whole batches of a simulated log."""
+
+    __slots__ = ("_parts", "_size")
+
+    def __init__(self, parts: list[bytes]) -> None:
+        self._parts = parts
+        self._size = sum(map(len, parts))
+
+    def __len__(self) -> int:
+        return self._size
+
+    def tobytes(self) -> bytes:
+        return b"".join(self._parts)
+
+
+class SimLog:
+    """One partition's log on a platter. Batches are kept as (header, bytes), oldest first."""
+
+    def __init__(self, platter: Platter, topic: str, topic_id: UUID, partition: int) -> None:
+        self.topic, self.topic_id, self.partition = topic, topic_id, partition
+        self._platter = platter
+        self.headers_: list[BatchHeader] = []
+        self.bytes_: list[bytes] = []
+        self._last_offsets: list[int] = []
+        self._start = self._durable_start = 0
+        self._end = 0
+        self._segments: list[tuple[int, int]] = [(0, 0)]
+        """(base offset, wall ms of its first append), oldest first."""
+        self._segment_bytes, self._segment_ms = 1 << 30, 7 * 86_400_000
+        self._active_bytes = 0
+        self._size = 0
+        self._epochs: Epochs = []
+        self._durable_epochs: Epochs = []
+        self._trimmed = 0
+        """How many batches were ever dropped at the front; ``_durable`` and the marks count from the first ever."""
+        self._durable = 0
+        self._ghosts: list[tuple[BatchHeader, bytes]] = []
+        """Durable batches that a truncation cut off and that no flush has buried yet."""
+        self._marks: dict[int, int] = {}
+        self._next_mark = 0
+
+    # ---- what the core sees -------------------------------------------------------------------------------------
+    @property
+    def log_start_offset(self) -> int:
+        return self._start
+
+    @property
+    def log_end_offset(self) -> int:
+        return self._end
+
+    @property
+    def size_bytes(self) -> int:
+        return self._size
+
+    def append(self, records: Buffer, headers: Sequence[BatchHeader], now_ms: int) -> None:
+        self._platter.check_write(self, len(records))
+        view = memoryview(records)
+        for given in headers:
+            data = bytes(view[given.position : given.position + given.size])
+            header = read_header(data)
+            assert header.size == len(data), "a batch is cut off at the append"
+            assert header.base_offset == given.base_offset and header.leader_epoch == given.leader_epoch, (
+                f"header {given.base_offset}@{given.leader_epoch}, bytes {header.base_offset}@{header.leader_epoch}"
+            )
+            assert header.base_offset >= self._end, f"append of {header.base_offset} to a log that ends at {self._end}"
+            _, began = self._segments[-1]
+            full = self._active_bytes + len(data) > self._segment_bytes
+            if self._active_bytes and (full or now_ms - began > self._segment_ms):
+                self.roll()
+            if not self._active_bytes:
+                self._segments[-1] = (self._segments[-1][0], now_ms)
+            self._push(header, data)
+
+    def _push(self, header: BatchHeader, data: bytes) -> None:
+        self.headers_.append(header)
+        self.bytes_.append(data)
+        self._last_offsets.append(header.last_offset)
+        self._end = header.last_offset + 1
+        self._active_bytes += len(data)
+        self._size += len(data)
+
+    def read(self, start_offset: int, max_bytes: int, end_offset: int, at_least_one: bool) -> SimSlice:
+        assert self._start <= start_offset <= self._end, f"read at {start_offset} of [{self._start}, {self._end})"
+        self._platter.check_read(self)
+        parts: list[bytes] = []
+        size = 0
+        for i in range(bisect_left(self._last_offsets, start_offset), len(self.bytes_)):
+            if self._last_offsets[i] >= end_offset:
+                break
+            data = self.bytes_[i]
+            if size + len(data) > max_bytes and not (at_least_one and not parts):
+                break
+            parts.append(data)
+            size += len(data)
+        return SimSlice(parts)
+
+    def headers(self, start_offset: int) -> Iterator[BatchHeader]:
+        return iter(self.headers_[bisect_left(self._last_offsets, start_offset) :])
+
+    def truncate(self, offset: int) -> None:
+        self._platter.check_write(self, 0)
+        keep = bisect_left(self._last_offsets, offset)
+        if keep == len(self.headers_):
+            self._end = min(self._end, max(offset, self._start))
+            return
+        durable_here = max(0, self._durable - self._trimmed)
+        if keep < durable_here:
+            self._ghosts = list(zip(self.headers_, self.bytes_, strict=True))[keep:durable_here] + self._ghosts
+        self._clip(self._trimmed + keep)
+        end = min(offset, self.headers_[keep].base_offset)
+        self._cut_tail(keep, max(end, self._start))
+
+    def _cut_tail(self, keep: int, end: int) -> None:
+        """Forget the batches from index ``keep`` on; the log ends at ``end``."""
+        self._size -= sum(map(len, self.bytes_[keep:]))
+        del self.headers_[keep:], self.bytes_[keep:], self._last_offsets[keep:]
+        self._end = end
+        while len(self._segments) > 1 and self._segments[-1][0] >= end:
+            self._segments.pop()
+        base = self._segments[-1][0]
+        self._active_bytes = sum(h.size for h in self.headers_ if h.base_offset >= base)
+
+    def _clip(self, absolute: int) -> None:
+        self._durable = min(self._durable, absolute)
+        self._marks = {mark: min(count, absolute) for mark, count in self._marks.items()}
+
+    def reset(self, offset: int) -> None:
+        self._platter.check_write(self, 0)
+        self._clip(self._trimmed)
+        self._ghosts = []
+        self._cut_tail(0, offset)
+        self._start = self._durable_start = offset
+        self._segments = [(offset, 0)]
+        self._active_bytes = 0
+
+    def advance_start(self, offset: int) -> None:
+        assert offset <= self._end, f"log start {offset} past its end {self._end}"
+        if offset <= self._start:
+            return
+        self._start = offset
+        while len(self._segments) > 1 and self._segments[1][0] <= offset:
+            self._segments.pop(0)
+        drop = bisect_left(self._last_offsets, min(self._segments[0][0], offset))
+        self._size -= sum(map(len, self.bytes_[:drop]))
+        del self.headers_[:drop], self.bytes_[:drop], self._last_offsets[:drop]
+        self._trimmed += drop
+        self._durable = max(self._durable, self._trimmed)
+
+    def segments(self) -> Sequence[SegmentInfo]:
+        found = []
+        for i, (base, _) in enumerate(self._segments):
+            low = bisect_left(self._last_offsets, base)
+            high = len(self.headers_)
+            if i + 1 < len(self._segments):
+                high = bisect_left(self._last_offsets, self._segments[i + 1][0])
+            stamps = [h.max_timestamp for h in self.headers_[low:high]]
+            size = sum(map(len, self.bytes_[low:high]))
+            newest = max(stamps, default=-1)
+            found.append(SegmentInfo(base, size, newest, newest))
+        return found
+
+    def roll(self) -> None:
+        if self._active_bytes:
+            self._segments.append((self._end, 0))
+            self._active_bytes = 0
+
+    def configure(self, segment_bytes: int, segment_ms: int, index_interval_bytes: int) -> None:
+        self._segment_bytes, self._segment_ms = segment_bytes, segment_ms
+
+    def offset_for_timestamp(self, timestamp: int, end_offset: int) -> tuple[int, int] | None:
+        for offset, stamp in self._timestamps(end_offset):
+            if stamp >= timestamp:
+                return offset, stamp
+        return None
+
+    def offset_of_max_timestamp(self, end_offset: int) -> tuple[int, int] | None:
+        best: tuple[int, int] | None = None
+        for offset, stamp in self._timestamps(end_offset):
+            if best is None or stamp > best[1]:
+                best = offset, stamp
+        return best
+
+    def _timestamps(self, end_offset: int) -> Iterator[tuple[int, int]]:
+        for header, data in zip(self.headers_, self.bytes_, strict=True):
+            if header.base_offset >= end_offset:
+                return
+            for offset, stamp in timestamps(data):
+                if self._start <= offset < end_offset:
+                    yield offset, stamp
+
+    def load_epochs(self) -> Epochs:
+        return list(self._epochs)
+
+    def save_epochs(self, entries: Sequence[tuple[int, int]]) -> None:
+        self._platter.check_write(self, 0)
+        self._epochs = list(entries)
+
+    # ---- what the world does to it ------------------------------------------------------------------------------
+    def begin_flush(self) -> int:
+        """Remember what is here now; ``end_flush`` of this mark makes it durable."""
+        self._next_mark += 1
+        self._marks[self._next_mark] = self._trimmed + len(self.headers_)
+        return self._next_mark
+
+    def end_flush(self, mark: int) -> None:
+        count = self._marks.pop(mark)
+        if count >= self._durable:
+            self._ghosts = []
+        self._durable = max(self._durable, count)
+        self._durable_epochs = list(self._epochs)
+        self._durable_start = self._start
+
+    def make_durable(self) -> None:
+        self.end_flush(self.begin_flush())
+
+    def lose_power(self, dice: random.Random) -> int:
+        """Keep what a power cut leaves, as recovery would find it. Returns how many batches are gone."""
+        before = len(self.headers_)
+        durable = max(0, self._durable - self._trimmed)
+        if self._ghosts and before == durable and dice.random() < 0.5:
+            for header, data in self._ghosts[: dice.randint(0, len(self._ghosts))]:
+                if header.base_offset >= self._end:
+                    self._push(header, data)
+        else:
+            keep = durable
+            while keep < before and dice.random() < 0.7:
+                keep += 1
+            if keep < before:
+                self._cut_tail(keep, max(self._start, self._last_offsets[keep - 1] + 1 if keep else self._base()))
+        if dice.random() < 0.5:
+            self._epochs = list(self._durable_epochs)
+        if dice.random() < 0.5:
+            self._start = max(self._durable_start, self._base())
+        self._start = min(self._start, self._end)
+        self.recover(dice)
+        self._ghosts = []
+        self._marks.clear()
+        self.make_durable()
+        return max(0, before - len(self.headers_))
+
+    def _base(self) -> int:
+        return self.headers_[0].base_offset if self.headers_ else self._start
+
+    def recover(self, dice: random.Random) -> None:
+        """Bring the epochs file in line with the log, as the shell does when it opens a log: entries past the end
+        go, epochs that only the batches know are added."""
+        end = self._end + dice.randint(0, 1)
+        epochs = [(e, s) for e, s in self._epochs if s < end]
+        for header in self.headers_:
+            newest = epochs[-1][0] if epochs else -1
+            if header.leader_epoch > newest and header.base_offset >= (epochs[-1][1] if epochs else 0):
+                if epochs and epochs[-1][1] == header.base_offset:
+                    epochs.pop()
+                epochs.append((header.leader_epoch, header.base_offset))
+        self._epochs = epochs
+
+    def forget_process(self) -> None:
+        self._marks.clear()
+
+    def find(self, offset: int) -> BatchHeader | None:
+        """The batch that holds an offset."""
+        i = bisect_left(self._last_offsets, offset)
+        return self.headers_[i] if i < len(self.headers_) and self.headers_[i].base_offset <= offset else None
+
+    def between(self, start: int, end: int) -> Iterator[tuple[BatchHeader, bytes]]:
+        """Batches that lie whole in [start, end)."""
+        low, high = bisect_left(self._last_offsets, start), bisect_right(self._last_offsets, end - 1)
+        return zip(self.headers_[low:high], self.bytes_[low:high], strict=True)
+
+
+class Platter:
+    """The hardware below a node: logs and files, and the faults that befall it.
+
+    ``full`` makes writes that grow a log fail, ``failing`` every access, until the nemesis clears them.
+    """
+
+    def __init__(self, directory_id: UUID, capacity_bytes: int = 1 << 40) -> None:
+        self.directory_id = directory_id
+        self.logs: dict[tuple[str, UUID, int], SimLog] = {}
+        self.high_watermarks: dict[tuple[str, int], int] = {}
+        self.durable_high_watermarks: dict[tuple[str, int], int] = {}
+        self.quorum_state: dict[str, Any] = {}
+        self.capacity_bytes = capacity_bytes
+        self.unclean = True
+        """Whether something appended can be lost; sticks until a registration that said so is committed."""
+        self.full = False
+        self.failing = False
+
+    def check_write(self, log: SimLog, grows: int) -> None:
+        if self.failing:
+            raise StorageFailed(f"{log.topic}-{log.partition}: input/output error")
+        if self.full and grows:
+            raise StorageFailed(f"{log.topic}-{log.partition}: no space left on device")
+
+    def check_read(self, log: SimLog) -> None:
+        if self.failing:
+            raise StorageFailed(f"{log.topic}-{log.partition}: input/output error")
+
+    def process_ended(self, dice: random.Random, power: bool) -> int:
+        """The node's process is gone. Returns how many batches a power cut took."""
+        lost = 0
+        for log in self.logs.values():
+            log.forget_process()
+            if power:
+                lost += log.lose_power(dice)
+            else:
+                log.recover(dice)
+        if power and dice.random() < 0.5:
+            self.high_watermarks = dict(self.durable_high_watermarks)
+        self.unclean = self.unclean or power
+        return lost
+
+
+class SimDisk:
+    """The Disk port of one process. After ``close`` every use is an error: a dead process writes nothing."""
+
+    def __init__(self, platter: Platter) -> None:
+        self.platter = platter
+        self.was_clean = not platter.unclean
+        self.closed = False
+
+    def _open(self) -> Platter:
+        assert not self.closed, "a dead process used its disk"
+        return self.platter
+
+    def logs(self) -> Iterable[SimLog]:
+        logs = self._open().logs
+        return [logs[key] for key in sorted(logs, key=lambda k: (k[0], k[1].int, k[2]))]
+
+    def create_log(self, topic: str, topic_id: UUID, partition: int) -> SimLog:
+        platter = self._open()
+        key = (topic, topic_id, partition)
+        assert key not in platter.logs, f"log of {topic}-{partition} exists"
+        log = SimLog(platter, topic, topic_id, partition)
+        platter.check_write(log, 1)
+        platter.logs[key] = log
+        return log
+
+    def delete_log(self, log: PartitionLog) -> None:
+        del self._open().logs[(log.topic, log.topic_id, log.partition)]
+
+    def load_high_watermarks(self) -> dict[tuple[str, int], int]:
+        return dict(self._open().high_watermarks)
+
+    def save_high_watermarks(self, values: dict[tuple[str, int], int]) -> None:
+        platter = self._open()
+        platter.durable_high_watermarks = platter.high_watermarks
+        platter.high_watermarks = dict(values)
+
+    def load_quorum_state(self) -> dict[str, Any]:
+        return dict(self._open().quorum_state)
+
+    def save_quorum_state(self, state: dict[str, Any]) -> None:
+        self._open().quorum_state = dict(state)
+
+    @property
+    def directory_id(self) -> UUID:
+        return self.platter.directory_id
+
+    def registered(self) -> None:
+        self._open().unclean = False
+
+    def total_bytes(self) -> tuple[int, int]:
+        used = sum(log.size_bytes for log in self.platter.logs.values())
+        return self.platter.capacity_bytes, 0 if self.platter.full else self.platter.capacity_bytes - used

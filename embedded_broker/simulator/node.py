@@ -1,0 +1,357 @@
+"""A machine of the world with one broker on it: starts, crashes, pauses; plays the effects that the core asks for."""
+
+from __future__ import annotations
+
+import random
+import traceback
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from embedded_broker.core.broker import Broker
+from embedded_broker.core.effects import (
+    Drop,
+    Effect,
+    Flush,
+    Level,
+    NoResponse,
+    Note,
+    PeerAddress,
+    Respond,
+    Send,
+    SetTimer,
+    Stop,
+)
+from embedded_broker.core.events import (
+    ConnectionClosed,
+    Event,
+    Flushed,
+    RequestReceived,
+    ResponseReceived,
+    SendFailed,
+    StopRequested,
+    TickEnded,
+    TimerFired,
+)
+from embedded_broker.protocol.messages.k00_produce import ProduceRequest
+from embedded_broker.protocol.messages.k01_fetch import FetchResponse
+from embedded_broker.simulator.disk import Platter, SimDisk, SimLog
+from embedded_broker.simulator.network import Connection, Network
+from embedded_broker.simulator.world import NodeClock, NodeDice, Violation, World
+
+if TYPE_CHECKING:
+    from embedded_broker.options import Settings
+
+
+class Process:
+    """One life of a broker. Events gather in an inbox; a turn handles all of them and ends the tick."""
+
+    def __init__(self, node: Node, life: int) -> None:
+        self.node = node
+        self.life = life
+        self.alive = True
+        self.disk = SimDisk(node.platter)
+        dice = NodeDice(node.world.dice(f"node {node.node_id} life {life}"))
+        self.broker = Broker(node.settings, self.disk, node.clock, dice)
+        self._inbox: list[Event] = []
+        self._turn_set = False
+        self._requests: dict[int, tuple[Connection, list[Any]]] = {}
+        self._request_ids = 0
+        self._timers: dict[str, int] = {}
+        self._lanes: dict[tuple[int, str], Connection] = {}
+        self._served: list[Connection] = []
+
+    # ---- events in
+    def start(self) -> None:
+        self._guard(lambda: self._perform(self.broker.start(self.node.clock.monotonic_ms())))
+        self._set_turn()
+
+    def deliver(self, event: Event) -> None:
+        if self.alive:
+            self._inbox.append(event)
+            self._set_turn()
+
+    def _set_turn(self) -> None:
+        if not self._turn_set:
+            self._turn_set = True
+            self.node.world.after(self.node.delay_ms(), self.turn)
+
+    def turn(self) -> None:
+        """Handle what is in the inbox, then say that the tick ended."""
+        if not self.alive:
+            return
+        wait_ms = self.node.paused_until_ms - self.node.world.now_ms
+        if wait_ms > 0:
+            self.node.world.after(wait_ms, self.turn)
+            return
+        self._turn_set = False
+        inbox, self._inbox = self._inbox, []
+        for event in inbox:
+            self._guard(partial(self._handle, event))
+        self._guard(partial(self._handle, TickEnded()))
+
+    def _handle(self, event: Event) -> None:
+        if not self.alive:
+            return
+        if isinstance(event, TimerFired) and self._timers.get(event.key) != event.token:
+            return
+        now_ms = self.node.clock.monotonic_ms()
+        self.node.before_event(self, event)
+        effects = self.broker.handle(now_ms, event)
+        _take_back_records(event)
+        self._perform(effects)
+        self.node.after_event(self, event, effects)
+
+    def _guard(self, do: Any) -> None:
+        try:
+            do()
+        except Violation:
+            raise
+        except Exception as error:
+            self.node.world.trace(f"{self.node.node_id} raised {error!r}")
+            raise Violation("crash", f"broker {self.node.node_id}: {traceback.format_exc()}") from error
+
+    # ---- effects out
+    def _perform(self, effects: list[Effect]) -> None:
+        node, world = self.node, self.node.world
+        for effect in effects:
+            match effect:
+                case Respond():
+                    connection, slot = self._requests.pop(effect.request_id)
+                    world.trace(f"{node.node_id} answers {type(effect.message).__name__}")
+                    connection.answer(slot, effect.message)
+                case NoResponse():
+                    connection, slot = self._requests.pop(effect.request_id)
+                    connection.answer(slot, None)
+                case Drop():
+                    connection, _ = self._requests.pop(effect.request_id)
+                    connection.hang_up()
+                    self._closed(connection)
+                case Send():
+                    self._send(effect)
+                case SetTimer():
+                    self._timers[effect.key] = effect.token
+                    fired = TimerFired(effect.key, effect.token)
+                    world.at(node.clock.world_ms(effect.at_ms), self.deliver, fired)
+                case Flush():
+                    self._flush(effect)
+                case Note():
+                    if effect.level >= Level.INFO:
+                        world.trace(f"{node.node_id} notes {effect.level.name} {effect.text}")
+                case PeerAddress():
+                    pass
+                case Stop():
+                    node.stopped(self, effect)
+                    return
+
+    def _send(self, effect: Send) -> None:
+        node = self.node
+        node.world.trace(f"{node.node_id} to {effect.peer_id} {effect.lane} {type(effect.message).__name__}")
+        key = (effect.peer_id, effect.lane)
+        connection = self._lanes.get(key)
+        if connection is None or connection.client_gone:
+            peer = node.peers[effect.peer_id]
+            connection = node.network.connect(node.node_id, peer, node.node_id, f"broker-{node.node_id}")
+            self._lanes[key] = connection
+
+        def done(response: Any, reason: str) -> None:
+            if response is None:
+                self.deliver(SendFailed(effect.send_id, effect.peer_id, reason))
+            else:
+                self.deliver(ResponseReceived(effect.send_id, effect.peer_id, response))
+
+        connection.call(effect.message, effect.version, effect.timeout_ms, done)
+
+    def _flush(self, effect: Flush) -> None:
+        found = [
+            log
+            for log in self.disk.platter.logs.values()
+            if log.topic == effect.topic and log.partition == effect.partition
+        ]
+        log: SimLog | None = found[-1] if found else None
+        mark = log.begin_flush() if log is not None else 0
+
+        def done() -> None:
+            if not self.alive:
+                return
+            if log is None or self.disk.platter.failing:
+                self.deliver(Flushed(effect.flush_id, "input/output error"))
+            else:
+                log.end_flush(mark)
+                self.deliver(Flushed(effect.flush_id))
+
+        self.node.world.after(self.node.flush_ms(), done)
+
+    # ---- the serving side of the network
+    def request(self, connection: Connection, version: int, message: Any) -> None:
+        self._request_ids += 1
+        self._requests[self._request_ids] = (connection, connection.slots[-1])
+        if connection not in self._served:
+            self._served.append(connection)
+        self.deliver(RequestReceived(self._request_ids, version, message, connection.caller))
+
+    def hung_up(self, connection: Connection) -> None:
+        self._closed(connection)
+
+    def _closed(self, connection: Connection) -> None:
+        if connection in self._served:
+            self._served.remove(connection)
+            self.deliver(ConnectionClosed(connection.caller.connection_id))
+
+    def end(self, power: bool) -> None:
+        """The process is gone. Its machine closes the connections, unless it is without power."""
+        self.alive = False
+        self.disk.closed = True
+        for connection in self._lanes.values():
+            if not connection.client_gone:
+                if not power:
+                    connection.up.push("eof", None)
+                connection.abandon()
+                self.node.network.forget(connection)
+        for connection in self._served:
+            if power:
+                connection.server_gone = True
+            else:
+                connection.hang_up()
+
+
+class Node:
+    """A machine: its platter and clocks outlive the broker's processes."""
+
+    def __init__(self, world: World, network: Network, node_id: int, settings: Settings) -> None:
+        self.world, self.network, self.node_id = world, network, node_id
+        self.host_id = node_id
+        self.settings = settings
+        self.peers: dict[int, Node] = {}
+        self.dice = world.dice(f"machine {node_id}")
+        self.disk_dice = world.dice(f"disk {node_id}")
+        self.clock = NodeClock(world, self.dice)
+        self.platter = Platter(_uuid(self.disk_dice))
+        self.powered = True
+        self.process: Process | None = None
+        self.lives = 0
+        self.paused_until_ms = 0
+        self.slow_ms = 0
+        """A busy machine: each turn is late by up to this."""
+        self.slow_disk_ms = 0
+        self.observers: list[Observer] = []
+        self.lost_batches = 0
+
+    @property
+    def server(self) -> Process | None:
+        return self.process
+
+    @property
+    def running(self) -> bool:
+        return self.process is not None
+
+    @property
+    def broker(self) -> Broker:
+        assert self.process is not None
+        return self.process.broker
+
+    def delay_ms(self) -> int:
+        if self.slow_ms:
+            return self.dice.randint(0, self.slow_ms)
+        return 1 if self.dice.random() < 0.05 else 0
+
+    def flush_ms(self) -> int:
+        if self.slow_disk_ms:
+            return self.disk_dice.randint(self.slow_disk_ms // 2, self.slow_disk_ms)
+        return self.disk_dice.randint(0, 2) + (self.disk_dice.randint(0, 40) if self.disk_dice.random() < 0.02 else 0)
+
+    # ---- what befalls it
+    def start(self) -> None:
+        """Begin a new life, unless there is one."""
+        if self.process is not None:
+            return
+        if not self.powered:
+            self.powered = True
+            self.clock.reboot()
+        self.lives += 1
+        self.paused_until_ms = 0
+        self.world.trace(f"{self.node_id} starts life {self.lives}")
+        self.process = Process(self, self.lives)
+        for observer in self.observers:
+            observer.started(self)
+        self.process.start()
+
+    def crash(self, power: bool) -> None:
+        """Kill the process; with ``power``, the machine goes dark and its unflushed writes are at risk."""
+        process = self.process
+        if process is None and not (power and self.powered):
+            return
+        self.world.trace(f"{self.node_id} {'loses power' if power else 'is killed'}")
+        if process is not None:
+            for observer in self.observers:
+                observer.ending(self)
+            process.end(power)
+        self.process = None
+        self.powered = not power
+        self.lost_batches += self.platter.process_ended(self.disk_dice, power)
+
+    def stop(self) -> None:
+        """Ask it to leave in order (SIGTERM)."""
+        if self.process is not None:
+            self.process.deliver(StopRequested())
+
+    def stopped(self, process: Process, effect: Stop) -> None:
+        self.world.trace(f"{self.node_id} stops {effect.code} {effect.reason}")
+        for observer in self.observers:
+            observer.ending(self)
+        process.end(power=False)
+        self.process = None
+        self.platter.process_ended(self.disk_dice, power=False)
+        for observer in self.observers:
+            observer.stopped(self, effect)
+
+    def pause(self, duration_ms: int) -> None:
+        self.world.trace(f"{self.node_id} is frozen for {duration_ms}")
+        self.paused_until_ms = max(self.paused_until_ms, self.world.now_ms + duration_ms)
+
+    def replace_disk(self) -> None:
+        """A new, empty disk; only while no process runs."""
+        assert self.process is None
+        self.world.trace(f"{self.node_id} gets an empty disk")
+        self.platter = Platter(_uuid(self.disk_dice))
+
+    def before_event(self, process: Process, event: Event) -> None:
+        for observer in self.observers:
+            observer.before_event(self, event)
+
+    def after_event(self, process: Process, event: Event, effects: list[Effect]) -> None:
+        for observer in self.observers:
+            observer.after_event(self, event, effects)
+
+
+class Observer:
+    """Sees what a node does; the checkers are observers. Every method may raise ``Violation``."""
+
+    def started(self, node: Node) -> None: ...
+    def ending(self, node: Node) -> None: ...
+    def stopped(self, node: Node, effect: Stop) -> None: ...
+    def before_event(self, node: Node, event: Event) -> None: ...
+    def after_event(self, node: Node, event: Event, effects: list[Effect]) -> None: ...
+
+
+def _take_back_records(event: Event) -> None:
+    """Record data lent with an event is the core's only within ``handle``: spoil it, as a recycled frame would be."""
+    match event:
+        case RequestReceived(message=ProduceRequest() as request):
+            for topic in request.topic_data:
+                for produced in topic.partition_data:
+                    _spoil(produced)
+        case ResponseReceived(message=FetchResponse() as response):
+            for fetched in response.responses:
+                for partition in fetched.partitions:
+                    _spoil(partition)
+
+
+def _spoil(holder: Any) -> None:
+    if isinstance(holder.records, bytearray | memoryview) and not memoryview(holder.records).readonly:
+        holder.records[:] = b"\xee" * len(holder.records)
+    holder.records = None
+
+
+def _uuid(dice: random.Random) -> UUID:
+    return UUID(int=dice.getrandbits(128), version=4)
