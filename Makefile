@@ -19,11 +19,11 @@ run: prepare-run      ## the application with a live demo cluster (without a dis
 
 test: prepare         ## lint, types, contracts, then every test that takes seconds (under eight minutes in all)
 	@$(MAKE) -s --no-print-directory lint types contracts
-	$(PY) -m pytest -q -m "$(QUICK)"
+	$(PY) -m pytest -m "$(QUICK)"
 
 check: prepare        ## what can be said in a minute: lint, types, contracts, layout
 	@$(MAKE) -s --no-print-directory lint types contracts
-	$(PY) -m pytest -q tests/test_layout.py
+	$(PY) -m pytest tests/test_layout.py
 
 lint: prepare         ## ruff: rules and format
 	@$(PY) -m ruff check .
@@ -41,10 +41,10 @@ contracts: prepare    ## import-linter: who may import whom
 	  && tail -2 .contracts.log || { cat .contracts.log; exit 1; }
 
 unit: prepare         ## the unit tests alone
-	$(PY) -m pytest -q tests/unit
+	$(PY) -m pytest tests/unit
 
 integration: prepare  ## whole brokers over sockets, with the clients of strangers
-	$(PY) -m pytest -q -m "integration and not real_kafka"
+	$(PY) -m pytest -m "integration and not real_kafka"
 
 simulate: prepare     ## SEEDS=n clusters in virtual time under seeded faults
 	$(PY) -m embedded_broker.simulator --seeds $(SEEDS)
