@@ -17,8 +17,7 @@ help:                 ## this list
 run: prepare-run      ## the application with a live demo cluster (without a display: a tour in pictures)
 	@scripts/run
 
-test: prepare         ## lint, types, contracts, then every test that takes seconds (under eight minutes in all)
-	@$(MAKE) -s --no-print-directory lint types contracts
+test: prepare         ## every test that takes seconds (under eight minutes in all)
 	$(PY) -m pytest -m "$(QUICK)"
 
 check: prepare        ## what can be said in a minute: lint, types, contracts, layout
