@@ -1,0 +1,191 @@
+"""What one broker was started with: server.properties, read, typed and checked as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from embedded_broker.options.listeners import Listener, parse_address, parse_listeners, parse_protocol_map
+from embedded_broker.options.names import unknown
+from embedded_broker.options.node import LISTENERS, METRICS, NODE, QUORUM, REPLICATION, SECURITY, TOPICS
+from embedded_broker.options.option import Option, SettingError, Value, table
+from embedded_broker.options.properties import parse_properties
+from embedded_broker.options.storage import GROUPS, STORAGE, TRANSACTIONS
+
+OPTIONS: dict[str, Option] = table(
+    *NODE, *LISTENERS, *QUORUM, *REPLICATION, *TOPICS, *STORAGE, *GROUPS, *TRANSACTIONS, *SECURITY, *METRICS
+)
+"""Every setting of a broker, by its name in server.properties."""
+
+ZOOKEEPER = "this cluster keeps its metadata in its own quorum, the setting is not needed"
+_FACTORS = {"hours": 3_600_000, "minutes": 60_000, "ms": 1}
+
+
+class Settings:
+    """Typed values by name: ``settings["num.partitions"]``; what the file does not say has its default.
+
+    ``static`` holds what the file says, ``texts`` its words.
+    """
+
+    def __init__(self, texts: Mapping[str, str]) -> None:
+        self.texts: dict[str, str] = dict(texts)
+        self.static: dict[str, Value] = {}
+        for name, text in self.texts.items():
+            self.static[name] = parse_option(name, text)
+        self.node_id: int = self._node_id()
+        self.protocols: dict[str, str] = self._protocols()
+        self.listeners: tuple[Listener, ...] = parse_listeners(self["listeners"], self.protocols, "listeners")
+        self.advertised_listeners: tuple[Listener, ...] = self._advertised()
+        self.inter_broker_listener: str = self._inter_broker_listener()
+        self.voters: dict[int, tuple[str, int]] = self._voters()
+        self._check_whole()
+
+    @classmethod
+    def parse(cls, text: str) -> Settings:
+        """Read a server.properties.
+
+        Raises:
+            SettingError: a sentence that names the key, its value and what is allowed.
+        """
+        return cls(parse_properties(text))
+
+    def __getitem__(self, name: str) -> Any:
+        if name in self.static:
+            return self.static[name]
+        return OPTIONS[name].default
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.static
+
+    @property
+    def log_dir(self) -> str:
+        return str(self["log.dirs"] or self["log.dir"]).split(",")[0].strip()
+
+    @property
+    def rack(self) -> str | None:
+        return self["broker.rack"] or None
+
+    @property
+    def cluster_id(self) -> str:
+        """Empty when the file does not say."""
+        return self["cluster.id"] or ""
+
+    @property
+    def durable(self) -> bool:
+        return bool(self["log.durable"]) or self["log.flush.interval.messages"] == 1
+
+    def listener(self, name: str) -> Listener:
+        return next(found for found in self.listeners if found.name == name)
+
+    def _node_id(self) -> int:
+        node, old = self["node.id"], self["broker.id"]
+        if node < 0 and old < 0:
+            raise SettingError("node.id is missing: every broker needs a number of its own, 0 or above")
+        if node >= 0 and old >= 0 and node != old:
+            raise SettingError(f"node.id={node} and broker.id={old} differ: they name the same broker")
+        return int(node if node >= 0 else old)
+
+    def _protocols(self) -> dict[str, str]:
+        found = parse_protocol_map(self["listener.security.protocol.map"])
+        if "listener.security.protocol.map" not in self:
+            for name in self["controller.listener.names"] or ():
+                found.setdefault(name.upper(), "PLAINTEXT")  # as Kafka does in KRaft mode
+        return found
+
+    def _for_brokers(self) -> list[Listener]:
+        """The listeners without those that a KRaft file sets apart for controllers."""
+        controllers = {name.upper() for name in self["controller.listener.names"] or ()}
+        return [one for one in self.listeners if one.name not in controllers] or list(self.listeners)
+
+    def _advertised(self) -> tuple[Listener, ...]:
+        names = [one.name for one in self.listeners]
+        parts = self["advertised.listeners"]
+        if not parts:
+            return tuple(one if one.host else Listener(one.name, "127.0.0.1", one.port, one.security_protocol)
+                         for one in self._for_brokers())  # fmt: skip
+        found = parse_listeners(parts, self.protocols, "advertised.listeners")
+        for one in found:
+            if one.name not in names:
+                raise SettingError(f"advertised.listeners names {one.name}, but listeners has only {', '.join(names)}")
+            if one.host in ("", "0.0.0.0", "::"):
+                raise SettingError(
+                    f"advertised.listeners: {one.name}://{one.host}:{one.port} is no address that a client can reach"
+                )
+        return found
+
+    def _inter_broker_listener(self) -> str:
+        name = self["inter.broker.listener.name"]
+        names = [one.name for one in self._for_brokers()]
+        if name is None:
+            if len(names) > 1:
+                protocol = self["security.inter.broker.protocol"]
+                if protocol in names:
+                    return str(protocol)
+                raise SettingError(
+                    f"inter.broker.listener.name is missing: it has to say over which of {', '.join(names)} the "
+                    "brokers talk with each other"
+                )
+            return names[0]
+        if name.upper() not in names:
+            raise SettingError(f"inter.broker.listener.name={name}: allowed is one of {', '.join(names)}")
+        return str(name.upper())
+
+    def _voters(self) -> dict[int, tuple[str, int]]:
+        found: dict[int, tuple[str, int]] = {}
+        part: str
+        for part in self["controller.quorum.voters"]:
+            id_, at, address = part.partition("@")
+            if not at or not (id_.isascii() and id_.isdigit()):
+                raise SettingError(f"controller.quorum.voters={part}: allowed is id@host:port, ...")
+            if int(id_) in found:
+                raise SettingError(f"controller.quorum.voters names broker {id_} twice")
+            found[int(id_)] = parse_address(address, "controller.quorum.voters")
+        if not found:
+            own = next(one for one in self.advertised_listeners if one.name == self.inter_broker_listener)
+            return {self.node_id: (own.host, own.port)}
+        if self.node_id not in found:
+            raise SettingError(
+                f"controller.quorum.voters does not name this broker, {self.node_id}: every broker votes here"
+            )
+        return found
+
+    def _check_whole(self) -> None:
+        roles = self["process.roles"]
+        if set(roles) != {"broker", "controller"}:
+            raise SettingError(
+                f"process.roles={','.join(roles)}: every node here is both, allowed is broker,controller"
+            )
+        for low, high in (
+            ("group.min.session.timeout.ms", "group.max.session.timeout.ms"),
+            ("broker.heartbeat.interval.ms", "broker.session.timeout.ms"),
+            ("replica.fetch.wait.max.ms", "replica.lag.time.max.ms"),
+        ):
+            if self[low] > self[high]:
+                raise SettingError(f"{low}={self[low]} is above {high}={self[high]}: it has to be at most that")
+        if "," in str(self["log.dirs"] or ""):
+            raise SettingError(f"log.dirs={self['log.dirs']}: a broker here has one data directory")
+
+
+def parse_option(name: str, text: str) -> Value:
+    """One broker setting's typed value.
+
+    Raises:
+        SettingError: unknown, or not allowed.
+    """
+    option = OPTIONS.get(name)
+    if option is None and name.startswith("listener.name."):
+        # listener.name.<listener>.<setting>: a setting for one listener
+        base = OPTIONS.get(name.split(".", 3)[3]) if name.count(".") >= 3 else None
+        option = base
+    if option is None:
+        if name.startswith("zookeeper."):
+            raise SettingError(f"{name}={text}: {ZOOKEEPER}")
+        raise SettingError(f"{unknown(name, OPTIONS)} (its value is {text!r})")
+    return option.parse(text)
+
+
+def milliseconds(option: Option, value: Value) -> Value:
+    """A time of hours or minutes in milliseconds; -1 stays."""
+    if isinstance(value, int) and option.unit in ("hours", "minutes") and value >= 0:
+        return value * _FACTORS[option.unit]
+    return value
