@@ -57,7 +57,7 @@ def test_that_a_description_tells_sources_and_synonyms_and_no_secret() -> None:
     ]
     entries = {e.option.name: e for e in config.describe_broker()}
     assert entries["cluster.secret"].value is None
-    assert all("S" != value for _, value, _ in entries["cluster.secret"].synonyms)
+    assert all(value != "S" for _, value, _ in entries["cluster.secret"].synonyms)
     assert entries["log.retention.ms"].source is Source.FILE and not entries["log.retention.ms"].read_only
     assert entries["num.partitions"].read_only
     assert config.describe_cluster_defaults() == []
