@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.embedded import EmbeddedCluster
 from tests.integration.strangers import install
 from tests.real_kafka.fetch import why_unavailable
 from tests.real_kafka.launcher import RealCluster
@@ -25,6 +26,13 @@ def real_kafka() -> Iterator[RealCluster]:
         pytest.skip(reason)
     with RealCluster(brokers=3) as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def embedded_cluster() -> Iterator[str]:
+    """The bootstrap servers of three embedded brokers, shared by the session: a test makes topics of its own."""
+    with EmbeddedCluster(brokers=3) as cluster:
+        yield cluster.bootstrap_servers
 
 
 @pytest.fixture(scope="session")

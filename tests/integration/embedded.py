@@ -1,0 +1,103 @@
+"""An embedded cluster as a user starts one: `kafkarium cluster run` in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+
+READY_S = 20
+STOP_S = 20
+
+
+class EmbeddedCluster:
+    """Started when entered, stopped in order when left. Ports are chosen from a free stretch."""
+
+    def __init__(self, *arguments: str, brokers: int = 3, data_dir: Path | None = None, port: int = 0) -> None:
+        self.brokers = brokers
+        self.port = port or free_ports(brokers)
+        command = [sys.executable, "-m", "gui.main", "cluster", "run"]
+        self.command = [*command, "--brokers", str(brokers), "--port", str(self.port), *arguments]
+        if data_dir is not None:
+            self.command += ["--data-dir", str(data_dir)]
+        self.data_dir = data_dir
+        self.bootstrap_servers = ""
+
+    def __enter__(self) -> EmbeddedCluster:
+        self.process = subprocess.Popen(
+            self.command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
+        line = self._first_line()
+        prefix = "ready bootstrap.servers="
+        if not line.startswith(prefix):
+            self.process.kill()
+            _, errors = self.process.communicate()
+            raise AssertionError(f"no ready line but {line!r}; standard error: {errors[-2000:]}")
+        self.bootstrap_servers = line.removeprefix(prefix).strip()
+        return self
+
+    def _first_line(self) -> str:
+        assert self.process.stdout is not None
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.process.stdout, selectors.EVENT_READ)
+            return self.process.stdout.readline() if selector.select(READY_S) else ""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.output, self.errors = self.process.communicate(timeout=STOP_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.communicate()
+            raise
+        self.returncode = self.process.returncode
+
+    def pid(self, broker_id: int) -> int:
+        assert self.data_dir is not None, "only a cluster with a data directory tells its brokers' pids"
+        return int((self.data_dir / f"broker-{broker_id}" / "broker.pid").read_text())
+
+    def kill(self, broker_id: int, number: int = signal.SIGKILL) -> int:
+        """Send a signal to one broker; returns the pid it had."""
+        pid = self.pid(broker_id)
+        os.kill(pid, number)
+        return pid
+
+    def wait_for_new_pid(self, broker_id: int, old: int, timeout_s: float = 15) -> None:
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            try:
+                if self.pid(broker_id) != old:
+                    return
+            except (OSError, ValueError):
+                pass
+            time.sleep(0.05)
+        raise AssertionError(f"broker {broker_id} did not come back within {timeout_s} s")
+
+
+def free_ports(count: int) -> int:
+    """The first of ``count`` ports in a row that nobody listens on."""
+    import random
+    import socket
+
+    for _ in range(200):
+        first = random.randrange(20000, 30000)
+        sockets = []
+        try:
+            for port in range(first, first + count):
+                s = socket.socket()
+                s.bind(("127.0.0.1", port))
+                sockets.append(s)
+            return first
+        except OSError:
+            continue
+        finally:
+            for s in sockets:
+                s.close()
+    raise AssertionError("no free stretch of ports")
