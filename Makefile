@@ -8,7 +8,7 @@ SEEDS  ?= 20
 QUICK  := not slow and not real_kafka and not performance
 
 .DEFAULT_GOAL := help
-.PHONY: help run test prepare prepare-run lint types contracts unit integration simulate bench kafka strangers tour \
+.PHONY: help run test prepare prepare-run lint types contracts unit integration simulate bench kafka strangers tour pictures coverage \
         check format messages clean
 
 help:                 ## this list
@@ -57,8 +57,14 @@ kafka:                ## fetch a real Apache Kafka (Maven) for the tests that co
 strangers:            ## kcat and kafkajs, for the tests that speak with the clients of strangers
 	@$(PYTHON) tests/integration/strangers/install.py
 
+coverage: prepare     ## which lines the quick tests walk through
+	$(PY) -m pytest -q -m "$(QUICK)" --cov --cov-report=term:skip-covered
+
 tour: prepare-run     ## a picture of every page, offscreen, into tour/
-	@env -u DISPLAY -u WAYLAND_DISPLAY scripts/run
+	@scripts/run tour tour
+
+pictures: prepare-run ## the pictures in README.md, anew
+	@scripts/run tour docs/pictures
 
 messages: prepare     ## write embedded_broker/protocol/messages anew
 	$(PY) tests/generate_messages.py
