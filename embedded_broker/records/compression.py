@@ -133,6 +133,8 @@ def _unsnappy(data: Buffer, most_bytes: int) -> bytes | memoryview:
 
 
 def _unsnappy_block(block: memoryview, most_bytes: int) -> memoryview:
+    if not block:
+        raise CannotDecompress("snappy: the data is empty")
     try:
         claimed: int = cramjam.snappy.decompress_raw_len(block)
         # snappy cannot shrink to less than about 1/21, so a larger claim is a lie and nothing is allocated for it
