@@ -26,6 +26,7 @@ from types import TracebackType
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 from tests.real_kafka.fetch import class_path, why_unavailable
+from tests.real_kafka.security import PROTOCOLS, format_arguments, listener_settings
 
 HOST = "127.0.0.1"
 START_TIMEOUT_S = 90.0
@@ -74,7 +75,8 @@ def _die_with_parent() -> None:
 class RealCluster:
     """Starts `brokers` nodes and stops them again. `settings` go into every server.properties, last.
 
-    `data` keeps the folder; without it a temporary one is removed at the end.
+    `data` keeps the folder; without it a temporary one is removed at the end. With another `protocol` than PLAINTEXT
+    clients need the user of security.py, the certificate `ca_file`, or both; the nodes talk on a listener of their own.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class RealCluster:
         settings: Mapping[str, str] | None = None,
         data: Path | None = None,
         heap_mb: int = 256,
+        protocol: str = "PLAINTEXT",
     ) -> None:
         reason = why_unavailable()
         if reason is not None:
@@ -93,14 +96,21 @@ class RealCluster:
         self.cluster_id = kafka_uuid()
         self._temporary = data is None
         self.data = data if data is not None else Path(tempfile.mkdtemp(prefix="kafkarium-real-kafka-"))
-        ports = free_ports(2 * brokers)
+        self.protocol = protocol
+        ports = free_ports(3 * brokers)
         self.ports = dict(zip(self.node_ids, ports[:brokers], strict=True))
-        self._controller_ports = dict(zip(self.node_ids, ports[brokers:], strict=True))
+        self._controller_ports = dict(zip(self.node_ids, ports[brokers : 2 * brokers], strict=True))
+        self._internal_ports = dict(zip(self.node_ids, ports[2 * brokers :], strict=True))
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
 
     @property
     def bootstrap_servers(self) -> str:
         return ",".join(f"{HOST}:{port}" for port in self.ports.values())
+
+    @property
+    def ca_file(self) -> Path:
+        """The certificate that clients are to trust, when the protocol is one with SSL."""
+        return self.data / "ca.pem"
 
     def log_dir(self, node_id: int) -> Path:
         """Where one node keeps its partitions."""
@@ -182,15 +192,18 @@ class RealCluster:
         replication = str(min(3, nodes))
         in_sync = str(min(2, nodes))
         voters = ",".join(f"{n}@{HOST}:{port}" for n, port in self._controller_ports.items())
-        listeners = f"PLAINTEXT://{HOST}:{self.ports[node_id]},CONTROLLER://{HOST}:{self._controller_ports[node_id]}"
+        clients = f"CLIENTS://{HOST}:{self.ports[node_id]}"
+        internal = f"INTERNAL://{HOST}:{self._internal_ports[node_id]}"
+        controller = f"CONTROLLER://{HOST}:{self._controller_ports[node_id]}"
         return {
             "process.roles": "broker,controller",
             "node.id": str(node_id),
             "controller.quorum.voters": voters,
             "controller.listener.names": "CONTROLLER",
-            "listeners": listeners,
-            "advertised.listeners": f"PLAINTEXT://{HOST}:{self.ports[node_id]}",
-            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "listeners": f"{clients},{internal},{controller}",
+            "advertised.listeners": f"{clients},{internal}",
+            "inter.broker.listener.name": "INTERNAL",
+            "listener.security.protocol.map": f"CLIENTS:{self.protocol},INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT",
             "log.dirs": str(self.log_dir(node_id)),
             "offsets.topic.replication.factor": replication,
             "offsets.topic.num.partitions": "3",
@@ -205,7 +218,9 @@ class RealCluster:
             "log.segment.bytes": str(64 << 20),
             "log.index.size.max.bytes": str(1 << 20),
             "log.cleaner.dedupe.buffer.size": str(16 << 20),
-        } | self.settings
+            **listener_settings(self.protocol, self.data),
+            **self.settings,
+        }
 
     def _java(self, *args: str) -> list[str]:
         log4j = f"-Dlog4j2.configurationFile={self.data / 'log4j2.properties'}"
@@ -217,6 +232,7 @@ class RealCluster:
         if (self.log_dir(first) / "meta.properties").exists():
             return
         tool = ["kafka.tools.StorageTool", "format", "-t", self.cluster_id, "-c", str(self._properties_file(first))]
+        tool += format_arguments(self.protocol)
         done = subprocess.run(self._java(*tool), capture_output=True, text=True, timeout=60, check=False)
         if done.returncode != 0:
             raise NotStarted(f"storage could not be formatted: {done.stdout[-1000:]}{done.stderr[-1000:]}")
@@ -260,6 +276,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, help="keep the data here (default: a temporary folder)")
     parser.add_argument("--heap-mb", type=int, default=256)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a server.properties line")
+    parser.add_argument("--protocol", choices=PROTOCOLS, default="PLAINTEXT", help="what clients speak")
     options = parser.parse_args()
     reason = why_unavailable()
     if reason is not None:
@@ -273,7 +290,7 @@ def main() -> int:
     settings = dict(line.split("=", 1) for line in options.set)
     with (
         contextlib.suppress(KeyboardInterrupt),
-        RealCluster(options.brokers, settings, options.data, options.heap_mb) as cluster,
+        RealCluster(options.brokers, settings, options.data, options.heap_mb, options.protocol) as cluster,
     ):
         print(f"ready bootstrap.servers={cluster.bootstrap_servers}", flush=True)
         while True:
