@@ -71,6 +71,9 @@ class ClusterClient(Protocol):
         """A batch of records from these positions on, whatever arrives within ``max_wait_s``. For long scans use
         ``reading.scan``."""
 
+    def round_trips(self) -> Mapping[int, float]:
+        """The last round trip in ms of every broker that was asked lately. Sends nothing."""
+
     # ---- changing (all refused with ReadOnly on a read-only profile, before anything is sent)
     async def create_topics(self, topics: Sequence[NewTopic], validate_only: bool = False) -> None: ...
     async def delete_topics(self, names: Sequence[str]) -> None: ...

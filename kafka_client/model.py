@@ -44,7 +44,10 @@ class Broker:
     host: str
     port: int
     rack: str | None = None
+    in_cluster: bool = True
+    """False: the cluster no longer lists it, but it was seen before and replicas are placed on it."""
     reachable: bool | None = None
+    """Whether this application reached it at its last attempt; None before any."""
     error: str = ""
     round_trip_ms: float | None = None
     size_bytes: int | None = None

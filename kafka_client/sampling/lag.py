@@ -1,0 +1,166 @@
+"""Lag in records and in seconds: how far a group is behind the end of a partition.
+
+Lag in seconds is the age of the first record that the group has not consumed. It is read off the partition's own past:
+which end offset it had when. The moment at which the end passed the committed offset is interpolated between two
+samples. Before the first sample nothing is known; one read of that record's timestamp (an *anchor*) extends the past
+so far.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from kafka_client.model import GroupStatus
+
+FIRST_POINTS = 32
+MOST_POINTS = 512
+
+Progress = tuple[float, int, int]
+"""(time, committed, end offset) of one group in one partition."""
+
+
+class OffsetHistory:
+    """When the end of one partition passed which offset: points (time, end offset), both growing, 16 bytes each.
+
+    A point is kept when the offset changed, with the last moment at the old offset before it. When full, every second
+    older point is dropped: the recent past stays fine, the distant one gets coarse.
+    """
+
+    __slots__ = ("_count", "_last_seen", "_offsets", "_times")
+
+    def __init__(self) -> None:
+        self._times = np.empty(FIRST_POINTS)
+        self._offsets = np.empty(FIRST_POINTS)
+        self._count = 0
+        self._last_seen = 0.0
+
+    @property
+    def first_offset(self) -> int | None:
+        return int(self._offsets[0]) if self._count else None
+
+    def add(self, t: float, end_offset: int) -> None:
+        if self._count and end_offset < self._offsets[self._count - 1]:
+            self._count = 0
+        if self._count and t <= self._last_seen:
+            return
+        if not self._count:
+            self._push(t, end_offset)
+        elif end_offset > (last := int(self._offsets[self._count - 1])):
+            if self._last_seen > self._times[self._count - 1]:
+                self._push(self._last_seen, last)
+            self._push(t, end_offset)
+        self._last_seen = t
+
+    def anchor(self, offset: int, t: float) -> None:
+        """The record at ``offset`` was written at ``t``: put it before all else, when it is older."""
+        if self._count and (offset >= self._offsets[0] or t >= self._times[0]):
+            return
+        if not self._count:
+            self._last_seen = t
+        self._room()
+        self._times[1 : self._count + 1] = self._times[: self._count]
+        self._offsets[1 : self._count + 1] = self._offsets[: self._count]
+        self._times[0], self._offsets[0] = t, offset
+        self._count += 1
+
+    def time_of(self, offset: int) -> float | None:
+        """About when the record at this offset was written: when the end moved past it. None when it is older than all
+        that is known, or not written yet."""
+        count = self._count
+        if not count or offset < self._offsets[0] or offset >= self._offsets[count - 1]:
+            return None
+        after = int(np.searchsorted(self._offsets[:count], offset, side="right"))
+        t0, t1 = float(self._times[after - 1]), float(self._times[after])
+        o0, o1 = float(self._offsets[after - 1]), float(self._offsets[after])
+        return t0 + (t1 - t0) * (offset - o0) / (o1 - o0)
+
+    def _push(self, t: float, offset: int) -> None:
+        self._room()
+        self._times[self._count], self._offsets[self._count] = t, offset
+        self._count += 1
+
+    def _room(self) -> None:
+        if self._count < len(self._times):
+            return
+        if self._count < MOST_POINTS:
+            self._times = np.concatenate((self._times, np.empty(self._count)))
+            self._offsets = np.concatenate((self._offsets, np.empty(self._count)))
+            return
+        half = self._count // 2
+        keep = np.concatenate((np.arange(0, half, 2), np.arange(half, self._count)))
+        self._times[: len(keep)] = self._times[keep]
+        self._offsets[: len(keep)] = self._offsets[keep]
+        self._count = len(keep)
+
+
+def lag_records(committed: int | None, end_offset: int | None) -> int | None:
+    """End minus committed; the two were not read at one moment, so below 0 is 0."""
+    if committed is None or end_offset is None:
+        return None
+    return max(0, end_offset - committed)
+
+
+def lag_seconds(now: float, committed: int, end_offset: int, history: OffsetHistory | None) -> float | None:
+    if committed >= end_offset:
+        return 0.0
+    written = history.time_of(committed) if history else None
+    return None if written is None else max(0.0, now - written)
+
+
+def catch_up_s(lag: int | None, rate_in: float | None, rate_out: float | None) -> float | None:
+    """Time to zero at the present rates; None when lag does not shrink."""
+    if lag is None or rate_in is None or rate_out is None:
+        return None
+    if lag == 0:
+        return 0.0
+    return lag / (rate_out - rate_in) if rate_out > rate_in else None
+
+
+def partition_status(samples: Sequence[Progress], has_members: bool) -> GroupStatus:
+    """How one group does in one partition, over its last samples (oldest first).
+
+    Rewound: the committed offset went back. Ok: it was at the end at least once. Stopped: lag, and nobody in the group.
+    Stalled: lag, members, and no commit in the whole window. Behind: the smallest lag of each third of the window is
+    larger than of the third before, by more than a moment's arrivals (so the saw-tooth of periodic commits does not
+    count).
+    """
+    if not samples:
+        return GroupStatus.UNKNOWN
+    if any(b[1] < a[1] for a, b in pairwise(samples)):
+        return GroupStatus.REWOUND
+    lags = [max(0, end - committed) for _, committed, end in samples]
+    if lags[-1] == 0:
+        return GroupStatus.OK
+    if not has_members:
+        return GroupStatus.STOPPED
+    if len(samples) < 6:
+        return GroupStatus.OK if 0 in lags else GroupStatus.UNKNOWN
+    if 0 in lags:
+        return GroupStatus.OK
+    first, last = samples[0], samples[-1]
+    if last[1] == first[1]:
+        return GroupStatus.STALLED
+    third = len(lags) // 3
+    low = (min(lags[:third]), min(lags[third:-third]), min(lags[-third:]))
+    per_step = (last[2] - first[2]) / (len(samples) - 1)
+    if low[0] < low[1] < low[2] and low[2] - low[0] > per_step:
+        return GroupStatus.BEHIND
+    return GroupStatus.OK
+
+
+_WORST_FIRST = (
+    GroupStatus.STOPPED,
+    GroupStatus.STALLED,
+    GroupStatus.BEHIND,
+    GroupStatus.REWOUND,
+    GroupStatus.OK,
+    GroupStatus.UNKNOWN,
+)
+
+
+def group_status(partitions: Sequence[GroupStatus]) -> GroupStatus:
+    """The worst of its partitions."""
+    return next((s for s in _WORST_FIRST if s in partitions), GroupStatus.UNKNOWN)
