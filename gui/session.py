@@ -1,0 +1,254 @@
+"""One connected cluster as the window sees it: signals that tell what is so, and ``ask`` to want something.
+
+The client, its sampler and its store live on the client thread; this object lives in the window's thread and is the
+only bridge between them. What comes from there is frozen, so it is handed over as it is.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from PySide6.QtCore import QObject, Qt, Signal
+
+from gui.tasks import RunsCoroutines, TaskScope, Ticket
+from kafka_client.api import ClusterClient
+from kafka_client.errors import ClientError
+from kafka_client.model import ClusterSnapshot
+
+if TYPE_CHECKING:
+    from kafka_client.changes import Change
+    from kafka_client.profile import ConnectionProfile
+    from kafka_client.sampling.state import ConnectionState
+    from kafka_client.sampling.store import SeriesStore
+
+T = TypeVar("T")
+
+CHANGES_KEPT = 500
+DEFAULT_WINDOW_S = 300.0
+
+
+class JobState(StrEnum):
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """``progress`` 0..1, or None when the end is not known; ``sentence`` says what it does, at last what it did."""
+
+    id: int
+    title: str
+    state: JobState = JobState.RUNNING
+    progress: float | None = None
+    sentence: str = ""
+
+
+Progress = Callable[[float | None, str], None]
+"""Called by a job on the client thread with how far it is."""
+
+
+class Sampling(Protocol):
+    """``kafka_client.sampling.Sampler`` as far as a session needs it; safe to call from the window's thread."""
+
+    def focus(self, topics: Iterable[str] | None, groups: Iterable[str] | None) -> None: ...
+    def pause(self) -> None: ...
+    def resume(self) -> None: ...
+    async def start(self) -> None: ...
+    async def stop(self) -> None: ...
+
+
+class Session(QObject):
+    snapshot_changed = Signal(object, object)  # ClusterSnapshot, Changes
+    sampled = Signal(object)  # Round(t, datum, took_s, error)
+    state_changed = Signal(object)  # ConnectionState
+    job_changed = Signal(object)  # Job
+    window_changed = Signal(float)  # seconds that charts show
+    paused_changed = Signal(bool)
+    closed = Signal()
+
+    _from_sampler = Signal(str, object, object)
+    _progressed = Signal(int, object, str)
+
+    def __init__(
+        self,
+        profile: ConnectionProfile,
+        client: ClusterClient,
+        runner: RunsCoroutines,
+        store: SeriesStore,
+        *,
+        embedded: QObject | None = None,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.profile = profile
+        self.client = client
+        self.store = store
+        self.embedded = embedded
+        self.snapshot = ClusterSnapshot()
+        self.state: ConnectionState | None = None
+        self.changes: list[Change] = []
+        """what happened since the connection, oldest first, at most CHANGES_KEPT"""
+        self.jobs: dict[int, Job] = {}
+        self.tasks = TaskScope(runner, self)
+        self._runner = runner
+        self._sampler: Sampling | None = None
+        self._paused = False
+        self._window_s = DEFAULT_WINDOW_S
+        self._job_ids = itertools.count(1)
+        self._tickets: dict[int, Ticket] = {}
+        self._from_sampler.connect(self._take, Qt.ConnectionType.QueuedConnection)
+        self._progressed.connect(self._job_progressed, Qt.ConnectionType.QueuedConnection)
+
+    # ---- what is so
+
+    @property
+    def name(self) -> str:
+        return str(self.profile.name)
+
+    @property
+    def read_only(self) -> bool:
+        return bool(self.profile.read_only)
+
+    @property
+    def loaded(self) -> bool:
+        """The first metadata has come; before it a page shows that it is loading."""
+        return bool(self.snapshot.brokers)
+
+    @property
+    def window_s(self) -> float:
+        return self._window_s
+
+    def set_window(self, seconds: float) -> None:
+        if seconds != self._window_s:
+            self._window_s = seconds
+            self.window_changed.emit(seconds)
+
+    @property
+    def paused(self) -> bool:
+        return self._paused
+
+    def set_paused(self, paused: bool) -> None:
+        if paused == self._paused:
+            return
+        self._paused = paused
+        if self._sampler is not None:
+            (self._sampler.pause if paused else self._sampler.resume)()
+        self.paused_changed.emit(paused)
+
+    # ---- asking
+
+    def ask(
+        self,
+        make: Callable[[ClusterClient], Awaitable[T]],
+        done: Callable[[T], None],
+        failed: Callable[[ClientError], None],
+        owner: QObject,
+    ) -> Ticket:
+        """Run ``make(client)`` on the client thread; one of the callbacks comes later in the window's thread, none when
+        the ticket was cancelled or ``owner`` is gone."""
+
+        async def asked() -> T:
+            return await make(self.client)
+
+        return self.tasks.spawn(asked(), done, failed, owner)
+
+    def run_job(
+        self,
+        title: str,
+        make: Callable[[ClusterClient, Progress], Awaitable[T]],
+        *,
+        done: Callable[[T], None] | None = None,
+        failed: Callable[[ClientError], None] | None = None,
+        said: Callable[[T], str] = lambda result: result if isinstance(result, str) else "Done.",
+        owner: QObject | None = None,
+    ) -> Job:
+        """A long piece of work that the status bar lists and can cancel. ``said`` makes the sentence it ends with."""
+        job = Job(next(self._job_ids), title)
+
+        def progress(fraction: float | None, sentence: str = "") -> None:
+            self._progressed.emit(job.id, fraction, sentence)
+
+        async def worked() -> T:
+            return await make(self.client, progress)
+
+        def ended(result: T) -> None:
+            self._set_job(job.id, state=JobState.DONE, progress=1.0, sentence=said(result))
+            if done is not None:
+                done(result)
+
+        def broke(error: ClientError) -> None:
+            self._set_job(job.id, state=JobState.FAILED, sentence=str(error))
+            if failed is not None:
+                failed(error)
+
+        self.jobs[job.id] = job
+        self._tickets[job.id] = self.tasks.spawn(worked(), ended, broke, owner or self)
+        self.job_changed.emit(job)
+        return job
+
+    def cancel_job(self, job_id: int) -> None:
+        ticket = self._tickets.get(job_id)
+        if ticket is not None and not ticket.finished:
+            ticket.cancel()
+            self._set_job(job_id, state=JobState.CANCELLED, sentence="Cancelled.")
+
+    def _job_progressed(self, job_id: int, fraction: float | None, sentence: str) -> None:
+        job = self.jobs.get(job_id)
+        if job is not None and job.state is JobState.RUNNING:
+            self._set_job(job_id, progress=fraction, sentence=sentence or job.sentence)
+
+    def _set_job(self, job_id: int, **what: Any) -> None:
+        self.jobs[job_id] = replace(self.jobs[job_id], **what)
+        if self.jobs[job_id].state is not JobState.RUNNING:
+            self._tickets.pop(job_id, None)
+        self.job_changed.emit(self.jobs[job_id])
+
+    def focus(self, topics: Iterable[str] | None = None, groups: Iterable[str] | None = None) -> None:
+        """What a person looks at now: sampled first and more often. None leaves that half as it was."""
+        if self._sampler is not None:
+            self._sampler.focus(None if topics is None else tuple(topics), None if groups is None else tuple(groups))
+
+    # ---- from the sampler
+
+    def listen(self, sampler: Sampling) -> None:
+        """Take the sampler's callbacks (they come on the client thread) and start it."""
+        self._sampler = sampler
+        sampler.on_snapshot = lambda snapshot, changes: self._from_sampler.emit("snapshot", snapshot, changes)  # type: ignore[attr-defined]
+        sampler.on_sampled = lambda round: self._from_sampler.emit("round", round, None)  # type: ignore[attr-defined]
+        sampler.on_state = lambda state: self._from_sampler.emit("state", state, None)  # type: ignore[attr-defined]
+        self.tasks.spawn(sampler.start(), lambda _: None, lambda _: None, self)
+
+    def _take(self, what: str, value: Any, more: Any) -> None:
+        match what:
+            case "snapshot":
+                self.take_snapshot(value, more)
+            case "round":
+                self.sampled.emit(value)
+            case "state":
+                self.state = value
+                self.state_changed.emit(value)
+
+    def take_snapshot(self, snapshot: ClusterSnapshot, changes: Any) -> None:
+        self.snapshot = snapshot
+        self.changes.extend(changes.events)
+        del self.changes[:-CHANGES_KEPT]
+        self.snapshot_changed.emit(snapshot, changes)
+
+    def close(self) -> None:
+        """Stop sampling and close the client, without waiting: the client thread does it."""
+        self.tasks.close()
+        sampler, client = self._sampler, self.client
+
+        async def ended() -> None:
+            if sampler is not None:
+                await sampler.stop()
+            await client.close()
+
+        self._runner.submit(ended())
+        self.closed.emit()

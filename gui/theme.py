@@ -1,0 +1,106 @@
+"""The application's look from the theme's tokens: fonts, palette and the one style sheet. Pages never name a colour;
+they set the property ``role`` (or ``tone``) of a widget and the sheet does the rest."""
+
+from __future__ import annotations
+
+import re
+from importlib import resources
+from pathlib import Path
+
+import platformdirs
+from PySide6.QtCore import QObject, Qt
+from PySide6.QtGui import QFontDatabase, QGuiApplication, QPalette
+from PySide6.QtWidgets import QApplication, QStyleFactory
+
+from gui.settings import Settings
+from widgets import icons
+from widgets.theme import Theme
+
+FONTS = ("Inter-Regular.otf", "Inter-Medium.otf", "Inter-SemiBold.otf", "JetBrainsMono-Regular.ttf")
+
+
+def load_fonts() -> None:
+    """The fonts that ship with the program, so that it looks the same everywhere."""
+    for name in FONTS:
+        QFontDatabase.addApplicationFontFromData(resources.files("resources").joinpath("fonts", name).read_bytes())
+
+
+class Look(QObject):
+    """Applies the theme to the application, follows the system when told to, and remembers the choice."""
+
+    def __init__(self, app: QApplication, theme: Theme, settings: Settings, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._app, self._theme, self._settings = app, theme, settings
+        load_fonts()
+        app.setStyle(QStyleFactory.create("Fusion"))
+        app.setFont(theme.ui_font())
+        QGuiApplication.styleHints().colorSchemeChanged.connect(lambda _: self.follow())
+        theme.changed.connect(self.apply)
+        self.follow()
+        self.apply()
+
+    @property
+    def choice(self) -> str:
+        """dark, light or system."""
+        return str(self._settings.value("theme", "system"))
+
+    def choose(self, choice: str) -> None:
+        self._settings.set_value("theme", choice)
+        self.follow()
+
+    def follow(self) -> None:
+        scheme = QGuiApplication.styleHints().colorScheme()
+        dark = scheme != Qt.ColorScheme.Light if self.choice == "system" else self.choice == "dark"
+        self._theme.set_dark(dark)
+
+    def apply(self) -> None:
+        self._app.setPalette(palette(self._theme))
+        self._app.setStyleSheet(style_sheet(self._theme))
+
+
+def palette(theme: Theme) -> QPalette:
+    made = QPalette()
+    roles = {
+        QPalette.ColorRole.Window: "background",
+        QPalette.ColorRole.WindowText: "text",
+        QPalette.ColorRole.Base: "surface",
+        QPalette.ColorRole.AlternateBase: "raised",
+        QPalette.ColorRole.Text: "text",
+        QPalette.ColorRole.Button: "raised",
+        QPalette.ColorRole.ButtonText: "text",
+        QPalette.ColorRole.ToolTipBase: "raised",
+        QPalette.ColorRole.ToolTipText: "text",
+        QPalette.ColorRole.Highlight: "selection",
+        QPalette.ColorRole.HighlightedText: "text",
+        QPalette.ColorRole.PlaceholderText: "text_faint",
+        QPalette.ColorRole.Link: "accent",
+        QPalette.ColorRole.Mid: "line",
+        QPalette.ColorRole.Accent: "accent",
+    }
+    for role, tone in roles.items():
+        made.setColor(role, theme.color(tone))
+    for role in (QPalette.ColorRole.WindowText, QPalette.ColorRole.Text, QPalette.ColorRole.ButtonText):
+        made.setColor(QPalette.ColorGroup.Disabled, role, theme.color("text_faint"))
+    return made
+
+
+def style_sheet(theme: Theme) -> str:
+    """The sheet in resources/style.qss with the names of tokens and icons filled in."""
+    text = resources.files("resources").joinpath("style.qss").read_text(encoding="utf-8")
+    tokens = theme.tokens
+    text = re.sub(r"@icon:([a-z-]+):(\w+)", lambda m: icon_file(m[1], getattr(tokens, m[2])), text)
+    return re.sub(r"@(\w+)", lambda m: str(getattr(tokens, m[1])), text.split("*/", 1)[1])
+
+
+def icon_file(name: str, color: str) -> str:
+    """A style sheet takes pictures from files only: the icon in that colour, in the cache folder."""
+    folder = Path(platformdirs.user_cache_dir("kafkarium", appauthor=False), "icons")
+    path = folder / f"{name}-{color.lstrip('#')}.svg"
+    text = icons.source(name).replace("currentColor", color)
+    try:
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            folder.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    except OSError:
+        return ""  # no cache folder to write to: the arrow is not drawn
+    return path.as_posix()

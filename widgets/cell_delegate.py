@@ -1,0 +1,174 @@
+"""Draws the cells of every table: text in its tone, figures, health dots, badges, bars and sparklines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from PySide6.QtCore import QObject, QPointF, QRect, QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPen
+from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
+from typing_extensions import override
+
+from widgets.column import Column
+from widgets.keyed_table_model import ICON_ROLE, TONE_ROLE, VALUE_ROLE, Index
+from widgets.theme import Theme
+
+PADDING = 8
+DOT = 8
+ICON = 16
+
+
+class CellDelegate(QStyledItemDelegate):
+    """One for all columns of a table; asks the column how it is drawn."""
+
+    def __init__(self, theme: Theme, columns: tuple[Column[Any], ...], parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self._columns = columns
+        self._font = theme.ui_font()
+        self._small = theme.ui_font(11, self._font.Weight.Medium)
+        self._mono = theme.mono_font()
+
+    @override
+    def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
+        column = self._columns[index.column()]
+        if column.paint in ("spark", "bar"):
+            return QSize(column.width or 96, 28)
+        metrics = QFontMetrics(self._mono if column.mono else self._font)
+        wide = metrics.horizontalAdvance(str(index.data())) + 2 * PADDING
+        if column.paint == "dot":
+            wide += DOT + 6
+        if column.paint == "badge":
+            wide += 8
+        if column.icon:
+            wide += ICON + 6
+        return QSize(min(wide, 480), 28)
+
+    @override
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
+        theme = self._theme
+        column = self._columns[index.column()]
+        rect: QRect = option.rect
+        state = option.state
+        selected = bool(state & QStyle.StateFlag.State_Selected)
+        if selected:
+            painter.fillRect(rect, theme.color("selection"))
+        elif state & QStyle.StateFlag.State_MouseOver:
+            painter.fillRect(rect, theme.color("hover"))
+        tone = index.data(TONE_ROLE) or ""
+        inner = rect.adjusted(PADDING, 0, -PADDING, 0)
+        match column.paint:
+            case "bar":
+                self._bar(painter, inner, index.data(VALUE_ROLE), tone, column)
+            case "spark":
+                self._spark(painter, inner, index.data(VALUE_ROLE), tone)
+            case "badge":
+                self._badge(painter, inner, str(index.data() or ""), tone)
+            case _:
+                if column.paint == "dot":
+                    self._dot(painter, inner, tone)
+                    inner.setLeft(inner.left() + DOT + 8)
+                    tone = ""
+                elif icon := index.data(ICON_ROLE):
+                    box = QRect(inner.left(), inner.center().y() - ICON // 2 + 1, ICON, ICON)
+                    theme.icon(icon, tone or "text_faint").paint(painter, box)
+                    inner.setLeft(inner.left() + ICON + 6)
+                self._text(painter, inner, str(index.data() or ""), tone, column)
+
+    def _text(self, painter: QPainter, rect: QRect, text: str, tone: str, column: Column[Any]) -> None:
+        font = self._mono if column.mono else self._font
+        painter.setFont(font)
+        painter.setPen(self._theme.color(tone or ("text_faint" if text == "–" else "text")))
+        elide = Qt.TextElideMode.ElideLeft if column.numeric else Qt.TextElideMode.ElideRight
+        text = QFontMetrics(font).elidedText(text, elide, rect.width())
+        side = Qt.AlignmentFlag.AlignRight if column.numeric else Qt.AlignmentFlag.AlignLeft
+        painter.drawText(rect, int(side | Qt.AlignmentFlag.AlignVCenter), text)
+
+    def _dot(self, painter: QPainter, rect: QRect, tone: str) -> None:
+        draw_dot(painter, QPointF(rect.left() + DOT / 2, rect.center().y() + 0.5), self._theme, tone or "text_faint")
+
+    def _badge(self, painter: QPainter, rect: QRect, text: str, tone: str) -> None:
+        if not text or text == "–":
+            painter.setPen(self._theme.color("text_faint"))
+            painter.drawText(rect, int(Qt.AlignmentFlag.AlignVCenter), text)
+            return
+        theme = self._theme
+        metrics = QFontMetrics(self._small)
+        text = metrics.elidedText(text, Qt.TextElideMode.ElideRight, rect.width() - 16)
+        box = QRectF(rect.left(), rect.center().y() - 9 + 0.5, metrics.horizontalAdvance(text) + 16, 19)
+        painter.save()
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(theme.color(f"{tone}_soft" if tone in ("ok", "warn", "bad", "accent") else "hover"))
+        painter.drawRoundedRect(box, 4, 4)
+        painter.setFont(self._small)
+        painter.setPen(theme.color(tone or "text_muted"))
+        painter.drawText(box, int(Qt.AlignmentFlag.AlignCenter), text)
+        painter.restore()
+
+    def _bar(self, painter: QPainter, rect: QRect, value: object, tone: str, column: Column[Any]) -> None:
+        """A share of 1 as a bar with its text behind it."""
+        if not isinstance(value, (int, float)):
+            self._text(painter, rect, "–", "text_faint", column)
+            return
+        text = column.text(value)
+        wide = QFontMetrics(self._font).horizontalAdvance("100 %") + 8
+        track = QRectF(rect.left(), rect.center().y() - 2, max(16, rect.width() - wide), 5)
+        painter.fillRect(track, self._theme.color("line"))
+        filled = QRectF(track)
+        filled.setWidth(track.width() * min(max(float(value), 0.0), 1.0))
+        painter.fillRect(filled, self._theme.color(tone or "accent"))
+        painter.setFont(self._font)
+        painter.setPen(self._theme.color("text_muted"))
+        painter.drawText(rect, int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter), text)
+
+    def _spark(self, painter: QPainter, rect: QRect, values: object, tone: str) -> None:
+        if not isinstance(values, np.ndarray) or not len(values):
+            return
+        draw_sparkline(painter, QRectF(rect.adjusted(0, 5, 0, -5)), values, self._theme.color(tone or "accent"))
+
+
+def draw_dot(painter: QPainter, center: QPointF, theme: Theme, tone: str, radius: float = DOT / 2) -> None:
+    """Health by colour and by shape: full disc is well, ring is degraded, a cut square is lost."""
+    painter.save()
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    color = theme.color(tone)
+    if tone == "warn":
+        painter.setPen(QPen(color, 2.5))
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.drawEllipse(center, radius - 1, radius - 1)
+    elif tone == "bad":
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(color)
+        painter.drawRoundedRect(QRectF(center.x() - radius, center.y() - radius, 2 * radius, 2 * radius), 1, 1)
+    else:
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(color)
+        painter.drawEllipse(center, radius, radius)
+    painter.restore()
+
+
+def draw_sparkline(painter: QPainter, rect: QRectF, values: np.ndarray, color: QColor) -> None:
+    """``values`` float64[n] left to right, NaN a gap; scaled from zero to its own top."""
+    finite = values[np.isfinite(values)]
+    if not len(finite):
+        return
+    steps = int(max(rect.width(), 2))
+    if len(values) > steps:
+        edges = np.linspace(0, len(values), steps + 1).astype(int)[:-1]
+        with np.errstate(invalid="ignore"):
+            values = np.fmax.reduceat(values, edges)
+    top = max(float(finite.max()), 1e-9)
+    xs = np.linspace(rect.left(), rect.right(), len(values)) if len(values) > 1 else np.array([rect.right()])
+    ys = rect.bottom() - values / top * rect.height()
+    painter.setPen(QPen(color, 1))
+    run: list[QPointF] = []
+    for x, y in zip(xs.tolist(), ys.tolist(), strict=True):
+        if y == y:
+            run.append(QPointF(x, y))
+        elif run:
+            painter.drawPolyline(run)
+            run = []
+    if run:
+        painter.drawPolyline(run)

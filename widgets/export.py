@@ -1,0 +1,49 @@
+"""Rows as text for other programs: TSV for the clipboard, CSV and JSON Lines for files."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from widgets.column import Column, R
+from widgets.plain import visible
+
+_FORMULA = tuple("=+-@\t\r\0")
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def as_tsv(columns: Sequence[Column[R]], rows: Iterable[R], titles: bool = False) -> str:
+    """Exact values; tabs and line ends inside a value become visible signs, so that a row stays a row."""
+    lines = ["\t".join(c.title for c in columns)] if titles else []
+    for row in rows:
+        lines.append("\t".join(visible(_cell(c.value(row)), limit=100_000) for c in columns if c.paint != "spark"))
+    return "\n".join(lines)
+
+
+def as_csv(columns: Sequence[Column[R]], rows: Iterable[R]) -> str:
+    """RFC 4180. A text that a spreadsheet would run as a formula gets a leading apostrophe (OWASP ASVS 1.2.10)."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\r\n")
+    kept = [c for c in columns if c.paint != "spark"]
+    writer.writerow(c.name for c in kept)
+    for row in rows:
+        cells = []
+        for column in kept:
+            value = column.value(row)
+            text = _cell(value)
+            harmless = isinstance(value, (int, float)) or not text.startswith(_FORMULA)
+            cells.append(text if harmless else f"'{text}")
+        writer.writerow(cells)
+    return out.getvalue()
+
+
+def as_json_lines(columns: Sequence[Column[R]], rows: Iterable[R]) -> str:
+    """One object a line, by column name; integers exact."""
+    kept = [c for c in columns if c.paint != "spark"]
+    return "".join(json.dumps({c.name: c.value(row) for c in kept}, default=str) + "\n" for row in rows)

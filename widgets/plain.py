@@ -1,0 +1,93 @@
+"""Labels and tooltips that never read their text as markup: what a cluster says is data (a topic may be called
+``<img src=…>``). Every label of the application is made here."""
+
+from __future__ import annotations
+
+import html
+
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent
+from PySide6.QtWidgets import QLabel, QSizePolicy, QWidget
+from typing_extensions import override
+
+_VISIBLE = {code: 0x2400 + code for code in range(32)} | {0x7F: 0x2421}
+for _code in (*range(0x80, 0xA0), *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x206A), 0xFEFF):
+    _VISIBLE[_code] = 0x25AB
+_ONE_LINE = _VISIBLE
+_MANY_LINES = {code: glyph for code, glyph in _VISIBLE.items() if code not in (9, 10)}
+
+
+def visible(text: str, *, lines: bool = False, limit: int = 512) -> str:
+    """Control, bidirectional and zero-width characters as glyphs that show; cut to ``limit`` characters."""
+    if len(text) > limit:
+        text = text[: limit - 1] + "…"
+    return text.translate(_MANY_LINES if lines else _ONE_LINE)
+
+
+def tooltip(text: str) -> str:
+    """Text for setToolTip and ToolTipRole, which would otherwise guess whether it is markup."""
+    if not text:
+        return ""
+    return f"<p style='white-space:pre-wrap'>{html.escape(visible(text, lines=True, limit=4000))}</p>"
+
+
+def plain(
+    text: str = "",
+    parent: QWidget | None = None,
+    *,
+    role: str = "",
+    wrap: bool = False,
+    selectable: bool = False,
+    lines: bool = True,
+) -> QLabel:
+    """A label of plain text. ``role`` names a style of the theme: title, heading, muted, faint, small, mono, figure."""
+    label = QLabel(parent)
+    label.setTextFormat(Qt.TextFormat.PlainText)
+    label.setOpenExternalLinks(False)
+    label.setText(visible(text, lines=lines, limit=10_000))
+    label.setWordWrap(wrap)
+    if role:
+        label.setProperty("role", role)
+    if selectable:
+        label.setTextInteractionFlags(
+            Qt.TextInteractionFlag.TextSelectableByMouse | Qt.TextInteractionFlag.TextSelectableByKeyboard
+        )
+    return label
+
+
+class ElidedLabel(QLabel):
+    """One line that gives way: cut with an ellipsis, whole in the tooltip."""
+
+    def __init__(self, text: str = "", parent: QWidget | None = None, *, role: str = "") -> None:
+        super().__init__(parent)
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.mode = Qt.TextElideMode.ElideRight
+        if role:
+            self.setProperty("role", role)
+        self.show_text(text)
+
+    def show_text(self, text: str) -> None:
+        self.setText(visible(text, limit=2000))
+        self.setToolTip(tooltip(text))
+
+    @override
+    def minimumSizeHint(self) -> QSize:
+        return QSize(0, super().minimumSizeHint().height())
+
+    @override
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.setPen(self.palette().color(self.foregroundRole()))
+        painter.setFont(self.font())
+        text = QFontMetrics(self.font()).elidedText(self.text(), self.mode, self.contentsRect().width())
+        painter.drawText(self.contentsRect(), int(self.alignment() | Qt.AlignmentFlag.AlignVCenter), text)
+        painter.end()
+
+
+def set_role(widget: QWidget, role: str, name: str = "role") -> None:
+    """Change a property that the style sheet asks for, and have it looked at again."""
+    if widget.property(name) != role:
+        widget.setProperty(name, role)
+        widget.style().unpolish(widget)
+        widget.style().polish(widget)
