@@ -1,0 +1,107 @@
+"""The metadata log on this node: appends, epochs, and how much of it is on disk.
+
+Only what has been flushed counts, for the leader's own vote on the high watermark and for a follower's fetch offset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from embedded_broker.core.metadata.records import LEADER_CHANGE_TYPE, decode_record
+from embedded_broker.core.ports import Disk, PartitionLog, RecordSlice
+from embedded_broker.protocol.fields import Buffer
+from embedded_broker.records.batch import BatchHeader, batches, place
+from embedded_broker.records.build import build_batch, entries
+
+METADATA_TOPIC = "__cluster_metadata"
+METADATA_TOPIC_ID = UUID(int=1)
+LEADER_CHANGE_KEY = bytes((0, 0, 0, LEADER_CHANGE_TYPE))
+"""A control record's key: version 0, type."""
+READ_BYTES = 1 << 20
+
+
+class MetadataLog:
+    """Offsets inclusive at the start, exclusive at the end. Raises StorageFailed as the disk does."""
+
+    def __init__(self, disk: Disk) -> None:
+        found = [log for log in disk.logs() if log.topic == METADATA_TOPIC]
+        self.log: PartitionLog = found[0] if found else disk.create_log(METADATA_TOPIC, METADATA_TOPIC_ID, 0)
+        self.epochs: list[tuple[int, int]] = self.log.load_epochs()
+        """(leader epoch, its start offset), ascending."""
+        self.flushed_offset = 0
+        """What is on disk for certain. After a start nothing is, until the first flush: a kill leaves the end of the
+        log in the page cache."""
+        self.cuts = 0
+        """How often it was truncated: a flush that began before a cut says nothing of what came after."""
+
+    @property
+    def end_offset(self) -> int:
+        return self.log.log_end_offset
+
+    @property
+    def last_epoch(self) -> int:
+        return self.epochs[-1][0] if self.epochs else 0
+
+    def end_offset_for(self, epoch: int) -> tuple[int, int]:
+        """(e, end offset of e) for the largest epoch e at or below ``epoch`` (KIP-101, KIP-279)."""
+        end = self.end_offset
+        for known, start in reversed(self.epochs):
+            if known <= epoch:
+                return known, end
+            end = start
+        return 0, 0
+
+    def append_as_leader(
+        self, records: Sequence[tuple[Buffer | None, Buffer | None]], epoch: int, wall_ms: int, control: bool = False
+    ) -> int:
+        """One atomic batch; returns the end offset after it."""
+        data = build_batch(records, wall_ms, control=control)
+        place(data, 0, self.end_offset, epoch)
+        self._append(data, list(batches(data, check_crc=False)), wall_ms)
+        return self.end_offset
+
+    def append_as_follower(self, data: Buffer, wall_ms: int) -> None:
+        """What the leader sent, verbatim.
+
+        Raises:
+            CorruptBatch: damaged on its way; ask again.
+        """
+        headers = list(batches(data))
+        if headers:
+            assert headers[0].base_offset == self.end_offset, "the leader sent another offset than was asked for"
+            self._append(data, headers, wall_ms)
+
+    def _append(self, data: Buffer, headers: list[BatchHeader], wall_ms: int) -> None:
+        self.log.append(data, headers, wall_ms)
+        known = len(self.epochs)
+        for header in headers:
+            if header.leader_epoch > self.last_epoch:
+                self.epochs.append((header.leader_epoch, header.base_offset))
+        if len(self.epochs) != known:
+            self.log.save_epochs(self.epochs)
+
+    def truncate(self, offset: int) -> None:
+        self.log.truncate(offset)
+        self.cuts += 1
+        kept = [e for e in self.epochs if e[1] < self.end_offset]
+        if len(kept) != len(self.epochs):
+            self.epochs = kept
+            self.log.save_epochs(kept)
+        self.flushed_offset = min(self.flushed_offset, self.end_offset)
+
+    def read(self, start_offset: int, max_bytes: int) -> RecordSlice:
+        return self.log.read(start_offset, max_bytes, self.end_offset, at_least_one=True)
+
+    def records(self, start_offset: int, end_offset: int) -> tuple[list[Any], int]:
+        """The metadata records from ``start_offset``, at most about READ_BYTES of them, and the offset after them."""
+        data = self.log.read(start_offset, READ_BYTES, end_offset, at_least_one=True).tobytes()
+        found: list[Any] = []
+        reached = start_offset
+        for header in batches(data):
+            if not header.is_control:
+                found.extend(decode_record(e.value) for e in entries(data, header) if e.value is not None)
+            reached = header.next_offset
+        assert reached > start_offset, f"nothing can be read of the metadata log at {start_offset}"
+        return found, reached
