@@ -40,14 +40,28 @@ class Outbox:
         self._sends: dict[int, SendDone] = {}
         self._flushes: dict[int, FlushDone] = {}
         self._timers: dict[str, tuple[int, TimerDone]] = {}
+        self._here: dict[int, Callable[[Any], None]] = {}
+
+    def expect_here(self, done: Callable[[Any], None]) -> int:
+        """A request id (below zero) for a request that this node makes of itself; ``done`` gets its answer, or None
+        when it is dropped."""
+        self._ids += 1
+        self._here[-self._ids] = done
+        return -self._ids
 
     def respond(self, request: RequestReceived, message: Any) -> None:
+        if request.request_id < 0:
+            self._here.pop(request.request_id)(message)
+            return
         self._effects.append(Respond(request.request_id, message))
 
     def no_response(self, request: RequestReceived) -> None:
         self._effects.append(NoResponse(request.request_id))
 
     def drop(self, request: RequestReceived, reason: str) -> None:
+        if request.request_id < 0:
+            self._here.pop(request.request_id)(None)
+            return
         self._effects.append(Drop(request.request_id, reason))
 
     def send(self, peer_id: int, lane: str, message: Any, version: int, timeout_ms: int, done: SendDone) -> int:

@@ -59,7 +59,7 @@ class Following:
 
     def _heard(self, now_ms: int) -> None:
         q = self._quorum
-        q.leader_heard_ms = now_ms
+        q.heard_leader_id, q.leader_heard_ms = q.leader_id, now_ms
         self._failures = 0
         q.expect_within(now_ms, q.fetch_timeout_ms + q.broker.dice.below(q.fetch_timeout_ms // 8 + 1), q.campaign)
 

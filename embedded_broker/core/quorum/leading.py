@@ -15,7 +15,7 @@ from embedded_broker.core.effects import Level
 from embedded_broker.core.events import RequestReceived
 from embedded_broker.core.metadata.records import LeaderChangeMessage, Voter
 from embedded_broker.core.ports import StorageFailed
-from embedded_broker.core.quorum.log import LEADER_CHANGE_KEY, METADATA_TOPIC, METADATA_TOPIC_ID
+from embedded_broker.core.quorum.log import METADATA_TOPIC, METADATA_TOPIC_ID
 from embedded_broker.protocol.codec import encode
 from embedded_broker.protocol.errors import ErrorCode
 from embedded_broker.protocol.fields import Buffer
@@ -48,6 +48,8 @@ class Progress:
 
     end_offset: int = -1
     """On its disk; -1 before its first fetch in this epoch."""
+    high_watermark: int = -1
+    """Up to where it has applied what is committed."""
     fetched_ms: int = 0
     """Monotonic time of its last fetch, or of the start of this epoch."""
     fetched_wall_ms: int = -1
@@ -75,10 +77,11 @@ class Leading:
         everyone = [Voter(v) for v in q.voters]
         message = LeaderChangeMessage(leader_id=q.node_id, voters=everyone, granting_voters=[Voter(q.node_id)])
         try:
-            self.append(now_ms, [(LEADER_CHANGE_KEY, encode(message, 0))], control=True)
+            q.log.append_leader_change(encode(message, 0), q.epoch, q.broker.clock.wall_ms())
         except StorageFailed as e:
             q.storage_failed(now_ms, e)
             return
+        self._flush()
         self._begin(now_ms)
         self._check(now_ms)
 
@@ -92,12 +95,14 @@ class Leading:
         self._waiting.clear()
 
     # ------------------------------------------------------------------------------------------------ appends
-    def append(
-        self, now_ms: int, records: Sequence[tuple[Buffer | None, Buffer | None]], control: bool = False
-    ) -> int:
-        """Raises: StorageFailed."""
+    def append(self, now_ms: int, values: Sequence[Buffer]) -> int:
+        """Metadata records as one atomic batch; returns the end offset after it.
+
+        Raises:
+            StorageFailed: nothing was appended.
+        """
         q = self._quorum
-        end_offset = q.log.append_as_leader(records, q.epoch, q.broker.clock.wall_ms(), control)
+        end_offset = q.log.append_as_leader(values, q.epoch, q.broker.clock.wall_ms())
         self._flush()
         self._serve_waiting(now_ms)
         return end_offset
@@ -136,7 +141,7 @@ class Leading:
             self._note_contact(now_ms, replica_id)
             q.broker.outbox.respond(event, answer)
             return
-        self._note_progress(now_ms, replica_id, asked.fetch_offset)
+        self._note_progress(now_ms, replica_id, asked)
         old = self._waiting.pop(replica_id, None)
         if old is not None:
             q.broker.outbox.respond(old[0], self._answer(ErrorCode.NONE))
@@ -191,8 +196,9 @@ class Leading:
         progress.fetched_ms = now_ms
         return progress
 
-    def _note_progress(self, now_ms: int, replica_id: int, end_offset: int) -> None:
+    def _note_progress(self, now_ms: int, replica_id: int, asked: FetchPartition) -> None:
         q = self._quorum
+        end_offset = asked.fetch_offset
         p = self._note_contact(now_ms, replica_id)
         wall_ms = q.broker.clock.wall_ms()
         if end_offset >= q.log.end_offset:
@@ -200,6 +206,7 @@ class Leading:
         elif 0 <= p.leader_end_at_fetch <= end_offset:
             p.caught_up_wall_ms = p.fetched_wall_ms
         p.end_offset = end_offset
+        p.high_watermark = asked.high_watermark
         p.fetched_wall_ms = wall_ms
         p.leader_end_at_fetch = q.log.end_offset
 

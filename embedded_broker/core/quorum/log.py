@@ -12,8 +12,9 @@ from uuid import UUID
 from embedded_broker.core.metadata.records import LEADER_CHANGE_TYPE, decode_record
 from embedded_broker.core.ports import Disk, PartitionLog, RecordSlice
 from embedded_broker.protocol.fields import Buffer
-from embedded_broker.records.batch import BatchHeader, batches, place
-from embedded_broker.records.build import build_batch, entries
+from embedded_broker.records.batch import CONTROL, BatchHeader, batches
+from embedded_broker.records.build import NewRecord, build
+from embedded_broker.records.record import all_records
 
 METADATA_TOPIC = "__cluster_metadata"
 METADATA_TOPIC_ID = UUID(int=1)
@@ -53,12 +54,15 @@ class MetadataLog:
             end = start
         return 0, 0
 
-    def append_as_leader(
-        self, records: Sequence[tuple[Buffer | None, Buffer | None]], epoch: int, wall_ms: int, control: bool = False
-    ) -> int:
-        """One atomic batch; returns the end offset after it."""
-        data = build_batch(records, wall_ms, control=control)
-        place(data, 0, self.end_offset, epoch)
+    def append_as_leader(self, values: Sequence[Buffer], epoch: int, wall_ms: int) -> int:
+        """Metadata records as one atomic batch; returns the end offset after it."""
+        return self._lead([NewRecord(None, bytes(value), wall_ms) for value in values], epoch, wall_ms, 0)
+
+    def append_leader_change(self, message: Buffer, epoch: int, wall_ms: int) -> int:
+        return self._lead([NewRecord(LEADER_CHANGE_KEY, bytes(message), wall_ms)], epoch, wall_ms, CONTROL)
+
+    def _lead(self, records: list[NewRecord], epoch: int, wall_ms: int, attributes: int) -> int:
+        data = build(records, attributes=attributes, base_offset=self.end_offset, leader_epoch=epoch)
         self._append(data, list(batches(data, check_crc=False)), wall_ms)
         return self.end_offset
 
@@ -97,11 +101,9 @@ class MetadataLog:
     def records(self, start_offset: int, end_offset: int) -> tuple[list[Any], int]:
         """The metadata records from ``start_offset``, at most about READ_BYTES of them, and the offset after them."""
         data = self.log.read(start_offset, READ_BYTES, end_offset, at_least_one=True).tobytes()
-        found: list[Any] = []
+        found = [decode_record(record.value) for record in all_records(data) if record.value is not None]
         reached = start_offset
-        for header in batches(data):
-            if not header.is_control:
-                found.extend(decode_record(e.value) for e in entries(data, header) if e.value is not None)
+        for header in batches(data, check_crc=False):
             reached = header.next_offset
         assert reached > start_offset, f"nothing can be read of the metadata log at {start_offset}"
         return found, reached

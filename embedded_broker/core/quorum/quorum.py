@@ -73,16 +73,13 @@ class Quorum:
         self.epoch: int = self._saved.get("leaderEpoch", 0)
         self.voted_id: int = self._saved.get("votedId", NOBODY)
         self.leader_id: int = self._saved.get("leaderId", NOBODY)
-        self.previous_broker_epoch: int = self._saved.get("brokerEpoch", -1)
-        """The broker epoch under which this disk was last known whole; -1 when it may have lost something."""
-        if not broker.disk.was_clean:
-            self.remember_broker_epoch(-1)
         self.role = Role.UNATTACHED
         self.high_watermark = 0
         self.applied_offset = 0
         self.lost_elections = 0
+        self.heard_leader_id = NOBODY
         self.leader_heard_ms = 0
-        """When this node last heard of a leader that lives; kept over its fall."""
+        """Which leader this node last heard, and when; kept over its fall."""
         self._part: Campaign | Following | Leading | None = None
         self._stopping = False
 
@@ -113,7 +110,7 @@ class Quorum:
         if leading is None:
             raise NotLeader
         try:
-            return leading.append(now_ms, [(None, encode_record(r)) for r in records])
+            return leading.append(now_ms, [encode_record(r) for r in records])
         except StorageFailed as e:
             self.broker.outbox.note(Level.ERROR, f"The metadata log cannot be written, leadership given up: {e}")
             self.resign(now_ms)
@@ -123,11 +120,6 @@ class Quorum:
         from embedded_broker.core.quorum import requests
 
         requests.fetch(self, now_ms, event)
-
-    def remember_broker_epoch(self, broker_epoch: int) -> None:
-        """Keep on disk under which registration this log directory was last whole; -1: it may not be."""
-        self.previous_broker_epoch = broker_epoch
-        self._save(self.epoch, self.leader_id, self.voted_id)
 
     # ------------------------------------------------------------------------------------------------ life
     def start(self, now_ms: int) -> None:
@@ -299,9 +291,8 @@ class Quorum:
             "leaderId": leader_id,
             "leaderEpoch": epoch,
             "votedId": voted_id,
-            "votedDirectoryId": "AAAAAAAAAAAAAAAAAAAAAA",
+            "votedDirectoryId": "AAAAAAAAAAAAAAAAAAAAAA",  # Kafka's zero id: votes here are for a node, not its disk
             "data_version": 1,
-            "brokerEpoch": self.previous_broker_epoch,
         }
         if state != self._saved:
             self.broker.disk.save_quorum_state(state)

@@ -1,0 +1,116 @@
+"""From this broker to the active controller, wherever it is.
+
+A call is carried out here when this broker is the controller, else sent to the quorum's leader; on NOT_CONTROLLER, a
+broken connection or a change of leader it is tried again until its time is over. A call that was sent twice may be
+carried out twice: what is called must bear that, as Kafka's forwarding does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from embedded_broker.core import api
+from embedded_broker.core.controller.refusals import is_not_controller
+from embedded_broker.core.events import Caller, RequestReceived
+
+if TYPE_CHECKING:
+    from embedded_broker.core.broker import Broker
+
+CallDone = Callable[[int, Any, str], None]
+"""(now_ms, response or None, reason when there is none)"""
+RETRY_MS = 50
+
+
+class _Call:
+    """One request on its way to the controller."""
+
+    __slots__ = ("asked_id", "deadline_ms", "done", "message", "number", "send_id", "version")
+
+    def __init__(self, number: int, message: Any, version: int, deadline_ms: int, done: CallDone) -> None:
+        self.number = number
+        self.message = message
+        self.version = version
+        self.deadline_ms = deadline_ms
+        self.done = done
+        self.send_id = 0
+        self.asked_id = -1
+        """The broker that was asked and has not answered; -1 when none."""
+
+
+class ControllerChannel:
+    """``call`` answers once, later: never before it returns."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._calls: dict[int, _Call] = {}
+        self._numbers = 0
+        self._caller = Caller(-1, "", "", f"broker-{broker.node_id}", broker_id=broker.node_id)
+
+    def call(self, now_ms: int, message: Any, version: int, timeout_ms: int, done: CallDone) -> None:
+        """Ask the controller; ``done(now_ms, response, "")``, or with None and why not after ``timeout_ms``."""
+        self._numbers += 1
+        call = _Call(self._numbers, message, version, now_ms + timeout_ms, done)
+        self._calls[call.number] = call
+        self._try(now_ms, call)
+
+    def on_leader_change(self, now_ms: int) -> None:
+        """Try again what waits for a controller, or was asked of one that is none any more."""
+        leader_id = self._broker.quorum.leader_id
+        for number in sorted(self._calls):
+            call = self._calls.get(number)
+            if call is None or call.asked_id == leader_id:
+                continue
+            if call.asked_id >= 0:
+                self._broker.outbox.forget(call.send_id)
+                call.asked_id = -1
+            self._again(now_ms, call, 0)
+
+    def _try(self, now_ms: int, call: _Call) -> None:
+        if call.number not in self._calls or call.asked_id >= 0:
+            return
+        remaining_ms = call.deadline_ms - now_ms
+        if remaining_ms <= 0:
+            self._end(now_ms, call, None, "no controller answered in time")
+            return
+        broker = self._broker
+        leader_id = broker.quorum.leader_id
+        if leader_id == broker.node_id and broker.controller.is_active:
+            self._here(now_ms, call)
+        elif leader_id in (-1, broker.node_id):
+            self._again(now_ms, call, min(RETRY_MS, remaining_ms))
+        else:
+            call.asked_id = leader_id
+
+            def done(now: int, response: Any, reason: str) -> None:
+                self._answered(now, call, response)
+
+            call.send_id = broker.outbox.send(leader_id, "control", call.message, call.version, remaining_ms, done)
+
+    def _here(self, now_ms: int, call: _Call) -> None:
+        """Carry it out on this broker; the answer comes by way of a timer, as from afar."""
+        broker = self._broker
+        call.asked_id = broker.node_id
+
+        def answered(response: Any) -> None:
+            broker.outbox.timer(f"channel.{call.number}", now_ms, lambda now: self._answered(now, call, response))
+
+        event = RequestReceived(broker.outbox.expect_here(answered), call.version, call.message, self._caller)
+        api.handler(call.message.API_KEY)(broker, now_ms, event)
+
+    def _answered(self, now_ms: int, call: _Call, response: Any) -> None:
+        if call.number not in self._calls:
+            return
+        call.asked_id = -1
+        if response is None or is_not_controller(response):
+            self._again(now_ms, call, RETRY_MS)
+        else:
+            self._end(now_ms, call, response, "")
+
+    def _again(self, now_ms: int, call: _Call, delay_ms: int) -> None:
+        self._broker.outbox.timer(f"channel.{call.number}", now_ms + delay_ms, lambda now: self._try(now, call))
+
+    def _end(self, now_ms: int, call: _Call, response: Any, reason: str) -> None:
+        del self._calls[call.number]
+        self._broker.outbox.cancel(f"channel.{call.number}")
+        call.done(now_ms, response, reason)

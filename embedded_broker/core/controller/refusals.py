@@ -1,0 +1,60 @@
+"""A whole request refused with one error code, in the shape of its answer: at the top, or for each of its parts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from embedded_broker.protocol.codec import response_class
+from embedded_broker.protocol.errors import ErrorCode
+from embedded_broker.protocol.messages import k19_create_topics as k19
+from embedded_broker.protocol.messages import k20_delete_topics as k20
+from embedded_broker.protocol.messages import k33_alter_configs as k33
+from embedded_broker.protocol.messages import k37_create_partitions as k37
+from embedded_broker.protocol.messages import k44_incremental_alter_configs as k44
+
+
+def refusal(message: Any, code: ErrorCode, text: str) -> Any:
+    """The answer to ``message`` that says ``code`` for all of it."""
+    match message:
+        case k19.CreateTopicsRequest():
+            return k19.CreateTopicsResponse(
+                topics=[k19.CreatableTopicResult(t.name, error_code=code, error_message=text) for t in message.topics]
+            )
+        case k20.DeleteTopicsRequest():
+            named = [*message.topics, *(k20.DeleteTopicState(name) for name in message.topic_names)]
+            return k20.DeleteTopicsResponse(
+                responses=[k20.DeletableTopicResult(t.name, t.topic_id, code, text) for t in named]
+            )
+        case k37.CreatePartitionsRequest():
+            return k37.CreatePartitionsResponse(
+                results=[k37.CreatePartitionsTopicResult(t.name, code, text) for t in message.topics]
+            )
+        case k33.AlterConfigsRequest():
+            return k33.AlterConfigsResponse(
+                responses=[
+                    k33.AlterConfigsResourceResponse(code, text, r.resource_type, r.resource_name)
+                    for r in message.resources
+                ]
+            )
+        case k44.IncrementalAlterConfigsRequest():
+            return k44.IncrementalAlterConfigsResponse(
+                responses=[
+                    k44.AlterConfigsResourceResponse(code, text, r.resource_type, r.resource_name)
+                    for r in message.resources
+                ]
+            )
+        case _:
+            response = response_class(message.API_KEY)()
+            response.error_code = code
+            return response
+
+
+def is_not_controller(response: Any) -> bool:
+    """Whether an answer says that it came from a broker that is not the controller."""
+    if getattr(response, "error_code", 0) == ErrorCode.NOT_CONTROLLER:
+        return True
+    for name in ("topics", "responses", "results"):
+        parts = getattr(response, name, None)
+        if parts:
+            return getattr(parts[0], "error_code", 0) == ErrorCode.NOT_CONTROLLER
+    return False
