@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -96,6 +96,8 @@ class SimLog:
             if not self._active_bytes:
                 self._segments[-1] = (self._segments[-1][0], now_ms)
             self._push(header, data)
+            if self._platter.on_append is not None:
+                self._platter.on_append(self, header, data)
 
     def _push(self, header: BatchHeader, data: bytes) -> None:
         self.headers_.append(header)
@@ -311,6 +313,7 @@ class Platter:
         """Whether something appended can be lost; sticks until a registration that said so is committed."""
         self.full = False
         self.failing = False
+        self.on_append: Callable[[SimLog, BatchHeader, bytes], None] | None = None
 
     def check_write(self, log: SimLog, grows: int) -> None:
         if self.failing:

@@ -1,0 +1,137 @@
+"""``python -m embedded_broker.simulator``: run seeds, replay one, show that planted bugs are caught.
+
+Exit code 0 when every seed passed (or every planted bug was caught), else 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+from embedded_broker.simulator import history, ledger, mutants
+from embedded_broker.simulator.nemesis import Fault
+from embedded_broker.simulator.scenario import FAMILIES, Result, run_seed
+from embedded_broker.simulator.shrink import shrink
+
+Job = tuple[int, int, str]
+
+
+def one(job: Job) -> Result:
+    """A seed of a campaign; what is not needed of a pass stays behind."""
+    seed, brokers, family = job
+    result = run_seed(seed, brokers, family)
+    if not result.failure:
+        result.plan = []
+    return result
+
+
+def run_many(jobs: list[Job], processes: int) -> Iterator[Result]:
+    gc.freeze()
+    if processes <= 1:
+        yield from map(one, jobs)
+        return
+    with ProcessPoolExecutor(processes, get_context("fork")) as pool:
+        yield from pool.map(one, jobs, chunksize=4)
+
+
+def command(result: Result) -> str:
+    return (
+        f"python -m embedded_broker.simulator --replay {result.seed} --brokers {result.brokers} "
+        f"--family {result.family}"
+    )
+
+
+def report(results: Iterable[Result], total: int) -> list[Result]:
+    """Print failures as they come, with the command that replays each."""
+    done = []
+    for result in results:
+        done.append(result)
+        if result.failure:
+            first = result.failure.strip().splitlines()
+            print(f"seed {result.seed} ({result.brokers} brokers, {result.family}) failed: {first[0]}")
+            if len(first) > 1 and result.check == "crash":
+                print(f"    {first[-1]}")
+            print(f"    replay: {command(result)}", flush=True)
+        elif len(done) % 100 == 0:
+            print(f"    {len(done)} of {total}", flush=True)
+    return done
+
+
+def campaign(args: argparse.Namespace) -> int:
+    failed = 0
+    for brokers in args.brokers:
+        for family in args.family:
+            seeds = range(args.first, args.first + args.seeds)
+            began = time.monotonic()
+            results = report(run_many([(s, brokers, family) for s in seeds], args.jobs), len(seeds))
+            book = ledger.summary(results, time.monotonic() - began)
+            failed += sum(bool(r.failure) for r in results)
+            print(f"{family}, {brokers} brokers: {json.dumps(book)}", flush=True)
+            if args.ledger:
+                ledger.enter(Path(args.ledger), family, brokers, args.first, book)
+    return 1 if failed else 0
+
+
+def replay(args: argparse.Namespace) -> int:
+    """Run one seed again, tell its story, and cut its plan down when it fails."""
+    brokers, family = args.brokers[0], args.family[0]
+    faults: list[Fault] | None = json.loads(Path(args.plan).read_text()) if args.plan else None
+    mutant = mutants.planted(args.mutant) if args.mutant else None
+    with mutant or mutants.nothing():
+        watch = print if args.trace else None
+        result = run_seed(args.replay, brokers, family, faults, watch=watch, keep_history=True)
+        print(f"trace {result.trace_hash}, {result.events} events, {result.simulated_ms / 1000:.1f} s simulated")
+        print(json.dumps(result.counts))
+        if args.history:
+            history.write(Path(args.history), result.operations)
+        if not result.failure:
+            print(f"seed {result.seed} passed")
+            return 0
+        if not args.trace:
+            print("\n".join(result.lines[-args.lines :]))
+        print(result.failure)
+        print(f"plan of {len(result.plan)}: {json.dumps(result.plan)}")
+        if args.shrink:
+
+            def fails(candidate: list[Fault]) -> bool:
+                return run_seed(args.replay, brokers, family, candidate).check == result.check
+
+            print(f"smallest plan: {json.dumps(shrink(result.plan, fails))}")
+    return 1
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m embedded_broker.simulator", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=100, help="how many seeds of each kind of cluster and family")
+    parser.add_argument("--first", type=int, default=1)
+    parser.add_argument("--brokers", type=int, choices=(3, 5), action="append", help="default: 3; may be repeated")
+    parser.add_argument("--family", choices=FAMILIES, action="append", help="default: F2; may be repeated")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--ledger", help="a file to which the campaign's sums are appended")
+    parser.add_argument("--mutants", action="store_true", help="plant bugs, one at a time: each must be caught")
+    parser.add_argument("--mutant", help="plant this bug in a replay")
+    parser.add_argument("--replay", type=int, metavar="SEED")
+    parser.add_argument("--plan", help="with --replay: a JSON file of faults instead of the seed's own")
+    parser.add_argument("--trace", action="store_true", help="with --replay: print the trace as it grows")
+    parser.add_argument("--lines", type=int, default=40, help="with --replay: lines of the trace before a failure")
+    parser.add_argument("--history", help="with --replay: write the clients' history to this file (JSON lines)")
+    parser.add_argument("--shrink", action="store_true", help="with --replay: look for a smaller plan that fails too")
+    args = parser.parse_args(argv)
+    args.brokers = args.brokers or [3]
+    args.family = args.family or ["F2"]
+    if args.replay is not None:
+        return replay(args)
+    if args.mutants:
+        return mutants.run_all(args.seeds, args.jobs)
+    return campaign(args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

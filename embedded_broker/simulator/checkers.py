@@ -1,0 +1,341 @@
+"""The promises, checked while the cluster runs. Numbers as in reliability.md's table: C1 acknowledged records are
+kept, C2 committed ones never change, C3 logs match, C4 one leader an epoch, C5 offsets dense and unique, C6 nothing
+visible above the high watermark, C7 in-sync and eligible replicas hold what is committed, C8 idempotence, C9 groups,
+C10 one metadata log. (C12, that the cluster heals, is the scenario's.)
+
+``Checks`` observes brokers from inside (after every event) and is told by the clients what they were told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from embedded_broker.core.effects import Effect, Stop
+from embedded_broker.core.events import Event
+from embedded_broker.records.batch import BatchHeader
+from embedded_broker.simulator.disk import SimLog
+from embedded_broker.simulator.node import Node, Observer
+from embedded_broker.simulator.truth import Key, Truth
+from embedded_broker.simulator.world import Violation, World
+
+TopicPartition = tuple[str, int]
+METADATA_TOPIC = "__cluster_metadata"
+
+
+@dataclass(slots=True)
+class Sent:
+    """A producer's batch and what became of it."""
+
+    producer: str
+    session: int
+    partition: TopicPartition
+    values: tuple[bytes, ...]
+    acks: int
+    idempotent: bool
+    outcome: str = "open"
+    """open, ok, info."""
+    offset: int = -1
+    codes: list[int] = field(default_factory=list)
+
+
+class Checks(Observer):
+    """See the module. ``strict`` is off in the family that may lose data (F3)."""
+
+    def __init__(self, world: World, nodes: Mapping[int, Node], strict: bool = True) -> None:
+        self.world, self.nodes, self.strict = world, nodes, strict
+        self.truth = Truth()
+        self.sent: list[Sent] = []
+        self.acks = 0
+        self.newest_ack_ms: dict[TopicPartition, int] = {}
+        self.elections = self.quorum_elections = 0
+        self.newest_leader = 0
+        self.idempotent: set[str] = set()
+        self._leaders: dict[tuple[Key, int], int] = {}
+        self._controllers: dict[int, int] = {}
+        self._quorum_epochs: dict[int, int] = {}
+        self._seen: dict[int, dict[Key, tuple[int, bool, int]]] = {}
+        self._images: dict[int, int] = {}
+        self._producer_ids: dict[int, str] = {}
+        self._generations: dict[str, int] = {}
+        self._owners: dict[tuple[str, int, TopicPartition], str] = {}
+        self._commit_floor: dict[tuple[str, TopicPartition], int] = {}
+        self._commit_tries: dict[tuple[str, TopicPartition], set[int]] = {}
+        self._committed_in: dict[tuple[str, TopicPartition], int] = {}
+        for node in nodes.values():
+            node.observers.append(self)
+            node.platter.on_append = self._appended
+
+    # ---- brokers, from inside
+    def _appended(self, log: SimLog, header: BatchHeader, data: bytes) -> None:
+        self.truth.written((log.topic, log.topic_id, log.partition), header, data)
+
+    def started(self, node: Node) -> None:
+        node.platter.on_append = self._appended
+        self._seen[node.node_id] = {}
+        self._images[node.node_id] = 0
+
+    def stopped(self, node: Node, effect: Stop) -> None:
+        if effect.code != 0:
+            raise Violation("crash", f"broker {node.node_id} stopped itself: {effect.reason}")
+
+    def after_event(self, node: Node, event: Event, effects: list[Effect]) -> None:
+        self._look_at_quorum(node)
+        seen = self._seen[node.node_id]
+        for partition in node.broker.replicas.partitions():
+            log = partition.log
+            now = (partition.high_watermark, partition.is_leader, partition.leader_epoch)
+            key = (log.topic, log.topic_id, log.partition)
+            before = seen.get(key)
+            if before != now:
+                seen[key] = now
+                self._partition_changed(node, key, partition, before)
+
+    def _partition_changed(self, node: Node, key: Key, partition: Any, before: tuple[int, bool, int] | None) -> None:
+        committed = self.truth.of(key)
+        log: SimLog = partition.log
+        who = f"broker {node.node_id}"
+        if partition.is_leader:
+            if before is None or before[1:] != (True, partition.leader_epoch):
+                self._new_leader(node, key, partition)
+            if partition.high_watermark > committed.end:
+                if not self.strict:
+                    committed.end = max(committed.end, log.log_start_offset)
+                committed.extend(log, partition.high_watermark, self.idempotent)
+        if not self.strict:
+            return
+        if partition.high_watermark > committed.end:
+            raise Violation("C6", f"{who} has a high watermark of {partition.high_watermark} on {committed!r}, "
+                                  f"leaders only ever had {committed.end}")  # fmt: skip
+        checked = 0 if before is None else before[0]
+        if partition.high_watermark > checked:
+            committed.check_prefix(who, log, checked, partition.high_watermark)
+
+    def _new_leader(self, node: Node, key: Key, partition: Any) -> None:
+        epoch = partition.leader_epoch
+        leader = self._leaders.setdefault((key, epoch), node.node_id)
+        if leader != node.node_id:
+            raise Violation("C4", f"{key[0]}-{key[2]}: brokers {leader} and {node.node_id} both lead epoch {epoch}")
+        self.elections += 1
+        self.newest_leader = node.node_id
+        self.world.trace(f"{node.node_id} leads {key[0]}-{key[2]} epoch {epoch}")
+        if self.strict:
+            who = f"broker {node.node_id}, the new leader of epoch {epoch},"
+            committed = self.truth.of(key)
+            committed.check_prefix(who, partition.log, partition.log.log_start_offset, committed.end)
+
+    def _look_at_quorum(self, node: Node) -> None:
+        broker = node.broker
+        quorum = broker.quorum
+        epoch = quorum.leader_epoch
+        known = self._quorum_epochs.get(node.node_id, 0)
+        if epoch != known:
+            if epoch < known:
+                raise Violation("C4", f"broker {node.node_id}: the quorum's epoch went from {known} to {epoch}")
+            self._quorum_epochs[node.node_id] = epoch
+        if quorum.is_leader:
+            leader = self._controllers.get(epoch)
+            if leader is None:
+                self._controllers[epoch] = node.node_id
+                self.quorum_elections += 1
+                self.world.trace(f"{node.node_id} leads the quorum, epoch {epoch}")
+            elif leader != node.node_id:
+                raise Violation("C4", f"brokers {leader} and {node.node_id} both lead the quorum's epoch {epoch}")
+        applied = broker.image.offset
+        if applied != self._images[node.node_id]:
+            log = self.metadata_log(node)
+            committed = self.truth.of((METADATA_TOPIC, UUID(int=1), 0))
+            if quorum.is_leader and applied > committed.end:
+                committed.extend(log, applied, ())
+            if applied > committed.end:
+                # A follower learns of a commit before the leader's next event: the leader's log is the source.
+                committed.extend(log, applied, ())
+            committed.check_prefix(f"broker {node.node_id}", log, self._images[node.node_id], applied)
+            self._images[node.node_id] = applied
+
+    def metadata_log(self, node: Node) -> SimLog:
+        return node.platter.logs[(METADATA_TOPIC, UUID(int=1), 0)]
+
+    def controller(self) -> Node | None:
+        """The active controller of the newest epoch."""
+        active = [n for n in self.nodes.values() if n.running and n.broker.controller.is_active]
+        return max(active, key=lambda n: n.broker.quorum.leader_epoch, default=None)
+
+    def look_around(self) -> None:
+        """C7, called now and then."""
+        node = self.controller()
+        if node is None or not self.strict:
+            return
+        for topic in node.broker.image.topics.values():
+            for partition in topic.partitions.values():
+                key = (topic.name, topic.topic_id, partition.partition)
+                committed = self.truth.partitions.get(key)
+                if committed is None:
+                    continue
+                for replica in sorted({*partition.isr, *partition.elr}):
+                    platter = self.nodes[replica].platter
+                    log = platter.logs.get(key)
+                    if platter.unclean or platter.failing or platter.full:
+                        continue
+                    role = "in-sync" if replica in partition.isr else "eligible"
+                    who = f"broker {replica}, {role} in epoch {partition.leader_epoch},"
+                    if log is None:
+                        if committed.end:
+                            raise Violation("C7", f"{who} has no log of {committed!r}")
+                        continue
+                    try:
+                        committed.check_prefix(who, log, max(0, committed.end - 30), committed.end)
+                    except Violation as violation:
+                        raise Violation("C7", violation.text) from None
+
+    # ---- producers
+    def sending(
+        self, producer: str, session: int, partition: TopicPartition, values: tuple[bytes, ...], acks: int, idem: bool
+    ) -> Sent:
+        if idem:
+            self.idempotent.add(producer)
+        sent = Sent(producer, session, partition, values, acks, idem)
+        self.sent.append(sent)
+        return sent
+
+    def acked(self, sent: Sent, offset: int) -> None:
+        """C1, C5: an acknowledged batch is committed, at the offset that was told."""
+        sent.outcome, sent.offset = "ok", offset
+        self.acks += 1
+        self.newest_ack_ms[sent.partition] = self.world.now_ms
+        if sent.acks == -1 and self.strict and offset >= 0:
+            self._check_acked(sent)
+
+    def _check_acked(self, sent: Sent) -> None:
+        committed = self.client_view(sent.partition)
+        for i, value in enumerate(sent.values):
+            if sent.offset < 0:
+                if value not in committed.offsets:
+                    raise Violation("C1", f"{committed!r}: {value!r} was acknowledged as a duplicate and is nowhere")
+            elif sent.offset + i >= committed.end:
+                raise Violation("C1", f"{committed!r}: {value!r} was acknowledged at {sent.offset + i}, "
+                                      f"only {committed.end} are committed")  # fmt: skip
+            elif committed.values[sent.offset + i] != value:
+                found = committed.values[sent.offset + i]
+                raise Violation("C5", f"{committed!r}: {value!r} was acknowledged at {sent.offset + i}: {found!r}")
+
+    def refused(self, sent: Sent, code: int) -> None:
+        sent.codes.append(code)
+
+    def given_up(self, sent: Sent) -> None:
+        sent.outcome = "info"
+
+    def producer_id_given(self, producer_id: int, name: str) -> None:
+        if producer_id in self._producer_ids:
+            raise Violation("C8", f"producer id {producer_id} given to {self._producer_ids[producer_id]} and {name}")
+        self._producer_ids[producer_id] = name
+
+    def client_view(self, partition: TopicPartition) -> Any:
+        """The committed prefix of a partition of a topic that is never deleted."""
+        found = [c for key, c in self.truth.partitions.items() if (key[0], key[2]) == partition]
+        assert len(found) == 1, (partition, found)
+        return found[0]
+
+    def end_floor(self, partition: TopicPartition) -> int:
+        """A latest-offset answer asked for from now on by the newest leader is at least this; unused when unknown."""
+        return 0
+
+    # ---- readers
+    def polled(
+        self,
+        reader: str,
+        partition: TopicPartition,
+        topic_id: UUID,
+        position: int,
+        high_watermark: int,
+        found: list[tuple[int, bytes | None]],
+    ) -> None:
+        """C2, C5, C6: a fetch shows the committed records from its position on, and nothing else."""
+        if not self.strict:
+            return
+        committed = self.truth.of((partition[0], topic_id, partition[1]))
+        if high_watermark > committed.end:
+            raise Violation("C6", f"{reader} was told of high watermark {high_watermark} on {committed!r}, "
+                                  f"{committed.end} are committed")  # fmt: skip
+        for expected, (offset, value) in enumerate(found, position):
+            if offset != expected:
+                raise Violation("C6", f"{reader} at {position} of {committed!r} got offset {offset} for {expected}")
+            if offset >= min(high_watermark, committed.end):
+                raise Violation("C6", f"{reader} sees {offset} of {committed!r} above {high_watermark}")
+            if committed.values[offset] != value:
+                raise Violation("C2", f"{reader} read {value!r} at {offset} of {committed!r}, "
+                                      f"committed was {committed.values[offset]!r}")  # fmt: skip
+
+    def out_of_range(self, reader: str, partition: TopicPartition, position: int, epoch: int, read_epoch: int) -> None:
+        """C1: a leader that a reader may believe does not have what the reader has read."""
+        if self.strict:
+            raise Violation("C1", f"{reader} at {position} of {partition} (epoch {read_epoch}) is out of the range of "
+                                  f"the leader of epoch {epoch}")  # fmt: skip
+
+    def diverged(self, reader: str, partition: TopicPartition, position: int, at: Any) -> None:
+        if self.strict:
+            raise Violation("C2", f"{reader} at {position} of {partition} is told of divergence at {at}")
+
+    def listed(
+        self, reader: str, partition: TopicPartition, which: int, offset: int, epoch: int, floor: int
+    ) -> None:
+        if self.strict and which == -1:
+            committed = self.client_view(partition)
+            if not floor <= offset <= committed.end:
+                raise Violation("C6", f"{reader}: the end of {committed!r} is said to be {offset}, "
+                                      f"committed are {committed.end}")  # fmt: skip
+
+    # ---- groups
+    def joined(self, group: str, generation: int, member: str) -> None:
+        self._generations[group] = max(generation, self._generations.get(group, 0))
+
+    def generation(self, group: str) -> int:
+        return self._generations.get(group, 0)
+
+    def assigned(self, group: str, generation: int, member: str, partitions: list[TopicPartition]) -> None:
+        """C9: in one generation a partition has one owner."""
+        for partition in partitions:
+            owner = self._owners.setdefault((group, generation, partition), member)
+            if owner != member:
+                raise Violation("C9", f"{group} generation {generation}: {owner} and {member} both own {partition}")
+
+    def committing(self, group: str, generation: int, partition: TopicPartition, offset: int) -> None:
+        self._commit_tries.setdefault((group, partition), {-1}).add(offset)
+
+    def committed(self, group: str, generation: int, partition: TopicPartition, offset: int) -> None:
+        """C9: a commit was accepted. One of an older generation than another accepted one never is."""
+        key = (group, partition)
+        newest = self._committed_in.get(key, -1)
+        if generation >= newest:
+            self._committed_in[key] = generation
+        self._commit_floor[key] = max(offset, self._commit_floor.get(key, -1))
+
+    def commit_floor(self, group: str, partition: TopicPartition) -> int:
+        return self._commit_floor.get((group, partition), -1)
+
+    def committed_is(self, group: str, partition: TopicPartition, offset: int, floor: int) -> None:
+        """C9: the committed offset is one that was committed, and never goes back."""
+        tries = self._commit_tries.get((group, partition), {-1})
+        if offset not in tries:
+            raise Violation("C9", f"{group}: {partition} has offset {offset}, which nobody committed")
+        if offset < floor and self.strict:
+            raise Violation("C9", f"{group}: {partition} is at {offset}, {floor} was committed before")
+
+    # ---- the end
+    def finish(self) -> None:
+        """Every acknowledged record is committed, every log holds what is committed below its high watermark."""
+        if not self.strict:
+            return
+        for sent in self.sent:
+            if sent.outcome == "ok" and sent.acks == -1:
+                self._check_acked(sent)
+        for node in self.nodes.values():
+            if not node.running:
+                continue
+            for partition in node.broker.replicas.partitions():
+                log = partition.log
+                committed = self.truth.of((log.topic, log.topic_id, log.partition))
+                who = f"broker {node.node_id}"
+                committed.check_prefix(who, log, log.log_start_offset, partition.high_watermark)

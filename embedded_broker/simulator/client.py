@@ -1,0 +1,127 @@
+"""What all simulated clients share: connections, metadata that never goes back an epoch, coordinators, retries.
+
+They behave as careful real clients do (KIP-320: a leader of an older epoch than one already known is not believed).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from embedded_broker.protocol.fields import ZERO_UUID
+from embedded_broker.protocol.messages.k03_metadata import MetadataRequest, MetadataRequestTopic, MetadataResponse
+from embedded_broker.protocol.messages.k10_find_coordinator import FindCoordinatorRequest
+from embedded_broker.simulator.history import History
+from embedded_broker.simulator.network import Answer, Connection, Host, Network
+from embedded_broker.simulator.world import World
+
+TopicPartition = tuple[str, int]
+REFRESH_BACKOFF_MS = 100
+
+
+@dataclass(slots=True)
+class Leader:
+    broker_id: int
+    epoch: int
+
+
+class SimClient:
+    """A client process on a machine of its own. Never crashes; ``stopped`` ends its loops."""
+
+    def __init__(
+        self, world: World, network: Network, hosts: Mapping[int, Host], name: str, host_id: int, history: History
+    ) -> None:
+        self.world, self.network, self.hosts = world, network, hosts
+        self.name, self.host_id, self.history = name, host_id, history
+        self.dice: random.Random = world.dice(f"workload {name}")
+        self.topics: set[str] = set()
+        self.leaders: dict[TopicPartition, Leader] = {}
+        self.topic_ids: dict[str, UUID] = {}
+        self.coordinators: dict[str, int] = {}
+        self.stopped = False
+        self._connections: dict[int, Connection] = {}
+        self._refreshing = False
+        self._waiting: list[Callable[[], None]] = []
+
+    def later(self, delay_ms: int, do: Callable[..., None], *args: Any) -> None:
+        self.world.after(delay_ms, self._unless_stopped, do, args)
+
+    def _unless_stopped(self, do: Callable[..., None], args: tuple[Any, ...]) -> None:
+        if not self.stopped:
+            do(*args)
+
+    def log(self, type_: str, function: str, value: Any) -> None:
+        self.history.add(type_, self.name, function, value, self.world.now_ms)
+
+    def call(self, broker_id: int, message: Any, version: int, timeout_ms: int, done: Answer) -> None:
+        connection = self._connections.get(broker_id)
+        if connection is None or connection.client_gone:
+            connection = self.network.connect(self.host_id, self.hosts[broker_id], -1, self.name)
+            self._connections[broker_id] = connection
+        connection.call(message, version, timeout_ms, done)
+
+    def stop(self) -> None:
+        self.stopped = True
+        for connection in self._connections.values():
+            connection.close("client stopped")
+
+    def anyone(self) -> int:
+        return self.dice.choice(sorted(self.hosts))
+
+    # ---- metadata
+    def refresh(self, then: Callable[[], None] | None = None) -> None:
+        """Ask some broker for the metadata of ``topics``; one such request at a time."""
+        if then is not None:
+            self._waiting.append(then)
+        if not self._refreshing:
+            self._refreshing = True
+            names = [MetadataRequestTopic(name=name) for name in sorted(self.topics)]
+            request = MetadataRequest(topics=names, allow_auto_topic_creation=False)
+            self.call(self.anyone(), request, 12, 1_000, self._refreshed)
+
+    def _refreshed(self, response: Any, reason: str) -> None:
+        self._refreshing = False
+        if response is not None:
+            self._learn(response)
+            waiting, self._waiting = self._waiting, []
+            for then in waiting:
+                then()
+        elif not self.stopped:
+            self.later(REFRESH_BACKOFF_MS, self.refresh)
+
+    def _learn(self, response: MetadataResponse) -> None:
+        for topic in response.topics:
+            if topic.error_code or topic.name is None:
+                continue
+            if topic.topic_id != ZERO_UUID and self.topic_ids.get(topic.name) not in (None, topic.topic_id):
+                for key in [k for k in self.leaders if k[0] == topic.name]:
+                    del self.leaders[key]
+            self.topic_ids[topic.name] = topic.topic_id
+            for p in topic.partitions:
+                key = (topic.name, p.partition_index)
+                known = self.leaders.get(key)
+                if known is None or p.leader_epoch >= known.epoch:
+                    self.leaders[key] = Leader(p.leader_id, p.leader_epoch)
+
+    def leader(self, key: TopicPartition) -> Leader | None:
+        found = self.leaders.get(key)
+        return None if found is None or found.broker_id < 0 else found
+
+    # ---- coordinators
+    def find_coordinator(self, group: str, then: Callable[[], None]) -> None:
+        """Find it until found, then go on."""
+
+        def done(response: Any, reason: str) -> None:
+            if self.stopped:
+                return
+            found = response.coordinators[0] if response is not None and response.coordinators else None
+            if found is None or found.error_code:
+                self.later(self.dice.randint(50, 250), self.find_coordinator, group, then)
+            else:
+                self.coordinators[group] = found.node_id
+                then()
+
+        self.call(self.anyone(), FindCoordinatorRequest(coordinator_keys=[group]), 4, 1_000, done)

@@ -1,0 +1,173 @@
+"""Simulated consumers: a reader that follows partitions from their start, and the fetch loop that group members share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from embedded_broker.protocol.errors import ErrorCode
+from embedded_broker.protocol.messages.k01_fetch import FetchPartition, FetchRequest, FetchResponse, FetchTopic
+from embedded_broker.protocol.messages.k02_list_offsets import (
+    ListOffsetsPartition,
+    ListOffsetsRequest,
+    ListOffsetsTopic,
+)
+from embedded_broker.records.batch import batches
+from embedded_broker.simulator.batches import records
+from embedded_broker.simulator.checkers import Checks
+from embedded_broker.simulator.client import SimClient, TopicPartition
+
+LATEST, EARLIEST = -1, -2
+
+
+class Fetcher:
+    """Fetches positions' records from their leaders, one request in flight per leader, while ``running``."""
+
+    def __init__(self, client: SimClient, checks: Checks) -> None:
+        self.client, self.checks = client, checks
+        self.positions: dict[TopicPartition, int] = {}
+        self.running = False
+        self.version = client.dice.choice([11, 12, 13, 16])
+        self.max_wait_ms = client.dice.choice([50, 300, 500])
+        self.max_bytes = client.dice.choice([300, 2_000, 1 << 20])
+        self.generation = 0
+        """Raised when positions are replaced: answers to older fetches are dropped."""
+        self.on_progress: Callable[[], None] | None = None
+        self._busy: set[int] = set()
+        self._epochs: dict[TopicPartition, int] = {}
+        self._loop = 0
+
+    def follow(self, positions: dict[TopicPartition, int]) -> None:
+        self.generation += 1
+        self.positions = dict(positions)
+        self._busy.clear()
+        self.client.topics |= {topic for topic, _ in positions}
+        self.running = True
+        self._loop += 1
+        self._round(self._loop)
+
+    def halt(self) -> None:
+        self.running = False
+        self.generation += 1
+
+    def _round(self, loop: int) -> None:
+        """Send a fetch to each leader that has none in flight; again after a while."""
+        if not self.running or loop != self._loop:
+            return
+        by_leader: dict[int, list[TopicPartition]] = {}
+        for key in sorted(self.positions):
+            leader = self.client.leader(key)
+            if leader is None:
+                self.client.refresh()
+            else:
+                by_leader.setdefault(leader.broker_id, []).append(key)
+        for broker_id, keys in sorted(by_leader.items()):
+            if broker_id not in self._busy:
+                self._fetch(broker_id, keys)
+        self.client.later(self.client.dice.randint(20, 120), self._round, loop)
+
+    def _fetch(self, broker_id: int, keys: Sequence[TopicPartition]) -> None:
+        self._busy.add(broker_id)
+        request = FetchRequest(max_wait_ms=self.max_wait_ms, min_bytes=1, max_bytes=1 << 20, topics=[])
+        topics: dict[str, FetchTopic] = {}
+        for topic, partition in keys:
+            entry = topics.get(topic)
+            if entry is None:
+                entry = topics[topic] = FetchTopic()
+                if self.version < 13:
+                    entry.topic = topic
+                else:
+                    entry.topic_id = self.client.topic_ids[topic]
+                request.topics.append(entry)
+            key = (topic, partition)
+            entry.partitions.append(
+                FetchPartition(
+                    partition=partition,
+                    current_leader_epoch=self.client.leaders[key].epoch,
+                    fetch_offset=self.positions[key],
+                    last_fetched_epoch=self._epochs.get(key, -1) if self.version >= 12 else -1,
+                    partition_max_bytes=self.max_bytes,
+                )
+            )
+        asked = {key: (self.positions[key], self.client.leaders[key].epoch) for key in keys}
+        generation, names = self.generation, {self.client.topic_ids[t]: t for t, _ in keys}
+
+        def done(response: Any, reason: str) -> None:
+            if self.client.stopped or generation != self.generation:
+                return
+            self._busy.discard(broker_id)
+            if response is None or response.error_code:
+                self.client.refresh()
+            else:
+                self._take(response, asked, names)
+
+        self.client.call(broker_id, request, self.version, self.max_wait_ms + 1_500, done)
+
+    def _take(
+        self, response: FetchResponse, asked: dict[TopicPartition, tuple[int, int]], names: dict[Any, str]
+    ) -> None:
+        progress = False
+        for topic in response.responses:
+            name = topic.topic if self.version < 13 else names.get(topic.topic_id, "")
+            for part in topic.partitions:
+                key = (name, part.partition_index)
+                if key not in asked or self.positions.get(key) != asked[key][0]:
+                    continue
+                position, epoch = asked[key]
+                code = part.error_code
+                if code == ErrorCode.OFFSET_OUT_OF_RANGE:
+                    self.checks.out_of_range(self.client.name, key, position, epoch, self._epochs.get(key, -1))
+                if code or part.diverging_epoch.end_offset >= 0:
+                    if part.diverging_epoch.end_offset >= 0:
+                        self.checks.diverged(self.client.name, key, position, part.diverging_epoch)
+                    self.client.refresh()
+                    continue
+                progress |= self._consume(key, position, part)
+        if progress and self.on_progress is not None:
+            self.on_progress()
+
+    def _consume(self, key: TopicPartition, position: int, part: Any) -> bool:
+        data = b"" if part.records is None else bytes(part.records)
+        headers = list(batches(data))
+        found = [(r.offset, r.value) for r in records(data) if r.offset >= position]
+        self.checks.polled(self.client.name, key, self.client.topic_ids[key[0]], position, part.high_watermark, found)
+        if not headers:
+            return False
+        self.positions[key] = headers[-1].next_offset
+        self._epochs[key] = headers[-1].leader_epoch
+        if found:
+            self.client.log("ok", "poll", [*key, found[0][0], [v.decode() for _, v in found if v is not None]])
+        return True
+
+
+class Reader:
+    """Follows partitions from offset 0 for ever, and asks for their ends now and then."""
+
+    def __init__(self, client: SimClient, checks: Checks, partitions: Sequence[TopicPartition]) -> None:
+        self.client, self.checks = client, checks
+        self.partitions = list(partitions)
+        self.fetcher = Fetcher(client, checks)
+        client.topics |= {topic for topic, _ in partitions}
+
+    def start(self) -> None:
+        self.client.refresh(lambda: self.fetcher.follow(dict.fromkeys(self.partitions, 0)))
+        self._ask_end()
+
+    def _ask_end(self) -> None:
+        key = self.client.dice.choice(self.partitions)
+        leader = self.client.leader(key)
+        if leader is not None:
+            which = self.client.dice.choice([LATEST, LATEST, EARLIEST])
+            part = ListOffsetsPartition(key[1], leader.epoch, which)
+            request = ListOffsetsRequest(replica_id=-1, topics=[ListOffsetsTopic(key[0], [part])])
+            floor = self.checks.end_floor(key) if which == LATEST else 0
+
+            def done(response: Any, reason: str) -> None:
+                if response is None:
+                    return
+                answer = response.topics[0].partitions[0]
+                if answer.error_code == 0:
+                    self.checks.listed(self.client.name, key, which, answer.offset, answer.leader_epoch, floor)
+
+            self.client.call(leader.broker_id, request, 6, 1_000, done)
+        self.client.later(self.client.dice.randint(300, 1_200), self._ask_end)

@@ -1,0 +1,47 @@
+"""What clients did and what they were told, one line each: the form that simulator and real processes share.
+
+``{"i": 17, "type": "invoke|ok|fail|info", "proc": "p1", "f": "send|poll|commit|...", "v": ..., "t_ms": ...}``. An
+operation that timed out is ``info``: it may have happened, or happen yet. Source: Jepsen's histories.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+
+class Operation(NamedTuple):
+    index: int
+    type: str
+    process: str
+    function: str
+    value: Any
+    time_ms: int
+
+    def line(self) -> str:
+        form = {"i": self.index, "type": self.type, "proc": self.process, "f": self.function}
+        return json.dumps(form | {"v": self.value, "t_ms": self.time_ms})
+
+
+class History:
+    """Operations in the order in which they began and ended."""
+
+    def __init__(self) -> None:
+        self.operations: list[Operation] = []
+        self.counts: dict[str, int] = {}
+
+    def add(self, type_: str, process: str, function: str, value: Any, time_ms: int) -> None:
+        self.operations.append(Operation(len(self.operations), type_, process, function, value, time_ms))
+        key = f"{function} {type_}"
+        self.counts[key] = self.counts.get(key, 0) + 1
+
+
+def write(path: Path, operations: Iterable[Operation]) -> None:
+    path.write_text("".join(f"{operation.line()}\n" for operation in operations), encoding="utf-8")
+
+
+def read(path: Path) -> list[Operation]:
+    lines = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
+    return [Operation(x["i"], x["type"], x["proc"], x["f"], x["v"], x["t_ms"]) for x in lines]

@@ -1,0 +1,34 @@
+"""The book of runs: one JSON line per campaign, so that simulated hours and open failures add up over time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from embedded_broker.simulator.scenario import Result
+
+
+def summary(results: Sequence[Result], seconds: float) -> dict[str, object]:
+    failed = [r for r in results if r.failure]
+    events = sum(r.events for r in results)
+    return {
+        "seeds": len(results),
+        "failed": [f"{r.family}/{r.brokers}/{r.seed}" for r in failed],
+        "simulated_hours": round(sum(r.simulated_ms for r in results) / 3_600_000, 2),
+        "events": events,
+        "events_per_s": round(events / max(seconds, 0.001)),
+        "acknowledged": sum(r.acks for r in results),
+        "faults": sum(r.faults for r in results),
+        "elections": sum(r.elections for r in results),
+        "healed_in_ms_max": max((r.healed_in_ms for r in results), default=0),
+        "seconds": round(seconds, 1),
+    }
+
+
+def enter(path: Path, family: str, brokers: int, first: int, book: dict[str, object]) -> None:
+    when = datetime.now(UTC).isoformat(timespec="seconds")
+    entry = {"when": when, "family": family, "brokers": brokers, "first": first, **book}
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(entry) + "\n")

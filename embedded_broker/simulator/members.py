@@ -1,0 +1,333 @@
+"""Simulated group members (classic protocol) and an administrator.
+
+A member: find the coordinator, join, (lead: assign), sync, fetch the committed offsets, consume, commit, heartbeat;
+on any sign of a new generation, back to join. It may leave, or vanish and come back as another.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from embedded_broker.protocol.errors import ErrorCode
+from embedded_broker.protocol.messages.k08_offset_commit import (
+    OffsetCommitRequest,
+    OffsetCommitRequestPartition,
+    OffsetCommitRequestTopic,
+)
+from embedded_broker.protocol.messages.k09_offset_fetch import (
+    OffsetFetchRequest,
+    OffsetFetchRequestGroup,
+    OffsetFetchRequestTopics,
+)
+from embedded_broker.protocol.messages.k11_join_group import JoinGroupRequest, JoinGroupRequestProtocol
+from embedded_broker.protocol.messages.k12_heartbeat import HeartbeatRequest
+from embedded_broker.protocol.messages.k13_leave_group import LeaveGroupRequest, MemberIdentity
+from embedded_broker.protocol.messages.k14_sync_group import SyncGroupRequest, SyncGroupRequestAssignment
+from embedded_broker.protocol.messages.k19_create_topics import CreatableTopic, CreateTopicsRequest
+from embedded_broker.protocol.messages.k20_delete_topics import DeleteTopicsRequest, DeleteTopicState
+from embedded_broker.protocol.messages.k37_create_partitions import CreatePartitionsRequest, CreatePartitionsTopic
+from embedded_broker.protocol.messages.k43_elect_leaders import ElectLeadersRequest
+from embedded_broker.simulator.checkers import Checks
+from embedded_broker.simulator.client import SimClient, TopicPartition
+from embedded_broker.simulator.consuming import Fetcher
+
+REJOIN_MS = 100
+LOST = {ErrorCode.NOT_COORDINATOR, ErrorCode.COORDINATOR_NOT_AVAILABLE}
+
+
+class Member:
+    """One member of a group that divides ``partitions`` among its members."""
+
+    def __init__(
+        self, client: SimClient, checks: Checks, group: str, partitions: Sequence[TopicPartition], static: bool
+    ) -> None:
+        self.client, self.checks, self.group = client, checks, group
+        self.partitions = sorted(partitions)
+        self.instance_id = client.name if static else None
+        self.session_timeout_ms = client.dice.choice([2_000, 3_000])
+        self.member_id = ""
+        self.generation = -1
+        self.state = "out"
+        """out, joining, syncing, fetching offsets, stable."""
+        self.turn = 0
+        """Raised on every change of state: what belongs to an older turn is dropped."""
+        self.fetcher = Fetcher(client, checks)
+        self.committed: dict[TopicPartition, int] = {}
+        client.topics |= {topic for topic, _ in partitions}
+
+    @property
+    def stable(self) -> bool:
+        return self.state == "stable"
+
+    def start(self) -> None:
+        self.client.refresh(self._find)
+
+    def vanish(self, back_ms: int) -> None:
+        """Die without a word and come back as a new member (a static one under its old name)."""
+        self._enter("out")
+        self.member_id = ""
+        self.client.later(back_ms, self._find)
+
+    def leave(self, back_ms: int) -> None:
+        if self.member_id:
+            request = LeaveGroupRequest(
+                self.group, members=[MemberIdentity(self.member_id, group_instance_id=self.instance_id)]
+            )
+            self._ask(request, 4, lambda response: None)
+        self.vanish(back_ms)
+
+    # ---- joining
+    def _enter(self, state: str) -> int:
+        self.state = state
+        self.turn += 1
+        if state != "stable":
+            self.fetcher.halt()
+        return self.turn
+
+    def _ask(self, message: Any, version: int, then: Any, timeout_ms: int = 1_500) -> None:
+        turn = self.turn
+
+        def done(response: Any, reason: str) -> None:
+            if not self.client.stopped and turn == self.turn:
+                then(response)
+
+        coordinator = self.client.coordinators.get(self.group, self.client.anyone())
+        self.client.call(coordinator, message, version, timeout_ms, done)
+
+    def _find(self) -> None:
+        if self.state == "finding":
+            return
+        turn = self._enter("finding")
+        self.client.find_coordinator(self.group, lambda: self._join() if turn == self.turn else None)
+
+    def _again(self, code: int) -> None:
+        """What an error in the group protocol asks for."""
+        if code in (ErrorCode.UNKNOWN_MEMBER_ID, ErrorCode.FENCED_INSTANCE_ID):
+            self.member_id = ""
+        turn = self._enter("out")
+        wait_ms = self.client.dice.randint(REJOIN_MS // 2, 2 * REJOIN_MS)
+        again = self._find if code in LOST or code == ErrorCode.NETWORK_EXCEPTION else self._join
+        self.client.later(wait_ms, lambda: again() if turn == self.turn else None)
+
+    def _join(self) -> None:
+        self._enter("joining")
+        protocols = [JoinGroupRequestProtocol("range", json.dumps(self.partitions).encode())]
+        request = JoinGroupRequest(
+            self.group, self.session_timeout_ms, 3_000, self.member_id, self.instance_id, "sim", protocols
+        )
+        self._ask(request, 7, self._joined, 6_000)
+
+    def _joined(self, response: Any) -> None:
+        if response is None:
+            self._again(ErrorCode.NETWORK_EXCEPTION)
+            return
+        if response.error_code == ErrorCode.MEMBER_ID_REQUIRED:
+            self.member_id = response.member_id
+            self._join()
+            return
+        if response.error_code:
+            self._again(response.error_code)
+            return
+        self.member_id, self.generation = response.member_id, response.generation_id
+        self.checks.joined(self.group, self.generation, self.member_id)
+        assignments = []
+        if response.leader == self.member_id:
+            members = sorted(m.member_id for m in response.members)
+            for i, member in enumerate(members):
+                mine = self.partitions[i :: len(members)]
+                assignments.append(SyncGroupRequestAssignment(member, json.dumps(mine).encode()))
+        self._enter("syncing")
+        request = SyncGroupRequest(
+            self.group, self.generation, self.member_id, self.instance_id, "sim", "range", assignments
+        )
+        self._ask(request, 5, self._synced, 5_000)
+
+    def _synced(self, response: Any) -> None:
+        if response is None or response.error_code:
+            self._again(ErrorCode.NETWORK_EXCEPTION if response is None else response.error_code)
+            return
+        mine = [(topic, partition) for topic, partition in json.loads(response.assignment or b"[]")]
+        self.checks.assigned(self.group, self.generation, self.member_id, mine)
+        self.client.log("ok", "assign", [self.group, self.generation, self.member_id, mine])
+        self._fetch_offsets(mine)
+
+    def _fetch_offsets(self, mine: list[TopicPartition]) -> None:
+        self._enter("fetching offsets")
+        if not mine:
+            self._consume({})
+            return
+        topics: dict[str, OffsetFetchRequestTopics] = {}
+        for topic, partition in mine:
+            topics.setdefault(topic, OffsetFetchRequestTopics(topic)).partition_indexes.append(partition)
+        request = OffsetFetchRequest(
+            groups=[OffsetFetchRequestGroup(self.group, topics=list(topics.values()))], require_stable=True
+        )
+        floors = {key: self.checks.commit_floor(self.group, key) for key in mine}
+
+        def done(response: Any) -> None:
+            group = None if response is None else response.groups[0]
+            if group is None or group.error_code:
+                self._again(ErrorCode.NETWORK_EXCEPTION if group is None else group.error_code)
+                return
+            found = {(t.name, p.partition_index): p.committed_offset for t in group.topics for p in t.partitions}
+            for key in mine:
+                self.checks.committed_is(self.group, key, found[key], floors[key])
+            self.client.log("ok", "committed", [self.group, [[*key, found[key]] for key in mine]])
+            self._consume({key: max(0, found[key]) for key in mine})
+
+        self._ask(request, 8, done)
+
+    # ---- stable
+    def _consume(self, positions: dict[TopicPartition, int]) -> None:
+        turn = self._enter("stable")
+        self.committed = dict(positions)
+        if positions:
+            self.fetcher.follow(positions)
+        self._heartbeat(turn)
+        self._commit_loop(turn)
+
+    def _heartbeat(self, turn: int) -> None:
+        if turn != self.turn:
+            return
+        request = HeartbeatRequest(self.group, self.generation, self.member_id, self.instance_id)
+
+        def done(response: Any) -> None:
+            code = ErrorCode.NETWORK_EXCEPTION if response is None else response.error_code
+            if code == ErrorCode.REBALANCE_IN_PROGRESS:
+                self._commit(turn)
+                self._again(code)
+            elif code:
+                self._again(code)
+            else:
+                self.client.later(self.client.dice.randint(200, 500), self._heartbeat, turn)
+
+        self._ask(request, 4, done)
+
+    def _commit_loop(self, turn: int) -> None:
+        if turn == self.turn:
+            self._commit(turn)
+            self.client.later(self.client.dice.randint(150, 900), self._commit_loop, turn)
+
+    def _commit(self, turn: int) -> None:
+        """Commit where the positions have moved; the answer may come after the member has moved on."""
+        moved = {k: o for k, o in self.fetcher.positions.items() if k in self.committed and o > self.committed[k]}
+        if not moved:
+            return
+        topics: dict[str, OffsetCommitRequestTopic] = {}
+        for (topic, partition), offset in sorted(moved.items()):
+            entry = topics.setdefault(topic, OffsetCommitRequestTopic(topic))
+            entry.partitions.append(OffsetCommitRequestPartition(partition, offset, committed_metadata=f"m{offset}"))
+        request = OffsetCommitRequest(
+            self.group,
+            self.generation,
+            self.member_id,
+            group_instance_id=self.instance_id,
+            topics=list(topics.values()),
+        )
+        shown = [[*key, offset] for key, offset in sorted(moved.items())]
+        self.client.log("invoke", "commit", [self.group, self.generation, shown])
+        generation = self.generation
+        for key, offset in moved.items():
+            self.checks.committing(self.group, generation, key, offset)
+        self.committed |= moved
+
+        def done(response: Any, reason: str) -> None:
+            if response is None:
+                self.client.log("info", "commit", [self.group, generation, shown])
+                if turn == self.turn:
+                    self._again(ErrorCode.NETWORK_EXCEPTION)
+                return
+            codes = {(t.name, p.partition_index): p.error_code for t in response.topics for p in t.partitions}
+            for key, offset in moved.items():
+                if codes[key] == ErrorCode.NONE:
+                    self.checks.committed(self.group, generation, key, offset)
+            bad = next((c for c in codes.values() if c), 0)
+            self.client.log("info" if bad else "ok", "commit", [self.group, generation, shown, bad])
+            if bad and turn == self.turn:
+                self._again(bad)
+
+        coordinator = self.client.coordinators[self.group]
+        self.client.call(coordinator, request, 8, 2_500, done)
+
+
+class Admin:
+    """Makes and deletes topics, adds partitions, asks for preferred leaders; remembers what it was told."""
+
+    def __init__(self, client: SimClient, replication: int) -> None:
+        self.client, self.replication = client, replication
+        self.number = 0
+        self.exists: dict[str, bool | None] = {}
+        """What the cluster must say of a topic in the end; None: either."""
+        self.busy = False
+
+    def start(self) -> None:
+        self.client.later(self.client.dice.randint(300, 2_000), self._act)
+
+    def create(self, name: str, partitions: int, then: Any) -> None:
+        """Until it is there."""
+        topic = CreatableTopic(name, partitions, self.replication)
+        request = CreateTopicsRequest([topic], timeout_ms=3_000)
+
+        def done(response: Any, reason: str) -> None:
+            code = ErrorCode.NETWORK_EXCEPTION if response is None else response.topics[0].error_code
+            if code in (ErrorCode.NONE, ErrorCode.TOPIC_ALREADY_EXISTS):
+                then()
+            else:
+                self.client.later(100, self.create, name, partitions, then)
+
+        self.client.call(self.client.anyone(), request, 7, 4_000, done)
+
+    def _act(self) -> None:
+        self.client.later(self.client.dice.randint(300, 2_500), self._act)
+        if self.busy:
+            return
+        choice = self.client.dice.random()
+        alive = [name for name, there in sorted(self.exists.items()) if there]
+        if choice < 0.15:
+            self.client.call(self.client.anyone(), ElectLeadersRequest(0, None, 2_000), 2, 3_000, lambda r, why: None)
+        elif alive and choice < 0.5:
+            self._delete(self.client.dice.choice(alive))
+        elif alive and choice < 0.6:
+            name = self.client.dice.choice(alive)
+            more = CreatePartitionsRequest([CreatePartitionsTopic(name, 4, None)], timeout_ms=2_000)
+            self.client.call(self.client.anyone(), more, 3, 3_000, lambda r, why: None)
+        else:
+            self._create()
+
+    def _create(self) -> None:
+        gone = [name for name, there in sorted(self.exists.items()) if there is False]
+        if gone and self.client.dice.random() < 0.5:
+            name = self.client.dice.choice(gone)
+        else:
+            self.number += 1
+            name = f"churn-{self.number}"
+        self.busy = True
+        before, self.exists[name] = self.exists.get(name, False), None
+        topic = CreatableTopic(name, self.client.dice.randint(1, 3), self.replication)
+
+        def done(response: Any, reason: str) -> None:
+            self.busy = False
+            code = None if response is None else response.topics[0].error_code
+            self.client.log("info" if response is None else "ok", "create", [name, code])
+            if code == ErrorCode.NONE:
+                self.exists[name] = True
+            elif code == ErrorCode.INVALID_REPLICATION_FACTOR:
+                self.exists[name] = before
+
+        self.client.call(self.client.anyone(), CreateTopicsRequest([topic], timeout_ms=2_000), 7, 3_000, done)
+
+    def _delete(self, name: str) -> None:
+        self.busy = True
+        self.exists[name] = None
+
+        def done(response: Any, reason: str) -> None:
+            self.busy = False
+            code = None if response is None else response.responses[0].error_code
+            self.client.log("info" if response is None else "ok", "delete", [name, code])
+            if code in (ErrorCode.NONE, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION):
+                self.exists[name] = False
+
+        request = DeleteTopicsRequest(topics=[DeleteTopicState(name)], timeout_ms=2_000)
+        self.client.call(self.client.anyone(), request, 6, 3_000, done)

@@ -1,0 +1,200 @@
+"""Simulated producers: batches per partition, several in flight, retries of the same bytes until a deadline.
+
+Each value names its producer, session and number and is never sent as another batch, so that duplicates and
+disorder can be told. An idempotent producer that gives a batch up begins a new session with a new producer id.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from embedded_broker.protocol.errors import ErrorCode
+from embedded_broker.protocol.messages.k00_produce import PartitionProduceData, ProduceRequest, TopicProduceData
+from embedded_broker.protocol.messages.k22_init_producer_id import InitProducerIdRequest
+from embedded_broker.simulator.batches import build
+from embedded_broker.simulator.checkers import Checks, Sent
+from embedded_broker.simulator.client import SimClient, TopicPartition
+from embedded_broker.simulator.world import WALL_START_MS
+
+NEW_SESSION = {ErrorCode.INVALID_PRODUCER_EPOCH, ErrorCode.UNKNOWN_PRODUCER_ID, ErrorCode.INVALID_PRODUCER_ID_MAPPING}
+
+
+@dataclass(slots=True)
+class Batch:
+    sent: Sent
+    data: bytes
+    deadline_ms: int
+    in_flight: bool = False
+    not_before_ms: int = 0
+    session: int = 0
+
+
+@dataclass(slots=True)
+class Lane:
+    """One partition's batches, oldest first, and its next sequence number."""
+
+    queue: deque[Batch] = field(default_factory=deque)
+    next_sequence: int = 0
+
+
+class Producer:
+    """Sends a few records now and then; see the module."""
+
+    def __init__(
+        self,
+        client: SimClient,
+        checks: Checks,
+        partitions: Sequence[TopicPartition],
+        *,
+        acks: int = -1,
+        idempotent: bool = False,
+        period_ms: int = 100,
+    ) -> None:
+        self.client, self.checks = client, checks
+        self.partitions = list(partitions)
+        self.acks, self.idempotent, self.period_ms = acks, idempotent, period_ms
+        self.session = 0
+        self.producer_id, self.producer_epoch = -1, -1
+        self.lanes = {key: Lane() for key in self.partitions}
+        self.numbers = 0
+        self.version = client.dice.choice([9, 11, 12, 13])
+        self.in_flight_max = client.dice.choice([1, 2, 5])
+        self.delivery_timeout_ms = client.dice.choice([4_000, 8_000, 20_000])
+        self.request_timeout_ms = client.dice.choice([500, 1_500, 4_000])
+        self.paused = False
+        client.topics |= {topic for topic, _ in partitions}
+
+    def start(self) -> None:
+        self.client.refresh(self._begin_session)
+
+    @property
+    def idle(self) -> bool:
+        return not any(lane.queue for lane in self.lanes.values())
+
+    # ---- sessions
+    def _begin_session(self) -> None:
+        self.session += 1
+        for lane in self.lanes.values():
+            lane.next_sequence = 0
+        if not self.idempotent:
+            self._tick()
+            return
+        self.producer_id = -1
+        request = InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=60_000)
+        self.client.call(self.client.anyone(), request, 4, 2_000, self._session_begun)
+
+    def _session_begun(self, response: Any, reason: str) -> None:
+        if self.client.stopped:
+            return
+        if response is None or response.error_code:
+            self.client.later(200, self._begin_session)
+            return
+        self.checks.producer_id_given(response.producer_id, self.client.name)
+        self.producer_id, self.producer_epoch = response.producer_id, response.producer_epoch
+        self._tick()
+
+    def _end_session(self) -> None:
+        """Give up everything in flight: whether it happened is not known."""
+        for lane in self.lanes.values():
+            for batch in lane.queue:
+                self._give_up(batch)
+            lane.queue.clear()
+        self.producer_id = -1
+        self.client.later(50, self._begin_session)
+
+    # ---- sending
+    def _tick(self) -> None:
+        if self.idempotent and self.producer_id < 0:
+            return
+        session = self.session
+        if not self.paused:
+            lane_key = self.client.dice.choice(self.partitions)
+            if len(self.lanes[lane_key].queue) < 20:
+                self._make(lane_key)
+        for key in self.partitions:
+            self._send_ready(key)
+            if self.session != session or (self.idempotent and self.producer_id < 0):
+                return
+        self.client.later(self.client.dice.randint(1, 2 * self.period_ms), self._tick_of, session)
+
+    def _tick_of(self, session: int) -> None:
+        if session == self.session:
+            self._tick()
+
+    def _make(self, key: TopicPartition) -> None:
+        count = self.client.dice.choice([1, 1, 1, 2, 3])
+        values = []
+        for _ in range(count):
+            self.numbers += 1
+            values.append(f"{self.client.name}/{self.session}/{self.numbers}".encode())
+        lane = self.lanes[key]
+        sequence = lane.next_sequence if self.idempotent else -1
+        lane.next_sequence += count
+        stamp = WALL_START_MS + self.client.world.now_ms
+        data = build([(None, v) for v in values], stamp, self.producer_id, self.producer_epoch, sequence)
+        sent = self.checks.sending(self.client.name, self.session, key, tuple(values), self.acks, self.idempotent)
+        self.client.log("invoke", "send", [*key, [v.decode() for v in values]])
+        deadline = self.client.world.now_ms + self.delivery_timeout_ms
+        lane.queue.append(Batch(sent, bytes(data), deadline, session=self.session))
+
+    def _send_ready(self, key: TopicPartition) -> None:
+        now_ms = self.client.world.now_ms
+        lane = self.lanes[key]
+        while lane.queue and not lane.queue[0].in_flight and lane.queue[0].deadline_ms <= now_ms:
+            if self.idempotent:
+                self._end_session()
+                return
+            self._give_up(lane.queue.popleft())
+        leader = self.client.leader(key)
+        if leader is None:
+            self.client.refresh()
+            return
+        for batch in list(lane.queue)[: self.in_flight_max]:
+            if batch.in_flight:
+                continue
+            if batch.not_before_ms > now_ms:
+                break
+            self._send(key, batch, leader.broker_id)
+
+    def _send(self, key: TopicPartition, batch: Batch, broker_id: int) -> None:
+        batch.in_flight = True
+        topic, partition = key
+        data = PartitionProduceData(index=partition, records=bytearray(batch.data))
+        topic_data = TopicProduceData(topic, self.client.topic_ids[topic], [data])
+        if self.version < 13:
+            topic_data.topic_id = TopicProduceData().topic_id
+        else:
+            topic_data.name = ""
+        request = ProduceRequest(acks=self.acks, timeout_ms=self.request_timeout_ms, topic_data=[topic_data])
+
+        def done(response: Any, reason: str) -> None:
+            batch.in_flight = False
+            if not self.client.stopped and batch in self.lanes[key].queue:
+                self._answered(key, batch, response)
+
+        self.client.call(broker_id, request, self.version, self.request_timeout_ms + 500, done)
+
+    def _answered(self, key: TopicPartition, batch: Batch, response: Any) -> None:
+        now_ms = self.client.world.now_ms
+        part = None if response is None else response.responses[0].partition_responses[0]
+        code = ErrorCode.NETWORK_EXCEPTION if part is None else part.error_code
+        if part is not None and code in (ErrorCode.NONE, ErrorCode.DUPLICATE_SEQUENCE_NUMBER):
+            self.lanes[key].queue.remove(batch)
+            offset = part.base_offset if code == ErrorCode.NONE else -1
+            self.checks.acked(batch.sent, offset)
+            self.client.log("ok", "send", [*key, offset, [v.decode() for v in batch.sent.values]])
+            self._send_ready(key)
+            return
+        self.checks.refused(batch.sent, code)
+        if code in NEW_SESSION and self.idempotent:
+            self._end_session()
+            return
+        batch.not_before_ms = now_ms + self.client.dice.randint(20, 150)
+        self.client.refresh()
+
+    def _give_up(self, batch: Batch) -> None:
+        self.client.log("info", "send", [*batch.sent.partition, [v.decode() for v in batch.sent.values]])
+        self.checks.given_up(batch.sent)

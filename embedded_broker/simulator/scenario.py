@@ -1,0 +1,397 @@
+"""One seed: a cluster, its clients and its misfortunes; then the heal, after which everything must come right."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from embedded_broker.options import Settings
+from embedded_broker.simulator.checkers import Checks
+from embedded_broker.simulator.client import SimClient, TopicPartition
+from embedded_broker.simulator.consuming import Reader
+from embedded_broker.simulator.history import History, Operation
+from embedded_broker.simulator.members import Admin, Member
+from embedded_broker.simulator.nemesis import CLIENTS, Fault, Nemesis, plan
+from embedded_broker.simulator.network import Network
+from embedded_broker.simulator.node import Node
+from embedded_broker.simulator.producing import Producer
+from embedded_broker.simulator.world import Violation, World
+
+START_WITHIN_MS = 30_000
+HEAL_WITHIN_MS = 45_000
+OFFSETS_TOPIC = "__consumer_offsets"
+GROUP = "g"
+FAMILIES = ("F0", "F1", "F2", "F3")
+
+
+@dataclass(slots=True)
+class Result:
+    """How a seed went."""
+
+    seed: int
+    brokers: int
+    family: str
+    failure: str = ""
+    check: str = ""
+    events: int = 0
+    simulated_ms: int = 0
+    acks: int = 0
+    faults: int = 0
+    elections: int = 0
+    trace_hash: str = ""
+    plan: list[Fault] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+    healed_in_ms: int = 0
+    operations: list[Operation] = field(default_factory=list)
+
+
+def settings_text(node_id: int, brokers: int, knobs: dict[str, Any]) -> str:
+    """A server.properties for one node of a simulated cluster, with timeouts shortened as for a test."""
+    voters = ",".join(f"{n}@127.0.0.1:{19091 + n}" for n in range(1, brokers + 1))
+    listener = f"PLAINTEXT://127.0.0.1:{19091 + node_id}"
+    base = {
+        "node.id": node_id,
+        "cluster.id": "simulated",
+        "controller.quorum.voters": voters,
+        "listeners": listener,
+        "log.dirs": f"/simulated/broker-{node_id}",
+        "default.replication.factor": 3,
+        "min.insync.replicas": 2,
+        "offsets.topic.replication.factor": 3,
+        "offsets.topic.num.partitions": 2,
+        "auto.create.topics.enable": "false",
+        "group.initial.rebalance.delay.ms": 0,
+        "group.min.session.timeout.ms": 1000,
+    }
+    return "".join(f"{key}={value}\n" for key, value in (base | knobs).items())
+
+
+class Scenario:
+    """Builds the world of a seed and runs it."""
+
+    def __init__(
+        self, seed: int, brokers: int, family: str, faults: list[Fault] | None, watch: Callable[[str], None] | None
+    ) -> None:
+        self.seed, self.family, self.size = seed, family, brokers
+        self.world = World(seed)
+        self.world.watch = watch
+        self.dice = self.world.dice("scenario")
+        self.network = Network(self.world, codec=self.dice.random() < 0.4)
+        knobs = self._knobs()
+        self.nodes = {
+            n: Node(self.world, self.network, n, Settings.parse(settings_text(n, brokers, knobs)))
+            for n in range(1, brokers + 1)
+        }
+        for node in self.nodes.values():
+            node.peers = self.nodes
+        self.checks = Checks(self.world, self.nodes, strict=family != "F3")
+        self.history = History()
+        self.length_ms = self.dice.choice([8_000, 12_000, 20_000])
+        if faults is None:
+            faults = plan(self.world.dice("nemesis"), family, self.length_ms)
+        self.nemesis = Nemesis(self.world, self.network, self, family, faults)
+        self.clients: list[SimClient] = []
+        self.producers: list[Producer] = []
+        self.readers: list[Reader] = []
+        self.members: list[Member] = []
+        self.admin = Admin(self._client("admin"), 3)
+        self.topics = {"data": self.dice.choice([1, 2, 3])}
+        self.partitions = [(topic, p) for topic, n in self.topics.items() for p in range(n)]
+        self.core = dict(self.nodes)
+        """The nodes that live after the heal."""
+        self.healed_in_ms = 0
+
+    def _knobs(self) -> dict[str, Any]:
+        dice = self.dice
+        return {
+            "broker.session.timeout.ms": dice.choice([1_500, 3_000]),
+            "broker.heartbeat.interval.ms": dice.choice([250, 500]),
+            "controller.quorum.election.timeout.ms": dice.choice([500, 1_000]),
+            "controller.quorum.fetch.timeout.ms": dice.choice([1_000, 2_000]),
+            "controller.quorum.request.timeout.ms": dice.choice([1_000, 2_000]),
+            "controller.quorum.election.backoff.max.ms": dice.choice([300, 1_000]),
+            "replica.lag.time.max.ms": dice.choice([800, 2_000, 5_000]),
+            "replica.fetch.wait.max.ms": dice.choice([100, 500]),
+        }
+
+    def _client(self, name: str) -> SimClient:
+        host = CLIENTS + len(self.clients)
+        client = SimClient(self.world, self.network, self.nodes, name, host, self.history)
+        self.clients.append(client)
+        return client
+
+    # ---- the nemesis asks
+    def client_hosts(self) -> list[int]:
+        return [client.host_id for client in self.clients]
+
+    def _images(self) -> list[Any]:
+        """Committed metadata of the brokers that run, newest first."""
+        running = [n for n in self.nodes.values() if n.running]
+        return [n.broker.image for n in sorted(running, key=lambda n: -n.broker.image.offset)]
+
+    def who(self, aim: str, pick: int) -> int:
+        everyone = sorted(self.nodes)
+        anyone = everyone[pick % len(everyone)]
+        images = self._images()
+        if not images or aim == "any":
+            return anyone
+        image = images[0]
+        if aim == "controller":
+            leaders = [n for n in self.nodes.values() if n.running and n.broker.quorum.is_leader]
+            return max(leaders, key=lambda n: n.broker.quorum.leader_epoch).node_id if leaders else anyone
+        if aim == "newest":
+            return self.checks.newest_leader or anyone
+        topic, index = self.partitions[pick % len(self.partitions)]
+        if aim == "coordinator":
+            topic, index = OFFSETS_TOPIC, pick % 2
+        partition = image.partition(topic, index)
+        if partition is None or partition.leader < 0:
+            return anyone
+        if aim == "follower":
+            followers = [r for r in partition.isr if r != partition.leader]
+            return followers[pick % len(followers)] if followers else anyone
+        return partition.leader  # type: ignore[no-any-return]
+
+    def whole(self) -> bool:
+        """Every node lives and is unfenced, every replica is in sync, every broker knows the same metadata."""
+        controller = self.checks.controller()
+        if controller is None or not all(n.running and not n.platter.unclean for n in self.nodes.values()):
+            return False
+        image = controller.broker.image
+        if not all(image.alive(n) for n in self.nodes):
+            return False
+        partitions = [p for t in image.topics.values() for p in t.partitions.values()]
+        if not all(p.leader >= 0 and sorted(p.isr) == sorted(p.replicas) for p in partitions):
+            return False
+        return all(n.broker.image.offset == image.offset for n in self.nodes.values()) and all(
+            n.broker.quorum.leader_epoch == controller.broker.quorum.leader_epoch for n in self.nodes.values()
+        )
+
+    # ---- phases
+    def run(self) -> None:
+        """Raises: Violation."""
+        for node in self.nodes.values():
+            self.world.after(self.dice.randint(0, 600), node.start)
+        self._wait(self.whole, START_WITHIN_MS, "the cluster did not start")
+        ready: list[str] = []
+        for topic, count in self.topics.items():
+            self.admin.create(topic, count, lambda topic=topic: ready.append(topic))  # type: ignore[misc]
+        self._wait(lambda: len(ready) == len(self.topics), START_WITHIN_MS, "topics were not made")
+        self._start_clients()
+        if self.family == "F0":
+            self._wait(self._clients_work, START_WITHIN_MS, "clients do not get to work")
+            before = (self.checks.elections, self.checks.quorum_elections, self.checks.generation(GROUP))
+            self.world.run_until(self.world.now_ms + self.length_ms)
+            after = (self.checks.elections, self.checks.quorum_elections, self.checks.generation(GROUP))
+            if before != after:
+                raise Violation("F0", f"elections, quorum elections, generation went from {before} to {after}")
+        else:
+            self.nemesis.start()
+            end_ms = self.world.now_ms + self.length_ms * 4
+            self._look_around()
+            while not self.nemesis.done and self.world.now_ms < end_ms:
+                self.world.run_until(self.world.now_ms + 200)
+            if self.nemesis.stuck:
+                raise Violation("C12", f"{self.nemesis.stuck}: {self._state()}")
+        self._heal()
+        self._converge()
+
+    def _look_around(self) -> None:
+        self.checks.look_around()
+        self.world.after(150, self._look_around)
+
+    def _wait(self, until: Callable[[], bool], within_ms: int, what: str) -> None:
+        end_ms = self.world.now_ms + within_ms
+        while not until():
+            if self.world.now_ms >= end_ms:
+                raise Violation("C12", f"{what} within {within_ms} ms: {self._state()}")
+            self.world.run_until(self.world.now_ms + 50)
+
+    def _start_clients(self) -> None:
+        kinds: list[dict[str, Any]] = [{"idempotent": True}, {"idempotent": self.dice.random() < 0.5}]
+        if self.dice.random() < 0.3:
+            kinds.append({"acks": 1})
+        for i, kind in enumerate(kinds):
+            period_ms = self.dice.choice([30, 80, 200])
+            client = self._client(f"p{i}")
+            self.producers.append(Producer(client, self.checks, self.partitions, period_ms=period_ms, **kind))
+        self.readers.append(Reader(self._client("reader"), self.checks, self.partitions))
+        static = self.dice.random() < 0.3
+        for i in range(self.dice.choice([1, 2, 3])):
+            self.members.append(Member(self._client(f"m{i}"), self.checks, GROUP, self.partitions, static))
+        for actor in (*self.producers, *self.readers, *self.members):
+            self.world.after(self.dice.randint(0, 400), actor.start)
+        if self.family != "F0":
+            self.admin.start()
+            self._churn_members()
+
+    def _churn_members(self) -> None:
+        if self.nemesis.done:
+            return
+        if self.members and self.dice.random() < 0.3:
+            member = self.dice.choice(self.members)
+            (member.vanish if self.dice.random() < 0.5 else member.leave)(self.dice.randint(100, 4_000))
+        self.world.after(self.dice.randint(1_000, 4_000), self._churn_members)
+
+    def _clients_work(self) -> bool:
+        acked = all(self.checks.newest_ack_ms.get(p, -1) >= 0 for p in self.partitions)
+        return acked and all(m.stable for m in self.members)
+
+    def _heal(self) -> None:
+        """End the faults; now and then a minority of the nodes stays dead."""
+        self.nemesis.stop()
+        self.world.trace("heal")
+        self.network.heal_all()
+        self.admin.client.stopped = True
+        core = sorted(self.nodes)
+        if self.family == "F2" and self.dice.random() < 0.25 and not self.nemesis.destroyed:
+            self.dice.shuffle(core)
+            core = sorted(core[: self.size // 2 + 1])
+        self.core = {n: self.nodes[n] for n in core}
+        for node in self.nodes.values():
+            node.slow_ms = node.slow_disk_ms = 0
+            node.platter.full = node.platter.failing = False
+            if node.node_id not in self.core:
+                node.crash(power=False)
+            else:
+                node.paused_until_ms = 0
+                self.world.after(self.dice.randint(0, 1_000), node.start)
+
+    def _converge(self) -> None:
+        healed_ms = self.world.now_ms
+        writable = self._writable_partitions
+        self._wait(
+            lambda: all(self.checks.newest_ack_ms.get(p, -1) > healed_ms for p in writable()),
+            HEAL_WITHIN_MS,
+            "acknowledgements do not flow",
+        )
+        for producer in self.producers:
+            producer.paused = True
+        self._wait(lambda: all(p.idle for p in self.producers), HEAL_WITHIN_MS, "producers are not done")
+        self._wait(self._settled, HEAL_WITHIN_MS, "the cluster does not settle")
+        self._wait(self._consumers_done, HEAL_WITHIN_MS, "consumers do not reach the end")
+        self.healed_in_ms = self.world.now_ms - healed_ms
+        self.world.run_until(self.world.now_ms + 1_500)
+        self.checks.finish()
+        self.checks.look_around()
+        self._check_topics()
+
+    def _writable_partitions(self) -> list[TopicPartition]:
+        """Those of which min.insync.replicas live in the core."""
+        controller = self.checks.controller()
+        if controller is None:
+            return self.partitions
+        image = controller.broker.image
+        found = []
+        for topic, index in self.partitions:
+            partition = image.partition(topic, index)
+            assert partition is not None
+            alive = [r for r in partition.replicas if r in self.core]
+            hopeful = {*partition.isr, *partition.elr} & set(self.core)
+            if len(alive) >= 2 and hopeful:
+                found.append((topic, index))
+        return found
+
+    def _settled(self) -> bool:
+        controller = self.checks.controller()
+        if controller is None or not all(n.running for n in self.core.values()):
+            return False
+        image = controller.broker.image
+        if any(n.broker.image.offset != image.offset for n in self.core.values()):
+            return False
+        for topic in image.topics.values():
+            for p in topic.partitions.values():
+                alive = sorted(r for r in p.replicas if r in self.core)
+                if not alive or not {*p.isr, *p.elr} & set(alive):
+                    continue
+                if p.leader not in alive or sorted(p.isr) != alive:
+                    return False
+                logs = [self.nodes[r].platter.logs.get((p.topic, p.topic_id, p.partition)) for r in alive]
+                if any(log is None for log in logs) or len({log.log_end_offset for log in logs if log}) != 1:
+                    return False
+        return True
+
+    def _consumers_done(self) -> bool:
+        ends = {p: self.checks.client_view(p).end for p in self._writable_partitions()}
+        for reader in self.readers:
+            if any(reader.fetcher.positions.get(p, 0) < end for p, end in ends.items()):
+                return False
+        if not all(m.stable for m in self.members):
+            return False
+        held: dict[TopicPartition, int] = {}
+        for member in self.members:
+            for partition, position in member.fetcher.positions.items():
+                if partition in held:
+                    return False
+                held[partition] = position
+        return all(held.get(p, -1) >= end for p, end in ends.items() if end) and all(
+            self.checks.commit_floor(GROUP, p) >= end for p, end in ends.items() if end
+        )
+
+    def _check_topics(self) -> None:
+        """What the administrator was told holds on every broker, and no log is left of what was deleted."""
+        for node in self.core.values():
+            image = node.broker.image
+            for name, there in self.admin.exists.items():
+                if there is not None and there != (name in image.topics):
+                    raise Violation("C10", f"broker {node.node_id}: topic {name} {'is gone' if there else 'is there'}")
+            for name, topic_id, index in node.platter.logs:
+                if name.startswith("__cluster"):
+                    continue
+                topic = image.topics.get(name)
+                if topic is None or topic.topic_id != topic_id or index not in topic.partitions:
+                    raise Violation("C10", f"broker {node.node_id} keeps a log of {name}-{index} {topic_id}")
+
+    def _state(self) -> str:
+        """The cluster in a few lines, for a report."""
+        lines = []
+        for node in self.nodes.values():
+            if not node.running:
+                lines.append(f"{node.node_id}: dead, {'dark' if not node.powered else 'powered'}")
+                continue
+            q, image = node.broker.quorum, node.broker.image
+            role = "leader" if q.is_leader else ""
+            alive = [b for b in sorted(image.brokers) if image.alive(b)]
+            lines.append(f"{node.node_id}: epoch {q.leader_epoch} leader {q.leader_id} {role} "
+                         f"image {image.offset} alive {alive}")  # fmt: skip
+        images = self._images()
+        if images:
+            for topic in images[0].topics.values():
+                for p in topic.partitions.values():
+                    if not p.topic.startswith("churn"):
+                        lines.append(f"{p.topic}-{p.partition}: replicas {p.replicas} isr {p.isr} elr {p.elr} "
+                                     f"leader {p.leader} epoch {p.leader_epoch}/{p.partition_epoch}")  # fmt: skip
+        lines += [f"{m.client.name}: {m.state} generation {m.generation} {m.fetcher.positions}" for m in self.members]
+        lines += [f"{r.client.name}: {r.fetcher.positions}" for r in self.readers]
+        lines += [f"{p.client.name}: {[len(x.queue) for x in p.lanes.values()]}" for p in self.producers]
+        return "\n  ".join(["", *lines])
+
+
+def run_seed(
+    seed: int,
+    brokers: int,
+    family: str,
+    faults: list[Fault] | None = None,
+    watch: Callable[[str], None] | None = None,
+    keep_history: bool = False,
+) -> Result:
+    """Run one seed to its end or to its first violation."""
+    scenario = Scenario(seed, brokers, family, faults, watch)
+    result = Result(seed, brokers, family, plan=json.loads(json.dumps(scenario.nemesis.faults)))
+    try:
+        scenario.run()
+    except Violation as violation:
+        result.check, result.failure = violation.check, str(violation)
+        result.lines = list(scenario.world.lines)
+    world, checks = scenario.world, scenario.checks
+    result.events, result.simulated_ms, result.acks = world.events, world.now_ms, checks.acks
+    result.faults, result.elections = scenario.nemesis.struck, checks.elections
+    result.trace_hash = world.trace_hash
+    result.counts = scenario.history.counts
+    result.healed_in_ms = scenario.healed_in_ms
+    if keep_history:
+        result.operations = scenario.history.operations
+    return result
