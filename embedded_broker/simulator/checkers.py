@@ -278,9 +278,7 @@ class Checks(Observer):
         if self.strict:
             raise Violation("C2", f"{reader} at {position} of {partition} is told of divergence at {at}")
 
-    def listed(
-        self, reader: str, partition: TopicPartition, which: int, offset: int, epoch: int, floor: int
-    ) -> None:
+    def listed(self, reader: str, partition: TopicPartition, which: int, offset: int, epoch: int, floor: int) -> None:
         if self.strict and which == -1:
             committed = self.client_view(partition)
             if not floor <= offset <= committed.end:

@@ -1,4 +1,4 @@
-"""Simulated consumers: a reader that follows partitions from their start, and the fetch loop that group members share."""
+"""Simulated consumers: a reader that follows partitions from their start, and the fetch loop of group members."""
 
 from __future__ import annotations
 

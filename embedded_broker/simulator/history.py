@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 
 class Operation(NamedTuple):
-    index: int
+    number: int
     type: str
     process: str
     function: str
@@ -21,7 +21,7 @@ class Operation(NamedTuple):
     time_ms: int
 
     def line(self) -> str:
-        form = {"i": self.index, "type": self.type, "proc": self.process, "f": self.function}
+        form = {"i": self.number, "type": self.type, "proc": self.process, "f": self.function}
         return json.dumps(form | {"v": self.value, "t_ms": self.time_ms})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from embedded_broker.options import Settings
@@ -178,7 +179,7 @@ class Scenario:
         self._wait(self.whole, START_WITHIN_MS, "the cluster did not start")
         ready: list[str] = []
         for topic, count in self.topics.items():
-            self.admin.create(topic, count, lambda topic=topic: ready.append(topic))  # type: ignore[misc]
+            self.admin.create(topic, count, partial(ready.append, topic))
         self._wait(lambda: len(ready) == len(self.topics), START_WITHIN_MS, "topics were not made")
         self._start_clients()
         if self.family == "F0":
@@ -222,8 +223,11 @@ class Scenario:
         static = self.dice.random() < 0.3
         for i in range(self.dice.choice([1, 2, 3])):
             self.members.append(Member(self._client(f"m{i}"), self.checks, GROUP, self.partitions, static))
-        for actor in (*self.producers, *self.readers, *self.members):
-            self.world.after(self.dice.randint(0, 400), actor.start)
+        starts: list[Callable[[], None]] = [a.start for a in self.producers]
+        starts += [a.start for a in self.readers]
+        starts += [a.start for a in self.members]
+        for start in starts:
+            self.world.after(self.dice.randint(0, 400), start)
         if self.family != "F0":
             self.admin.start()
             self._churn_members()

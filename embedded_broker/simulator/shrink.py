@@ -1,4 +1,4 @@
-"""Make a failing plan small: leave out faults as long as the same check still fails (ddmin), then shorten what is left."""
+"""Make a failing plan small: leave out faults while the same check still fails (ddmin), then shorten what is left."""
 
 from __future__ import annotations
 
