@@ -84,7 +84,7 @@ class Checks(Observer):
     def after_event(self, node: Node, event: Event, effects: list[Effect]) -> None:
         self._look_at_quorum(node)
         seen = self._seen[node.node_id]
-        for partition in node.broker.replicas.partitions():
+        for partition in node.broker.replicas.partitions.values():
             log = partition.log
             now = (partition.high_watermark, partition.is_leader, partition.leader_epoch)
             key = (log.topic, log.topic_id, log.partition)
@@ -332,7 +332,7 @@ class Checks(Observer):
         for node in self.nodes.values():
             if not node.running:
                 continue
-            for partition in node.broker.replicas.partitions():
+            for partition in node.broker.replicas.partitions.values():
                 log = partition.log
                 committed = self.truth.of((log.topic, log.topic_id, log.partition))
                 who = f"broker {node.node_id}"
