@@ -1,0 +1,108 @@
+"""Which leader epoch wrote which part of a log (KIP-101, KIP-279): what truncation and fencing are decided by.
+
+Entries are (epoch, offset of its first record), ascending in both. A new leader records its epoch at its end offset
+before it appends anything, so that a leader which wrote nothing is known all the same.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+
+from embedded_broker.core.ports import PartitionLog
+
+UNDEFINED = -1
+
+
+class EpochCache:
+    """The epochs of one log, kept beside it through ``log.save_epochs`` whenever they change."""
+
+    def __init__(self, log: PartitionLog) -> None:
+        self._log = log
+        self._epochs: list[int] = []
+        self._starts: list[int] = []
+        loaded = log.load_epochs()
+        for epoch, start in loaded:
+            if epoch > self.latest and (not self._starts or start >= self._starts[-1]):
+                self._push(epoch, start)
+        if not self._epochs and log.log_end_offset > log.log_start_offset:
+            for header in log.headers(log.log_start_offset):
+                if header.leader_epoch > self.latest:
+                    self._push(header.leader_epoch, max(header.base_offset, log.log_start_offset))
+        self._newest_loaded = self.latest
+        self._drop_from(log.log_end_offset)
+        if self.entries != loaded:
+            self._save()
+
+    @property
+    def latest(self) -> int:
+        """The newest epoch in the log; -1 when there is none."""
+        return self._epochs[-1] if self._epochs else UNDEFINED
+
+    @property
+    def newest_known(self) -> int:
+        """As ``latest``, and never older than what the file said at the start, even if no record of it was left."""
+        return max(self.latest, self._newest_loaded)
+
+    @property
+    def entries(self) -> list[tuple[int, int]]:
+        return list(zip(self._epochs, self._starts, strict=True))
+
+    def assign(self, epoch: int, start_offset: int) -> None:
+        """Records from ``start_offset`` on are of ``epoch``, which is newer than all before it."""
+        if epoch == self.latest:
+            return
+        assert epoch > self.latest, f"epoch {epoch} after {self.latest} in {self._log.topic}-{self._log.partition}"
+        self._drop_from(start_offset)
+        self._push(epoch, start_offset)
+        self._save()
+
+    def end_offset_for(self, epoch: int, log_end_offset: int) -> tuple[int, int]:
+        """(largest epoch at or below ``epoch``, where it ends); (-1, -1) when ``epoch`` is newer than the log.
+
+        When the log starts after ``epoch`` the answer is that epoch itself, ending where the log's first epoch starts.
+        """
+        if epoch < 0 or not self._epochs or epoch > self._epochs[-1]:
+            return UNDEFINED, UNDEFINED
+        if epoch == self._epochs[-1]:
+            return epoch, log_end_offset
+        after = bisect_right(self._epochs, epoch)
+        return (self._epochs[after - 1] if after else epoch), self._starts[after]
+
+    def epoch_at(self, offset: int) -> int:
+        """The epoch that wrote ``offset``; -1 when unknown."""
+        found = bisect_right(self._starts, offset) - 1
+        return self._epochs[found] if found >= 0 else UNDEFINED
+
+    def truncate_from_end(self, offset: int) -> None:
+        """The log now ends at ``offset``: epochs that began there or later never were."""
+        if self._drop_from(offset):
+            self._save()
+
+    def truncate_from_start(self, offset: int) -> None:
+        """The log now starts at ``offset``; the epoch that was current there begins there."""
+        found = bisect_right(self._starts, offset) - 1
+        if found < 0 or (found == 0 and self._starts[0] == offset):
+            return
+        del self._epochs[:found], self._starts[:found]
+        self._starts[0] = offset
+        self._save()
+
+    def clear(self) -> None:
+        if self._epochs:
+            self._epochs, self._starts = [], []
+            self._save()
+
+    def _push(self, epoch: int, start: int) -> None:
+        assert epoch > self.latest and (not self._starts or start >= self._starts[-1]), (self.entries, epoch, start)
+        self._epochs.append(epoch)
+        self._starts.append(start)
+
+    def _drop_from(self, offset: int) -> bool:
+        before = len(self._starts)
+        while self._starts and self._starts[-1] >= offset:
+            self._starts.pop()
+            self._epochs.pop()
+        return len(self._starts) != before
+
+    def _save(self) -> None:
+        self._log.save_epochs(self.entries)

@@ -1,0 +1,183 @@
+"""Whether a batch from a client may be appended: judged by its header alone.
+
+The order is that of Kafka's checks, and each refusal is a row of the table of bad input in the tests: nothing is
+decompressed, and no record is looked at, except where a compacted topic must refuse records without a key and where a
+batch is so small that walking it costs nothing.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from crc32c import crc32c
+
+from embedded_broker.protocol.errors import ErrorCode
+from embedded_broker.protocol.fields import Buffer
+from embedded_broker.records.batch import (
+    COMPRESSION_MASK,
+    CRC_START,
+    HEADER_SIZE,
+    LOG_OVERHEAD,
+    MAGIC_V2,
+    TIMESTAMP_APPEND_TIME,
+    BatchHeader,
+    crc_matches,
+    read_header,
+)
+
+ZSTD = 4
+LEAST_RECORD_SIZE = 7
+"""Length, attributes, timestamp delta, offset delta, key length, value length, header count: one byte each."""
+WALKED_RECORDS = 16
+"""An uncompressed batch of at most so many records is walked, to refuse counts and lengths that lie (row 29)."""
+MAGIC_AT = 16
+_CRC_AT = 17
+_ATTRIBUTES_AT = 21
+_MAX_TIMESTAMP_AT = 35
+_INT16 = struct.Struct(">h")
+_INT32 = struct.Struct(">i")
+_INT64 = struct.Struct(">q")
+_UINT32 = struct.Struct(">I")
+
+
+class Refused(Exception):
+    """Why a batch is not appended; ``record_errors`` are (index in the batch, message) of single records."""
+
+    def __init__(self, code: int, text: str, record_errors: tuple[tuple[int, str], ...] = ()) -> None:
+        super().__init__(text)
+        self.code = code
+        self.text = text
+        self.record_errors = record_errors
+
+
+@dataclass(slots=True)
+class AppendLimits:
+    """What a topic's settings allow; kept beside its log and renewed when they change."""
+
+    max_message_bytes: int = 1_048_588
+    segment_bytes: int = 1 << 30
+    append_time: bool = False
+    before_max_ms: int = (1 << 63) - 1
+    after_max_ms: int = (1 << 63) - 1
+    compacted: bool = False
+
+
+def check_batch(records: Buffer | None, limits: AppendLimits, produce_version: int, wall_ms: int) -> BatchHeader:
+    """The header of the one batch in ``records``, when all is well with it.
+
+    Raises:
+        Refused: with the error code that the client is to see.
+    """
+    size = 0 if records is None else len(records)
+    if records is None or size <= MAGIC_AT:
+        raise Refused(ErrorCode.INVALID_RECORD, "no record batch")
+    (length,) = _INT32.unpack_from(records, 8)
+    magic = records[MAGIC_AT]
+    if length < HEADER_SIZE - LOG_OVERHEAD or magic > MAGIC_V2:
+        raise Refused(ErrorCode.CORRUPT_MESSAGE, f"a record batch of length {length} and format {magic}")
+    if magic != MAGIC_V2:
+        raise Refused(ErrorCode.INVALID_RECORD, f"record batches of format {magic} are no longer written")
+    if length + LOG_OVERHEAD != size:
+        raise Refused(ErrorCode.INVALID_RECORD, "the records of a partition must be exactly one batch")
+    header = read_header(records)
+    if size > limits.max_message_bytes:
+        raise Refused(
+            ErrorCode.MESSAGE_TOO_LARGE,
+            f"a batch of {size} bytes is over the topic's max.message.bytes of {limits.max_message_bytes}",
+        )
+    if size > limits.segment_bytes:
+        raise Refused(
+            ErrorCode.RECORD_LIST_TOO_LARGE,
+            f"a batch of {size} bytes is over the topic's segment.bytes of {limits.segment_bytes}",
+        )
+    if not crc_matches(records, header):
+        raise Refused(ErrorCode.CORRUPT_MESSAGE, "the batch's checksum is wrong")
+    _check_fields(header, produce_version)
+    _check_contents(records, header, limits)
+    if not limits.append_time:
+        _check_timestamps(header, limits, wall_ms)
+    return header
+
+
+def _check_fields(header: BatchHeader, produce_version: int) -> None:
+    count = header.record_count
+    if header.base_offset != 0 or count <= 0 or header.last_offset + 1 != count:
+        raise Refused(
+            ErrorCode.INVALID_RECORD,
+            f"a batch from a client starts at offset 0 and says how many records it has: "
+            f"base offset {header.base_offset}, last offset {header.last_offset}, {count} records",
+        )
+    if header.is_control:
+        raise Refused(ErrorCode.INVALID_RECORD, "clients do not write control batches")
+    if header.producer_id >= 0 and header.base_sequence < 0:
+        raise Refused(ErrorCode.INVALID_RECORD, f"producer {header.producer_id} without a sequence number")
+    if header.is_transactional:
+        raise Refused(ErrorCode.INVALID_TXN_STATE, "transactions are not offered by this cluster")
+    codec = header.attributes & COMPRESSION_MASK
+    if codec > ZSTD or (codec == ZSTD and produce_version < 7):
+        raise Refused(ErrorCode.UNSUPPORTED_COMPRESSION_TYPE, f"compression codec {codec} in Produce {produce_version}")
+
+
+def _check_contents(records: Buffer, header: BatchHeader, limits: AppendLimits) -> None:
+    if header.compression == 0:
+        if header.record_count * LEAST_RECORD_SIZE > header.size - HEADER_SIZE:
+            raise Refused(
+                ErrorCode.INVALID_RECORD,
+                f"{header.record_count} records do not fit in {header.size - HEADER_SIZE} bytes",
+            )
+        if header.record_count <= WALKED_RECORDS:
+            _walk(records, header)
+    if limits.compacted:
+        _refuse_missing_keys(records, header)
+
+
+def _walk(records: Buffer, header: BatchHeader) -> None:
+    """Refuse record lengths and a record count that do not add up to the batch's size."""
+    at, end = HEADER_SIZE, header.size
+    for _ in range(header.record_count):
+        length = shift = 0
+        while True:
+            if at >= end or shift > 28:
+                raise Refused(ErrorCode.INVALID_RECORD, "a batch holds fewer records than it says")
+            byte = records[at]
+            at += 1
+            length |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                break
+            shift += 7
+        length = (length >> 1) ^ -(length & 1)
+        at += length
+        if length < LEAST_RECORD_SIZE - 1 or at > end:
+            raise Refused(ErrorCode.INVALID_RECORD, "a record's length is not that of its bytes")
+    if at != end:
+        raise Refused(ErrorCode.INVALID_RECORD, "a batch holds more than the records that it counts")
+
+
+def _refuse_missing_keys(records: Buffer, header: BatchHeader) -> None:
+    """Compaction keeps the last record of each key, so each must have one."""
+    from embedded_broker.records.record import InvalidRecords, read_records
+
+    try:
+        missing = [index for index, record in enumerate(read_records(records, header)) if record.key is None]
+    except InvalidRecords as e:
+        raise Refused(ErrorCode.INVALID_RECORD, str(e)) from e
+    if missing:
+        text = "a compacted topic takes no record without a key"
+        raise Refused(ErrorCode.INVALID_RECORD, text, tuple((index, text) for index in missing[:3]))
+
+
+def _check_timestamps(header: BatchHeader, limits: AppendLimits, wall_ms: int) -> None:
+    late, early = header.max_timestamp, header.base_timestamp
+    if late >= 0 and late - wall_ms > limits.after_max_ms:
+        raise Refused(ErrorCode.INVALID_TIMESTAMP, f"timestamp {late} is too far ahead of this broker's {wall_ms}")
+    if 0 <= early and wall_ms - early > limits.before_max_ms:
+        raise Refused(ErrorCode.INVALID_TIMESTAMP, f"timestamp {early} is too far behind this broker's {wall_ms}")
+
+
+def stamp_append_time(records: bytearray | memoryview, wall_ms: int) -> None:
+    """Make the broker's time the time of every record in the batch (LogAppendTime), and renew its checksum."""
+    (attributes,) = _INT16.unpack_from(records, _ATTRIBUTES_AT)
+    _INT16.pack_into(records, _ATTRIBUTES_AT, attributes | TIMESTAMP_APPEND_TIME)
+    _INT64.pack_into(records, _MAX_TIMESTAMP_AT, wall_ms)
+    _UINT32.pack_into(records, _CRC_AT, crc32c(memoryview(records)[CRC_START:]))

@@ -1,0 +1,284 @@
+"""How this node follows: one fetch session for each broker that leads something it replicates (KIP-227).
+
+A lane has at most one Fetch waiting at its leader, named by changes only; the next leaves at the end of the tick in
+which the answer was taken in. A partition that has just come to the lane does not sit out the wait: a second request
+follows the first, which makes the leader answer the first at once. Truncation is told by the diverging epoch in an
+answer (KIP-595's addition to Fetch v12), never guessed from the high watermark (KIP-101).
+
+What an answer says of a partition counts only when the partition is still where the request said it was: same leader
+epoch, same end offset.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from embedded_broker.core.effects import Level
+from embedded_broker.core.ports import StorageFailed
+from embedded_broker.core.replication.partition import Partition
+from embedded_broker.protocol.errors import ErrorCode
+from embedded_broker.protocol.messages.k01_fetch import (
+    FetchPartition,
+    FetchRequest,
+    FetchResponse,
+    FetchTopic,
+    ForgottenTopic,
+    PartitionData,
+    ReplicaState,
+)
+from embedded_broker.records.batch import CorruptBatch
+
+if TYPE_CHECKING:
+    from embedded_broker.core.replication.replicas import Replicas
+
+FETCH_VERSION = 17
+FIRST_BACKOFF_MS = 50
+MAX_IN_FLIGHT = 2
+
+
+class _Followed:
+    """One partition in a lane, and what the leader's session believes of it."""
+
+    __slots__ = ("delayed_until", "failures", "in_session", "partition", "request", "told_end", "told_epoch")
+
+    def __init__(self, partition: Partition) -> None:
+        self.partition = partition
+        self.in_session = False
+        self.told_epoch = -1
+        self.told_end = -1
+        self.request = 0
+        """The number of the request that told it."""
+        self.delayed_until = -1
+        self.failures = 0
+
+
+class Lane:
+    """The partitions that one leader leads for us."""
+
+    def __init__(self, replicas: Replicas, leader_id: int) -> None:
+        self._replicas = replicas
+        self._outbox = replicas.outbox
+        self.leader_id = leader_id
+        self._followed: dict[Partition, _Followed] = {}
+        self._changed: dict[_Followed, None] = {}
+        self._forgotten: list[tuple[UUID, int]] = []
+        self._session_id = 0
+        self._session_epoch = 0
+        self._in_flight: list[int] = []
+        self._requests = 0
+        self._retry_at = -1
+        self._failures = 0
+        self._urgent = False
+        """A partition came that the waiting request does not ask for."""
+
+    def __len__(self) -> int:
+        return len(self._followed)
+
+    # -------------------------------------------------------------------------------------------- what is followed
+    def follow(self, partition: Partition) -> None:
+        """Fetch it from now on; or its leader epoch has changed."""
+        followed = self._followed.get(partition)
+        if followed is None:
+            followed = self._followed[partition] = _Followed(partition)
+        followed.delayed_until = -1
+        followed.failures = 0
+        self._changed[followed] = None
+        self._urgent = True
+
+    def leave(self, partition: Partition) -> None:
+        followed = self._followed.pop(partition, None)
+        if followed is not None:
+            self._changed.pop(followed, None)
+            self._forget(followed)
+
+    def close(self) -> None:
+        """Nothing is followed here any more."""
+        for send_id in self._in_flight:
+            self._outbox.forget(send_id)
+        self._in_flight.clear()
+        self._outbox.cancel(self._timer)
+
+    def _forget(self, followed: _Followed) -> None:
+        if followed.in_session:
+            self._forgotten.append((followed.partition.topic_id, followed.partition.index))
+            followed.in_session = False
+
+    # -------------------------------------------------------------------------------------------- requests
+    def send(self, now_ms: int) -> None:
+        """At the end of a tick: ask the leader for more, unless it has been asked already."""
+        waiting = len(self._in_flight)
+        if waiting and not (self._urgent and self._changed and waiting < MAX_IN_FLIGHT and self._session_epoch > 0):
+            return
+        if now_ms < self._retry_at:
+            return
+        if self._session_epoch == 0:
+            self._forgotten.clear()
+            asked = [f for f in self._followed.values() if f.delayed_until < 0]
+        else:
+            asked = list(self._changed)
+        if not asked and self._session_epoch == 0:
+            return
+        self._urgent = False
+        self._changed.clear()
+        self._requests += 1
+        replicas = self._replicas
+        request = FetchRequest(
+            replica_state=ReplicaState(replicas.node_id, replicas.broker_epoch),
+            max_wait_ms=replicas.fetch_wait_ms,
+            min_bytes=1,
+            max_bytes=replicas.fetch_response_max_bytes,
+            session_id=self._session_id,
+            session_epoch=self._session_epoch,
+            topics=self._topics(asked),
+            forgotten_topics_data=self._take_forgotten(),
+        )
+        if self._session_epoch > 0:
+            self._session_epoch += 1
+        number = self._requests
+        timeout_ms = replicas.fetch_wait_ms + max(1_000, min(replicas.socket_timeout_ms, replicas.lag_ms // 3))
+        send_id = self._outbox.send(
+            self.leader_id, "fetch", request, FETCH_VERSION, timeout_ms, partial(self._done, number)
+        )
+        self._in_flight.append(send_id)
+
+    def _topics(self, asked: list[_Followed]) -> list[FetchTopic]:
+        topics: dict[UUID, FetchTopic] = {}
+        for followed in asked:
+            partition = followed.partition
+            topic = topics.get(partition.topic_id)
+            if topic is None:
+                topic = topics[partition.topic_id] = FetchTopic(topic_id=partition.topic_id)
+            followed.in_session = True
+            followed.told_epoch = partition.leader_epoch
+            followed.told_end = partition.end_offset
+            followed.request = self._requests
+            topic.partitions.append(
+                FetchPartition(
+                    partition.index,
+                    partition.leader_epoch,
+                    partition.end_offset,
+                    partition.epochs.latest,
+                    partition.start_offset,
+                    self._replicas.fetch_max_bytes,
+                )
+            )
+        return list(topics.values())
+
+    def _take_forgotten(self) -> list[ForgottenTopic]:
+        topics: dict[UUID, ForgottenTopic] = {}
+        for topic_id, index in self._forgotten:
+            topics.setdefault(topic_id, ForgottenTopic(topic_id=topic_id)).partitions.append(index)
+        self._forgotten.clear()
+        return list(topics.values())
+
+    # -------------------------------------------------------------------------------------------- answers
+    def _done(self, number: int, now_ms: int, response: FetchResponse | None, reason: str) -> None:
+        self._replicas.fetcher_busy(self)
+        if response is None or response.error_code != ErrorCode.NONE:
+            self._start_over()
+            if response is None or response.error_code not in (
+                ErrorCode.FETCH_SESSION_ID_NOT_FOUND,
+                ErrorCode.INVALID_FETCH_SESSION_EPOCH,
+            ):
+                self._failures += 1
+                self._retry_at = now_ms + self._backoff(self._failures)
+                self._outbox.timer(self._timer, self._retry_at, self._wake)
+            return
+        self._failures = 0
+        del self._in_flight[0]
+        self._session_id = response.session_id
+        if self._session_epoch == 0:
+            self._session_epoch = 1
+        for topic in response.responses:
+            for data in topic.partitions:
+                partition = self._replicas.by_id.get((topic.topic_id, data.partition_index))
+                followed = None if partition is None else self._followed.get(partition)
+                if followed is not None and followed.in_session and followed.request <= number:
+                    self._take_in(now_ms, followed, data)
+
+    def _start_over(self) -> None:
+        """The session is lost: the next request names everything."""
+        for send_id in self._in_flight:
+            self._outbox.forget(send_id)
+        self._in_flight.clear()
+        self._session_id = self._session_epoch = 0
+        self._forgotten.clear()
+        for followed in self._followed.values():
+            followed.in_session = False
+
+    def _take_in(self, now_ms: int, followed: _Followed, data: PartitionData) -> None:
+        partition = followed.partition
+        if (followed.told_epoch, followed.told_end) != (partition.leader_epoch, partition.end_offset):
+            self._changed[followed] = None
+            return
+        try:
+            if data.error_code != ErrorCode.NONE:
+                self._refused(now_ms, followed, data)
+            elif data.diverging_epoch.epoch >= 0:
+                partition.truncate_to_divergence(data.diverging_epoch.epoch, data.diverging_epoch.end_offset)
+                self._changed[followed] = None
+            else:
+                self._append(followed, data)
+        except StorageFailed as e:
+            self._delay(now_ms, followed, f"the disk failed: {e}", Level.ERROR)
+        except CorruptBatch as e:
+            self._delay(now_ms, followed, f"broker {self.leader_id} sent what cannot be appended: {e}", Level.ERROR)
+
+    def _append(self, followed: _Followed, data: PartitionData) -> None:
+        partition = followed.partition
+        records: Any = data.records
+        if records is not None and len(records):
+            if not isinstance(records, bytes | bytearray | memoryview):
+                records = records.tobytes()
+            partition.append_fetched(records, self._replicas.clock.wall_ms())
+            self._changed[followed] = None
+        start = partition.start_offset
+        partition.leader_is_at(data.high_watermark, data.log_start_offset)
+        if partition.start_offset != start:
+            self._changed[followed] = None
+        followed.failures = 0
+
+    def _refused(self, now_ms: int, followed: _Followed, data: PartitionData) -> None:
+        partition = followed.partition
+        if data.error_code == ErrorCode.OFFSET_OUT_OF_RANGE and data.log_start_offset >= 0:
+            empty = partition.start_offset == partition.end_offset
+            if data.log_start_offset > partition.end_offset or (empty and data.log_start_offset != partition.end_offset):
+                partition.restart_at(data.log_start_offset)
+                self._changed[followed] = None
+                return
+        self._delay(now_ms, followed, f"broker {self.leader_id} answered error {data.error_code}", Level.DEBUG)
+
+    def _delay(self, now_ms: int, followed: _Followed, why: str, level: Level) -> None:
+        followed.failures += 1
+        followed.delayed_until = now_ms + self._backoff(followed.failures)
+        self._replicas.note(level, f"{followed.partition} is fetched again later: {why}")
+        self._changed.pop(followed, None)
+        self._forget(followed)
+        if not self._outbox.has_timer(self._timer):
+            self._outbox.timer(self._timer, followed.delayed_until, self._wake)
+
+    def _backoff(self, failures: int) -> int:
+        return int(min(FIRST_BACKOFF_MS << min(failures - 1, 10), self._replicas.fetch_backoff_ms))
+
+    @property
+    def _timer(self) -> str:
+        return f"fetch from {self.leader_id}"
+
+    def _wake(self, now_ms: int) -> None:
+        later = -1
+        for followed in self._followed.values():
+            if followed.delayed_until < 0:
+                continue
+            if followed.delayed_until <= now_ms:
+                followed.delayed_until = -1
+                self._changed[followed] = None
+                self._urgent = True
+            elif later < 0 or followed.delayed_until < later:
+                later = followed.delayed_until
+        if self._retry_at > now_ms and (later < 0 or self._retry_at < later):
+            later = self._retry_at
+        if later >= 0:
+            self._outbox.timer(self._timer, later, self._wake)
+        self._replicas.fetcher_busy(self)
