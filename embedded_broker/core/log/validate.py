@@ -156,11 +156,11 @@ def _walk(records: Buffer, header: BatchHeader) -> None:
 
 def _refuse_missing_keys(records: Buffer, header: BatchHeader) -> None:
     """Compaction keeps the last record of each key, so each must have one."""
-    from embedded_broker.records.record import InvalidRecords, read_records
+    from embedded_broker.records.record import InvalidRecord, null_keys
 
     try:
-        missing = [index for index, record in enumerate(read_records(records, header)) if record.key is None]
-    except InvalidRecords as e:
+        missing = null_keys(records, header)
+    except InvalidRecord as e:
         raise Refused(ErrorCode.INVALID_RECORD, str(e)) from e
     if missing:
         text = "a compacted topic takes no record without a key"
@@ -171,7 +171,7 @@ def _check_timestamps(header: BatchHeader, limits: AppendLimits, wall_ms: int) -
     late, early = header.max_timestamp, header.base_timestamp
     if late >= 0 and late - wall_ms > limits.after_max_ms:
         raise Refused(ErrorCode.INVALID_TIMESTAMP, f"timestamp {late} is too far ahead of this broker's {wall_ms}")
-    if 0 <= early and wall_ms - early > limits.before_max_ms:
+    if early >= 0 and wall_ms - early > limits.before_max_ms:
         raise Refused(ErrorCode.INVALID_TIMESTAMP, f"timestamp {early} is too far behind this broker's {wall_ms}")
 
 

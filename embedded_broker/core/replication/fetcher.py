@@ -87,6 +87,14 @@ class Lane:
         self._changed[followed] = None
         self._urgent = True
 
+    def flushed(self, partition: Partition) -> None:
+        """What it has is on the disk now, so a fetch may confirm it."""
+        followed = self._followed.get(partition)
+        if followed is not None and followed.delayed_until < 0:
+            self._changed[followed] = None
+            self._urgent = True
+            self._replicas.fetcher_busy(self)
+
     def leave(self, partition: Partition) -> None:
         followed = self._followed.pop(partition, None)
         if followed is not None:
@@ -118,6 +126,10 @@ class Lane:
             asked = [f for f in self._followed.values() if f.delayed_until < 0]
         else:
             asked = list(self._changed)
+        for followed in asked:
+            if followed.partition.stable_offset < followed.partition.end_offset:
+                self._replicas.flushes[followed.partition] = None
+        asked = [f for f in asked if f.partition.stable_offset == f.partition.end_offset]
         if not asked and self._session_epoch == 0:
             return
         self._urgent = False
@@ -244,7 +256,9 @@ class Lane:
         partition = followed.partition
         if data.error_code == ErrorCode.OFFSET_OUT_OF_RANGE and data.log_start_offset >= 0:
             empty = partition.start_offset == partition.end_offset
-            if data.log_start_offset > partition.end_offset or (empty and data.log_start_offset != partition.end_offset):
+            if data.log_start_offset > partition.end_offset or (
+                empty and data.log_start_offset != partition.end_offset
+            ):
                 partition.restart_at(data.log_start_offset)
                 self._changed[followed] = None
                 return

@@ -73,6 +73,10 @@ class Partition:
         self.producers = ProducerStates(log)
         self.limits = AppendLimits()
         self.min_isr = 1
+        self.durable = False
+        """Whether only what has been flushed counts, for the high watermark and for what a fetch confirms."""
+        self.flushed_offset = log.log_start_offset
+        self._cuts = 0
         self.high_watermark = min(max(high_watermark, log.log_start_offset), log.log_end_offset)
         self.is_leader = False
         self.leader_id = -1
@@ -102,6 +106,11 @@ class Partition:
     @property
     def start_offset(self) -> int:
         return self.log.log_start_offset
+
+    @property
+    def stable_offset(self) -> int:
+        """The end of what this replica may be counted for."""
+        return self.flushed_offset if self.durable else self.log.log_end_offset
 
     @property
     def under_min_isr(self) -> bool:
@@ -189,9 +198,7 @@ class Partition:
         self._replicas.woken(self)
 
     # -------------------------------------------------------------------------------------------- leader: appends
-    def append(
-        self, now_ms: int, records: bytearray | memoryview, headers: Sequence[BatchHeader], wall_ms: int
-    ) -> int:
+    def append(self, now_ms: int, records: bytearray | memoryview, headers: Sequence[BatchHeader], wall_ms: int) -> int:
         """Give the batches their offsets and write them; returns the base offset.
 
         Raises:
@@ -218,7 +225,9 @@ class Partition:
         if self.sessions:
             for held in self.sessions:
                 held.touch()
-        if alone:
+        if self.durable:
+            self._replicas.flushes[self] = None
+        elif alone:
             self.advance_high_watermark(now_ms)
         return base
 
@@ -241,7 +250,7 @@ class Partition:
         """Move the high watermark as far as the replicas allow, and release what waits for it."""
         if not self.is_leader or self.under_min_isr:
             return
-        least = self.log.log_end_offset
+        least = self.stable_offset
         for follower in self.followers.values():
             if follower.end_offset < least and (
                 self.in_maximal_isr(follower.broker_id) or self._about_to_join(follower, now_ms)
@@ -287,7 +296,9 @@ class Partition:
         follower.fetch_end_offset = end
         follower.fetch_ms = now_ms
         follower.broker_epoch = broker_epoch
-        follower.start_offset = start_offset
+        if start_offset != follower.start_offset:
+            follower.start_offset = start_offset
+            self._replicas.deletions.look(self)
         moved = fetch_offset != follower.end_offset
         follower.end_offset = fetch_offset
         if self.pending_isr is None and broker_id not in self.isr:
@@ -388,6 +399,8 @@ class Partition:
         for header in headers:
             if header.producer_id >= 0 and not header.is_control:
                 self.producers.appended(header, header.base_offset)
+        if self.durable:
+            self._replicas.flushes[self] = None
 
     def leader_is_at(self, high_watermark: int, start_offset: int) -> None:
         """Take over the leader's high watermark and start offset, as far as this log reaches."""
@@ -421,6 +434,8 @@ class Partition:
         if offset < self.end_offset:
             self.log.truncate(offset)
             self.producers.forget()
+            self._cuts += 1
+            self.flushed_offset = min(self.flushed_offset, self.end_offset)
         self.epochs.truncate_from_end(min(offset, self.end_offset))
         self.high_watermark = min(self.high_watermark, self.end_offset)
 
@@ -429,7 +444,8 @@ class Partition:
         self.log.reset(offset)
         self.epochs.clear()
         self.producers.forget()
-        self.high_watermark = offset
+        self._cuts += 1
+        self.flushed_offset = self.high_watermark = offset
 
     # -------------------------------------------------------------------------------------------- start offset
     def delete_before(self, offset: int) -> bool:
@@ -443,3 +459,16 @@ class Partition:
             for held in self.sessions:
                 held.watermarks_moved()
         return True
+
+    # -------------------------------------------------------------------------------------------- the disk
+    def begin_flush(self) -> tuple[int, int]:
+        """What a flush that begins now will have brought to the disk; for ``end_flush``."""
+        return self.log.log_end_offset, self._cuts
+
+    def end_flush(self, now_ms: int, began: tuple[int, int]) -> bool:
+        """Whether everything in the log is on the disk now; a flush from before a truncation counts for nothing."""
+        offset, cuts = began
+        if cuts == self._cuts and offset > self.flushed_offset:
+            self.flushed_offset = offset
+            self.advance_high_watermark(now_ms)
+        return self.flushed_offset == self.log.log_end_offset

@@ -307,9 +307,7 @@ def _empty(held: SessionPartition, partition: Partition) -> PartitionData:
     return PartitionData(held.key[1], 0, high, high, start, records=b"")
 
 
-def _error(
-    held: SessionPartition, partition: Partition, code: int = ErrorCode.OFFSET_OUT_OF_RANGE
-) -> PartitionData:
+def _error(held: SessionPartition, partition: Partition, code: int = ErrorCode.OFFSET_OUT_OF_RANGE) -> PartitionData:
     """An error; with the leader's start offset, which tells a follower where to begin again."""
     return PartitionData(held.key[1], code, high_watermark=-1, log_start_offset=partition.start_offset, records=b"")
 
