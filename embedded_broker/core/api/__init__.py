@@ -63,7 +63,7 @@ TABLE: dict[int, Api] = {
     52: Api("k52_vote", 0, 2, between_brokers=True),
     53: Api("k53_begin_quorum_epoch", 0, 1, between_brokers=True),
     54: Api("k54_end_quorum_epoch", 0, 1, between_brokers=True),
-    55: Api("k55_describe_quorum", 0, 2),
+    55: Api("k55_describe_quorum", 0, 2, controller=True),
     56: Api("k56_alter_partition", 2, 3, between_brokers=True, controller=True),
     60: Api("k60_describe_cluster", 0, 2),
     62: Api("k62_broker_registration", 0, 4, between_brokers=True, controller=True),

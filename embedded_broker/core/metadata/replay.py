@@ -110,7 +110,12 @@ def _partition(image: MetadataImage, r: PartitionRecord, delta: MetadataDelta) -
 
 def _partition_change(image: MetadataImage, r: PartitionChangeRecord, delta: MetadataDelta) -> None:
     topic = image.topics[image.topic_names[r.topic_id]]
-    old = topic.partitions[r.partition_id]
+    topic.partitions[r.partition_id] = changed(topic.partitions[r.partition_id], r)
+    delta.partitions.add((topic.name, r.partition_id))
+
+
+def changed(old: PartitionImage, r: PartitionChangeRecord) -> PartitionImage:
+    """The partition as the record leaves it: one partition epoch on, and one leader epoch when a leader is named."""
     changes: dict[str, Any] = {"partition_epoch": old.partition_epoch + 1}
     for name, value in (
         ("isr", r.isr),
@@ -127,8 +132,7 @@ def _partition_change(image: MetadataImage, r: PartitionChangeRecord, delta: Met
         changes["leader_epoch"] = old.leader_epoch + 1
     if r.leader_recovery_state >= 0:
         changes["recovering"] = r.leader_recovery_state == RECOVERING
-    topic.partitions[r.partition_id] = replace(old, **changes)
-    delta.partitions.add((topic.name, r.partition_id))
+    return replace(old, **changes)
 
 
 def _config(image: MetadataImage, r: ConfigRecord, delta: MetadataDelta) -> None:

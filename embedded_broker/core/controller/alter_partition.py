@@ -1,0 +1,116 @@
+"""AlterPartition: a leader asks for another in-sync set, or says that its recovery is done.
+
+The request is of a certain life of the leader, of a leader epoch and a partition epoch, and names the life of every
+member (KIP-903): a replica that was started anew since its leader saw it caught up is not let in.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from embedded_broker.core.controller.partitions import move
+from embedded_broker.core.metadata.image import PartitionImage
+from embedded_broker.core.metadata.records import RECOVERED, RECOVERING
+from embedded_broker.core.metadata.replay import changed
+from embedded_broker.protocol.errors import ErrorCode
+from embedded_broker.protocol.messages.k56_alter_partition import (
+    AlterPartitionResponse,
+    BrokerState,
+    PartitionData,
+    ResponsePartitionData,
+    ResponseTopicData,
+)
+
+if TYPE_CHECKING:
+    from embedded_broker.core.controller.controller import Controller
+    from embedded_broker.core.events import RequestReceived
+
+
+def alter_partition(controller: Controller, now_ms: int, event: RequestReceived) -> None:
+    request = event.message
+    if not controller.is_active:
+        controller.refuse(event)
+        return
+    known = controller.image.brokers.get(request.broker_id)
+    if event.caller.broker_id != request.broker_id:
+        controller.refuse(event, ErrorCode.CLUSTER_AUTHORIZATION_FAILED)
+        return
+    if known is None or known.broker_epoch != request.broker_epoch:
+        controller.refuse(event, ErrorCode.STALE_BROKER_EPOCH)
+        return
+    records: list[Any] = []
+    topics: list[ResponseTopicData] = []
+    seen: set[tuple[UUID, int]] = set()
+    for asked_topic in request.topics:
+        topic = controller.image.topic_by_id(asked_topic.topic_id)
+        answer = ResponseTopicData(asked_topic.topic_id)
+        topics.append(answer)
+        for asked in asked_topic.partitions:
+            p = None if topic is None else topic.partitions.get(asked.partition_index)
+            if p is None:
+                code = ErrorCode.UNKNOWN_TOPIC_ID if topic is None else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+                answer.partitions.append(ResponsePartitionData(asked.partition_index, code))
+                continue
+            members = _members(event.version, asked)
+            error = _judge(controller, request.broker_id, p, asked, members)
+            if (p.topic_id, p.partition) in seen:
+                error = ErrorCode.INVALID_REQUEST
+            seen.add((p.topic_id, p.partition))
+            if error is not ErrorCode.NONE:
+                answer.partitions.append(ResponsePartitionData(asked.partition_index, error))
+                continue
+            isr = [m.broker_id for m in members]
+            recovered = asked.leader_recovery_state == RECOVERED
+            record = move(controller, p, _in_order(p, isr), recovered=recovered)
+            if record is not None:
+                records.append(record)
+                p = changed(p, record)
+            answer.partitions.append(
+                ResponsePartitionData(
+                    p.partition,
+                    ErrorCode.NONE if p.leader == request.broker_id else ErrorCode.NEW_LEADER_ELECTED,
+                    p.leader,
+                    p.leader_epoch,
+                    list(p.isr),
+                    RECOVERING if p.recovering else RECOVERED,
+                    p.partition_epoch,
+                )
+            )
+    controller.reply(now_ms, event, records, AlterPartitionResponse(topics=topics))
+
+
+def _members(version: int, asked: PartitionData) -> list[BrokerState]:
+    return list(asked.new_isr_with_epochs) if version >= 3 else [BrokerState(b) for b in asked.new_isr]
+
+
+def _in_order(p: PartitionImage, isr: list[int]) -> list[int]:
+    """Members stay where they were; who joins comes last."""
+    return [r for r in p.isr if r in isr] + [r for r in isr if r not in p.isr]
+
+
+def _judge(
+    controller: Controller, leader_id: int, p: PartitionImage, asked: PartitionData, members: list[BrokerState]
+) -> ErrorCode:
+    isr = [m.broker_id for m in members]
+    recovery = asked.leader_recovery_state
+    if asked.leader_epoch > p.leader_epoch or asked.partition_epoch > p.partition_epoch:
+        return ErrorCode.NOT_CONTROLLER  # the leader knows more than this controller: another one is newer
+    if asked.leader_epoch < p.leader_epoch:
+        return ErrorCode.FENCED_LEADER_EPOCH
+    if p.leader != leader_id:
+        return ErrorCode.INVALID_REQUEST
+    if asked.partition_epoch < p.partition_epoch:
+        return ErrorCode.INVALID_UPDATE_VERSION
+    if len(set(isr)) != len(isr) or any(r not in p.replicas for r in isr) or leader_id not in isr:
+        return ErrorCode.INVALID_REQUEST
+    if recovery not in (RECOVERED, RECOVERING) or (recovery == RECOVERING and (not p.recovering or len(isr) > 1)):
+        return ErrorCode.INVALID_REQUEST
+    for member in members:
+        known = controller.image.brokers.get(member.broker_id)
+        if known is None or not controller.image.eligible(member.broker_id):
+            return ErrorCode.INELIGIBLE_REPLICA
+        if member.broker_epoch != -1 and member.broker_epoch != known.broker_epoch:
+            return ErrorCode.INELIGIBLE_REPLICA
+    return ErrorCode.NONE
+

@@ -1,0 +1,29 @@
+"""AllocateProducerIds: blocks of ids, so that no two producers of the cluster ever get the same."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from embedded_broker.core.metadata.records import ProducerIdsRecord
+from embedded_broker.protocol.errors import ErrorCode
+from embedded_broker.protocol.messages.k67_allocate_producer_ids import AllocateProducerIdsResponse
+
+if TYPE_CHECKING:
+    from embedded_broker.core.controller.controller import Controller
+    from embedded_broker.core.events import RequestReceived
+
+BLOCK = 1000
+
+
+def allocate_producer_ids(controller: Controller, now_ms: int, event: RequestReceived) -> None:
+    request = event.message
+    if not controller.is_active:
+        controller.refuse(event)
+        return
+    known = controller.image.brokers.get(request.broker_id)
+    if known is None or known.broker_epoch != request.broker_epoch:
+        controller.refuse(event, ErrorCode.STALE_BROKER_EPOCH)
+        return
+    start = controller.image.next_producer_id
+    record = ProducerIdsRecord(request.broker_id, request.broker_epoch, start + BLOCK)
+    controller.reply(now_ms, event, [record], AllocateProducerIdsResponse(0, 0, start, BLOCK))

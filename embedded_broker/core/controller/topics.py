@@ -1,0 +1,336 @@
+"""CreateTopics, DeleteTopics, CreatePartitions: judged topic by topic, proposed together, answered when committed."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from embedded_broker.core.config import Config
+from embedded_broker.core.controller.placement import Spot, place
+from embedded_broker.core.metadata.image import BROKER, TOPIC, MetadataImage, PartitionImage, TopicImage
+from embedded_broker.core.metadata.records import (
+    RECOVERED,
+    ConfigRecord,
+    PartitionRecord,
+    RemoveTopicRecord,
+    TopicRecord,
+)
+from embedded_broker.core.quorum.log import METADATA_TOPIC
+from embedded_broker.options import SettingError, check_topic_configs
+from embedded_broker.protocol.errors import ErrorCode
+from embedded_broker.protocol.fields import ZERO_UUID
+from embedded_broker.protocol.messages import k19_create_topics as k19
+from embedded_broker.protocol.messages import k20_delete_topics as k20
+from embedded_broker.protocol.messages import k37_create_partitions as k37
+
+if TYPE_CHECKING:
+    from embedded_broker.core.controller.controller import Controller
+    from embedded_broker.core.events import RequestReceived
+
+NAME_MAX = 249
+PARTITIONS_MAX = 10_000
+"""In one request, as Kafka's controller has it."""
+_NAME = re.compile(r"[a-zA-Z0-9._-]+")
+
+
+class Refused(Exception):
+    """One topic of a request cannot be had."""
+
+    def __init__(self, code: ErrorCode, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+        self.text = text
+
+
+def check_name(name: str) -> None:
+    """Raises: Refused (INVALID_TOPIC_EXCEPTION)."""
+    wrong = ""
+    if not name:
+        wrong = "the name is empty"
+    elif name in (".", ".."):
+        wrong = "the name cannot be '.' or '..'"
+    elif len(name) > NAME_MAX:
+        wrong = f"the name is longer than {NAME_MAX} characters"
+    elif not _NAME.fullmatch(name):
+        wrong = f"the name {name!r} has characters other than ASCII letters, digits, '.', '_' and '-'"
+    elif name == METADATA_TOPIC:
+        wrong = f"{METADATA_TOPIC} is the cluster's own log"
+    if wrong:
+        raise Refused(ErrorCode.INVALID_TOPIC_EXCEPTION, f"Topic name is invalid: {wrong}.")
+
+
+# ------------------------------------------------------------------------------------------------ create topics
+def create_topics(controller: Controller, now_ms: int, event: RequestReceived) -> None:
+    request: k19.CreateTopicsRequest = event.message
+    if not controller.is_active:
+        controller.refuse(event)
+        return
+    counts = Counter(t.name for t in request.topics)
+    # '.' and '_' look alike in metric names: two topics may not differ in them alone.
+    taken = {name.replace(".", "_"): name for name in controller.image.topics}
+    room = PARTITIONS_MAX
+    records: list[Any] = []
+    results: list[k19.CreatableTopicResult] = []
+    for asked in request.topics:
+        if counts[asked.name] > 1:
+            if not any(r.name == asked.name for r in results):
+                text = "The topic is named more than once in the request."
+                results.append(_no_topic(asked.name, ErrorCode.INVALID_REQUEST, text))
+            continue
+        try:
+            made = _create(controller, asked, taken, room)
+        except Refused as e:
+            results.append(_no_topic(asked.name, e.code, e.text))
+            continue
+        partitions = [r for r in made if isinstance(r, PartitionRecord)]
+        room -= len(partitions)
+        taken[asked.name.replace(".", "_")] = asked.name
+        topic_id = ZERO_UUID if request.validate_only else partitions[0].topic_id
+        factor = len(partitions[0].replicas)
+        result = k19.CreatableTopicResult(asked.name, topic_id, 0, None, 0, len(partitions), factor)
+        if event.version >= 5:
+            result.configs = _effective(controller, asked.name, {c.name: c.value or "" for c in asked.configs})
+        results.append(result)
+        if not request.validate_only:
+            records += made
+    controller.reply(now_ms, event, records, k19.CreateTopicsResponse(topics=results))
+
+
+def _no_topic(name: str, code: ErrorCode, text: str) -> k19.CreatableTopicResult:
+    return k19.CreatableTopicResult(name, error_code=code, error_message=text)
+
+
+def _create(controller: Controller, asked: k19.CreatableTopic, taken: dict[str, str], room: int) -> list[Any]:
+    """The records of one new topic.
+
+    Raises:
+        Refused
+    """
+    name = asked.name
+    check_name(name)
+    other = taken.get(name.replace(".", "_"))
+    if other == name:
+        raise Refused(ErrorCode.TOPIC_ALREADY_EXISTS, f"Topic '{name}' already exists.")
+    if other is not None:
+        raise Refused(
+            ErrorCode.INVALID_TOPIC_EXCEPTION, f"Topic '{name}' collides with existing topic: {other}."
+        )
+    try:
+        check_topic_configs({c.name: c.value for c in asked.configs})
+    except SettingError as e:
+        raise Refused(ErrorCode.INVALID_CONFIG, str(e)) from e
+    placement = _placement(controller, asked, room)
+    topic_id = controller.broker.dice.uuid()
+    records: list[Any] = [TopicRecord(name, topic_id)]
+    records += [ConfigRecord(TOPIC, name, c.name, c.value) for c in asked.configs]
+    records += [_partition(controller, topic_id, n, replicas) for n, replicas in enumerate(placement)]
+    return records
+
+
+def _placement(controller: Controller, asked: k19.CreatableTopic, room: int) -> list[list[int]]:
+    """Replicas for each partition, as asked for or chosen here.
+
+    Raises:
+        Refused
+    """
+    settings = controller.config
+    if asked.assignments:
+        if asked.num_partitions != -1 or asked.replication_factor != -1:
+            raise Refused(
+                ErrorCode.INVALID_REQUEST,
+                "Replicas are assigned by hand: the number of partitions and the replication factor must be -1.",
+            )
+        by_number = {a.partition_index: list(a.broker_ids) for a in asked.assignments}
+        if len(by_number) != len(asked.assignments):
+            raise Refused(ErrorCode.INVALID_REPLICA_ASSIGNMENT, "A partition is assigned more than once.")
+        if sorted(by_number) != list(range(len(by_number))):
+            raise Refused(ErrorCode.INVALID_REPLICA_ASSIGNMENT, "Partitions must be numbered from 0 without a gap.")
+        check_room(len(by_number), room)
+        placement = [by_number[n] for n in range(len(by_number))]
+        for replicas in placement:
+            _check_manual(controller, replicas, len(placement[0]))
+        return placement
+    partitions = asked.num_partitions if asked.num_partitions != -1 else settings.broker("num.partitions")
+    factor = asked.replication_factor
+    if factor == -1:
+        factor = settings.broker("default.replication.factor")
+    if partitions < 1:
+        raise Refused(ErrorCode.INVALID_PARTITIONS, "The number of partitions must be above 0.")
+    if factor < 1:
+        raise Refused(ErrorCode.INVALID_REPLICATION_FACTOR, "The replication factor must be above 0.")
+    check_room(partitions, room)
+    return _choose(controller, partitions, factor)
+
+
+def check_room(partitions: int, room: int) -> None:
+    if partitions > room:
+        raise Refused(
+            ErrorCode.POLICY_VIOLATION, f"Excessively large number of partitions: {PARTITIONS_MAX} per request at most."
+        )
+
+
+def _choose(controller: Controller, partitions: int, factor: int, first: int = 0) -> list[list[int]]:
+    """Raises: Refused (INVALID_REPLICATION_FACTOR)."""
+    image = controller.image
+    spots = [Spot(b.broker_id, b.rack, image.eligible(b.broker_id)) for b in image.brokers.values()]
+    if factor > len(spots):
+        raise Refused(
+            ErrorCode.INVALID_REPLICATION_FACTOR,
+            f"Unable to replicate the partition {factor} time(s): only {len(spots)} broker(s) are registered.",
+        )
+    if not any(spot.usable for spot in spots):
+        raise Refused(ErrorCode.INVALID_REPLICATION_FACTOR, "All brokers are fenced or leaving.")
+    return place(spots, partitions, factor, controller.broker.dice.below(1 << 20), first)
+
+
+def _check_manual(controller: Controller, replicas: list[int], factor: int) -> None:
+    """Raises: Refused (INVALID_REPLICA_ASSIGNMENT)."""
+    wrong = ""
+    unknown = [r for r in replicas if r not in controller.image.brokers]
+    if not replicas:
+        wrong = "A partition has no replicas."
+    elif len(set(replicas)) != len(replicas):
+        wrong = f"The replicas {replicas} name a broker twice."
+    elif unknown:
+        wrong = f"No broker with the id {unknown[0]} is registered."
+    elif len(replicas) != factor:
+        wrong = f"The replicas {replicas} are not {factor}, as those of the other partitions."
+    elif not any(controller.image.eligible(r) for r in replicas):
+        wrong = f"All of the replicas {replicas} are fenced or leaving."
+    if wrong:
+        raise Refused(ErrorCode.INVALID_REPLICA_ASSIGNMENT, wrong)
+
+
+def _partition(controller: Controller, topic_id: UUID, number: int, replicas: list[int]) -> PartitionRecord:
+    isr = [r for r in replicas if controller.image.eligible(r)]
+    directories = []
+    for replica in replicas:
+        known = controller.image.brokers[replica].directory_ids
+        directories.append(known[0] if known else ZERO_UUID)
+    return PartitionRecord(
+        partition_id=number,
+        topic_id=topic_id,
+        replicas=list(replicas),
+        isr=isr,
+        leader=isr[0],
+        leader_recovery_state=RECOVERED,
+        leader_epoch=0,
+        partition_epoch=0,
+        directories=directories,
+    )
+
+
+def _effective(controller: Controller, name: str, given: dict[str, str]) -> list[k19.CreatableTopicConfigs]:
+    """The settings that the new topic has, as CreateTopics v5 tells them."""
+    configs = {key: values for key, values in controller.image.configs.items() if key[0] == BROKER}
+    config = Config(controller.broker.settings, MetadataImage(configs={**configs, (TOPIC, name): given}))
+    return [
+        k19.CreatableTopicConfigs(e.option.name, e.value, e.read_only, e.source, e.option.sensitive)
+        for e in config.describe_topic(name)
+    ]
+
+
+# ------------------------------------------------------------------------------------------------ delete topics
+def delete_topics(controller: Controller, now_ms: int, event: RequestReceived) -> None:
+    request: k20.DeleteTopicsRequest = event.message
+    if not controller.is_active:
+        controller.refuse(event)
+        return
+    named = [*request.topics, *(k20.DeleteTopicState(name) for name in request.topic_names)]
+    counts = Counter(_found_name(controller, state) for state in named)
+    records: list[Any] = []
+    results: list[k20.DeletableTopicResult] = []
+    for state in named:
+        try:
+            topic = _to_delete(controller, state)
+            if counts[topic.name] > 1:
+                raise Refused(ErrorCode.INVALID_REQUEST, "The topic is named more than once in the request.")
+        except Refused as e:
+            results.append(k20.DeletableTopicResult(state.name, state.topic_id, e.code, e.text))
+            continue
+        records.append(RemoveTopicRecord(topic.topic_id))
+        results.append(k20.DeletableTopicResult(topic.name, topic.topic_id, 0, None))
+    if event.version < 6:
+        for result in results:
+            result.name = result.name or ""
+    controller.reply(now_ms, event, records, k20.DeleteTopicsResponse(responses=results))
+
+
+def _found_name(controller: Controller, state: k20.DeleteTopicState) -> str | None:
+    return state.name if state.name is not None else controller.image.topic_names.get(state.topic_id)
+
+
+def _to_delete(controller: Controller, state: k20.DeleteTopicState) -> TopicImage:
+    """Raises: Refused."""
+    if not controller.config.broker("delete.topic.enable"):
+        raise Refused(ErrorCode.TOPIC_DELETION_DISABLED, "delete.topic.enable is false.")
+    if state.name is not None and state.topic_id != ZERO_UUID:
+        raise Refused(ErrorCode.INVALID_REQUEST, "A topic is named by its name or by its id, not by both.")
+    if state.name is not None:
+        found = controller.image.topics.get(state.name)
+        if found is None:
+            raise Refused(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, "This cluster has no such topic.")
+        return found
+    if state.topic_id == ZERO_UUID:
+        raise Refused(ErrorCode.INVALID_REQUEST, "Neither name nor id of the topic is given.")
+    found = controller.image.topic_by_id(state.topic_id)
+    if found is None:
+        raise Refused(ErrorCode.UNKNOWN_TOPIC_ID, "This cluster has no topic of this id.")
+    return found
+
+
+# ------------------------------------------------------------------------------------------------ create partitions
+def create_partitions(controller: Controller, now_ms: int, event: RequestReceived) -> None:
+    request: k37.CreatePartitionsRequest = event.message
+    if not controller.is_active:
+        controller.refuse(event)
+        return
+    counts = Counter(t.name for t in request.topics)
+    room = PARTITIONS_MAX
+    records: list[Any] = []
+    results: list[k37.CreatePartitionsTopicResult] = []
+    for asked in request.topics:
+        if counts[asked.name] > 1:
+            if not any(r.name == asked.name for r in results):
+                text = "The topic is named more than once in the request."
+                results.append(k37.CreatePartitionsTopicResult(asked.name, ErrorCode.INVALID_REQUEST, text))
+            continue
+        try:
+            made = _grow(controller, asked, room)
+        except Refused as e:
+            results.append(k37.CreatePartitionsTopicResult(asked.name, e.code, e.text))
+            continue
+        room -= len(made)
+        results.append(k37.CreatePartitionsTopicResult(asked.name, 0, None))
+        if not request.validate_only:
+            records += made
+    controller.reply(now_ms, event, records, k37.CreatePartitionsResponse(results=results))
+
+
+def _grow(controller: Controller, asked: k37.CreatePartitionsTopic, room: int) -> list[PartitionRecord]:
+    """Raises: Refused."""
+    topic = controller.image.topics.get(asked.name)
+    if topic is None:
+        raise Refused(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, "This cluster has no such topic.")
+    have = len(topic.partitions)
+    if asked.count == have:
+        raise Refused(ErrorCode.INVALID_PARTITIONS, f"Topic already has {have} partition(s).")
+    if asked.count < have:
+        text = f"The topic {asked.name} currently has {have} partition(s); {asked.count} would not be an increase."
+        raise Refused(ErrorCode.INVALID_PARTITIONS, text)
+    more = asked.count - have
+    check_room(more, room)
+    sample: PartitionImage = topic.partitions[0]
+    factor = len(sample.replicas)
+    if asked.assignments is not None:
+        if len(asked.assignments) != more:
+            text = f"{more} partition(s) are added, but {len(asked.assignments)} assignment(s) given."
+            raise Refused(ErrorCode.INVALID_REPLICA_ASSIGNMENT, text)
+        placement = [list(a.broker_ids) for a in asked.assignments]
+        for replicas in placement:
+            _check_manual(controller, replicas, factor)
+    else:
+        placement = _choose(controller, more, factor, have)
+    return [_partition(controller, topic.topic_id, have + n, replicas) for n, replicas in enumerate(placement)]
