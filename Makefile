@@ -3,6 +3,7 @@
 PYTHON ?= python3
 PY     := .venv/bin/python
 SEEDS  ?= 20
+FIRST  ?= 1
 
 # Not part of `make test`: minutes long, or in need of something that is not a Python package.
 QUICK  := not slow and not real_kafka and not performance
@@ -45,8 +46,8 @@ unit: prepare         ## the unit tests alone
 integration: prepare  ## whole brokers over sockets, with the clients of strangers
 	$(PY) -m pytest -m "integration and not real_kafka"
 
-simulate: prepare     ## SEEDS=n clusters in virtual time under seeded faults
-	$(PY) -m embedded_broker.simulator --seeds $(SEEDS)
+simulate: prepare     ## SEEDS=n clusters in virtual time under seeded faults, from seed FIRST
+	$(PY) -m embedded_broker.simulator --seeds $(SEEDS) --first $(FIRST)
 
 bench: prepare        ## measure the embedded broker and the tables
 	$(PY) tests/performance/bench.py
