@@ -43,7 +43,6 @@ def legal_topic_name(name: str) -> bool:
 
 
 def handle(broker: Broker, now_ms: int, event: RequestReceived) -> None:
-    request: MetadataRequest = event.message
     missing = _to_create(broker, event)
     if not missing:
         _respond(broker, event)

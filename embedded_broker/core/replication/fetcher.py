@@ -138,7 +138,7 @@ class Lane:
         replicas = self._replicas
         request = FetchRequest(
             replica_state=ReplicaState(replicas.node_id, replicas.broker_epoch),
-            max_wait_ms=replicas.fetch_wait_ms,
+            max_wait_ms=replicas.fetch_wait_ms if self._session_epoch else 0,
             min_bytes=1,
             max_bytes=replicas.fetch_response_max_bytes,
             session_id=self._session_id,

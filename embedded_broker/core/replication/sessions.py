@@ -145,8 +145,9 @@ class FetchSessions:
                 held.say(told)
                 self._take_in(now_ms, held)
         session.request = event
-        self._deadlines.add(session, now_ms + request.max_wait_ms)
-        if session.ready:
+        if request.max_wait_ms > 0:
+            self._deadlines.add(session, now_ms + request.max_wait_ms)
+        if session.ready or request.max_wait_ms <= 0:
             self.woken[session] = None
 
     def complete_woken(self, now_ms: int) -> None:
@@ -156,7 +157,7 @@ class FetchSessions:
         woken, self.woken = self.woken, {}
         for session in woken:
             if session.request is not None:
-                self.complete(now_ms, session, always=False)
+                self.complete(now_ms, session, always=session.request.message.max_wait_ms <= 0)
 
     def partition_changed(self, partition: Partition) -> None:
         """It came, went, or has another role or epoch: look at it again for every follower that asks for it."""
@@ -254,6 +255,7 @@ class FetchSessions:
                 return
             held.partition = partition
             partition.sessions.append(held)
+            held.watermarks_moved()
         if held.leader_epoch > partition.leader_epoch:
             held.fresh = True
             return

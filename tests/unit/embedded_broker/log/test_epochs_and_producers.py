@@ -1,0 +1,131 @@
+"""What a log knows of its epochs and of its producers."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+
+from embedded_broker.core.log.epochs import EpochCache
+from embedded_broker.core.log.producers import MAX_INT, ProducerStates
+from embedded_broker.protocol.errors import ErrorCode
+from embedded_broker.records.batch import BatchHeader, place, read_header
+from embedded_broker.simulator import batches
+from embedded_broker.simulator.disk import Platter, SimDisk, SimLog
+
+
+@pytest.fixture
+def log() -> SimLog:
+    found = SimDisk(Platter(UUID(int=1))).create_log("t", UUID(int=2), 0)
+    assert isinstance(found, SimLog)
+    return found
+
+
+def append(log: SimLog, epoch: int = 0, count: int = 1, producer: tuple[int, int, int] = (-1, -1, -1)) -> BatchHeader:
+    data = batches.build([(None, b"x")] * count, 1000, *producer)
+    place(data, 0, log.log_end_offset, epoch)
+    header = read_header(data)
+    log.append(data, [header], 0)
+    return header
+
+
+def test_that_an_epoch_ends_where_the_next_begins(log: SimLog) -> None:
+    append(log, 1, 10)
+    cache = EpochCache(log)
+    cache.assign(3, 10)
+    append(log, 3, 5)
+    cache.assign(7, 15)
+    assert cache.entries == [(1, 0), (3, 10), (7, 15)]
+    assert cache.end_offset_for(1, 20) == (1, 10)
+    assert cache.end_offset_for(2, 20) == (1, 10)
+    assert cache.end_offset_for(3, 20) == (3, 15)
+    assert cache.end_offset_for(6, 20) == (3, 15)
+    assert cache.end_offset_for(7, 20) == (7, 20)
+    assert cache.end_offset_for(8, 20) == (-1, -1)
+    assert cache.end_offset_for(0, 20) == (0, 0)
+    assert [cache.epoch_at(offset) for offset in (0, 9, 10, 15, 99)] == [1, 1, 3, 7, 7]
+
+
+def test_that_epochs_follow_the_ends_of_the_log(log: SimLog) -> None:
+    append(log, 1, 30)
+    cache = EpochCache(log)
+    cache.assign(3, 10)
+    cache.assign(7, 15)
+    cache.truncate_from_end(15)
+    assert cache.entries == [(1, 0), (3, 10)]
+    cache.truncate_from_start(12)
+    assert cache.entries == [(3, 12)]
+    cache.truncate_from_start(20)
+    assert cache.entries == [(3, 20)]
+
+
+def test_that_a_leader_that_wrote_nothing_leaves_no_epoch_behind(log: SimLog) -> None:
+    append(log, 1, 10)
+    cache = EpochCache(log)
+    cache.assign(5, 10)
+    cache.assign(6, 10)
+    assert cache.entries == [(1, 0), (6, 10)]
+    again = EpochCache(log)
+    assert again.entries == [(1, 0)]
+    assert again.newest_known == 6
+
+
+def test_that_epochs_are_read_from_the_log_when_their_file_is_gone(log: SimLog) -> None:
+    append(log, 1, 10)
+    append(log, 4, 10)
+    log.save_epochs([])
+    assert EpochCache(log).entries == [(1, 0), (4, 10)]
+
+
+def batch(sequence: int, count: int = 1, epoch: int = 0, producer_id: int = 9) -> BatchHeader:
+    return read_header(batches.build([(None, b"x")] * count, 1000, producer_id, epoch, sequence))
+
+
+def test_that_the_last_five_batches_are_known_again(log: SimLog) -> None:
+    append(log)
+    states = ProducerStates(log)
+    for sequence in range(7):
+        assert states.check(batch(sequence)) == (0, -1, -1)
+        states.appended(batch(sequence), 100 + sequence)
+    assert [states.check(batch(sequence))[1] for sequence in range(2, 7)] == [102, 103, 104, 105, 106]
+    assert states.check(batch(1))[0] == ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
+    assert states.check(batch(8))[0] == ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
+    assert states.check(batch(6, count=2))[0] == ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
+
+
+def test_that_sequences_begin_again_after_the_largest(log: SimLog) -> None:
+    states = ProducerStates(log)
+    states.appended(batch(MAX_INT - 1, count=4), 0)
+    assert states.check(batch(2)) == (0, -1, -1)
+    assert states.check(batch(MAX_INT - 1, count=4))[1] == 0
+
+
+def test_that_epochs_fence_producers(log: SimLog) -> None:
+    states = ProducerStates(log)
+    states.appended(batch(5, epoch=3), 0)
+    assert states.check(batch(6, epoch=2))[0] == ErrorCode.INVALID_PRODUCER_EPOCH
+    assert states.check(batch(6, epoch=4))[0] == ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
+    assert states.check(batch(0, epoch=4))[0] == 0
+
+
+def test_that_an_unknown_producer_may_begin_anywhere(log: SimLog) -> None:
+    assert ProducerStates(log).check(batch(77)) == (0, -1, -1)
+
+
+def test_that_producers_are_read_back_from_the_log(log: SimLog) -> None:
+    for sequence in range(3):
+        append(log, producer=(9, 0, sequence))
+    states = ProducerStates(log)
+    assert states.check(batch(1))[1] == 1
+    log.truncate(2)
+    states.forget()
+    assert states.check(batch(2)) == (0, -1, -1)
+
+
+def test_that_idle_producers_are_forgotten(log: SimLog) -> None:
+    states = ProducerStates(log)
+    states.appended(batch(0), 0)
+    states.expire(1000)
+    assert len(states) == 1
+    states.expire(1001)
+    assert len(states) == 0

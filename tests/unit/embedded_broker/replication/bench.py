@@ -1,0 +1,386 @@
+"""A few nodes with real replication and a controller that a test plays: messages go through the codec, time by hand."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from random import Random
+from typing import Any
+from uuid import UUID
+
+from embedded_broker.core.broker import Broker
+from embedded_broker.core.config import Config
+from embedded_broker.core.effects import Drop, Flush, NoResponse, Note, Respond, Send, SetTimer, Stop
+from embedded_broker.core.events import (
+    Caller,
+    Event,
+    Flushed,
+    RequestReceived,
+    ResponseReceived,
+    SendFailed,
+    TickEnded,
+    TimerFired,
+)
+from embedded_broker.core.metadata.image import (
+    TOPIC,
+    BrokerImage,
+    Endpoint,
+    MetadataDelta,
+    MetadataImage,
+    PartitionImage,
+    TopicImage,
+)
+from embedded_broker.core.outbox import Outbox
+from embedded_broker.core.replication.partition import Partition
+from embedded_broker.core.replication.replicas import Replicas
+from embedded_broker.options import Settings
+from embedded_broker.protocol.codec import decode, encode
+from embedded_broker.protocol.errors import ErrorCode
+from embedded_broker.protocol.messages.k00_produce import (
+    PartitionProduceData,
+    PartitionProduceResponse,
+    ProduceRequest,
+    TopicProduceData,
+)
+from embedded_broker.protocol.messages.k01_fetch import FetchPartition, FetchRequest, FetchTopic, PartitionData
+from embedded_broker.protocol.messages.k56_alter_partition import (
+    AlterPartitionRequest,
+    AlterPartitionResponse,
+    ResponsePartitionData,
+    ResponseTopicData,
+)
+from embedded_broker.simulator import batches
+from embedded_broker.simulator.disk import Platter, SimDisk
+
+T = "events"
+TOPIC_ID = UUID(int=77)
+WALL_MS = 1_760_000_000_000
+SETTINGS = (
+    "node.id={id}\nprocess.roles=broker,controller\nlisteners=PLAINTEXT://127.0.0.1:1909{id}\n"
+    "controller.quorum.voters=1@127.0.0.1:19091,2@127.0.0.1:19092,3@127.0.0.1:19093\ncluster.id=bench\n"
+)
+
+
+class _Clock:
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+
+    def wall_ms(self) -> int:
+        return WALL_MS + self._bench.now_ms
+
+
+class _Dice:
+    def __init__(self) -> None:
+        self._random = Random(1)
+
+    def below(self, n: int) -> int:
+        return self._random.randrange(n)
+
+    def uuid(self) -> UUID:
+        return UUID(int=self._random.getrandbits(128))
+
+
+class _Lifecycle:
+    def __init__(self, incarnation_id: UUID) -> None:
+        self.incarnation_id = incarnation_id
+
+
+class _Groups:
+    def __init__(self) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+
+    def on_become_leader(self, now_ms: int, partition: int, leader_epoch: int) -> None:
+        self.calls.append(("lead", partition, leader_epoch))
+
+    def on_resign(self, now_ms: int, partition: int) -> None:
+        self.calls.append(("resign", partition))
+
+
+class _Quorum:
+    leader_id = 1
+
+
+class _Controller:
+    is_active = False
+
+
+class _Channel:
+    """Hands what a node asks of the controller to the test."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+
+    def call(self, now_ms: int, message: Any, version: int, timeout_ms: int, done: Callable[..., None]) -> None:
+        message = decode(type(message), version, encode(message, version))
+        self._bench.controller_calls.append((message, done))
+
+
+class Node:
+    """One broker with replication alone, on a disk that outlives it."""
+
+    def __init__(self, bench: Bench, node_id: int, platter: Platter, extra: str) -> None:
+        self.bench = bench
+        self.node_id = node_id
+        self.platter = platter
+        self.answers: dict[int, Any] = {}
+        self.timers: dict[str, tuple[int, int]] = {}
+        self.notes: list[str] = []
+        self.callbacks: dict[int, Callable[[Any], None]] = {}
+        self.flushes: list[Flush] = []
+        broker = self.broker = Broker.__new__(Broker)
+        broker.node_id = node_id
+        broker.settings = Settings.parse(SETTINGS.format(id=node_id) + extra)
+        broker.disk = SimDisk(platter)
+        broker.clock = _Clock(bench)
+        broker.dice = _Dice()
+        broker.outbox = Outbox()
+        broker.image = MetadataImage(cluster_id="bench")
+        broker.config = Config(broker.settings, broker.image)
+        broker.quorum = _Quorum()  # type: ignore[assignment]
+        broker.controller = _Controller()  # type: ignore[assignment]
+        broker.channel = _Channel(bench)  # type: ignore[assignment]
+        broker.lifecycle = _Lifecycle(UUID(int=1000 * bench.lives + node_id))  # type: ignore[assignment]
+        broker.groups = _Groups()  # type: ignore[assignment]
+        broker.replicas = Replicas(broker)
+        broker.replicas.start(bench.now_ms)
+        self.perform(broker.outbox.take())
+
+    def handle(self, event: Event) -> None:
+        self.perform(self.broker.handle(self.bench.now_ms, event))
+
+    def perform(self, effects: list[Any]) -> None:
+        for effect in effects:
+            match effect:
+                case Respond() | NoResponse() | Drop():
+                    message = getattr(effect, "message", effect)
+                    callback = self.callbacks.pop(effect.request_id, None)
+                    if callback is None:
+                        self.answers[effect.request_id] = message
+                    else:
+                        callback(message)
+                case Send():
+                    self.bench.carry(self, effect)
+                case SetTimer():
+                    self.timers[effect.key] = (effect.token, effect.at_ms)
+                case Flush():
+                    self.flushes.append(effect)
+                case Note():
+                    self.notes.append(effect.text)
+                case Stop():
+                    self.notes.append(effect.reason)
+
+    def partition(self, index: int = 0, topic: str = T) -> Partition:
+        return self.broker.replicas.partitions[topic, index]
+
+    def ask(self, message: Any, version: int, broker_id: int = -1) -> int:
+        """Hand a client's request in, through the codec; returns its id, under which the answer will be."""
+        request_id = self.bench.next_id()
+        message = decode(type(message), version, encode(message, version))
+        self.handle(RequestReceived(request_id, version, message, Caller(1, "h", "PLAINTEXT", broker_id=broker_id)))
+        return request_id
+
+    def produce(self, records: bytes | bytearray, acks: int = -1, index: int = 0, version: int = 9) -> int:
+        topic = TopicProduceData(T, TOPIC_ID, [PartitionProduceData(index, bytes(records))])
+        return self.ask(ProduceRequest(None, acks, 30_000, [topic]), version)
+
+    def produced(self, request_id: int) -> PartitionProduceResponse:
+        answer: PartitionProduceResponse = self.answers[request_id].responses[0].partition_responses[0]
+        return answer
+
+    def fetch(self, offset: int, index: int = 0, version: int = 12, **more: Any) -> int:
+        asked = FetchPartition(index, more.pop("epoch", -1), offset, more.pop("last_epoch", -1), -1, 1 << 20)
+        request = FetchRequest(topics=[FetchTopic(T, TOPIC_ID, [asked])], min_bytes=1, **more)
+        return self.ask(request, version)
+
+    def fetched(self, request_id: int) -> PartitionData:
+        data: PartitionData = self.answers[request_id].responses[0].partitions[0]
+        return data
+
+
+class Bench:
+    """Nodes 1 to ``count``; the test moves time and plays the controller."""
+
+    def __init__(self, count: int = 3, extra: str = "") -> None:
+        self.now_ms = 1_000
+        self.lives = 0
+        self._ids = 0
+        self.extra = extra
+        self.cut: set[tuple[int, int]] = set()
+        self.controller_calls: list[tuple[Any, Callable[..., None]]] = []
+        self.auto_isr = True
+        self._mail: deque[Callable[[], None]] = deque()
+        self.image = MetadataImage(cluster_id="bench")
+        self.nodes: dict[int, Node] = {}
+        for node_id in range(1, count + 1):
+            self.boot(node_id)
+
+    def next_id(self) -> int:
+        self._ids += 1
+        return self._ids
+
+    # ---- nodes
+    def boot(self, node_id: int) -> Node:
+        """Begin a life of a node; its registration is in the metadata."""
+        self.lives += 1
+        old = self.nodes.get(node_id)
+        platter = old.platter if old is not None else Platter(UUID(int=node_id))
+        self.image.brokers[node_id] = BrokerImage(
+            node_id,
+            100 * self.lives,
+            UUID(int=1000 * self.lives + node_id),
+            (Endpoint("PLAINTEXT", "127.0.0.1", 19090 + node_id),),
+            fenced=False,
+        )
+        node = self.nodes[node_id] = Node(self, node_id, platter, self.extra)
+        self.publish(MetadataDelta(brokers={node_id}))
+        return node
+
+    def kill(self, node_id: int) -> None:
+        self.image.brokers[node_id] = replace(self.image.brokers[node_id], fenced=True)
+        self.nodes[node_id].broker = None  # type: ignore[assignment]
+
+    def alive(self) -> list[Node]:
+        return [node for node in self.nodes.values() if node.broker is not None]
+
+    def carry(self, sender: Node, send: Send) -> None:
+        life = sender.broker
+        peer = self.nodes[send.peer_id]
+        if peer.broker is None or (sender.node_id, send.peer_id) in self.cut:
+            self._mail.append(lambda: self._reply(sender, life, SendFailed(send.send_id, send.peer_id, "cut")))
+            return
+        data = encode(send.message, send.version)
+        request_id = self.next_id()
+
+        def answered(message: Any) -> None:
+            back = decode(type(message), send.version, encode(message, send.version))
+            self._mail.append(lambda: self._reply(sender, life, ResponseReceived(send.send_id, send.peer_id, back)))
+
+        def arrive() -> None:
+            if peer.broker is None:
+                self._reply(sender, life, SendFailed(send.send_id, send.peer_id, "gone"))
+                return
+            peer.callbacks[request_id] = answered
+            caller = Caller(100 + sender.node_id, "h", "PLAINTEXT", broker_id=sender.node_id)
+            peer.handle(
+                RequestReceived(request_id, send.version, decode(type(send.message), send.version, data), caller)
+            )
+
+        self._mail.append(arrive)
+
+    def _reply(self, node: Node, life: Any, event: Event) -> None:
+        if node.broker is life and life is not None:
+            node.handle(event)
+
+    # ---- time
+    def settle(self) -> None:
+        """Carry messages and end ticks until nothing moves."""
+        for _ in range(1000):
+            moved = bool(self._mail)
+            while self._mail:
+                self._mail.popleft()()
+            for node in self.alive():
+                node.handle(TickEnded())
+                flushes, node.flushes = node.flushes, []
+                for flush in flushes:
+                    moved = True
+                    node.handle(Flushed(flush.flush_id))
+            if self.auto_isr and self.controller_calls:
+                moved = True
+                self.answer_controller()
+            if not moved and not self._mail:
+                return
+        raise AssertionError("does not settle")
+
+    def run(self, duration_ms: int) -> None:
+        """Let time pass, timers fire."""
+        end = self.now_ms + duration_ms
+        self.settle()
+        while True:
+            due = [
+                (at, node.node_id, key, token)
+                for node in self.alive()
+                for key, (token, at) in node.timers.items()
+                if at <= end
+            ]
+            if not due:
+                break
+            at, node_id, key, token = min(due)
+            self.now_ms = max(self.now_ms, at)
+            del self.nodes[node_id].timers[key]
+            self.nodes[node_id].handle(TimerFired(key, token))
+            self.settle()
+        self.now_ms = end
+
+    # ---- metadata
+    def publish(self, delta: MetadataDelta, to: list[int] | None = None) -> None:
+        self.image.version += 1
+        for node in self.alive():
+            if to is not None and node.node_id not in to:
+                continue
+            for field in ("version", "brokers", "topics", "topic_names", "configs"):
+                value = getattr(self.image, field)
+                setattr(node.broker.image, field, dict(value) if isinstance(value, dict) else value)
+            node.broker.replicas.on_metadata(self.now_ms, delta)
+            node.perform(node.broker.outbox.take())
+
+    def create(self, replicas: tuple[int, ...] = (1, 2, 3), partitions: int = 1, **configs: str) -> None:
+        self.image.topic_names[TOPIC_ID] = T
+        self.image.configs[TOPIC, T] = {k.replace("_", "."): v for k, v in configs.items()}
+        found = {i: PartitionImage(TOPIC_ID, T, i, replicas, replicas, replicas[0], 0, 0) for i in range(partitions)}
+        self.image.topics[T] = TopicImage(TOPIC_ID, T, found)
+        self.publish(MetadataDelta(partitions={(T, i) for i in range(partitions)}))
+        self.settle()
+
+    def change(self, index: int = 0, to: list[int] | None = None, **values: Any) -> PartitionImage:
+        """A PartitionChange record: a leader change raises the leader epoch, any change the partition epoch."""
+        old = self.image.topics[T].partitions[index]
+        if "leader" in values:
+            values.setdefault("leader_epoch", old.leader_epoch + 1)
+        new = replace(old, partition_epoch=old.partition_epoch + 1, **values)
+        self.image.topics[T] = TopicImage(TOPIC_ID, T, {**self.image.topics[T].partitions, index: new})
+        self.publish(MetadataDelta(partitions={(T, index)}), to)
+        return new
+
+    def answer_controller(self, code: int = ErrorCode.NONE) -> AlterPartitionRequest:
+        """Carry out the oldest AlterPartition, answer it, publish it."""
+        message, done = self.controller_calls.pop(0)
+        assert isinstance(message, AlterPartitionRequest)
+        response = AlterPartitionResponse()
+        touched = []
+        for topic in message.topics:
+            answers = ResponseTopicData(topic.topic_id)
+            response.topics.append(answers)
+            for data in topic.partitions:
+                image = self.image.topics[T].partitions[data.partition_index]
+                answer = ResponsePartitionData(data.partition_index, code)
+                answers.partitions.append(answer)
+                if code == ErrorCode.NONE and data.leader_epoch != image.leader_epoch:
+                    answer.error_code = ErrorCode.FENCED_LEADER_EPOCH
+                elif code == ErrorCode.NONE and data.partition_epoch != image.partition_epoch:
+                    answer.error_code = ErrorCode.INVALID_UPDATE_VERSION
+                elif code == ErrorCode.NONE:
+                    isr = tuple(sorted(s.broker_id for s in data.new_isr_with_epochs))
+                    new = replace(image, isr=isr, partition_epoch=image.partition_epoch + 1, recovering=False)
+                    partitions = {**self.image.topics[T].partitions, data.partition_index: new}
+                    self.image.topics[T] = TopicImage(TOPIC_ID, T, partitions)
+                    answer.leader_id, answer.leader_epoch = new.leader, new.leader_epoch
+                    answer.isr, answer.partition_epoch = list(isr), new.partition_epoch
+                    touched.append(data.partition_index)
+        done(self.now_ms, response, "")
+        for node in self.alive():
+            node.perform(node.broker.outbox.take())
+        if touched:
+            self.publish(MetadataDelta(partitions={(T, i) for i in touched}))
+        return message
+
+
+def batch(*values: str, producer: tuple[int, int, int] = (-1, -1, -1), timestamp: int = WALL_MS) -> bytearray:
+    """A batch of records without keys; ``producer`` is (id, epoch, first sequence)."""
+    return batches.build([(None, value.encode()) for value in values], timestamp, *producer)
+
+
+def values(records: Any) -> list[str]:
+    """The values in what a Fetch answered."""
+    data = records if isinstance(records, bytes | bytearray | memoryview) else records.tobytes()
+    return [record.value.decode() for record in batches.records(bytes(data)) if record.value is not None]
