@@ -46,7 +46,7 @@ class Lifecycle:
         self.state = State.STARTING
         self.broker_epoch = -1
         """This life's registration; -1 before it is committed."""
-        self._incarnation_id = broker.dice.uuid()
+        self.incarnation_id = broker.dice.uuid()
         self._heartbeat_ms: int = broker.settings["broker.heartbeat.interval.ms"]
         self._session_ms: int = broker.settings["broker.session.timeout.ms"]
         self._register_until_ms = 0
@@ -76,7 +76,7 @@ class Lifecycle:
         request = BrokerRegistrationRequest(
             broker_id=broker.node_id,
             cluster_id=settings.cluster_id,
-            incarnation_id=self._incarnation_id,
+            incarnation_id=self.incarnation_id,
             listeners=[
                 Listener(a.name, a.host, a.port, PROTOCOLS[a.security_protocol]) for a in settings.advertised_listeners
             ],
@@ -204,6 +204,7 @@ class Lifecycle:
         if self.state is State.STOPPED:
             return
         self.state = State.STOPPED
+        self._broker.replicas.checkpoint()
         self._broker.quorum.stop(now_ms)
         self._broker.outbox.stop(0, "stopped in order")
 

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 METADATA_TOPIC = "__cluster_metadata"
 OFFSETS_TOPIC = "__consumer_offsets"
-LOCAL_APPEND_TIMEOUT_MS = 30_000
 
 
 class Replicas:
@@ -313,7 +312,10 @@ class Replicas:
     def append_local(
         self, now_ms: int, topic: str, partition: int, records: bytearray, done: Callable[[int, int, int], None]
     ) -> None:
-        """Append as leader with acks=all: ``done(now_ms, error code, base offset)``, once, perhaps at once."""
+        """Append as leader with acks=all: ``done(now_ms, error code, base offset)``, once, perhaps at once.
+
+        It is not given up after a time: ``done`` tells the true end, commitment or the loss of leadership.
+        """
         found = self.partitions.get((topic, partition))
         if found is None or not found.is_leader:
             done(now_ms, self.missing(topic, partition) if found is None else ErrorCode.NOT_LEADER_OR_FOLLOWER, -1)
@@ -328,9 +330,7 @@ class Replicas:
             self.note(Level.ERROR, f"{found} could not be written: {e}")
             done(now_ms, ErrorCode.KAFKA_STORAGE_ERROR, -1)
             return
-        wait = _LocalAppend(found.end_offset, lambda then_ms, code: done(then_ms, code, base), self.append_deadlines)
-        self.append_deadlines.add(wait, now_ms + LOCAL_APPEND_TIMEOUT_MS)
-        found.when_committed(now_ms, wait)
+        found.when_committed(now_ms, AppendWait(found.end_offset, lambda then_ms, code: done(then_ms, code, base)))
 
     def read_local(self, topic: str, partition: int, offset: int, max_bytes: int) -> bytes:
         """Whole batches from ``offset`` up to the high watermark; empty at the end, or when not here."""
@@ -339,19 +339,19 @@ class Replicas:
             return b""
         return found.log.read(offset, max_bytes, found.high_watermark, True).tobytes()
 
+    def local_offsets(self, topic: str, partition: int) -> tuple[int, int, int] | None:
+        """(log start, high watermark, log end) of a partition led here."""
+        found = self.partitions.get((topic, partition))
+        if found is None or not found.is_leader:
+            return None
+        return found.start_offset, found.high_watermark, found.end_offset
 
-class _LocalAppend(AppendWait):
-    """With a deadline of its own."""
-
-    __slots__ = ("_deadlines",)
-
-    def __init__(self, offset: int, done: Callable[[int, int], None], deadlines: Deadlines) -> None:
-        super().__init__(offset, done)
-        self._deadlines = deadlines
-
-    def finish(self, now_ms: int, error_code: int) -> None:
-        self._deadlines.withdraw(self)
-        super().finish(now_ms, error_code)
-
-    def expire(self, now_ms: int) -> None:
-        super().finish(now_ms, ErrorCode.REQUEST_TIMED_OUT)
+    def delete_before(self, now_ms: int, topic: str, partition: int, offset: int) -> None:
+        """As leader, move the start of a log forward to an offset at or below its high watermark; followers follow."""
+        found = self.partitions.get((topic, partition))
+        if found is None or not found.is_leader:
+            return
+        try:
+            found.delete_before(min(offset, found.high_watermark))
+        except StorageFailed as e:
+            self.note(Level.ERROR, f"records of {found} could not be deleted: {e}")
