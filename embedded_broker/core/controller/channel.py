@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from embedded_broker.core import api
 from embedded_broker.core.controller.refusals import is_not_controller
+from embedded_broker.core.controller.settling import is_settled
 from embedded_broker.core.events import Caller, RequestReceived
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 CallDone = Callable[[int, Any, str], None]
 """(now_ms, response or None, reason when there is none)"""
 RETRY_MS = 50
+SETTLE_MS = 1_000
+"""How long an answer waits at most until this broker itself has seen what it tells of."""
 
 
 class _Call:
@@ -45,6 +48,7 @@ class ControllerChannel:
         self._broker = broker
         self._calls: dict[int, _Call] = {}
         self._numbers = 0
+        self._settling: dict[int, tuple[_Call, Any]] = {}
         self._caller = Caller(-1, "", "", f"broker-{broker.node_id}", broker_id=broker.node_id)
 
     def call(self, now_ms: int, message: Any, version: int, timeout_ms: int, done: CallDone) -> None:
@@ -59,7 +63,7 @@ class ControllerChannel:
         leader_id = self._broker.quorum.leader_id
         for number in sorted(self._calls):
             call = self._calls.get(number)
-            if call is None or call.asked_id == leader_id:
+            if call is None or number in self._settling or call.asked_id == leader_id:
                 continue
             if call.asked_id >= 0:
                 self._broker.outbox.forget(call.send_id)
@@ -104,8 +108,24 @@ class ControllerChannel:
         call.asked_id = -1
         if response is None or is_not_controller(response):
             self._again(now_ms, call, RETRY_MS)
-        else:
+        elif is_settled(self._broker.image, call.message, response):
             self._end(now_ms, call, response, "")
+        else:
+            # Whoever asked will ask this broker about it next.
+            self._settling[call.number] = (call, response)
+            until_ms = now_ms + SETTLE_MS
+            self._broker.outbox.timer(f"channel.{call.number}", until_ms, lambda now: self._settled(now, call.number))
+
+    def on_metadata(self, now_ms: int) -> None:
+        """Called when committed records have been applied."""
+        for number in sorted(self._settling):
+            call, response = self._settling[number]
+            if is_settled(self._broker.image, call.message, response):
+                self._settled(now_ms, number)
+
+    def _settled(self, now_ms: int, number: int) -> None:
+        call, response = self._settling.pop(number)
+        self._end(now_ms, call, response, "")
 
     def _again(self, now_ms: int, call: _Call, delay_ms: int) -> None:
         self._broker.outbox.timer(f"channel.{call.number}", now_ms + delay_ms, lambda now: self._try(now, call))

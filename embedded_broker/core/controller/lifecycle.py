@@ -169,6 +169,7 @@ class Lifecycle:
     def on_metadata(self, now_ms: int, delta: MetadataDelta) -> None:
         """Called when committed records have been applied."""
         broker = self._broker
+        broker.channel.on_metadata(now_ms)
         for broker_id in sorted(delta.brokers):
             known = broker.image.brokers.get(broker_id)
             if known is None or broker_id == broker.node_id:

@@ -96,7 +96,9 @@ def test_that_defaults_manual_replicas_and_a_mere_check_are_as_asked(cluster: Cl
     defaults, manual = create(
         c,
         CreatableTopic("defaults", -1, -1),
-        CreatableTopic("manual", -1, -1, [CreatableReplicaAssignment(0, [3, 1]), CreatableReplicaAssignment(1, [2, 3])]),
+        CreatableTopic(
+            "manual", -1, -1, [CreatableReplicaAssignment(0, [3, 1]), CreatableReplicaAssignment(1, [2, 3])]
+        ),
     )
     assert (defaults.num_partitions, defaults.replication_factor) == (4, 2)
     assert manual.error_code == 0
