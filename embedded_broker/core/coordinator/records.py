@@ -1,0 +1,148 @@
+"""The records of ``__consumer_offsets``, in Kafka's own key and value versions, so that its tools read them.
+
+A key and a value each begin with an int16 version. Keys: 0 and 1 a committed offset, 2 a group; others belong to group
+kinds that are not spoken here and are passed over. A null value takes the key back. Written are offset value 4 (1 when
+the client set a retention of its own) and group value 3, as Kafka 4 does; all older versions are read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+from uuid import UUID
+
+from embedded_broker.protocol.codec import ProtocolError, decode, encode
+from embedded_broker.protocol.fields import (
+    BYTES,
+    FOREVER,
+    INT32,
+    INT64,
+    STRING,
+    UUID_,
+    ZERO_UUID,
+    Array,
+    wire,
+)
+
+
+@dataclass(slots=True)
+class OffsetKey:
+    VERSIONS: ClassVar[tuple[int, int]] = (0, 1)
+    WRITTEN: ClassVar[int] = 1
+    FLEXIBLE_SINCE: ClassVar[int] = FOREVER
+    group: str = wire(STRING, default="")
+    topic: str = wire(STRING, default="")
+    partition: int = wire(INT32, default=0)
+
+
+@dataclass(slots=True)
+class OffsetValue:
+    VERSIONS: ClassVar[tuple[int, int]] = (0, 4)
+    FLEXIBLE_SINCE: ClassVar[int] = 4
+    offset: int = wire(INT64, default=0)
+    leader_epoch: int = wire(INT32, since=3, default=-1)
+    metadata: str = wire(STRING, default="")
+    commit_timestamp: int = wire(INT64, default=0)
+    expire_timestamp: int = wire(INT64, since=1, until=1, default=-1)
+    topic_id: UUID = wire(UUID_, since=4, tag=0, default=ZERO_UUID)
+
+
+@dataclass(slots=True)
+class GroupKey:
+    VERSIONS: ClassVar[tuple[int, int]] = (2, 2)
+    WRITTEN: ClassVar[int] = 2
+    FLEXIBLE_SINCE: ClassVar[int] = FOREVER
+    group: str = wire(STRING, default="")
+
+
+@dataclass(slots=True)
+class MemberValue:
+    member_id: str = wire(STRING, default="")
+    group_instance_id: str | None = wire(STRING, since=3, nullable_since=3, default=None)
+    client_id: str = wire(STRING, default="")
+    client_host: str = wire(STRING, default="")
+    rebalance_timeout: int = wire(INT32, since=1, default=0)
+    session_timeout: int = wire(INT32, default=0)
+    subscription: bytes = wire(BYTES, default=b"")
+    assignment: bytes = wire(BYTES, default=b"")
+
+
+@dataclass(slots=True)
+class GroupValue:
+    VERSIONS: ClassVar[tuple[int, int]] = (0, 4)
+    WRITTEN: ClassVar[int] = 3
+    FLEXIBLE_SINCE: ClassVar[int] = 4
+    protocol_type: str = wire(STRING, default="")
+    generation: int = wire(INT32, default=0)
+    protocol: str | None = wire(STRING, nullable_since=0, default=None)
+    leader: str | None = wire(STRING, nullable_since=0, default=None)
+    current_state_timestamp: int = wire(INT64, since=2, default=-1)
+    members: list[MemberValue] = wire(Array(MemberValue), factory=list)
+
+
+class UnreadableRecord(Exception):
+    """A record of ``__consumer_offsets`` that nobody who follows the format can have written."""
+
+
+Key = OffsetKey | GroupKey
+
+
+def _write(version: int, message: Any) -> bytes:
+    return bytes(encode(message, version, bytearray(version.to_bytes(2, "big"))))
+
+
+def _read(cls: Any, version: int, data: bytes) -> Any:
+    try:
+        return decode(cls, version, data, 2)
+    except ProtocolError as e:
+        raise UnreadableRecord(f"{cls.__name__} version {version}: {e}") from e
+
+
+def write_key(key: Key) -> bytes:
+    return _write(key.WRITTEN, key)
+
+
+def write_offset(value: OffsetValue) -> bytes:
+    return _write(1 if value.expire_timestamp >= 0 else 4, value)
+
+
+def write_group(value: GroupValue) -> bytes:
+    return _write(GroupValue.WRITTEN, value)
+
+
+def read_key(data: bytes) -> Key | None:
+    """None for a key of another kind of group.
+
+    Raises:
+        UnreadableRecord
+    """
+    version = _version(data)
+    if version in (0, 1):
+        return _read(OffsetKey, version, data)  # type: ignore[no-any-return]
+    return _read(GroupKey, version, data) if version == 2 else None
+
+
+def read_offset(data: bytes) -> OffsetValue:
+    """Raises: UnreadableRecord."""
+    version = _known(OffsetValue, data)
+    return _read(OffsetValue, version, data)  # type: ignore[no-any-return]
+
+
+def read_group(data: bytes) -> GroupValue:
+    """Raises: UnreadableRecord."""
+    version = _known(GroupValue, data)
+    return _read(GroupValue, version, data)  # type: ignore[no-any-return]
+
+
+def _version(data: bytes) -> int:
+    if len(data) < 2:
+        raise UnreadableRecord(f"{len(data)} bytes are no key and no value")
+    return int.from_bytes(data[:2], "big", signed=True)
+
+
+def _known(cls: Any, data: bytes) -> int:
+    version = _version(data)
+    low, high = cls.VERSIONS
+    if not low <= version <= high:
+        raise UnreadableRecord(f"{cls.__name__} version {version}")
+    return version
