@@ -63,8 +63,9 @@ class Option:
     """Returns what is wrong with a value, or an empty string."""
 
     @property
-    def inert(self) -> bool:
-        return not self.effect
+    def explanation(self) -> str:
+        """Its text for a reader, with what it must know besides."""
+        return self.text if self.effect else f"{self.text} (accepted, no effect in this cluster)"
 
     def allowed(self) -> str:
         """Which values it takes, in words."""

@@ -1,0 +1,175 @@
+"""Changing settings at run time: judged by the declarations in ``options``, kept in the metadata log.
+
+Resources are topics, single brokers, and with an empty name all brokers. A broker's setting must be dynamic: those that
+belong to one broker may be set for that one, those of the cluster for one or for all (KIP-226). One resource's changes
+happen all or not at all.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from embedded_broker.core.events import RequestReceived
+from embedded_broker.core.metadata.image import BROKER, TOPIC
+from embedded_broker.core.metadata.records import ConfigRecord
+from embedded_broker.options import OPTIONS, TOPIC_OPTIONS, Dynamic, Option, SettingError, Type, check_topic_configs
+from embedded_broker.options.names import unknown
+from embedded_broker.protocol.errors import ErrorCode
+from embedded_broker.protocol.messages import k33_alter_configs as k33
+from embedded_broker.protocol.messages import k44_incremental_alter_configs as k44
+
+if TYPE_CHECKING:
+    from embedded_broker.core.controller.controller import Controller
+
+SET, DELETE, APPEND, SUBTRACT = range(4)
+Changes = dict[str, str | None]
+"""What the settings become; None takes one back."""
+
+
+class Refused(Exception):
+    def __init__(self, code: ErrorCode, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+        self.text = text
+
+
+def alter_configs(controller: Controller, now_ms: int, event: RequestReceived) -> None:
+    """AlterConfigs and IncrementalAlterConfigs."""
+    message: k33.AlterConfigsRequest | k44.IncrementalAlterConfigsRequest = event.message
+    if not controller.is_active:
+        controller.refuse(event)
+        return
+    counts = Counter((r.resource_type, r.resource_name) for r in message.resources)
+    records: list[ConfigRecord] = []
+    told: list[tuple[int, str | None, int, str]] = []
+    for resource in message.resources:
+        key = (resource.resource_type, resource.resource_name)
+        try:
+            if counts[key] > 1:
+                raise Refused(ErrorCode.INVALID_REQUEST, "The resource is named more than once in the request.")
+            records += _change(controller, resource)
+            told.append((0, None, *key))
+        except Refused as e:
+            told.append((e.code, e.text, *key))
+    if message.validate_only:
+        records = []
+    response: Any
+    if isinstance(message, k33.AlterConfigsRequest):
+        response = k33.AlterConfigsResponse(responses=[k33.AlterConfigsResourceResponse(*t) for t in told])
+    else:
+        response = k44.IncrementalAlterConfigsResponse(responses=[k44.AlterConfigsResourceResponse(*t) for t in told])
+    controller.reply(now_ms, event, records, response)
+
+
+def _change(
+    controller: Controller, resource: k33.AlterConfigsResource | k44.AlterConfigsResource
+) -> list[ConfigRecord]:
+    """The records of one resource.
+
+    Raises:
+        Refused
+    """
+    kind, name = resource.resource_type, resource.resource_name
+    before = controller.image.configs.get((kind, name), {})
+    options = _options(controller, kind, name)
+    try:
+        if isinstance(resource, k33.AlterConfigsResource):
+            changes: Changes = {c.name: c.value for c in resource.configs}
+            for key in changes:
+                _option(options, key, kind)
+            changes.update({key: None for key in before if key not in changes})
+        else:
+            changes = _incremental(controller, resource, options, before)
+        after = {**before}
+        for key in sorted(changes):
+            value = changes[key]
+            if value is None:
+                after.pop(key, None)
+                continue
+            option = _option(options, key, kind)
+            option.parse(value)
+            if kind == BROKER and before.get(key) != value:
+                _check_dynamic(option, name)
+            after[key] = value
+        if kind == TOPIC:
+            check_topic_configs({key: value for key, value in after.items() if key in TOPIC_OPTIONS})
+    except SettingError as e:
+        raise Refused(ErrorCode.INVALID_CONFIG, str(e)) from e
+    return [ConfigRecord(kind, name, key, changes[key]) for key in sorted(changes) if before.get(key) != changes[key]]
+
+
+def _options(controller: Controller, kind: int, name: str) -> dict[str, Option]:
+    if kind == TOPIC:
+        if name not in controller.image.topics:
+            raise Refused(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, f"There is no topic {name}.")
+        return TOPIC_OPTIONS
+    if kind == BROKER:
+        if name and not (name.isascii() and name.isdigit() and int(name) in controller.image.brokers):
+            known = ", ".join(map(str, sorted(controller.image.brokers)))
+            raise Refused(ErrorCode.INVALID_REQUEST, f"There is no broker {name}: allowed is one of {known}, or empty.")
+        return OPTIONS
+    raise Refused(
+        ErrorCode.INVALID_REQUEST, f"Resource type {kind} has no settings that can be changed: topic (2), broker (4)."
+    )
+
+
+def _option(options: dict[str, Option], name: str, kind: int) -> Option:
+    option = options.get(name)
+    if option is None:
+        raise SettingError(unknown(name, options, "topic" if kind == TOPIC else "broker"))
+    return option
+
+
+def _check_dynamic(option: Option, broker: str) -> None:
+    if option.dynamic is Dynamic.NO:
+        raise SettingError(f"{option.name} cannot be changed while a broker runs: set it in server.properties")
+    if option.dynamic is Dynamic.PER_BROKER and not broker:
+        raise SettingError(f"{option.name} can be set for single brokers only, not for all")
+
+
+def _incremental(
+    controller: Controller, resource: k44.AlterConfigsResource, options: dict[str, Option], before: dict[str, str]
+) -> Changes:
+    if len({c.name for c in resource.configs}) != len(resource.configs):
+        raise Refused(ErrorCode.INVALID_REQUEST, "A setting is named more than once for one resource.")
+    changes: Changes = {}
+    for asked in resource.configs:
+        if asked.config_operation == DELETE:
+            if asked.name not in before:
+                _option(options, asked.name, resource.resource_type)
+            changes[asked.name] = None
+            continue
+        option = _option(options, asked.name, resource.resource_type)
+        if asked.value is None:
+            raise Refused(ErrorCode.INVALID_REQUEST, f"{asked.name} has no value: allowed is {option.allowed()}.")
+        if asked.config_operation == SET:
+            changes[asked.name] = asked.value
+        elif asked.config_operation not in (APPEND, SUBTRACT):
+            raise Refused(ErrorCode.INVALID_REQUEST, f"Operation {asked.config_operation} is not known.")
+        elif option.type is not Type.LIST:
+            raise SettingError(f"{asked.name} is no list: nothing can be appended to it or subtracted from it")
+        else:
+            parts = (
+                _parts(before[asked.name]) if asked.name in before else _parts(_effective(controller, option, resource))
+            )
+            named = _parts(asked.value)
+            if asked.config_operation == APPEND:
+                parts += [part for part in named if part not in parts]
+            else:
+                parts = [part for part in parts if part not in named]
+            changes[asked.name] = ",".join(parts)
+    return changes
+
+
+def _effective(controller: Controller, option: Option, resource: k44.AlterConfigsResource) -> str:
+    """What a list is appended to when it was never set: the value that counts without it."""
+    if resource.resource_type == TOPIC:
+        value = controller.config.topic(resource.resource_name, option.name)
+    else:
+        value = controller.config.broker(option.name)
+    return option.show(value) or ""
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
