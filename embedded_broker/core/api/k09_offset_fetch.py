@@ -8,7 +8,6 @@ consumer protocol only.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 from embedded_broker.core.coordinator.group import CommittedOffset
 from embedded_broker.core.coordinator.offsets import BY_TOPIC_ID, NO_OFFSET
@@ -62,16 +61,16 @@ def _topics(
         return found
     for asked in group.topics:
         topic_name: str | None = broker.image.topic_names.get(asked.topic_id) if by_id else asked.name
-        topic_id: UUID = asked.topic_id
+        asked_id = asked.topic_id
         if topic_name is None:
             unknown = [_told(index, NO_OFFSET, ErrorCode.UNKNOWN_TOPIC_ID) for index in asked.partition_indexes]
-            found.append(OffsetFetchResponseTopics("", topic_id, unknown))
+            found.append(OffsetFetchResponseTopics("", asked_id, unknown))
             continue
         told = [
             _told(index, broker.groups.offsets.committed(shard, group.group_id, topic_name, index))
             for index in asked.partition_indexes
         ]
-        found.append(OffsetFetchResponseTopics(topic_name, topic_id, told))
+        found.append(OffsetFetchResponseTopics(topic_name, asked_id, told))
     return found
 
 
