@@ -1,0 +1,133 @@
+"""What this operating system offers the shell, and the plain way where it does not.
+
+Chosen once at the start. ``KAFKARIUM_PLAIN_PLATFORM=1`` in the environment chooses the plain way everywhere, which is
+how the tests run it on Linux.
+
+=============  =================================  ==============================================
+wanted         Linux                              plain
+=============  =================================  ==============================================
+readiness      select.epoll                       selectors.DefaultSelector (select on Windows)
+file to socket os.sendfile                        read and send
+new process    fork from a pre-imported zygote    a new interpreter
+flush          os.fdatasync                       os.fsync
+freeze         SIGSTOP, SIGCONT                   psutil's suspend and resume
+parent death   prctl(PR_SET_PDEATHSIG) and a pipe a pipe
+one owner      flock                              msvcrt.locking, else a file made exclusively
+same boot      /proc's boot_id                    unknown: every kill counts as unclean
+=============  =================================  ==============================================
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+PLAIN = os.environ.get("KAFKARIUM_PLAIN_PLATFORM", "") == "1"
+LINUX = sys.platform.startswith("linux") and not PLAIN
+
+sendfile: Callable[[int, int, int, int], int] | None = None if PLAIN else getattr(os, "sendfile", None)
+fdatasync: Callable[[int], None] = os.fsync if PLAIN else getattr(os, "fdatasync", os.fsync)
+can_fork = hasattr(os, "fork") and LINUX
+can_epoll = LINUX
+O_BINARY: int = getattr(os, "O_BINARY", 0)
+
+
+class InUse(Exception):
+    """Another process holds the lock."""
+
+
+def boot_id() -> str:
+    """Names this boot of the machine: while it stays, what a killed process wrote is still in the page cache."""
+    if LINUX:
+        try:
+            return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        except OSError:
+            return ""
+    return ""
+
+
+def lock_file(path: Path) -> int:
+    """Hold ``path`` for this process alone until the returned descriptor is closed or the process ends.
+
+    Raises:
+        InUse: another process holds it.
+    """
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | O_BINARY | getattr(os, "O_CLOEXEC", 0), 0o644)
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as e:
+        os.close(fd)
+        raise InUse(str(path)) from e
+    return fd
+
+
+def sync_directory(path: Path) -> None:
+    """Make a rename in this directory last; a no-op where directories cannot be opened."""
+    try:
+        fd = os.open(path, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(fd)
+    except OSError:
+        pass  # some file systems refuse it for directories, and then have nothing to sync
+    finally:
+        os.close(fd)
+
+
+def pread(fd: int, size: int, position: int) -> bytes:
+    if hasattr(os, "pread"):
+        return os.pread(fd, size, position)
+    os.lseek(fd, position, os.SEEK_SET)
+    return os.read(fd, size)
+
+
+def raise_open_files_limit() -> None:
+    """As many descriptors as the system lets us have: a broker keeps one or two for each partition."""
+    try:
+        import resource
+    except ImportError:
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        except (ValueError, OSError):
+            return
+
+
+def die_with_parent(signal_number: int) -> None:
+    """Ask the kernel for this signal when the parent ends; elsewhere the pipe to the parent says it alone."""
+    if not LINUX:
+        return
+    import ctypes
+
+    ctypes.CDLL(None, use_errno=True).prctl(1, signal_number, 0, 0, 0)  # PR_SET_PDEATHSIG
+
+
+def freeze(pid: int) -> None:
+    if hasattr(signal, "SIGSTOP") and not PLAIN:
+        os.kill(pid, signal.SIGSTOP)
+        return
+    import psutil
+
+    psutil.Process(pid).suspend()
+
+
+def thaw(pid: int) -> None:
+    if hasattr(signal, "SIGCONT") and not PLAIN:
+        os.kill(pid, signal.SIGCONT)
+        return
+    import psutil
+
+    psutil.Process(pid).resume()

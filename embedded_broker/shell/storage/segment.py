@@ -1,0 +1,269 @@
+"""One segment of a partition's log: a .log file, its two sparse indexes, and where its newest batches lie.
+
+The positions of the last few thousand batches are held in memory, so that a read near the end, which is nearly every
+read, touches no file to find its bounds.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import sys
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from embedded_broker.core.ports import StorageFailed
+from embedded_broker.protocol.fields import Buffer
+from embedded_broker.records.batch import HEADER, HEADER_SIZE, LOG_OVERHEAD, MAGIC_V2, BatchHeader
+from embedded_broker.shell.storage.index import OFFSET_ENTRY, TIME_ENTRY, MappedIndex
+from embedded_broker.shell.storage.slices import LogFile
+
+RECENT = 4096
+CHUNK = 16_384
+INDEX_BYTES = 10 * 1024 * 1024
+MAX_RELATIVE_OFFSET = 2**31 - 1
+
+
+def file_name(base_offset: int, suffix: str) -> str:
+    return f"{base_offset:020d}{suffix}"
+
+
+class Segment:
+    """Offsets [base_offset, next_offset). Only the newest segment of a log is appended to."""
+
+    def __init__(self, directory: Path, base_offset: int, created_ms: int, create: bool = True) -> None:
+        self.directory = directory
+        self.base_offset = base_offset
+        self.next_offset = base_offset
+        self.size = 0
+        self.max_timestamp = -1
+        self.max_timestamp_offset = -1
+        self.first_timestamp = -1
+        self.created_ms = created_ms
+        self.modified_ms = created_ms
+        self.flushed_size = 0
+        self.path = directory / file_name(base_offset, ".log")
+        self.file = LogFile(self.path, create)
+        self.offsets = MappedIndex(directory / file_name(base_offset, ".index"), OFFSET_ENTRY, INDEX_BYTES)
+        self.times = MappedIndex(directory / file_name(base_offset, ".timeindex"), TIME_ENTRY, INDEX_BYTES)
+        self._since_entry = 0
+        self._recent_offsets = array("q")
+        self._recent_positions = array("q")
+
+    # ------------------------------------------------------------------------------------------------ writing
+    def append(self, records: Buffer, headers: Sequence[BatchHeader], index_interval: int, now_ms: int) -> None:
+        """Raises: StorageFailed, and then nothing of it is there."""
+        position, size = self.size, len(records)
+        self._write(records, position, size)
+        last = headers[-1]
+        if self._since_entry > index_interval:
+            self.add_index_entries(last.last_offset, position)
+        if len(headers) == 1:
+            self._recent_offsets.append(last.base_offset)
+            self._recent_positions.append(position)
+        else:
+            self._recent_offsets.extend([h.base_offset for h in headers])
+            self._recent_positions.extend([position + h.position for h in headers])
+        if len(self._recent_offsets) > RECENT:
+            del self._recent_offsets[: RECENT // 2]
+            del self._recent_positions[: RECENT // 2]
+        if self.first_timestamp < 0:
+            self.first_timestamp = headers[0].max_timestamp
+        for header in headers:
+            if header.max_timestamp > self.max_timestamp:
+                self.max_timestamp, self.max_timestamp_offset = header.max_timestamp, header.last_offset
+        self.size = position + size
+        self.next_offset = last.last_offset + 1
+        self.modified_ms = now_ms
+        self._since_entry += size
+
+    def _write(self, records: Buffer, position: int, size: int) -> None:
+        fd = self.file.fd
+        try:
+            written = os.pwrite(fd, records, position) if sys.platform != "win32" else self._plain_write(records)
+            while written < size:
+                more = os.pwrite(fd, memoryview(records)[written:], position + written)
+                if more <= 0:
+                    raise OSError(f"{written} of {size} bytes written")
+                written += more
+        except OSError as e:
+            # A part of a batch must not stay. These bytes were never readable, so no slice points at them.
+            # Should even that fail, positions here say where the log ends, and the next start cuts the torn tail.
+            with suppress(OSError):
+                os.ftruncate(fd, position)
+            raise StorageFailed(f"cannot write {self.path}: {e.strerror or e}") from e
+
+    def _plain_write(self, records: Buffer) -> int:
+        os.lseek(self.file.fd, self.size, os.SEEK_SET)
+        view, done = memoryview(records), 0
+        while done < len(view):
+            done += os.write(self.file.fd, view[done:])
+        return done
+
+    def add_index_entries(self, last_offset: int, position: int) -> None:
+        """For an append that starts at ``position`` and ends with ``last_offset``; called before it is counted."""
+        self.offsets.append(last_offset - self.base_offset, position)
+        self.add_time_entry()
+        self._since_entry = 0
+
+    def add_time_entry(self) -> None:
+        """The greatest timestamp so far, unless the index has it."""
+        if self.max_timestamp <= 0:
+            return
+        last = self.times.last()
+        relative = self.max_timestamp_offset - self.base_offset
+        if last is None or (self.max_timestamp > last[0] and relative > last[1]):
+            self.times.append(self.max_timestamp, relative)
+
+    @property
+    def index_full(self) -> bool:
+        return self.offsets.full or self.times.full
+
+    def seal(self) -> None:
+        """No more appends: the last time entry, and the indexes' files cut to their size."""
+        self.add_time_entry()
+        self.offsets.trim()
+        self.times.trim()
+
+    def cut(self, position: int, next_offset: int) -> None:
+        """Drop the batches at and after ``position``, a batch boundary; ``next_offset`` is then the end offset.
+
+        When slices of this file are still to be sent, it is copied up to ``position`` and replaced.
+        """
+        relative = next_offset - 1 - self.base_offset
+        self.offsets.cut(min(self.offsets.find(position - 1, 1), self.offsets.find(relative, 0)) + 1)
+        self.times.cut(self.times.find(relative, 1) + 1)
+        try:
+            if sys.getrefcount(self.file) > 2:
+                self._replace_file(position)
+            else:
+                os.ftruncate(self.file.fd, position)
+        except OSError as e:
+            raise StorageFailed(f"cannot cut {self.path}: {e.strerror or e}") from e
+        keep = bisect_right(self._recent_positions, position - 1)
+        del self._recent_positions[keep:], self._recent_offsets[keep:]
+        self.size = position
+        self.flushed_size = min(self.flushed_size, position)
+        self.next_offset = next_offset
+        self.recount()
+
+    def _replace_file(self, size: int) -> None:
+        temporary = self.path.with_suffix(".log.swap")
+        temporary.unlink(missing_ok=True)
+        fresh = LogFile(temporary, create=True)
+        position = 0
+        while position < size:
+            data = self.file.read(min(1 << 20, size - position), position)
+            if not data:
+                raise StorageFailed(f"{self.path} ends before {size}")
+            os.lseek(fresh.fd, position, os.SEEK_SET)
+            os.write(fresh.fd, data)
+            position += len(data)
+        os.replace(temporary, self.path)
+        fresh.path = self.path
+        self.file = fresh
+
+    def recount(self) -> None:
+        """Find the greatest timestamp and the bytes since the last index entry again, from the indexes and the
+        batches after them."""
+        last_time = self.times.last()
+        self.max_timestamp, self.max_timestamp_offset = -1, -1
+        if last_time is not None:
+            self.max_timestamp, self.max_timestamp_offset = last_time[0], last_time[1] + self.base_offset
+        last = self.offsets.last()
+        start = last[1] if last is not None else 0
+        self._since_entry = self.size - start
+        for header in self.headers(start):
+            if header.max_timestamp > self.max_timestamp:
+                self.max_timestamp, self.max_timestamp_offset = header.max_timestamp, header.last_offset
+
+    # ------------------------------------------------------------------------------------------------ finding
+    def headers(self, position: int) -> Iterator[BatchHeader]:
+        """Batches from a boundary to the end; ``BatchHeader.position`` is the place in the file."""
+        chunk, chunk_start = b"", position
+        while position < self.size:
+            at = position - chunk_start
+            if at + HEADER_SIZE > len(chunk):
+                chunk = self.file.read(min(CHUNK, self.size - position), position)
+                chunk_start, at = position, 0
+            try:
+                base, length, epoch, magic, _crc, attributes, delta, first_ts, max_ts, pid, pepoch, seq, count = (
+                    HEADER.unpack_from(chunk, at)
+                )
+            except struct.error as e:
+                raise StorageFailed(f"{self.path} ends within a batch header at {position}") from e
+            size = length + LOG_OVERHEAD
+            if magic != MAGIC_V2 or size < HEADER_SIZE:
+                raise StorageFailed(f"{self.path} holds no batch at {position}")
+            yield BatchHeader(
+                position, size, base, base + delta, epoch, attributes, first_ts, max_ts, pid, pepoch, seq, count
+            )
+            position += size
+
+    def position_of(self, offset: int) -> int:
+        """Where the batch that holds ``offset`` starts, or the next one when none does; the size when past the end."""
+        if offset >= self.next_offset:
+            return self.size
+        recent = self._recent_offsets
+        if recent and offset >= recent[0]:
+            return self._recent_positions[bisect_right(recent, offset) - 1]
+        i = self.offsets.find(offset - self.base_offset, 0)
+        for header in self.headers(self.offsets.entry(i)[1] if i >= 0 else 0):
+            if header.last_offset >= offset:
+                return header.position
+        return self.size
+
+    def boundary(self, start: int, limit: int) -> int:
+        """The last batch boundary in [start, limit]; ``start`` is one."""
+        if limit >= self.size:
+            return self.size
+        recent = self._recent_positions
+        if recent and limit >= recent[0]:
+            return max(start, recent[bisect_right(recent, limit) - 1])
+        i = self.offsets.find(limit, 1)
+        at = max(start, self.offsets.entry(i)[1] if i >= 0 else 0)
+        for header in self.headers(at):
+            if header.position + header.size > limit:
+                return header.position
+        return self.size
+
+    def end_of_batch(self, position: int) -> int:
+        recent = self._recent_positions
+        if recent and position >= recent[0]:
+            i = bisect_right(recent, position)
+            return recent[i] if i < len(recent) else self.size
+        return position + next(self.headers(position)).size
+
+    def position_by_time(self, timestamp: int) -> int:
+        """A batch boundary before which no record is as late as ``timestamp``."""
+        i = self.times.find(timestamp, 0)
+        if i < 0:
+            return 0
+        reached, relative = self.times.entry(i)
+        # The entry's own batch ends at that offset; earlier batches are strictly older than the entry.
+        return self.position_of(self.base_offset + relative) if reached <= timestamp else 0
+
+    # ------------------------------------------------------------------------------------------------ leaving
+    def close(self) -> None:
+        self.offsets.close()
+        self.times.close()
+        self.file.close()
+
+    def delete(self) -> list[Path]:
+        """Take the files out of the log; returns what is left to remove. Slices of them can still be sent."""
+        self.offsets.release()
+        self.times.release()
+        left = []
+        for path in (self.path, self.offsets.path, self.times.path):
+            renamed = path.with_name(path.name + ".deleted")
+            try:
+                os.replace(path, renamed)
+            except FileNotFoundError:
+                continue
+            except OSError as e:
+                raise StorageFailed(f"cannot delete {path}: {e.strerror or e}") from e
+            left.append(renamed)
+        return left

@@ -1,0 +1,64 @@
+"""Log files and the stretches of them that answer a Fetch."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from embedded_broker.core.ports import StorageFailed
+from embedded_broker.shell import platform
+
+
+class LogFile:
+    """An open .log file. Slices keep it open after its segment was deleted, so that what is queued can be sent."""
+
+    __slots__ = ("__weakref__", "fd", "path")
+
+    def __init__(self, path: Path, create: bool) -> None:
+        flags = os.O_RDWR | platform.O_BINARY | getattr(os, "O_CLOEXEC", 0) | (os.O_CREAT if create else 0)
+        self.path = path
+        self.fd = -1
+        try:
+            self.fd = os.open(path, flags, 0o644)
+        except OSError as e:
+            raise StorageFailed(f"cannot open {path}: {e.strerror or e}") from e
+
+    def read(self, size: int, position: int) -> bytes:
+        try:
+            return platform.pread(self.fd, size, position)
+        except OSError as e:
+            raise StorageFailed(f"cannot read {self.path}: {e.strerror or e}") from e
+
+    def close(self) -> None:
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+    def __del__(self) -> None:
+        self.close()
+
+
+class FileSlice:
+    """Whole batches in a log file: ``size`` bytes at ``position``. Sent with sendfile, never changed underneath: a
+    file that slices point into is replaced, not truncated."""
+
+    __slots__ = ("file", "position", "size")
+
+    def __init__(self, file: LogFile | None, position: int, size: int) -> None:
+        self.file = file
+        self.position = position
+        self.size = size
+
+    def __len__(self) -> int:
+        return self.size
+
+    def tobytes(self) -> bytes:
+        if self.file is None or self.size == 0:
+            return b""
+        data = self.file.read(self.size, self.position)
+        if len(data) != self.size:
+            raise StorageFailed(f"{self.file.path} ends before {self.position + self.size}")
+        return data
+
+
+NOTHING = FileSlice(None, 0, 0)
