@@ -1,0 +1,262 @@
+"""A client's connection: frames become request events, answers leave in the order of their requests.
+
+A request takes a slot; the slots of a connection are answered in order, whenever their answers come. Produce requests
+are handed on at once, many at a time (measured twelve times the rate of one at a time for small ones); behind any
+other request the next one waits, as in Kafka, unless the connection is a broker's.
+
+States: new -> (a broker's: challenged -> broker) -> closed.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import struct
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from embedded_broker.core import api
+from embedded_broker.core.events import Caller
+from embedded_broker.protocol import fast
+from embedded_broker.protocol.codec import (
+    ProtocolError,
+    decode,
+    encode,
+    is_flexible,
+    request_class,
+    skip_tags,
+)
+from embedded_broker.protocol.errors import ErrorCode
+from embedded_broker.protocol.messages.k18_api_versions import ApiVersion, ApiVersionsResponse
+from embedded_broker.shell.framed import FramedSocket, Piece
+
+if TYPE_CHECKING:
+    from embedded_broker.shell.server import Server
+
+PRODUCE, FETCH, SASL_HANDSHAKE, API_VERSIONS, SASL_AUTHENTICATE = 0, 1, 17, 18, 36
+MAX_IN_FLIGHT = 512
+MAX_OUT_BYTES = 8 * 1024 * 1024
+CLIENT_ID_CHARACTERS = 255
+_HEADER = struct.Struct(">hhi")
+_RESPONSE_HEADER = struct.Struct(">ii")
+HTTP = re.compile(rb"(GET |POST|PUT |HEAD|OPTI|DELE|PATC|CONN)")
+
+
+class Slot:
+    """The place of one request's answer. ``pieces`` is None until it has one; empty when there is none to send."""
+
+    __slots__ = ("api_key", "connection", "correlation_id", "pieces", "version")
+
+    def __init__(self, connection: ClientConnection, api_key: int, version: int, correlation_id: int) -> None:
+        self.connection = connection
+        self.api_key = api_key
+        self.version = version
+        self.correlation_id = correlation_id
+        self.pieces: list[Piece] | None = None
+
+
+class ClientConnection(FramedSocket):
+    """One accepted connection; the server owns it."""
+
+    def __init__(self, server: Server, sock: socket.socket, connection_id: int, host: str, listener: str) -> None:
+        super().__init__(server.shared, sock, server.limits.request_max_bytes)
+        self.server = server
+        self.connection_id = connection_id
+        self.last_active_ms = server.shared.loop.now_ms()
+        self.caller = Caller(connection_id, host, listener)
+        self.slots: deque[Slot] = deque()
+        self.only_produce = True
+        """Whether all requests in the slots are Produce."""
+        self.challenge: bytes | None = None
+        self.brokers_only = False
+        """Accepted beyond the limit: it stays if it proves to be a broker."""
+        self._client_id_raw = b""
+
+    # ------------------------------------------------------------------------------------------------ requests
+    def on_frame(self, frame: memoryview) -> bool:
+        api_key, version, correlation_id = _HEADER.unpack_from(frame, 0)
+        slots = self.slots
+        if (
+            slots
+            and self.caller.broker_id < 0
+            and (not self.only_produce or api_key != PRODUCE or len(slots) >= MAX_IN_FLIGHT)
+        ):
+            return False
+        if self.out_bytes > MAX_OUT_BYTES:
+            return False
+        entry = api.TABLE.get(api_key)
+        self.only_produce = api_key == PRODUCE
+        try:
+            if entry is None:
+                self._own_request(frame, api_key, version, correlation_id)
+                return True
+            if not entry.min_version <= version <= entry.max_version:
+                if api_key == API_VERSIONS:
+                    self._answer_unknown_api_versions(correlation_id)
+                else:
+                    self.close(f"api {api_key} is not spoken in version {version}")
+                return True
+            cls = request_class(api_key)
+            if not cls.MIN_VERSION <= version <= cls.MAX_VERSION:
+                self.close(f"api {api_key} is not understood in version {version}")
+                return True
+            if self.brokers_only:
+                self.close("there are too many connections")
+                return True
+            start = self._read_header(frame, version >= cls.FLEXIBLE_SINCE)
+            message = decode(cls, version, frame, start)
+        except (ProtocolError, struct.error, IndexError) as e:
+            self.close(f"a malformed request of api {api_key} version {version}: {e}")
+            return True
+        slot = Slot(self, api_key, version, correlation_id)
+        slots.append(slot)
+        self.server.request(slot, message)
+        if api_key == PRODUCE:
+            release_records(message)
+        return True
+
+    def _read_header(self, frame: memoryview, flexible: bool) -> int:
+        """Take the client id and skip the tags; returns where the body starts."""
+        length = (frame[8] << 8) | frame[9]
+        position = 10
+        raw = b""
+        if length != 0xFFFF:
+            position += length
+            if length > 0x7FFF or position > len(frame):
+                raise ProtocolError(f"a client id of {length} bytes")
+            raw = bytes(frame[10:position])
+        if raw != self._client_id_raw:
+            self._client_id_raw = raw
+            self._set_caller(raw)
+        if flexible:
+            position = skip_tags(frame, position) if frame[position] else position + 1
+        return position
+
+    def _set_caller(self, raw: bytes) -> None:
+        try:
+            client_id = raw.decode()
+        except UnicodeDecodeError:
+            raise ProtocolError("the client id is not UTF-8") from None
+        old = self.caller
+        self.caller = Caller(
+            old.connection_id, old.host, old.listener, client_id[:CLIENT_ID_CHARACTERS], old.principal, old.broker_id
+        )
+
+    # ------------------------------------------------------------------------------------------------ the shell's own
+    def _own_request(self, frame: memoryview, api_key: int, version: int, correlation_id: int) -> None:
+        """Brokers prove who they are with Kafka's authentication requests; clients are not offered them."""
+        if api_key not in (SASL_HANDSHAKE, SASL_AUTHENTICATE):
+            self.close(f"api {api_key} is not known here")
+            return
+        cls = request_class(api_key)
+        if not cls.MIN_VERSION <= version <= cls.MAX_VERSION:
+            self.close(f"api {api_key} is not spoken in version {version}")
+            return
+        start = self._read_header(frame, version >= cls.FLEXIBLE_SINCE)
+        message = decode(cls, version, frame, start)
+        slot = Slot(self, api_key, version, correlation_id)
+        self.slots.append(slot)
+        response, broker_id, refused = self.server.authentication.answer(self, message)
+        if broker_id >= 0:
+            old = self.caller
+            self.caller = Caller(
+                old.connection_id, old.host, old.listener, old.client_id, f"Broker:{broker_id}", broker_id
+            )
+            self.brokers_only = False
+        self.answer(slot, response)
+        if refused:
+            self.flush()
+            self.close(refused)
+
+    def _answer_unknown_api_versions(self, correlation_id: int) -> None:
+        """KIP-511: version 0, error 35, and the range of this api, so that the client can ask again."""
+        entry = api.TABLE[API_VERSIONS]
+        response = ApiVersionsResponse(
+            error_code=ErrorCode.UNSUPPORTED_VERSION,
+            api_keys=[ApiVersion(API_VERSIONS, entry.min_version, entry.max_version)],
+        )
+        slot = Slot(self, API_VERSIONS, 0, correlation_id)
+        self.slots.append(slot)
+        self.answer(slot, response)
+
+    # ------------------------------------------------------------------------------------------------ answers
+    def answer(self, slot: Slot, message: Any) -> None:
+        """Fill a slot; what is due leaves at the end of the wake-up."""
+        slot.pieces = encode_response(message, slot.api_key, slot.version, slot.correlation_id)
+        self._advance()
+
+    def answer_nothing(self, slot: Slot) -> None:
+        slot.pieces = []
+        self._advance()
+
+    def _advance(self) -> None:
+        slots = self.slots
+        if slots[0].pieces is None:
+            return
+        while slots and slots[0].pieces is not None:
+            for piece in slots.popleft().pieces or ():
+                self._out.append(piece)
+                self.out_bytes += len(piece)
+        self.server.dirty(self)
+        if self._held:
+            self.server.offer_again(self)
+
+    def flush(self) -> None:
+        super().flush()
+        self.last_active_ms = self.shared.loop.now_ms()
+        if self._held and not self.closed and not self.slots and self.out_bytes <= MAX_OUT_BYTES:
+            self.server.offer_again(self)
+
+    # ------------------------------------------------------------------------------------------------ offences, end
+    def refuse_size(self, size: int, start: bytes) -> None:
+        hint = ""
+        if start[:2] == b"\x16\x03":
+            hint = "; it looks like TLS, and this listener speaks plain text"
+        elif HTTP.match(start):
+            hint = "; it looks like HTTP, and this listener speaks Kafka's protocol"
+        self.close(f"a frame of {size} bytes{hint}")
+
+    def on_closed(self, reason: str) -> None:
+        self.server.connection_closed(self, reason)
+
+
+def release_records(message: Any) -> None:
+    """Let go of the views into the frame, so that its memory can be used again; the records are in the log."""
+    for topic in message.topic_data:
+        for partition in topic.partition_data:
+            view = partition.records
+            if isinstance(view, memoryview):
+                partition.records = None
+                view.release()
+
+
+def encode_response(message: Any, api_key: int, version: int, correlation_id: int) -> list[Piece]:
+    """A response with its size and header. The header has no tags for ApiVersions, whatever its version."""
+    out = bytearray(8)
+    if api_key != API_VERSIONS and is_flexible(api_key, version):
+        out.append(0)
+    if api_key == FETCH:
+        pieces: list[Piece] = fast.encode_fetch_response(message, version, out)
+        size = sum(map(len, pieces))
+    else:
+        encode(message, version, out)
+        pieces = [out]
+        size = len(out)
+    _RESPONSE_HEADER.pack_into(out, 0, size - 4, correlation_id)
+    return pieces
+
+
+def encode_request(
+    message: Any, version: int, correlation_id: int, client_id: bytes, is_flexible_request: bool
+) -> bytearray:
+    """A request with its size and header (version 1 or 2)."""
+    out = bytearray(4)
+    out += struct.pack(">hhih", message.API_KEY, version, correlation_id, len(client_id))
+    out += client_id
+    if is_flexible_request:
+        out.append(0)
+    encode(message, version, out)
+    out[:4] = (len(out) - 4).to_bytes(4, "big")
+    return out
+
+

@@ -1,0 +1,77 @@
+"""A broker's log of events: ``broker.log`` beside its properties, and warnings on standard error.
+
+Text from clients may be in a line, so control characters are escaped; and a client can cause lines, so they are
+counted: past 50 a second the rest of that second is left out, and how many is said.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import TextIO
+
+from embedded_broker.core.effects import Level
+
+LINES_A_SECOND = 50
+ROTATE_BYTES = 10 * 1024 * 1024
+_ESCAPES = {c: f"\\x{c:02x}" for c in (*range(32), *range(127, 160))}
+_ESCAPES |= {c: f"\\u{c:04x}" for c in (0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A))}
+
+
+def escaped(text: str) -> str:
+    return text.translate(_ESCAPES)
+
+
+class Journal:
+    """Lines ``2026-11-22 16:20:01.123 WARN text``; not thread-safe."""
+
+    def __init__(self, path: Path | None, least: Level = Level.INFO, echo: TextIO | None = None) -> None:
+        self._path = path
+        self._least = least
+        self._echo = sys.stderr if echo is None else echo
+        self._file: TextIO | None = None
+        self._second = 0
+        self._lines = 0
+        if path is not None:
+            self._file = open(path, "a", encoding="utf-8", buffering=1)
+
+    def write(self, level: Level, text: str) -> None:
+        if level < self._least:
+            return
+        now = time.time()
+        if int(now) != self._second:
+            left_out = self._lines - LINES_A_SECOND
+            self._second, self._lines = int(now), 0
+            if left_out > 0:
+                self._put(now, Level.WARNING, f"{left_out} more lines in the last second were left out")
+        self._lines += 1
+        if self._lines <= LINES_A_SECOND or level >= Level.ERROR:
+            self._put(now, level, text)
+
+    def _put(self, now: float, level: Level, text: str) -> None:
+        stamp = datetime.fromtimestamp(now).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+        line = f"{stamp} {level.name:<7} {escaped(text)}\n"
+        try:
+            if self._file is not None:
+                self._file.write(line)
+                if self._file.tell() > ROTATE_BYTES:
+                    self._rotate()
+            if self._file is None or level >= Level.ERROR:
+                self._echo.write(line)
+                self._echo.flush()
+        except OSError:
+            return  # a full disk must not stop a broker for want of a log line
+
+    def _rotate(self) -> None:
+        assert self._file is not None and self._path is not None
+        self._file.close()
+        os.replace(self._path, self._path.with_name(self._path.name + ".1"))
+        self._file = open(self._path, "a", encoding="utf-8", buffering=1)
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
