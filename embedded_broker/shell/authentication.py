@@ -64,8 +64,8 @@ class Authentication:
         """
         if isinstance(message, SaslHandshakeRequest):
             if message.mechanism != MECHANISM:
-                response = SaslHandshakeResponse(ErrorCode.UNSUPPORTED_SASL_MECHANISM, [])
-                return response, -1, f"it asked for the mechanism {message.mechanism[:40]!r}, which is not offered"
+                reason = f"it asked for the mechanism {message.mechanism[:40]!r}, which is not offered"
+                return SaslHandshakeResponse(ErrorCode.UNSUPPORTED_SASL_MECHANISM, []), -1, reason
             connection.challenge = b""
             return SaslHandshakeResponse(0, [MECHANISM]), -1, ""
         assert isinstance(message, SaslAuthenticateRequest)
@@ -82,8 +82,8 @@ class Authentication:
             connection.challenge = None
             if hmac.compare_digest(expected, said):
                 return SaslAuthenticateResponse(), int(broker_text), ""
-        response = SaslAuthenticateResponse(ErrorCode.SASL_AUTHENTICATION_FAILED, "Authentication failed.")
-        return response, -1, "it failed to prove that it is a broker of this cluster"
+        refusal = SaslAuthenticateResponse(ErrorCode.SASL_AUTHENTICATION_FAILED, "Authentication failed.")
+        return refusal, -1, "it failed to prove that it is a broker of this cluster"
 
 
 class Proving:

@@ -36,7 +36,7 @@ class Journal:
         self._second = 0
         self._lines = 0
         if path is not None:
-            self._file = open(path, "a", encoding="utf-8", buffering=1)
+            self._file = path.open("a", encoding="utf-8", buffering=1)
 
     def write(self, level: Level, text: str) -> None:
         if level < self._least:
@@ -69,7 +69,7 @@ class Journal:
         assert self._file is not None and self._path is not None
         self._file.close()
         os.replace(self._path, self._path.with_name(self._path.name + ".1"))
-        self._file = open(self._path, "a", encoding="utf-8", buffering=1)
+        self._file = self._path.open("a", encoding="utf-8", buffering=1)
 
     def close(self) -> None:
         if self._file is not None:

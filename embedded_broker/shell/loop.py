@@ -73,7 +73,7 @@ class PlainPoller:
 
 
 def make_poller() -> Poller:
-    return select.epoll() if platform.can_epoll else PlainPoller()  # type: ignore[return-value]
+    return select.epoll() if platform.can_epoll else PlainPoller()
 
 
 class Loop:

@@ -242,6 +242,15 @@ class LogDirectory:
     def was_clean(self) -> bool:
         return self._was_clean
 
+    def recovery_notes(self) -> list[str]:
+        """What recovery had to cut off or refuse, a line each."""
+        notes = [f"the log {text} was set aside" for text in self.refused_logs]
+        for log in self._logs.values():
+            if log.cut_bytes:
+                why = "a damaged batch" if log.was_corrupt else "an incomplete batch"
+                notes.append(f"{log.topic}-{log.partition}: {log.cut_bytes} bytes from {why} on were cut off")
+        return notes
+
     def registered(self) -> None:
         files.write_whole(self.path / ".registered", self._boot, durable=True)
 

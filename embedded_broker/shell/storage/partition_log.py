@@ -318,12 +318,16 @@ def first_record(file: LogFile, header: BatchHeader, timestamp: int, least_offse
         return max(header.base_offset, least_offset), header.max_timestamp
     if header.record_count == 1 and header.base_offset >= least_offset:
         return header.base_offset, header.max_timestamp
-    from embedded_broker.records.record import read_records
+    from embedded_broker.records.compression import CannotDecompress
+    from embedded_broker.records.record import InvalidRecord, records
 
     batch = file.read(header.size, header.position)
-    for record in read_records(batch):
-        if record.timestamp >= timestamp and record.offset >= least_offset:
-            return record.offset, record.timestamp
+    try:
+        for record in records(batch):
+            if record.timestamp >= timestamp and record.offset >= least_offset:
+                return record.offset, record.timestamp
+    except (InvalidRecord, CannotDecompress):
+        return max(header.base_offset, least_offset), header.max_timestamp  # its reader meets the damage there
     return None
 
 

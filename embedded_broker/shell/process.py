@@ -1,0 +1,180 @@
+"""One broker in this process: ``python -m embedded_broker server.properties``.
+
+Exit codes: 0 after an orderly stop, 2 when it could not start for a reason that one sentence on standard error
+says, 70 after a broken invariant.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TextIO
+
+from embedded_broker.core.effects import Level
+from embedded_broker.core.ports import StorageFailed
+from embedded_broker.options import SettingError, Settings
+from embedded_broker.shell import platform
+from embedded_broker.shell.authentication import find_secret
+from embedded_broker.shell.journal import Journal
+from embedded_broker.shell.loop import Loop
+from embedded_broker.shell.runner import Runner, SystemClock, SystemDice
+from embedded_broker.shell.server import Limits, ListenFailed, bind
+from embedded_broker.shell.storage.disk import DirectoryRefused, LogDirectory
+
+EXIT_REFUSED = 2
+PID_FILE = "broker.pid"
+LOG_FILE = "broker.log"
+STOP_GRACE_MS = 15_000
+
+
+class Refused(Exception):
+    """This broker cannot start; the text is a sentence."""
+
+
+def read_settings(path: Path) -> Settings:
+    """Raises: Refused."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as e:
+        raise Refused(f"cannot read {path}: {e.strerror or e}") from e
+    except UnicodeDecodeError as e:
+        raise Refused(f"{path} is not UTF-8 text: {e.reason}") from e
+    try:
+        return Settings.parse(text)
+    except SettingError as e:
+        raise Refused(f"{path}: {e}") from e
+
+
+def limits_of(settings: Settings) -> Limits:
+    idle_ms = settings["connections.max.idle.ms"]
+    return Limits(
+        request_max_bytes=settings["socket.request.max.bytes"],
+        max_connections=settings["max.connections"],
+        max_connections_per_ip=settings["max.connections.per.ip"],
+        idle_ms=idle_ms if idle_ms > 0 else 2**62,
+    )
+
+
+def run_broker(path: Path, serving: Callable[[], None] = lambda: None, parent: TextIO | None = None) -> int:
+    """Run the broker of this server.properties until it stops; returns the exit code.
+
+    ``serving`` is called once when the broker is registered and unfenced. When ``parent`` is given and comes to its
+    end, the parent has died, and the broker leaves in order.
+    """
+    try:
+        return _run(path.absolute(), serving, parent)
+    except (Refused, DirectoryRefused, ListenFailed, StorageFailed) as e:
+        print(f"kafkarium: {e}", file=sys.stderr, flush=True)
+        return EXIT_REFUSED
+
+
+def _run(path: Path, serving: Callable[[], None], parent: TextIO | None) -> int:
+    from embedded_broker.core.broker import Broker
+
+    settings = read_settings(path)
+    platform.raise_open_files_limit()
+    folder = path.parent
+    data = Path(settings.log_dir)
+    if not data.is_absolute():
+        data = folder / data
+    secret_text = settings["cluster.secret"]
+    sockets = []
+    try:
+        for listener in settings.listeners:
+            sockets.append((bind(listener.host or "0.0.0.0", listener.port), listener.name))
+        disk = LogDirectory(data, settings.node_id, settings.cluster_id)
+    except BaseException:
+        for sock, _ in sockets:
+            sock.close()
+        raise
+    journal = Journal(folder / LOG_FILE)
+    secret = secret_text.encode() if secret_text else find_secret(folder.parent, folder, data)
+    loop = Loop()
+    runner = Runner(loop, disk, journal, settings.node_id, secret, limits_of(settings))
+    for peer_id, (host, port) in settings.voters.items():
+        runner.peers.set_address(peer_id, host, port)
+    for sock, name in sockets:
+        runner.server.listen(sock, name)
+    _say_how_it_starts(journal, settings, disk)
+    broker = Broker(settings, disk, SystemClock(), SystemDice())
+    runner.is_serving = lambda: broker.lifecycle.is_ready
+    runner.on_serving = serving
+    _stop_on_signals(loop, runner, journal)
+    if parent is not None:
+        _stop_with_parent(parent, loop, runner, journal)
+    pid_file = folder / PID_FILE
+    pid_file.write_text(f"{os.getpid()}\n")
+    try:
+        code = runner.run(broker)
+    finally:
+        pid_file.unlink(missing_ok=True)
+    journal.write(Level.INFO, f"stopped with code {code}")
+    journal.close()
+    return code
+
+
+def _say_how_it_starts(journal: Journal, settings: Settings, disk: LogDirectory) -> None:
+    addresses = ", ".join(f"{one.name}://{one.host}:{one.port}" for one in settings.listeners)
+    logs = sum(1 for _ in disk.logs())
+    journal.write(
+        Level.INFO,
+        f"broker {settings.node_id} of cluster {disk.cluster_id} starts, pid {os.getpid()}, at {addresses}; "
+        f"{logs} logs in {disk.path}, the last stop was {disk.last_stop.value}",
+    )
+    for line in disk.recovery_notes():
+        journal.write(Level.WARNING, line)
+    for one in settings.listeners:
+        if one.host not in ("127.0.0.1", "::1", "localhost"):
+            where = one.host or "every address of this machine"
+            journal.write(
+                Level.WARNING, f"the listener {one.name} on {where} lets anyone who reaches it read and write all data"
+            )
+
+
+def _stop_on_signals(loop: Loop, runner: Runner, journal: Journal) -> None:
+    """SIGTERM and SIGINT ask for an orderly stop; a second one, or a stop that takes too long, ends it at once."""
+    asked = [0]
+
+    def stop(number: int) -> None:
+        asked[0] += 1
+        if asked[0] > 1:
+            journal.write(Level.WARNING, "asked to stop again: stopping at once")
+            end()
+            return
+        journal.write(Level.INFO, f"asked to stop by {signal.Signals(number).name}")
+        loop.call_at(loop.now_ms() + STOP_GRACE_MS, end)
+        runner.request_stop()
+
+    def end() -> None:
+        runner.exit_code = 0 if runner.exit_code is None else runner.exit_code
+        loop.stop()
+
+    def on_signal(number: int, _frame: object) -> None:
+        loop.post(lambda: stop(number))
+
+    if threading.current_thread() is threading.main_thread():
+        signal.set_wakeup_fd(loop.wake_fd, warn_on_full_buffer=False)
+        signal.signal(signal.SIGTERM, on_signal)
+        signal.signal(signal.SIGINT, on_signal)
+
+
+def _stop_with_parent(parent: TextIO, loop: Loop, runner: Runner, journal: Journal) -> None:
+    def wait() -> None:
+        try:
+            while parent.readline():
+                pass
+        except (OSError, ValueError):
+            pass  # as good as its end
+
+        def stop() -> None:
+            journal.write(Level.WARNING, "the program that started this broker is gone: stopping")
+            loop.call_at(loop.now_ms() + STOP_GRACE_MS, loop.stop)
+            runner.request_stop()
+
+        loop.post(stop)
+
+    threading.Thread(target=wait, name="parent", daemon=True).start()

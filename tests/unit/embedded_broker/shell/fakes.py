@@ -1,0 +1,186 @@
+"""A broker's shell around a core that does next to nothing, in a thread; and a client of bare sockets."""
+
+from __future__ import annotations
+
+import io
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from embedded_broker.core.effects import Effect, NoResponse, Respond, SetTimer, Stop
+from embedded_broker.core.events import Event, RequestReceived, StopRequested, TickEnded, TimerFired
+from embedded_broker.protocol.codec import decode, is_flexible, response_class
+from embedded_broker.protocol.messages.k00_produce import (
+    PartitionProduceResponse,
+    ProduceResponse,
+    TopicProduceResponse,
+)
+from embedded_broker.protocol.messages.k01_fetch import FetchableTopicResponse, FetchResponse, PartitionData
+from embedded_broker.protocol.messages.k03_metadata import MetadataResponse
+from embedded_broker.protocol.messages.k18_api_versions import ApiVersionsResponse
+from embedded_broker.records.batch import batches, place
+from embedded_broker.shell.connection import encode_request
+from embedded_broker.shell.journal import Journal
+from embedded_broker.shell.loop import Loop
+from embedded_broker.shell.runner import Runner
+from embedded_broker.shell.server import Limits, bind
+from embedded_broker.shell.storage.disk import LogDirectory
+
+SECRET = b"s" * 32
+
+
+class FakeNode:
+    """Produce appends to one log, Fetch reads it, Metadata waits for a timer of ``hold_ms``; all callers are kept."""
+
+    def __init__(self, disk: LogDirectory) -> None:
+        self.disk = disk
+        self.hold_ms = 0
+        self.events: list[Event] = []
+        self.callers: list[Any] = []
+        self._held: dict[str, int] = {}
+        self.log = disk.create_log("t", UUID(int=5), 0)
+
+    def start(self, now_ms: int) -> list[Effect]:
+        return []
+
+    def handle(self, now_ms: int, event: Event) -> list[Effect]:
+        if not isinstance(event, RequestReceived | TickEnded):
+            self.events.append(event)
+        match event:
+            case RequestReceived():
+                self.callers.append(event.caller)
+                return self._request(now_ms, event)
+            case TimerFired(key=key):
+                return [Respond(self._held.pop(key), MetadataResponse(cluster_id=key))]
+            case StopRequested():
+                return [Stop(0, "asked")]
+        return []
+
+    def _request(self, now_ms: int, event: RequestReceived) -> list[Effect]:
+        match event.message.API_KEY:
+            case 0:
+                return self._produce(event)
+            case 1:
+                records = self.log.read(event.message.topics[0].partitions[0].fetch_offset, 50_000_000, 1 << 60, True)
+                data = PartitionData(0, 0, self.log.log_end_offset, records=records)  # type: ignore[arg-type]
+                return [Respond(event.request_id, FetchResponse(responses=[FetchableTopicResponse("t", partitions=[data])]))]
+            case 18:
+                return [Respond(event.request_id, ApiVersionsResponse())]
+        if not self.hold_ms:
+            return [Respond(event.request_id, MetadataResponse(cluster_id="now"))]
+        key = f"held {event.request_id}"
+        self._held[key] = event.request_id
+        return [SetTimer(key, 1, now_ms + self.hold_ms)]
+
+    def _produce(self, event: RequestReceived) -> list[Effect]:
+        answers = []
+        for topic in event.message.topic_data:
+            for p in topic.partition_data:
+                base = self.log.log_end_offset
+                headers = list(batches(p.records))
+                place(p.records, 0, base, 0)
+                headers[0] = headers[0]._replace(base_offset=base, last_offset=base + headers[0].record_count - 1)
+                self.log.append(p.records, headers, 0)
+                answers.append(PartitionProduceResponse(p.index, 0, base))
+        if event.message.acks == 0:
+            return [NoResponse(event.request_id)]
+        return [Respond(event.request_id, ProduceResponse([TopicProduceResponse("t", partition_responses=answers)]))]
+
+
+class Served:
+    def __init__(self, runner: Runner, node: FakeNode, port: int) -> None:
+        self.runner, self.node, self.port = runner, node, port
+        self.code: int | None = None
+
+    def connect(self) -> Client:
+        return Client(socket.create_connection(("127.0.0.1", self.port), timeout=10))
+
+    def inside(self, function: Callable[[], Any]) -> Any:
+        """Call it in the loop's thread."""
+        done, box = threading.Event(), []
+        self.runner.loop.post(lambda: (box.append(function()), done.set()))
+        assert done.wait(10)
+        return box[0]
+
+
+@contextmanager
+def served(folder: Path, limits: Limits | None = None) -> Iterator[Served]:
+    disk = LogDirectory(folder / "data", 1, "cluster-a")
+    runner = Runner(Loop(), disk, Journal(folder / "log"), 1, SECRET, limits or Limits())
+    node = FakeNode(disk)
+    sock = bind("127.0.0.1", 0)
+    runner.server.listen(sock, "PLAINTEXT")
+    found = Served(runner, node, sock.getsockname()[1])
+    thread = threading.Thread(target=lambda: setattr(found, "code", runner.run(node)))
+    thread.start()
+    try:
+        yield found
+    finally:
+        runner.loop.post(runner.request_stop)
+        thread.join(10)
+        runner.journal.close()
+        assert not thread.is_alive()
+
+
+class Client:
+    """Sends requests and reads answers one by one; ``None`` for a connection that was closed."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.correlation_id = 0
+        self.file: io.BufferedReader = sock.makefile("rb")
+
+    def send(self, message: Any, version: int, client_id: bytes = b"test") -> int:
+        self.correlation_id += 1
+        flexible = is_flexible(message.API_KEY, version)
+        self.sock.sendall(encode_request(message, version, self.correlation_id, client_id, flexible))
+        return self.correlation_id
+
+    def raw(self, data: bytes) -> None:
+        self.sock.sendall(data)
+
+    def frame(self) -> bytes | None:
+        try:
+            head = self.file.read(4)
+            if len(head) < 4:
+                return None
+            return self.file.read(struct.unpack(">i", head)[0])
+        except ConnectionError:
+            return None
+
+    def answer(self, api_key: int, version: int) -> tuple[int, Any] | None:
+        frame = self.frame()
+        if frame is None:
+            return None
+        start = 5 if is_flexible(api_key, version) and api_key != 18 else 4
+        return struct.unpack_from(">i", frame)[0], decode(response_class(api_key), version, frame, start)
+
+    def ask(self, message: Any, version: int) -> Any:
+        sent = self.send(message, version)
+        found = self.answer(message.API_KEY, version)
+        assert found is not None, "the connection was closed"
+        assert found[0] == sent
+        return found[1]
+
+    def is_closed(self) -> bool:
+        return self.frame() is None
+
+    def close(self) -> None:
+        self.file.close()
+        self.sock.close()
+
+
+def header(api_key: int, version: int, correlation_id: int = 1, client_id: bytes = b"x") -> bytes:
+    return struct.pack(">hhih", api_key, version, correlation_id, len(client_id)) + client_id
+
+
+def framed(data: bytes) -> bytes:
+    return struct.pack(">i", len(data)) + data
+
+
+

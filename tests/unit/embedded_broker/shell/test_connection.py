@@ -1,0 +1,254 @@
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from embedded_broker.core.events import ConnectionClosed
+from embedded_broker.protocol.messages.k00_produce import PartitionProduceData, ProduceRequest, TopicProduceData
+from embedded_broker.protocol.messages.k01_fetch import FetchPartition, FetchRequest, FetchTopic
+from embedded_broker.protocol.messages.k03_metadata import MetadataRequest
+from embedded_broker.protocol.messages.k18_api_versions import ApiVersionsRequest
+from embedded_broker.shell.server import Limits
+from tests.unit.embedded_broker.shell.fakes import Served, framed, header, served
+from tests.unit.embedded_broker.storage.batches import batch, parsed
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Served]:
+    with served(tmp_path) as found:
+        yield found
+
+
+def produce(data: bytes, acks: int = 1) -> ProduceRequest:
+    return ProduceRequest(acks=acks, topic_data=[TopicProduceData("t", partition_data=[PartitionProduceData(0, data)])])
+
+
+def fetch(offset: int) -> FetchRequest:
+    return FetchRequest(topics=[FetchTopic("t", partitions=[FetchPartition(0, fetch_offset=offset)])])
+
+
+@pytest.mark.parametrize("size", [10, 7_000, 20_000, 70_000, 1_000_000, 5_000_000])
+def test_that_batches_of_every_size_come_back_as_they_were(broker: Served, size: int) -> None:
+    client = broker.connect()
+    data = batch(0, 3, bytes(range(256)) * (size // 256) + b"z" * (size % 256))
+    for i in range(3):
+        answer = client.ask(produce(data), 7)
+        assert answer.responses[0].partition_responses[0].base_offset == 3 * i
+    for version in (4, 11, 12, 16):
+        got = client.ask(fetch(3), version).responses[0].partitions[0].records
+        assert [(h.base_offset, h.record_count) for h in parsed(bytes(got))] == [(3, 3), (6, 3)]
+        assert bytes(got[61 : len(data)]) == data[61:]
+    client.close()
+
+
+def test_that_produce_requests_are_pipelined_and_answered_in_order(broker: Served) -> None:
+    client = broker.connect()
+    ids = [client.send(produce(batch(0)), 7) for _ in range(200)]
+    answers = [client.answer(0, 7) for _ in ids]
+    assert [a[0] for a in answers if a] == ids
+    assert [a[1].responses[0].partition_responses[0].base_offset for a in answers if a] == list(range(200))
+    client.close()
+
+
+def test_that_a_request_behind_one_that_waits_is_answered_after_it(broker: Served) -> None:
+    broker.node.hold_ms = 50
+    client = broker.connect()
+    first = client.send(MetadataRequest(), 9)
+    second = client.send(produce(batch(0)), 7)
+    big = client.send(produce(batch(0, 1, b"b" * 300_000)), 7)
+    time.sleep(0.02)
+    assert broker.node.log.log_end_offset == 0
+    assert [client.answer(3, 9)[0], client.answer(0, 7)[0], client.answer(0, 7)[0]] == [first, second, big]
+    assert broker.node.log.log_end_offset == 2
+    client.close()
+
+
+def test_that_acks_zero_has_no_answer(broker: Served) -> None:
+    client = broker.connect()
+    client.send(produce(batch(0), acks=0), 7)
+    assert client.ask(produce(batch(0)), 7).responses[0].partition_responses[0].base_offset == 1
+    client.close()
+
+
+def test_that_frames_split_at_every_byte_are_put_together(broker: Served) -> None:
+    client = broker.connect()
+    data = framed(header(18, 0)) + framed(header(3, 1) + b"\xff\xff\xff\xff")
+    for i in range(len(data)):
+        client.raw(data[i : i + 1])
+    assert client.answer(18, 0) is not None
+    assert client.answer(3, 1) is not None
+    client.close()
+
+
+def test_that_the_core_hears_of_a_client_that_left_while_it_waits(broker: Served) -> None:
+    broker.node.hold_ms = 300
+    client = broker.connect()
+    client.send(MetadataRequest(), 9)
+    time.sleep(0.05)
+    client.close()
+    deadline = time.monotonic() + 5
+    while not any(isinstance(e, ConnectionClosed) for e in broker.node.events):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert not broker.inside(lambda: broker.runner.server.connections)
+
+
+def test_that_a_slow_reader_holds_back_only_itself(broker: Served) -> None:
+    client, other = broker.connect(), broker.connect()
+    for _ in range(8):
+        client.ask(produce(batch(0, 1, b"s" * 4_000_000)), 7)
+    for _ in range(5):
+        client.send(fetch(0), 11)
+    for _ in range(20):
+        other.ask(MetadataRequest(), 9)
+    sizes = [len(client.answer(1, 11)[1].responses[0].partitions[0].records) for _ in range(5)]
+    assert sizes == [8 * 4_000_061] * 5
+    client.close()
+    other.close()
+
+
+def test_row_01_and_02_a_size_below_zero_or_above_the_limit_closes(broker: Served) -> None:
+    for size in (b"\xff\xff\xff\xff", b"\x80\x00\x00\x00", (100 * 1024 * 1024 + 1).to_bytes(4, "big")):
+        client = broker.connect()
+        client.raw(size + b"12345678")
+        assert client.is_closed()
+        client.close()
+
+
+def test_row_03_tls_and_http_close_with_a_hint(broker: Served, tmp_path: Path) -> None:
+    for hello, word in ((b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "TLS"), (b"GET / HTTP/1.1\r\n\r\n", "HTTP")):
+        client = broker.connect()
+        client.raw(hello)
+        assert client.is_closed()
+        client.close()
+        assert f"looks like {word}" in (tmp_path / "log").read_text()
+
+
+def test_row_04_a_body_that_never_comes_takes_no_memory_and_is_closed(tmp_path: Path) -> None:
+    with served(tmp_path, Limits(frame_deadline_ms=200)) as broker:
+        client = broker.connect()
+        client.raw((90 * 1024 * 1024).to_bytes(4, "big") + header(0, 7) + b"x" * 1000)
+        time.sleep(0.05)
+        assert broker.inside(lambda: broker.runner.server.shared.pool.in_use) <= 131072
+        assert client.is_closed()
+        client.close()
+        assert broker.inside(lambda: broker.runner.server.shared.pool.in_use) == 0
+
+
+def test_row_05_a_frame_too_short_for_a_header_closes(broker: Served) -> None:
+    for size in range(8):
+        client = broker.connect()
+        client.raw(framed(b"\x00\x12\x00\x00\x00\x00\x00\x01"[:size]) + b"\x00" * 8)
+        assert client.is_closed()
+        client.close()
+
+
+def test_row_06_an_unknown_api_or_version_closes(broker: Served) -> None:
+    for api_key, version in ((-1, 0), (999, 0), (4, 0), (3, 99), (3, -1), (0, 2), (1, 3)):
+        client = broker.connect()
+        client.raw(framed(header(api_key, version) + b"\x00" * 40))
+        assert client.is_closed()
+        client.close()
+
+
+def test_row_07_api_versions_of_an_unknown_version_is_answered_in_version_0(broker: Served) -> None:
+    client = broker.connect()
+    client.raw(framed(header(18, 99) + b"\x00\x05abcde\x00"))
+    found = client.answer(18, 0)
+    assert found is not None
+    assert found[1].error_code == 35
+    assert [(k.api_key, k.min_version, k.max_version) for k in found[1].api_keys] == [(18, 0, 4)]
+    assert client.ask(ApiVersionsRequest("a", "1"), 3).error_code == 0
+    client.close()
+
+
+def test_row_09_10_11_malformed_bodies_close_that_connection_only(broker: Served) -> None:
+    healthy = broker.connect()
+    bodies = [
+        header(3, 1) + b"\x7f\xff\xff\xff",  # an array of two thousand million
+        header(3, 1) + b"\xff\xff\xff\xfe",  # of minus two
+        header(3, 1) + b"\x00\x00\x00\x01\xff\xf0",  # a string of a negative length
+        header(3, 1) + b"\x00\x00\x00\x01\x00\x02\xff\xfe",  # not UTF-8
+        header(3, 1) + b"\xff\xff\xff\xffextra",
+        header(3, 9) + b"\xff\xff\xff\xff\xff\xff",  # a varint of more than five bytes
+        header(3, 9) + b"\x00\x01\x05\x7fabc",  # a tag that says more than it has
+        header(3, 1),
+        header(3, 1, client_id=b"\xff\xff") + b"\xff\xff\xff\xff",
+        b"\x00\x03\x00\x01\x00\x00\x00\x01\x40\x00abc",  # a client id longer than the frame
+    ]
+    for body in bodies:
+        client = broker.connect()
+        client.raw(framed(body))
+        assert client.is_closed(), body
+        client.close()
+        assert healthy.ask(MetadataRequest(), 9).cluster_id == "now"
+    healthy.close()
+
+
+def test_row_12_a_client_that_never_reads_does_not_fill_memory(broker: Served) -> None:
+    client = broker.connect()
+    client.sock.settimeout(0.3)
+    request = framed(header(18, 0))
+    with pytest.raises(TimeoutError):
+        while True:
+            client.raw(request * 2000)
+    most = broker.inside(lambda: max(c.out_bytes for c in broker.runner.server.connections.values()))
+    assert most <= 9 * 1024 * 1024
+    client.close()
+
+
+def test_row_13_connections_beyond_the_limit_are_closed(tmp_path: Path) -> None:
+    with served(tmp_path, Limits(max_connections_per_ip=3)) as broker:
+        clients = [broker.connect() for _ in range(3)]
+        for client in clients:
+            client.ask(MetadataRequest(), 9)
+        extra = broker.connect()
+        assert extra.is_closed()
+        clients[0].close()
+        time.sleep(0.05)
+        again = broker.connect()
+        again.ask(MetadataRequest(), 9)
+        for client in (*clients[1:], extra, again):
+            client.close()
+    (tmp_path / "b").mkdir()
+    with served(tmp_path / "b", Limits(max_connections=2)) as broker:
+        clients = [broker.connect() for _ in range(2)]
+        for client in clients:
+            client.ask(MetadataRequest(), 9)
+        extra = broker.connect()
+        extra.send(MetadataRequest(), 9)
+        assert extra.is_closed()
+        for client in (*clients, extra):
+            client.close()
+
+
+def test_row_14_a_silent_connection_is_closed(tmp_path: Path) -> None:
+    with served(tmp_path, Limits(idle_ms=200)) as broker:
+        client = broker.connect()
+        client.ask(MetadataRequest(), 9)
+        began = time.monotonic()
+        assert client.is_closed()
+        assert time.monotonic() - began < 5
+        client.close()
+
+
+def test_row_16_a_mechanism_that_is_not_offered_is_refused(broker: Served) -> None:
+    from embedded_broker.protocol.messages.k17_sasl_handshake import SaslHandshakeRequest
+
+    client = broker.connect()
+    assert client.ask(SaslHandshakeRequest("PLAIN"), 1).error_code == 33
+    assert client.is_closed()
+    client.close()
+
+
+def test_row_46_control_characters_are_escaped_in_the_log(broker: Served, tmp_path: Path) -> None:
+    client = broker.connect()
+    client.raw(framed(header(3, 1, client_id=b"evil\n\x1b[31m{{" + b"y" * 10_000) + b"\x00\x00\x00\x09"))
+    assert client.is_closed()
+    client.close()
+    text = (tmp_path / "log").read_text()
+    assert "\x1b" not in text
+    assert max(map(len, text.splitlines())) < 1000
