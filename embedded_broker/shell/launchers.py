@@ -1,0 +1,147 @@
+"""How a LocalCluster starts a broker process and hears of it: forked from a zygote, or as an interpreter of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+from embedded_broker.shell import platform
+
+OnStarted = Callable[[int, int], None]
+"""(broker id, pid)"""
+OnServing = Callable[[int, int], None]
+OnExited = Callable[[int, int, int], None]
+"""(broker id, pid, exit code, negative for a signal)"""
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+class Launcher(Protocol):
+    def start(self, broker_id: int, path: Path, errors: Path) -> None:
+        """Start the broker of this server.properties; its standard error goes to ``errors``."""
+
+    def close(self) -> None:
+        """Its brokers stop in order, if there are any; returns when they have."""
+
+
+def environment() -> dict[str, str]:
+    """For a child interpreter: it imports this very package, wherever the working directory is."""
+    found = dict(os.environ)
+    found["PYTHONPATH"] = os.pathsep.join(p for p in (str(REPOSITORY), found.get("PYTHONPATH", "")) if p)
+    return found
+
+
+class ZygoteLauncher:
+    """Callbacks come from a thread of its own."""
+
+    def __init__(self, on_started: OnStarted, on_serving: OnServing, on_exited: OnExited) -> None:
+        self._on_started, self._on_serving, self._on_exited = on_started, on_serving, on_exited
+        self._pids: dict[int, int] = {}
+        self._closing = False
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "embedded_broker.shell.zygote"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment(),
+            start_new_session=True,
+        )
+        self._reader = threading.Thread(target=self._listen, name="zygote", daemon=True)
+        self._reader.start()
+
+    def start(self, broker_id: int, path: Path, errors: Path) -> None:
+        stdin = self._process.stdin
+        assert stdin is not None
+        stdin.write((json.dumps({"id": broker_id, "path": str(path), "errors": str(errors)}) + "\n").encode())
+        stdin.flush()
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def _listen(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            said: dict[str, Any] = json.loads(line)
+            if "started" in said:
+                self._pids[said["started"]] = said["pid"]
+                self._on_started(said["started"], said["pid"])
+            elif "serving" in said:
+                self._on_serving(said["serving"], said["pid"])
+            elif "exited" in said:
+                self._pids.pop(said["exited"], None)
+                self._on_exited(said["exited"], said["pid"], said["code"])
+        for broker_id, pid in list(self._pids.items()):
+            self._on_exited(broker_id, pid, 0 if self._closing else -15)
+        self._pids.clear()
+
+    def close(self) -> None:
+        self._closing = True
+        assert self._process.stdin is not None and self._process.stdout is not None
+        try:
+            self._process.stdin.close()
+        except BrokenPipeError:
+            pass  # it is gone already
+        try:
+            self._process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._reader.join(timeout=5)
+        self._process.stdout.close()
+
+
+class SpawnLauncher:
+    """A new interpreter for each broker; the pipe to its standard input tells it of our end."""
+
+    def __init__(self, on_started: OnStarted, on_serving: OnServing, on_exited: OnExited) -> None:
+        self._on_started, self._on_serving, self._on_exited = on_started, on_serving, on_exited
+        self._processes: list[subprocess.Popen[str]] = []
+        self._threads: list[threading.Thread] = []
+
+    def start(self, broker_id: int, path: Path, errors: Path) -> None:
+        with open(errors, "w") as error_file:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "embedded_broker", str(path)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=error_file,
+                text=True,
+                env={**environment(), "KAFKARIUM_PARENT": "stdin"},
+                start_new_session=os.name == "posix",
+            )
+        self._processes.append(process)
+        self._on_started(broker_id, process.pid)
+        assert process.stdout is not None
+        thread = threading.Thread(target=self._listen, args=(broker_id, process, process.stdout), daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _listen(self, broker_id: int, process: subprocess.Popen[str], stdout: IO[str]) -> None:
+        for line in stdout:
+            if line.strip() == "serving":
+                self._on_serving(broker_id, process.pid)
+        code = process.wait()
+        self._processes.remove(process)
+        stdout.close()
+        if process.stdin is not None:
+            process.stdin.close()
+        self._on_exited(broker_id, process.pid, code)
+
+    def close(self) -> None:
+        for process in list(self._processes):
+            if process.stdin is not None:
+                process.stdin.close()
+        for thread in self._threads:
+            thread.join(timeout=30)
+        for process in list(self._processes):
+            process.kill()
+
+
+def make_launcher(on_started: OnStarted, on_serving: OnServing, on_exited: OnExited) -> Launcher:
+    chosen = ZygoteLauncher if platform.can_fork else SpawnLauncher
+    return chosen(on_started, on_serving, on_exited)

@@ -1,0 +1,252 @@
+"""A cluster's directory: ``cluster.json``, ``cluster.secret``, ``.lock``, and ``broker-N`` with its properties.
+
+Everything that can be wrong with a start is looked for here before anything is started.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from embedded_broker.options import SettingError, Settings
+from embedded_broker.shell import platform
+from embedded_broker.shell.authentication import make_secret
+from embedded_broker.shell.server import ListenFailed, bind
+from embedded_broker.shell.storage import files
+from embedded_broker.shell.storage.disk import META, new_cluster_id
+
+CLUSTER_FILE = "cluster.json"
+LOCK_FILE = ".lock"
+DATA = "data"
+PROPERTIES = "server.properties"
+ERRORS = "broker.err"
+MAX_BROKERS = 32
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+class ClusterRefused(Exception):
+    """The cluster cannot be started so; the text is a sentence. Nothing was started."""
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerOptions:
+    """What one broker has that the others have not."""
+
+    rack: str = ""
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterSpec:
+    """A cluster to run: ``directory`` keeps it, ``port`` is the first broker's (0: any that are free).
+
+    ``brokers`` 0 means as many as the directory has, or 3. ``settings`` are server.properties of every broker;
+    ``per_broker`` adds to them. ``restart_after_s`` starts a broker again that died; None leaves it dead.
+    """
+
+    directory: Path
+    brokers: int = 0
+    port: int = 19092
+    host: str = "127.0.0.1"
+    settings: Mapping[str, str] = field(default_factory=dict)
+    per_broker: Mapping[int, BrokerOptions] = field(default_factory=dict)
+    restart_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerPlace:
+    """Where a broker lives and listens; ``host`` is what clients are told."""
+
+    broker_id: int
+    host: str
+    port: int
+    directory: Path
+
+    @property
+    def properties(self) -> Path:
+        return self.directory / PROPERTIES
+
+
+class ClusterDirectory:
+    """Locked for this process from ``__init__`` to ``release``."""
+
+    def __init__(self, spec: ClusterSpec) -> None:
+        """Check everything, then write the brokers' properties.
+
+        Raises:
+            ClusterRefused.
+        """
+        self.path = spec.directory.absolute()
+        self._lock = -1
+        existed = self.path.exists()
+        try:
+            self._prepare(spec, existed)
+        except OSError as e:
+            self.release()
+            raise ClusterRefused(f"the data directory {self.path} cannot be used: {e.strerror or e}") from e
+        except BaseException:
+            self.release()
+            if not existed and self.path.exists():
+                (self.path / LOCK_FILE).unlink(missing_ok=True)
+                if not any(self.path.iterdir()):
+                    self.path.rmdir()
+            raise
+
+    def _prepare(self, spec: ClusterSpec, existed: bool) -> None:
+        if existed and not (self.path / CLUSTER_FILE).exists():
+            others = [p.name for p in self.path.iterdir() if p.name != LOCK_FILE]
+            if others:
+                raise ClusterRefused(
+                    f"the data directory {self.path} is not empty and holds no cluster (it has {sorted(others)[0]!r}): "
+                    "name a new or an empty one"
+                )
+        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self._lock = platform.lock_file(self.path / LOCK_FILE)
+        except platform.InUse:
+            raise ClusterRefused(f"the data directory {self.path} is in use by another running cluster") from None
+        known = self._known()
+        count = spec.brokers or int(known.get("brokers", 3))
+        if not 1 <= count <= MAX_BROKERS:
+            raise ClusterRefused(f"a cluster has 1 to {MAX_BROKERS} brokers, not {count}")
+        if known and count != int(known["brokers"]):
+            raise ClusterRefused(
+                f"the data directory {self.path} belongs to a cluster of {known['brokers']} brokers, and {count} are "
+                "asked for: every broker votes, so their number stays"
+            )
+        self.cluster_id = str(known.get("cluster_id") or new_cluster_id())
+        host = advertised_host(spec.host)
+        ports = free_ports(spec.host, count) if spec.port == 0 else [spec.port + i for i in range(count)]
+        if ports[-1] > 65535:
+            raise ClusterRefused(f"port {ports[-1]} is above 65535")
+        self.brokers = {
+            i + 1: BrokerPlace(i + 1, host, port, self.path / f"broker-{i + 1}") for i, port in enumerate(ports)
+        }
+        texts = {i: self._properties(spec, place) for i, place in self.brokers.items()}
+        for text in texts.values():
+            try:
+                Settings.parse(text)
+            except SettingError as e:
+                raise ClusterRefused(str(e)) from e
+        self._check_owners()
+        self._check_running()
+        for place in self.brokers.values():
+            try:
+                bind(spec.host, place.port).close()
+            except ListenFailed as e:
+                raise ClusterRefused(f"{e}: broker {place.broker_id} needs this port") from e
+        make_secret(self.path)
+        for i, place in self.brokers.items():
+            place.directory.mkdir(exist_ok=True)
+            files.write_whole(place.properties, texts[i], durable=False)
+        about = {"cluster_id": self.cluster_id, "brokers": count, "host": spec.host, "port": ports[0]}
+        files.write_whole(self.path / CLUSTER_FILE, json.dumps(about, indent=1) + "\n", durable=True)
+
+    def _known(self) -> dict[str, object]:
+        text = files.read_text(self.path / CLUSTER_FILE)
+        if text is None:
+            return {}
+        try:
+            found = json.loads(text)
+            assert isinstance(found, dict) and found["cluster_id"] and int(found["brokers"]) > 0
+        except (ValueError, KeyError, AssertionError) as e:
+            raise ClusterRefused(f"{self.path / CLUSTER_FILE} is damaged: {e}") from e
+        return found
+
+    def _check_owners(self) -> None:
+        for place in self.brokers.values():
+            meta = files.read_properties(place.directory / DATA / META)
+            owner = meta.get("cluster.id", self.cluster_id)
+            if owner != self.cluster_id:
+                raise ClusterRefused(
+                    f"the data directory {place.directory / DATA} belongs to cluster {owner}, and this is cluster "
+                    f"{self.cluster_id}"
+                )
+
+    def _check_running(self) -> None:
+        """A broker that was started by hand holds its own lock."""
+        for place in self.brokers.values():
+            lock = place.directory / DATA / ".lock"
+            if lock.exists():
+                try:
+                    os.close(platform.lock_file(lock))
+                except platform.InUse:
+                    raise ClusterRefused(
+                        f"the data directory {place.directory / DATA} is in use by another running broker"
+                    ) from None
+
+    def _properties(self, spec: ClusterSpec, place: BrokerPlace) -> str:
+        count = len(self.brokers)
+        factor = min(3, count)
+        voters = ",".join(f"{b.broker_id}@{_bracketed(b.host)}:{b.port}" for b in self.brokers.values())
+        values = {
+            "node.id": str(place.broker_id),
+            "cluster.id": self.cluster_id,
+            "process.roles": "broker,controller",
+            "listeners": f"PLAINTEXT://{_bracketed(spec.host)}:{place.port}",
+            "advertised.listeners": f"PLAINTEXT://{_bracketed(place.host)}:{place.port}",
+            "controller.quorum.voters": voters,
+            "log.dirs": str(place.directory / DATA),
+            "default.replication.factor": str(factor),
+            "min.insync.replicas": str(max(1, factor - 1)),
+            "num.partitions": "3",
+            "offsets.topic.replication.factor": str(factor),
+            "offsets.topic.num.partitions": "12",
+            "transaction.state.log.replication.factor": str(factor),
+            "transaction.state.log.min.isr": str(max(1, factor - 1)),
+            "group.initial.rebalance.delay.ms": "0",
+            "broker.session.timeout.ms": "3000",
+            "broker.heartbeat.interval.ms": "500",
+        }
+        own = spec.per_broker.get(place.broker_id, BrokerOptions())
+        if own.rack:
+            values["broker.rack"] = own.rack
+        values.update(spec.settings)
+        values.update(own.settings)
+        return "".join(f"{key}={_escaped(value)}\n" for key, value in values.items())
+
+    def release(self) -> None:
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+
+def advertised_host(host: str) -> str:
+    """What clients are told when a broker listens on ``host``: an address of this machine when that is all of them."""
+    if host not in ("0.0.0.0", "::", ""):
+        return host
+    with socket.socket(socket.AF_INET6 if host == "::" else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("2001:db8::1" if host == "::" else "192.0.2.1", 9))  # sends nothing: it asks for the route
+            return str(probe.getsockname()[0])
+        except OSError:
+            return "::1" if host == "::" else "127.0.0.1"
+
+
+def free_ports(host: str, count: int) -> list[int]:
+    sockets = [bind(host, 0) for _ in range(count)]
+    ports = sorted(sock.getsockname()[1] for sock in sockets)
+    for sock in sockets:
+        sock.close()
+    return ports
+
+
+def parse_setting(text: str) -> tuple[str, str]:
+    """``key=value``. Raises: ValueError."""
+    key, equals, value = text.partition("=")
+    if not equals or not re.fullmatch(r"[A-Za-z0-9._-]+", key.strip()):
+        raise ValueError(f"{text!r} is no setting: write key=value, for example log.retention.ms=60000")
+    return key.strip(), value
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
