@@ -113,7 +113,7 @@ class LocalCluster:
         with self._changed:
             while any(b.state is not State.SERVING for b in self._brokers.values()):
                 for broker_id, broker in self._brokers.items():
-                    if broker.state is State.DIED and self.spec.restart_after_s is None or broker.exit_code == 2:
+                    if (broker.state is State.DIED and self.spec.restart_after_s is None) or broker.exit_code == 2:
                         raise NotReady(f"broker {broker_id} ended while it started: {broker.reason}")
                 left = deadline - time.monotonic()
                 if left <= 0:

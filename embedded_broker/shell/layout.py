@@ -12,6 +12,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from embedded_broker.options import SettingError, Settings
 from embedded_broker.shell import platform
@@ -147,7 +148,7 @@ class ClusterDirectory:
         about = {"cluster_id": self.cluster_id, "brokers": count, "host": spec.host, "port": ports[0]}
         files.write_whole(self.path / CLUSTER_FILE, json.dumps(about, indent=1) + "\n", durable=True)
 
-    def _known(self) -> dict[str, object]:
+    def _known(self) -> dict[str, Any]:
         text = files.read_text(self.path / CLUSTER_FILE)
         if text is None:
             return {}
