@@ -25,6 +25,7 @@ from embedded_broker.shell.usage import Usage, usage_of
 READY_POLL_S = 0.005
 STOP_TIMEOUT_S = 25.0
 LOG_TAIL_BYTES = 32_768
+STAMP = len("2026-11-22 16:58:31.597 ERROR  ")
 
 
 class State(Enum):
@@ -317,7 +318,8 @@ class LocalCluster:
         if code == 0:
             return "stopped in order"
         errors = tail(broker.place.directory / ERRORS, 1)
-        return errors[0].removeprefix("kafkarium: ") if errors else f"ended with code {code}"
+        text = errors[0].removeprefix("kafkarium: ") if errors else f"ended with code {code}"
+        return text[STAMP:].strip() if text[:4].isdigit() and text[4:5] == "-" else text
 
 
 def started_by_hand(place: BrokerPlace) -> bool:

@@ -258,5 +258,3 @@ def encode_request(
     encode(message, version, out)
     out[:4] = (len(out) - 4).to_bytes(4, "big")
     return out
-
-

@@ -80,7 +80,7 @@ class FramedSocket:
             if self._events & READ:
                 self._read()
             elif events & BROKEN:
-                self.close("the connection was reset")
+                self.close("")
 
     def _watch(self, events: int) -> None:
         if events != self._events:
@@ -110,7 +110,7 @@ class FramedSocket:
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as e:
-                self.close(e.strerror or str(e))
+                self.close(_reason(e))
                 return
             if got == 0:
                 if wanted:
@@ -264,7 +264,7 @@ class FramedSocket:
             self._watch(self._events | WRITE)
             return
         except OSError as e:
-            self.close(e.strerror or str(e))
+            self.close(_reason(e))
             return
         if self._events & WRITE:
             self._watch(self._events & ~WRITE)
@@ -338,6 +338,11 @@ class FramedSocket:
             self.on_closed(reason)
 
 
+def _reason(error: OSError) -> str:
+    """Empty when the other side just left, in whatever way."""
+    return "" if isinstance(error, ConnectionError) else error.strerror or str(error)
+
+
 def tune(sock: socket.socket, dead_after_ms: int = 0) -> None:
     """No delay for small writes; ``dead_after_ms`` gives up on a peer that acknowledges nothing for so long."""
     sock.setblocking(False)
@@ -345,5 +350,3 @@ def tune(sock: socket.socket, dead_after_ms: int = 0) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     if hasattr(socket, "TCP_USER_TIMEOUT") and dead_after_ms:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, dead_after_ms)
-
-

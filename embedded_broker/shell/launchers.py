@@ -19,6 +19,8 @@ OnStarted = Callable[[int, int], None]
 OnServing = Callable[[int, int], None]
 OnExited = Callable[[int, int, int], None]
 """(broker id, pid, exit code, negative for a signal)"""
+EXIT_NO_LAUNCHER = 71
+"""The process that starts brokers ended, which only a bug or a kill does."""
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -57,6 +59,7 @@ class ZygoteLauncher:
     def start(self, broker_id: int, path: Path, errors: Path) -> None:
         stdin = self._process.stdin
         assert stdin is not None
+        self._pids[broker_id] = 0
         stdin.write((json.dumps({"id": broker_id, "path": str(path), "errors": str(errors)}) + "\n").encode())
         stdin.flush()
 
@@ -77,7 +80,7 @@ class ZygoteLauncher:
                 self._pids.pop(said["exited"], None)
                 self._on_exited(said["exited"], said["pid"], said["code"])
         for broker_id, pid in list(self._pids.items()):
-            self._on_exited(broker_id, pid, 0 if self._closing else -15)
+            self._on_exited(broker_id, pid, 0 if self._closing else EXIT_NO_LAUNCHER)
         self._pids.clear()
 
     def close(self) -> None:

@@ -15,6 +15,7 @@ import signal
 import sys
 import time
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +42,10 @@ def preload() -> None:
         "metadata.replay",
     ):
         import_module(f"embedded_broker.core.{name}")
-    for key in api.TABLE:
+    for key, entry in api.TABLE.items():
         request_class(key)
-        api.handler(key)
+        if find_spec(f"embedded_broker.core.api.{entry.module}") is not None:
+            api.handler(key)
 
 
 class Zygote:

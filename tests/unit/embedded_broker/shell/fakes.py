@@ -68,7 +68,9 @@ class FakeNode:
             case 1:
                 records = self.log.read(event.message.topics[0].partitions[0].fetch_offset, 50_000_000, 1 << 60, True)
                 data = PartitionData(0, 0, self.log.log_end_offset, records=records)  # type: ignore[arg-type]
-                return [Respond(event.request_id, FetchResponse(responses=[FetchableTopicResponse("t", partitions=[data])]))]
+                return [
+                    Respond(event.request_id, FetchResponse(responses=[FetchableTopicResponse("t", partitions=[data])]))
+                ]
             case 18:
                 return [Respond(event.request_id, ApiVersionsResponse())]
         if not self.hold_ms:
@@ -181,6 +183,3 @@ def header(api_key: int, version: int, correlation_id: int = 1, client_id: bytes
 
 def framed(data: bytes) -> bytes:
     return struct.pack(">i", len(data)) + data
-
-
-
