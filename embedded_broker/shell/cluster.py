@@ -127,7 +127,8 @@ class LocalCluster:
             while not admin.brokers_known_to(address) >= wanted:
                 if time.monotonic() > deadline:
                     raise NotReady(f"the broker at {address[0]}:{address[1]} does not know all others yet")
-                time.sleep(READY_POLL_S)
+                with self._changed:
+                    self._changed.wait(READY_POLL_S)
 
     def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
         """Every broker leaves in order; one that does not within the time is killed. Does nothing when stopped."""

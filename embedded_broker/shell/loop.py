@@ -62,9 +62,6 @@ class PlainPoller:
             self._selector.unregister(fd)
 
     def poll(self, timeout_s: float) -> list[tuple[int, int]]:
-        if not self._selector.get_map():
-            time.sleep(min(timeout_s, 0.01))
-            return []
         found = []
         for key, mask in self._selector.select(timeout_s):
             events = (READ if mask & selectors.EVENT_READ else 0) | (WRITE if mask & selectors.EVENT_WRITE else 0)

@@ -14,6 +14,7 @@ import select
 import signal
 import sys
 import time
+from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -59,7 +60,9 @@ class Zygote:
         os.set_blocking(self._wake_out, False)
 
     def say(self, **what: Any) -> None:
-        os.write(self._out, (json.dumps(what) + "\n").encode())
+        """Tell the cluster; nobody may be there any more."""
+        with suppress(BrokenPipeError):
+            os.write(self._out, (json.dumps(what) + "\n").encode())
 
     def run(self) -> None:
         signal.set_wakeup_fd(self._wake_in, warn_on_full_buffer=False)
@@ -127,16 +130,16 @@ class Zygote:
                 self.say(exited=broker_id, pid=pid, code=os.waitstatus_to_exitcode(status))
 
     def _stop_all(self) -> None:
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         for pid in self._children.values():
             os.kill(pid, signal.SIGCONT)
             os.kill(pid, signal.SIGTERM)
+        poll = select.poll()
+        poll.register(self._wake_out, select.POLLIN)
         deadline = time.monotonic() + STOP_SECONDS
         while self._children and time.monotonic() < deadline:
-            for broker_id, pid in list(self._children.items()):
-                if os.waitpid(pid, os.WNOHANG)[0]:
-                    del self._children[broker_id]
-            time.sleep(0.02)
+            if poll.poll(100):
+                os.read(self._wake_out, 4096)
+            self._reap()
         for pid in self._children.values():
             os.kill(pid, signal.SIGKILL)
 
@@ -145,10 +148,7 @@ def main() -> int:
     preload()
     gc.collect()
     gc.freeze()
-    try:
-        Zygote().run()
-    except BrokenPipeError:
-        return 1  # the program that listened is gone; its brokers get SIGTERM from the kernel
+    Zygote().run()
     return 0
 
 

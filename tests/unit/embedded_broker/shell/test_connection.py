@@ -13,7 +13,7 @@ from embedded_broker.protocol.messages.k03_metadata import MetadataRequest
 from embedded_broker.protocol.messages.k18_api_versions import ApiVersionsRequest
 from embedded_broker.shell.server import Limits
 from tests.unit.embedded_broker.shell.fakes import Served, framed, header, served
-from tests.unit.embedded_broker.storage.batches import batch, parsed
+from tests.unit.embedded_broker.shell.storage.batches import batch, parsed
 
 
 @pytest.fixture

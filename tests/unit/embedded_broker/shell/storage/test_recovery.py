@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from embedded_broker.shell.storage.partition_log import DiskPartitionLog
 from embedded_broker.shell.storage.recovery import LastStop
-from tests.unit.embedded_broker.storage.batches import batch, parsed
+from tests.unit.embedded_broker.shell.storage.batches import batch, parsed
 
 ID = UUID(int=7)
 
