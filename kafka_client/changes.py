@@ -86,7 +86,7 @@ def diff(old: ClusterSnapshot | None, new: ClusterSnapshot) -> Changes:
 
 def _known(snapshot: ClusterSnapshot, datum: Datum) -> bool:
     sampled = snapshot.sampled.get(datum)
-    return sampled is None or sampled.at_s is not None
+    return sampled is not None and sampled.at_s is not None
 
 
 def _different(old: Mapping[K, object], new: Mapping[K, object]) -> frozenset[K]:

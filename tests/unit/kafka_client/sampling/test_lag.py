@@ -73,11 +73,11 @@ def samples(committed, ends):
 @pytest.mark.parametrize(
     ("committed", "ends", "members", "expected"),
     [
-        (range(0, 20), range(0, 20), True, GroupStatus.OK),
+        (range(20), range(20), True, GroupStatus.OK),
         ([0] * 20, range(1, 21), True, GroupStatus.STALLED),
         ([0] * 20, range(1, 21), False, GroupStatus.STOPPED),
         ([5] * 20, [5] * 20, False, GroupStatus.OK),
-        (range(0, 20), range(10, 70, 3), True, GroupStatus.BEHIND),
+        (range(20), range(10, 70, 3), True, GroupStatus.BEHIND),
         ([10, 11, 3, 4], [20, 20, 20, 20], True, GroupStatus.REWOUND),
         ([i // 5 * 10 for i in range(30)], [20 + i * 2 for i in range(30)], True, GroupStatus.OK),
     ],
