@@ -26,6 +26,24 @@ LATEST = -1
 MAX_TIMESTAMP = -3
 
 
+class RecordReader(Protocol):
+    """Reads on and on from where it was opened, by assignment: no group is joined. One caller at a time."""
+
+    async def next(self, max_records: int, max_wait_s: float) -> list[Record]:
+        """What arrives within ``max_wait_s``, in the order of each partition; may be empty. Raises: ClientError."""
+
+    def positions(self) -> Mapping[TopicPartition, int]:
+        """The next offset of each partition. It passes over control records and compaction's holes, so a range ends by
+        position, never by count."""
+
+    def pause(self, partitions: Iterable[TopicPartition]) -> None:
+        """Deliver nothing from these for now; what was fetched is kept."""
+
+    def resume(self, partitions: Iterable[TopicPartition]) -> None: ...
+
+    async def close(self) -> None: ...
+
+
 class ClusterClient(Protocol):
     """One cluster. Opened by ``connect``; used from one asyncio loop."""
 
@@ -70,6 +88,9 @@ class ClusterClient(Protocol):
     ) -> list[Record]:
         """A batch of records from these positions on, whatever arrives within ``max_wait_s``. For long scans use
         ``reading.scan``."""
+
+    async def open_reader(self, starts: Mapping[TopicPartition, int], read_ahead: int = 1000) -> RecordReader:
+        """A reader from these offsets on (none below the log's start). ``read_ahead``: records fetched in advance."""
 
     def round_trips(self) -> Mapping[int, float]:
         """The last round trip in ms of every broker that was asked lately. Sends nothing."""

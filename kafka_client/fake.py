@@ -161,6 +161,13 @@ class FakeClient:
             records = self._read(starts, max_records, self.cluster.clock())
         return records
 
+    async def open_reader(self, starts: Mapping[TopicPartition, int], read_ahead: int = 1000) -> FakeReader:
+        await self._begin("open_reader")
+        for topic, partition in starts:
+            if self._find(topic, partition) is None:
+                raise from_code(3, f"read {topic}-{partition}", subject=topic)
+        return FakeReader(self, starts)
+
     def round_trips(self) -> Mapping[int, float]:
         t = self.cluster.clock()
         up = set(range(1, self.cluster.size + 1)) - self.cluster.down(t)
@@ -342,6 +349,35 @@ class FakeClient:
                 records += [log.record(offset) for offset in range(start, stop)]
                 left[tp] = stop
         return records
+
+
+class FakeReader:
+    """``api.RecordReader`` over the fake logs."""
+
+    def __init__(self, client: FakeClient, starts: Mapping[TopicPartition, int]) -> None:
+        self._client = client
+        logs = client.cluster.logs
+        self._positions = {(t, p): max(offset, logs[t][p].start_offset) for (t, p), offset in starts.items()}
+        self._paused: set[TopicPartition] = set()
+
+    async def next(self, max_records: int, max_wait_s: float) -> list[Record]:
+        starts = {tp: at for tp, at in self._positions.items() if tp not in self._paused}
+        records = await self._client.read(starts, max_records, max_wait_s) if starts else []
+        for record in records:
+            self._positions[record.topic, record.partition] = record.offset + 1
+        return records
+
+    def positions(self) -> Mapping[TopicPartition, int]:
+        return dict(self._positions)
+
+    def pause(self, partitions: Iterable[TopicPartition]) -> None:
+        self._paused.update(partitions)
+
+    def resume(self, partitions: Iterable[TopicPartition]) -> None:
+        self._paused.difference_update(partitions)
+
+    async def close(self) -> None:
+        self._paused.clear()
 
 
 def _is_int(text: str) -> bool:
