@@ -1,14 +1,16 @@
 """BrokerRegistration and BrokerHeartbeat: who is in the cluster, serving, leaving.
 
 A broker's epoch is the metadata offset of its registration: every new life has a higher one, and a message that names
-an older is refused (STALE_BROKER_EPOCH). A registration ends the former life at once when it comes from the same log
-directory, which two processes cannot hold; from another directory only when the former life's session has lapsed.
+an older is refused (STALE_BROKER_EPOCH). A registration ends the former life at once when it is a later life on the
+same log directory, which two processes cannot hold; from another directory only when the former life's session has
+lapsed. The lives on a directory are counted, for the registration of an earlier one may arrive late.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from embedded_broker.core.controller.lifecycle import life_of
 from embedded_broker.core.controller.partitions import with_broker, without_broker
 from embedded_broker.core.controller.sessions import fence
 from embedded_broker.core.effects import Level
@@ -50,7 +52,12 @@ def register(controller: Controller, now_ms: int, event: RequestReceived) -> Non
         controller.reply(now_ms, event, [], BrokerRegistrationResponse(broker_epoch=known.broker_epoch))
         return
     same_disk = known is not None and set(known.directory_ids) == set(request.log_dirs)
-    if known is not None and not same_disk and controller.sessions.is_live(now_ms, request.broker_id):
+    later = known is not None and life_of(request.incarnation_id) - life_of(known.incarnation_id)
+    if known is not None and same_disk and later < 0:
+        controller.refuse(event, ErrorCode.DUPLICATE_BROKER_REGISTRATION)
+        return
+    takes_over = same_disk and later > 0
+    if known is not None and not takes_over and controller.sessions.is_live(now_ms, request.broker_id):
         broker.outbox.note(
             Level.WARNING,
             f"A second broker {request.broker_id} (log directory {_names(request.log_dirs)}) was refused: broker "

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 CallDone = Callable[[int, Any, str], None]
 """(now_ms, response or None, reason when there is none)"""
+NOBODY = (-1, -1)
 RETRY_MS = 50
 SETTLE_MS = 1_000
 """How long an answer waits at most until this broker itself has seen what it tells of."""
@@ -28,7 +29,7 @@ SETTLE_MS = 1_000
 class _Call:
     """One request on its way to the controller."""
 
-    __slots__ = ("asked_id", "deadline_ms", "done", "message", "number", "send_id", "version")
+    __slots__ = ("asked", "deadline_ms", "done", "message", "number", "send_id", "version")
 
     def __init__(self, number: int, message: Any, version: int, deadline_ms: int, done: CallDone) -> None:
         self.number = number
@@ -37,8 +38,8 @@ class _Call:
         self.deadline_ms = deadline_ms
         self.done = done
         self.send_id = 0
-        self.asked_id = -1
-        """The broker that was asked and has not answered; -1 when none."""
+        self.asked = NOBODY
+        """(broker that was asked and has not answered, the quorum's epoch then)."""
 
 
 class ControllerChannel:
@@ -60,18 +61,18 @@ class ControllerChannel:
 
     def on_leader_change(self, now_ms: int) -> None:
         """Try again what waits for a controller, or was asked of one that is none any more."""
-        leader_id = self._broker.quorum.leader_id
+        quorum = self._broker.quorum
         for number in sorted(self._calls):
             call = self._calls.get(number)
-            if call is None or number in self._settling or call.asked_id == leader_id:
+            if call is None or number in self._settling or call.asked == (quorum.leader_id, quorum.epoch):
                 continue
-            if call.asked_id >= 0:
+            if call.asked != NOBODY:
                 self._broker.outbox.forget(call.send_id)
-                call.asked_id = -1
+                call.asked = NOBODY
             self._again(now_ms, call, 0)
 
     def _try(self, now_ms: int, call: _Call) -> None:
-        if call.number not in self._calls or call.asked_id >= 0:
+        if call.number not in self._calls or call.asked != NOBODY:
             return
         remaining_ms = call.deadline_ms - now_ms
         if remaining_ms <= 0:
@@ -84,7 +85,7 @@ class ControllerChannel:
         elif leader_id in (-1, broker.node_id):
             self._again(now_ms, call, min(RETRY_MS, remaining_ms))
         else:
-            call.asked_id = leader_id
+            call.asked = (leader_id, broker.quorum.epoch)
 
             def done(now: int, response: Any, reason: str) -> None:
                 self._answered(now, call, response)
@@ -94,7 +95,7 @@ class ControllerChannel:
     def _here(self, now_ms: int, call: _Call) -> None:
         """Carry it out on this broker; the answer comes by way of a timer, as from afar."""
         broker = self._broker
-        call.asked_id = broker.node_id
+        call.asked = (broker.node_id, broker.quorum.epoch)
 
         def answered(response: Any) -> None:
             broker.outbox.timer(f"channel.{call.number}", now_ms, lambda now: self._answered(now, call, response))
@@ -105,7 +106,7 @@ class ControllerChannel:
     def _answered(self, now_ms: int, call: _Call, response: Any) -> None:
         if call.number not in self._calls:
             return
-        call.asked_id = -1
+        call.asked = NOBODY
         if response is None or is_not_controller(response):
             self._again(now_ms, call, RETRY_MS)
         elif is_settled(self._broker.image, call.message, response):

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from embedded_broker.core.config import Config
 from embedded_broker.core.controller.refusals import refusal
@@ -24,6 +25,7 @@ from embedded_broker.core.metadata.records import FeatureLevelRecord
 from embedded_broker.core.metadata.replay import copy, replay
 from embedded_broker.core.quorum.quorum import NotLeader
 from embedded_broker.protocol.errors import ErrorCode
+from embedded_broker.protocol.fields import ZERO_UUID
 
 if TYPE_CHECKING:
     from embedded_broker.core.broker import Broker
@@ -127,6 +129,13 @@ class Controller:
     def next_offset(self) -> int:
         """Where the next record proposed will lie: a broker's epoch is the offset of its registration."""
         return self.broker.quorum.log.end_offset
+
+    def knows_another(self, now_ms: int, broker_id: int, directory_id: UUID) -> bool:
+        """Whether a live broker has this id and another log directory: then this one's word does not count for it."""
+        known = self.image.brokers.get(broker_id) if self._active else None
+        if known is None or directory_id == ZERO_UUID or not known.directory_ids:
+            return False
+        return directory_id not in known.directory_ids and self.sessions.is_live(now_ms, broker_id)
 
     # ------------------------------------------------------------------------------------------- housekeeping
     def every(self, now_ms: int, key: str, at_ms: int, work: Callable[[int], None]) -> None:

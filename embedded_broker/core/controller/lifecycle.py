@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from enum import Enum
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from embedded_broker.core.effects import Level
 from embedded_broker.core.metadata.image import MetadataDelta
+from embedded_broker.core.ports import StorageFailed
 from embedded_broker.options import PROTOCOLS
 from embedded_broker.protocol.errors import ErrorCode
 from embedded_broker.protocol.messages.k62_broker_registration import BrokerRegistrationRequest, Feature, Listener
@@ -30,6 +32,15 @@ CATCHING_UP_MS = 20
 LEAVING_MS = 50
 PATIENCE_MS = 5_000
 """How long a stop waits for leaderships to be handed over."""
+
+
+def incarnation(life: int, random: UUID) -> UUID:
+    """An incarnation id that tells which of two lives on one disk is the later: its first 48 bits count them."""
+    return UUID(int=(life << 80) | (random.int & ((1 << 80) - 1)))
+
+
+def life_of(incarnation_id: UUID) -> int:
+    return incarnation_id.int >> 80
 
 
 class State(Enum):
@@ -64,6 +75,14 @@ class Lifecycle:
         return self.state in (State.LEAVING, State.STOPPED)
 
     def start(self, now_ms: int) -> None:
+        try:
+            self.incarnation_id = incarnation(self._broker.quorum.begin_life(), self._broker.dice.uuid())
+        except StorageFailed as e:
+            self._refused(f"The log directory of broker {self._broker.node_id} cannot be written: {e}")
+            return
+        self._begin(now_ms)
+
+    def _begin(self, now_ms: int) -> None:
         self._register_until_ms = now_ms + self._broker.settings["initial.broker.registration.timeout.ms"]
         self._register(now_ms)
 
@@ -86,7 +105,7 @@ class Lifecycle:
             previous_broker_epoch=known_epoch if broker.disk.was_clean else -1,
         )
         self._asking = True
-        timeout_ms = max(1, self._register_until_ms - now_ms)
+        timeout_ms = max(1, min(2 * self._session_ms, self._register_until_ms - now_ms))
         broker.channel.call(now_ms, request, REGISTRATION_VERSION, timeout_ms, self._registered)
 
     def _registered(self, now_ms: int, response: Any, reason: str) -> None:
@@ -155,7 +174,7 @@ class Lifecycle:
             return
         if error is ErrorCode.BROKER_ID_NOT_REGISTERED and self.state is not State.LEAVING:
             self.state = State.STARTING
-            self.start(now_ms)
+            self._begin(now_ms)
             return
         if self.state is State.LEAVING and (error is not ErrorCode.NONE or response.should_shut_down):
             self._leave(now_ms)

@@ -85,6 +85,7 @@ class Following:
                             last_fetched_epoch=q.log.last_epoch,
                             log_start_offset=0,
                             partition_max_bytes=MAX_BYTES,
+                            replica_directory_id=q.broker.disk.directory_id,
                             high_watermark=q.high_watermark,
                         )
                     ],

@@ -73,6 +73,7 @@ class Quorum:
         self.epoch: int = self._saved.get("leaderEpoch", 0)
         self.voted_id: int = self._saved.get("votedId", NOBODY)
         self.leader_id: int = self._saved.get("leaderId", NOBODY)
+        self._lives: int = self._saved.get("lives", 0)
         self.role = Role.UNATTACHED
         self.high_watermark = 0
         self.applied_offset = 0
@@ -120,6 +121,16 @@ class Quorum:
         from embedded_broker.core.quorum import requests
 
         requests.fetch(self, now_ms, event)
+
+    def begin_life(self) -> int:
+        """How many processes have run on this disk, this one included.
+
+        Raises:
+            StorageFailed: it is not written down; the next life may get the same number.
+        """
+        self._lives += 1
+        self._save(self.epoch, self.leader_id, self.voted_id)
+        return self._lives
 
     # ------------------------------------------------------------------------------------------------ life
     def start(self, now_ms: int) -> None:
@@ -293,6 +304,7 @@ class Quorum:
             "votedId": voted_id,
             "votedDirectoryId": "AAAAAAAAAAAAAAAAAAAAAA",  # Kafka's zero id: votes here are for a node, not its disk
             "data_version": 1,
+            "lives": self._lives,
         }
         if state != self._saved:
             self.broker.disk.save_quorum_state(state)

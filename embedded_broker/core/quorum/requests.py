@@ -162,6 +162,8 @@ def fetch(q: Quorum, now_ms: int, event: RequestReceived) -> None:
         error = ErrorCode.UNKNOWN_LEADER_EPOCH
     elif leading is None:
         error = ErrorCode.NOT_LEADER_OR_FOLLOWER
+    elif q.broker.controller.knows_another(now_ms, replica_id, asked.replica_directory_id):
+        error = ErrorCode.INVALID_VOTER_KEY
     else:
         leading.fetch(now_ms, event, replica_id, asked)
         return
