@@ -8,7 +8,7 @@ C10 one metadata log. (C12, that the cluster heals, is the scenario's.)
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -16,7 +16,7 @@ from uuid import UUID
 from embedded_broker.core.effects import Effect, Stop
 from embedded_broker.core.events import Event
 from embedded_broker.records.batch import BatchHeader
-from embedded_broker.simulator.disk import SimLog
+from embedded_broker.simulator.disk import Platter, SimLog
 from embedded_broker.simulator.node import Node, Observer
 from embedded_broker.simulator.truth import Key, Truth
 from embedded_broker.simulator.world import Violation, World
@@ -52,12 +52,14 @@ class Checks(Observer):
         self.newest_ack_ms: dict[TopicPartition, int] = {}
         self.elections = self.quorum_elections = 0
         self.newest_leader = 0
+        self.restart: Callable[[Node], None] = Node.start
         self.idempotent: set[str] = set()
         self._leaders: dict[tuple[Key, int], int] = {}
         self._controllers: dict[int, int] = {}
         self._quorum_epochs: dict[int, int] = {}
         self._seen: dict[int, dict[Key, tuple[int, bool, int]]] = {}
         self._images: dict[int, int] = {}
+        self._platters: dict[int, Platter] = {}
         self._producer_ids: dict[int, str] = {}
         self._generations: dict[str, int] = {}
         self._owners: dict[tuple[str, int, TopicPartition], str] = {}
@@ -76,9 +78,15 @@ class Checks(Observer):
         node.platter.on_append = self._appended
         self._seen[node.node_id] = {}
         self._images[node.node_id] = 0
+        if self._platters.get(node.node_id) is not node.platter:
+            self._platters[node.node_id] = node.platter
+            self._quorum_epochs.pop(node.node_id, None)
 
     def stopped(self, node: Node, effect: Stop) -> None:
-        if effect.code != 0:
+        if "another live broker has the id" in effect.reason:
+            # A new disk came back before its predecessor's session had expired: whoever runs it tries again.
+            self.world.after(1_000, self.restart, node)
+        elif effect.code != 0:
             raise Violation("crash", f"broker {node.node_id} stopped itself: {effect.reason}")
 
     def after_event(self, node: Node, event: Event, effects: list[Effect]) -> None:

@@ -153,7 +153,7 @@ class Nemesis:
             case "stop":
                 node.stop()
                 self.world.after(4_000, self._must_be_gone, node, node.lives)
-                return lambda: self.world.after(4_500, self._start_if_dead, node)
+                return lambda: self.world.after(4_500, self.start_if_dead, node)
             case "pause":
                 node.pause(fault["for_ms"])
             case "isolate":
@@ -208,7 +208,7 @@ class Nemesis:
         if node.running and node.lives == life and not self.done:
             node.crash(power=False)
 
-    def _start_if_dead(self, node: Node) -> None:
+    def start_if_dead(self, node: Node) -> None:
         if not self.done and node.node_id not in self._down:
             node.start()
 

@@ -101,7 +101,8 @@ class Process:
         effects = self._guard(self.broker.handle, now_ms, event)
         _take_back_records(event)
         self._perform(effects)
-        self.node.after_event(self, event, effects)
+        if self.alive:
+            self.node.after_event(self, event, effects)
 
     def _guard(self, do: Callable[..., list[Effect]], *args: Any) -> list[Effect]:
         """Whatever the core raises is a bug of the core (a violation that a write uncovers passes through)."""

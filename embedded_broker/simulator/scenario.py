@@ -94,6 +94,7 @@ class Scenario:
         if faults is None:
             faults = plan(self.world.dice("nemesis"), family, self.length_ms)
         self.nemesis = Nemesis(self.world, self.network, self, family, faults)
+        self.checks.restart = self.nemesis.start_if_dead
         self.clients: list[SimClient] = []
         self.producers: list[Producer] = []
         self.readers: list[Reader] = []
@@ -262,7 +263,13 @@ class Scenario:
                 node.crash(power=False)
             else:
                 node.paused_until_ms = 0
-                self.world.after(self.dice.randint(0, 1_000), node.start)
+        self.world.after(self.dice.randint(0, 1_000), self._keep_alive)
+
+    def _keep_alive(self) -> None:
+        """Start what is dead, also what was still leaving in order when the faults ended."""
+        for node in self.core.values():
+            node.start()
+        self.world.after(500, self._keep_alive)
 
     def _converge(self) -> None:
         healed_ms = self.world.now_ms
