@@ -111,7 +111,7 @@ class Checks(Observer):
             if partition.high_watermark > committed.end:
                 if not self.strict:
                     committed.end = max(committed.end, log.log_start_offset)
-                committed.extend(log, partition.high_watermark, self.idempotent)
+                committed.extend(log, partition.high_watermark, partition.leader_epoch, self.idempotent)
         if not self.strict:
             return
         if partition.high_watermark > committed.end:
@@ -132,7 +132,7 @@ class Checks(Observer):
         if self.strict:
             who = f"broker {node.node_id}, the new leader of epoch {epoch},"
             committed = self.truth.of(key)
-            committed.check_prefix(who, partition.log, partition.log.log_start_offset, committed.end)
+            committed.check_prefix(who, partition.log, partition.log.log_start_offset, committed.end_before(epoch))
 
     def _look_at_quorum(self, node: Node) -> None:
         broker = node.broker
@@ -156,10 +156,10 @@ class Checks(Observer):
             log = self.metadata_log(node)
             committed = self.truth.of((METADATA_TOPIC, UUID(int=1), 0))
             if quorum.is_leader and applied > committed.end:
-                committed.extend(log, applied, ())
+                committed.extend(log, applied, epoch, ())
             if applied > committed.end:
                 # A follower learns of a commit before the leader's next event: the leader's log is the source.
-                committed.extend(log, applied, ())
+                committed.extend(log, applied, epoch, ())
             committed.check_prefix(f"broker {node.node_id}", log, self._images[node.node_id], applied)
             self._images[node.node_id] = applied
 
@@ -167,9 +167,12 @@ class Checks(Observer):
         return node.platter.logs[(METADATA_TOPIC, UUID(int=1), 0)]
 
     def controller(self) -> Node | None:
-        """The active controller of the newest epoch."""
-        active = [n for n in self.nodes.values() if n.running and n.broker.controller.is_active]
-        return max(active, key=lambda n: n.broker.quorum.leader_epoch, default=None)
+        """The active controller, if it is of the newest epoch that ever had a leader."""
+        newest = max(self._controllers, default=0)
+        for node in self.nodes.values():
+            if node.running and node.broker.controller.is_active and node.broker.quorum.leader_epoch == newest:
+                return node
+        return None
 
     def look_around(self) -> None:
         """C7, called now and then."""

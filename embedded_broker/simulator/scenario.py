@@ -66,6 +66,7 @@ def settings_text(node_id: int, brokers: int, knobs: dict[str, Any]) -> str:
         "auto.create.topics.enable": "false",
         "group.initial.rebalance.delay.ms": 0,
         "group.min.session.timeout.ms": 1000,
+        "log.message.timestamp.after.max.ms": 2**63 - 1,
     }
     return "".join(f"{key}={value}\n" for key, value in (base | knobs).items())
 
@@ -377,7 +378,12 @@ class Scenario:
                                      f"leader {p.leader} epoch {p.leader_epoch}/{p.partition_epoch}")  # fmt: skip
         lines += [f"{m.client.name}: {m.state} generation {m.generation} {m.fetcher.positions}" for m in self.members]
         lines += [f"{r.client.name}: {r.fetcher.positions}" for r in self.readers]
-        lines += [f"{p.client.name}: {[len(x.queue) for x in p.lanes.values()]}" for p in self.producers]
+        for p in self.producers:
+            lines.append(f"{p.client.name}: session {p.session} id {p.producer_id}")
+            for key, lane in p.lanes.items():
+                for batch in list(lane.queue)[:3]:
+                    lines.append(f"    {key} {batch.sent.values[0]!r} got {batch.sent.codes[-4:]}, "
+                                 f"{'in flight' if batch.in_flight else 'waits'}")  # fmt: skip
         return "\n  ".join(["", *lines])
 
 

@@ -46,6 +46,8 @@ class Committed:
         """By base offset."""
         self.values: dict[int, bytes | None] = {}
         self.end = 0
+        self._end_by_epoch: dict[int, int] = {}
+        """How far the leaders of each epoch have committed."""
         self.offsets: dict[bytes, int] = {}
         """Where a producer's value is."""
         self._newest: dict[tuple[str, int], int] = {}
@@ -54,8 +56,14 @@ class Committed:
     def __repr__(self) -> str:
         return f"{self.key[0]}-{self.key[2]}"
 
-    def extend(self, log: SimLog, end: int, idempotent: Iterable[str]) -> None:
-        """A leader's high watermark moved to ``end``."""
+    def end_before(self, epoch: int) -> int:
+        """How far older epochs' leaders had committed: what a leader of this epoch must have, however late it learns
+        that it leads (by then others may have led, and committed more)."""
+        return max((end for other, end in self._end_by_epoch.items() if other < epoch), default=0)
+
+    def extend(self, log: SimLog, end: int, epoch: int, idempotent: Iterable[str]) -> None:
+        """The high watermark of the leader of ``epoch`` moved to ``end``."""
+        self._end_by_epoch[epoch] = end
         if end > log.log_end_offset:
             raise Violation("C6", f"{self}: high watermark {end} past the log's end {log.log_end_offset}")
         at = self.end
