@@ -304,7 +304,7 @@ class Checks(Observer):
         return self._generations.get(group, 0)
 
     def assigned(self, group: str, generation: int, member: str, partitions: list[TopicPartition]) -> None:
-        """C9: in one generation a partition has one owner."""
+        """C9: in one generation a partition has one owner (a static member: whatever its id of the day)."""
         for partition in partitions:
             owner = self._owners.setdefault((group, generation, partition), member)
             if owner != member:
@@ -344,7 +344,7 @@ class Checks(Observer):
             if not node.running:
                 continue
             for partition in node.broker.replicas.partitions.values():
-                log = partition.log
+                log: Any = partition.log
                 committed = self.truth.of((log.topic, log.topic_id, log.partition))
                 who = f"broker {node.node_id}"
                 committed.check_prefix(who, log, log.log_start_offset, partition.high_watermark)

@@ -41,8 +41,9 @@ class Fetcher:
         self.generation += 1
         self.positions = dict(positions)
         self._busy.clear()
+        self._epochs.clear()
         self.client.topics |= {topic for topic, _ in positions}
-        self.running = True
+        self.running = bool(positions)
         self._loop += 1
         self._round(self._loop)
 

@@ -68,6 +68,7 @@ class Member:
         """Die without a word and come back as a new member (a static one under its old name)."""
         self._enter("out")
         self.member_id = ""
+        self.fetcher.positions = {}
         self.client.later(back_ms, self._find)
 
     def leave(self, back_ms: int) -> None:
@@ -149,7 +150,7 @@ class Member:
             self._again(ErrorCode.NETWORK_EXCEPTION if response is None else response.error_code)
             return
         mine = [(topic, partition) for topic, partition in json.loads(response.assignment or b"[]")]
-        self.checks.assigned(self.group, self.generation, self.member_id, mine)
+        self.checks.assigned(self.group, self.generation, self.instance_id or self.member_id, mine)
         self.client.log("ok", "assign", [self.group, self.generation, self.member_id, mine])
         self._fetch_offsets(mine)
 
@@ -183,8 +184,7 @@ class Member:
     def _consume(self, positions: dict[TopicPartition, int]) -> None:
         turn = self._enter("stable")
         self.committed = dict(positions)
-        if positions:
-            self.fetcher.follow(positions)
+        self.fetcher.follow(positions)
         self._heartbeat(turn)
         self._commit_loop(turn)
 
