@@ -37,8 +37,7 @@ types: prepare        ## mypy: strict in embedded_broker and kafka_client
 	@$(PY) -m mypy
 
 contracts: prepare    ## import-linter: who may import whom
-	@PYTHONPATH=. $(PY) -c "from importlinter.cli import lint_imports_command; lint_imports_command()" >.contracts.log \
-	  && tail -2 .contracts.log || { cat .contracts.log; exit 1; }
+	@PYTHONPATH=. .venv/bin/lint-imports --no-cache >.contracts.log && tail -2 .contracts.log || { cat .contracts.log; exit 1; }
 
 unit: prepare         ## the unit tests alone
 	$(PY) -m pytest tests/unit
