@@ -1,0 +1,150 @@
+"""Topics: the list, and one topic in its place when it is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QMenu, QPushButton, QStackedWidget, QVBoxLayout, QWidget
+
+from gui.pages import PageContext
+from gui.topics.rows import TOPIC_COLUMNS, TopicRow, topic_rows
+from gui.topics.topic_view import TopicView
+from kafka_client.model import Datum
+from widgets.keyed_table_model import KeyedTableModel
+from widgets.page_state import PageState
+from widgets.plain import plain
+from widgets.table_view import TableView
+
+
+class TopicsPage(QWidget):
+    """``open(topic=...)`` shows one topic; ``open()`` the list."""
+
+    def __init__(self, context: PageContext, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setProperty("role", "page")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.context = context
+        self._stack = QStackedWidget(self)
+        self._list = TopicList(context, self)
+        self._one = TopicView(context, self)
+        self._stack.addWidget(self._list)
+        self._stack.addWidget(self._one)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._stack)
+        self._one.back_requested.connect(self.open)
+        context.session.snapshot_changed.connect(self._refresh)
+        self._refresh()
+
+    def open(self, topic: str = "", tab: str = "", **_: object) -> None:
+        if topic:
+            self._one.show_topic(topic, tab)
+            self._stack.setCurrentWidget(self._one)
+        else:
+            self._one.leave()
+            self._stack.setCurrentWidget(self._list)
+
+    def _refresh(self, *_: object) -> None:
+        self._list.refresh()
+        self._one.refresh()
+
+
+class TopicList(QWidget):
+    def __init__(self, context: PageContext, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.context = context
+        self._model: KeyedTableModel[TopicRow] = KeyedTableModel(TOPIC_COLUMNS, lambda r: r.name)
+        self.table = TableView(
+            context.theme,
+            self._model,
+            name="topics",
+            memory=context.settings,
+            noun="topic",
+            menu=self._fill_menu,
+            sort="topic",
+        )
+        self._internal = QCheckBox("Show internal topics", self)
+        self._internal.setChecked(bool(context.settings.value("topics.internal", False)))
+        self._internal.toggled.connect(self._internal_toggled)
+        self._create = QPushButton("New topic…", self)
+        self._create.setProperty("role", "primary")
+        self._create.setEnabled(not context.session.read_only)
+        self._create.clicked.connect(self._new_topic)
+        self.table.add_tool(self._internal)
+        self.table.row_opened.connect(lambda row, _tab: context.navigate("topics", topic=row.name))
+        head = QHBoxLayout()
+        head.addWidget(plain("Topics", self, role="title"))
+        head.addStretch(1)
+        head.addWidget(self._create)
+        body = QWidget(self)
+        column = QVBoxLayout(body)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(12)
+        column.addWidget(self.table)
+        self.state = PageState(context.theme, body, self)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(24, 20, 24, 16)
+        layout.setSpacing(12)
+        layout.addLayout(head)
+        layout.addWidget(self.state, 1)
+        self._accept()
+
+    def _internal_toggled(self, shown: bool) -> None:
+        self.context.settings.set_value("topics.internal", shown)
+        self._accept()
+
+    def _accept(self) -> None:
+        shown = self._internal.isChecked()
+        self._model.set_accept(None if shown else lambda row: not row.internal)
+
+    def refresh(self) -> None:
+        session = self.context.session
+        sampled = session.snapshot.sampled.get(Datum.METADATA)
+        if not session.loaded:
+            if sampled is not None and sampled.error:
+                self.state.show_failed("The topics could not be listed", sampled.error, sampled.next_step, retry=False)
+            else:
+                self.state.show_loading("Asking the cluster for its topics…")
+            return
+        rows = topic_rows(session.snapshot)
+        self._model.merge(rows)
+        if all(row.internal for row in rows):
+            self.table.say_nothing("topics", "No topics yet", "Create one here, or let a producer create it.")
+        else:
+            self.table.say_nothing("search", "No topic matches", "Change the filter to see more.")
+        self.state.show_content()
+
+    def _fill_menu(self, rows: list[TopicRow], menu: QMenu) -> None:
+        go = self.context.navigate
+        if len(rows) == 1:
+            name = rows[0].name
+            menu.addAction("Open", lambda: go("topics", topic=name))
+            menu.addAction("Messages", lambda: go("messages", topic=name))
+            menu.addAction("Produce a record…", lambda: go("messages", topic=name, produce=True))
+            menu.addAction("Configuration", lambda: go("configuration", topic=name))
+            menu.addSeparator()
+            self._change(menu, "Clone…", lambda: self._clone(name))
+            self._change(menu, "Add partitions…", lambda: self._actions().add_partitions(name))
+            self._change(menu, "Empty…", lambda: self._actions().empty(name))
+        if rows:
+            names = [row.name for row in rows]
+            self._change(menu, "Delete…", lambda: self._actions().delete(names))
+
+    def _change(self, menu: QMenu, text: str, do: object) -> None:
+        action = menu.addAction(text, do)
+        action.setEnabled(not self.context.session.read_only)
+
+    def _actions(self) -> TopicActions:
+        from gui.topics.actions import TopicActions
+
+        return TopicActions(self.context, self)
+
+    def _new_topic(self) -> None:
+        self._actions().create()
+
+    def _clone(self, name: str) -> None:
+        self._actions().create(like=name)
+
+    def selected(self) -> Sequence[TopicRow]:
+        return self.table.selected_rows()
