@@ -1,4 +1,4 @@
-"""What the tables of topics and partitions show, worked out of a snapshot. Pure: no Qt but the columns' drawing names."""
+"""What the tables of topics and partitions show, worked out of a snapshot. Pure: values in, values out."""
 
 from __future__ import annotations
 
@@ -125,8 +125,8 @@ TOPIC_COLUMNS: list[Column[TopicRow]] = [
     ),
     Column("span", "Offset span", lambda r: r.span, text=figures.count, numeric=True,
            help="End minus start offset: not a count of records where a topic is compacted or has transactions"),
-    Column("size", "Size", lambda r: r.size_bytes, text=figures.size, numeric=True, help="One copy"),
-    Column("stored", "Stored", lambda r: r.stored_bytes, text=figures.size, numeric=True,
+    Column("size", "Size", lambda r: r.size_bytes, text=figures.size, numeric=True, width=92, help="One copy"),
+    Column("stored", "Stored", lambda r: r.stored_bytes, text=figures.size, numeric=True, width=92,
            help="Every replica together: what the topic costs on disk"),
     Column("groups", "Groups", lambda r: r.groups, text=figures.count, numeric=True),
     Column("lag", "Worst lag", lambda r: r.worst_lag, text=figures.count, numeric=True, tip=_lag_tip),
@@ -210,8 +210,8 @@ PARTITION_COLUMNS: list[Column[PartitionRow]] = [
     Column("partition", "Partition", lambda r: r.partition, text=str, numeric=True, width=84),
     Column("leader", "Leader", lambda r: r.leader, text=_leader, paint="dot", tone=lambda r: r.tone, tip=_leader_tip,
            width=110),
-    Column("replicas", "Replicas", lambda r: r.replicas, text=ids, width=100, help="The first is the preferred leader"),
-    Column("isr", "In sync", lambda r: r.isr, text=ids, tip=_isr_tip, width=100,
+    Column("replicas", "Replicas", lambda r: ids(r.replicas), width=100, help="The first is the preferred leader"),
+    Column("isr", "In sync", lambda r: ids(r.isr), tip=_isr_tip, width=100,
            tone=lambda r: "text" if r.tone == "ok" else r.tone),
     Column("epoch", "Leader epoch", lambda r: r.epoch, text=figures.count, numeric=True,
            help="Rises with each change of the leader"),
@@ -220,7 +220,7 @@ PARTITION_COLUMNS: list[Column[PartitionRow]] = [
            help="What all in-sync replicas have; consumers see no further"),
     Column("stable", "Last stable", lambda r: r.stable, text=figures.count, numeric=True, hidden=True,
            help="Where read-committed consumers stop: the first open transaction"),
-    Column("size", "Size", lambda r: r.size_bytes, text=figures.size, numeric=True),
+    Column("size", "Size", lambda r: r.size_bytes, text=figures.size, numeric=True, width=92),
     Column("rate", "Records/s", lambda r: r.rate, text=_rate, numeric=True),
     Column("share", "Share of data", lambda r: r.share, text=figures.percent, paint="bar", width=140, stretch=True),
 ]  # fmt: skip

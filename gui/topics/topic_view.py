@@ -150,8 +150,8 @@ class TopicView(QWidget):
             self._readers.merge([])
         self.topic = topic
         self._title.setText(topic)
-        self._chart.set_series([Series("records/s", ("rate", topic), 0)])
-        self.context.session.focus(topics=[topic], groups=None)
+        self._chart.set_series([Series(("rate", topic), "records/s")])
+        self.context.session.focus(topics=[topic], groups=[])
         places = [name for name, _ in TABS]
         if tab in places:
             self._choices.button(places.index(tab)).setChecked(True)
@@ -160,7 +160,7 @@ class TopicView(QWidget):
     def leave(self) -> None:
         if self.topic:
             self.topic = ""
-            self.context.session.focus(topics=None, groups=None)
+            self.context.session.focus(topics=[], groups=[])
 
     def refresh(self) -> None:
         if not self.topic:
