@@ -1,0 +1,113 @@
+"""Consumer groups: the list with its status in words, and one group in its place when it is opened."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QHBoxLayout, QMenu, QStackedWidget, QVBoxLayout, QWidget
+
+from gui.groups.group_view import GroupView
+from gui.groups.rows import GROUP_COLUMNS, GroupRow, group_row
+from gui.pages import PageContext
+from kafka_client.model import Datum
+from widgets.keyed_table_model import KeyedTableModel
+from widgets.page_state import PageState
+from widgets.plain import plain
+from widgets.table_view import TableView
+
+
+class GroupsPage(QWidget):
+    """``open(group=...)`` shows one group; ``open()`` the list."""
+
+    def __init__(self, context: PageContext, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setProperty("role", "page")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self._stack = QStackedWidget(self)
+        self._list = GroupList(context, self)
+        self._one = GroupView(context, self)
+        self._stack.addWidget(self._list)
+        self._stack.addWidget(self._one)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._stack)
+        self._one.back_requested.connect(self.open)
+        context.session.snapshot_changed.connect(self._refresh)
+        self._refresh()
+
+    def open(self, group: str = "", **where: object) -> None:
+        if group:
+            self._one.show_group(group)
+            self._stack.setCurrentWidget(self._one)
+            if where.get("reset"):
+                self._one.reset()
+        else:
+            self._one.leave()
+            self._stack.setCurrentWidget(self._list)
+
+    def _refresh(self, *_: object) -> None:
+        self._list.refresh()
+        self._one.refresh()
+
+
+class GroupList(QWidget):
+    def __init__(self, context: PageContext, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.context = context
+        self._model: KeyedTableModel[GroupRow] = KeyedTableModel(GROUP_COLUMNS, lambda r: r.group)
+        self.table = TableView(
+            context.theme,
+            self._model,
+            name="groups",
+            memory=context.settings,
+            noun="group",
+            menu=self._menu,
+            sort="-lag",
+        )
+        self.table.row_opened.connect(lambda row, _tab: context.navigate("groups", group=row.group))
+        body = QWidget(self)
+        column = QVBoxLayout(body)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(self.table)
+        self.state = PageState(context.theme, body, self)
+        head = QHBoxLayout()
+        head.addWidget(plain("Consumer groups", self, role="title"))
+        head.addStretch(1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(24, 20, 24, 16)
+        layout.setSpacing(12)
+        layout.addLayout(head)
+        layout.addWidget(self.state, 1)
+
+    def refresh(self) -> None:
+        snapshot = self.context.session.snapshot
+        sampled = snapshot.sampled.get(Datum.GROUPS)
+        if sampled is None or (sampled.at_s is None and not snapshot.groups):
+            if sampled is not None and sampled.error:
+                self.state.show_failed("The groups could not be listed", sampled.error, sampled.next_step, retry=False)
+            else:
+                self.state.show_loading("Asking the brokers for their groups…")
+            return
+        self._model.merge(group_row(g) for g in snapshot.groups.values())
+        if snapshot.groups:
+            self.table.say_nothing("search", "No group matches", "Change the filter to see more.")
+        else:
+            self.table.say_nothing("groups", "No consumer groups", "A group appears when its first consumer joins.")
+        broken = ", ".join(sorted(sampled.subject_errors))
+        self.state.show_stale(f"Not complete: {broken} did not answer." if broken else "")
+        self.state.show_content()
+
+    def _menu(self, rows: list[GroupRow], menu: QMenu) -> None:
+        go, writable = self.context.navigate, not self.context.session.read_only
+        if len(rows) == 1:
+            group = rows[0].group
+            menu.addAction("Open", lambda: go("groups", group=group))
+            menu.addAction("Reset offsets…", lambda: go("groups", group=group, reset=True)).setEnabled(writable)
+            menu.addSeparator()
+        if rows:
+            names = [row.group for row in rows]
+            menu.addAction("Delete…", lambda: self._delete(names)).setEnabled(writable)
+
+    def _delete(self, names: list[str]) -> None:
+        from gui.groups.actions import delete_groups
+
+        delete_groups(self.context, names, self)
