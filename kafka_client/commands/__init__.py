@@ -1,0 +1,1 @@
+"""Changes to a cluster as plans: shown, applied on confirmation, written to the journal, undone where Kafka can."""
