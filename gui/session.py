@@ -20,8 +20,9 @@ from kafka_client.errors import ClientError
 from kafka_client.model import ClusterSnapshot
 
 if TYPE_CHECKING:
-    from kafka_client.changes import Change
     from kafka_client.profile import ConnectionProfile
+
+    from kafka_client.changes import Change
     from kafka_client.sampling.state import ConnectionState
     from kafka_client.sampling.store import SeriesStore
 

@@ -33,7 +33,7 @@ from widgets.chart_scale import Floats
 from widgets.plain import visible
 from widgets.theme import Theme
 
-Read = Callable[[Hashable, float, float], tuple[Floats, Floats]]
+Read = Callable[[Any, float, float], tuple[Floats, Floats]]
 """(series key, from, until) -> (times, values), float64[n] each, seconds since the epoch; NaN is a gap."""
 
 

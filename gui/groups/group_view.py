@@ -5,6 +5,8 @@ from __future__ import annotations
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QPushButton, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
+from gui.groups.actions import delete_groups
+from gui.groups.reset_dialog import ResetDialog
 from gui.groups.rows import (
     LAG_COLUMNS,
     MEMBER_COLUMNS,
@@ -225,13 +227,9 @@ class GroupView(QWidget):
         self._chart.set_marks([Mark(e.at_s, e.words) for e in events[-20:]])
 
     def reset(self) -> None:
-        from gui.groups.reset_dialog import ResetDialog
-
         group = self.context.session.snapshot.groups.get(self.group)
         if group is not None:
             ResetDialog(self.context, group, self).open()
 
     def _delete(self) -> None:
-        from gui.groups.actions import delete_groups
-
         delete_groups(self.context, [self.group], self)

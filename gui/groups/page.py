@@ -5,6 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QStackedWidget, QVBoxLayout, QWidget
 
+from gui.groups.actions import delete_groups
 from gui.groups.group_view import GroupView
 from gui.groups.rows import GROUP_COLUMNS, GroupRow, group_row
 from gui.pages import PageContext
@@ -30,15 +31,15 @@ class GroupsPage(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._stack)
-        self._one.back_requested.connect(self.open)
+        self._one.back_requested.connect(lambda: self.open())
         context.session.snapshot_changed.connect(self._refresh)
         self._refresh()
 
-    def open(self, group: str = "", **where: object) -> None:
+    def open(self, group: str = "", reset: bool = False) -> None:
         if group:
             self._one.show_group(group)
             self._stack.setCurrentWidget(self._one)
-            if where.get("reset"):
+            if reset:
                 self._one.reset()
         else:
             self._one.leave()
@@ -108,6 +109,4 @@ class GroupList(QWidget):
             menu.addAction("Delete…", lambda: self._delete(names)).setEnabled(writable)
 
     def _delete(self, names: list[str]) -> None:
-        from gui.groups.actions import delete_groups
-
         delete_groups(self.context, names, self)

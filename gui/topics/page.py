@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QMenu, QPushButton, QStackedWidget, QVBoxLayout, QWidget
 
 from gui.pages import PageContext
+from gui.topics.actions import TopicActions
 from gui.topics.rows import TOPIC_COLUMNS, TopicRow, topic_rows
 from gui.topics.topic_view import TopicView
 from kafka_client.model import Datum
@@ -33,11 +34,16 @@ class TopicsPage(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._stack)
-        self._one.back_requested.connect(self.open)
+        self._one.back_requested.connect(lambda: self.open())
         context.session.snapshot_changed.connect(self._refresh)
         self._refresh()
 
-    def open(self, topic: str = "", tab: str = "", **_: object) -> None:
+    def open(
+        self, topic: str = "", tab: str = "", create: str = "", partitions: str = "", replication: str = ""
+    ) -> None:
+        """``create`` opens the form for a new topic with what is known of it."""
+        if create:
+            TopicActions(self.context, self).create("", create, partitions, replication)
         if topic:
             self._one.show_topic(topic, tab)
             self._stack.setCurrentWidget(self._one)
@@ -131,13 +137,11 @@ class TopicList(QWidget):
             names = [row.name for row in rows]
             self._change(menu, "Delete…", lambda: self._actions().delete(names))
 
-    def _change(self, menu: QMenu, text: str, do: object) -> None:
+    def _change(self, menu: QMenu, text: str, do: Callable[[], object]) -> None:
         action = menu.addAction(text, do)
         action.setEnabled(not self.context.session.read_only)
 
     def _actions(self) -> TopicActions:
-        from gui.topics.actions import TopicActions
-
         return TopicActions(self.context, self)
 
     def _new_topic(self) -> None:

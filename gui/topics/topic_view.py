@@ -6,6 +6,7 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QMenu, QPushButton, QStackedWidget, QVBoxLayout, QWidget
 
 from gui.pages import PageContext
+from gui.topics.actions import TopicActions
 from gui.topics.rows import (
     PARTITION_COLUMNS,
     READER_COLUMNS,
@@ -207,6 +208,4 @@ class TopicView(QWidget):
         elect.setEnabled(bool(rows) and not self.context.session.read_only)
 
     def _actions(self) -> TopicActions:
-        from gui.topics.actions import TopicActions
-
         return TopicActions(self.context, self)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
-
 import pytest
 
-from kafka_client.api import LATEST, ClusterClient
-from kafka_client.commands import configs, gateway, groups, topics
+from kafka_client.api import LATEST
+from kafka_client.commands import configs, groups, topics
 from kafka_client.commands.groups import ResetSpec, ResetTo
-from kafka_client.errors import BadInput, ReadOnly
+from kafka_client.errors import BadInput
 from kafka_client.fake import FakeClient
 from kafka_client.model import ClusterSnapshot, ConfigChange, ConfigResource, Group, Member, NewTopic
 
@@ -169,22 +167,3 @@ def test_that_a_group_with_members_is_not_deleted() -> None:
     busy = Group("busy", "Stable", members=(Member("m", "c", "h"),))
     with pytest.raises(BadInput, match="has member"):
         groups.delete_groups(ClusterSnapshot(groups={"busy": busy}), ["busy"], AT)
-
-
-def test_that_the_gateway_knows_every_method_of_the_protocol() -> None:
-    methods = {n for n, _ in inspect.getmembers(ClusterClient, inspect.isfunction) if not n.startswith("_")}
-    assert methods == gateway.CHANGING | gateway.LOOKING
-
-
-@pytest.mark.parametrize("method", sorted(gateway.CHANGING))
-def test_that_nothing_changes_through_a_read_only_connection(method: str) -> None:
-    fake = client()
-    guarded = gateway.guarded(fake, read_only=True)
-    with pytest.raises(ReadOnly):
-        getattr(guarded, method)
-    assert fake.calls == []
-
-
-async def test_that_a_read_only_connection_still_looks() -> None:
-    guarded = gateway.guarded(client(), read_only=True)
-    assert (await guarded.metadata()).topics
