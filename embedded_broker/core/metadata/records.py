@@ -240,11 +240,14 @@ def encode_record(record: MetadataRecord) -> bytearray:
 
 def decode_record(value: Buffer) -> MetadataRecord:
     """Raises: ProtocolError, for a frame or a record that this version does not know."""
-    frame, p = read_uvarint(value, 0)
+    try:
+        frame, p = read_uvarint(value, 0)
+        key, p = read_uvarint(value, p)
+        version, p = read_uvarint(value, p)
+    except IndexError as e:
+        raise ProtocolError("a metadata record is cut off") from e
     if frame != FRAME_VERSION:
         raise ProtocolError(f"metadata frame of version {frame}")
-    key, p = read_uvarint(value, p)
-    version, p = read_uvarint(value, p)
     cls = CLASSES.get(key)
     if cls is None or version > cls.VERSION:
         raise ProtocolError(f"metadata record {key} of version {version}")
