@@ -1,0 +1,245 @@
+"""One node's coordinator, with a log that a test holds back or breaks; messages go through the codec, time by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+
+from embedded_broker.core import api
+from embedded_broker.core.config import Config
+from embedded_broker.core.coordinator.groups import OFFSETS_TOPIC, Groups
+from embedded_broker.core.effects import Drop, Respond, SetTimer
+from embedded_broker.core.events import Caller, RequestReceived, TimerFired
+from embedded_broker.core.metadata.image import BrokerImage, Endpoint, MetadataDelta, MetadataImage, TopicImage
+from embedded_broker.core.metadata.image import PartitionImage as PartitionImage_
+from embedded_broker.core.outbox import Outbox
+from embedded_broker.options import Settings
+from embedded_broker.protocol.codec import decode, encode
+from embedded_broker.protocol.errors import ErrorCode
+from embedded_broker.protocol.messages.k11_join_group import JoinGroupRequest, JoinGroupRequestProtocol
+from embedded_broker.protocol.messages.k14_sync_group import SyncGroupRequest, SyncGroupRequestAssignment
+from embedded_broker.records.batch import place, read_header
+
+WALL_MS = 1_760_000_000_000
+
+
+class Log:
+    """``__consumer_offsets`` of one partition; stands in for the replicas. ``hold`` keeps the high watermark."""
+
+    def __init__(self) -> None:
+        self.batches: list[tuple[int, bytes]] = []
+        self.end = self.start = self.high_watermark = 0
+        self.hold = False
+        self.refuse = 0
+        self._waiting: list[tuple[int, int, Callable[[int, int, int], None]]] = []
+
+    def append_local(
+        self, now_ms: int, topic: str, partition: int, records: bytearray, done: Callable[[int, int, int], None]
+    ) -> None:
+        assert (topic, partition) == (OFFSETS_TOPIC, 0)
+        if self.refuse:
+            done(now_ms, self.refuse, -1)
+            return
+        place(records, 0, self.end, 3)
+        base, self.end = self.end, read_header(records).next_offset
+        self.batches.append((base, bytes(records)))
+        self._waiting.append((base, self.end, done))
+        if not self.hold:
+            self.commit(now_ms)
+
+    def commit(self, now_ms: int, error_code: int = 0) -> None:
+        if not error_code or error_code == ErrorCode.NOT_ENOUGH_REPLICAS_AFTER_APPEND:
+            self.high_watermark = self.end
+        waiting, self._waiting = self._waiting, []
+        for base, _, done in waiting:
+            done(now_ms, error_code, base)
+
+    def local_offsets(self, topic: str, partition: int) -> tuple[int, int, int] | None:
+        return self.start, self.high_watermark, self.end
+
+    def read_local(self, topic: str, partition: int, offset: int, max_bytes: int) -> bytes:
+        found = b""
+        for _, data in self.batches:
+            header = read_header(data)
+            if header.last_offset >= offset and header.next_offset <= self.high_watermark:
+                if found and len(found) + len(data) > max_bytes:
+                    break
+                found += data
+        return found
+
+    def delete_before(self, now_ms: int, topic: str, partition: int, offset: int) -> None:
+        assert offset <= self.high_watermark
+        self.start = offset
+        self.batches = [(base, data) for base, data in self.batches if read_header(data).last_offset >= offset]
+
+    def endpoints(self, listener: str, ids: list[int]) -> list[tuple[int, str, int, None]]:
+        return [(i, "127.0.0.1", 19_090 + i, None) for i in ids]
+
+    @property
+    def size(self) -> int:
+        return sum(len(data) for _, data in self.batches)
+
+
+class Bench:
+    def __init__(self, log: Log | None = None, **settings: str) -> None:
+        texts = {"node.id": "1", "group.initial.rebalance.delay.ms": "0"}
+        texts.update({name.replace("_", "."): text for name, text in settings.items()})
+        self.now_ms = 1_000
+        self.wall_offset_ms = WALL_MS
+        self.image = MetadataImage()
+        self.log = log or Log()
+        self.outbox = Outbox()
+        self.answers: dict[int, Any] = {}
+        self.controller_calls: list[Any] = []
+        self._requests = 0
+        self._timers: dict[str, tuple[int, int]] = {}
+        self._versions: dict[int, int] = {}
+        self._random = Random(1)
+        uuid = lambda: UUID(int=self._random.getrandbits(128))  # noqa: E731
+        config = Config(Settings(texts), self.image)
+        self.broker: Any = SimpleNamespace(
+            node_id=1,
+            outbox=self.outbox,
+            config=config,
+            image=self.image,
+            replicas=self.log,
+            clock=SimpleNamespace(wall_ms=lambda: self.wall_offset_ms + self.now_ms),
+            dice=SimpleNamespace(uuid=uuid),
+            channel=SimpleNamespace(call=lambda *args: self.controller_calls.append(args)),
+        )
+        self.add_topic(OFFSETS_TOPIC, 1)
+        self.add_topic("events", 3)
+        self.image.brokers[1] = BrokerImage(
+            1, 5, UUID(int=1), (Endpoint("PLAINTEXT", "127.0.0.1", 19_091),), None, False
+        )
+        self.groups = self.broker.groups = Groups(self.broker)
+        self.groups.start(self.now_ms)
+        self._take()
+
+    def add_topic(self, name: str, partitions: int, topic_id: int = 0) -> UUID:
+        id_ = UUID(int=topic_id or 1_000 + len(self.image.topics))
+        image = TopicImage(id_, name)
+        for p in range(partitions):
+            image.partitions[p] = PartitionImage_(id_, name, p, (1,), (1,), 1, 3, 0)
+        self.image.topics[name] = image
+        self.image.topic_names[id_] = name
+        return id_
+
+    def remove_topic(self, name: str) -> None:
+        gone = self.image.topics.pop(name)
+        del self.image.topic_names[gone.topic_id]
+        self.groups.on_metadata(self.now_ms, MetadataDelta(deleted_topics=[gone]))
+        self._take()
+
+    def lead(self) -> Bench:
+        self.groups.on_become_leader(self.now_ms, 0, 3)
+        self._take()
+        self.run(50)
+        return self
+
+    def resign(self) -> None:
+        self.groups.on_resign(self.now_ms, 0)
+        self._take()
+
+    def successor(self) -> Bench:
+        """The next coordinator, on the same log."""
+        self.resign()
+        after = Bench(self.log)
+        after.now_ms = 1_000
+        after.wall_offset_ms = self.wall_offset_ms + self.now_ms
+        after.image.topics, after.image.topic_names = self.image.topics, self.image.topic_names
+        return after.lead()
+
+    def send(self, message: Any, version: int, client: str = "c", host: str = "10.0.0.9") -> int:
+        """Hand in a request; the number finds its answer in ``answers``."""
+        self._requests += 1
+        self._versions[self._requests] = version
+        message = decode(type(message), version, encode(message, version))
+        event = RequestReceived(self._requests, version, message, Caller(1, host, "PLAINTEXT", client))
+        api.handler(message.API_KEY)(self.broker, self.now_ms, event)
+        self._take()
+        return event.request_id
+
+    def ask(self, message: Any, version: int, client: str = "c") -> Any:
+        number = self.send(message, version, client)
+        assert number in self.answers, "the answer waits"
+        return self.answers[number]
+
+    def run(self, ms: int) -> None:
+        """Let time pass; timers fire in order."""
+        end = self.now_ms + ms
+        while self._timers:
+            key = min(self._timers, key=lambda k: (self._timers[k][1], self._timers[k][0]))
+            token, at_ms = self._timers[key]
+            if at_ms > end:
+                break
+            del self._timers[key]
+            self.now_ms = max(self.now_ms, at_ms)
+            self.outbox.complete(self.now_ms, TimerFired(key, token))
+            self._take()
+        self.now_ms = end
+
+    def commit(self, error_code: int = 0) -> None:
+        self.log.commit(self.now_ms, error_code)
+        self._take()
+
+    def _take(self) -> None:
+        for effect in self.outbox.take():
+            match effect:
+                case Respond():
+                    assert effect.request_id not in self.answers, "answered twice"
+                    version = self._versions[effect.request_id]
+                    bytes_ = encode(effect.message, version)
+                    self.answers[effect.request_id] = decode(type(effect.message), version, bytes_)
+                case Drop():
+                    raise AssertionError(effect.reason)
+                case SetTimer():
+                    self._timers[effect.key] = (effect.token, effect.at_ms)
+
+    # -------------------------------------------------------------------------------------------- the usual calls
+    def join_message(self, member: str = "", instance: str | None = None, **more: Any) -> JoinGroupRequest:
+        names = more.pop("protocols", ["range"])
+        return JoinGroupRequest(
+            group_id=more.pop("group", "g"),
+            session_timeout_ms=more.pop("session", 10_000),
+            rebalance_timeout_ms=more.pop("rebalance", 20_000),
+            member_id=member,
+            group_instance_id=instance,
+            protocol_type=more.pop("kind", "consumer"),
+            protocols=[JoinGroupRequestProtocol(n, more.get("metadata", b"m")) for n in names],
+        )
+
+    def join(self, member: str = "", instance: str | None = None, version: int = 9, **more: Any) -> int:
+        """Join; a new dynamic member joins again with the id that it is given."""
+        number = self.send(self.join_message(member, instance, **more), version)
+        answer = self.answers.get(number)
+        if answer is not None and answer.error_code == ErrorCode.MEMBER_ID_REQUIRED:
+            number = self.send(self.join_message(answer.member_id, instance, **more), version)
+        return number
+
+    def sync(self, member: str, generation: int, assign: dict[str, bytes] | None = None, **more: Any) -> int:
+        assignments = [SyncGroupRequestAssignment(m, a) for m, a in (assign or {}).items()]
+        message = SyncGroupRequest(
+            more.pop("group", "g"), generation, member, more.pop("instance", None), "consumer", "range", assignments
+        )
+        return self.send(message, more.pop("version", 5))
+
+    def stable(self, count: int = 1, **more: Any) -> list[str]:
+        """A stable group of so many members; the first leads."""
+        first = self.join(**more)
+        ids = [self.answers[first].member_id]
+        for _ in range(count - 1):
+            number = self.join(**more)
+            ids.append("")
+            again = [self.send(self.join_message(m, **more), 9) for m in ids[:-1]]
+            ids[-1] = self.answers[number].member_id
+            assert all(self.answers[a].error_code == 0 for a in again)
+            first = again[0]
+        generation = self.answers[first].generation_id
+        waiting = [self.sync(m, generation) for m in ids[1:]]
+        waiting.append(self.sync(ids[0], generation, {m: b"a" + m.encode() for m in ids}))
+        assert all(self.answers[w].error_code == 0 for w in waiting)
+        return ids
