@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QDialog, QFrame, QHBoxLayout, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
@@ -36,7 +36,9 @@ MOST_ROWS_SHOWN = 9
 
 
 class PlanDialog(QDialog):
-    """``open()`` it; it deletes itself when closed."""
+    """``open()`` it; it deletes itself when closed. ``applied``: the cluster has taken the plan (or its undo)."""
+
+    applied = Signal()
 
     def __init__(self, context: PageContext, plan: Plan, parent: QWidget | None) -> None:
         super().__init__(parent.window() if parent is not None else None)
@@ -132,6 +134,7 @@ class PlanDialog(QDialog):
     def _done(self, sentence: str) -> None:
         self.banner.say(sentence, "ok")
         self.context.notify(sentence, "ok")
+        self.applied.emit()
         self.apply_button.hide()
         self.cancel_button.setText("Close")
         self.cancel_button.setDefault(True)
@@ -147,8 +150,10 @@ class PlanDialog(QDialog):
     def _undo(self) -> None:
         if self.plan.undo is not None:
             dialog = PlanDialog(self.context, self.plan.undo(), self.parentWidget())
+            dialog.applied.connect(self.applied)
             dialog.open()
-            self.accept()
+            self.hide()
+            dialog.finished.connect(self.accept)
 
 
 def show_plan(context: PageContext, plan: Plan, parent: QWidget | None) -> PlanDialog:
