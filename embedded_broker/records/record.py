@@ -52,6 +52,9 @@ def read_varint(data: Buffer, position: int) -> tuple[int, int]:
 
 def write_varint(out: bytearray, value: int) -> None:
     value = (value << 1) ^ (value >> 63)
+    if 0 <= value < 0x80:
+        out.append(value)
+        return
     value &= 0xFFFFFFFFFFFFFFFF
     while value >= 0x80:
         out.append((value & 0x7F) | 0x80)

@@ -6,6 +6,7 @@ it. The partitions led here are ``Shard``s; ``Membership`` and ``Offsets`` carry
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from embedded_broker.core.coordinator.membership import Membership
@@ -30,6 +31,7 @@ CREATE_TIMEOUT_MS = 30_000
 CREATE_BACKOFF_MS = 500
 
 
+@lru_cache(4096)
 def java_hash(text: str) -> int:
     """Java's String.hashCode, as an int32: over UTF-16 code units."""
     result = 0
