@@ -49,6 +49,9 @@ class ControllerChannel:
         self._broker = broker
         self._calls: dict[int, _Call] = {}
         self._numbers = 0
+        self._try_ms: int = min(
+            broker.settings["controller.quorum.request.timeout.ms"], broker.settings["broker.session.timeout.ms"] // 2
+        )
         self._settling: dict[int, tuple[_Call, Any]] = {}
         self._caller = Caller(-1, "", "", f"broker-{broker.node_id}", broker_id=broker.node_id)
 
@@ -90,7 +93,9 @@ class ControllerChannel:
             def done(now: int, response: Any, reason: str) -> None:
                 self._answered(now, call, response)
 
-            call.send_id = broker.outbox.send(leader_id, "control", call.message, call.version, remaining_ms, done)
+            # A connection may be dead without saying so: no try may cost more than its share.
+            try_ms = max(1, min(remaining_ms, self._try_ms))
+            call.send_id = broker.outbox.send(leader_id, "control", call.message, call.version, try_ms, done)
 
     def _here(self, now_ms: int, call: _Call) -> None:
         """Carry it out on this broker; the answer comes by way of a timer, as from afar."""

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 VOTE_VERSION = 2
 RETRY_MS = 50
+FORGETFUL_VOTE = ErrorCode.INELIGIBLE_REPLICA
+"""Beside a granted vote: it is a forgetful voter's, and counts only when all voters grant theirs."""
 
 
 class Campaign:
@@ -23,19 +25,21 @@ class Campaign:
     def __init__(self, quorum: Quorum, now_ms: int, pre_vote: bool) -> None:
         self._quorum = quorum
         self._pre_vote = pre_vote
-        self._granted = {quorum.node_id}
+        self._granted: set[int] = set()
+        self._conditional: set[int] = set()
         self._refused: set[int] = set()
+        (self._conditional if quorum.forgetful else self._granted).add(quorum.node_id)
         self._sends: dict[int, int] = {}
         self._open = True
 
     @property
     def granted(self) -> tuple[int, ...]:
-        return tuple(sorted(self._granted))
+        return tuple(sorted(self._granted | self._conditional))
 
     def start(self, now_ms: int) -> None:
         q = self._quorum
         q.expect_within(now_ms, q.election_timeout_ms + q.broker.dice.below(q.election_timeout_ms + 1), q.lost)
-        if len(self._granted) >= q.majority:
+        if self._is_won():
             q.won(now_ms)
             return
         for voter in q.voters:
@@ -86,13 +90,19 @@ class Campaign:
         except StorageFailed as e:
             q.storage_failed(now_ms, e)
             return
-        granted = answer.vote_granted and answer.error_code == ErrorCode.NONE
-        self._count(now_ms, self._granted if granted else self._refused, voter)
+        side = self._refused
+        if answer.vote_granted:
+            side = {ErrorCode.NONE: self._granted, FORGETFUL_VOTE: self._conditional}.get(answer.error_code, side)
+        self._count(now_ms, side, voter)
+
+    def _is_won(self) -> bool:
+        q = self._quorum
+        return len(self._granted) >= q.majority or len(self._granted | self._conditional) == len(q.voters)
 
     def _count(self, now_ms: int, side: set[int], voter: int) -> None:
         q = self._quorum
         side.add(voter)
-        if len(self._granted) >= q.majority:
+        if self._is_won():
             q.won(now_ms)
         elif len(self._refused) > len(q.voters) - q.majority:
             q.lost(now_ms)

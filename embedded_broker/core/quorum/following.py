@@ -153,7 +153,17 @@ class Following:
             q.log.truncate(cut)
         elif data.records:
             q.log.append_as_follower(data.records, q.broker.clock.wall_ms())
+        if q.forgetful and self._has_all_committed(data.high_watermark):
+            q.remember()
         high_watermark = min(data.high_watermark, q.log.end_offset)
         if high_watermark > q.high_watermark:
             q.advance(now_ms, high_watermark)
         self._fetch(now_ms)
+
+    def _has_all_committed(self, high_watermark: int) -> bool:
+        """Whether this log holds, on disk, what is committed: a leader knows that only from the first record of its
+        own epoch on."""
+        q = self._quorum
+        if not q.log.epochs or q.log.last_epoch != q.epoch:
+            return False
+        return q.log.epochs[-1][1] < high_watermark <= q.log.flushed_offset

@@ -77,6 +77,7 @@ class Leading:
         everyone = [Voter(v) for v in q.voters]
         message = LeaderChangeMessage(leader_id=q.node_id, voters=everyone, granting_voters=[Voter(q.node_id)])
         try:
+            q.remember()
             q.log.append_leader_change(encode(message, 0), q.epoch, q.broker.clock.wall_ms())
         except StorageFailed as e:
             q.storage_failed(now_ms, e)

@@ -14,6 +14,10 @@ Roles and their transitions:
 Epoch, vote and leader are on disk before anything is answered or sent (KIP-595). The epoch of a message is looked at
 before all else in it. What a majority has flushed is committed once it holds a record of the leader's own epoch: the
 LeaderChange record that opens each epoch.
+
+A voter that comes with an empty disk votes under a condition: that all voters do. As one of a bare majority it could
+help to elect a leader that lacks what its lost disk had confirmed. So a new cluster is formed by all its voters, and
+an old one is not emptied by new disks (Kafka's static voters have no such guard).
 """
 
 from __future__ import annotations
@@ -74,6 +78,9 @@ class Quorum:
         self.voted_id: int = self._saved.get("votedId", NOBODY)
         self.leader_id: int = self._saved.get("leaderId", NOBODY)
         self._lives: int = self._saved.get("lives", 0)
+        self.forgetful: bool = self._saved.get("forgetful", not self._saved and len(self.voters) > 1)
+        """Whether this disk is new, or may be: what this voter held and whom it voted for is not known. Its vote then
+        counts only where all voters agree, which a new cluster's do; a caught-up follower has its memory back."""
         self.role = Role.UNATTACHED
         self.high_watermark = 0
         self.applied_offset = 0
@@ -121,6 +128,20 @@ class Quorum:
         from embedded_broker.core.quorum import requests
 
         requests.fetch(self, now_ms, event)
+
+    def remember(self) -> None:
+        """This voter's log holds all that is committed.
+
+        Raises:
+            StorageFailed: it stays forgetful.
+        """
+        if self.forgetful:
+            self.forgetful = False
+            try:
+                self._save(self.epoch, self.leader_id, self.voted_id)
+            except StorageFailed:
+                self.forgetful = True
+                raise
 
     def begin_life(self) -> int:
         """How many processes have run on this disk, this one included.
@@ -305,6 +326,7 @@ class Quorum:
             "votedDirectoryId": "AAAAAAAAAAAAAAAAAAAAAA",  # Kafka's zero id: votes here are for a node, not its disk
             "data_version": 1,
             "lives": self._lives,
+            "forgetful": self.forgetful,
         }
         if state != self._saved:
             self.broker.disk.save_quorum_state(state)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from embedded_broker.core.effects import Level
 from embedded_broker.core.events import RequestReceived
 from embedded_broker.core.ports import StorageFailed
+from embedded_broker.core.quorum.campaign import FORGETFUL_VOTE
 from embedded_broker.core.quorum.log import METADATA_TOPIC, METADATA_TOPIC_ID
 from embedded_broker.core.quorum.quorum import NOBODY, Quorum, Role
 from embedded_broker.protocol.errors import ErrorCode
@@ -65,23 +66,24 @@ def _judge(q: Quorum, now_ms: int, event: RequestReceived, asked: VoteQuestion) 
     if asked.last_offset < 0 or asked.last_offset_epoch < 0 or asked.last_offset_epoch > asked.replica_epoch:
         return ErrorCode.INVALID_REQUEST, False
     has_log = (asked.last_offset_epoch, asked.last_offset) >= (q.log.last_epoch, q.log.end_offset)
+    yes = FORGETFUL_VOTE if q.forgetful else ErrorCode.NONE
     if asked.pre_vote:
         if q.role is Role.LEADER or (q.following is not None and q.following.in_touch(now_ms)):
             return ErrorCode.NONE, False
         if asked.replica_epoch > q.epoch:
             q.become(now_ms, Role.UNATTACHED, asked.replica_epoch, NOBODY, NOBODY)
-        return ErrorCode.NONE, has_log
+        return yes, has_log
     if asked.replica_epoch > q.epoch:
         voted_id = candidate if has_log else NOBODY
         q.become(now_ms, Role.UNATTACHED, asked.replica_epoch, NOBODY, voted_id)
-        return ErrorCode.NONE, has_log
+        return yes, has_log
     if q.voted_id == candidate:
-        return ErrorCode.NONE, q.leader_id in (NOBODY, candidate)
+        return yes, q.leader_id in (NOBODY, candidate)
     if q.voted_id != NOBODY or q.leader_id != NOBODY or not has_log:
         return ErrorCode.NONE, False
     assert q.role in (Role.UNATTACHED, Role.PROSPECTIVE), f"free to vote as {q.role}"
     q.become(now_ms, Role.UNATTACHED, q.epoch, NOBODY, candidate)
-    return ErrorCode.NONE, True
+    return yes, True
 
 
 def begin_quorum_epoch(q: Quorum, now_ms: int, event: RequestReceived) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from embedded_broker.core.events import Event
 from embedded_broker.core.metadata.records import NoOpRecord, ProducerIdsRecord
+from embedded_broker.core.quorum.campaign import FORGETFUL_VOTE
 from embedded_broker.core.quorum.quorum import Role
 from embedded_broker.protocol.errors import ErrorCode
 from embedded_broker.protocol.messages.k52_vote import PartitionData, TopicData, VoteRequest
@@ -171,12 +172,12 @@ def test_that_votes_outlive_a_restart() -> None:
             answer = answers[0].topics[0].partitions[0]
             return answer.error_code, answer.vote_granted
 
-        assert ask(2, 7) == (0, True)
+        assert ask(2, 7) == (FORGETFUL_VOTE, True)
         voter.crash(power=True)
         voter.start()
         c.run(20)
         assert ask(3, 7) == (0, False)
-        assert ask(2, 7) == (0, True)
+        assert ask(2, 7) == (FORGETFUL_VOTE, True)
         assert ask(3, 6) == (ErrorCode.FENCED_LEADER_EPOCH, False)
 
 
@@ -232,3 +233,40 @@ def test_that_a_follower_cuts_off_what_the_new_leader_never_had(cluster: Cluster
     c.run(1_000)
     assert len({node.broker.quorum.high_watermark for node in c.nodes.values()}) == 1
     assert len({tuple(node.broker.quorum.log.epochs) for node in c.nodes.values()}) == 1
+
+
+def test_that_a_voter_with_an_empty_disk_helps_nobody_to_lead_who_lacks_what_was_committed(cluster: Cluster) -> None:
+    c = cluster()
+    leading = c.controller()
+    assert leading is not None
+    witness, laggard = (n for n in c.nodes.values() if n is not leading)
+    laggard.crash(power=False)
+    c.run(100)
+    for number in range(5):
+        leading.broker.controller.propose(leading.clock.monotonic_ms(), [ProducerIdsRecord(1, 1, number + 1)])
+        c.run(200)
+    assert witness.broker.image.next_producer_id == 5
+    leading.crash(power=False)
+    witness.crash(power=False)
+    witness.replace_disk()
+    witness.start()
+    laggard.start()
+    c.run(15_000)
+    assert c.controller() is None
+    leading.start()
+    c.until(lambda: c.controller() and c.all_ready(), 10_000)
+    assert {n.broker.image.next_producer_id for n in c.nodes.values()} == {5}
+    assert not witness.broker.quorum.forgetful
+
+
+def test_that_voters_whose_disks_are_all_but_one_empty_keep_what_the_one_has(cluster: Cluster) -> None:
+    c = cluster()
+    for node in c.nodes.values():
+        node.crash(power=False)
+    c.nodes[1].replace_disk()
+    c.nodes[3].replace_disk()
+    c.start()
+    c.until(lambda: c.controller() and c.all_ready(), 10_000)
+    leading = c.controller()
+    assert leading is not None and leading.broker.quorum.epoch > 1
+    assert len({bytes(n.broker.quorum.log.read(0, 1 << 20).tobytes()) for n in c.nodes.values()}) == 1
