@@ -437,3 +437,9 @@ def encode(message: Any, version: int, out: bytearray | None = None) -> bytearra
     return out
 
 
+def prepare(api_key: int, version: int) -> None:
+    """Make the readers and writers of this api's request and response now, and not when they are first used."""
+    for cls in _classes(api_key):
+        flexible = version >= cls.FLEXIBLE_SINCE
+        _struct_reader(cls, version, flexible)
+        _struct_writer(cls, version, flexible)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from crc32c import crc32c
-
 from embedded_broker.records.batch import CRC_START, HEADER, HEADER_SIZE, LOG_OVERHEAD, MAGIC_V2
+from embedded_broker.records.checksum import crc32c
 from embedded_broker.records.compression import Codec, compress
 from embedded_broker.records.record import Headers, write_varint
 

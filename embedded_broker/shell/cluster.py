@@ -98,9 +98,14 @@ class LocalCluster:
         with self._changed:
             assert self._launcher is None, "the cluster runs"
             self._leaving = False
-            self._directory = directory = ClusterDirectory(self.spec)
+            launcher = make_launcher(self._started, self._serving, self._exited)  # gets ready while we check
+            try:
+                self._directory = directory = ClusterDirectory(self.spec)
+            except BaseException:
+                launcher.close()
+                raise
+            self._launcher = launcher
             self._brokers = {i: _Broker(place) for i, place in directory.brokers.items()}
-            self._launcher = make_launcher(self._started, self._serving, self._exited)
             for broker_id in self._brokers:
                 self.start_broker(broker_id)
 

@@ -16,13 +16,14 @@ import sys
 import time
 from contextlib import suppress
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from embedded_broker.shell import platform
 
 STOP_SECONDS = 20.0
+AT_EVERY_START = ((1, 18), (3, 9), (17, 1), (36, 1), (52, 2), (53, 1), (62, 4), (63, 1))
+"""(api key, version) of what brokers say to each other when they start."""
 
 
 def preload() -> None:
@@ -30,7 +31,7 @@ def preload() -> None:
     import_module("embedded_broker.shell.process")
     import_module("embedded_broker.core.broker")
     from embedded_broker.core import api
-    from embedded_broker.protocol.codec import request_class
+    from embedded_broker.protocol.codec import prepare, request_class
 
     for name in (
         "config",
@@ -43,10 +44,11 @@ def preload() -> None:
         "metadata.replay",
     ):
         import_module(f"embedded_broker.core.{name}")
-    for key, entry in api.TABLE.items():
+    for key in api.TABLE:
         request_class(key)
-        if find_spec(f"embedded_broker.core.api.{entry.module}") is not None:
-            api.handler(key)
+        api.handler(key)
+    for key, version in AT_EVERY_START:
+        prepare(key, version)
 
 
 class Zygote:

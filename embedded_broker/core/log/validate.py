@@ -10,8 +10,6 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from crc32c import crc32c
-
 from embedded_broker.protocol.errors import ErrorCode
 from embedded_broker.protocol.fields import Buffer
 from embedded_broker.records.batch import (
@@ -25,6 +23,7 @@ from embedded_broker.records.batch import (
     crc_matches,
     read_header,
 )
+from embedded_broker.records.checksum import crc32c
 
 ZSTD = 4
 LEAST_RECORD_SIZE = 7

@@ -14,10 +14,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
-from crc32c import crc32c
-
 from embedded_broker.core.ports import StorageFailed
 from embedded_broker.records.batch import CRC_START, HEADER, HEADER_SIZE, LOG_OVERHEAD, MAGIC_V2, BatchHeader
+from embedded_broker.records.checksum import crc32c
 from embedded_broker.shell.storage.segment import Segment
 
 TAIL_BYTES = 64 * 1024 * 1024
