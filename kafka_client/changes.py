@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeVar
 
-from kafka_client.model import Broker, ClusterSnapshot, Datum, Group, Member, Partition, Topic
+from kafka_client.model import Broker, ClusterSnapshot, Datum, Group, Member, Partition, Topic, TopicPartition
 
 K = TypeVar("K")
+
+FEW = 6
 
 
 class ChangeKind(StrEnum):
@@ -46,6 +48,10 @@ class Change:
     partition: int | None = None
     broker_id: int | None = None
     group_id: str | None = None
+    from_broker: int | None = None
+    """Who led before, when a leader moved or was lost."""
+    partitions: tuple[TopicPartition, ...] = ()
+    """When one cause changed many partitions and they are told as one fact: which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +81,7 @@ def diff(old: ClusterSnapshot | None, new: ClusterSnapshot) -> Changes:
     groups = _different(old.groups, new.groups) if old.groups is not new.groups else frozenset()
     if _known(old, Datum.METADATA) and _known(new, Datum.METADATA):
         events += _broker_events(at_s, old, new, brokers)
-        events += _topic_events(at_s, old, new, topics)
+        events += _told_together(list(_topic_events(at_s, old, new, topics)))
     if old.controller_id is not None and new.controller_id is not None and old.controller_id != new.controller_id:
         words = f"Controller moved from broker {old.controller_id} to broker {new.controller_id}"
         events.append(Change(at_s, ChangeKind.CONTROLLER_MOVED, words, broker_id=new.controller_id))
@@ -143,17 +149,21 @@ def _partition_events(at_s: float, before: Topic, after: Topic) -> Iterator[Chan
 def _replica_events(at_s: float, was: Partition, new: Partition) -> Iterator[Change]:
     where = f"{new.topic}-{new.partition}"
 
-    def change(kind: ChangeKind, words: str, broker_id: int | None = None) -> Change:
-        return Change(at_s, kind, words, topic=new.topic, partition=new.partition, broker_id=broker_id)
+    def change(kind: ChangeKind, words: str, broker_id: int | None = None, was_at: int | None = None) -> Change:
+        return Change(
+            at_s, kind, words, topic=new.topic, partition=new.partition, broker_id=broker_id, from_broker=was_at
+        )
 
     if was.leader != new.leader:
         if new.leader is None:
-            yield change(ChangeKind.LEADER_LOST, f"{where} has no leader (it was broker {was.leader})", was.leader)
+            yield change(
+                ChangeKind.LEADER_LOST, f"{where} has no leader (it was broker {was.leader})", was.leader, was.leader
+            )
         elif was.leader is None:
             yield change(ChangeKind.LEADER_MOVED, f"{where} is led by broker {new.leader} again", new.leader)
         else:
             words = f"Leader of {where} moved from broker {was.leader} to broker {new.leader}"
-            yield change(ChangeKind.LEADER_MOVED, words, new.leader)
+            yield change(ChangeKind.LEADER_MOVED, words, new.leader, was.leader)
     left = sorted(set(was.isr) - set(new.isr))
     came = sorted(set(new.isr) - set(was.isr))
     if left:
@@ -165,6 +175,39 @@ def _replica_events(at_s: float, was: Partition, new: Partition) -> Iterator[Cha
     if set(was.replicas) != set(new.replicas):
         words = f"Replicas of {where} changed from {_ids(was.replicas)} to {_ids(new.replicas)}"
         yield change(ChangeKind.REPLICAS_CHANGED, words)
+
+
+def _told_together(events: list[Change]) -> list[Change]:
+    """One broker that goes or comes changes many partitions at once: more than a few of one kind become one fact."""
+    alike: dict[tuple[ChangeKind, int | None], list[Change]] = {}
+    for event in events:
+        whose = event.from_broker if event.kind is ChangeKind.LEADER_MOVED else event.broker_id
+        alike.setdefault((event.kind, whose), []).append(event)
+    told: list[Change] = []
+    for (kind, broker_id), part in alike.items():
+        words = _words_for_many(kind, broker_id, len(part))
+        if len(part) <= FEW or not words:
+            told += part
+        else:
+            partitions = tuple((e.topic, e.partition) for e in part if e.topic is not None and e.partition is not None)
+            told.append(Change(part[0].at_s, kind, words, broker_id=broker_id, partitions=partitions))
+    return told
+
+
+def _words_for_many(kind: ChangeKind, broker_id: int | None, count: int) -> str:
+    match kind:
+        case ChangeKind.LEADER_MOVED if broker_id is None:
+            return f"{count} partitions have a leader again"
+        case ChangeKind.LEADER_MOVED:
+            return f"Leaders of {count} partitions moved away from broker {broker_id}"
+        case ChangeKind.LEADER_LOST:
+            return f"{count} partitions have no leader (it was broker {broker_id})"
+        case ChangeKind.ISR_SHRANK:
+            return f"Broker {broker_id} fell out of the in-sync sets of {count} partitions"
+        case ChangeKind.ISR_GREW:
+            return f"Broker {broker_id} caught up in {count} partitions"
+        case _:
+            return ""
 
 
 def _ids(ids: tuple[int, ...]) -> str:

@@ -68,7 +68,8 @@ class _Member:
             "heartbeat.interval.ms": 1_000,
             "topic.metadata.refresh.interval.ms": 5_000,
             "allow.auto.create.topics": False,
-            "queued.min.messages": 200,
+            "queued.min.messages": 60,
+            "max.partition.fetch.bytes": 8192,
         }
         self._held = False
         self.thread = threading.Thread(target=self._run, name=self._properties["client.id"], daemon=True)

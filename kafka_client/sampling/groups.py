@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from kafka_client.model import Group, Member, PartitionLag, TopicPartition
+from kafka_client.model import Group, GroupStatus, Member, PartitionLag, TopicPartition
 from kafka_client.sampling.lag import (
     OffsetHistory,
     Progress,
@@ -72,7 +72,7 @@ class GroupTracker:
         wanted = sorted({*committed, *owners})
         self._drop_gone(group.group_id, set(wanted))
         lags: list[PartitionLag] = []
-        statuses = []
+        statuses: dict[TopicPartition, GroupStatus] = {}
         rates: dict[TopicPartition, float | None] = {}
         for tp in wanted:
             offset, text = committed.get(tp, (None, ""))
@@ -81,7 +81,7 @@ class GroupTracker:
             place = self._places.setdefault((group.group_id, tp), _Place())
             if lag.committed is not None and lag.end_offset is not None:
                 place.add(t, lag.committed, max(lag.end_offset, lag.committed))
-                statuses.append(partition_status(place.progress, bool(group.members)))
+                statuses[tp] = partition_status(place.progress, bool(group.members))
             rates[tp] = place.meter.per_s()
         self._of_group[group.group_id] = set(wanted)
         rate_in = add_known([end_rates.get(tp) for tp in wanted])
@@ -93,7 +93,7 @@ class GroupTracker:
         return replace(
             group,
             lags=tuple(lags),
-            status=group_status(statuses),
+            status=group_status(self._fair(group.group_id, statuses, owners)),
             lag_records=total,
             lag_seconds=seconds,
             rate_in_per_s=rate_in,
@@ -113,6 +113,23 @@ class GroupTracker:
             ((lag.topic, lag.partition), lag.committed)
             for lag in lags
             if lag.committed is not None and lag.lag_records and lag.lag_seconds is None
+        ]
+
+    def _fair(
+        self, group_id: str, statuses: Mapping[TopicPartition, GroupStatus], owners: Mapping[TopicPartition, Member]
+    ) -> list[GroupStatus]:
+        """A member that is busy with one partition may leave its others waiting for a while: those are behind, not
+        stalled."""
+        busy = set()
+        for tp, member in owners.items():
+            place = self._places.get((group_id, tp))
+            if place is not None and place.progress and place.progress[-1][1] > place.progress[0][1]:
+                busy.add(member.member_id)
+        return [
+            GroupStatus.BEHIND
+            if status is GroupStatus.STALLED and tp in owners and owners[tp].member_id in busy
+            else status
+            for tp, status in statuses.items()
         ]
 
     def _one(

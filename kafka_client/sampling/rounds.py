@@ -1,7 +1,7 @@
 """One round of each kind of datum: what is asked, and how the answer gets into the snapshot and the store.
 
 ``Rounds`` holds what is known between rounds. It knows no schedule; ``sampler`` decides when a round runs. Every method
-returns the errors of parts by subject; failure of the whole is raised.
+returns an ``Answer``; failure of the whole is raised.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ ANCHORS_A_ROUND = 8
 DESCRIBE_REST_S = 15.0
 
 Errors = dict[str, str]
+Answer = tuple[Errors, bool]
+"""Errors by subject; whether everything was asked, or only what is in sight."""
 
 
 class Rounds:
@@ -60,7 +62,7 @@ class Rounds:
         return picture.partition_count(self.snapshot) <= self._schedule.small_partitions
 
     # ---- metadata, quorum, sizes
-    async def metadata(self) -> Errors:
+    async def metadata(self) -> Answer:
         fresh = await self._client.metadata()
         self.snapshot = picture.lay_metadata(self.snapshot, replace(fresh, taken_s=self._clock()))
         self._forget_topics()
@@ -71,14 +73,14 @@ class Rounds:
         self.snapshot = picture.lay_brokers(
             self.snapshot, {b: {"round_trip_ms": ms} for b, ms in self._client.round_trips().items()}, t
         )
-        return {f"topic {topic.name}": topic.error for topic in self.snapshot.topics.values() if topic.error}
+        return {f"topic {topic.name}": topic.error for topic in self.snapshot.topics.values() if topic.error}, True
 
-    async def quorum(self) -> Errors:
+    async def quorum(self) -> Answer:
         quorum = await self._client.quorum()
         self.snapshot = picture.lay_quorum(self.snapshot, quorum, self._clock())
-        return {}
+        return {}, True
 
-    async def log_dirs(self) -> Errors:
+    async def log_dirs(self) -> Answer:
         wanted = sorted(b for b, broker in self.snapshot.brokers.items() if broker.in_cluster)
         sizes, volumes, errors = await self._client.log_dirs(wanted)
         t = self._clock()
@@ -99,10 +101,10 @@ class Rounds:
                     fields[p.topic, p.partition] = {"replica_bytes": by_broker, "size_bytes": size_of}
         self.snapshot = picture.lay_partitions(self.snapshot, fields, t)
         self.snapshot = picture.lay_brokers(self.snapshot, brokers, t)
-        return errors
+        return errors, True
 
     # ---- offsets
-    async def offsets(self) -> Errors:
+    async def offsets(self) -> Answer:
         now = self._clock()
         everything = self.small or now - self._rest_offsets_at >= self._schedule.offsets_rest_s
         if everything:
@@ -112,7 +114,7 @@ class Rounds:
             topics = sorted(name for name in self._visible_topics() if name in self.snapshot.topics)
         wanted = picture.all_partitions(self.snapshot, topics)
         if not wanted:
-            return {}
+            return {}, everything
         ends, errors = await self._client.offsets(dict.fromkeys(wanted, LATEST))
         t = self._clock()
         fields: dict[TopicPartition, dict[str, object]] = {}
@@ -123,7 +125,7 @@ class Rounds:
         self._add_bytes_rates(fields)
         self.snapshot = picture.lay_partitions(self.snapshot, fields, t)
         self._append_rates(topics, t, everything)
-        return errors
+        return errors, everything
 
     async def _start_offsets(
         self, topics: list[str], fields: dict[TopicPartition, dict[str, object]], now: float
@@ -189,7 +191,7 @@ class Rounds:
             self._store.append(series, t, total)
 
     # ---- groups
-    async def groups(self) -> Errors:
+    async def groups(self) -> Answer:
         listed, errors = await self._client.list_groups()
         now = self._clock()
         old = self.snapshot.groups
@@ -217,9 +219,9 @@ class Rounds:
             self._tracker.forget_group(group_id)
             self._described_at.pop(group_id, None)
         self.snapshot = picture.lay_groups(self.snapshot, groups, self._clock())
-        return {**errors, **failed}
+        return {**errors, **failed}, True
 
-    async def committed(self) -> Errors:
+    async def committed(self) -> Answer:
         now = self._clock()
         everything = self.small or now - self._rest_committed_at >= self._schedule.committed_rest_s
         chosen = sorted(self.snapshot.groups) if everything else sorted(self._visible_groups())
@@ -227,7 +229,7 @@ class Rounds:
             self._rest_committed_at = now
         chosen = [g for g in chosen if g in self.snapshot.groups and self.snapshot.groups[g].kind != "share"]
         if not chosen:
-            return {}
+            return {}, everything
         found, errors = await self._client.committed(chosen)
         t = self._clock()
         many = picture.partition_count(self.snapshot) > self._schedule.partition_series
@@ -246,7 +248,7 @@ class Rounds:
             if lags:
                 self._store.append(("lag",), t, sum(lags))
         self._anchor_soon(groups)
-        return errors
+        return errors, everything
 
     def _anchor_soon(self, groups: Mapping[str, Group]) -> None:
         """Ask once for the age of records that lie before the history: a few at a time, beside the rounds."""

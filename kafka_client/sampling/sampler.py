@@ -20,7 +20,7 @@ from kafka_client.api import ClusterClient
 from kafka_client.changes import Changes, diff
 from kafka_client.errors import ClientError, TimedOut, Unsupported
 from kafka_client.model import ClusterSnapshot, Datum, Sampled
-from kafka_client.sampling.rounds import Errors, Rounds
+from kafka_client.sampling.rounds import Answer, Rounds
 from kafka_client.sampling.state import ConnectionKind, ConnectionState, Round, Schedule
 from kafka_client.sampling.store import SeriesStore
 
@@ -142,7 +142,7 @@ class Sampler:
                 self._tell(ConnectionKind.LOST, str(error), error.next_step, self._clock() + wait_s)
                 await self._sleep(Datum.METADATA, wait_s)
 
-    async def _repeat(self, datum: Datum, ask: Callable[[], Awaitable[Errors]]) -> None:
+    async def _repeat(self, datum: Datum, ask: Callable[[], Awaitable[Answer]]) -> None:
         failures = 0
         while True:
             await self._resumed.wait()
@@ -155,14 +155,15 @@ class Sampler:
             self._judge(datum, problem, wait_s)
             await self._sleep(datum, wait_s)
 
-    async def _one(self, datum: Datum, ask: Callable[[], Awaitable[Errors]]) -> ClientError | None:
+    async def _one(self, datum: Datum, ask: Callable[[], Awaitable[Answer]]) -> ClientError | None:
         """Run a round; whatever happened is in the snapshot, the store and the callbacks afterwards."""
         began = time.monotonic()
         problem: ClientError | None = None
-        errors: Errors = {}
+        errors: dict[str, str] = {}
+        whole = True
         try:
             async with asyncio.timeout(self.schedule.round_timeout_s):
-                errors = await ask()
+                errors, whole = await ask()
         except ClientError as error:
             problem = error
         except TimeoutError:
@@ -171,7 +172,8 @@ class Sampler:
         now = self._clock()
         before = self.snapshot.sampled.get(datum, Sampled())
         if problem is None:
-            sampled = Sampled(now, took_s, "", "", errors)
+            parts = errors if whole else {**before.subject_errors, **errors}
+            sampled = Sampled(now, took_s, "", "", parts)
         else:
             sampled = replace(before, error=str(problem), next_step=problem.next_step)
             self._leave_gaps(datum, now)

@@ -56,7 +56,7 @@ class Schedule:
     round_timeout_s: float = 15.0
     back_off_first_s: float = 0.5
     back_off_most_s: float = 15.0
-    small_partitions: int = 100
+    small_partitions: int = 300
     """Up to here every topic and group counts as visible."""
     partition_series: int = 2000
     """In a cluster with more partitions, only topics in focus get a series per partition."""

@@ -17,7 +17,7 @@ from kafka_client.errors import ClientError, Unsupported
 from kafka_client.model import Group, Member, TopicPartition
 from kafka_client.wire.looking import code_of_top
 from kafka_client.wire.messages import code_of
-from kafka_client.wire.pool import Wire
+from kafka_client.wire.pool import LOOK_TIMEOUT_S, Wire
 
 OFFSET_FETCH, FIND_COORDINATOR, DESCRIBE_GROUPS, LIST_GROUPS = 9, 10, 15, 16
 CONSUMER_GROUP_DESCRIBE, SHARE_GROUP_DESCRIBE = 69, 77
@@ -41,7 +41,9 @@ class Groups:
 
     async def _list(self) -> tuple[dict[str, Group], Errors]:
         ids = self._wire.broker_ids
-        answers = await asyncio.gather(*(self._wire.ask(b, LIST_GROUPS, {}) for b in ids), return_exceptions=True)
+        answers = await asyncio.gather(
+            *(self._wire.ask(b, LIST_GROUPS, {}, LOOK_TIMEOUT_S) for b in ids), return_exceptions=True
+        )
         found: dict[str, Group] = {}
         errors: Errors = {}
         for broker_id, answer in zip(ids, answers, strict=True):
@@ -153,7 +155,7 @@ class Groups:
                 continue
             values = {"groups": chosen} if kind == "classic" else {"group_ids": chosen}
             try:
-                answer = await self._wire.ask(coordinator, api_key, values)
+                answer = await self._wire.ask(coordinator, api_key, values, LOOK_TIMEOUT_S)
             except Unsupported as error:
                 errors.update({f"group {g}": str(error) for g in chosen})
                 continue
@@ -176,7 +178,7 @@ class Groups:
     async def _committed_at(self, coordinator: int, ids: list[str], found: Offsets, errors: Errors) -> dict[str, int]:
         if await self._wire.version(coordinator, OFFSET_FETCH) >= 8:
             values = {"groups": [{"group_id": g, "topics": None} for g in ids], "require_stable": False}
-            answer = await self._wire.ask(coordinator, OFFSET_FETCH, values)
+            answer = await self._wire.ask(coordinator, OFFSET_FETCH, values, LOOK_TIMEOUT_S)
             results = [(str(g.group_id), g) for g in answer.groups]
         else:
             answers = [

@@ -26,7 +26,7 @@ from kafka_client.model import (
     TopicPartition,
 )
 from kafka_client.wire.messages import code_of
-from kafka_client.wire.pool import Wire
+from kafka_client.wire.pool import LOOK_TIMEOUT_S, Wire
 
 LIST_OFFSETS, METADATA, DESCRIBE_CONFIGS, DESCRIBE_LOG_DIRS, DESCRIBE_QUORUM = 2, 3, 32, 35, 55
 METADATA_TIMEOUT_S = 10.0
@@ -161,7 +161,7 @@ class Looking:
             "isolation_level": 1 if isolation == "read_committed" else 0,
             "topics": [{"name": name, "partitions": parts} for name, parts in topics.items()],
         }
-        return await self._wire.ask(leader, LIST_OFFSETS, values)
+        return await self._wire.ask(leader, LIST_OFFSETS, values, LOOK_TIMEOUT_S)
 
     # ---- log directories
     async def log_dirs(

@@ -8,6 +8,7 @@ error at once. Identical questions that are under way are asked once.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 from collections.abc import Awaitable, Callable, Hashable
@@ -24,6 +25,8 @@ T = TypeVar("T")
 
 DIAL_TIMEOUT_S = 4.0
 ASK_TIMEOUT_S = 8.0
+LOOK_TIMEOUT_S = 3.0
+"""For what is asked again and again: a broker slower than this is shown as not answering."""
 AT_ONCE = 8
 BACK_OFF_FIRST_S, BACK_OFF_MOST_S = 0.5, 15.0
 
@@ -42,6 +45,7 @@ class _Line:
     not_before: float = 0.0
     last_error: ClientError | None = None
     answered_at: float = 0.0
+    recovering: asyncio.Task[None] | None = None
 
 
 class Wire:
@@ -66,6 +70,9 @@ class Wire:
             task.cancel()
         await asyncio.gather(*self._flights.values(), return_exceptions=True)
         for line in [*self._seeds, *self._brokers.values()]:
+            if line.recovering is not None:
+                line.recovering.cancel()
+                await asyncio.gather(line.recovering, return_exceptions=True)
             if line.connection is not None:
                 await line.connection.close()
 
@@ -80,13 +87,11 @@ class Wire:
             address = self.profile.dial(host, port)
             known = self._brokers.get(broker_id)
             if known is None or (known.host, known.port) != address:
-                if known is not None and known.connection is not None:
-                    self._later(known.connection.close())
+                if known is not None:
+                    self._drop(known)
                 self._brokers[broker_id] = _Line(*address, f"broker {broker_id}")
         for broker_id in set(self._brokers) - set(brokers):
-            gone = self._brokers.pop(broker_id)
-            if gone.connection is not None:
-                self._later(gone.connection.close())
+            self._drop(self._brokers.pop(broker_id))
 
     def round_trips(self) -> dict[int, float]:
         """Of the brokers that answered within the last 30 s."""
@@ -109,7 +114,9 @@ class Wire:
             line = await self._any_line(deadline - time.monotonic(), tried)
             tried.add(id(line))
             try:
-                return await self._ask(line, api_key, values, max(0.1, min(4.0, deadline - time.monotonic())))
+                return await self._ask(
+                    line, api_key, values, max(0.1, min(LOOK_TIMEOUT_S, deadline - time.monotonic()))
+                )
             except (Unreachable, TimedOut):
                 if time.monotonic() >= deadline or len(tried) >= len(self._brokers) + len(self._seeds):
                     raise
@@ -143,6 +150,12 @@ class Wire:
         self._flights.pop(key, None)
         if not done.cancelled():
             done.exception()  # seen, even when nobody waits any more
+
+    def _drop(self, line: _Line) -> None:
+        if line.recovering is not None:
+            line.recovering.cancel()
+        if line.connection is not None:
+            self._later(line.connection.close())
 
     def _later(self, closing: Awaitable[None]) -> None:
         task = asyncio.ensure_future(closing)
@@ -198,12 +211,12 @@ class Wire:
         return answer
 
     async def _open(self, line: _Line, timeout_s: float, patient: bool = True) -> Connection:
-        """Its open connection, or a new one. ``patient``: during back-off raise the last error instead of dialling."""
+        """Its open connection, or a new one. ``patient``: while it is being recovered raise the last error."""
+        if patient and line.last_error is not None:
+            raise line.last_error.with_traceback(None)
         async with line.lock:
             if line.connection is not None and line.connection.is_open:
                 return line.connection
-            if patient and line.last_error is not None and time.monotonic() < line.not_before:
-                raise line.last_error.with_traceback(None)
             if line.connection is not None:
                 await line.connection.close()
             connection = Connection(self.profile, self._secrets, line.host, line.port, line.subject)
@@ -219,3 +232,16 @@ class Wire:
         wait_s = min(BACK_OFF_MOST_S, BACK_OFF_FIRST_S * 1.6**line.failures) * self._dice.uniform(0.8, 1.0)
         line.failures += 1
         line.last_error, line.not_before = error, time.monotonic() + wait_s
+        known = any(line is other for other in self._brokers.values())
+        if known and line.recovering is None and not self._closed:
+            line.recovering = asyncio.create_task(self._recover(line), name=f"dial {line.subject} again")
+
+    async def _recover(self, line: _Line) -> None:
+        """Until it is open again, or nobody's any more."""
+        try:
+            while line.last_error is not None and not self._closed:
+                await asyncio.sleep(max(0.05, line.not_before - time.monotonic()))
+                with contextlib.suppress(ClientError):
+                    await self._open(line, DIAL_TIMEOUT_S, patient=False)
+        finally:
+            line.recovering = None

@@ -100,3 +100,14 @@ def test_that_the_fake_cluster_moves_leaders_and_comes_back():
     assert all(not p.under_replicated for t in after.topics.values() for p in t.partitions)
     gone = ({1, 2, 3} - set(during.brokers)).pop()
     assert all(p.leader != gone for t in during.topics.values() for p in t.partitions)
+
+
+def test_that_one_broker_that_goes_is_a_few_facts_and_not_one_per_partition():
+    before = cluster(topic(partitions=40), topic("small", leader=2, isr=(1, 2)))
+    after = cluster(topic(partitions=40, leader=2, isr=(2,)), topic("small", leader=2, isr=(1, 2)))
+    changes = diff(before, after)
+    assert [e.words for e in changes.events] == [
+        "Leaders of 40 partitions moved away from broker 1",
+        "Broker 1 fell out of the in-sync sets of 40 partitions",
+    ]
+    assert changes.events[0].partitions == tuple(("t", p) for p in range(40))

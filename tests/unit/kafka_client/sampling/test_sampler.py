@@ -130,7 +130,12 @@ async def test_that_only_what_is_in_focus_is_sampled_often_in_a_large_cluster():
     client = FakeClient(moving=False)
     client.cluster.create("many", 150, 1, rate_per_s=100.0)
     slow = Schedule(
-        **{**{f: getattr(FAST, f) for f in FAST.__slots__}, "offsets_rest_s": 60.0, "partition_series": 100}
+        **{
+            **{f: getattr(FAST, f) for f in FAST.__slots__},
+            "offsets_rest_s": 60.0,
+            "small_partitions": 50,
+            "partition_series": 99,
+        }
     )
     store = SeriesStore()
     sampler = Sampler(client, store, slow)
