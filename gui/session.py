@@ -10,25 +10,27 @@ import itertools
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtCore import QObject, Qt, QTimer, Signal
 
 from gui.tasks import RunsCoroutines, TaskScope, Ticket
 from kafka_client.api import ClusterClient
 from kafka_client.errors import ClientError
-from kafka_client.model import ClusterSnapshot
+from kafka_client.changes import Change, Changes
+from kafka_client.model import ClusterSnapshot, Datum
+from kafka_client.sampling.sampler import Sampler
+from kafka_client.sampling.state import ConnectionKind, ConnectionState, Schedule
 
 if TYPE_CHECKING:
     from kafka_client.profile import ConnectionProfile
-
-    from kafka_client.changes import Change
-    from kafka_client.sampling.state import ConnectionState
     from kafka_client.sampling.store import SeriesStore
 
 T = TypeVar("T")
 
 CHANGES_KEPT = 500
+GATHER_MS = 200
+"""the sampler shows a snapshot after each of its rounds; pages hear of one in this time"""
 DEFAULT_WINDOW_S = 300.0
 
 
@@ -52,16 +54,6 @@ class Job:
 
 Progress = Callable[[float | None, str], None]
 """Called by a job on the client thread with how far it is."""
-
-
-class Sampling(Protocol):
-    """``kafka_client.sampling.Sampler`` as far as a session needs it; safe to call from the window's thread."""
-
-    def focus(self, topics: Iterable[str] | None, groups: Iterable[str] | None) -> None: ...
-    def pause(self) -> None: ...
-    def resume(self) -> None: ...
-    async def start(self) -> None: ...
-    async def stop(self) -> None: ...
 
 
 class Session(QObject):
@@ -92,13 +84,19 @@ class Session(QObject):
         self.store = store
         self.embedded = embedded
         self.snapshot = ClusterSnapshot()
-        self.state: ConnectionState | None = None
+        self.state = ConnectionState(ConnectionKind.CONNECTING, "Connecting…")
         self.changes: list[Change] = []
         """what happened since the connection, oldest first, at most CHANGES_KEPT"""
         self.jobs: dict[int, Job] = {}
         self.tasks = TaskScope(runner, self)
         self._runner = runner
-        self._sampler: Sampling | None = None
+        self._sampler: Sampler | None = None
+        self._focus: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+        self._pending: Changes | None = None
+        self._gather = QTimer(self)
+        self._gather.setSingleShot(True)
+        self._gather.setInterval(GATHER_MS)
+        self._gather.timeout.connect(self._tell_snapshot)
         self._paused = False
         self._window_s = DEFAULT_WINDOW_S
         self._job_ids = itertools.count(1)
@@ -212,18 +210,38 @@ class Session(QObject):
 
     def focus(self, topics: Iterable[str] | None = None, groups: Iterable[str] | None = None) -> None:
         """What a person looks at now: sampled first and more often. None leaves that half as it was."""
+        wanted = (
+            self._focus[0] if topics is None else tuple(topics),
+            self._focus[1] if groups is None else tuple(groups),
+        )
+        if wanted != self._focus:
+            self._focus = wanted
+            if self._sampler is not None:
+                self._sampler.focus(*wanted)
+
+    def refresh(self, *data: Datum) -> None:
+        """Sample these kinds (or all) now, for instance after a change was made."""
         if self._sampler is not None:
-            self._sampler.focus(None if topics is None else tuple(topics), None if groups is None else tuple(groups))
+            self._sampler.refresh(*data)
 
     # ---- from the sampler
 
-    def listen(self, sampler: Sampling) -> None:
-        """Take the sampler's callbacks (they come on the client thread) and start it."""
+    def start(self, schedule: Schedule | None = None) -> None:
+        """Connect and sample from now on."""
+        sampler = Sampler(
+            self.client,
+            self.store,
+            schedule,
+            on_snapshot=lambda snapshot, changes: self._from_sampler.emit("snapshot", snapshot, changes),
+            on_sampled=lambda round_: self._from_sampler.emit("round", round_, None),
+            on_state=lambda state: self._from_sampler.emit("state", state, None),
+        )
         self._sampler = sampler
-        sampler.on_snapshot = lambda snapshot, changes: self._from_sampler.emit("snapshot", snapshot, changes)  # type: ignore[attr-defined]
-        sampler.on_sampled = lambda round: self._from_sampler.emit("round", round, None)  # type: ignore[attr-defined]
-        sampler.on_state = lambda state: self._from_sampler.emit("state", state, None)  # type: ignore[attr-defined]
-        self.tasks.spawn(sampler.start(), lambda _: None, lambda _: None, self)
+
+        async def started() -> None:
+            sampler.start()
+
+        self.tasks.spawn(started(), lambda _: None, lambda _: None, self)
 
     def _take(self, what: str, value: Any, more: Any) -> None:
         match what:
@@ -235,14 +253,26 @@ class Session(QObject):
                 self.state = value
                 self.state_changed.emit(value)
 
-    def take_snapshot(self, snapshot: ClusterSnapshot, changes: Any) -> None:
+    def take_snapshot(self, snapshot: ClusterSnapshot, changes: Changes) -> None:
+        """The newest picture is at hand at once; that it changed is told a little later, for several rounds together."""
+        first = not self.loaded
         self.snapshot = snapshot
         self.changes.extend(changes.events)
         del self.changes[:-CHANGES_KEPT]
-        self.snapshot_changed.emit(snapshot, changes)
+        self._pending = changes if self._pending is None else _together(self._pending, changes)
+        if first:
+            self._tell_snapshot()
+        elif not self._gather.isActive():
+            self._gather.start()
+
+    def _tell_snapshot(self) -> None:
+        changes, self._pending = self._pending, None
+        if changes is not None:
+            self.snapshot_changed.emit(self.snapshot, changes)
 
     def close(self) -> None:
         """Stop sampling and close the client, without waiting: the client thread does it."""
+        self._gather.stop()
         self.tasks.close()
         sampler, client = self._sampler, self.client
 
@@ -253,3 +283,13 @@ class Session(QObject):
 
         self._runner.submit(ended())
         self.closed.emit()
+
+
+def _together(old: Changes, new: Changes) -> Changes:
+    return Changes(
+        old.events + new.events,
+        old.first or new.first,
+        old.brokers | new.brokers,
+        old.topics | new.topics,
+        old.groups | new.groups,
+    )

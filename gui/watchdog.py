@@ -1,0 +1,53 @@
+"""Measures how long the window's thread was busy with one thing: a heartbeat asks to run every few milliseconds, and a
+beat that comes late by so much was held up for so long. For tests and the status bar's debug view."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+
+from PySide6.QtCore import QObject, Qt, QTimer, Signal
+
+BEAT_MS = 10
+STALL_MS = 50.0
+KEPT = 200
+
+
+class Watchdog(QObject):
+    """``stalled`` tells of each hold-up of STALL_MS or more."""
+
+    stalled = Signal(float)  # milliseconds
+
+    def __init__(self, parent: QObject | None = None, *, beat_ms: int = BEAT_MS) -> None:
+        super().__init__(parent)
+        self._beat_ms = beat_ms
+        self._last = time.perf_counter()
+        self.longest_ms = 0.0
+        self.stalls: deque[tuple[float, float]] = deque(maxlen=KEPT)
+        """(seconds since the epoch, milliseconds), newest last"""
+        self._timer = QTimer(self)
+        self._timer.setTimerType(Qt.TimerType.PreciseTimer)
+        self._timer.setInterval(beat_ms)
+        self._timer.timeout.connect(self._beat)
+
+    def start(self) -> None:
+        self._last = time.perf_counter()
+        self._timer.start()
+
+    def stop(self) -> None:
+        self._timer.stop()
+
+    def reset(self) -> None:
+        self.longest_ms = 0.0
+        self.stalls.clear()
+        self._last = time.perf_counter()
+
+    def _beat(self) -> None:
+        now = time.perf_counter()
+        late_ms = (now - self._last) * 1000 - self._beat_ms
+        self._last = now
+        if late_ms > self.longest_ms:
+            self.longest_ms = late_ms
+        if late_ms >= STALL_MS:
+            self.stalls.append((time.time(), late_ms))
+            self.stalled.emit(late_ms)
