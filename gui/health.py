@@ -105,7 +105,9 @@ def signs(snapshot: ClusterSnapshot, state: ConnectionState, tally: Tally) -> li
         words = f"{figures.count(tally.under_replicated)} under-replicated"
         found.append(Sign(words, "warn", "Partitions with fewer replicas in sync than they should have.", "topics"))
     elif not tally.offline and tally.partitions:
-        found.append(Sign("all in sync", "ok", f"{figures.plural(tally.partitions, 'partition')} fully in sync.", "topics"))
+        found.append(
+            Sign("all in sync", "ok", f"{figures.plural(tally.partitions, 'partition')} fully in sync.", "topics")
+        )
     return found
 
 

@@ -16,14 +16,16 @@ from PySide6.QtCore import QObject, Qt, QTimer, Signal
 
 from gui.tasks import RunsCoroutines, TaskScope, Ticket
 from kafka_client.api import ClusterClient
-from kafka_client.errors import ClientError
 from kafka_client.changes import Change, Changes
+from kafka_client.errors import ClientError
 from kafka_client.model import ClusterSnapshot, Datum
 from kafka_client.sampling.sampler import Sampler
 from kafka_client.sampling.state import ConnectionKind, ConnectionState, Schedule
 
 if TYPE_CHECKING:
     from kafka_client.profile import ConnectionProfile
+
+    from gui.embedded import EmbeddedControl
     from kafka_client.sampling.store import SeriesStore
 
 T = TypeVar("T")
@@ -75,7 +77,7 @@ class Session(QObject):
         runner: RunsCoroutines,
         store: SeriesStore,
         *,
-        embedded: QObject | None = None,
+        embedded: EmbeddedControl | None = None,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
@@ -108,11 +110,11 @@ class Session(QObject):
 
     @property
     def name(self) -> str:
-        return str(self.profile.name)
+        return self.profile.name
 
     @property
     def read_only(self) -> bool:
-        return bool(self.profile.read_only)
+        return self.profile.writes_refused
 
     @property
     def loaded(self) -> bool:

@@ -1,0 +1,187 @@
+"""Builds the application and wires its parts; nothing else knows them all."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from kafka_client.profile import ConnectionProfile
+from kafka_client.secrets import KeyringSecrets, Secrets
+from PySide6.QtCore import QObject, QSocketNotifier, QTimer
+from PySide6.QtWidgets import QApplication
+
+from gui.clusters import Clusters, MakeClient
+from gui.command_palette import Entry
+from gui.local_clusters import data_root
+from gui.local_control import LocalControl
+from gui.main_window import MainWindow
+from gui.settings import Settings
+from gui.theme import Look
+from gui.watchdog import Watchdog
+from gui.welcome.page import WelcomePage
+from kafka_client.runtime import ClientThread
+from widgets.chart_clock import ChartClock
+from widgets.theme import Theme
+
+
+def confluent(secrets: Secrets) -> MakeClient:
+    def make(profile: ConnectionProfile) -> Any:
+        from kafka_client.confluent import ConfluentClient
+
+        return ConfluentClient(profile, secrets)
+
+    return make
+
+
+class Application(QObject):
+    """One window with all it stands on. ``close`` ends it in order."""
+
+    def __init__(
+        self,
+        qt: QApplication,
+        *,
+        settings_path: Path | None = None,
+        clusters_root: Path | None = None,
+        make_client: MakeClient | None = None,
+        secrets: Secrets | None = None,
+    ) -> None:
+        super().__init__(qt)
+        self.qt = qt
+        qt.setApplicationName("kafkarium")
+        qt.setApplicationDisplayName("Kafkarium")
+        qt.setQuitOnLastWindowClosed(False)
+        self.settings = Settings(settings_path, self)
+        self.theme = Theme(parent=self)
+        self.look = Look(qt, self.theme, self.settings, self)
+        self.clock = ChartClock(self)
+        self.watchdog = Watchdog(self)
+        self.thread_ = ClientThread().start()
+        self.secrets = secrets or KeyringSecrets()
+        recent = self.settings.path.with_name("connections.json")
+        self.clusters = Clusters(self.thread_, make_client or confluent(self.secrets), recent, self)
+        self.welcome = WelcomePage(self.theme)
+        self.window = MainWindow(self.theme, self.settings, self.clock, self.clusters, self.welcome, self.watchdog)
+        self.local = LocalControl(self.clusters, self.window, clusters_root or data_root(), self)
+        self._closing = False
+        self._wire()
+
+    def _wire(self) -> None:
+        window, welcome, clusters = self.window, self.welcome, self.clusters
+        window.demo_requested.connect(lambda: self.local.start_template("notifications"))
+        window.connect_requested.connect(self.open_connect_dialog)
+        window.theme_requested.connect(self.switch_theme)
+        window.close_requested.connect(self.ask_to_close)
+        welcome.demo_requested.connect(self.local.start_template)
+        welcome.connect_requested.connect(self.open_connect_dialog)
+        welcome.profile_requested.connect(lambda profile: clusters.open_profile(profile))
+        welcome.forget_requested.connect(clusters.forget)
+        welcome.leftover_requested.connect(self.local.start_leftover)
+        welcome.remove_requested.connect(self.local.remove)
+        clusters.recent_changed.connect(self._show_lists)
+        clusters.closed.connect(lambda _: self._show_lists())
+        self.local.changed.connect(self._show_lists)
+        window.add_actions(self._actions())
+        self._show_lists()
+
+    def _actions(self) -> list[Entry]:
+        def close_shown() -> None:
+            if self.clusters.shown is not None:
+                self.local.close_session(self.clusters.shown)
+
+        return [
+            Entry("Start a demo cluster", "action", "demo", lambda: self.local.start_template("notifications")),
+            Entry("Connect to a cluster…", "action", "connect", self.open_connect_dialog, "Ctrl+N"),
+            Entry("Show the welcome page", "action", "overview", lambda: self.clusters.show(None)),
+            Entry("Close this cluster", "action", "close", close_shown),
+            Entry("Switch between dark and light", "action", "moon", self.switch_theme),
+            Entry("Follow the system's theme", "action", "system", lambda: self.look.choose("system")),
+            Entry("Pause or resume sampling", "action", "pause", self._toggle_pause, "Ctrl+P"),
+            Entry("Collapse or open the rail", "action", "sidebar", lambda: self.window.rail.collapse(
+                self.window.rail.width() > 100), "Ctrl+B"),
+            Entry("Show how long the window was held up", "action", "activity", self.window.toggle_debug, "Ctrl+Shift+D"),
+        ]  # fmt: skip
+
+    def _toggle_pause(self) -> None:
+        shown = self.clusters.shown
+        if shown is not None:
+            shown.set_paused(not shown.paused)
+            self.clock.set_paused(shown.paused)
+            self.window.header.show_paused(shown.paused)
+
+    def switch_theme(self) -> None:
+        self.look.choose("light" if self.theme.dark else "dark")
+
+    def open_connect_dialog(self) -> None:
+        from gui.connect_dialog import ConnectDialog
+
+        dialog = ConnectDialog(self.theme, self.thread_, self.secrets, self.clusters, self.window)
+        dialog.open()
+
+    def _show_lists(self) -> None:
+        self.welcome.show_lists(self.clusters.recent, self.local.leftovers)
+
+    # ---- the end
+
+    def ask_to_close(self) -> None:
+        if self._closing:
+            return
+        self.local.ask_to_stop(self._close_now)
+
+    def _close_now(self) -> None:
+        """Clusters stop in order while the window says so; then everything ends."""
+        if self._closing:
+            return
+        self._closing = True
+        self.local.stop_all(self._ended)
+
+    def _ended(self) -> None:
+        self.close()
+        self.qt.quit()
+
+    def close(self) -> None:
+        """What can still be closed is closed; waits for no cluster."""
+        self._closing = True
+        self.clusters.close_all()
+        self.settings.save()
+        self.window.may_close = True
+        self.window.close()
+        self.thread_.stop(2.0)
+
+
+def run(demo: bool = False, bootstrap: str = "") -> int:
+    """The window, until it is closed. ``demo`` starts the Notifications cluster at once."""
+    qt = QApplication(sys.argv[:1])
+    application = Application(qt)
+    application.window.show()
+    _end_on_signals(application)
+    if demo:
+        QTimer.singleShot(0, application, lambda: application.local.start_template("notifications", again=True))
+    elif bootstrap:
+        from kafka_client.profile import quick
+
+        QTimer.singleShot(0, application, lambda: application.clusters.open_profile(quick(bootstrap)))
+    return qt.exec()
+
+
+def _end_on_signals(application: Application) -> None:
+    """Ctrl+C and SIGTERM close the window as its button does, without asking. Python's handlers run only when Python
+    does, so a signal wakes the event loop through a socket."""
+    import socket
+
+    reading, writing = socket.socketpair()
+    for end in (reading, writing):
+        end.setblocking(False)
+    previous: int = signal.set_wakeup_fd(writing.fileno())
+    notifier = QSocketNotifier(reading.fileno(), QSocketNotifier.Type.Read, application)
+
+    def woken() -> None:
+        reading.recv(64)
+
+    handler: Callable[..., None] = lambda *_: application._close_now()  # noqa: E731
+    notifier.activated.connect(woken)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handler)
+    application.destroyed.connect(lambda: (signal.set_wakeup_fd(previous), reading.close(), writing.close()))

@@ -1,0 +1,181 @@
+"""The band above the page: the cluster's name, its health in words and counts, the time window of every chart, pause,
+theme, and the way to the command palette."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QFontMetrics, QMouseEvent, QPainter, QPaintEvent
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QSizePolicy, QToolButton, QWidget
+from typing_extensions import override
+
+from gui.health import Sign
+from gui.rail import environment_color
+from widgets.cell_delegate import draw_dot
+from widgets.plain import ElidedLabel, tooltip
+from widgets.theme import Theme
+
+WINDOWS: tuple[tuple[str, float], ...] = (
+    ("1 min", 60), ("5 min", 300), ("15 min", 900), ("1 h", 3600), ("6 h", 21_600), ("24 h", 86_400),
+)  # fmt: skip
+
+
+class Chip(QWidget):
+    """A health dot and a few words; a click opens the page that tells more."""
+
+    clicked = Signal(str)
+
+    def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self.sign = Sign("", "text_faint")
+        self._font = theme.ui_font(12)
+        self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+        theme.changed.connect(self.update)
+
+    def show_sign(self, sign: Sign) -> None:
+        if sign != self.sign:
+            self.sign = sign
+            self.setToolTip(tooltip(sign.tip))
+            self.setAccessibleName(sign.words)
+            self.setCursor(Qt.CursorShape.PointingHandCursor if sign.page else Qt.CursorShape.ArrowCursor)
+            self.updateGeometry()
+            self.update()
+
+    @override
+    def sizeHint(self) -> QSize:
+        return QSize(QFontMetrics(self._font).horizontalAdvance(self.sign.words) + 30, 24)
+
+    @override
+    def paintEvent(self, event: QPaintEvent) -> None:
+        theme, tone = self._theme, self.sign.tone
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        if tone in ("warn", "bad"):
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(theme.color(f"{tone}_soft"))
+            painter.drawRoundedRect(QRectF(self.rect()), 12, 12)
+        draw_dot(painter, QPointF(12, self.height() / 2), theme, tone)
+        painter.setFont(self._font)
+        painter.setPen(theme.color(tone if tone in ("warn", "bad") else "text_muted"))
+        painter.drawText(
+            QRectF(22, 0, self.width() - 22, self.height()), int(Qt.AlignmentFlag.AlignVCenter), self.sign.words
+        )
+        painter.end()
+
+    @override
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        if self.sign.page and self.rect().contains(event.position().toPoint()):
+            self.clicked.emit(self.sign.page)
+
+
+class _EnvironmentMark(QWidget):
+    """The connection's colour as a bar before its name."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.environment = ""
+        self.setFixedSize(4, 24)
+
+    def show_environment(self, name: str) -> None:
+        self.environment = name
+        self.setVisible(bool(name))
+        self.update()
+
+    @override
+    def paintEvent(self, event: QPaintEvent) -> None:
+        color = environment_color(self.environment)
+        if color is not None:
+            painter = QPainter(self)
+            painter.fillRect(self.rect(), color)
+            painter.end()
+
+
+class Header(QWidget):
+    window_chosen = Signal(float)
+    pause_requested = Signal(bool)
+    theme_requested = Signal()
+    palette_requested = Signal()
+    page_requested = Signal(str)
+
+    def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self.setProperty("role", "header")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.setFixedHeight(52)
+        self._mark = _EnvironmentMark(self)
+        self._name = ElidedLabel("", self, role="heading")
+        self._name.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Preferred)
+        self._chips: list[Chip] = []
+        self._chip_row = QHBoxLayout()
+        self._chip_row.setSpacing(2)
+        self.tools = QHBoxLayout()
+        self.tools.setSpacing(8)
+        """where the frame puts what belongs to this cluster alone, e.g. the demo's traffic"""
+        self._windows = QComboBox(self)
+        self._windows.setAccessibleName("Time window of the charts")
+        self._windows.setToolTip("Time window of the charts")
+        for title, seconds in WINDOWS:
+            self._windows.addItem(title, seconds)
+        self._windows.activated.connect(lambda i: self.window_chosen.emit(float(self._windows.itemData(i))))
+        self._pause = QToolButton(self)
+        self._pause.setCheckable(True)
+        self._pause.clicked.connect(self.pause_requested)
+        self._scheme = QToolButton(self)
+        self._scheme.setToolTip("Dark or light")
+        self._scheme.setAccessibleName("Dark or light")
+        self._scheme.clicked.connect(self.theme_requested)
+        self._search = QPushButton("Search or run   Ctrl K", self)
+        self._search.setProperty("role", "keys")
+        self._search.setAccessibleName("Open the command palette")
+        self._search.clicked.connect(self.palette_requested)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(24, 0, 16, 0)
+        layout.setSpacing(8)
+        layout.addWidget(self._mark)
+        layout.addWidget(self._name)
+        layout.addSpacing(8)
+        layout.addLayout(self._chip_row)
+        layout.addStretch(1)
+        layout.addLayout(self.tools)
+        for widget in (self._windows, self._pause, self._search, self._scheme):
+            layout.addWidget(widget)
+        theme.changed.connect(self._recolour)
+        self._recolour()
+        self.show_paused(False)
+
+    def _recolour(self) -> None:
+        self._scheme.setIcon(self._theme.icon("sun" if self._theme.dark else "moon"))
+        self._search.setIcon(self._theme.icon("search"))
+        self.show_paused(self._pause.isChecked())
+
+    def show_cluster(self, name: str, environment: str = "", read_only: bool = False) -> None:
+        self._name.show_text(f"{name}  (read-only)" if read_only else name)
+        self._mark.show_environment(environment)
+        for widget in (self._windows, self._pause):
+            widget.setVisible(bool(name))
+
+    def show_signs(self, signs: Sequence[Sign]) -> None:
+        while len(self._chips) < len(signs):
+            chip = Chip(self._theme, self)
+            chip.clicked.connect(self.page_requested)
+            self._chips.append(chip)
+            self._chip_row.addWidget(chip)
+        for place, chip in enumerate(self._chips):
+            chip.setVisible(place < len(signs))
+            if place < len(signs):
+                chip.show_sign(signs[place])
+
+    def show_window(self, seconds: float) -> None:
+        place = self._windows.findData(seconds)
+        if place >= 0:
+            self._windows.setCurrentIndex(place)
+
+    def show_paused(self, paused: bool) -> None:
+        self._pause.setChecked(paused)
+        self._pause.setIcon(self._theme.icon("play" if paused else "pause", "warn" if paused else "text_muted"))
+        words = "Sample again (Ctrl+P)" if paused else "Pause sampling (Ctrl+P)"
+        self._pause.setToolTip(words)
+        self._pause.setAccessibleName(words)

@@ -1,0 +1,384 @@
+"""The frame: rail, header, page, status bar. It knows pages by name alone."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from PySide6.QtCore import Signal
+from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
+from PySide6.QtWidgets import QHBoxLayout, QMainWindow, QStackedWidget, QTabBar, QToolButton, QVBoxLayout, QWidget
+from typing_extensions import override
+
+from gui import health
+from gui.clusters import Clusters, key_of
+from gui.command_palette import CommandPalette, Entry
+from gui.header import Header
+from gui.pages import PAGES, PageContext, PageSpec, spec
+from gui.rail import ClusterLine, Rail
+from gui.session import Session
+from gui.settings import Settings
+from gui.status_bar import StatusBar
+from gui.watchdog import Watchdog
+from kafka_client.sampling.state import ConnectionKind
+from widgets.chart_clock import ChartClock
+from widgets.plain import tooltip, visible
+from widgets.theme import Theme
+from widgets.toast import Toasts
+
+_TONES = {
+    ConnectionKind.CONNECTED: "ok",
+    ConnectionKind.DEGRADED: "warn",
+    ConnectionKind.LOST: "bad",
+    ConnectionKind.CONNECTING: "text_faint",
+}
+
+
+class SessionView(QWidget):
+    """The pages of one cluster: made when first opened; further ones in tabs of their own."""
+
+    page_shown = Signal(str)
+
+    def __init__(self, context: Callable[[Callable[..., None]], PageContext], theme: Theme) -> None:
+        super().__init__()
+        self.context = context(self.navigate)
+        self.session = self.context.session
+        self.tally = health.Tally()
+        self._pages: dict[str, QWidget] = {}
+        self._page = ""
+        self._tabs: list[tuple[str, QWidget]] = []
+        self.bar = QTabBar(self)
+        self.bar.setExpanding(False)
+        self.bar.setDocumentMode(True)
+        self.bar.setTabsClosable(True)
+        self.bar.addTab("")
+        self.bar.setTabButton(0, QTabBar.ButtonPosition.RightSide, QWidget())
+        self.bar.currentChanged.connect(self._show_tab)
+        self.bar.tabCloseRequested.connect(self.close_tab)
+        self.bar.hide()
+        self.stack = QStackedWidget(self)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(self.bar)
+        layout.addWidget(self.stack, 1)
+        self._theme = theme
+        self.session.snapshot_changed.connect(self.tally.update)
+
+    @property
+    def page(self) -> str:
+        """The name of the page in sight."""
+        tab = self.bar.currentIndex()
+        return self._page if tab <= 0 else self._tabs[tab - 1][0]
+
+    def navigate(self, page: str, in_tab: bool = False, **where: Any) -> None:
+        """Show that page, at that place when it knows how to go there."""
+        wanted = spec(page)
+        if in_tab:
+            widget = wanted.make(self.context)
+            words = " ".join(str(value) for value in where.values()) or wanted.title
+            self._tabs.append((page, widget))
+            self.stack.addWidget(widget)
+            place = self.bar.addTab(self._theme.icon(wanted.icon), visible(words, limit=32))
+            self._close_button(place)
+            self.bar.setTabToolTip(place, tooltip(f"{wanted.title}: {words}"))
+            self.bar.show()
+            go_to(widget, where)
+            self.bar.setCurrentIndex(place)
+            return
+        if page not in self._pages:
+            self._pages[page] = wanted.make(self.context)
+            self.stack.addWidget(self._pages[page])
+        self._page = page
+        self.bar.setTabText(0, wanted.title)
+        self.bar.setTabIcon(0, self._theme.icon(wanted.icon))
+        go_to(self._pages[page], where)
+        if self.bar.currentIndex() != 0:
+            self.bar.setCurrentIndex(0)
+        self._show_tab(0)
+
+    def _close_button(self, place: int) -> None:
+        button = QToolButton(self.bar)
+        button.setIcon(self._theme.icon("close"))
+        button.setAccessibleName("Close the tab")
+        button.setFixedSize(20, 20)
+        widget = self._tabs[place - 1][1]
+        button.clicked.connect(lambda: self.close_tab(1 + [w for _, w in self._tabs].index(widget)))
+        self.bar.setTabButton(place, QTabBar.ButtonPosition.RightSide, button)
+
+    def close_tab(self, place: int) -> None:
+        if place <= 0:
+            return
+        _, widget = self._tabs.pop(place - 1)
+        self.bar.removeTab(place)
+        self.stack.removeWidget(widget)
+        widget.deleteLater()
+        self.bar.setVisible(bool(self._tabs))
+
+    def _show_tab(self, place: int) -> None:
+        widget = self._pages.get(self._page) if place <= 0 else self._tabs[place - 1][1]
+        if widget is not None:
+            self.stack.setCurrentWidget(widget)
+            self.page_shown.emit(self.page)
+
+    def widget_of(self, page: str) -> QWidget | None:
+        return self._pages.get(page)
+
+
+def go_to(page: QWidget, where: dict[str, Any]) -> None:
+    """Call the page's ``open`` with as much of ``where`` as it understands."""
+    opener = getattr(page, "open", None)
+    if opener is None or not where:
+        return
+    parameters = inspect.signature(opener).parameters
+    if not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
+        where = {name: value for name, value in where.items() if name in parameters}
+    opener(**where)
+
+
+class MainWindow(QMainWindow):
+    close_requested = Signal()
+    demo_requested = Signal()
+    connect_requested = Signal()
+    theme_requested = Signal()
+
+    def __init__(
+        self,
+        theme: Theme,
+        settings: Settings,
+        clock: ChartClock,
+        clusters: Clusters,
+        welcome: QWidget,
+        watchdog: Watchdog,
+        pages: Iterable[PageSpec] = PAGES,
+    ) -> None:
+        super().__init__()
+        self.theme, self.settings, self.clock, self.clusters = theme, settings, clock, clusters
+        self.may_close = False
+        self._pages = tuple(pages)
+        self._views: dict[int, SessionView] = {}
+        self._actions: list[Entry] = []
+        self.setWindowTitle("Kafkarium")
+        self.setWindowIcon(theme.icon("app"))
+        self.setMinimumSize(960, 600)
+        self.rail = Rail(theme, self._pages)
+        self.header = Header(theme)
+        self.stack = QStackedWidget()
+        self.welcome = welcome
+        self.stack.addWidget(welcome)
+        self._lay_out(watchdog)
+        self.toasts = Toasts(theme, self)
+        self.palette_box = CommandPalette(theme, self, self._entries, self.navigate)
+        self._connect_parts()
+        self._shortcuts()
+        self._show_session(None)
+
+    def _lay_out(self, watchdog: Watchdog) -> None:
+        right = QVBoxLayout()
+        right.setContentsMargins(0, 0, 0, 0)
+        right.setSpacing(0)
+        right.addWidget(self.header)
+        right.addWidget(self.stack, 1)
+        middle = QHBoxLayout()
+        middle.setSpacing(0)
+        middle.addWidget(self.rail)
+        middle.addLayout(right, 1)
+        body = QWidget(self)
+        body.setProperty("role", "body")
+        whole = QVBoxLayout(body)
+        whole.setContentsMargins(0, 0, 0, 0)
+        whole.setSpacing(0)
+        whole.addLayout(middle, 1)
+        self.status = StatusBar(self.theme, watchdog, body)
+        whole.addWidget(self.status)
+        self.setCentralWidget(body)
+        self.rail.set_narrow(bool(self.settings.value("rail_narrow", False)))
+        self.resize(*self.settings.value("window_size", [1440, 900]))
+        self.status.show_debug(bool(self.settings.value("debug_view", False)))
+
+    def _connect_parts(self) -> None:
+        clusters, header, rail = self.clusters, self.header, self.rail
+        clusters.opened.connect(self._opened)
+        clusters.closed.connect(self._closed)
+        clusters.shown_changed.connect(self._show_session)
+        clusters.trouble.connect(lambda words: self.notify(words, "warn"))
+        rail.cluster_chosen.connect(lambda key: clusters.show(clusters.sessions[key]))
+        rail.page_chosen.connect(self.navigate)
+        rail.demo_requested.connect(self.demo_requested)
+        rail.connect_requested.connect(self.connect_requested)
+        rail.collapsed_changed.connect(lambda narrow: self.settings.set_value("rail_narrow", narrow))
+        header.page_requested.connect(self.navigate)
+        header.theme_requested.connect(self.theme_requested)
+        header.palette_requested.connect(self.palette_box.open_palette)
+        header.window_chosen.connect(self._choose_window)
+        header.pause_requested.connect(self._pause)
+
+    def _shortcuts(self) -> None:
+        def key(keys: str, act: Callable[[], Any]) -> None:
+            QShortcut(QKeySequence(keys), self).activated.connect(act)
+
+        key("Ctrl+K", self.palette_box.open_palette)
+        key("Ctrl+B", lambda: self.rail.collapse(self.rail.width() > 100))
+        key("Ctrl+P", lambda: self._pause(self.clusters.shown is not None and not self.clusters.shown.paused))
+        key("Ctrl+Shift+D", self.toggle_debug)
+        key("Ctrl+W", self._close_tab)
+        key("Ctrl+N", self.connect_requested.emit)
+        for page in self._pages:
+            if page.shortcut:
+                key(page.shortcut, lambda name=page.name: self.navigate(name))
+
+    # ---- what others ask
+
+    @property
+    def view(self) -> SessionView | None:
+        shown = self.clusters.shown
+        return None if shown is None else self._views.get(key_of(shown))
+
+    def navigate(self, page: str, **where: Any) -> None:
+        if self.view is not None:
+            self.view.navigate(page, **where)
+
+    def notify(self, sentence: str, tone: str = "accent") -> None:
+        self.toasts.say(sentence, tone)
+
+    def add_actions(self, entries: Iterable[Entry]) -> None:
+        """Actions of the application that the palette offers at any time."""
+        self._actions.extend(entries)
+
+    def toggle_debug(self) -> None:
+        shown = not self.status.debug_shown
+        self.status.show_debug(shown)
+        self.settings.set_value("debug_view", shown)
+
+    # ---- sessions
+
+    def _opened(self, session: Session) -> None:
+        def context(navigate: Callable[..., None]) -> PageContext:
+            return PageContext(session, self.theme, self.settings, self.clock, navigate, self.notify)
+
+        view = SessionView(context, self.theme)
+        self._views[key_of(session)] = view
+        self.stack.addWidget(view)
+        view.page_shown.connect(self._page_shown)
+        session.state_changed.connect(lambda _: self._tell(session))
+        session.snapshot_changed.connect(lambda *_: self._tell(session))
+        session.job_changed.connect(self._job_changed)
+        session.set_window(float(self.settings.value("window_s", 300.0)))
+        view.navigate("overview")
+
+    def _closed(self, session: Session) -> None:
+        view = self._views.pop(key_of(session))
+        self.stack.removeWidget(view)
+        view.deleteLater()
+        self._show_rail()
+
+    def _show_session(self, session: Session | None) -> None:
+        view = self.view
+        self.stack.setCurrentWidget(view if view is not None else self.welcome)
+        self.rail.show_pages(view is not None)
+        self.status.show_session(session)
+        if session is None:
+            self.header.show_cluster("")
+            self.header.show_signs([])
+            self.header.hide()
+        else:
+            profile = session.profile
+            self.header.show()
+            self.header.show_cluster(session.name, profile.colour, session.read_only)
+            self.header.show_window(session.window_s)
+            self.header.show_paused(session.paused)
+            self._tell(session)
+            if view is not None:
+                self.rail.show_page(view.page)
+        self.setWindowTitle(f"{session.name} - Kafkarium" if session is not None else "Kafkarium")
+        self._show_rail()
+
+    def _tell(self, session: Session) -> None:
+        if session is self.clusters.shown and self.view is not None:
+            self.header.show_signs(health.signs(session.snapshot, session.state, self.view.tally))
+        self._show_rail()
+
+    def _show_rail(self) -> None:
+        lines = [
+            ClusterLine(
+                key,
+                session.name,
+                _TONES[session.state.kind],
+                session.profile.colour,
+                session.read_only,
+                session.state.sentence,
+            )
+            for key, session in self.clusters.sessions.items()
+        ]
+        shown = self.clusters.shown
+        self.rail.show_clusters(lines, None if shown is None else key_of(shown))
+
+    def _page_shown(self, page: str) -> None:
+        if self.sender() is self.view or self.view is None:
+            self.rail.show_page(page)
+
+    def _job_changed(self, job: Any) -> None:
+        if job.state == "failed":
+            self.notify(f"{job.title}: {job.sentence}", "bad")
+        elif job.state == "done":
+            self.notify(f"{job.title}: {job.sentence}", "ok")
+
+    def _choose_window(self, seconds: float) -> None:
+        self.settings.set_value("window_s", seconds)
+        for session in self.clusters.sessions.values():
+            session.set_window(seconds)
+
+    def _pause(self, paused: bool) -> None:
+        session = self.clusters.shown
+        if session is not None:
+            session.set_paused(paused)
+            self.clock.set_paused(paused)
+            self.header.show_paused(paused)
+
+    def _close_tab(self) -> None:
+        if self.view is not None:
+            self.view.close_tab(self.view.bar.currentIndex())
+
+    # ---- the palette
+
+    def _entries(self) -> Iterator[Entry]:
+        view = self.view
+        if view is not None:
+            for page in self._pages:
+                yield Entry(page.title, "page", page.icon, lambda n=page.name: self.navigate(n), page.shortcut, 30)
+        for key, session in self.clusters.sessions.items():
+            if session is not self.clusters.shown:
+                yield Entry(
+                    session.name,
+                    "cluster",
+                    "brokers",
+                    lambda k=key: self.clusters.show(self.clusters.sessions[k]),
+                    "",
+                    20,
+                )
+        yield from self._actions
+        if view is None:
+            return
+        snapshot = view.session.snapshot
+        for name, topic in snapshot.topics.items():
+            weight = -20 if topic.internal else 10
+            yield Entry(name, "topic", "topics", lambda n=name: self.navigate("topics", topic=n), "", weight)
+        for name in snapshot.groups:
+            yield Entry(name, "consumer group", "groups", lambda n=name: self.navigate("groups", group=n), "", 8)
+        for broker_id in snapshot.brokers:
+            words = f"Broker {broker_id}"
+            yield Entry(words, "broker", "brokers", lambda b=broker_id: self.navigate("brokers", broker=b), "", 6)
+
+    # ---- closing
+
+    @override
+    def closeEvent(self, event: QCloseEvent) -> None:
+        """Ask first; whoever answers sets ``may_close`` and closes again."""
+        if not self.isMaximized():
+            self.settings.set_value("window_size", [self.width(), self.height()])
+        if self.may_close:
+            event.accept()
+        else:
+            event.ignore()
+            self.close_requested.emit()

@@ -1,0 +1,30 @@
+"""Lines to connect a program of one's own to a cluster; ``{address}`` is the bootstrap address."""
+
+from __future__ import annotations
+
+SNIPPETS: tuple[tuple[str, str], ...] = (
+    (
+        "Python",
+        'from confluent_kafka import Producer\n\nproducer = Producer({"bootstrap.servers": "{address}"})\n'
+        'producer.produce("email", key="a", value="hello")\nproducer.flush()\n',
+    ),
+    (
+        "Java",
+        'Properties settings = new Properties();\nsettings.put("bootstrap.servers", "{address}");\n'
+        "var producer = new KafkaProducer<>(settings, new StringSerializer(), new StringSerializer());\n"
+        'producer.send(new ProducerRecord<>("email", "a", "hello"));\nproducer.close();\n',
+    ),
+    (
+        "Go",
+        'client, err := kgo.NewClient(kgo.SeedBrokers(strings.Split("{address}", ",")...))\n'
+        "if err != nil {\n\tpanic(err)\n}\n"
+        'client.ProduceSync(context.Background(), &kgo.Record{Topic: "email", Value: []byte("hello")})\n',
+    ),
+    (
+        "Node",
+        'const { Kafka } = require("kafkajs")\nconst kafka = new Kafka({ brokers: "{address}".split(",") })\n'
+        "const producer = kafka.producer()\nawait producer.connect()\n"
+        'await producer.send({ topic: "email", messages: [{ key: "a", value: "hello" }] })\n',
+    ),
+    ("kcat", "kcat -b {address} -t email -C\n"),
+)

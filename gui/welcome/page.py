@@ -1,0 +1,219 @@
+"""The first thing a person sees: two or three large choices, the clusters of before, what an earlier run left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kafka_client.profile import ConnectionProfile
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QPushButton,
+    QScrollArea,
+    QSizePolicy,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from gui.local_clusters import Leftover
+from gui.rail import environment_color
+from widgets import figures
+from widgets.page_state import Banner, IconLabel, Spinner
+from widgets.plain import ElidedLabel, plain
+from widgets.theme import Theme
+
+COLUMN = 880
+
+
+class Choice(QPushButton):
+    """A large button: icon, name, one sentence."""
+
+    def __init__(self, theme: Theme, icon: str, title: str, sentence: str, keys: str = "") -> None:
+        super().__init__()
+        self.setProperty("role", "choice")
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setFixedHeight(184)
+        self.setAccessibleName(title)
+        self.setAccessibleDescription(sentence)
+        self._picture = IconLabel(theme, icon, 36, "accent", self)
+        self._spinner = Spinner(theme, 32, self)
+        self._spinner.hide()
+        self._sentence = sentence
+        heading = plain(title, self, role="heading")
+        self._words = plain(sentence, self, role="muted", wrap=True)
+        foot = plain(keys, self, role="faint")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(24, 24, 24, 16)
+        layout.setSpacing(8)
+        for widget in (self._picture, self._spinner):
+            layout.addWidget(widget)
+        layout.addSpacing(4)
+        layout.addWidget(heading)
+        layout.addWidget(self._words)
+        layout.addStretch(1)
+        layout.addWidget(foot)
+        for part in (self._picture, self._spinner, heading, self._words, foot):
+            part.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+
+    def show_busy(self, sentence: str) -> None:
+        """While it works; an empty sentence ends it."""
+        self.setEnabled(not sentence)
+        self._spinner.setVisible(bool(sentence))
+        self._picture.setVisible(not sentence)
+        self._words.setText(sentence or self._sentence)
+
+
+class _Line(QFrame):
+    """A cluster of before, or one left over: a name, what it is, what can be done with it."""
+
+    def __init__(self, theme: Theme, icon: str, title: str, detail: str, colour: str = "") -> None:
+        super().__init__()
+        self.setProperty("role", "card")
+        self.setFixedHeight(52)
+        self._row = QHBoxLayout(self)
+        self._row.setContentsMargins(16, 0, 8, 0)
+        self._row.setSpacing(12)
+        if environment_color(colour) is not None:
+            mark = QFrame(self)
+            mark.setFixedSize(4, 24)
+            mark.setStyleSheet(f"background: {colour}; border-radius: 2px;")
+            self._row.addWidget(mark)
+        self._row.addWidget(IconLabel(theme, icon, 20, parent=self))
+        self._row.addWidget(plain(title, self, role="strong", lines=False))
+        self._row.addWidget(ElidedLabel(detail, self, role="muted"), 1)
+
+    def add(self, widget: QWidget) -> None:
+        self._row.addWidget(widget)
+
+
+class WelcomePage(QWidget):
+    demo_requested = Signal(str)  # template
+    connect_requested = Signal()
+    profile_requested = Signal(object)  # ConnectionProfile
+    forget_requested = Signal(object)
+    leftover_requested = Signal(object)  # Leftover
+    remove_requested = Signal(object)
+
+    def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self.setProperty("role", "body")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.demo = Choice(
+            theme,
+            "demo",
+            "Start a demo cluster",
+            "Three brokers, three topics, producers and consumers at work. No Docker, no JVM. Ready in seconds.",
+        )
+        self.empty = Choice(
+            theme,
+            "brokers",
+            "Start an empty cluster",
+            "One broker on this machine for a program of your own. Its data stays until you remove it.",
+        )
+        self.connect_choice = Choice(
+            theme,
+            "connect",
+            "Connect to a cluster",
+            "Any Apache Kafka, by its bootstrap address, with or without TLS and SASL. Read-only if you like.",
+            "Ctrl+N",
+        )
+        self.demo.clicked.connect(lambda: self.demo_requested.emit("notifications"))
+        self.empty.clicked.connect(lambda: self.demo_requested.emit("single"))
+        self.connect_choice.clicked.connect(self.connect_requested)
+        self.trouble = Banner(theme, self)
+        column = QWidget()
+        column.setProperty("role", "clear")
+        column.setMaximumWidth(COLUMN)
+        layout = QVBoxLayout(column)
+        layout.setContentsMargins(0, 72, 0, 32)
+        layout.setSpacing(8)
+        head = QHBoxLayout()
+        head.setSpacing(16)
+        head.addWidget(IconLabel(theme, "app", 56, parent=column))
+        names = QVBoxLayout()
+        names.setSpacing(0)
+        names.addWidget(plain("Kafkarium", column, role="hero"))
+        names.addWidget(plain("Watch a Kafka cluster from every side, and reach in.", column, role="muted"))
+        head.addLayout(names, 1)
+        layout.addLayout(head)
+        layout.addSpacing(24)
+        layout.addWidget(self.trouble)
+        choices = QHBoxLayout()
+        choices.setSpacing(16)
+        for choice in (self.demo, self.connect_choice, self.empty):
+            choices.addWidget(choice, 1)
+        layout.addLayout(choices)
+        self._lists = QVBoxLayout()
+        self._lists.setSpacing(8)
+        layout.addLayout(self._lists)
+        layout.addStretch(1)
+        centred = QWidget()
+        centred.setProperty("role", "clear")
+        row = QHBoxLayout(centred)
+        row.setContentsMargins(32, 0, 32, 0)
+        row.addStretch(1)
+        row.addWidget(column, 100)
+        row.addStretch(1)
+        scroll = QScrollArea(self)
+        scroll.setWidgetResizable(True)
+        scroll.setWidget(centred)
+        whole = QVBoxLayout(self)
+        whole.setContentsMargins(0, 0, 0, 0)
+        whole.addWidget(scroll)
+
+    def show_lists(self, recent: Sequence[ConnectionProfile], leftovers: Sequence[Leftover]) -> None:
+        while self._lists.count():
+            widget = self._lists.takeAt(0).widget()
+            if widget is not None:
+                widget.hide()
+                widget.deleteLater()
+        if leftovers:
+            self._title("Clusters on this machine from an earlier run")
+            for leftover in leftovers:
+                self._lists.addWidget(self._leftover(leftover))
+        if recent:
+            self._title("Recent connections")
+            for profile in recent:
+                self._lists.addWidget(self._recent(profile))
+
+    def _title(self, words: str) -> None:
+        label = plain(words, self, role="muted")
+        label.setContentsMargins(0, 24, 0, 0)
+        self._lists.addWidget(label)
+
+    def _leftover(self, leftover: Leftover) -> QWidget:
+        brokers = figures.plural(leftover.brokers, "broker")
+        line = _Line(
+            self._theme,
+            "demo",
+            leftover.title,
+            f"{brokers}, {figures.size(leftover.size_bytes)}, last used {leftover.when}",
+        )
+        start = QPushButton("Start again")
+        start.clicked.connect(lambda: self.leftover_requested.emit(leftover))
+        line.add(start)
+        line.add(self._small("trash", "Remove its data", lambda: self.remove_requested.emit(leftover)))
+        return line
+
+    def _recent(self, profile: ConnectionProfile) -> QWidget:
+        servers = ", ".join(profile.bootstrap_servers)
+        security = "" if profile.security_protocol == "PLAINTEXT" else f"   ·   {profile.security_protocol}"
+        read_only = "   ·   read-only" if profile.writes_refused else ""
+        line = _Line(self._theme, "brokers", profile.name, f"{servers}{security}{read_only}", profile.colour)
+        connect = QPushButton("Connect")
+        connect.clicked.connect(lambda: self.profile_requested.emit(profile))
+        line.add(connect)
+        line.add(self._small("close", "Forget this connection", lambda: self.forget_requested.emit(profile)))
+        return line
+
+    def _small(self, icon: str, words: str, act: object) -> QToolButton:
+        button = QToolButton()
+        button.setIcon(self._theme.icon(icon))
+        button.setToolTip(words)
+        button.setAccessibleName(words)
+        button.clicked.connect(act)
+        return button

@@ -1,0 +1,88 @@
+"""A figure with its name, what belongs to it, and how it went lately: what an overview is laid of."""
+
+from __future__ import annotations
+
+import numpy as np
+from PySide6.QtCore import QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QFont, QFontMetrics, QMouseEvent, QPainter, QPaintEvent
+from PySide6.QtWidgets import QFrame, QSizePolicy, QWidget
+from typing_extensions import override
+
+from widgets.cell_delegate import draw_sparkline
+from widgets.plain import tooltip, visible
+from widgets.theme import Theme
+
+HEIGHT = 88
+
+
+class Tile(QFrame):
+    clicked = Signal()
+
+    def __init__(self, theme: Theme, title: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self._title = title
+        self.figure = "–"
+        self.aside = ""
+        self.note = ""
+        self.tone = ""
+        self._values: np.ndarray | None = None
+        self.setProperty("role", "tile")
+        self.setFixedHeight(HEIGHT)
+        self.setMinimumWidth(128)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+        theme.changed.connect(self.update)
+
+    def show_figure(self, figure: str, note: str = "", tone: str = "", *, aside: str = "", tip: str = "") -> None:
+        """``aside`` stands small after the figure ("/ 3"); ``tone`` colours the note, and the figure when bad."""
+        new = (figure, note, tone, aside)
+        if new != (self.figure, self.note, self.tone, self.aside):
+            self.figure, self.note, self.tone, self.aside = new
+            self.setAccessibleName(f"{self._title}: {figure}{aside} {note}")
+            self.update()
+        self.setToolTip(tooltip(tip))
+
+    def show_values(self, values: np.ndarray) -> None:
+        """A sparkline at the right, float64[n]."""
+        self._values = values
+        self.update()
+
+    @override
+    def sizeHint(self) -> QSize:
+        return QSize(160, HEIGHT)
+
+    @override
+    def paintEvent(self, event: QPaintEvent) -> None:
+        super().paintEvent(event)
+        theme = self._theme
+        painter = QPainter(self)
+        left, right = 16, self.width() - 12
+        painter.setFont(theme.ui_font(12))
+        painter.setPen(theme.color("text_muted"))
+        painter.drawText(QRectF(left, 10, right - left, 18), int(Qt.AlignmentFlag.AlignVCenter), self._title)
+        big = theme.ui_font(22, QFont.Weight.DemiBold)
+        painter.setFont(big)
+        painter.setPen(theme.color("bad" if self.tone == "bad" else "text"))
+        figure = visible(self.figure, limit=24)
+        painter.drawText(QRectF(left, 28, right - left, 30), int(Qt.AlignmentFlag.AlignVCenter), figure)
+        wide = QFontMetrics(big).horizontalAdvance(figure)
+        if self.aside:
+            painter.setFont(theme.ui_font(13))
+            painter.setPen(theme.color("text_faint"))
+            painter.drawText(QRectF(left + wide + 5, 33, 80, 24), int(Qt.AlignmentFlag.AlignVCenter), self.aside)
+            wide += 5 + QFontMetrics(painter.font()).horizontalAdvance(self.aside)
+        painter.setFont(theme.ui_font(11))
+        painter.setPen(theme.color(self.tone or "text_faint"))
+        note = QFontMetrics(painter.font()).elidedText(visible(self.note), Qt.TextElideMode.ElideRight, right - left)
+        painter.drawText(QRectF(left, 60, right - left, 18), int(Qt.AlignmentFlag.AlignVCenter), note)
+        room = right - (left + wide + 16)
+        if self._values is not None and len(self._values) > 1 and room > 36:
+            box = QRectF(right - min(room, 96), 34, min(room, 96), 22)
+            draw_sparkline(painter, box, self._values, theme.color("accent"))
+        painter.end()
+
+    @override
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        if self.rect().contains(event.position().toPoint()):
+            self.clicked.emit()
