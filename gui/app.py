@@ -8,8 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from kafka_client.profile import ConnectionProfile
-from kafka_client.secrets import KeyringSecrets, Secrets
 from PySide6.QtCore import QObject, QSocketNotifier, QTimer
 from PySide6.QtWidgets import QApplication
 
@@ -22,16 +20,18 @@ from gui.settings import Settings
 from gui.theme import Look
 from gui.watchdog import Watchdog
 from gui.welcome.page import WelcomePage
+from kafka_client.profile import ConnectionProfile
 from kafka_client.runtime import ClientThread
+from kafka_client.secrets import KeyringSecrets, Secrets
 from widgets.chart_clock import ChartClock
 from widgets.theme import Theme
 
 
 def confluent(secrets: Secrets) -> MakeClient:
     def make(profile: ConnectionProfile) -> Any:
-        from kafka_client.confluent import ConfluentClient
+        from kafka_client.gateway import open_client
 
-        return ConfluentClient(profile, secrets)
+        return open_client(profile, secrets)
 
     return make
 
@@ -60,8 +60,9 @@ class Application(QObject):
         self.watchdog = Watchdog(self)
         self.thread_ = ClientThread().start()
         self.secrets = secrets or KeyringSecrets()
+        self.make_client = make_client or confluent(self.secrets)
         recent = self.settings.path.with_name("connections.json")
-        self.clusters = Clusters(self.thread_, make_client or confluent(self.secrets), recent, self)
+        self.clusters = Clusters(self.thread_, self.make_client, recent, self)
         self.welcome = WelcomePage(self.theme)
         self.window = MainWindow(self.theme, self.settings, self.clock, self.clusters, self.welcome, self.watchdog)
         self.local = LocalControl(self.clusters, self.window, clusters_root or data_root(), self)
@@ -99,9 +100,8 @@ class Application(QObject):
             Entry("Switch between dark and light", "action", "moon", self.switch_theme),
             Entry("Follow the system's theme", "action", "system", lambda: self.look.choose("system")),
             Entry("Pause or resume sampling", "action", "pause", self._toggle_pause, "Ctrl+P"),
-            Entry("Collapse or open the rail", "action", "sidebar", lambda: self.window.rail.collapse(
-                self.window.rail.width() > 100), "Ctrl+B"),
-            Entry("Show how long the window was held up", "action", "activity", self.window.toggle_debug, "Ctrl+Shift+D"),
+            Entry("Collapse or open the rail", "action", "sidebar", self.window.toggle_rail, "Ctrl+B"),
+            Entry("Show hold-ups of the window", "action", "activity", self.window.toggle_debug, "Ctrl+Shift+D"),
         ]  # fmt: skip
 
     def _toggle_pause(self) -> None:
@@ -117,7 +117,7 @@ class Application(QObject):
     def open_connect_dialog(self) -> None:
         from gui.connect_dialog import ConnectDialog
 
-        dialog = ConnectDialog(self.theme, self.thread_, self.secrets, self.clusters, self.window)
+        dialog = ConnectDialog(self.theme, self.thread_, self.secrets, self.clusters, self.make_client, self.window)
         dialog.open()
 
     def _show_lists(self) -> None:
@@ -184,4 +184,10 @@ def _end_on_signals(application: Application) -> None:
     notifier.activated.connect(woken)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, handler)
-    application.destroyed.connect(lambda: (signal.set_wakeup_fd(previous), reading.close(), writing.close()))
+
+    def undone() -> None:
+        signal.set_wakeup_fd(previous)
+        reading.close()
+        writing.close()
+
+    application.destroyed.connect(undone)

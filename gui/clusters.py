@@ -1,4 +1,4 @@
-"""The clusters that are open in this window: their sessions, which of them is shown, and those that were open before."""
+"""The clusters of this window: their sessions, which of them is shown, and those that were open before."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from kafka_client.profile import ConnectionProfile, load_profiles, save_profiles
 from PySide6.QtCore import QObject, Signal
 
 from gui.embedded import EmbeddedControl
@@ -15,6 +14,7 @@ from gui.session import Session
 from gui.tasks import RunsCoroutines
 from kafka_client.api import ClusterClient
 from kafka_client.errors import BadInput
+from kafka_client.profile import ConnectionProfile, load_profiles, save_profiles
 from kafka_client.sampling.store import SeriesStore
 
 RECENT_KEPT = 12

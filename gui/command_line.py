@@ -34,8 +34,8 @@ def read(text: str) -> Meant | None:
         return None
     options = _options(words[1:])
     topic, group = options.get("topic"), options.get("group")
-    on_topic = {"topic": topic} if topic else {}
-    on_group = {"group": group} if group else {}
+    on_topic: dict[str, object] = {"topic": topic} if topic else {}
+    on_group: dict[str, object] = {"group": group} if group else {}
     match match[1]:
         case "kafka-topics":
             if "create" in options:
@@ -52,11 +52,11 @@ def read(text: str) -> Meant | None:
         case "kafka-configs":
             kind = options.get("entity-type", "").rstrip("s")
             name = options.get("entity-name", topic or options.get("broker") or "")
-            where = {"kind": kind, "name": name} if kind in ("topic", "broker") and name else {}
+            told = kind in ("topic", "broker") and bool(name)
             return Meant(
                 "configuration",
-                f"Open the configuration of {kind} {name}" if where else "Open configuration",
-                dict(where),
+                f"Open the configuration of {kind} {name}" if told else "Open configuration",
+                {"kind": kind, "name": name} if told else {},
             )
         case "kafka-console-consumer":
             where = dict(on_topic)

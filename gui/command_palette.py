@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from PySide6.QtCore import QAbstractListModel, QEvent, QModelIndex, QObject, QRect, QSize, Qt
-from PySide6.QtGui import QFont, QFontMetrics, QKeyEvent, QPainter
+from PySide6.QtGui import QColor, QFont, QFontMetrics, QKeyEvent, QPainter
 from PySide6.QtWidgets import (
     QFrame,
     QGraphicsDropShadowEffect,
@@ -143,7 +143,7 @@ class CommandPalette(QFrame):
         shadow = QGraphicsDropShadowEffect(self)
         shadow.setBlurRadius(48)
         shadow.setOffset(0, 12)
-        shadow.setColor(Qt.GlobalColor.black)
+        shadow.setColor(QColor(0, 0, 0, 90))
         self.setGraphicsEffect(shadow)
         self.box = QLineEdit(self)
         self.box.setPlaceholderText("Go to a topic, group, broker or page, or paste a kafka-*.sh command")
@@ -213,7 +213,7 @@ class CommandPalette(QFrame):
             )
             self._show([(entry, ()) for entry in entries], "No page does the same as this command.")
             return
-        scored = []
+        scored: list[tuple[int, int, Entry, tuple[int, ...]]] = []
         for entry in self._entries:
             fit = fuzzy.score(text, entry.title)
             if fit is not None:

@@ -1,5 +1,5 @@
-"""A cluster of our own as the window sees it: ``embedded_broker.LocalCluster`` works on a thread of its own, for its calls
-wait; here are its brokers' processes with what they cost, and signals.
+"""A cluster of our own as the window sees it: ``embedded_broker.LocalCluster`` works on a thread of its own, for its
+calls wait; here are its brokers' processes with what they cost, and signals.
 
 States of the cluster: starting -> running -> stopping -> stopped, and starting -> failed. A broker is up, frozen,
 stopped or died; a died one may be started again.

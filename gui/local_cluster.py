@@ -1,5 +1,5 @@
-"""The bridge to ``embedded_broker.LocalCluster``: how one is made from a template, and what its processes are like. All of
-it runs on the worker thread of ``gui.embedded``."""
+"""The bridge to ``embedded_broker.LocalCluster``: how one is made from a template, and how its processes are. All
+of it runs on the worker thread of ``gui.embedded``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clusters of our own on this machine: the templates that start one, where their data lives, what an earlier run left."""
+"""Clusters of our own on this machine: templates, where their data lives, what an earlier run left."""
 
 from __future__ import annotations
 

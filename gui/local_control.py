@@ -1,12 +1,11 @@
-"""Starts clusters of our own from templates or from what an earlier run left, with their traffic, and stops them in order
-at the end."""
+"""Starts clusters of our own from templates or from what an earlier run left, with their traffic, and stops them in
+order at the end."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
 
-from kafka_client.profile import ConnectionProfile
 from PySide6.QtCore import QObject, Signal
 
 from gui import confirm, local_clusters
@@ -16,6 +15,7 @@ from gui.embedded import EmbeddedControl
 from gui.local_clusters import TEMPLATES, Leftover, Template
 from gui.main_window import MainWindow
 from gui.session import Session
+from kafka_client.profile import ConnectionProfile
 from widgets import figures
 
 
@@ -124,7 +124,7 @@ class LocalControl(QObject):
             self._window.theme,
             self._window,
             title=f"Remove {leftover.title}?",
-            sentences=f"{figures.size(leftover.size_bytes)} of records and settings in {leftover.directory} are deleted.",
+            sentences=f"{figures.size(leftover.size_bytes)} of records and settings are deleted: {leftover.directory}",
             button="Remove",
             agreed=agreed,
         )
@@ -152,8 +152,8 @@ class LocalControl(QObject):
             self._window.theme,
             self._window,
             title="Stop the clusters of this window?",
-            sentences=f"{figures.plural(strangers, 'connection')} of other programs would be cut. The data stays and is "
-            "offered again at the next start.",
+            sentences=f"{figures.plural(strangers, 'connection')} of other programs would be cut. The data stays and "
+            "is offered again at the next start.",
             button="Stop and close",
             agreed=agreed,
         )

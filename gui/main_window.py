@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 from PySide6.QtCore import Signal
@@ -219,14 +220,14 @@ class MainWindow(QMainWindow):
             QShortcut(QKeySequence(keys), self).activated.connect(act)
 
         key("Ctrl+K", self.palette_box.open_palette)
-        key("Ctrl+B", lambda: self.rail.collapse(self.rail.width() > 100))
+        key("Ctrl+B", self.toggle_rail)
         key("Ctrl+P", lambda: self._pause(self.clusters.shown is not None and not self.clusters.shown.paused))
         key("Ctrl+Shift+D", self.toggle_debug)
         key("Ctrl+W", self._close_tab)
         key("Ctrl+N", self.connect_requested.emit)
         for page in self._pages:
             if page.shortcut:
-                key(page.shortcut, lambda name=page.name: self.navigate(name))
+                key(page.shortcut, partial(self.navigate, page.name))
 
     # ---- what others ask
 
@@ -245,6 +246,9 @@ class MainWindow(QMainWindow):
     def add_actions(self, entries: Iterable[Entry]) -> None:
         """Actions of the application that the palette offers at any time."""
         self._actions.extend(entries)
+
+    def toggle_rail(self) -> None:
+        self.rail.collapse(not self.rail.narrow)
 
     def toggle_debug(self) -> None:
         shown = not self.status.debug_shown
@@ -346,14 +350,14 @@ class MainWindow(QMainWindow):
         view = self.view
         if view is not None:
             for page in self._pages:
-                yield Entry(page.title, "page", page.icon, lambda n=page.name: self.navigate(n), page.shortcut, 30)
-        for key, session in self.clusters.sessions.items():
+                yield Entry(page.title, "page", page.icon, partial(self.navigate, page.name), page.shortcut, 30)
+        for session in self.clusters.sessions.values():
             if session is not self.clusters.shown:
                 yield Entry(
                     session.name,
                     "cluster",
                     "brokers",
-                    lambda k=key: self.clusters.show(self.clusters.sessions[k]),
+                    partial(self.clusters.show, session),
                     "",
                     20,
                 )
@@ -363,12 +367,12 @@ class MainWindow(QMainWindow):
         snapshot = view.session.snapshot
         for name, topic in snapshot.topics.items():
             weight = -20 if topic.internal else 10
-            yield Entry(name, "topic", "topics", lambda n=name: self.navigate("topics", topic=n), "", weight)
+            yield Entry(name, "topic", "topics", partial(self.navigate, "topics", topic=name), "", weight)
         for name in snapshot.groups:
-            yield Entry(name, "consumer group", "groups", lambda n=name: self.navigate("groups", group=n), "", 8)
+            yield Entry(name, "consumer group", "groups", partial(self.navigate, "groups", group=name), "", 8)
         for broker_id in snapshot.brokers:
             words = f"Broker {broker_id}"
-            yield Entry(words, "broker", "brokers", lambda b=broker_id: self.navigate("brokers", broker=b), "", 6)
+            yield Entry(words, "broker", "brokers", partial(self.navigate, "brokers", broker=broker_id), "", 6)
 
     # ---- closing
 

@@ -226,6 +226,10 @@ class Rail(QWidget):
             button.badge = words
             button.update()
 
+    @property
+    def narrow(self) -> bool:
+        return self._narrow
+
     def collapse(self, narrow: bool) -> None:
         self.set_narrow(narrow)
         self.collapsed_changed.emit(narrow)

@@ -23,9 +23,8 @@ from kafka_client.sampling.sampler import Sampler
 from kafka_client.sampling.state import ConnectionKind, ConnectionState, Schedule
 
 if TYPE_CHECKING:
-    from kafka_client.profile import ConnectionProfile
-
     from gui.embedded import EmbeddedControl
+    from kafka_client.profile import ConnectionProfile
     from kafka_client.sampling.store import SeriesStore
 
 T = TypeVar("T")
@@ -256,7 +255,7 @@ class Session(QObject):
                 self.state_changed.emit(value)
 
     def take_snapshot(self, snapshot: ClusterSnapshot, changes: Changes) -> None:
-        """The newest picture is at hand at once; that it changed is told a little later, for several rounds together."""
+        """The newest picture is at hand at once; that it changed is told a little later, for several rounds."""
         first = not self.loaded
         self.snapshot = snapshot
         self.changes.extend(changes.events)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 
 from PySide6.QtCore import QPoint, Qt, QTimer
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QPushButton, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QPushButton, QToolButton, QVBoxLayout, QWidget
 
 from gui.health import sample_age_s
 from gui.session import Job, JobState, Session
@@ -73,7 +73,7 @@ class StatusBar(QWidget):
         session = self._session
         if session is None:
             for label in (self._age, self._trip, self._brokers):
-                label.setText("")
+                label.hide()
             self._state.show_text("No cluster connected")
             self._jobs.hide()
             return
@@ -89,8 +89,7 @@ class StatusBar(QWidget):
         if self._state.text() != shown:
             self._state.show_text(shown)
         running = sum(job.state is JobState.RUNNING for job in session.jobs.values())
-        _say(self._jobs, figures.plural(running, "job") if running else "No jobs")
-        self._jobs.setVisible(bool(session.jobs))
+        _say(self._jobs, "" if not session.jobs else figures.plural(running, "job") if running else "No jobs")
         if self.debug_shown:
             self._stalls.setText(f"longest hold-up {self._watchdog.longest_ms:.0f} ms")
 
@@ -111,9 +110,10 @@ class StatusBar(QWidget):
         self.jobs_list.show()
 
 
-def _say(label: QWidget, words: str) -> None:
-    if label.text() != words:  # type: ignore[attr-defined]
-        label.setText(words)  # type: ignore[attr-defined]
+def _say(label: QLabel | QPushButton, words: str) -> None:
+    if label.text() != words:
+        label.setText(words)
+    label.setVisible(bool(words))
 
 
 class JobsList(QFrame):

@@ -194,6 +194,11 @@ class PageState(QWidget):
         layout.addWidget(self.banner)
         layout.addLayout(self._stack, 1)
 
+    @property
+    def sentence(self) -> str:
+        """What stands instead of the content, for tests and the tour."""
+        return f"{self._title.text()} {self._sentence.text()}".strip()
+
     def show_content(self) -> None:
         self.state = "content"
         self._stack.setCurrentWidget(self.content)

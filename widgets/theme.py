@@ -135,6 +135,10 @@ class Theme(QObject):
     def series_color(self, index: int) -> QColor:
         return QColor(self.tokens.series[index % len(self.tokens.series)])
 
+    def shade(self) -> QColor:
+        """Laid over what is behind a dialog."""
+        return QColor(0, 0, 0, 110 if self.dark else 60)
+
     def icon(self, name: str, tone: str = "text_muted") -> QIcon:
         """The icon of that name in resources/icons, in the colour of a token; drawn sharp at any scale."""
         key = (name, getattr(self.tokens, tone))

@@ -33,6 +33,8 @@ from widgets.chart_scale import Floats
 from widgets.plain import visible
 from widgets.theme import Theme
 
+SPAN_MIN_S = 60.0
+
 Read = Callable[[Any, float, float], tuple[Floats, Floats]]
 """(series key, from, until) -> (times, values), float64[n] each, seconds since the epoch; NaN is a gap."""
 
@@ -166,7 +168,7 @@ class TimeChart(QWidget):
     def draw(self, now_s: float) -> None:
         self._dirty = False
         self._drawn_at_s = now_s
-        self._range = (now_s - self._window_s, now_s)
+        self._range = (now_s - self._span(now_s), now_s)
         self.drawings += 1
         ratio = self.devicePixelRatioF()
         size = self.size() * ratio
@@ -178,6 +180,18 @@ class TimeChart(QWidget):
         self._draw_all(painter)
         painter.end()
         self.update()
+
+    def _span(self, now_s: float) -> float:
+        """The chosen window, or while there is less to show, what there is and at least SPAN_MIN_S."""
+        if self._window_s <= SPAN_MIN_S:
+            return self._window_s
+        first = now_s
+        for series in self._series:
+            times, values = self._read(series.key, now_s - self._window_s, now_s)
+            known = np.flatnonzero(np.isfinite(values))
+            if len(known):
+                first = min(first, float(times[known[0]]))
+        return min(self._window_s, max(SPAN_MIN_S, (now_s - first) * 1.05))
 
     # ---- drawing
 
@@ -196,7 +210,7 @@ class TimeChart(QWidget):
         plot, (t0, t1) = self._plot(), self._range
         if plot.width() < 20 or plot.height() < 20:
             return
-        slack = max(5.0, self._window_s * 0.02)
+        slack = max(5.0, (t1 - t0) * 0.02)
         data = [(s, *self._read(s.key, t0 - slack, t1)) for s in self._series]
         self._latest = {s.key: _last_known(v) for s, _, v in data}
         curves = self._stack(data, plot) if self._stacked else data
@@ -260,7 +274,7 @@ class TimeChart(QWidget):
         step = max((scale.usual_step(t) for _, t, _ in data if len(t) > 2), default=1.0)
         t0, t1 = self._range
         last = max((float(t[-1]) for _, t, _ in data if len(t)), default=t1)
-        columns = int(min(plot.width(), max(2, self._window_s / step * 2)))
+        columns = int(min(plot.width(), max(2, (t1 - t0) / step * 2)))
         grid = np.linspace(t0, min(last, t1), columns)
         layers = np.array([scale.on_grid(t, v, grid, 3 * step) for _, t, v in data]).reshape(len(data), columns)
         none = ~np.isfinite(layers).any(axis=0) if len(data) else np.zeros(columns, dtype=bool)
@@ -355,9 +369,7 @@ class TimeChart(QWidget):
         painter.drawLine(QPointF(round(mouse.x()) + 0.5, plot.top()), QPointF(round(mouse.x()) + 0.5, plot.bottom()))
         rows = []
         for series in self._series:
-            times, values = self._read(
-                series.key, at - max(5.0, self._window_s / 60), at + max(5.0, self._window_s / 60)
-            )
+            times, values = self._read(series.key, at - max(3.0, (t1 - t0) / 60), at + max(3.0, (t1 - t0) / 60))
             near = int(np.argmin(np.abs(times - at))) if len(times) else -1
             value = float(values[near]) if near >= 0 else float("nan")
             rows.append((series, value))

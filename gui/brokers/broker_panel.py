@@ -73,7 +73,7 @@ FREEZE = Act(
     "freeze",
     "Freeze",
     "freeze",
-    "The process is held: its connections stay open and nothing is answered, as when a machine hangs. Thaw it to go on.",
+    "The process is held: its connections stay open and nothing is answered, as when a machine hangs. Thawing ends it.",
 )
 
 
@@ -112,7 +112,7 @@ class BrokerPanel(QWidget):
         replicas_layout.setContentsMargins(0, 12, 0, 0)
         replicas_layout.addWidget(table)
         self.tabs.addTab(replicas_tab, "Replicas")
-        self._log = QPlainTextEdit(self)
+        self._log = QPlainTextEdit()
         self._log.setReadOnly(True)
         self._log.setProperty("role", "mono")
         self._log.setMaximumBlockCount(LINES_KEPT)
@@ -125,7 +125,7 @@ class BrokerPanel(QWidget):
             self._add_log_tab()
             self.embedded.act_failed.connect(lambda words: context.notify(words, "bad"))
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 16, 0, 0)
+        layout.setContentsMargins(0, 8, 0, 0)
         layout.setSpacing(8)
         layout.addLayout(head)
         layout.addWidget(self.tabs, 1)
@@ -133,10 +133,14 @@ class BrokerPanel(QWidget):
     def _button(self, act: Act) -> QPushButton:
         button = QPushButton(act.words, self)
         button.setIcon(self.theme.icon(act.icon))
-        button.clicked.connect(lambda: self._row is not None and self.request(act, self._row.broker_id))
+        button.clicked.connect(lambda: self._clicked(act))
         self.theme.changed.connect(lambda: button.setIcon(self.theme.icon(act.icon)))
         self._buttons[act.name] = button
         return button
+
+    def _clicked(self, act: Act) -> None:
+        if self._row is not None:
+            self.request(act, self._row.broker_id)
 
     def _add_log_tab(self) -> None:
         tab = QWidget()

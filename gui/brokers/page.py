@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QMenu, QSplitter
+from PySide6.QtWidgets import QMenu, QSplitter, QVBoxLayout, QWidget
 
 from gui.brokers.broker_panel import BrokerPanel
 from gui.brokers.rows import BrokerRow, rows
@@ -17,13 +17,14 @@ from kafka_client.model import ClusterSnapshot
 from widgets import figures
 from widgets.column import Column
 from widgets.keyed_table_model import KeyedTableModel
+from widgets.plain import plain
 from widgets.table_view import TableView
 
 SKEW_WARN = 0.3
 
 
 def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{value * 100:+.0f} %"
+    return "–" if value is None else f"{value * 100:+.0f} %" if round(value * 100) else "even"
 
 
 COLUMNS: tuple[Column[BrokerRow], ...] = (
@@ -77,8 +78,14 @@ class BrokersPage(LivePage):
         self.panel = BrokerPanel(context)
         self.table.selection_changed.connect(self._selected)
         self.table.row_opened.connect(self._opened)
+        upper = QWidget()
+        column = QVBoxLayout(upper)
+        column.setContentsMargins(0, 0, 0, 8)
+        column.setSpacing(12)
+        column.addWidget(plain("Brokers", upper, role="title"))
+        column.addWidget(self.table)
         split = QSplitter(Qt.Orientation.Vertical)
-        split.addWidget(self.table)
+        split.addWidget(upper)
         split.addWidget(self.panel)
         split.setStretchFactor(0, 2)
         split.setStretchFactor(1, 3)

@@ -1,5 +1,5 @@
-"""What a demo cluster adds to the overview: its traffic with a rate slider, its consumers, and how to connect to it from
-other programs."""
+"""What a demo cluster adds to the overview: its traffic with a rate slider, its consumers, and how to connect to it
+from other programs."""
 
 from __future__ import annotations
 

@@ -42,10 +42,10 @@ GROUP_COLUMNS: tuple[Column[Group], ...] = (
         lambda g: str(g.status),
         paint="badge",
         tone=lambda g: STATUS_TONES[g.status],
-        width=116,
+        width=112,
     ),
-    Column("lag", "Lag", lambda g: g.lag_records, text=figures.count, numeric=True, width=84),
-    Column("behind", "Behind", lambda g: g.lag_seconds, text=figures.duration, numeric=True, width=88),
+    Column("lag", "Lag", lambda g: g.lag_records, text=figures.count, numeric=True, width=64),
+    Column("behind", "Behind", lambda g: g.lag_seconds, text=figures.duration, numeric=True, width=92),
 )
 
 
@@ -68,6 +68,7 @@ class OverviewPage(LivePage):
         self._tally = Tally()
         self._seen_changes = 0
         self._colors: dict[str, int] = {}
+        self._group_colors: dict[str, int] = {}
         self._tiles: dict[str, Tile] = {}
         content = QWidget()
         layout = QVBoxLayout(content)
@@ -79,8 +80,8 @@ class OverviewPage(LivePage):
             layout.addWidget(self.demo)
         columns = QHBoxLayout()
         columns.setSpacing(16)
-        columns.addLayout(self._make_charts(), 2)
-        columns.addLayout(self._make_lists(), 1)
+        columns.addLayout(self._make_charts(), 9)
+        columns.addLayout(self._make_lists(), 5)
         layout.addLayout(columns, 1)
         self.set_content(content)
         self.session.window_changed.connect(self._window_changed)
@@ -218,13 +219,15 @@ class OverviewPage(LivePage):
                 rates[name] = last[1]
         top = sorted(rates, key=lambda name: (name not in self._colors, -rates[name]))[: TOPICS_SHOWN * 2]
         top = sorted(sorted(top, key=lambda name: -rates[name])[:TOPICS_SHOWN])
+        for name in sorted(top, key=lambda name: -rates[name]):
+            self._color(name)
         self.rates.set_series([Series(("rate", name), name, self._color(name)) for name in top])
         more = len(rates) > TOPICS_SHOWN
         self.rates.set_title(
             f"Messages in per topic (top {TOPICS_SHOWN} of {len(rates)})" if more else "Messages in per topic"
         )
         groups = sorted(snapshot.groups.values(), key=lambda g: -(g.lag_records or 0))[:GROUPS_SHOWN]
-        lines = [Series(("lag", g.group_id), g.group_id, self._color(g.group_id)) for g in groups]
+        lines = [Series(("lag", g.group_id), g.group_id, self._color_of_group(g)) for g in groups]
         lines.sort(key=lambda s: s.label)
         if len(lines) > 1:
             lines.append(Series(("lag",), "total", tone="text_faint", dashed=True))
@@ -234,8 +237,19 @@ class OverviewPage(LivePage):
         self.lags.data_changed()
 
     def _color(self, name: str) -> int:
-        """A topic or group keeps its colour for as long as the page lives; a group named as its topic shares it."""
+        """A topic or group keeps its colour for as long as the page lives."""
         return self._colors.setdefault(name, len(self._colors))
+
+    def _color_of_group(self, group: Group) -> int:
+        """The first group that reads one topic alone has that topic's colour, so that the two charts read together."""
+        if group.group_id not in self._group_colors:
+            taken = set(self._group_colors.values())
+            topics = group.topics
+            own = self._colors.get(topics[0]) if len(topics) == 1 else None
+            if own is None or own in taken:
+                own = next(i for i in range(1000) if i not in taken and i not in self._colors.values())
+            self._group_colors[group.group_id] = own
+        return self._group_colors[group.group_id]
 
     def _show_changes(self) -> None:
         changes = self.session.changes

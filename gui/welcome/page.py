@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kafka_client.profile import ConnectionProfile
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
     QFrame,
@@ -19,6 +18,7 @@ from PySide6.QtWidgets import (
 
 from gui.local_clusters import Leftover
 from gui.rail import environment_color
+from kafka_client.profile import ConnectionProfile
 from widgets import figures
 from widgets.page_state import Banner, IconLabel, Spinner
 from widgets.plain import ElidedLabel, plain
@@ -167,7 +167,8 @@ class WelcomePage(QWidget):
 
     def show_lists(self, recent: Sequence[ConnectionProfile], leftovers: Sequence[Leftover]) -> None:
         while self._lists.count():
-            widget = self._lists.takeAt(0).widget()
+            item = self._lists.takeAt(0)
+            widget = item.widget() if item is not None else None
             if widget is not None:
                 widget.hide()
                 widget.deleteLater()

@@ -1,0 +1,361 @@
+"""Connect to a cluster: where it is, how to log in, what it is for; a test that shows the stage at which it fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtCore import QPointF, QRectF, Qt, Signal
+from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QButtonGroup,
+    QCheckBox,
+    QComboBox,
+    QDialog,
+    QFileDialog,
+    QGridLayout,
+    QHBoxLayout,
+    QLineEdit,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+from typing_extensions import override
+
+from gui.clusters import Clusters, MakeClient
+from gui.tasks import RunsCoroutines, TaskScope
+from kafka_client.doctor import STAGES, Stage, StageState, examine
+from kafka_client.errors import BadInput, ClientError
+from kafka_client.profile import ConnectionProfile, Environment, Mechanism, Protocol
+from kafka_client.secrets import Secrets
+from widgets import figures
+from widgets.page_state import IconLabel, Spinner
+from widgets.plain import plain, set_role
+from widgets.theme import Theme
+
+SECURITY = (
+    (Protocol.PLAINTEXT, "None"),
+    (Protocol.SSL, "TLS"),
+    (Protocol.SASL_PLAINTEXT, "SASL, not encrypted"),
+    (Protocol.SASL_SSL, "SASL over TLS"),
+)
+ENVIRONMENTS = (
+    (Environment.NONE, "Not said"),
+    (Environment.DEVELOPMENT, "Development"),
+    (Environment.TEST, "Test"),
+    (Environment.PRODUCTION, "Production (read-only)"),
+)
+COLOURS = ("", "#3f9ad6", "#d9a13b", "#2fa37c", "#cf6a97", "#8079d6", "#d86a3a")
+COLOUR_NAMES = ("No colour", "Blue", "Amber", "Green", "Pink", "Violet", "Orange")
+LABEL = 128
+
+
+class _Swatch(QAbstractButton):
+    def __init__(self, theme: Theme, colour: str, name: str) -> None:
+        super().__init__()
+        self._theme, self.colour = theme, colour
+        self.setCheckable(True)
+        self.setToolTip(name)
+        self.setAccessibleName(name)
+        self.setFixedSize(26, 26)
+
+    @override
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        box = QRectF(self.rect()).adjusted(4, 4, -4, -4)
+        theme = self._theme
+        painter.setPen(QPen(theme.color("line_strong"), 1))
+        painter.setBrush(QColor(self.colour) if self.colour else theme.color("sunken"))
+        painter.drawEllipse(box)
+        if not self.colour:
+            painter.drawLine(QPointF(8, 18), QPointF(18, 8))
+        if self.isChecked() or self.hasFocus():
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.setPen(QPen(theme.color("accent" if self.isChecked() else "text_faint"), 2))
+            painter.drawEllipse(QRectF(self.rect()).adjusted(1, 1, -1, -1))
+        painter.end()
+
+
+class _StageLine(QWidget):
+    """One stage of the test: a sign, its name, what was found."""
+
+    def __init__(self, theme: Theme, name: str, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._icon = IconLabel(theme, "minus", 18, "text_faint", self)
+        self._spinner = Spinner(theme, 18, self)
+        self._spinner.hide()
+        title = plain(name, self)
+        title.setFixedWidth(LABEL)
+        self._words = plain("", self, role="muted", wrap=True, selectable=True)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(8)
+        top = Qt.AlignmentFlag.AlignTop
+        row.addWidget(self._icon, 0, top)
+        row.addWidget(self._spinner, 0, top)
+        row.addWidget(title, 0, top)
+        row.addWidget(self._words, 1, top)
+
+    def show_stage(self, stage: Stage) -> None:
+        self._spinner.setVisible(stage.state is StageState.RUNNING)
+        self._icon.setVisible(stage.state is not StageState.RUNNING)
+        icon, tone = {
+            StageState.WAITING: ("minus", "text_faint"),
+            StageState.RUNNING: ("minus", "text_faint"),
+            StageState.PASSED: ("check", "ok"),
+            StageState.WARNED: ("warning", "warn"),
+            StageState.FAILED: ("close", "bad"),
+        }[stage.state]
+        self._icon.show_icon(icon, tone)
+        took = f"  ({figures.duration(stage.took_ms / 1000)})" if stage.took_ms is not None else ""
+        self._words.setText(f"{stage.sentence} {stage.next_step}".strip() + took)
+        set_role(self._words, tone if tone in ("warn", "bad") else "muted", "tone")
+
+
+class ConnectDialog(QDialog):
+    _told = Signal(int, object)
+
+    def __init__(
+        self,
+        theme: Theme,
+        runner: RunsCoroutines,
+        secrets: Secrets,
+        clusters: Clusters,
+        make_client: MakeClient,
+        parent: QWidget,
+    ) -> None:
+        super().__init__(parent)
+        self._theme, self._secrets, self._clusters, self._make_client = theme, secrets, clusters, make_client
+        self._tasks = TaskScope(runner, self)
+        self.setWindowTitle("Connect to a cluster")
+        self.setWindowModality(Qt.WindowModality.WindowModal)
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.setMinimumWidth(640)
+        self._fields()
+        self._buttons()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(24, 20, 24, 16)
+        layout.setSpacing(16)
+        layout.addWidget(plain("Connect to a cluster", self, role="title"))
+        layout.addLayout(self._form())
+        layout.addWidget(self._test_panel())
+        layout.addWidget(self._problem)
+        layout.addStretch(1)
+        layout.addLayout(self._button_row)
+        self._told.connect(self._show_stage, Qt.ConnectionType.QueuedConnection)
+        self.finished.connect(lambda _: self._tasks.close())
+        self._security_changed()
+        self.servers.setFocus()
+
+    # ---- set-up
+
+    def _line(self, hint: str, *, secret: bool = False) -> QLineEdit:
+        field = QLineEdit(self)
+        field.setPlaceholderText(hint)
+        if secret:
+            field.setEchoMode(QLineEdit.EchoMode.Password)
+        return field
+
+    def _fields(self) -> None:
+        self.servers = self._line("host:port, host:port")
+        self.name = self._line("how it is called here; empty: its first address")
+        self.security = QComboBox(self)
+        for protocol, words in SECURITY:
+            self.security.addItem(words, protocol)
+        self.security.currentIndexChanged.connect(lambda _: self._security_changed())
+        self.mechanism = QComboBox(self)
+        for mechanism in (Mechanism.SCRAM_512, Mechanism.SCRAM_256, Mechanism.PLAIN):
+            self.mechanism.addItem(str(mechanism.value), mechanism)
+        self.user = self._line("user name")
+        self.password = self._line("password: kept in the system's keyring, never in a file", secret=True)
+        self.ca = self._line("the system's authorities")
+        self.certificate = self._line("client certificate (PEM), when the broker asks for one")
+        self.key = self._line("its private key (PEM)")
+        self.verify = QCheckBox("Check that the certificate names this host", self)
+        self.verify.setChecked(True)
+        self.environment = QComboBox(self)
+        for environment, words in ENVIRONMENTS:
+            self.environment.addItem(words, environment)
+        self.environment.currentIndexChanged.connect(self._environment_changed)
+        self.read_only = QCheckBox("Read-only: this connection can change nothing", self)
+        self._swatches = QButtonGroup(self)
+        self._problem = plain("", self, wrap=True, selectable=True)
+        set_role(self._problem, "bad", "tone")
+        self._problem.hide()
+
+    def _form(self) -> QGridLayout:
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(16)
+        grid.setVerticalSpacing(8)
+        grid.setColumnMinimumWidth(0, LABEL)
+        self._rows: dict[str, list[QWidget]] = {}
+
+        def row(name: str, title: str, *widgets: QWidget) -> None:
+            place = grid.rowCount()
+            label = plain(title, self, role="muted")
+            label.setBuddy(widgets[0])
+            line = QHBoxLayout()
+            line.setSpacing(8)
+            for number, widget in enumerate(widgets):
+                line.addWidget(widget, 1 if number == 0 else 0)
+            grid.addWidget(label, place, 0)
+            grid.addLayout(line, place, 1)
+            self._rows[name] = [label, *widgets]
+
+        row("servers", "Bootstrap servers", self.servers)
+        row("name", "Name", self.name)
+        row("security", "Security", self.security)
+        row("mechanism", "Mechanism", self.mechanism)
+        row("user", "User", self.user)
+        row("password", "Password", self.password)
+        row("ca", "CA certificates", self.ca, self._browse(self.ca))
+        row("certificate", "Client certificate", self.certificate, self._browse(self.certificate))
+        row("key", "Private key", self.key, self._browse(self.key))
+        row("verify", "", self.verify)
+        row("environment", "Environment", self.environment)
+        row("colour", "Colour", self._colours())
+        row("read_only", "", self.read_only)
+        return grid
+
+    def _browse(self, field: QLineEdit) -> QPushButton:
+        button = QPushButton("Choose…", self)
+
+        def choose() -> None:
+            dialog = QFileDialog(self, "Choose a file")
+            dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
+            dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+            dialog.fileSelected.connect(field.setText)
+            dialog.open()
+
+        button.clicked.connect(choose)
+        return button
+
+    def _colours(self) -> QWidget:
+        whole = QWidget(self)
+        row = QHBoxLayout(whole)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(4)
+        for colour, name in zip(COLOURS, COLOUR_NAMES, strict=True):
+            swatch = _Swatch(self._theme, colour, name)
+            swatch.setChecked(not colour)
+            self._swatches.addButton(swatch)
+            row.addWidget(swatch)
+        row.addStretch(1)
+        return whole
+
+    def _test_panel(self) -> QWidget:
+        self._panel = QWidget(self)
+        column = QVBoxLayout(self._panel)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(8)
+        self._stages = [_StageLine(self._theme, name, self._panel) for name in STAGES]
+        for line in self._stages:
+            column.addWidget(line)
+        self._panel.hide()
+        return self._panel
+
+    def _buttons(self) -> None:
+        self.test = QPushButton("Test connection", self)
+        self.test.clicked.connect(self.run_test)
+        cancel = QPushButton("Cancel", self)
+        cancel.clicked.connect(self.reject)
+        self.connect_button = QPushButton("Connect", self)
+        self.connect_button.setProperty("role", "primary")
+        self.connect_button.setDefault(True)
+        self.connect_button.clicked.connect(self.connect_now)
+        self._button_row = QHBoxLayout()
+        self._button_row.setSpacing(8)
+        self._button_row.addWidget(self.test)
+        self._button_row.addStretch(1)
+        self._button_row.addWidget(cancel)
+        self._button_row.addWidget(self.connect_button)
+
+    # ---- what the person does
+
+    def _security_changed(self) -> None:
+        protocol: Protocol = self.security.currentData()
+        shown = dict.fromkeys(("mechanism", "user", "password"), protocol.sasl)
+        shown |= dict.fromkeys(("ca", "certificate", "key", "verify"), protocol.tls)
+        for name, visible in shown.items():
+            for widget in self._rows[name]:
+                widget.setVisible(visible)
+        self.adjustSize()
+
+    def _environment_changed(self, _: int) -> None:
+        if self.environment.currentData() is Environment.PRODUCTION:
+            self.read_only.setChecked(True)
+
+    def profile(self) -> ConnectionProfile:
+        """What the fields say. Raises: BadInput."""
+        servers = tuple(part.strip() for part in self.servers.text().replace(";", ",").split(",") if part.strip())
+        protocol: Protocol = self.security.currentData()
+        name = self.name.text().strip() or (servers[0] if servers else "new connection")
+        user = self.user.text().strip() if protocol.sasl else ""
+        swatch = self._swatches.checkedButton()
+        return ConnectionProfile(
+            name,
+            servers,
+            protocol,
+            self.mechanism.currentData(),
+            user,
+            f"{name}/{user}" if user and self.password.text() else "",
+            self.ca.text().strip() if protocol.tls else "",
+            self.certificate.text().strip() if protocol.tls else "",
+            self.key.text().strip() if protocol.tls else "",
+            verify_hostname=self.verify.isChecked(),
+            read_only=self.read_only.isChecked(),
+            environment=self.environment.currentData(),
+            colour=swatch.colour if isinstance(swatch, _Swatch) else "",
+        ).checked()
+
+    def _checked(self, then: Callable[[ConnectionProfile], None]) -> None:
+        """Keep the password (not in this thread: a keyring may wait for its owner), then go on."""
+        try:
+            profile = self.profile()
+        except BadInput as error:
+            self._say(f"{error} {error.next_step}".strip())
+            return
+        self._say("")
+        reference, secret, secrets = profile.sasl_password_ref, self.password.text(), self._secrets
+
+        async def kept() -> bool:
+            if not reference:
+                return True
+            import asyncio
+
+            return await asyncio.to_thread(secrets.put, reference, secret)
+
+        self._tasks.spawn(kept(), lambda _: then(profile), self._say_error, self)
+
+    def run_test(self) -> None:
+        self._checked(self._test)
+
+    def _test(self, profile: ConnectionProfile) -> None:
+        self.test.setEnabled(False)
+        for line, name in zip(self._stages, STAGES, strict=True):
+            line.show_stage(Stage(name))
+        self._panel.show()
+        self.adjustSize()
+        work = examine(profile, self._make_client(profile), self._told.emit)
+        self._tasks.spawn(work, lambda _: self.test.setEnabled(True), self._say_error, self)
+
+    def _show_stage(self, number: int, stage: Stage) -> None:
+        self._stages[number].show_stage(stage)
+        self.adjustSize()
+
+    def connect_now(self) -> None:
+        self._checked(self._connect)
+
+    def _connect(self, profile: ConnectionProfile) -> None:
+        self.accept()
+        self._clusters.open_profile(profile)
+
+    def _say_error(self, error: ClientError) -> None:
+        self.test.setEnabled(True)
+        self._say(f"{error} {error.next_step}".strip())
+
+    def _say(self, sentence: str) -> None:
+        self._problem.setText(sentence)
+        self._problem.setVisible(bool(sentence))
+        set_role(self.servers, "true" if sentence and not self.servers.text().strip() else "false", "wrong")

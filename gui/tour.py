@@ -1,0 +1,241 @@
+"""``kafkarium tour --out DIR``: drives the real window offscreen over a live cluster and writes a picture of every page
+in dark and in light. A page that shows an error, or does not come to show anything in time, is a failure."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from PySide6.QtCore import QEventLoop, QTimer
+from PySide6.QtWidgets import QApplication, QWidget
+
+from gui.app import Application
+from gui.session import Session
+from kafka_client.errors import BadInput
+from kafka_client.profile import quick
+from kafka_client.sampling.state import ConnectionKind
+from kafka_client.secrets import MemorySecrets
+from widgets.page_state import PageState
+
+SIZE = (1440, 900)
+READY_S = 60.0
+PAGE_S = 20.0
+TRAFFIC_S = 25.0
+"""how long the charts fill before the first picture"""
+SETTLE_S = 1.2
+
+
+class TourFailed(Exception):
+    """The text is a sentence."""
+
+
+class Tour:
+    def __init__(self, application: Application, out: Path, themes: Sequence[str], fill_s: float) -> None:
+        self._app, self._out, self._themes, self._fill_s = application, out, themes, fill_s
+        self.window = application.window
+        self.problems: list[str] = []
+        self.written: list[Path] = []
+
+    # ---- waiting without a loop of one's own making: events go on
+
+    def wait(self, seconds: float) -> None:
+        loop = QEventLoop()
+        QTimer.singleShot(round(seconds * 1000), loop.quit)
+        loop.exec()
+
+    def until(self, true: Callable[[], bool], seconds: float, what: str) -> None:
+        deadline = time.monotonic() + seconds
+        while not true():
+            if time.monotonic() > deadline:
+                raise TourFailed(f"{what} did not come within {seconds:g} s.")
+            self.wait(0.1)
+
+    # ---- the way
+
+    def run(self, bootstrap: str) -> None:
+        window = self.window
+        window.resize(*SIZE)
+        window.show()
+        self.wait(0.3)
+        self.picture("welcome")
+        session = self._open(bootstrap)
+        self.until(lambda: session.loaded, READY_S, "The first look at the cluster")
+        self.until(self._something_moves, READY_S, "A consumer group and its lag") if not bootstrap else None
+        self.wait(self._fill_s)
+        for page in ("overview", "brokers", "topics", "messages", "groups", "configuration"):
+            self._page(page)
+        topic, group = self._subjects(session)
+        if topic:
+            self._page("topics", "one-topic", topic=topic)
+            self._page("messages", "messages-topic", topic=topic)
+            self._page("messages", "produce", topic=topic, produce=True)
+            self._page("configuration", "configuration-topic", kind="topic", name=topic)
+        if group:
+            self._page("groups", "one-group", group=group)
+            self._dialog("reset", "groups", group=group, reset=True)
+        self._palette(topic)
+        self._connect_dialog()
+
+    def _open(self, bootstrap: str) -> Session:
+        if bootstrap:
+            return self._app.clusters.open_profile(quick(bootstrap), remember=False)
+        self._app.local.start_template("notifications")
+        trouble = self._app.welcome.trouble
+        self.until(lambda: self._app.clusters.shown is not None or trouble.isVisible(), READY_S, "The demo cluster")
+        if self._app.clusters.shown is None:
+            raise TourFailed(trouble.sentence)
+        return self._app.clusters.shown
+
+    def _something_moves(self) -> bool:
+        session = self._app.clusters.shown
+        return session is not None and any(g.lag_records is not None for g in session.snapshot.groups.values())
+
+    def _subjects(self, session: Session) -> tuple[str, str]:
+        """The busiest topic and the group that is furthest behind."""
+        topics = [t for t in session.snapshot.topics.values() if not t.internal]
+        topics.sort(key=lambda t: -sum(p.offset_span or 0 for p in t.partitions))
+        groups = sorted(session.snapshot.groups.values(), key=lambda g: -(g.lag_records or 0))
+        return (topics[0].name if topics else ""), (groups[0].group_id if groups else "")
+
+    def _page(self, page: str, picture: str = "", **where: object) -> None:
+        self.window.navigate(page, **where)
+        self._settle(page, picture or page)
+        self.picture(picture or page)
+
+    def _settle(self, page: str, name: str) -> None:
+        view = self.window.view
+        widget = view.widget_of(page) if view is not None else None
+        if widget is None:
+            raise TourFailed(f"The page {page} was not made.")
+        try:
+            self.until(lambda: not self._states(widget, "loading"), PAGE_S, f"The page {name}")
+        except TourFailed as late:
+            self.problems.append(str(late))
+        self.wait(SETTLE_S)
+        if self._states(widget, "failed"):
+            self.problems.append(f"The page {name} shows an error: {self._sentence(widget)}")
+
+    def _states(self, widget: QWidget, state: str) -> bool:
+        parts = [widget, *widget.findChildren(PageState)]
+        return any(isinstance(p, PageState) and p.state == state and p.isVisible() for p in parts)
+
+    def _sentence(self, widget: QWidget) -> str:
+        for part in widget.findChildren(PageState):
+            if part.state == "failed" and part.isVisible():
+                return part.sentence
+        return ""
+
+    def _dialog(self, picture: str, page: str, **where: object) -> None:
+        """A dialog that a page opens: in the picture it lies over the window, as on a screen."""
+        self.window.navigate(page, **where)
+        self.wait(SETTLE_S * 2)
+        self.picture(picture)
+        self._close_dialogs()
+
+    def _close_dialogs(self) -> None:
+        for widget in QApplication.topLevelWidgets():
+            if widget is not self.window and widget.isVisible() and widget.isWindow():
+                widget.close()
+        self.wait(0.2)
+
+    def _palette(self, topic: str) -> None:
+        box = self.window.palette_box
+        self.window.navigate("overview")
+        for theme in self._themes:
+            self._app.look.choose(theme)
+            box.open_palette()
+            box.box.setText((topic or "o")[:2])
+            self.wait(0.4)
+            self._grab(f"palette-{theme}")
+            box.close_palette()
+
+    def _connect_dialog(self) -> None:
+        self._app.open_connect_dialog()
+        self.wait(0.4)
+        self.picture("connect")
+        self._close_dialogs()
+
+    # ---- pictures
+
+    def picture(self, name: str) -> None:
+        for theme in self._themes:
+            self._app.look.choose(theme)
+            self.wait(0.5)
+            self._grab(f"{name}-{theme}")
+
+    def _grab(self, name: str) -> None:
+        picture = self.window.grab()
+        from PySide6.QtGui import QPainter
+
+        painter = QPainter(picture)
+        for widget in QApplication.topLevelWidgets():
+            if widget is not self.window and widget.isVisible() and widget.isWindow():
+                room = self.window.rect().center() - widget.rect().center()
+                painter.fillRect(self.window.rect(), self._app.theme.shade())
+                painter.drawPixmap(room, widget.grab())
+        painter.end()
+        path = self._out / f"{name}.png"
+        if not picture.save(str(path)):
+            raise TourFailed(f"{path} could not be written.")
+        self.written.append(path)
+
+
+def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="kafkarium tour", description="A picture of every page over a live cluster.")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the pictures")
+    parser.add_argument(
+        "--bootstrap", default="", metavar="HOST:PORT", help="a cluster to visit; else a demo of its own"
+    )
+    parser.add_argument("--themes", default="dark,light", help="dark, light or both")
+    parser.add_argument("--fill", type=float, default=TRAFFIC_S, metavar="S", help="seconds for the charts to fill")
+    return parser.parse_args(list(arguments))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """0 when every picture was written and no page showed an error."""
+    wanted = _arguments(arguments)
+    themes = [theme for theme in wanted.themes.split(",") if theme in ("dark", "light")]
+    try:
+        wanted.out.mkdir(parents=True, exist_ok=True)
+        if wanted.bootstrap:
+            quick(wanted.bootstrap)
+    except (OSError, BadInput) as error:
+        print(f"kafkarium tour: {error}", file=sys.stderr)
+        return 2
+    if not themes:
+        print("kafkarium tour: --themes takes dark, light or dark,light", file=sys.stderr)
+        return 2
+    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    with tempfile.TemporaryDirectory(prefix="kafkarium-tour-") as home:
+        return _visit(wanted, themes, Path(home))
+
+
+def _visit(wanted: argparse.Namespace, themes: Sequence[str], home: Path) -> int:
+    existing = QApplication.instance()
+    qt = existing if isinstance(existing, QApplication) else QApplication(["kafkarium"])
+    application = Application(
+        qt, settings_path=home / "settings.json", clusters_root=home / "clusters", secrets=MemorySecrets()
+    )
+    tour = Tour(application, wanted.out, themes, wanted.fill)
+    try:
+        tour.run(wanted.bootstrap)
+    except TourFailed as failure:
+        tour.problems.append(str(failure))
+    session = application.clusters.shown
+    if session is not None and session.state.kind is ConnectionKind.LOST:
+        tour.problems.append(f"The cluster was lost: {session.state.sentence}")
+    ended: list[bool] = []
+    application.local.stop_all(lambda: ended.append(True))
+    deadline = time.monotonic() + 30
+    while not ended and time.monotonic() < deadline:
+        tour.wait(0.1)
+    application.close()
+    for problem in tour.problems:
+        print(f"kafkarium tour: {problem}", file=sys.stderr)
+    print(f"{len(tour.written)} pictures in {wanted.out}")
+    return 1 if tour.problems else 0
