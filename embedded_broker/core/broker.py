@@ -10,6 +10,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from embedded_broker.core import api
+from embedded_broker.core.config import Config
+from embedded_broker.core.controller.channel import ControllerChannel
+from embedded_broker.core.controller.controller import Controller
+from embedded_broker.core.controller.lifecycle import Lifecycle
+from embedded_broker.core.coordinator.groups import Groups
 from embedded_broker.core.effects import Effect
 from embedded_broker.core.events import (
     ConnectionClosed,
@@ -23,8 +28,11 @@ from embedded_broker.core.events import (
     TimerFired,
 )
 from embedded_broker.core.metadata.image import MetadataDelta, MetadataImage
+from embedded_broker.core.metadata.replay import replay
 from embedded_broker.core.outbox import Outbox
 from embedded_broker.core.ports import Clock, Dice, Disk
+from embedded_broker.core.quorum.quorum import Quorum
+from embedded_broker.core.replication.replicas import Replicas
 from embedded_broker.protocol.codec import response_class
 from embedded_broker.protocol.errors import ErrorCode
 
@@ -39,14 +47,6 @@ class Broker:
     """Routes events; see the machines for what happens."""
 
     def __init__(self, settings: Settings, disk: Disk, clock: Clock, dice: Dice) -> None:
-        from embedded_broker.core.config import Config
-        from embedded_broker.core.controller.channel import ControllerChannel
-        from embedded_broker.core.controller.controller import Controller
-        from embedded_broker.core.controller.lifecycle import Lifecycle
-        from embedded_broker.core.coordinator.groups import Groups
-        from embedded_broker.core.quorum.quorum import Quorum
-        from embedded_broker.core.replication.replicas import Replicas
-
         self.node_id: int = settings.node_id
         self.settings = settings
         self.disk = disk
@@ -90,8 +90,6 @@ class Broker:
 
         Called by the quorum; ``end_offset`` is the metadata offset after the last of them.
         """
-        from embedded_broker.core.metadata.replay import replay
-
         delta = MetadataDelta()
         for record in records:
             replay(self.image, record, delta)
