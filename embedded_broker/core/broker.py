@@ -53,7 +53,7 @@ class Broker:
         self.clock = clock
         self.dice = dice
         self.outbox = Outbox()
-        self.image = MetadataImage()
+        self.image = MetadataImage(cluster_id=settings.cluster_id)
         self.config = Config(settings, self.image)
         self.quorum = Quorum(self)
         self.controller = Controller(self)
@@ -79,6 +79,7 @@ class Broker:
             case TickEnded():
                 self.replicas.tick_ended(now_ms)
             case ConnectionClosed():
+                self.controller.connection_closed(now_ms, event.connection_id)
                 self.replicas.connection_closed(now_ms, event.connection_id)
                 self.groups.connection_closed(now_ms, event.connection_id)
             case StopRequested():

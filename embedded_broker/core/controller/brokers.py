@@ -48,7 +48,7 @@ def register(controller: Controller, now_ms: int, event: RequestReceived) -> Non
     known = controller.image.brokers.get(request.broker_id)
     if known is not None and known.incarnation_id == request.incarnation_id:
         # Asked again: the answer to the first was lost, or is still on its way.
-        controller.sessions.touch(now_ms, request.broker_id)
+        controller.sessions.touch(now_ms, request.broker_id, event.caller.connection_id)
         controller.reply(now_ms, event, [], BrokerRegistrationResponse(broker_epoch=known.broker_epoch))
         return
     same_disk = known is not None and set(known.directory_ids) == set(request.log_dirs)
@@ -71,7 +71,7 @@ def register(controller: Controller, now_ms: int, event: RequestReceived) -> Non
         lost_data = not same_disk or request.previous_broker_epoch < 0
         records += without_broker(controller, request.broker_id, lost_data)
     controller.sessions.forget(request.broker_id)
-    controller.sessions.touch(now_ms, request.broker_id)
+    controller.sessions.touch(now_ms, request.broker_id, event.caller.connection_id)
     controller.reply(now_ms, event, records, BrokerRegistrationResponse(broker_epoch=broker_epoch))
 
 
@@ -108,7 +108,7 @@ def heartbeat(controller: Controller, now_ms: int, event: RequestReceived) -> No
     elif request.want_shut_down:
         _let_go(controller, now_ms, event, known)
     else:
-        controller.sessions.touch(now_ms, request.broker_id)
+        controller.sessions.touch(now_ms, request.broker_id, event.caller.connection_id)
         caught_up = request.current_metadata_offset >= known.broker_epoch
         records: list[Any] = []
         if known.fenced and caught_up and not request.want_fence:
@@ -139,7 +139,7 @@ def _let_go(controller: Controller, now_ms: int, event: RequestReceived, known: 
     if known.fenced:
         controller.reply(now_ms, event, [], go)
         return
-    sessions.touch(now_ms, broker_id)
+    sessions.touch(now_ms, broker_id, event.caller.connection_id)
     if not others:
         controller.reply(now_ms, event, [], go)
         return

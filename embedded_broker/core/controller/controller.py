@@ -130,6 +130,10 @@ class Controller:
         """Where the next record proposed will lie: a broker's epoch is the offset of its registration."""
         return self.broker.quorum.log.end_offset
 
+    def connection_closed(self, now_ms: int, connection_id: int) -> None:
+        if self._active:
+            self.sessions.hung_up(now_ms, connection_id)
+
     def knows_another(self, now_ms: int, broker_id: int, directory_id: UUID) -> bool:
         """Whether a live broker has this id and another log directory: then this one's word does not count for it."""
         known = self.image.brokers.get(broker_id) if self._active else None

@@ -1,4 +1,8 @@
-"""Which brokers the controller has heard of, and when one that is silent is fenced."""
+"""Which brokers the controller has heard of, and when one that is silent is fenced.
+
+A broker whose connection has ended, as a killed process's does at once, has less time: two heartbeats, in which one
+that lives has connected again. Kafka waits for the whole session.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +24,10 @@ class Sessions:
     def __init__(self, controller: Controller) -> None:
         self._controller = controller
         self._timeout_ms: int = controller.broker.settings["broker.session.timeout.ms"]
+        self._grace_ms = min(self._timeout_ms, 2 * int(controller.broker.settings["broker.heartbeat.interval.ms"]))
         self._contact_ms: dict[int, int] = {}
+        self._connections: dict[int, int] = {}
+        """Connection id -> the broker that sent its newest heartbeat over it."""
         self.leaving: dict[int, int] = {}
         """Brokers in controlled shutdown: the offset after the records that took their leaderships."""
 
@@ -35,17 +42,34 @@ class Sessions:
                 self._contact_ms[broker_id] = now_ms
         if quorum.heard_leader_id in self._contact_ms and quorum.heard_leader_id != quorum.node_id:
             self._contact_ms[quorum.heard_leader_id] = min(now_ms, quorum.leader_heard_ms)
+            if quorum.leader_hung_up:
+                self._hurry(now_ms, quorum.heard_leader_id)
         self._set_timer(now_ms)
 
     def close(self) -> None:
         self._contact_ms.clear()
+        self._connections.clear()
         self.leaving.clear()
         self._controller.broker.outbox.cancel(TIMER)
 
-    def touch(self, now_ms: int, broker_id: int) -> None:
+    def touch(self, now_ms: int, broker_id: int, connection_id: int) -> None:
         self._contact_ms[broker_id] = now_ms
+        if self._connections.get(connection_id) != broker_id:
+            self._connections = {c: b for c, b in self._connections.items() if b != broker_id}
+            if connection_id >= 0:
+                self._connections[connection_id] = broker_id
         if not self._controller.broker.outbox.has_timer(TIMER):
             self._set_timer(now_ms)
+
+    def hung_up(self, now_ms: int, connection_id: int) -> None:
+        broker_id = self._connections.pop(connection_id, -1)
+        if broker_id in self._contact_ms:
+            self._hurry(now_ms, broker_id)
+            self._set_timer(now_ms)
+
+    def _hurry(self, now_ms: int, broker_id: int) -> None:
+        latest_ms = now_ms - self._timeout_ms + self._grace_ms
+        self._contact_ms[broker_id] = min(self._contact_ms[broker_id], latest_ms)
 
     def is_live(self, now_ms: int, broker_id: int) -> bool:
         """Whether it has been heard of within the session timeout."""
@@ -78,7 +102,7 @@ class Sessions:
         if not controller.is_active or not controller.image.alive(broker_id):
             return
         controller.broker.outbox.note(
-            Level.WARNING, f"Broker {broker_id} was not heard of for {self._timeout_ms} ms and is fenced."
+            Level.WARNING, f"Broker {broker_id} is silent (session {self._timeout_ms} ms) and is fenced."
         )
         controller.propose(now_ms, fence(controller, broker_id))
 

@@ -59,7 +59,7 @@ class Following:
 
     def _heard(self, now_ms: int) -> None:
         q = self._quorum
-        q.heard_leader_id, q.leader_heard_ms = q.leader_id, now_ms
+        q.heard_leader_id, q.leader_heard_ms, q.leader_hung_up = q.leader_id, now_ms, False
         self._failures = 0
         q.expect_within(now_ms, q.fetch_timeout_ms + q.broker.dice.below(q.fetch_timeout_ms // 8 + 1), q.campaign)
 
@@ -105,6 +105,7 @@ class Following:
         q = self._quorum
         self._failures += 1
         if self._failures >= FAILURES_TO_CAMPAIGN and now_ms - q.leader_heard_ms >= q.fetch_timeout_ms // 8:
+            q.leader_hung_up = True
             q.campaign(now_ms)
         else:
             self._again(now_ms, min(RETRY_MAX_MS, RETRY_MS << min(self._failures, 8)))

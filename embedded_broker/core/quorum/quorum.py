@@ -88,6 +88,8 @@ class Quorum:
         self.heard_leader_id = NOBODY
         self.leader_heard_ms = 0
         """Which leader this node last heard, and when; kept over its fall."""
+        self.leader_hung_up = False
+        """Whether that leader's connections ended rather than fell silent."""
         self._part: Campaign | Following | Leading | None = None
         self._stopping = False
 

@@ -104,6 +104,28 @@ def test_that_a_killed_controllers_partitions_lead_again_within_five_seconds(clu
     c.until(lambda: c.controller() is not None and image_of(c, "t").leader == others[0], 4_000)
 
 
+def test_that_a_process_that_ended_is_fenced_long_before_its_session_lapses(cluster: Cluster) -> None:
+    c = cluster(broker_session_timeout_ms="9000")
+    for victim in (next(n for n in c.nodes.values() if n is not c.controller()), leader(c)):
+        c.run(1_000)
+        victim.crash(power=False)
+        c.until(lambda: c.controller() and not leader(c).broker.image.alive(victim.node_id), 2_500)  # noqa: B023
+        victim.start()
+        c.until(lambda: c.controller() and c.all_ready(), 3_000)
+
+
+def test_that_a_broken_connection_alone_fences_nobody(cluster: Cluster) -> None:
+    c = cluster()
+    other = next(n for n in c.nodes.values() if n is not c.controller())
+    epoch = other.broker.lifecycle.broker_epoch
+    offset = leader(c).broker.image.offset
+    for _ in range(5):
+        c.network.reset(leader(c).node_id, other.node_id)
+        c.run(1_500)
+    assert leader(c).broker.image.offset == offset
+    assert other.broker.lifecycle.broker_epoch == epoch and other.broker.lifecycle.is_ready
+
+
 def test_that_a_quick_restart_on_the_same_disk_is_let_in_at_once_and_gives_up_its_leaderships(cluster: Cluster) -> None:
     c = cluster()
     victim = next(n for n in c.nodes.values() if n is not c.controller())
