@@ -23,7 +23,7 @@ from kafka_client.wire import login
 from kafka_client.wire.messages import BadFrame, Values, decode, encode, versions_known
 
 CLIENT_ID = "kafkarium"
-FRAME_LIMIT = 64 * 2**20
+FRAME_LIMIT = 32 * 2**20
 FIRST_FRAME_LIMIT = 2**20
 USER_TIMEOUT_MS = 10_000
 CLOSE_TIMEOUT_S = 0.5

@@ -49,9 +49,9 @@ async def log_in(connection: Connection, profile: ConnectionProfile, secrets: Se
         raise Denied(f"There is no password for {profile.sasl_username}.", next_step="Enter it in the connection.")
     mechanism = profile.sasl_mechanism
     answer = await connection.ask(SASL_HANDSHAKE, {"mechanism": mechanism.value}, LOGIN_TIMEOUT_S, version=1)
-    if answer.error_code.value:
+    if answer.error_code:
         offered = ", ".join(clean(m, 40) for m in answer.mechanisms[:10])
-        error = from_code(int(answer.error_code.value), "log in", subject=connection.subject)
+        error = from_code(int(answer.error_code), "log in", subject=connection.subject)
         error.detail = f"It offers: {offered or 'none'}."
         raise error
     if mechanism is Mechanism.PLAIN:
@@ -66,10 +66,8 @@ async def log_in(connection: Connection, profile: ConnectionProfile, secrets: Se
 async def _send(connection: Connection, body: bytes) -> bytes:
     version = min(1, connection.version(SASL_AUTHENTICATE))
     answer = await connection.ask(SASL_AUTHENTICATE, {"auth_bytes": body}, LOGIN_TIMEOUT_S, version=version)
-    if answer.error_code.value:
-        raise from_code(
-            int(answer.error_code.value), "log in", subject=connection.subject, detail=answer.error_message or ""
-        )
+    if answer.error_code:
+        raise from_code(int(answer.error_code), "log in", subject=connection.subject, detail=answer.error_message or "")
     return bytes(answer.auth_bytes)
 
 

@@ -25,10 +25,11 @@ from kafka_client.model import (
     Topic,
     TopicPartition,
 )
+from kafka_client.wire.fast import LIST_OFFSETS, list_offsets_body
 from kafka_client.wire.messages import code_of
 from kafka_client.wire.pool import LOOK_TIMEOUT_S, Wire
 
-LIST_OFFSETS, METADATA, DESCRIBE_CONFIGS, DESCRIBE_LOG_DIRS, DESCRIBE_QUORUM = 2, 3, 32, 35, 55
+METADATA, DESCRIBE_CONFIGS, DESCRIBE_LOG_DIRS, DESCRIBE_QUORUM = 3, 32, 35, 55
 METADATA_TIMEOUT_S = 10.0
 STALE_LEADER = {3, 5, 6, 9, 72, 74, 75, 78, 100}
 ERRORS_SHOWN = 50
@@ -153,15 +154,12 @@ class Looking:
         return moved
 
     async def _ask_offsets(self, leader: int, part: Mapping[TopicPartition, int], isolation: str) -> Any:
-        topics: dict[str, list[dict[str, int]]] = {}
-        for (topic, partition), timestamp in part.items():
-            topics.setdefault(topic, []).append({"partition_index": partition, "timestamp": timestamp})
-        values = {
-            "replica_id": -1,
-            "isolation_level": 1 if isolation == "read_committed" else 0,
-            "topics": [{"name": name, "partitions": parts} for name, parts in topics.items()],
-        }
-        return await self._wire.ask(leader, LIST_OFFSETS, values, LOOK_TIMEOUT_S)
+        committed_only = isolation == "read_committed"
+
+        def body(version: int) -> bytes:
+            return list_offsets_body(version, part, committed_only)
+
+        return await self._wire.ask(leader, LIST_OFFSETS, body, LOOK_TIMEOUT_S)
 
     # ---- log directories
     async def log_dirs(

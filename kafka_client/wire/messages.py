@@ -7,19 +7,19 @@ kio's objects. Schemas are imported when first used, by request and version: all
 from __future__ import annotations
 
 import importlib
+import struct
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
 from typing import Any
 
-Values = Mapping[str, Any]
+from kafka_client.wire.decoding import BadFrame, Frame, reader
+
+Values = Mapping[str, Any] | Callable[[int], bytes]
+"""The fields of a request, or a function that writes its body in a version."""
 
 _ZERO: dict[str, Any] = {"string": "", "bool": False, "bytes": b"", "uuid": None, "records": None}
-
-
-class BadFrame(Exception):
-    """What came is not an answer in Kafka's protocol."""
 
 
 @cache
@@ -53,13 +53,6 @@ def _writer(entity: Any) -> Callable[[Any, Any], None]:
     return entity_writer(entity)
 
 
-@cache
-def _reader(entity: Any) -> Callable[[Any, int], tuple[Any, int]]:
-    from kio.serial import entity_reader
-
-    return entity_reader(entity)
-
-
 def encode(api_key: int, version: int, correlation_id: int, client_id: str, values: Values) -> bytes:
     """A whole frame, with its length in front."""
     import io
@@ -75,24 +68,28 @@ def encode(api_key: int, version: int, correlation_id: int, client_id: str, valu
     buffer = io.BytesIO()
     buffer.write(b"\0\0\0\0")
     _writer(header_class)(buffer, _build(header_class, header))
-    _writer(entity)(buffer, _build(entity, values))
+    if callable(values):
+        buffer.write(values(version))
+    else:
+        _writer(entity)(buffer, _build(entity, values))
     frame = buffer.getbuffer()
     frame[:4] = (len(frame) - 4).to_bytes(4, "big")
     return bytes(frame)
 
 
-def decode(api_key: int, version: int, frame: bytes) -> Any:
-    """The answer in a frame (without its length). Raises: BadFrame."""
+def decode(api_key: int, version: int, data: bytes) -> Any:
+    """The answer in a frame (without its length): an object with the schema's fields. Raises: BadFrame."""
     entity = _entity(api_key, version, "response")
+    frame = Frame(data)
     try:
-        _, at = _reader(entity.__header_schema__)(frame, 0)
-        answer, _ = _reader(entity)(frame, at)
-    except Exception as error:  # whatever a decoder makes of hostile bytes means the same here
-        raise BadFrame(f"{type(error).__name__} in an answer to {_name_of(api_key)} v{version}") from error
+        _, at = reader(entity.__header_schema__)(frame, 0)
+        answer, _ = reader(entity)(frame, at)
+    except (BadFrame, UnicodeDecodeError, struct.error) as error:
+        raise BadFrame(f"an answer to {_name_of(api_key)} v{version} that does not parse") from error
     return answer
 
 
-def _build(entity: Any, values: Values) -> Any:
+def _build(entity: Any, values: Mapping[str, Any]) -> Any:
     made: dict[str, Any] = {}
     for name, nested, fallback in _plan(entity):
         if name not in values:
@@ -135,13 +132,13 @@ def _fallback(f: Field[Any]) -> Any:
 def warm() -> None:
     """Import kio and what every connection begins with: 0.2 s, best spent in a thread."""
     for api_key, version in ((18, 3), (3, min(12, versions_known(3)[1]))):
-        _reader(_entity(api_key, version, "response"))
+        reader(_entity(api_key, version, "response"))
         _writer(_entity(api_key, version, "request"))
 
 
 def code_of(part: Any) -> int:
     """The error code of an answer or of a part of one; 0 is fine."""
-    return int(part.error_code.value)
+    return int(part.error_code)
 
 
 __all__ = ["BadFrame", "code_of", "decode", "encode", "versions_known", "warm"]

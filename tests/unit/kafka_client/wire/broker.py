@@ -8,8 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 from kio.schema.index import schema_name_map
+from kio.serial import entity_reader
 
-from kafka_client.wire.messages import _build, _entity, _name_of, _reader, _writer
+from kafka_client.wire.messages import _build, _entity, _name_of, _writer
 
 OFFERED = (2, 3, 9, 10, 15, 16, 17, 18, 32, 35, 36, 44, 55, 69)
 
@@ -76,8 +77,8 @@ class FakeBroker:
         if api_key == 18 and version > self.highest.get(18, 99):
             return _framed(frame[4:8] + b"\0\x23\0\0\0\0")
         entity = _entity(api_key, version, "request")
-        _, at = _reader(entity.__header_schema__)(frame, 0)
-        request, _ = _reader(entity)(frame, at)
+        _, at = entity_reader(entity.__header_schema__)(frame, 0)
+        request, _ = entity_reader(entity)(frame, at)
         values = self._versions() if api_key == 18 else self.answers[api_key](request)
         response = _entity(api_key, version, "response")
         buffer = io.BytesIO()
@@ -163,3 +164,39 @@ def _zero(f: Any) -> Any:
     if typing.get_origin(f.type) is tuple:
         return ()
     return {"string": "", "bool": False, "bytes": b""}.get(f.metadata.get("kafka_type", ""), 0)
+
+
+def sample(entity: Any) -> Any:
+    """An object of one of kio's classes with something in every field."""
+    import typing
+    import uuid
+    from dataclasses import fields, is_dataclass
+    from datetime import timedelta
+
+    from kio.schema.errors import ErrorCode
+
+    kinds = {
+        "string": "täxt",
+        "bool": True,
+        "bytes": b"\x00\xff",
+        "uuid": uuid.UUID(int=7),
+        "error_code": ErrorCode(3),
+        "timedelta_i32": timedelta(milliseconds=250),
+        "timedelta_i64": timedelta(milliseconds=250),
+        "float64": 1.5,
+    }
+    made: dict[str, Any] = {}
+    for f in fields(entity):
+        if f.metadata.get("tag") is not None:
+            continue
+        value = kinds.get(f.metadata.get("kafka_type", ""), 5)
+        for part in (f.type, *typing.get_args(f.type)):
+            if typing.get_origin(part) is tuple:
+                item = typing.get_args(part)[0]
+                value = (sample(item), sample(item)) if is_dataclass(item) else (value, value, value)
+                break
+            if is_dataclass(part):
+                value = sample(part)
+                break
+        made[f.name] = value
+    return entity(**made)
