@@ -47,6 +47,9 @@ REWRITE_AT_LEAST_BYTES = 4 * 1024 * 1024
 """About a quarter of a second to load."""
 REWRITE_FACTOR = 4
 """The log is written anew when it is this many times larger than what is alive in it."""
+CUT_DELAY_MS = 60_000
+"""How long the old records stay after that: by then the new ones have reached the disks, also where nothing is flushed
+on purpose (Linux writes dirty pages after 30 s), so that a power cut cannot take both."""
 SLICE_BYTES = 64 * 1024
 """How much is loaded in one step, 2 to 5 ms."""
 
@@ -267,15 +270,21 @@ class Shard:
         self._rewrite = None
         self._log_bytes = live_bytes
         self._live_bytes = live_bytes
-        if cut_offset is not None and not self.closed:
-            self._broker.replicas.delete_before(now_ms, OFFSETS_TOPIC, self.partition, cut_offset)
+        if cut_offset is None or self.closed or self._broker.outbox.has_timer(self._cut_key):
+            return
+
+        def cut(then_ms: int) -> None:
+            self._broker.replicas.delete_before(then_ms, OFFSETS_TOPIC, self.partition, cut_offset)
             self.note(Level.INFO, f"written anew in {live_bytes} bytes from offset {cut_offset}")
+
+        self._broker.outbox.timer(self._cut_key, now_ms + CUT_DELAY_MS, cut)
 
     # ------------------------------------------------------------------------------------------------ the end
     def close(self) -> None:
         """No longer led here. Who waits for a write is told by the write."""
         self.closed = True
         self._broker.outbox.cancel(self._timer_key)
+        self._broker.outbox.cancel(self._cut_key)
         for group in self.groups.values():
             group.state = State.DEAD
             self._broker.outbox.cancel(timer_key(group.group_id))
@@ -283,6 +292,10 @@ class Shard:
 
     def note(self, level: Level, text: str) -> None:
         self._broker.outbox.note(level, f"{OFFSETS_TOPIC}-{self.partition}: {text}")
+
+    @property
+    def _cut_key(self) -> str:
+        return f"groups/cut/{self.partition}"
 
     @property
     def _timer_key(self) -> str:

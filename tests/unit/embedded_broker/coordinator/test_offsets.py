@@ -269,6 +269,7 @@ def test_that_offsets_of_a_topic_that_was_made_anew_meanwhile_are_not_taken_over
 
 def test_that_a_long_log_is_loaded_in_slices_and_written_anew(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("embedded_broker.core.coordinator.shard.REWRITE_AT_LEAST_BYTES", 50_000)
+    monkeypatch.setattr("embedded_broker.core.coordinator.shard.CUT_DELAY_MS", 10)
     monkeypatch.setattr("embedded_broker.core.coordinator.shard.SLICE_BYTES", 4_000)
     monkeypatch.setattr("embedded_broker.core.coordinator.rewrite.STEP_BYTES", 300)
     (one,) = bench.stable()
@@ -302,7 +303,9 @@ def test_that_writing_anew_keeps_what_is_not_committed_yet(bench: Bench, monkeyp
     later = bench.send(commit_message(bench, 9, 4, group="c"), 9)
     bench.commit()
     bench.log.hold = False
-    bench.run(10)
+    bench.run(50_000)
+    assert bench.log.start == 0  # the old records stay until the new ones are surely on a disk
+    bench.run(20_000)
     assert bench.log.start > 3 and later in bench.answers and all(w in bench.answers for w in waiting)
     after = bench.successor()
     assert [fetch(after, group=g)[0] for g in ("a", "b", "c", "new")] == [2, 3, 4, 2]
