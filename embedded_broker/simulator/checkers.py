@@ -23,6 +23,8 @@ from embedded_broker.simulator.world import Violation, World
 
 TopicPartition = tuple[str, int]
 METADATA_TOPIC = "__cluster_metadata"
+Seen = tuple[int, bool, int, Any]
+"""A partition when it was last looked at: high watermark, whether it leads, leader epoch, log."""
 
 
 @dataclass(slots=True)
@@ -57,7 +59,7 @@ class Checks(Observer):
         self._leaders: dict[tuple[Key, int], int] = {}
         self._controllers: dict[int, int] = {}
         self._quorum_epochs: dict[int, int] = {}
-        self._seen: dict[int, dict[Key, tuple[int, bool, int]]] = {}
+        self._seen: dict[int, dict[TopicPartition, Seen]] = {}
         self._images: dict[int, int] = {}
         self._platters: dict[int, Platter] = {}
         self._producer_ids: dict[int, str] = {}
@@ -92,21 +94,22 @@ class Checks(Observer):
     def after_event(self, node: Node, event: Event, effects: list[Effect]) -> None:
         self._look_at_quorum(node)
         seen = self._seen[node.node_id]
-        for partition in node.broker.replicas.partitions.values():
+        for place, partition in node.broker.replicas.partitions.items():
             log = partition.log
-            now = (partition.high_watermark, partition.is_leader, partition.leader_epoch)
-            key = (log.topic, log.topic_id, log.partition)
-            before = seen.get(key)
+            now = (partition.high_watermark, partition.is_leader, partition.leader_epoch, log)
+            before = seen.get(place)
             if before != now:
-                seen[key] = now
-                self._partition_changed(node, key, partition, before)
+                seen[place] = now
+                same = before is not None and before[3] is log
+                self._partition_changed(node, partition, before if same else None)
 
-    def _partition_changed(self, node: Node, key: Key, partition: Any, before: tuple[int, bool, int] | None) -> None:
+    def _partition_changed(self, node: Node, partition: Any, before: Seen | None) -> None:
+        key = (partition.log.topic, partition.log.topic_id, partition.log.partition)
         committed = self.truth.of(key)
         log: SimLog = partition.log
         who = f"broker {node.node_id}"
         if partition.is_leader:
-            if before is None or before[1:] != (True, partition.leader_epoch):
+            if before is None or before[1:3] != (True, partition.leader_epoch):
                 self._new_leader(node, key, partition)
             if partition.high_watermark > committed.end:
                 if not self.strict:

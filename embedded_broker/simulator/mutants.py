@@ -6,6 +6,7 @@ A bug is a function that patches and is undone by the context; each names the fa
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -14,9 +15,22 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import Any
 
+from embedded_broker.core.controller import alter_partition, elections
+from embedded_broker.core.controller.controller import Controller
+from embedded_broker.core.coordinator.membership import Membership
+from embedded_broker.core.coordinator.offsets import Offsets
+from embedded_broker.core.log.producers import ProducerStates
+from embedded_broker.core.quorum import requests
+from embedded_broker.core.quorum.quorum import Quorum
+from embedded_broker.core.replication.client_fetch import ClientFetches
+from embedded_broker.core.replication.partition import Partition
+from embedded_broker.core.replication.replicas import Replicas
+from embedded_broker.protocol.errors import ErrorCode
+from embedded_broker.simulator.disk import SimDisk
 from embedded_broker.simulator.scenario import run_seed
 
 Undo = list[tuple[Any, str, Any]]
+Patch = Callable[[Any, str, Any], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +39,7 @@ class Mutant:
 
     name: str
     text: str
-    plant: Callable[[Callable[[Any, str, Any], None]], None]
+    plant: Callable[[Patch], None]
     family: str = "F2"
 
 
@@ -83,3 +97,232 @@ def run_all(budget: int, jobs: int) -> int:
             print(f"{name} ({seconds:.0f} s): {verdict}", flush=True)
     print(f"{len(MUTANTS) - missed} of {len(MUTANTS)} planted bugs caught")
     return 1 if missed else 0
+
+
+# ---------------------------------------------------------------------------------------------- replication
+@mutant("a follower cuts its log back to its high watermark at each new epoch (before KIP-101)")
+def follower_truncates_to_high_watermark(patch: Patch) -> None:
+    follow = Partition.follow
+
+    def planted_follow(self: Partition, now_ms: int, image: Any) -> None:
+        newer = image.leader_epoch > self.leader_epoch
+        follow(self, now_ms, image)
+        if newer:
+            self.truncate(self.high_watermark)
+
+    patch(Partition, "follow", planted_follow)
+
+
+@mutant("acks=all is answered when the leader has appended")
+def acknowledged_on_append(patch: Patch) -> None:
+    patch(Partition, "when_committed", lambda self, now_ms, wait: wait.finish(now_ms, ErrorCode.NONE))
+
+
+@mutant("a follower joins the in-sync set with the high watermark alone, not this epoch's start (KAFKA-7128)")
+def in_sync_by_high_watermark_alone(patch: Patch) -> None:
+    def let_join(self: Any, follower: Any) -> None:
+        if follower.end_offset >= self.high_watermark and self._eligible(follower):
+            self._propose((*self.isr, follower.broker_id))
+
+    patch(Partition, "_let_join", let_join)
+
+
+@mutant("the high watermark moves although too few replicas are in sync")
+def committed_below_min_in_sync(patch: Patch) -> None:
+    patch(Partition, "under_min_isr", property(lambda self: False))
+
+
+@mutant("who may be in the in-sync set by a pending AlterPartition does not hold the high watermark back")
+def pending_in_sync_set_forgotten(patch: Patch) -> None:
+    patch(Partition, "in_maximal_isr", lambda self, broker_id: broker_id in self.isr)
+    patch(Partition, "_about_to_join", lambda self, follower, now_ms: False)
+
+
+@mutant("a leader takes its proposed in-sync set for granted (KAFKA-13091)")
+def in_sync_set_before_the_controller_knows(patch: Patch) -> None:
+    propose = Partition._propose
+
+    def planted_propose(self: Any, isr: tuple[int, ...]) -> None:
+        propose(self, isr)
+        self.isr = isr
+
+    patch(Partition, "_propose", planted_propose)
+
+
+@mutant("leader epochs in requests are not looked at")
+def leader_epochs_ignored(patch: Patch) -> None:
+    def fence(self: Any, current_leader_epoch: int) -> int:
+        return ErrorCode.NONE if self.is_leader else ErrorCode.NOT_LEADER_OR_FOLLOWER
+
+    patch(Partition, "fence", fence)
+
+
+@mutant("a leader does not see that a follower's log has left its own")
+def divergence_not_seen(patch: Patch) -> None:
+    patch(Partition, "divergence", lambda self, last_fetched_epoch, fetch_offset: None)
+
+
+@mutant("consumers are served up to the end of the log")
+def uncommitted_shown(patch: Patch) -> None:
+    read = ClientFetches._read
+
+    def planted_read(self: Any, partition: Any, asked: Any, room: int, first: bool) -> Any:
+        high, partition.high_watermark = partition.high_watermark, partition.end_offset
+        try:
+            return read(self, partition, asked, room, first)
+        finally:
+            partition.high_watermark = high
+
+    patch(ClientFetches, "_read", planted_read)
+
+
+@mutant("a follower believes the leader's high watermark beyond its own log")
+def follower_high_watermark_beyond_log(patch: Patch) -> None:
+    def leader_is_at(self: Any, high_watermark: int, start_offset: int) -> None:
+        self.high_watermark = max(self.high_watermark, high_watermark)
+        self.delete_before(min(start_offset, self.high_watermark))
+
+    patch(Partition, "leader_is_at", leader_is_at)
+
+
+@mutant("repeated batches of idempotent producers are appended again")
+def duplicates_not_seen(patch: Patch) -> None:
+    patch(ProducerStates, "check", lambda self, header: (ErrorCode.NONE, -1, -1))
+
+
+@mutant("what is known of producers survives a truncation")
+def producers_not_forgotten(patch: Patch) -> None:
+    patch(ProducerStates, "forget", lambda self: None)
+
+
+@mutant("a replica that was started anew is let in by fetches of its former life (KIP-903)")
+def broker_epochs_ignored(patch: Patch) -> None:
+    judge = alter_partition._judge
+
+    def planted_judge(controller: Any, leader_id: int, p: Any, asked: Any, members: Any) -> Any:
+        nameless = [dataclasses.replace(m, broker_epoch=-1) for m in members]
+        return judge(controller, leader_id, p, asked, nameless)
+
+    patch(alter_partition, "_judge", planted_judge)
+    patch(Partition, "_eligible", lambda self, follower: self._replicas.image.alive(follower.broker_id))
+
+
+# ---------------------------------------------------------------------------------------------- controller
+@mutant("any replica that lives may lead, without a word")
+def unclean_elections(patch: Patch) -> None:
+    elect = elections._elect
+
+    def planted_elect(p: Any, isr: Any, elr: Any, may_lead: Any, preferred: bool, unclean: bool) -> Any:
+        leader, _ = elect(p, isr, elr, may_lead, preferred, True)
+        return leader, False
+
+    patch(elections, "_elect", planted_elect)
+
+
+@mutant("every replica counts as an eligible leader replica while too few are in sync")
+def everyone_eligible(patch: Patch) -> None:
+    def eligible(p: Any, isr: Any, min_isr: int, lost_data: Any) -> tuple[int, ...]:
+        return () if len(isr) >= min_isr else tuple(r for r in p.replicas if r not in isr)
+
+    patch(elections, "eligible", eligible)
+
+
+@mutant("a power cut is taken for a kill: the replica stays eligible")
+def unclean_start_not_told(patch: Patch) -> None:
+    opened = SimDisk.__init__
+
+    def planted_init(self: Any, platter: Any) -> None:
+        opened(self, platter)
+        self.was_clean = True
+
+    patch(SimDisk, "__init__", planted_init)
+
+
+# ---------------------------------------------------------------------------------------------- quorum
+@mutant("the vote is not written to the disk")
+def vote_not_persisted(patch: Patch) -> None:
+    save = SimDisk.save_quorum_state
+
+    def planted_save(self: Any, state: dict[str, Any]) -> None:
+        save(self, state | {"votedId": -1})
+
+    patch(SimDisk, "save_quorum_state", planted_save)
+
+
+@mutant("the quorum's state is not written to the disk at all")
+def quorum_state_not_persisted(patch: Patch) -> None:
+    patch(SimDisk, "save_quorum_state", lambda self, state: None)
+
+
+@mutant("votes are given without a look at the candidate's log")
+def votes_for_short_logs(patch: Patch) -> None:
+    judge = requests._judge
+
+    def planted_judge(q: Any, now_ms: int, event: Any, asked: Any) -> Any:
+        return judge(
+            q, now_ms, event, dataclasses.replace(asked, last_offset=2**40, last_offset_epoch=asked.replica_epoch)
+        )
+
+    patch(requests, "_judge", planted_judge)
+
+
+@mutant("one vote is a majority")
+def small_majorities(patch: Patch) -> None:
+    made = Quorum.__init__
+
+    def planted_init(self: Any, broker: Any) -> None:
+        made(self, broker)
+        self.majority = 1
+
+    patch(Quorum, "__init__", planted_init)
+
+
+@mutant("the controller answers before its records are committed")
+def answered_before_committed(patch: Patch) -> None:
+    def reply(self: Any, now_ms: int, request: Any, records: Any, response: Any) -> None:
+        if not self.is_active or (records and not self.propose(now_ms, records)):
+            self.refuse(request)
+        else:
+            self.broker.outbox.respond(request, response)
+
+    patch(Controller, "reply", reply)
+
+
+# ---------------------------------------------------------------------------------------------- groups
+@mutant("an offset commit is answered before the high watermark has passed it (KAFKA-20634)")
+def commit_acknowledged_on_append(patch: Patch) -> None:
+    append = Replicas.append_local
+
+    def planted_append(self: Any, now_ms: int, topic: str, partition: int, records: Any, done: Any) -> None:
+        said: list[int] = []
+
+        def once(then_ms: int, code: int, base: int) -> None:
+            if not said:
+                said.append(code)
+                done(then_ms, code, base)
+
+        append(self, now_ms, topic, partition, records, once)
+        once(now_ms, ErrorCode.NONE, 0)
+
+    patch(Replicas, "append_local", planted_append)
+
+
+@mutant("a coordinator is ready when it has loaded what the high watermark shows at first")
+def loaded_to_the_high_watermark(patch: Patch) -> None:
+    offsets = Replicas.local_offsets
+
+    def planted_offsets(self: Any, topic: str, partition: int) -> Any:
+        found = offsets(self, topic, partition)
+        return found if found is None else (found[0], found[1], found[1])
+
+    patch(Replicas, "local_offsets", planted_offsets)
+
+
+@mutant("commits of a former generation are accepted")
+def old_generations_commit(patch: Patch) -> None:
+    patch(Offsets, "_commit_error", lambda self, now_ms, group, event: ErrorCode.NONE)
+
+
+@mutant("members of a former generation go on as if nothing had happened")
+def rebalance_not_told(patch: Patch) -> None:
+    patch(Membership, "heartbeat", lambda self, now_ms, shard, event: ErrorCode.NONE)

@@ -91,7 +91,7 @@ class Scenario:
             node.peers = self.nodes
         self.checks = Checks(self.world, self.nodes, strict=family != "F3")
         self.history = History()
-        self.length_ms = self.dice.choice([8_000, 12_000, 20_000])
+        self.length_ms = self.dice.choice([5_000, 8_000, 15_000])
         if faults is None:
             faults = plan(self.world.dice("nemesis"), family, self.length_ms)
         self.nemesis = Nemesis(self.world, self.network, self, family, faults)
