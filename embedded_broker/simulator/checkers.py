@@ -313,15 +313,17 @@ class Checks(Observer):
             if owner != member:
                 raise Violation("C9", f"{group} generation {generation}: {owner} and {member} both own {partition}")
 
-    def committing(self, group: str, generation: int, partition: TopicPartition, offset: int) -> None:
+    def committing(self, group: str, generation: int, partition: TopicPartition, offset: int) -> int:
+        """Returns the newest generation of which a commit is known to have been accepted."""
         self._commit_tries.setdefault((group, partition), {-1}).add(offset)
+        return self._committed_in.get((group, partition), -1)
 
-    def committed(self, group: str, generation: int, partition: TopicPartition, offset: int) -> None:
-        """C9: a commit was accepted. One of an older generation than another accepted one never is."""
+    def committed(self, group: str, generation: int, partition: TopicPartition, offset: int, newest: int) -> None:
+        """C9: a commit was accepted. One that began after another of a newer generation was accepted never is."""
         key = (group, partition)
-        newest = self._committed_in.get(key, -1)
-        if generation >= newest:
-            self._committed_in[key] = generation
+        if generation < newest:
+            raise Violation("C9", f"{group}: {partition} was committed in generation {newest}, then in {generation}")
+        self._committed_in[key] = max(generation, self._committed_in.get(key, -1))
         self._commit_floor[key] = max(offset, self._commit_floor.get(key, -1))
 
     def commit_floor(self, group: str, partition: TopicPartition) -> int:

@@ -53,6 +53,7 @@ class Member:
         """out, joining, syncing, fetching offsets, stable."""
         self.turn = 0
         """Raised on every change of state: what belongs to an older turn is dropped."""
+        self.frozen_until_ms = 0
         self.fetcher = Fetcher(client, checks)
         self.committed: dict[TopicPartition, int] = {}
         client.topics |= {topic for topic, _ in partitions}
@@ -70,6 +71,10 @@ class Member:
         self.member_id = ""
         self.fetcher.positions = {}
         self.client.later(back_ms, self._find)
+
+    def freeze(self, duration_ms: int) -> None:
+        """Neither heartbeat nor commit for a while; then commit first, as one that does not know how late it is."""
+        self.frozen_until_ms = self.client.world.now_ms + duration_ms
 
     def leave(self, back_ms: int) -> None:
         if self.member_id:
@@ -191,6 +196,10 @@ class Member:
     def _heartbeat(self, turn: int) -> None:
         if turn != self.turn:
             return
+        wait_ms = self.frozen_until_ms - self.client.world.now_ms
+        if wait_ms > 0:
+            self.client.later(wait_ms + 50, self._heartbeat, turn)
+            return
         request = HeartbeatRequest(self.group, self.generation, self.member_id, self.instance_id)
 
         def done(response: Any) -> None:
@@ -206,7 +215,10 @@ class Member:
         self._ask(request, 4, done)
 
     def _commit_loop(self, turn: int) -> None:
-        if turn == self.turn:
+        wait_ms = self.frozen_until_ms - self.client.world.now_ms
+        if wait_ms > 0:
+            self.client.later(wait_ms, self._commit_loop, turn)
+        elif turn == self.turn:
             self._commit(turn)
             self.client.later(self.client.dice.randint(150, 900), self._commit_loop, turn)
 
@@ -229,8 +241,7 @@ class Member:
         shown = [[*key, offset] for key, offset in sorted(moved.items())]
         self.client.log("invoke", "commit", [self.group, self.generation, shown])
         generation = self.generation
-        for key, offset in moved.items():
-            self.checks.committing(self.group, generation, key, offset)
+        newest = {key: self.checks.committing(self.group, generation, key, offset) for key, offset in moved.items()}
         self.committed |= moved
 
         def done(response: Any, reason: str) -> None:
@@ -242,7 +253,7 @@ class Member:
             codes = {(t.name, p.partition_index): p.error_code for t in response.topics for p in t.partitions}
             for key, offset in moved.items():
                 if codes[key] == ErrorCode.NONE:
-                    self.checks.committed(self.group, generation, key, offset)
+                    self.checks.committed(self.group, generation, key, offset, newest[key])
             bad = next((c for c in codes.values() if c), 0)
             self.client.log("info" if bad else "ok", "commit", [self.group, generation, shown, bad])
             if bad and turn == self.turn:

@@ -21,8 +21,25 @@ Fault = dict[str, Any]
 CLIENTS = 100
 """Machines from this id on are clients'."""
 AIMS = ["leader"] * 5 + ["controller"] * 3 + ["coordinator"] * 2 + ["newest"] * 2 + ["follower"] * 2 + ["any"] * 3
+TRIPS = [
+    "VoteResponse",
+    "VoteRequest",
+    "BeginQuorumEpochRequest",
+    "AlterPartitionRequest",
+    "AlterPartitionResponse",
+    "BrokerRegistrationRequest",
+    "BrokerRegistrationResponse",
+    "FetchRequest",
+    "FetchResponse",
+    "ProduceResponse",
+    "CreateTopicsResponse",
+    "SyncGroupResponse",
+    "OffsetCommitResponse",
+]
 GENTLE = (
-    ["kill"] * 6
+    ["kill"] * 5
+    + ["trip"] * 4
+    + ["kill_in_sync"] * 2
     + ["pause"] * 4
     + ["isolate"] * 3
     + ["isolate_in", "isolate_out", "cut", "cut", "cut_one_way", "cut_one_way"]
@@ -47,9 +64,17 @@ def plan(dice: random.Random, family: str, length_ms: int) -> list[Fault]:
         fault = {"at_ms": at_ms, "do": kind, "aim": dice.choice(AIMS), "pick": dice.randrange(60), "for_ms": for_ms}
         if kind in ("cut", "cut_one_way", "reset", "black_hole", "slow_link"):
             fault["other"] = dice.randrange(60)
+        if kind == "trip":
+            fault |= {"on": dice.choice(TRIPS), "for_ms": dice.choice([5, 50, 300, 2_000])}
         faults.append(fault)
+        if kind == "power" and family != "F1" and dice.random() < 0.5:
+            # Misfortunes that come together are what a lost tail needs to matter.
+            for _ in range(dice.randint(1, 3)):
+                after_ms = at_ms + dice.randint(0, 3_000)
+                more = {"at_ms": after_ms, "do": "kill", "aim": dice.choice(AIMS), "pick": dice.randrange(60)}
+                faults.append(more | {"for_ms": dice.randint(200, 5_000)})
         at_ms += int(dice.expovariate(1 / pace_ms)) + 20
-    return faults
+    return sorted(faults, key=lambda f: int(f["at_ms"]))
 
 
 class Cluster(Protocol):
@@ -59,6 +84,7 @@ class Cluster(Protocol):
     def nodes(self) -> Mapping[int, Node]: ...
     def whole(self) -> bool: ...
     def who(self, aim: str, pick: int) -> int: ...
+    def in_sync(self, pick: int) -> list[int]: ...
     def client_hosts(self) -> list[int]: ...
 
 
@@ -150,6 +176,14 @@ class Nemesis:
                 if kind == "new_disk":
                     node.replace_disk()
                 return self._keep_down(node)
+            case "kill_in_sync":
+                ups = []
+                for replica in self.cluster.in_sync(fault["pick"]):
+                    self.cluster.nodes[replica].crash(power=False)
+                    ups.append(self._keep_down(self.cluster.nodes[replica]))
+                return lambda: self._one_by_one(ups)
+            case "trip":
+                node.trips[fault["on"]] = lambda: self._tripped(node, fault["for_ms"])
             case "stop":
                 node.stop()
                 self.world.after(4_000, self._must_be_gone, node, node.lives)
@@ -188,6 +222,17 @@ class Nemesis:
             case _:
                 raise ValueError(kind)
         return None
+
+    def _one_by_one(self, ups: list[Callable[[], None]]) -> None:
+        self.dice.shuffle(ups)
+        for i, up in enumerate(ups):
+            self.world.after(i * self.dice.randint(0, 1_500), up)
+
+    def _tripped(self, node: Node, for_ms: int) -> None:
+        if not self.done:
+            self.world.trace(f"nemesis: {node.node_id} trips")
+            node.crash(power=False)
+            self.world.after(for_ms, self._keep_down(node))
 
     def _fast_link(self, a: int, b: int) -> None:
         self.network.slow.pop((a, b), None)

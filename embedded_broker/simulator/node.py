@@ -100,9 +100,8 @@ class Process:
         self.node.before_event(self, event)
         effects = self._guard(self.broker.handle, now_ms, event)
         _take_back_records(event)
+        self.node.after_event(self, event, effects)
         self._perform(effects)
-        if self.alive:
-            self.node.after_event(self, event, effects)
 
     def _guard(self, do: Callable[..., list[Effect]], *args: Any) -> list[Effect]:
         """Whatever the core raises is a bug of the core (a violation that a write uncovers passes through)."""
@@ -118,11 +117,15 @@ class Process:
     def _perform(self, effects: list[Effect]) -> None:
         node, world = self.node, self.node.world
         for effect in effects:
+            if not self.alive:
+                return
             match effect:
                 case Respond():
                     connection, slot = self._requests.pop(effect.request_id)
                     world.trace(f"{node.node_id} answers {type(effect.message).__name__}")
                     connection.answer(slot, effect.message)
+                    if node.trips:
+                        self._trip(effect.message)
                 case NoResponse():
                     connection, slot = self._requests.pop(effect.request_id)
                     connection.answer(slot, None)
@@ -164,6 +167,13 @@ class Process:
                 self.deliver(ResponseReceived(effect.send_id, effect.peer_id, response))
 
         connection.call(effect.message, effect.version, effect.timeout_ms, done)
+        if node.trips:
+            self._trip(effect.message)
+
+    def _trip(self, message: Any) -> None:
+        strike = self.node.trips.pop(type(message).__name__, None)
+        if strike is not None and self.alive:
+            strike()
 
     def _flush(self, effect: Flush) -> None:
         found = [
@@ -237,6 +247,8 @@ class Node:
         self.slow_ms = 0
         """A busy machine: each turn is late by up to this."""
         self.slow_disk_ms = 0
+        self.trips: dict[str, Callable[[], None]] = {}
+        """What strikes once, right after this node has sent a message of that class."""
         self.observers: list[Observer] = []
         self.lost_batches = 0
 

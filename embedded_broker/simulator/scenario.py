@@ -24,6 +24,8 @@ START_WITHIN_MS = 30_000
 HEAL_WITHIN_MS = 45_000
 OFFSETS_TOPIC = "__consumer_offsets"
 GROUP = "g"
+GROUP_PARTITION = 1
+"""Java's hash of "g" is 103, and there are two partitions."""
 FAMILIES = ("F0", "F1", "F2", "F3")
 
 
@@ -118,6 +120,7 @@ class Scenario:
             "controller.quorum.election.backoff.max.ms": dice.choice([300, 1_000]),
             "replica.lag.time.max.ms": dice.choice([800, 2_000, 5_000]),
             "replica.fetch.wait.max.ms": dice.choice([100, 500]),
+            "replica.fetch.max.bytes": dice.choice([200, 1 << 20, 1 << 20]),
         }
 
     def _client(self, name: str) -> SimClient:
@@ -157,6 +160,13 @@ class Scenario:
             followers = [r for r in partition.isr if r != partition.leader]
             return followers[pick % len(followers)] if followers else anyone
         return partition.leader  # type: ignore[no-any-return]
+
+    def in_sync(self, pick: int) -> list[int]:
+        """The in-sync replicas of a partition, by its leader's metadata."""
+        topic, index = self.partitions[pick % len(self.partitions)]
+        images = self._images()
+        partition = images[0].partition(topic, index) if images else None
+        return [] if partition is None else list(partition.isr)
 
     def whole(self) -> bool:
         """Every node lives and is unfenced, every replica is in sync, every broker knows the same metadata."""
@@ -239,7 +249,8 @@ class Scenario:
             return
         if self.members and self.dice.random() < 0.3:
             member = self.dice.choice(self.members)
-            (member.vanish if self.dice.random() < 0.5 else member.leave)(self.dice.randint(100, 4_000))
+            away = self.dice.choice([member.vanish, member.leave, member.freeze, member.freeze])
+            away(self.dice.randint(100, 5_000))
         self.world.after(self.dice.randint(1_000, 4_000), self._churn_members)
 
     def _clients_work(self) -> bool:
@@ -259,6 +270,7 @@ class Scenario:
         self.core = {n: self.nodes[n] for n in core}
         for node in self.nodes.values():
             node.slow_ms = node.slow_disk_ms = 0
+            node.trips.clear()
             node.platter.full = node.platter.failing = False
             if node.node_id not in self.core:
                 node.crash(power=False)
@@ -292,20 +304,16 @@ class Scenario:
         self._check_topics()
 
     def _writable_partitions(self) -> list[TopicPartition]:
-        """Those of which min.insync.replicas live in the core."""
+        return [(topic, index) for topic, index in self.partitions if self._writable(topic, index)]
+
+    def _writable(self, topic: str, index: int) -> bool:
+        """Whether min.insync.replicas of it live in the core, and one of them may lead."""
         controller = self.checks.controller()
-        if controller is None:
-            return self.partitions
-        image = controller.broker.image
-        found = []
-        for topic, index in self.partitions:
-            partition = image.partition(topic, index)
-            assert partition is not None
-            alive = [r for r in partition.replicas if r in self.core]
-            hopeful = {*partition.isr, *partition.elr} & set(self.core)
-            if len(alive) >= 2 and hopeful:
-                found.append((topic, index))
-        return found
+        partition = None if controller is None else controller.broker.image.partition(topic, index)
+        if partition is None:
+            return True
+        alive = [r for r in partition.replicas if r in self.core]
+        return len(alive) >= 2 and bool({*partition.isr, *partition.elr} & set(self.core))
 
     def _settled(self) -> bool:
         controller = self.checks.controller()
@@ -331,6 +339,8 @@ class Scenario:
         for reader in self.readers:
             if any(reader.fetcher.positions.get(p, 0) < end for p, end in ends.items()):
                 return False
+        if not self._writable(OFFSETS_TOPIC, GROUP_PARTITION):
+            return True
         if not all(m.stable for m in self.members):
             return False
         held: dict[TopicPartition, int] = {}
