@@ -1,0 +1,37 @@
+"""Some planted bugs, each caught within a few seeds; ``--mutants`` hunts all of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from embedded_broker.core.replication.partition import Partition
+from embedded_broker.simulator.mutants import MUTANTS, hunt, planted
+
+QUICK = [
+    "follower_truncates_to_high_watermark",
+    "acknowledged_on_append",
+    "in_sync_by_high_watermark_alone",
+    "committed_below_min_in_sync",
+    "divergence_not_seen",
+    "uncommitted_shown",
+    "duplicates_not_seen",
+    "everyone_eligible",
+    "quorum_state_not_persisted",
+    "small_majorities",
+    "commit_acknowledged_on_append",
+    "loaded_to_the_high_watermark",
+]
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_that_a_planted_bug_is_caught(name: str) -> None:
+    _, seeds, how, _ = hunt((name, 30))
+    assert seeds > 0, MUTANTS[name].text
+    assert how
+
+
+def test_that_a_planted_bug_is_gone_afterwards() -> None:
+    before = Partition.when_committed
+    with planted("acknowledged_on_append"):
+        assert Partition.when_committed is not before
+    assert Partition.when_committed is before
