@@ -133,7 +133,8 @@ def test_that_brokers_of_one_cluster_may_differ(tmp_path: Path) -> None:
 
 def test_that_the_plain_platform_runs_a_cluster_too(tmp_path: Path) -> None:
     code = (
-        "from embedded_broker import *; from embedded_broker.shell import launchers, loop, platform; from pathlib import Path;"
+        "from embedded_broker import *; from embedded_broker.shell import launchers, loop, platform;"
+        "from pathlib import Path;"
         "assert platform.PLAIN and platform.sendfile is None and isinstance(loop.make_poller(), loop.PlainPoller);"
         f"c = LocalCluster(ClusterSpec(Path({str(tmp_path / 'c')!r}), brokers=2, port=0)); c.start();"
         "assert isinstance(c._launcher, launchers.SpawnLauncher);"
