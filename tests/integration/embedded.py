@@ -21,7 +21,7 @@ class EmbeddedCluster:
     def __init__(self, *arguments: str, brokers: int = 3, data_dir: Path | None = None, port: int = 0) -> None:
         self.brokers = brokers
         self.port = port or free_ports(brokers)
-        command = [sys.executable, "-m", "gui.main", "cluster", "run"]
+        command = [sys.executable, "-m", "embedded_broker.shell.command", "run"]
         self.command = [*command, "--brokers", str(brokers), "--port", str(self.port), *arguments]
         if data_dir is not None:
             self.command += ["--data-dir", str(data_dir)]

@@ -1,0 +1,90 @@
+"""Clients written by others use the embedded cluster as they use any Kafka."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.strangers.drivers import (
+    Aiokafka,
+    ConfluentKafka,
+    Driver,
+    Kafkajs,
+    KafkaPython,
+    Kcat,
+    Pair,
+    Seen,
+)
+
+# a stranger's own warnings are its own affair
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(180)]
+
+CLIENTS = ["confluent-kafka", "kafka-python", "aiokafka", "kcat", "kafkajs"]
+CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
+
+
+@pytest.fixture
+def client(request: pytest.FixtureRequest) -> Iterator[Driver]:
+    match request.param:
+        case "kcat":
+            yield Kcat(request.getfixturevalue("kcat"))
+        case "kafkajs":
+            folder: Path = request.getfixturevalue("kafkajs_dir")
+            yield Kafkajs(folder)
+        case "confluent-kafka":
+            yield ConfluentKafka()
+        case "kafka-python":
+            yield KafkaPython()
+        case _:
+            yield Aiokafka()
+
+
+def some_records(count: int = 60) -> list[Pair]:
+    return [(f"key-{i % 7}", f"value {i} " + "abcdefgh" * 20) for i in range(count)]
+
+
+def by_key(records: list[Pair]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = defaultdict(list)
+    for key, value in records:
+        found[key].append(value)
+    return found
+
+
+def pairs(seen: list[Seen]) -> list[Pair]:
+    return [(key, value) for _, _, key, value in sorted(seen)]
+
+
+@pytest.mark.parametrize("client", CLIENTS, indirect=True)
+def test_that_a_stranger_creates_produces_with_every_codec_and_consumes_in_a_group(
+    client: Driver, embedded_cluster: str
+) -> None:
+    topic = f"by-{client.name}"
+    client.create(embedded_cluster, topic, 3, 3)
+    sent: list[Pair] = []
+    for codec in CODECS:
+        records = [(key, f"{codec} {value}") for key, value in some_records()]
+        client.produce(embedded_cluster, topic, codec, records)
+        sent += records
+    seen = client.consume(embedded_cluster, topic, f"group-{client.name}", len(sent))
+    assert by_key(pairs(seen)) == by_key(sent), "every record once, in its key's order"
+
+    # what was committed is where the group goes on, whichever client asks next
+    more = [(key, f"later {value}") for key, value in some_records(14)]
+    client.produce(embedded_cluster, topic, "none", more)
+    again = client.consume(embedded_cluster, topic, f"group-{client.name}", len(more))
+    if client.name != "kcat":  # kcat commits in the background, when it feels like it
+        assert by_key(pairs(again)) == by_key(more)
+
+
+@pytest.mark.parametrize("client", CLIENTS, indirect=True)
+@pytest.mark.parametrize("codec", CODECS)
+def test_that_what_one_stranger_wrote_another_reads(client: Driver, codec: str, embedded_cluster: str) -> None:
+    topic = f"crossed-{client.name}-{codec}"
+    ConfluentKafka().create(embedded_cluster, topic, 2, 3)
+    records = some_records(30)
+    client.produce(embedded_cluster, topic, codec, records)
+    seen = ConfluentKafka().consume(embedded_cluster, topic, f"{topic}-readers", len(records))
+    assert by_key(pairs(seen)) == by_key(records)
