@@ -411,8 +411,11 @@ def is_flexible(api_key: int, version: int) -> bool:
     return bool(version >= request_class(api_key).FLEXIBLE_SINCE)
 
 
-def decode(cls: Any, version: int, data: Buffer, start: int = 0) -> Any:
+def decode(cls: Any, version: int, data: Buffer, start: int = 0, *, more_may_follow: bool = False) -> Any:
     """The message in ``data[start:]``, all of it.
+
+    ``more_may_follow`` lets bytes after the message be: a server has to, as Kafka does. librdkafka 2.16 counts "all
+    topics" of Metadata 13 with four bytes where one belongs, and the message then ends three bytes early.
 
     Raises:
         ProtocolError: the bytes are malformed, end early, or go on after the message.
@@ -422,7 +425,7 @@ def decode(cls: Any, version: int, data: Buffer, start: int = 0) -> Any:
         message, end = reader(data, start)
     except (struct.error, IndexError) as e:
         raise ProtocolError("message ends early") from e
-    if end != len(data):
+    if end != len(data) and not more_may_follow:
         raise ProtocolError(f"{len(data) - end} bytes after the message")
     return message
 

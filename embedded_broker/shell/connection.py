@@ -104,7 +104,7 @@ class ClientConnection(FramedSocket):
                 self.close("there are too many connections")
                 return True
             start = self._read_header(frame, version >= cls.FLEXIBLE_SINCE)
-            message = decode(cls, version, frame, start)
+            message = decode(cls, version, frame, start, more_may_follow=True)
         except (ProtocolError, struct.error, IndexError) as e:
             self.close(f"a malformed request of api {api_key} version {version}: {e}")
             return True

@@ -133,3 +133,12 @@ def test_that_records_are_a_view_into_the_frame_and_not_a_copy() -> None:
     records = codec.decode(produce, 9, frame).topic_data[0].partition_data[0].records
     records[0] = ord("X")
     assert b"Xbcdef" in frame
+
+
+def test_that_librdkafkas_metadata_request_for_all_topics_is_understood() -> None:
+    """Its count of four bytes leaves three bytes over, which a server must let be."""
+    metadata = codec.request_class(3)
+    as_sent = bytes.fromhex("00000000010000")
+    assert codec.decode(metadata, 13, as_sent, more_may_follow=True).topics is None
+    with pytest.raises(codec.ProtocolError):
+        codec.decode(metadata, 13, as_sent)
