@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic
 
 from tests.integration.embedded import EmbeddedCluster
 
@@ -131,13 +131,12 @@ def wait_until_in_sync(admin: AdminClient, timeout_s: float = 20) -> None:
         time.sleep(0.1)
 
 
-def coordinator_of(bootstrap: str) -> int:
-    admin = AdminClient({"bootstrap.servers": bootstrap})
+def coordinator_of(admin: AdminClient) -> int:
     return admin.describe_consumer_groups([GROUP], request_timeout=10)[GROUP].result(10).coordinator.id
 
 
-def controller_of(bootstrap: str) -> int:
-    return AdminClient({"bootstrap.servers": bootstrap}).describe_cluster(request_timeout=10).result(10).controller.id
+def controller_of(admin: AdminClient) -> int:
+    return admin.describe_cluster(request_timeout=10).result(10).controller.id
 
 
 @pytest.mark.timeout(240)
@@ -155,9 +154,9 @@ def test_that_kills_of_leader_controller_and_coordinator_lose_nothing(cluster: E
                 case "leader":
                     broker = leader_of(admin, TOPIC, 0)
                 case "controller":
-                    broker = controller_of(bootstrap)
+                    broker = controller_of(admin)
                 case _:
-                    broker = coordinator_of(bootstrap)
+                    broker = coordinator_of(admin)
             killed_at = time.monotonic()
             old = cluster.kill(broker)
             time.sleep(0.2)  # what was on its way when the broker died is not a sign of a new leader
@@ -234,8 +233,9 @@ def test_that_a_setting_changed_while_running_outlives_its_brokers(cluster: Embe
     bootstrap = cluster.bootstrap_servers
     admin = AdminClient({"bootstrap.servers": bootstrap})
     admin.create_topics([NewTopic("kept", 1, 3)])["kept"].result(20)
-    resource = ConfigResource(ConfigResource.Type.TOPIC, "kept", set_config={"retention.ms": "1234567"})
-    admin.alter_configs([resource])[resource].result(20)
+    entry = ConfigEntry("retention.ms", "1234567", incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ConfigResource.Type.TOPIC, "kept", incremental_configs=[entry])
+    admin.incremental_alter_configs([resource])[resource].result(20)
     old = {broker: cluster.kill(broker) for broker in (1, 2, 3)}
     for broker, pid in old.items():
         cluster.wait_for_new_pid(broker, pid)

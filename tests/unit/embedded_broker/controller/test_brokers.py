@@ -367,5 +367,3 @@ def test_that_what_was_not_committed_is_answered_with_not_controller(cluster: Cl
     c.network.heal_all()
     c.run(6_000)
     assert all("lost" not in node.broker.image.topics for node in c.nodes.values())
-
-

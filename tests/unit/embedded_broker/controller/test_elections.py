@@ -20,9 +20,7 @@ def partition(**values: object) -> PartitionImage:
     return replace(base, **values)  # type: ignore[arg-type]
 
 
-def moved(
-    p: PartitionImage, isr: tuple[int, ...], alive: set[int], min_isr: int = 2, **how: object
-) -> PartitionImage:
+def moved(p: PartitionImage, isr: tuple[int, ...], alive: set[int], min_isr: int = 2, **how: object) -> PartitionImage:
     record = change(p, isr, lambda r: r in alive, min_isr, **how)  # type: ignore[arg-type]
     return p if record is None else changed(p, record)
 
