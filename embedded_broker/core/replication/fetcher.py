@@ -195,6 +195,9 @@ class Lane:
                 ErrorCode.INVALID_FETCH_SESSION_EPOCH,
             ):
                 self._failures += 1
+                if self._failures == 1:
+                    why = reason if response is None else f"error {response.error_code}"
+                    self._replicas.note(Level.WARNING, f"Fetching from broker {self.leader_id} failed: {why}")
                 self._retry_at = now_ms + self._backoff(self._failures)
                 self._outbox.timer(self._timer, self._retry_at, self._wake)
             return

@@ -46,6 +46,7 @@ class IsrChanges:
         self._replicas = replicas
         self._waiting: dict[Partition, None] = {}
         self._later: dict[Partition, None] = {}
+        self._refused: dict[Partition, None] = {}
         self._in_flight = False
 
     def add(self, partition: Partition) -> None:
@@ -116,6 +117,8 @@ class IsrChanges:
                     partition.proposal_refused(now_ms)
             elif answer.error_code in _NOT_DONE:
                 partition.proposal_refused(now_ms)
+                self._refused[partition] = None
+                self._replicas.outbox.timer("in-sync sets again", now_ms + RETRY_MS, self._again)
             elif answer.error_code in _METADATA_WILL_TELL:
                 self._ask_again(now_ms, partition, UNDECIDED_MS)
             else:
@@ -128,3 +131,6 @@ class IsrChanges:
     def _again(self, now_ms: int) -> None:
         self._waiting.update(self._later)
         self._later.clear()
+        refused, self._refused = self._refused, {}
+        for partition in refused:
+            partition.consider_joins(now_ms)

@@ -171,6 +171,7 @@ class Partition:
         self.pending_isr = None
         self.recovering = recovering
         self.advance_high_watermark(now_ms)
+        self.consider_joins(now_ms)
 
     def reassign(self, now_ms: int, image: PartitionImage) -> None:
         """As leader: newer metadata of the same leader epoch."""
@@ -269,8 +270,10 @@ class Partition:
     def _about_to_join(self, follower: FollowerState, now_ms: int) -> bool:
         """Caught up of late and eligible, though not in the in-sync set: the high watermark waits for it, so that it
         can join (else a fast producer would keep it out for good)."""
-        caught_up = follower.end_offset == self.end_offset or now_ms - follower.caught_up_ms <= self._replicas.lag_ms
-        return caught_up and self._eligible(follower)
+        return self._caught_up(follower, now_ms) and self._eligible(follower)
+
+    def _caught_up(self, follower: FollowerState, now_ms: int) -> bool:
+        return follower.end_offset == self.end_offset or now_ms - follower.caught_up_ms <= self._replicas.lag_ms
 
     def _eligible(self, follower: FollowerState) -> bool:
         """KIP-841, KIP-903: alive, not leaving, and the same incarnation as the one that fetched."""
@@ -301,18 +304,28 @@ class Partition:
             self._replicas.deletions.look(self)
         moved = fetch_offset != follower.end_offset
         follower.end_offset = fetch_offset
-        if self.pending_isr is None and broker_id not in self.isr:
-            self._let_join(now_ms, follower)
+        if broker_id not in self.isr:
+            self.consider_joins(now_ms, broker_id)
         if moved:
             self.advance_high_watermark(now_ms)
         return ErrorCode.NONE
 
-    def _let_join(self, now_ms: int, follower: FollowerState) -> None:
-        offset = follower.end_offset
-        if now_ms < self.propose_after_ms:
+    def consider_joins(self, now_ms: int, fetching: int = -1) -> None:
+        """Let followers into the in-sync set that may be there: looked at when one fetches, when a broker's state
+        changes, and when an earlier change is settled (a follower with nothing new is not heard of again)."""
+        if not self.is_leader or self.pending_isr is not None or now_ms < self.propose_after_ms:
             return
-        if offset >= self.high_watermark and offset >= self.epoch_start_offset and self._eligible(follower):
-            self._propose((*self.isr, follower.broker_id))
+        least = max(self.high_watermark, self.epoch_start_offset)
+        joining = [
+            f.broker_id
+            for f in self.followers.values()
+            if f.end_offset >= least
+            and f.broker_id not in self.isr
+            and (f.broker_id == fetching or self._caught_up(f, now_ms))
+            and self._eligible(f)
+        ]
+        if joining:
+            self._propose((*self.isr, *joining))
 
     def check_followers(self, now_ms: int) -> None:
         """Called by a timer: followers that have fallen behind leave the in-sync set, others may join it."""
@@ -329,9 +342,7 @@ class Partition:
             self._replicas.note(Level.INFO, f"{self}: followers {sorted(late)} fell behind")
             self._propose(tuple(b for b in self.isr if b not in late))
             return
-        for follower in self.followers.values():
-            if self.pending_isr is None and follower.broker_id not in self.isr:
-                self._let_join(now_ms, follower)
+        self.consider_joins(now_ms)
         self.advance_high_watermark(now_ms)
 
     # -------------------------------------------------------------------------------------------- leader: in-sync set

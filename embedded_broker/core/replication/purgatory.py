@@ -28,6 +28,7 @@ class Deadlines:
         self._key = key
         self._width_ms = width_ms
         self._buckets: dict[int, dict[Waiter, None]] = {}
+        self._expiring: dict[Waiter, None] = {}
         self._next = -1
 
     def __len__(self) -> int:
@@ -47,6 +48,7 @@ class Deadlines:
         held = self._buckets.get(waiter.bucket)
         if held is not None:
             held.pop(waiter, None)
+        self._expiring.pop(waiter, None)
 
     def _arm(self, bucket: int) -> None:
         self._next = bucket
@@ -56,7 +58,10 @@ class Deadlines:
         due = [b for b in self._buckets if b * self._width_ms <= now_ms]
         self._next = -1
         for bucket in sorted(due):
-            for waiter in self._buckets.pop(bucket):
+            self._expiring = self._buckets.pop(bucket)
+            while self._expiring:
+                waiter = next(iter(self._expiring))
+                del self._expiring[waiter]
                 waiter.expire(now_ms)
         empty = [b for b, held in self._buckets.items() if not held]
         for bucket in empty:

@@ -158,6 +158,7 @@ class Replicas:
                 self._apply(now_ms, image)
         if delta.brokers:
             for partition in self.partitions.values():
+                partition.consider_joins(now_ms)
                 partition.advance_high_watermark(now_ms)
 
     def _meet_metadata(self, now_ms: int) -> None:

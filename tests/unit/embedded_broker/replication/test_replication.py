@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -422,3 +423,17 @@ def test_that_a_disk_that_refuses_a_write_fails_that_request_alone() -> None:
     bench.nodes[3].platter.full = False
     bench.run(2_000)
     assert bench.nodes[1].produced(request).error_code == 0
+
+
+def test_that_followers_that_were_fenced_when_they_caught_up_join_once_they_are_not() -> None:
+    bench = Bench(extra="replica.lag.time.max.ms=30000\n")
+    bench.create(min_insync_replicas="2")
+    bench.image.brokers.update({i: replace(bench.image.brokers[i], fenced=True) for i in (2, 3)})
+    bench.publish(MetadataDelta(brokers={2, 3}))
+    bench.change(leader=1, isr=(1,))
+    bench.run(600)
+    assert bench.nodes[1].partition().isr == (1,)
+    bench.image.brokers.update({i: replace(bench.image.brokers[i], fenced=False) for i in (2, 3)})
+    bench.publish(MetadataDelta(brokers={2, 3}))
+    bench.settle()
+    assert bench.nodes[1].partition().isr == (1, 2, 3)
