@@ -1,7 +1,6 @@
 """What every test gets: no screen, nobody's settings or secrets touched, and `async def` tests and fixtures.
 
-A coroutine runs on one asyncio loop that lasts the session; a test that leaves tasks running there fails. A test that
-asks for `qt_loop` runs on a qasync loop instead, so that its coroutine and the window share one.
+A coroutine runs on one asyncio loop that lasts the session; a test that leaves tasks running there fails.
 """
 
 from __future__ import annotations
@@ -75,7 +74,7 @@ class Coroutines:
         if not inspect.iscoroutinefunction(pyfuncitem.obj):
             return None
         names = pyfuncitem._fixtureinfo.argnames
-        loop = pyfuncitem.funcargs.get("qt_loop") or session_loop()
+        loop = session_loop()
         test = pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names})
         loop.run_until_complete(_leaving_nothing_behind(test))
         return True
@@ -99,17 +98,3 @@ class Coroutines:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Coroutines())
-
-
-@pytest.fixture
-def qt_loop(qapp: Any) -> Iterator[asyncio.AbstractEventLoop]:
-    """An asyncio loop on Qt's event loop, for a test whose coroutine and widgets run together."""
-    import qasync
-
-    loop = qasync.QEventLoop(qapp, already_running=False)
-    asyncio.set_event_loop(loop)
-    try:
-        yield loop
-    finally:
-        asyncio.set_event_loop(None)
-        loop.close()

@@ -34,6 +34,8 @@ from widgets.plain import visible
 from widgets.theme import Theme
 
 SPAN_MIN_S = 60.0
+SMOOTH_POINTS = 700
+"""a line of more points is drawn without antialiasing; all are one pixel wide, for wider ones cost four times as much"""
 
 Read = Callable[[Any, float, float], tuple[Floats, Floats]]
 """(series key, from, until) -> (times, values), float64[n] each, seconds since the epoch; NaN is a gap."""
@@ -257,11 +259,12 @@ class TimeChart(QWidget):
 
     def _draw_line(self, painter: QPainter, series: Series, times: Floats, values: Floats) -> None:
         xs, ys = self._x(times), self._y(values)
-        pen = QPen(self._color(series), 1.5 if len(self._series) <= 8 else 1)
+        smooth = len(times) <= SMOOTH_POINTS and len(self._series) <= 8
+        pen = QPen(self._color(series), 1)
         if series.dashed:
             pen.setStyle(Qt.PenStyle.DashLine)
         painter.setPen(pen)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing, len(times) <= 2000)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, smooth)
         for start, end in scale.runs(values):
             if end - start == 1:
                 painter.drawPoint(QPointF(xs[start], ys[start]))
@@ -326,7 +329,7 @@ class TimeChart(QWidget):
         painter.drawText(QPointF(0, 14), self._title)
         painter.setFont(self._font)
         metrics = QFontMetricsF(self._font)
-        x = float(self.width() - self.RIGHT)
+        x = float(self.width() - self.RIGHT + 16)
         shown = 0
         for series in reversed(self._series[:8]):
             value = self._form(self._latest.get(series.key, float("nan")))

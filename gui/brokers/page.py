@@ -3,6 +3,7 @@ configuration."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from PySide6.QtCore import Qt
@@ -28,8 +29,8 @@ def _percent(value: float | None) -> str:
 
 
 COLUMNS: tuple[Column[BrokerRow], ...] = (
-    Column("broker", "Broker", lambda r: r.broker_id, paint="dot", tone=lambda r: r.tone, width=88),
-    Column("state", "State", lambda r: r.state, tip=lambda r: r.reason, width=96,
+    Column("broker", "Broker", lambda r: r.broker_id, paint="dot", tone=lambda r: r.tone, width=80),
+    Column("state", "State", lambda r: r.state, tip=lambda r: r.reason, width=80,
            tone=lambda r: "" if r.tone == "ok" else r.tone),
     Column("role", "Role", lambda r: "controller" if r.controller else "", paint="badge", tone=lambda r: "accent",
            width=96, help="The controller leads the metadata quorum (asked of DescribeQuorum)."),
@@ -37,7 +38,7 @@ COLUMNS: tuple[Column[BrokerRow], ...] = (
     Column("rack", "Rack", lambda r: r.rack, hidden=True),
     Column("leaders", "Leaders", lambda r: r.leaders, text=figures.count, numeric=True, width=80),
     Column("replicas", "Replicas", lambda r: r.replicas, text=figures.count, numeric=True, width=80),
-    Column("out_of_sync", "Out of sync", lambda r: r.out_of_sync, text=figures.count, numeric=True, width=96,
+    Column("out_of_sync", "Out of sync", lambda r: r.out_of_sync, text=figures.count, numeric=True, width=92,
            tone=lambda r: "warn" if r.out_of_sync else "text_muted"),
     Column("skew", "Leader skew", lambda r: r.skew, text=_percent, numeric=True, width=100,
            tone=lambda r: "warn" if r.skew is not None and abs(r.skew) > SKEW_WARN else "text_muted",
@@ -51,12 +52,15 @@ COLUMNS: tuple[Column[BrokerRow], ...] = (
            text=lambda v: "–" if v is None else f"{v:.1f} ms"),
 )  # fmt: skip
 
+LESS_WITH_PROCESSES = ("skew", "disk", "rack")
+"""hidden to begin with where the processes' columns need the room"""
+
 PROCESS_COLUMNS: tuple[Column[BrokerRow], ...] = (
     Column("pid", "Process", lambda r: r.pid, numeric=True, width=80),
     Column("cpu", "CPU", lambda r: r.cpu_share, text=figures.percent, numeric=True, width=64,
            help="Of one core."),
-    Column("memory", "Memory", lambda r: r.rss_bytes, text=figures.size, numeric=True, width=96),
-    Column("uptime", "Up for", lambda r: r.uptime_s, text=figures.duration, numeric=True, width=112, hidden=True),
+    Column("memory", "Memory", lambda r: r.rss_bytes, text=figures.size, numeric=True, width=88),
+    Column("uptime", "Up for", lambda r: r.uptime_s, text=figures.duration, numeric=True, width=104),
 )  # fmt: skip
 
 
@@ -64,7 +68,10 @@ class BrokersPage(LivePage):
     def __init__(self, context: PageContext) -> None:
         super().__init__(context)
         embedded = self.session.embedded
-        columns = COLUMNS + PROCESS_COLUMNS if embedded is not None else COLUMNS
+        columns = COLUMNS
+        if embedded is not None:
+            less = tuple(replace(c, hidden=c.hidden or c.name in LESS_WITH_PROCESSES) for c in COLUMNS)
+            columns = less + PROCESS_COLUMNS
         self.model = KeyedTableModel(columns, key=lambda r: r.broker_id, parent=self)
         self.table = TableView(
             self.theme,

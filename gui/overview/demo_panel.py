@@ -13,7 +13,7 @@ from gui.demo_traffic import DemoTraffic
 from gui.overview.snippets import SNIPPETS
 from gui.pages import PageContext
 from widgets import figures
-from widgets.plain import plain
+from widgets.plain import plain, tooltip
 
 STEPS = 100
 MOST = 20.0
@@ -57,7 +57,7 @@ class DemoPanel(QFrame):
         self._consumers_title = plain("Consumers", self, role="muted")
         self._row.addWidget(self._consumers_title)
         self._row.addStretch(1)
-        self._address = plain("", self, role="mono", selectable=True)
+        self._address = plain("", self, role="mono")
         self._row.addWidget(self._address)
         self._connect = QPushButton("Use it from…", self)
         self._connect.setToolTip("A line to connect a program of your own")
@@ -65,7 +65,10 @@ class DemoPanel(QFrame):
         self._row.addWidget(self._connect)
         embedded = context.session.embedded
         assert embedded is not None
-        self._address.setText(embedded.bootstrap_servers)
+        self._servers = embedded.bootstrap_servers
+        first, *others = self._servers.split(",")
+        self._address.setText(f"{first} +{len(others)}" if others else first)
+        self._address.setToolTip(tooltip(self._servers.replace(",", "\n")))
         self.show_traffic(getattr(embedded, "traffic", None))
 
     def show_traffic(self, traffic: DemoTraffic | None) -> None:
@@ -127,7 +130,7 @@ class DemoPanel(QFrame):
     def _open_snippets(self) -> None:
         menu = QMenu(self)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        address = self._address.text()
+        address = self._servers
         for title, text in (("Bootstrap address", "{address}"), *SNIPPETS):
             menu.addAction(
                 self.theme.icon("copy"),

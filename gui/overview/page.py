@@ -193,9 +193,9 @@ class OverviewPage(LivePage):
         bad = [g for g in groups if g.status in (GroupStatus.STALLED, GroupStatus.STOPPED)]
         behind = [g for g in groups if g.status is GroupStatus.BEHIND]
         if bad:
-            words, tone = f"{figures.plural(len(bad), 'group')} stopped or stalled", "bad"
+            words, tone = f"{len(bad)} stopped or stalled", "bad"
         elif behind:
-            words, tone = f"{figures.plural(len(behind), 'group')} falling behind", "warn"
+            words, tone = f"{len(behind)} falling behind", "warn"
         else:
             words, tone = "none falls behind" if groups else "", ""
         self._tiles["groups"].show_figure(figures.count(len(snapshot.groups)), words, tone if tone != "bad" else "warn")
@@ -204,7 +204,7 @@ class OverviewPage(LivePage):
         worst = max(known, key=lambda g: g.lag_seconds or 0.0, default=None)
         note = ""
         if worst is not None and worst.lag_seconds:
-            note = f"{worst.group_id}: {figures.duration(worst.lag_seconds)} behind"
+            note = f"{figures.duration(worst.lag_seconds)}, {worst.group_id}"
         self._tiles["lag"].show_figure(figures.short(lag), note, tip=f"{figures.count(lag)} messages not yet consumed")
         now = self.context.clock.now_s
         _, values = self.session.store.window(("lag",), now - SPARK_S, now)
@@ -248,6 +248,8 @@ class OverviewPage(LivePage):
             own = self._colors.get(topics[0]) if len(topics) == 1 else None
             if own is None or own in taken:
                 own = next(i for i in range(1000) if i not in taken and i not in self._colors.values())
+            if not topics:
+                return own  # it has committed nothing yet
             self._group_colors[group.group_id] = own
         return self._group_colors[group.group_id]
 
