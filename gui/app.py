@@ -5,17 +5,20 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QObject, QSocketNotifier, QTimer
 from PySide6.QtWidgets import QApplication
 
+from gui.background import SWITCH_S
 from gui.clusters import Clusters, MakeClient
 from gui.command_palette import Entry
 from gui.local_clusters import data_root
 from gui.local_control import LocalControl
 from gui.main_window import MainWindow
+from gui.pages import PAGES
 from gui.settings import Settings
 from gui.theme import Look
 from gui.watchdog import Watchdog
@@ -67,6 +70,7 @@ class Application(QObject):
         self.window = MainWindow(self.theme, self.settings, self.clock, self.clusters, self.welcome, self.watchdog)
         self.local = LocalControl(self.clusters, self.window, clusters_root or data_root(), self)
         self._closing = False
+        sys.setswitchinterval(SWITCH_S)
         self._wire()
 
     def _wire(self) -> None:
@@ -103,6 +107,17 @@ class Application(QObject):
             Entry("Collapse or open the rail", "action", "sidebar", self.window.toggle_rail, "Ctrl+B"),
             Entry("Show hold-ups of the window", "action", "activity", self.window.toggle_debug, "Ctrl+Shift+D"),
         ]  # fmt: skip
+
+    def preload(self) -> None:
+        """Import the pages one by one while nothing happens, so that the first visit to one does not wait for it."""
+        left = [page.factory.partition(":")[0] for page in PAGES]
+
+        def one() -> None:
+            import_module(left.pop(0))
+            if left:
+                QTimer.singleShot(30, self, one)
+
+        QTimer.singleShot(200, self, one)
 
     def _toggle_pause(self) -> None:
         shown = self.clusters.shown
@@ -156,6 +171,7 @@ def run(demo: bool = False, bootstrap: str = "") -> int:
     qt = QApplication(sys.argv[:1])
     application = Application(qt)
     application.window.show()
+    application.preload()
     _end_on_signals(application)
     if demo:
         QTimer.singleShot(0, application, lambda: application.local.start_template("notifications", again=True))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import QHBoxLayout, QMainWindow, QStackedWidget, QTabBar, QToolButton, QVBoxLayout, QWidget
 from typing_extensions import override
@@ -385,4 +385,4 @@ class MainWindow(QMainWindow):
             event.accept()
         else:
             event.ignore()
-            self.close_requested.emit()
+            QTimer.singleShot(0, self, self.close_requested.emit)  # Qt takes no second close while this one lasts

@@ -23,6 +23,9 @@ class Watchdog(QObject):
         self._beat_ms = beat_ms
         self._last = time.perf_counter()
         self.longest_ms = 0.0
+        self.longest_busy_ms = 0.0
+        """processor time of this thread alone: what other programs take of the machine is not in it"""
+        self._busy = time.thread_time()
         self.stalls: deque[tuple[float, float]] = deque(maxlen=KEPT)
         """(seconds since the epoch, milliseconds), newest last"""
         self._timer = QTimer(self)
@@ -31,19 +34,21 @@ class Watchdog(QObject):
         self._timer.timeout.connect(self._beat)
 
     def start(self) -> None:
-        self._last = time.perf_counter()
+        self._last, self._busy = time.perf_counter(), time.thread_time()
         self._timer.start()
 
     def stop(self) -> None:
         self._timer.stop()
 
     def reset(self) -> None:
-        self.longest_ms = 0.0
+        self.longest_ms = self.longest_busy_ms = 0.0
         self.stalls.clear()
-        self._last = time.perf_counter()
+        self._last, self._busy = time.perf_counter(), time.thread_time()
 
     def _beat(self) -> None:
-        now = time.perf_counter()
+        now, busy = time.perf_counter(), time.thread_time()
+        self.longest_busy_ms = max(self.longest_busy_ms, (busy - self._busy) * 1000)
+        self._busy = busy
         late_ms = (now - self._last) * 1000 - self._beat_ms
         self._last = now
         if late_ms > self.longest_ms:

@@ -11,10 +11,12 @@ from PySide6.QtWidgets import QHBoxLayout, QPlainTextEdit, QPushButton, QTabWidg
 from typing_extensions import override
 
 from gui import confirm
+from gui.background import Latest
 from gui.brokers.rows import BrokerRow, ReplicaRow, replicas_on
 from gui.embedded import BrokerState
 from gui.pages import PageContext
 from kafka_client.model import ClusterSnapshot
+from kafka_client.snapshot import partition_count
 from widgets import figures
 from widgets.column import Column
 from widgets.keyed_table_model import KeyedTableModel
@@ -85,6 +87,8 @@ class BrokerPanel(QWidget):
         self.embedded = context.session.embedded
         self._row: BrokerRow | None = None
         self._buttons: dict[str, QPushButton] = {}
+        self._counted: object = None
+        self._rows = Latest(self._show_replicas, self)
         self._title = plain("", self, role="heading")
         self._facts = ElidedLabel("", self, role="muted")
         head = QHBoxLayout()
@@ -165,7 +169,11 @@ class BrokerPanel(QWidget):
         if row.reason:
             parts.append(row.reason)
         self._facts.show_text("   ·   ".join(part for part in parts if part))
-        self.replicas.merge(replicas_on(snapshot, row.broker_id))
+        if other:
+            self.replicas.merge(())
+        if other or snapshot.topics is not self._counted:
+            self._counted = snapshot.topics
+            self._rows.want(partial(replicas_on, snapshot, row.broker_id), partition_count(snapshot))
         if self.embedded is not None:
             process = self.embedded.brokers.get(row.broker_id)
             possible = {act.name for act in self.acts(process.state)} if process is not None else set()
@@ -204,6 +212,11 @@ class BrokerPanel(QWidget):
             button=act.words,
             agreed=do,
         )
+
+    def _show_replicas(self, found: tuple[int, list[ReplicaRow]]) -> None:
+        broker_id, rows = found
+        if self._row is not None and self._row.broker_id == broker_id:
+            self.replicas.merge(rows)
 
     # ---- the log
 

@@ -9,12 +9,14 @@ from typing import Any
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QMenu, QSplitter, QVBoxLayout, QWidget
 
+from gui.background import Latest
 from gui.brokers.broker_panel import BrokerPanel
 from gui.brokers.rows import BrokerRow, rows
 from gui.live_page import LivePage
 from gui.pages import PageContext
 from kafka_client.changes import Changes
 from kafka_client.model import ClusterSnapshot
+from kafka_client.snapshot import partition_count
 from widgets import figures
 from widgets.column import Column
 from widgets.keyed_table_model import KeyedTableModel
@@ -82,6 +84,7 @@ class BrokersPage(LivePage):
             menu=self._menu,
             sort="broker",
         )
+        self._rows = Latest(self._show_rows, self)
         self.panel = BrokerPanel(context)
         self.table.selection_changed.connect(self._selected)
         self.table.row_opened.connect(self._opened)
@@ -112,8 +115,12 @@ class BrokersPage(LivePage):
 
     def refresh(self, snapshot: ClusterSnapshot, changes: Changes) -> None:
         embedded = self.session.embedded
-        self.model.merge(rows(snapshot, embedded.brokers if embedded is not None else {}))
-        wanted = self._wanted if self._wanted is not None else min(snapshot.brokers, default=None)
+        processes = dict(embedded.brokers) if embedded is not None else {}
+        self._rows.want(lambda: rows(snapshot, processes), partition_count(snapshot))
+
+    def _show_rows(self, found: list[BrokerRow]) -> None:
+        self.model.merge(found)
+        wanted = self._wanted if self._wanted is not None else min((r.broker_id for r in found), default=None)
         if wanted is not None and (self._wanted is not None or not self.table.selected_rows()):
             self._wanted = None
             self.table.select_key(wanted)

@@ -130,7 +130,8 @@ class ReplicaRow:
     rate: float | None
 
 
-def replicas_on(snapshot: ClusterSnapshot, broker_id: int) -> list[ReplicaRow]:
+def replicas_on(snapshot: ClusterSnapshot, broker_id: int) -> tuple[int, list[ReplicaRow]]:
+    """The broker asked about, and what it holds."""
     found = []
     for topic in snapshot.topics.values():
         for p in topic.partitions:
@@ -150,4 +151,4 @@ def replicas_on(snapshot: ClusterSnapshot, broker_id: int) -> list[ReplicaRow]:
                         p.rate_records_per_s,
                     )
                 )
-    return found
+    return broker_id, found

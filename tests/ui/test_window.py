@@ -1,0 +1,153 @@
+"""The real window over a fake cluster: what a person sees when it connects, goes about, and when the cluster fails."""
+
+from __future__ import annotations
+
+import time
+
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication, QLabel, QMessageBox
+
+from gui.brokers.page import BrokersPage
+from gui.overview.page import OverviewPage
+from kafka_client.errors import Unreachable
+from kafka_client.fake import FakeClient
+from tests.ui.conftest import Window, large_cluster
+
+HOSTILE = '<img src="file:///etc/passwd"><b>x</b>'
+
+
+def test_that_the_overview_fills_by_itself(window: Window) -> None:
+    window.connect(FakeClient(moving=False))
+    view = window.window.view
+    assert view is not None
+    page = view.widget_of("overview")
+    assert isinstance(page, OverviewPage) and page.states is not None
+    window.wait_until(lambda: page.groups.rowCount() > 0)
+    window.wait_until(lambda: page.states is not None and page.states.state == "content")
+    assert [chip.sign.words for chip in window.window.header._chips if chip.isVisible()][0] == "3/3 brokers"
+
+
+def test_that_a_cluster_that_is_lost_leaves_its_figures_and_says_since_when(window: Window) -> None:
+    client = window.connect(FakeClient(moving=False))
+    view = window.window.view
+    assert view is not None
+    page = view.widget_of("overview")
+    assert isinstance(page, OverviewPage) and page.states is not None
+    client.failing["metadata"] = Unreachable("Nothing listens on orders:9092.", next_step="Start it.")
+    view.session.refresh()
+    window.wait_until(lambda: page.states.banner.isVisible(), 8000)
+    assert "As of" in page.states.banner.sentence and "Nothing listens" in page.states.banner.sentence
+    assert page.states.state == "content"
+    assert window.window.header._chips[0].sign.words == "not reachable"
+    client.failing.clear()
+    window.wait_until(lambda: not page.states.banner.isVisible(), 15_000)
+
+
+def test_that_a_cluster_that_never_answered_shows_the_reason_and_the_next_step(window: Window) -> None:
+    client = FakeClient(moving=False)
+    client.failing["connect"] = Unreachable("Nothing listens on orders:9092.", next_step="Start it.")
+    window.clients.append(client)
+    from kafka_client.profile import quick
+
+    window.application.clusters.open_profile(quick("orders:9092"), remember=False)
+    view = window.window.view
+    assert view is not None
+    page = view.widget_of("overview")
+    assert isinstance(page, OverviewPage) and page.states is not None
+    window.wait_until(lambda: page.states is not None and page.states.state == "failed")
+    assert "Nothing listens" in page.states.sentence
+
+
+def test_that_one_cluster_that_hangs_does_not_touch_another(window: Window) -> None:
+    hung = FakeClient(moving=False)
+    window.connect(hung, "staging")
+    window.connect(FakeClient(moving=False), "orders")
+    hung.delay_s = 60
+    view = window.window.view
+    assert view is not None and view.session.name == "orders"
+    before = view.session.snapshot.taken_s
+    window.wait_until(lambda: view.session.snapshot.taken_s > before + 1)
+
+
+def test_that_the_palette_finds_a_topic_and_opens_its_page(window: Window) -> None:
+    window.connect(FakeClient(moving=False))
+    palette = window.window.palette_box
+    palette.open_palette()
+    QTest.keyClicks(palette.box, "brok 2")
+    assert palette.found[0].title == "Broker 2"
+    QTest.keyClick(palette.box, Qt.Key.Key_Return)
+    view = window.window.view
+    assert view is not None and view.page == "brokers" and not palette.isVisible()
+    page = view.widget_of("brokers")
+    assert isinstance(page, BrokersPage)
+    window.wait_until(lambda: [r.broker_id for r in page.table.selected_rows()] == [2])
+
+
+def test_that_a_pasted_command_is_offered_as_the_page_that_does_the_same(window: Window) -> None:
+    window.connect(FakeClient(moving=False))
+    palette = window.window.palette_box
+    palette.open_palette()
+    palette.box.setText("bin/kafka-topics.sh --bootstrap-server a:9092 --describe --topic email")
+    assert [entry.title for entry in palette.found] == ["Open topic email"]
+    palette.box.setText("kafka-topics.sh 'unclosed")
+    assert palette.found == []
+
+
+def test_that_a_broker_in_a_tab_of_its_own_can_be_closed(window: Window) -> None:
+    window.connect(FakeClient(moving=False))
+    window.window.navigate("brokers", in_tab=True, broker=3)
+    view = window.window.view
+    assert view is not None and view.bar.count() == 2 and view.bar.isVisible()
+    window.wait_until(lambda: view.page == "brokers")
+    view.close_tab(1)
+    assert view.page == "overview" and not view.bar.isVisible()
+
+
+def test_that_names_from_a_cluster_are_never_markup(window: Window) -> None:
+    client = FakeClient(moving=False)
+    client.cluster.create(HOSTILE, 1, 1, rate_per_s=5.0)
+    window.connect(client, "orders")
+    for page in ("overview", "brokers"):
+        window.window.navigate(page)
+        window.qtbot.wait(300)
+    assert HOSTILE in window.window.view.session.snapshot.topics  # type: ignore[union-attr]
+    for widget in QApplication.allWidgets():
+        if isinstance(widget, QLabel):
+            assert widget.textFormat() == Qt.TextFormat.PlainText, widget.text()
+        assert not isinstance(widget, QMessageBox)
+        assert "<img" not in widget.toolTip() and "<b>" not in widget.toolTip()
+
+
+def test_that_both_themes_come_at_once_and_are_remembered(window: Window) -> None:
+    window.connect(FakeClient(moving=False))
+    window.window.theme_requested.emit()
+    assert window.application.theme.tokens.name == "light"
+    assert window.application.settings.value("theme") == "light"
+    window.window.theme_requested.emit()
+    assert window.application.theme.tokens.name == "dark"
+
+
+def test_that_closing_without_clusters_of_our_own_asks_nothing(window: Window) -> None:
+    window.connect(FakeClient(moving=False))
+    window.window.close()
+    window.wait_until(lambda: not window.window.isVisible())
+    assert not window.application.clusters.sessions
+
+
+def test_that_sampling_a_thousand_topics_does_not_hold_up_the_window(window: Window) -> None:
+    """Processor time of the window's thread in one go, so that a busy machine does not decide. The goal is 50 ms."""
+    client = large_cluster(1000)
+    window.connect(client)
+    dog = window.application.watchdog
+    worst = {}
+    for page in ("overview", "brokers"):
+        window.window.navigate(page)
+        window.qtbot.wait(1500)  # what happens once, when a page is made, is not sampling
+        dog.start()
+        dog.reset()
+        end = time.monotonic() + 6
+        window.qtbot.waitUntil(lambda end=end: time.monotonic() > end, timeout=10_000)
+        worst[page] = dog.longest_busy_ms
+        dog.stop()
+    assert max(worst.values()) < 50, worst
