@@ -25,7 +25,7 @@ def test_that_the_overview_fills_by_itself(window: Window) -> None:
     assert isinstance(page, OverviewPage) and page.states is not None
     window.wait_until(lambda: page.groups.rowCount() > 0)
     window.wait_until(lambda: page.states is not None and page.states.state == "content")
-    assert [chip.sign.words for chip in window.window.header._chips if chip.isVisible()][0] == "3/3 brokers"
+    assert next(chip.sign.words for chip in window.window.header._chips if chip.isVisible()) == "3/3 brokers"
 
 
 def test_that_a_cluster_that_is_lost_leaves_its_figures_and_says_since_when(window: Window) -> None:
