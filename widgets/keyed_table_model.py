@@ -242,7 +242,7 @@ class KeyedTableModel(QAbstractTableModel, Generic[R]):
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         if not index.isValid():
             return None
-        row = self._all[self._shown[index.row()]]
+        row = self.row_at(index.row())
         column = self.columns[index.column()]
         match role:
             case Qt.ItemDataRole.DisplayRole:

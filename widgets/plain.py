@@ -11,7 +11,16 @@ from PySide6.QtWidgets import QLabel, QSizePolicy, QWidget
 from typing_extensions import override
 
 _VISIBLE = {code: 0x2400 + code for code in range(32)} | {0x7F: 0x2421}
-for _code in (*range(0x80, 0xA0), *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x206A), 0xFEFF):
+for _code in (
+    *(0xAD, 0x61C, 0x115F, 0x1160, 0x180E, 0x3164, 0xFEFF, 0xFFA0, 0xFFFE, 0xFFFF),
+    *range(0x80, 0xA0),
+    *range(0x200B, 0x2010),
+    *range(0x2028, 0x202F),
+    *range(0x2060, 0x2070),
+    *range(0xFFF9, 0xFFFC),
+    *range(0xD800, 0xE000),  # lone surrogates: Qt's strings cannot hold them
+    *range(0xE0000, 0xE0080),
+):
     _VISIBLE[_code] = 0x25AB
 _ONE_LINE = _VISIBLE
 _MANY_LINES = {code: glyph for code, glyph in _VISIBLE.items() if code not in (9, 10)}

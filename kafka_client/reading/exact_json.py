@@ -1,0 +1,129 @@
+"""JSON as it was written: integers of any size, decimals with all their digits, keys that come twice.
+
+Nothing here raises on hostile text: too deep a nesting, numbers of thousands of digits and broken text all give a
+sentence instead of a value.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+LONGEST_INT = 4000
+"""digits; Python refuses to turn longer ones into an int (and it takes long)"""
+DEEPEST_INDENT = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A number that Python would round or refuse: shown as it is written."""
+
+    literal: str
+
+
+Pairs = tuple[tuple[str, Any], ...]
+"""an object: its keys in order, also those that come twice; arrays are lists"""
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """``problem`` says why there is no ``value``."""
+
+    value: Any = None
+    problem: str = ""
+
+    @property
+    def ok(self) -> bool:
+        return not self.problem
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> Pairs:
+    return tuple(pairs)
+
+
+def _integer(literal: str) -> int | Number:
+    return int(literal) if len(literal) <= LONGEST_INT else Number(literal)
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_pairs, parse_int=_integer, parse_float=Number, parse_constant=Number, strict=True
+)
+
+
+def parse(data: bytes | str) -> Parsed:
+    """The value, or in a sentence why it is none."""
+    try:
+        text = data if isinstance(data, str) else data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return Parsed(problem=f"Not valid UTF-8: byte {error.start:,} does not belong.")
+    try:
+        return Parsed(_DECODER.decode(text.removeprefix("\ufeff")))
+    except json.JSONDecodeError as error:
+        return Parsed(problem=f"Not valid JSON: {error.msg[:1].lower()}{error.msg[1:]} at character {error.pos + 1:,}.")
+    except RecursionError:
+        return Parsed(problem="Nested too deeply to be shown as a tree.")
+    except (ValueError, MemoryError) as error:
+        return Parsed(problem=f"Not valid JSON: {type(error).__name__}.")
+
+
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"?|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOTALL)
+
+
+def indented(text: str) -> str:
+    """The same tokens in lines and indented; no value is read, so numbers stay as they are and nothing recurses.
+    Text that is not quite JSON, or was cut, comes out as far as it goes."""
+    out: list[str] = []
+    depth = 0
+    tokens = _peeked(_TOKEN.finditer(text))
+    for token, after in tokens:
+        if token in ("{", "["):
+            out.append(token)
+            if after in ("}", "]"):
+                out.append(after)
+                next(tokens)
+                continue
+            depth += 1
+            out.append(_line(depth))
+        elif token in ("}", "]"):
+            depth = max(0, depth - 1)
+            out += [_line(depth), token]
+        elif token == ",":
+            out += [token, _line(depth)]
+        elif token == ":":
+            out.append(": ")
+        else:
+            out.append(token)
+            if after and after not in (",", ":", "}", "]"):
+                out.append(" ")
+    return "".join(out)
+
+
+def _line(depth: int) -> str:
+    return "\n" + "  " * min(depth, DEEPEST_INDENT)
+
+
+class _peeked:
+    """Tokens, each with the one after it."""
+
+    def __init__(self, matches: Iterator[re.Match[str]]) -> None:
+        self._matches = matches
+        self._next = self._pull()
+
+    def _pull(self) -> str:
+        for match in islice(self._matches, 1):
+            return match.group()
+        return ""
+
+    def __iter__(self) -> _peeked:
+        return self
+
+    def __next__(self) -> tuple[str, str]:
+        token = self._next
+        if not token:
+            raise StopIteration
+        self._next = self._pull()
+        return token, self._next

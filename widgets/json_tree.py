@@ -1,0 +1,274 @@
+"""A JSON value as a tree that is made as it is opened: a hundred thousand items or a hundred levels cost nothing until
+somebody looks at them.
+
+Values are Python's own, but objects are tuples of (key, value), so that keys that come twice are both seen, and a
+number that Python would round is anything with a ``literal``. Integers are exact.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from PySide6.QtCore import QAbstractItemModel, QModelIndex, QObject, QPersistentModelIndex, QPoint, Qt
+from PySide6.QtGui import QGuiApplication, QKeyEvent, QKeySequence
+from PySide6.QtWidgets import QAbstractItemView, QFrame, QHeaderView, QMenu, QTreeView, QWidget
+from typing_extensions import override
+
+from widgets.plain import tooltip, visible
+from widgets.theme import Theme
+
+Index = QModelIndex | QPersistentModelIndex
+
+CHUNK = 500
+"""children that are added at a time"""
+OPENED_AT_ONCE = 60
+"""rows that are opened at the start, at most"""
+LONGEST_COPY = 4 << 20
+
+
+class Node:
+    __slots__ = ("children", "key", "parent", "row", "size", "value")
+
+    def __init__(self, parent: Node | None, row: int, key: str | int, value: Any) -> None:
+        self.parent, self.row, self.key, self.value = parent, row, key, value
+        self.children: list[Node] = []
+        self.size = len(value) if isinstance(value, (list, tuple)) else 0
+
+    def fetch(self, most: int) -> None:
+        start = len(self.children)
+        for row in range(start, min(self.size, start + most)):
+            item = self.value[row]
+            key, value = item if isinstance(self.value, tuple) else (row, item)
+            self.children.append(Node(self, row, key, value))
+
+
+def scalar(value: Any) -> str:
+    """A leaf as JSON writes it."""
+    literal = getattr(value, "literal", None)
+    if literal is not None:
+        return str(literal)
+    match value:
+        case None:
+            return "null"
+        case True:
+            return "true"
+        case False:
+            return "false"
+        case int():
+            return str(value)
+    return json.dumps(str(value), ensure_ascii=False)
+
+
+def as_json(value: Any, budget: list[int] | None = None) -> str:
+    """The value as JSON again; cut with an ellipsis at 4 Mi characters."""
+    left = budget if budget is not None else [LONGEST_COPY]
+    if left[0] <= 0:
+        return "…"
+    if isinstance(value, tuple):
+        text = "{" + ", ".join(f"{json.dumps(k, ensure_ascii=False)}: {as_json(v, left)}" for k, v in value) + "}"
+        left[0] -= 4 * len(value)
+        return text
+    if isinstance(value, list):
+        text = "[" + ", ".join(as_json(v, left) for v in value) + "]"
+        left[0] -= 2 * len(value)
+        return text
+    text = scalar(value)
+    left[0] -= len(text)
+    return text
+
+
+class JsonModel(QAbstractItemModel):
+    def __init__(self, theme: Theme, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self._root = Node(None, 0, "", None)
+
+    def set_value(self, value: Any) -> None:
+        self.beginResetModel()
+        self._root = Node(None, 0, "", value)
+        if not isinstance(value, (list, tuple)):  # a lone scalar is a tree of one row
+            self._root = Node(None, 0, "", [value])
+        self._root.fetch(CHUNK)
+        if self._root.value is not value and self._root.children:
+            self._root.children[0].key = ""
+        self.endResetModel()
+
+    def node(self, index: Index) -> Node:
+        if not index.isValid():
+            return self._root
+        found: Node = index.internalPointer()
+        return found
+
+    def path(self, index: Index) -> str:
+        """Where it stands, as a JSON pointer (RFC 6901)."""
+        node = self.node(index)
+        parts: list[str] = []
+        while node.parent is not None:
+            parts.append(str(node.key).replace("~", "~0").replace("/", "~1"))
+            node = node.parent
+        return "".join(f"/{part}" for part in reversed(parts))
+
+    # ---- Qt
+
+    @override
+    def index(self, row: int, column: int, parent: Index = QModelIndex()) -> QModelIndex:  # noqa: B008
+        node = self.node(parent)
+        if 0 <= row < len(node.children) and 0 <= column < 2 and (not parent.isValid() or parent.column() == 0):
+            return self.createIndex(row, column, node.children[row])
+        return QModelIndex()
+
+    @override
+    def parent(self, index: Index = QModelIndex()) -> QModelIndex:  # type: ignore[override]  # noqa: B008
+        node = self.node(index).parent
+        return QModelIndex() if node is None or node.parent is None else self.createIndex(node.row, 0, node)
+
+    @override
+    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
+        return 0 if parent.isValid() and parent.column() > 0 else len(self.node(parent).children)
+
+    @override
+    def columnCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
+        return 2
+
+    @override
+    def hasChildren(self, parent: Index = QModelIndex()) -> bool:  # noqa: B008
+        return not (parent.isValid() and parent.column() > 0) and self.node(parent).size > 0
+
+    @override
+    def canFetchMore(self, parent: Index) -> bool:
+        node = self.node(parent)
+        return parent.column() <= 0 and len(node.children) < node.size
+
+    @override
+    def fetchMore(self, parent: Index) -> None:
+        node = self.node(parent)
+        start = len(node.children)
+        end = min(node.size, start + CHUNK)
+        if end > start:
+            self.beginInsertRows(parent, start, end - 1)
+            node.fetch(CHUNK)
+            self.endInsertRows()
+
+    @override
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        if not index.isValid():
+            return None
+        node = self.node(index)
+        match role:
+            case Qt.ItemDataRole.DisplayRole:
+                return self._text(node, index.column())
+            case Qt.ItemDataRole.ForegroundRole:
+                return self._theme.color(self._tone(node, index.column()))
+            case Qt.ItemDataRole.ToolTipRole:
+                text = self._text(node, index.column())
+                return tooltip(text) if len(text) > 40 else ""
+        return None
+
+    @staticmethod
+    def _text(node: Node, column: int) -> str:
+        if column == 0:
+            return visible(str(node.key) if node.key != "" or node.parent is None else '""') if node.key != "" else ""
+        if isinstance(node.value, tuple):
+            return f"{{ }} {node.size:,} key{'' if node.size == 1 else 's'}" if node.size else "{ }"
+        if isinstance(node.value, list):
+            return f"[ ] {node.size:,} item{'' if node.size == 1 else 's'}" if node.size else "[ ]"
+        value = node.value
+        if isinstance(value, str) and len(value) > 600:
+            value = value[:600]
+        return visible(scalar(value))
+
+    @staticmethod
+    def _tone(node: Node, column: int) -> str:
+        if column == 0:
+            return "text_muted"
+        if isinstance(node.value, (list, tuple)) or node.value is None:
+            return "text_faint"
+        return "text" if isinstance(node.value, str) else "accent"
+
+    @override
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        if orientation == Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
+            return ("Key", "Value")[section]
+        return None
+
+
+class JsonTree(QTreeView):
+    """``show_value`` opens the first levels as long as they fit; Ctrl+C copies the value, the menu its path."""
+
+    def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._model = JsonModel(theme, self)
+        self.setModel(self._model)
+        self.setFont(theme.mono_font())
+        self.setUniformRowHeights(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHeaderHidden(True)
+        self.setIndentation(16)
+        self.setAnimated(False)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setTextElideMode(Qt.TextElideMode.ElideRight)
+        self.setAccessibleName("JSON tree")
+        header = self.header()
+        header.setStretchLastSection(True)
+        header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
+        self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.customContextMenuRequested.connect(self._menu)
+        theme.changed.connect(self.viewport().update)
+
+    def show_value(self, value: Any) -> None:
+        self._model.set_value(value)
+        left = OPENED_AT_ONCE - self._model.rowCount()
+        deepest = level = 0
+        row = [self._model.index(i, 0) for i in range(self._model.rowCount())][:OPENED_AT_ONCE]
+        longest = max((len(str(self._model.data(i))) for i in row), default=0)
+        while row and left > 0 and level < 6:
+            level += 1
+            below: list[QModelIndex] = []
+            for index in row:
+                size = self._model.node(index).size
+                if 0 < size <= left:
+                    left -= size
+                    deepest = level
+                    if self._model.canFetchMore(index):
+                        self._model.fetchMore(index)
+                    self.setExpanded(index, True)
+                    below += [self._model.index(i, 0, index) for i in range(size)]
+            row = below
+            longest = max(longest, *(len(str(self._model.data(i))) for i in row), 0) if row else longest
+        cell = self.fontMetrics().horizontalAdvance("0")
+        self.setColumnWidth(0, min(260, max(96, longest * cell + 40 + 16 * deepest)))
+
+    def copy_value(self) -> None:
+        index = self.currentIndex()
+        if index.isValid():
+            value = self._model.node(index).value
+            QGuiApplication.clipboard().setText(value if isinstance(value, str) else self._json(value))
+
+    @staticmethod
+    def _json(value: Any) -> str:
+        try:
+            return as_json(value)
+        except RecursionError:
+            return "…"
+
+    def _copy_path(self) -> None:
+        QGuiApplication.clipboard().setText(visible(self._model.path(self.currentIndex()), limit=100_000))
+
+    def _menu(self, point: QPoint) -> None:
+        if not self.indexAt(point).isValid():
+            return
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.addAction("Copy value", self.copy_value)
+        menu.addAction("Copy path", self._copy_path)
+        menu.popup(self.viewport().mapToGlobal(point))
+
+    @override
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.matches(QKeySequence.StandardKey.Copy):
+            self.copy_value()
+        elif event.key() == Qt.Key.Key_Asterisk:
+            event.ignore()  # "open all below" has no end in a hostile value
+        else:
+            super().keyPressEvent(event)

@@ -1,0 +1,136 @@
+"""Text of any size and any content, shown as data: the first 64 KiB at once, more when asked for, all into a file.
+
+A line of a megabyte freezes a text widget for most of a second, so lines are cut into pieces of at most 4,000
+characters; what is copied or saved whole comes from the bytes, not from what is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
+
+from widgets import figures
+from widgets.plain import plain, visible
+from widgets.theme import Theme
+
+FIRST_BYTES = 64 << 10
+MOST_BYTES = 4 << 20
+LONGEST_LINE = 4000
+
+Form = Callable[[bytes], str]
+"""the first bytes of a value -> text; must not raise"""
+
+
+def chopped(text: str, longest: int = LONGEST_LINE) -> str:
+    """The same text with line ends put in where a line would be longer than that."""
+    if len(text) <= longest:
+        return text
+    out: list[str] = []
+    for line in text.split("\n"):
+        if len(line) <= longest:
+            out.append(line)
+        else:
+            out += [line[i : i + longest] for i in range(0, len(line), longest)]
+    return "\n".join(out)
+
+
+class TextView(QWidget):
+    saved = Signal(str)  # a sentence about the file that was written, or why not
+    failed = Signal(str)
+
+    def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._data = b""
+        self._form: Form = _as_text
+        self._limit = FIRST_BYTES
+        self.file_name = "value.bin"
+        self.edit = QPlainTextEdit(self)
+        self.edit.setReadOnly(True)
+        self.edit.setProperty("role", "view")
+        self.edit.setFont(theme.mono_font())
+        self.edit.setUndoRedoEnabled(False)
+        self.edit.setFrameShape(QPlainTextEdit.Shape.NoFrame)
+        self.edit.setTextInteractionFlags(
+            Qt.TextInteractionFlag.TextSelectableByMouse | Qt.TextInteractionFlag.TextSelectableByKeyboard
+        )
+        self.said = plain("", self, role="faint")
+        self.more = QPushButton("Load more", self)
+        self.more.clicked.connect(self.load_more)
+        self.copy_button = QPushButton("Copy", self)
+        self.copy_button.clicked.connect(self.copy)
+        self.save_button = QPushButton("Save…", self)
+        self.save_button.clicked.connect(self._ask_where)
+        for button in (self.more, self.copy_button, self.save_button):
+            button.setProperty("role", "quiet")
+            button.setAutoDefault(False)
+        foot = QHBoxLayout()
+        foot.setContentsMargins(0, 4, 0, 0)
+        foot.setSpacing(4)
+        foot.addWidget(self.said, 1)
+        foot.addWidget(self.more)
+        foot.addWidget(self.copy_button)
+        foot.addWidget(self.save_button)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(self.edit, 1)
+        layout.addLayout(foot)
+
+    def show_bytes(self, data: bytes, form: Form | None = None) -> None:
+        """``form`` makes text of the first bytes; without it they are read as UTF-8."""
+        self._data, self._form, self._limit = data, form or _as_text, FIRST_BYTES
+        self._fill()
+
+    @property
+    def shown_bytes(self) -> int:
+        return min(self._limit, len(self._data))
+
+    def load_more(self) -> None:
+        """Four times as much, up to 4 MiB; beyond that a file is the better place."""
+        place = self.edit.verticalScrollBar().value()
+        self._limit = min(MOST_BYTES, self._limit * 4)
+        self._fill()
+        self.edit.verticalScrollBar().setValue(place)
+
+    def _fill(self) -> None:
+        whole = len(self._data)
+        head = self._data if whole <= self._limit else self._data[: self._limit]
+        text = self._form(head)
+        self.edit.setPlainText(chopped(visible(text, lines=True, limit=len(text) + 1)))
+        cut = whole > self._limit
+        self.said.setText(
+            f"{figures.size(self.shown_bytes)} of {figures.size(whole)} shown" if cut else f"{whole:,} bytes"
+        )
+        self.more.setVisible(cut and self._limit < MOST_BYTES)
+
+    def copy(self) -> None:
+        """All of it, exactly, when it is text of up to 4 MiB; else what is shown."""
+        try:
+            text = self._data.decode("utf-8") if len(self._data) <= MOST_BYTES else self.edit.toPlainText()
+        except UnicodeDecodeError:
+            text = self.edit.toPlainText()
+        QGuiApplication.clipboard().setText(text)
+
+    def _ask_where(self) -> None:
+        dialog = QFileDialog(self, "Save the bytes", self.file_name)
+        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.fileSelected.connect(self.save_to)
+        dialog.open()
+
+    def save_to(self, path: str) -> None:
+        """The bytes as they are."""
+        try:
+            Path(path).write_bytes(self._data)
+        except OSError as error:
+            self.failed.emit(f"Not saved: {error.strerror or error}.")
+            return
+        self.saved.emit(f"{figures.size(len(self._data))} saved in {Path(path).name}.")
+
+
+def _as_text(head: bytes) -> str:
+    return head.decode("utf-8", "replace")
