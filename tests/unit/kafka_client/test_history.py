@@ -1,0 +1,108 @@
+import sqlite3
+import time
+
+import pytest
+
+from kafka_client import history as module
+from kafka_client.changes import Change, ChangeKind
+from kafka_client.history import History, JournalEntry
+
+NOW = 1_700_000_000.0
+
+
+class Clock:
+    def __init__(self):
+        self.now = NOW
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def history(tmp_path, clock):
+    made = History(tmp_path / "cluster.sqlite", clock)
+    yield made
+    made.close()
+
+
+def test_that_samples_come_back_from_the_finest_tier_that_reaches_so_far(history, clock):
+    for i in range(120):
+        history.sample(("lag", "g", "t", 0), NOW + i, float(i))
+    history.flush()
+    clock.now = NOW + 120
+    times, values = history.window(("lag", "g", "t", 0), NOW, NOW + 200)
+    assert len(times) == 120 and values.tolist() == [float(i) for i in range(120)]
+    clock.now = NOW + 7200
+    times, values = history.window(("lag", "g", "t", 0), NOW, NOW + 200)
+    assert times.tolist() == [NOW + 10 * i for i in range(12)]
+    assert values[0] == pytest.approx(4.5)
+    clock.now = NOW + 5 * 86_400
+    times, values = history.window(("lag", "g", "t", 0), NOW - 60, NOW + 200)
+    assert len(times) == 3 and values[-1] > values[0]
+
+
+def test_that_each_tier_forgets_what_it_no_longer_keeps(history, clock):
+    history.sample(("rate",), NOW, 1.0)
+    history.flush()
+    clock.now = NOW + 2 * 3600
+    history._tidy()
+    counts = [history._ask(f"SELECT count(*) FROM tier_{step}")[0][0] for step, _ in module.TIERS]
+    assert counts == [0, 1, 1]
+
+
+def test_that_everything_is_there_after_a_restart(tmp_path, clock):
+    first = History(tmp_path / "h.sqlite", clock)
+    first.sample(("rate", "émail"), NOW, 3.0)
+    first.event(Change(NOW, ChangeKind.LEADER_MOVED, "moved", "t", 1, 2, partitions=(("t", 1),)))
+    first.journal(JournalEntry(NOW, "Delete topic t", "kafka-topics.sh --delete", "done", [["t", "3"]]))
+    first.close()
+    second = History(tmp_path / "h.sqlite", clock)
+    assert second.keys() == [("rate", "émail")]
+    assert second.window(("rate", "émail"), NOW - 1, NOW + 1)[1].tolist() == [3.0]
+    (event,) = second.events(NOW - 1, NOW + 1)
+    assert (event.kind, event.topic, event.partitions) == (ChangeKind.LEADER_MOVED, "t", (("t", 1),))
+    assert second.entries()[0].detail == [["t", "3"]]
+    second.close()
+
+
+def test_that_a_damaged_file_is_set_aside_and_a_new_one_begun(tmp_path, clock):
+    path = tmp_path / "h.sqlite"
+    path.write_bytes(b"this is no database at all, really" * 100)
+    history = History(path, clock)
+    history.sample(("rate",), NOW, 1.0)
+    history.flush()
+    assert not history.error and history.keys() == [("rate",)]
+    history.close()
+    assert len(list(tmp_path.glob("h.damaged-*"))) == 1
+
+
+def test_that_a_failing_disk_stops_the_history_and_nothing_else(history, monkeypatch):
+    def fail(waiting):
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(history, "_write_all", fail)
+    history.sample(("rate",), NOW, 1.0)
+    history.flush()
+    assert history.error == "History is no longer kept: database or disk is full."
+    history.sample(("rate",), NOW, 1.0)
+
+
+def test_that_a_full_queue_drops_and_never_waits(tmp_path, clock, monkeypatch):
+    monkeypatch.setattr(module, "QUEUE_MOST", 10)
+    history = History(tmp_path / "h.sqlite", clock)
+    began = time.monotonic()
+    for _ in range(100):
+        history.sample(("rate",), NOW, 1.0)
+    assert time.monotonic() - began < 0.5 and history.dropped >= 80
+    history.close()
+
+
+def test_that_a_gap_is_not_a_sample(history):
+    history.sample(("rate",), NOW, float("nan"))
+    history.flush()
+    assert history.keys() == []
