@@ -5,13 +5,27 @@ from kafka_client.profile import quick
 from tests.unit.kafka_client.contract import ClusterContract
 
 
+async def opened(bootstrap_servers):
+    """A client whose connections are all open, so that a test starts none that outlive it."""
+    client = open_client(quick(bootstrap_servers))
+    await client.connect()
+    await client.metadata()
+    await client.list_groups()
+    return client
+
+
 @pytest.mark.real_kafka
 class TestARealKafka(ClusterContract):
     @pytest.fixture
     async def client(self, real_kafka):
-        client = open_client(quick(real_kafka.bootstrap_servers))
-        await client.connect()
-        await client.metadata()
-        await client.list_groups()
+        client = await opened(real_kafka.bootstrap_servers)
+        yield client
+        await client.close()
+
+
+class TestTheEmbeddedCluster(ClusterContract):
+    @pytest.fixture
+    async def client(self, embedded_cluster):
+        client = await opened(embedded_cluster)
         yield client
         await client.close()
