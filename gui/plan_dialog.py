@@ -156,6 +156,12 @@ class PlanDialog(QDialog):
             dialog.finished.connect(self.accept)
 
 
+def bootstrap_of(context: PageContext) -> str:
+    """What a command line is given to reach this cluster."""
+    servers = getattr(context.session.profile, "bootstrap_servers", "")
+    return servers if isinstance(servers, str) else ",".join(servers)
+
+
 def show_plan(context: PageContext, plan: Plan, parent: QWidget | None) -> PlanDialog:
     dialog = PlanDialog(context, plan, parent)
     dialog.open()

@@ -35,7 +35,7 @@ from widgets.theme import Theme
 
 SPAN_MIN_S = 60.0
 SMOOTH_POINTS = 700
-"""a line of more points is drawn without antialiasing; all are one pixel wide, for wider ones cost four times as much"""
+"""a line of more points is drawn without antialiasing; all are one pixel wide: wider ones cost four times as much"""
 
 Read = Callable[[Any, float, float], tuple[Floats, Floats]]
 """(series key, from, until) -> (times, values), float64[n] each, seconds since the epoch; NaN is a gap."""

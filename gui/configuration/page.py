@@ -19,9 +19,8 @@ from gui.configuration.rows import (
     whose,
 )
 from gui.pages import PageContext
-from gui.plan_dialog import show_plan
+from gui.plan_dialog import bootstrap_of, show_plan
 from gui.tasks import Ticket
-from gui.topics.actions import bootstrap_of
 from kafka_client.commands.configs import change_configs, resource_words
 from kafka_client.errors import ClientError
 from kafka_client.model import ConfigChange, ConfigEntry, ConfigResource

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from PySide6.QtWidgets import QWidget
 
 from gui.pages import PageContext
-from gui.plan_dialog import show_plan
-from gui.topics.actions import bootstrap_of
+from gui.plan_dialog import bootstrap_of, show_plan
 from kafka_client.commands import groups
 from kafka_client.errors import ClientError
 

@@ -19,9 +19,9 @@ from gui.groups.rows import (
     trend,
 )
 from gui.pages import PageContext
-from gui.topics.topic_view import Facts
 from kafka_client.model import Group
 from widgets import figures
+from widgets.facts import Facts
 from widgets.keyed_table_model import KeyedTableModel
 from widgets.page_state import PageState
 from widgets.plain import plain, tooltip

@@ -18,8 +18,7 @@ from PySide6.QtWidgets import (
 )
 
 from gui.pages import PageContext
-from gui.plan_dialog import show_plan
-from gui.topics.actions import bootstrap_of
+from gui.plan_dialog import bootstrap_of, show_plan
 from kafka_client.commands.groups import ResetSpec, ResetTo, plan_reset
 from kafka_client.commands.plan import Plan
 from kafka_client.errors import ClientError

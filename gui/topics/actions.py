@@ -8,17 +8,11 @@ from PySide6.QtCore import QObject
 from PySide6.QtWidgets import QWidget
 
 from gui.pages import PageContext
-from gui.plan_dialog import show_plan
+from gui.plan_dialog import bootstrap_of, show_plan
 from kafka_client.commands import topics
 from kafka_client.commands.plan import Plan
 from kafka_client.errors import ClientError
 from kafka_client.model import TopicPartition
-
-
-def bootstrap_of(context: PageContext) -> str:
-    """What a command line is given to reach this cluster."""
-    servers = getattr(context.session.profile, "bootstrap_servers", "")
-    return servers if isinstance(servers, str) else ",".join(servers)
 
 
 class TopicActions(QObject):

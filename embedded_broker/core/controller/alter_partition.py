@@ -113,4 +113,3 @@ def _judge(
         if member.broker_epoch != -1 and member.broker_epoch != known.broker_epoch:
             return ErrorCode.INELIGIBLE_REPLICA
     return ErrorCode.NONE
-

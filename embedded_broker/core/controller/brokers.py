@@ -81,9 +81,7 @@ def _registration(request: Any, broker_epoch: int) -> RegisterBrokerRecord:
         incarnation_id=request.incarnation_id,
         broker_epoch=broker_epoch,
         end_points=[BrokerEndpoint(e.name, e.host, e.port, e.security_protocol) for e in request.listeners],
-        features=[
-            BrokerFeature(f.name, f.min_supported_version, f.max_supported_version) for f in request.features
-        ],
+        features=[BrokerFeature(f.name, f.min_supported_version, f.max_supported_version) for f in request.features],
         rack=request.rack,
         log_dirs=list(request.log_dirs),
     )

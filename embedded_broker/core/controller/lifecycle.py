@@ -1,9 +1,9 @@
 """This broker's life in its cluster, as the controller knows it.
 
-    starting -> registered     the controller has committed this life's registration (its offset is the broker epoch)
-    registered -> running      caught up with the metadata log and unfenced by the controller
-    running -> leaving         asked to stop: leaderships are handed over (controlled shutdown)
-    leaving -> stopped         the controller said so, nobody is left to hand over to, or patience is over
+starting -> registered     the controller has committed this life's registration (its offset is the broker epoch)
+registered -> running      caught up with the metadata log and unfenced by the controller
+running -> leaving         asked to stop: leaderships are handed over (controlled shutdown)
+leaving -> stopped         the controller said so, nobody is left to hand over to, or patience is over
 """
 
 from __future__ import annotations
@@ -227,5 +227,3 @@ class Lifecycle:
         self._broker.replicas.checkpoint()
         self._broker.quorum.stop(now_ms)
         self._broker.outbox.stop(0, "stopped in order")
-
-

@@ -114,9 +114,7 @@ def _create(controller: Controller, asked: k19.CreatableTopic, taken: dict[str, 
     if other == name:
         raise Refused(ErrorCode.TOPIC_ALREADY_EXISTS, f"Topic '{name}' already exists.")
     if other is not None:
-        raise Refused(
-            ErrorCode.INVALID_TOPIC_EXCEPTION, f"Topic '{name}' collides with existing topic: {other}."
-        )
+        raise Refused(ErrorCode.INVALID_TOPIC_EXCEPTION, f"Topic '{name}' collides with existing topic: {other}.")
     try:
         check_topic_configs({c.name: c.value for c in asked.configs})
     except SettingError as e:
