@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from embedded_broker.core.config import Config
-from embedded_broker.core.controller.placement import Spot, place
+from embedded_broker.core.controller.placement import Spot, place, ring
 from embedded_broker.core.metadata.image import BROKER, TOPIC, MetadataImage, PartitionImage, TopicImage
 from embedded_broker.core.metadata.records import (
     RECOVERED,
@@ -169,8 +169,14 @@ def check_room(partitions: int, room: int) -> None:
         )
 
 
-def _choose(controller: Controller, partitions: int, factor: int, first: int = 0) -> list[list[int]]:
-    """Raises: Refused (INVALID_REPLICATION_FACTOR)."""
+def _choose(
+    controller: Controller, partitions: int, factor: int, first: int = 0, after: int = -1
+) -> list[list[int]]:
+    """Replicas for partitions from number ``first`` on; the first leader is the broker after ``after``, if given.
+
+    Raises:
+        Refused (INVALID_REPLICATION_FACTOR)
+    """
     image = controller.image
     spots = [Spot(b.broker_id, b.rack, image.eligible(b.broker_id)) for b in image.brokers.values()]
     if factor > len(spots):
@@ -180,7 +186,11 @@ def _choose(controller: Controller, partitions: int, factor: int, first: int = 0
         )
     if not any(spot.usable for spot in spots):
         raise Refused(ErrorCode.INVALID_REPLICATION_FACTOR, "All brokers are fenced or leaving.")
-    return place(spots, partitions, factor, controller.broker.dice.below(1 << 20), first)
+    start = controller.broker.dice.below(1 << 20)
+    leaders = [spot.broker_id for spot in ring(spots) if spot.usable]
+    if after in leaders:
+        start += (leaders.index(after) + 1 - first - start) % len(leaders)
+    return place(spots, partitions, factor, start, first)
 
 
 def _check_manual(controller: Controller, replicas: list[int], factor: int) -> None:
@@ -330,5 +340,5 @@ def _grow(controller: Controller, asked: k37.CreatePartitionsTopic, room: int) -
         for replicas in placement:
             _check_manual(controller, replicas, factor)
     else:
-        placement = _choose(controller, more, factor, have)
+        placement = _choose(controller, more, factor, have, after=topic.partitions[have - 1].replicas[0])
     return [_partition(controller, topic.topic_id, have + n, replicas) for n, replicas in enumerate(placement)]

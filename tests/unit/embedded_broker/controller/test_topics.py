@@ -160,3 +160,14 @@ def test_that_partitions_are_added_and_never_taken_away(cluster: Cluster) -> Non
     partitions = c.nodes[1].broker.image.topics["t"].partitions
     assert sorted(partitions) == [0, 1, 2, 3, 4]
     assert all(len(p.replicas) == 2 for p in partitions.values())
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_that_added_partitions_keep_the_leaders_spread(cluster: Cluster, seed: int) -> None:
+    c = cluster(seed=seed)
+    create(c, CreatableTopic("t", 2, 3))
+    for count in (3, 4, 6):
+        request = CreatePartitionsRequest([CreatePartitionsTopic("t", count, None)], 5_000, False)
+        assert c.ask(c.nodes[1], request, 3).results[0].error_code == 0
+    leaders = [p.leader for p in c.nodes[1].broker.image.topics["t"].partitions.values()]
+    assert sorted(leaders) == [1, 1, 2, 2, 3, 3]
