@@ -99,7 +99,7 @@ QUORUM: tuple[Option, ...] = (
     int_("controller.quorum.request.timeout.ms", 2000, "How long a request of the quorum may take.", unit="ms",
          least=1),
     int_("controller.quorum.retry.backoff.ms", 20, "Pause before a request of the quorum is sent again.", unit="ms",
-         least=0),
+         least=0, effect=False),
     int_("controller.quorum.append.linger.ms", 25, "How long metadata records are gathered.", unit="ms", least=0,
          effect=False),
     *inert(
@@ -158,7 +158,8 @@ REPLICATION: tuple[Option, ...] = (
          unit="bytes", least=0),
     int_("replica.fetch.wait.max.ms", 500, "How long a leader holds a follower's fetch when nothing is new.",
          unit="ms", least=0),
-    int_("replica.fetch.min.bytes", 1, "Bytes for which a leader holds a follower's fetch.", unit="bytes", least=0),
+    int_("replica.fetch.min.bytes", 1, "Bytes for which a leader holds a follower's fetch.", unit="bytes", least=0,
+         effect=False),
     int_("replica.fetch.backoff.ms", 1000, "Pause of a follower after a failed fetch.", unit="ms", least=0),
     int_("replica.socket.timeout.ms", 30000, "How long a follower waits for an answer.", unit="ms", least=1),
     int_("replica.socket.receive.buffer.bytes", 65536, "Size of a follower's receive buffer.", unit="bytes",

@@ -14,8 +14,8 @@ STORAGE: tuple[Option, ...] = (
          unit="ms", least=1, dynamic=Dynamic.CLUSTER, synonyms=("log.roll.hours",)),
     int_("log.roll.hours", 168, "As log.roll.ms, in hours.", unit="hours", least=1),
     long("log.roll.jitter.ms", None, "A random part of log.roll.ms that a roll may come earlier.", unit="ms", least=0,
-         dynamic=Dynamic.CLUSTER, synonyms=("log.roll.jitter.hours",)),
-    int_("log.roll.jitter.hours", 0, "As log.roll.jitter.ms, in hours.", unit="hours", least=0),
+         dynamic=Dynamic.CLUSTER, synonyms=("log.roll.jitter.hours",), effect=False),
+    int_("log.roll.jitter.hours", 0, "As log.roll.jitter.ms, in hours.", unit="hours", least=0, effect=False),
     long("log.retention.ms", None, "Segments older than this are deleted, -1 keeps all; log.retention.minutes, then "
          "log.retention.hours when not set.", unit="ms", least=-1, dynamic=Dynamic.CLUSTER,
          synonyms=("log.retention.minutes", "log.retention.hours")),
@@ -29,7 +29,7 @@ STORAGE: tuple[Option, ...] = (
     int_("log.index.interval.bytes", 4096, "Bytes of a log between two entries of its index.", unit="bytes", least=0,
          dynamic=Dynamic.CLUSTER),
     int_("log.index.size.max.bytes", 10485760, "The largest index; a full one begins a new segment.", unit="bytes",
-         least=4, dynamic=Dynamic.CLUSTER),
+         least=4, dynamic=Dynamic.CLUSTER, effect=False),
     int_("message.max.bytes", 1048588, "The largest batch of records that is taken.", unit="bytes", least=0,
          dynamic=Dynamic.CLUSTER),
     string_("log.message.timestamp.type", "CreateTime", "Whether records keep their producer's time or get the "
@@ -112,7 +112,7 @@ GROUPS: tuple[Option, ...] = (
          least=0),
     int_("offsets.commit.timeout.ms", 5000, "How long a commit waits for the replicas.", unit="ms", least=1),
     int_("offsets.load.buffer.size", 5242880, "Bytes of committed offsets that are read at once while loading.",
-         unit="bytes", least=1),
+         unit="bytes", least=1, effect=False),
     int_("offsets.topic.compression.codec", 0, "Compression of committed offsets; none here.", least=0,
                    most=4, effect=False),
     int_("offsets.commit.required.acks", -1, "Of old brokers; commits are acknowledged by all in-sync replicas.",

@@ -77,7 +77,7 @@ TOPIC_OPTIONS: dict[str, Option] = table(
     _t(int_("segment.bytes", 1073741824, "A segment of this size is closed and a new one begun.", unit="bytes",
             least=14), "log.segment.bytes"),
     _t(int_("segment.index.bytes", 10485760, "The largest index; a full one begins a new segment.", unit="bytes",
-            least=4), "log.index.size.max.bytes"),
+            least=4, effect=False), "log.index.size.max.bytes"),
     _t(long("segment.ms", 604800000, "A segment of this age is closed and a new one begun.", unit="ms", least=1),
        "log.roll.ms", "log.roll.hours"),
     _t(long("segment.jitter.ms", 0, "A random part of segment.ms that a roll may come earlier.", unit="ms", least=0,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+import embedded_broker
 from embedded_broker.options import OPTIONS, TOPIC_OPTIONS, SettingError, Settings, Type, parse_properties
 from embedded_broker.options.topic import check_topic_configs
 
@@ -112,3 +115,16 @@ def test_that_a_topics_settings_are_checked() -> None:
     ):
         with pytest.raises(SettingError):
             check_topic_configs(bad)
+
+
+def test_that_a_setting_that_claims_an_effect_is_named_by_the_code_that_heeds_it() -> None:
+    root = Path(embedded_broker.__file__).parent
+    rooms = [root / "core", root / "shell", root / "options" / "settings.py"]
+    files = [path for room in rooms for path in ([room] if room.is_file() else sorted(room.rglob("*.py")))]
+    text = "".join(path.read_text() for path in files)
+    named = {name for name in {**OPTIONS, **TOPIC_OPTIONS} if f'"{name}"' in text}
+    for option in [*TOPIC_OPTIONS.values(), *OPTIONS.values()]:
+        if option.name in named and option.effect:
+            named.update(option.synonyms)
+    idle = [o.name for o in [*OPTIONS.values(), *TOPIC_OPTIONS.values()] if o.effect and o.name not in named]
+    assert not idle, f"these claim an effect and have none: {idle}"
