@@ -74,10 +74,10 @@ class Broker:
         match event:
             case RequestReceived():
                 self._request(now_ms, event)
-            case ResponseReceived() | SendFailed() | TimerFired() | Flushed():
-                self.outbox.complete(now_ms, event)
             case TickEnded():
                 self.replicas.tick_ended(now_ms)
+            case ResponseReceived() | SendFailed() | TimerFired() | Flushed():
+                self.outbox.complete(now_ms, event)
             case ConnectionClosed():
                 self.controller.connection_closed(now_ms, event.connection_id)
                 self.replicas.connection_closed(now_ms, event.connection_id)

@@ -1,7 +1,7 @@
 """DeleteRecords (21): move the start of a log forward, on all its living replicas (KIP-107).
 
-Offset -1 means the high watermark. Beyond the high watermark, or below the start: OFFSET_OUT_OF_RANGE (Kafka answers
-success for an offset below the start; so does this). Topics that are only compacted refuse: POLICY_VIOLATION.
+Offset -1 means the high watermark. Beyond the high watermark: OFFSET_OUT_OF_RANGE; below the start nothing is left to
+do. Topics that are only compacted refuse: POLICY_VIOLATION.
 """
 
 from __future__ import annotations

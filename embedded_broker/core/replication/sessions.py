@@ -144,6 +144,8 @@ class FetchSessions:
                     held = session.partitions[key] = SessionPartition(session, key)
                 held.say(told)
                 self._take_in(now_ms, held)
+                if not held.fresh and held.reply is None and told.fetch_offset == held.partition.end_offset:  # type: ignore[union-attr]
+                    session.ready.pop(held, None)
         session.request = event
         if request.max_wait_ms > 0:
             self._deadlines.add(session, now_ms + request.max_wait_ms)

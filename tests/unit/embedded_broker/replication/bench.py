@@ -93,6 +93,9 @@ class _Groups:
     def on_become_leader(self, now_ms: int, partition: int, leader_epoch: int) -> None:
         self.calls.append(("lead", partition, leader_epoch))
 
+    def connection_closed(self, now_ms: int, connection_id: int) -> None:
+        self.calls.append(("closed", connection_id))
+
     def on_resign(self, now_ms: int, partition: int) -> None:
         self.calls.append(("resign", partition))
 
@@ -103,6 +106,9 @@ class _Quorum:
 
 class _Controller:
     is_active = False
+
+    def connection_closed(self, now_ms: int, connection_id: int) -> None:
+        """Nothing waits here."""
 
 
 class _Channel:
