@@ -110,7 +110,7 @@ class Application(QObject):
 
     def preload(self) -> None:
         """Import the pages one by one while nothing happens, so that the first visit to one does not wait for it."""
-        left = [page.factory.partition(":")[0] for page in PAGES]
+        left = ["kafka_client.sampling.sampler", "kafka_client.gateway", *(p.factory.partition(":")[0] for p in PAGES)]
 
         def one() -> None:
             import_module(left.pop(0))
@@ -171,6 +171,7 @@ def run(demo: bool = False, bootstrap: str = "") -> int:
     qt = QApplication(sys.argv[:1])
     application = Application(qt)
     application.window.show()
+    application.welcome.demo.setFocus()
     application.preload()
     _end_on_signals(application)
     if demo:

@@ -15,7 +15,6 @@ from gui.tasks import RunsCoroutines
 from kafka_client.api import ClusterClient
 from kafka_client.errors import BadInput
 from kafka_client.profile import ConnectionProfile, load_profiles, save_profiles
-from kafka_client.sampling.store import SeriesStore
 
 RECENT_KEPT = 12
 
@@ -55,6 +54,8 @@ class Clusters(QObject):
             if session.profile == profile:
                 self.show(session)
                 return session
+        from kafka_client.sampling.store import SeriesStore
+
         client = self._make_client(profile)
         session = Session(profile, client, self._runner, SeriesStore(), embedded=embedded, parent=self)
         key = next(self._keys)

@@ -8,9 +8,9 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-from PySide6.QtCore import QObject, QProcess, Signal
+from PySide6.QtCore import QObject, QProcess, QTimer, Signal
 
-STOP_MS = 3000
+STOP_MS = 4000
 LINE_MAX = 64 * 1024
 
 
@@ -25,6 +25,7 @@ class ConsumerState:
 class DemoTraffic(QObject):
     changed = Signal()
     ended = Signal(str)  # why, when it was not asked to
+    stopped = Signal()  # its process is gone, asked or not
 
     def __init__(self, bootstrap_servers: str, scenario: str, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -69,16 +70,11 @@ class DemoTraffic(QObject):
         self._say({"remove_consumer": consumer})
 
     def stop(self) -> None:
-        """Close its input; it ends by itself."""
+        """Close its input; it ends by itself, and is ended when that takes too long. ``stopped`` tells."""
         self._asked_to_stop = True
-        self._process.closeWriteChannel()
-
-    def stop_and_wait(self) -> None:
-        """For the end of the program."""
-        self.stop()
-        if not self._process.waitForFinished(STOP_MS):
-            self._process.kill()
-            self._process.waitForFinished(1000)
+        if self.running:
+            self._process.closeWriteChannel()
+            QTimer.singleShot(STOP_MS, self._process, self._process.kill)
 
     def _say(self, order: dict[str, Any]) -> None:
         if self.running:
@@ -119,5 +115,6 @@ class DemoTraffic(QObject):
         self.consumers = {}
         self.produced_per_s = None
         self.changed.emit()
+        self.stopped.emit()
         if not self._asked_to_stop:
             self.ended.emit(f"The demo's traffic ended by itself (exit code {code}). {self.error}".strip())

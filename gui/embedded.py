@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 POLL_MS = 1000
 TAIL_BYTES = 64 * 1024
-STOP_TIMEOUT_S = 30.0
 
 
 class BrokerState(StrEnum):
@@ -126,15 +125,6 @@ class EmbeddedControl(QObject):
         self.brokers_changed.emit()
         self.stopped.emit()
 
-    def stop_and_wait(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
-        """For the end of the program, when no window is left that could be held up."""
-        cluster = self._cluster
-        if self.state == "running" and cluster is not None:
-            self.state = "stopping"
-            self._poll.stop()
-            self._worker.submit(cluster.stop).result(timeout_s)
-            self._is_stopped()
-
     # ---- one broker
 
     def kill(self, broker_id: int) -> None:
@@ -172,7 +162,7 @@ class EmbeddedControl(QObject):
     def tail(self, broker_id: int, done: Callable[[str], None]) -> None:
         """The last lines of a broker's log."""
         broker = self.brokers.get(broker_id)
-        if broker is None or not broker.directory:
+        if broker is None or not broker.directory or self.state != "running":
             done("")
             return
         path = Path(broker.directory, "broker.log")

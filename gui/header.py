@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from gui.health import Sign
 from gui.rail import environment_color
-from widgets.cell_delegate import draw_dot
+from widgets.marks import draw_dot
 from widgets.plain import ElidedLabel, tooltip
 from widgets.theme import Theme
 

@@ -160,16 +160,18 @@ class LocalControl(QObject):
 
     def stop_all(self, ended: Callable[[], None]) -> None:
         """Stop traffic, then every cluster in order; ``ended`` when all are."""
-        waiting = [control for control in self._open.values() if control.state in ("running", "stopping")]
-        for control in waiting:
-            if control.traffic is not None:
-                control.traffic.stop()
+        waiting: list[QObject] = []
+        for control in self._open.values():
+            if control.traffic is not None and control.traffic.running:
+                waiting.append(control.traffic)
+            if control.state in ("running", "stopping"):
+                waiting.append(control)
         left = len(waiting)
         if not left:
             ended()
             return
         self._window.setEnabled(False)
-        self._window.notify(f"Stopping {figures.plural(left, 'cluster')} in order…", "accent")
+        self._window.notify("Stopping the clusters of this window in order…", "accent")
 
         def one_stopped() -> None:
             nonlocal left
@@ -177,6 +179,6 @@ class LocalControl(QObject):
             if left == 0:
                 ended()
 
-        for control in waiting:
-            control.stopped.connect(one_stopped)
-            control.stop()
+        for thing in waiting:
+            thing.stopped.connect(one_stopped)  # type: ignore[attr-defined]
+            thing.stop()  # type: ignore[attr-defined]

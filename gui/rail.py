@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QAbstractButton, QHBoxLayout, QSizePolicy, QToolBu
 from typing_extensions import override
 
 from gui.pages import PageSpec
-from widgets.cell_delegate import draw_dot
+from widgets.marks import draw_dot
 from widgets.page_state import IconLabel
 from widgets.plain import plain, tooltip, visible
 from widgets.theme import Theme
@@ -125,7 +125,6 @@ class Rail(QWidget):
     demo_requested = Signal()
     connect_requested = Signal()
     collapsed_changed = Signal(bool)
-    home_requested = Signal()
 
     def __init__(self, theme: Theme, pages: Sequence[PageSpec], parent: QWidget | None = None) -> None:
         super().__init__(parent)

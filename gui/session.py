@@ -19,12 +19,12 @@ from kafka_client.api import ClusterClient
 from kafka_client.changes import Change, Changes
 from kafka_client.errors import ClientError
 from kafka_client.model import ClusterSnapshot, Datum
-from kafka_client.sampling.sampler import Sampler
 from kafka_client.sampling.state import ConnectionKind, ConnectionState, Schedule
 
 if TYPE_CHECKING:
     from gui.embedded import EmbeddedControl
     from kafka_client.profile import ConnectionProfile
+    from kafka_client.sampling.sampler import Sampler
     from kafka_client.sampling.store import SeriesStore
 
 T = TypeVar("T")
@@ -229,6 +229,8 @@ class Session(QObject):
 
     def start(self, schedule: Schedule | None = None) -> None:
         """Connect and sample from now on."""
+        from kafka_client.sampling.sampler import Sampler
+
         sampler = Sampler(
             self.client,
             self.store,

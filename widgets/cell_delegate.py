@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from PySide6.QtCore import QObject, QPointF, QRect, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPen
+from PySide6.QtGui import QFontMetrics, QPainter
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 from typing_extensions import override
 
 from widgets.column import Column
 from widgets.keyed_table_model import ICON_ROLE, TONE_ROLE, VALUE_ROLE, Index
+from widgets.marks import DOT, draw_dot, draw_sparkline
 from widgets.theme import Theme
 
 PADDING = 8
-DOT = 8
 ICON = 16
 
 
@@ -123,52 +122,7 @@ class CellDelegate(QStyledItemDelegate):
         painter.setPen(self._theme.color("text_muted"))
         painter.drawText(rect, int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter), text)
 
-    def _spark(self, painter: QPainter, rect: QRect, values: object, tone: str) -> None:
-        if not isinstance(values, np.ndarray) or not len(values):
+    def _spark(self, painter: QPainter, rect: QRect, values: Any, tone: str) -> None:
+        if values is None or not len(values):
             return
         draw_sparkline(painter, QRectF(rect.adjusted(0, 5, 0, -5)), values, self._theme.color(tone or "accent"))
-
-
-def draw_dot(painter: QPainter, center: QPointF, theme: Theme, tone: str, radius: float = DOT / 2) -> None:
-    """Health by colour and by shape: full disc is well, ring is degraded, a cut square is lost."""
-    painter.save()
-    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-    color = theme.color(tone)
-    if tone == "warn":
-        painter.setPen(QPen(color, 2.5))
-        painter.setBrush(Qt.BrushStyle.NoBrush)
-        painter.drawEllipse(center, radius - 1, radius - 1)
-    elif tone == "bad":
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(color)
-        painter.drawRoundedRect(QRectF(center.x() - radius, center.y() - radius, 2 * radius, 2 * radius), 1, 1)
-    else:
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(color)
-        painter.drawEllipse(center, radius, radius)
-    painter.restore()
-
-
-def draw_sparkline(painter: QPainter, rect: QRectF, values: np.ndarray, color: QColor) -> None:
-    """``values`` float64[n] left to right, NaN a gap; scaled from zero to its own top."""
-    finite = values[np.isfinite(values)]
-    if not len(finite):
-        return
-    steps = int(max(rect.width(), 2))
-    if len(values) > steps:
-        edges = np.linspace(0, len(values), steps + 1).astype(int)[:-1]
-        with np.errstate(invalid="ignore"):
-            values = np.fmax.reduceat(values, edges)
-    top = max(float(finite.max()), 1e-9)
-    xs = np.linspace(rect.left(), rect.right(), len(values)) if len(values) > 1 else np.array([rect.right()])
-    ys = rect.bottom() - values / top * rect.height()
-    painter.setPen(QPen(color, 1))
-    run: list[QPointF] = []
-    for x, y in zip(xs.tolist(), ys.tolist(), strict=True):
-        if y == y:
-            run.append(QPointF(x, y))
-        elif run:
-            painter.drawPolyline(run)
-            run = []
-    if run:
-        painter.drawPolyline(run)

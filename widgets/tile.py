@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
 from PySide6.QtCore import QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QFont, QFontMetrics, QMouseEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QFrame, QSizePolicy, QWidget
 from typing_extensions import override
 
-from widgets.cell_delegate import draw_sparkline
+from widgets.chart_scale import Floats
+from widgets.marks import draw_sparkline
 from widgets.plain import tooltip, visible
 from widgets.theme import Theme
 
@@ -26,7 +26,7 @@ class Tile(QFrame):
         self.aside = ""
         self.note = ""
         self.tone = ""
-        self._values: np.ndarray | None = None
+        self._values: Floats | None = None
         self.setProperty("role", "tile")
         self.setFixedHeight(HEIGHT)
         self.setMinimumWidth(128)
@@ -43,7 +43,7 @@ class Tile(QFrame):
             self.update()
         self.setToolTip(tooltip(tip))
 
-    def show_values(self, values: np.ndarray) -> None:
+    def show_values(self, values: Floats) -> None:
         """A sparkline at the right, float64[n]."""
         self._values = values
         self.update()

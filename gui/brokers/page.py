@@ -38,19 +38,19 @@ COLUMNS: tuple[Column[BrokerRow], ...] = (
            width=96, help="The controller leads the metadata quorum (asked of DescribeQuorum)."),
     Column("address", "Address", lambda r: r.address, stretch=True),
     Column("rack", "Rack", lambda r: r.rack, hidden=True),
-    Column("leaders", "Leaders", lambda r: r.leaders, text=figures.count, numeric=True, width=80),
-    Column("replicas", "Replicas", lambda r: r.replicas, text=figures.count, numeric=True, width=80),
+    Column("leaders", "Leaders", lambda r: r.leaders, text=figures.count, numeric=True, width=72),
+    Column("replicas", "Replicas", lambda r: r.replicas, text=figures.count, numeric=True, width=72),
     Column("out_of_sync", "Out of sync", lambda r: r.out_of_sync, text=figures.count, numeric=True, width=92,
            tone=lambda r: "warn" if r.out_of_sync else "text_muted"),
     Column("skew", "Leader skew", lambda r: r.skew, text=_percent, numeric=True, width=100,
            tone=lambda r: "warn" if r.skew is not None and abs(r.skew) > SKEW_WARN else "text_muted",
            help="Leaders more (or fewer) than an even share."),
-    Column("size", "Size", lambda r: r.size_bytes, text=figures.size, numeric=True, width=96),
+    Column("size", "Size", lambda r: r.size_bytes, text=figures.size, numeric=True, width=84),
     Column("disk", "Disk", lambda r: r.disk_used, text=figures.percent, paint="bar", width=128,
            tone=lambda r: "bad" if (r.disk_used or 0) > 0.9 else "warn" if (r.disk_used or 0) > 0.8 else "accent"),
-    Column("rate_in", "In", lambda r: r.rate_in, text=figures.rate, numeric=True, width=88,
+    Column("rate_in", "In", lambda r: r.rate_in, text=figures.rate, numeric=True, width=76,
            help="Messages a second into the partitions that it leads."),
-    Column("round_trip", "Round trip", lambda r: r.round_trip_ms, numeric=True, width=96,
+    Column("round_trip", "Round trip", lambda r: r.round_trip_ms, numeric=True, width=84,
            text=lambda v: "–" if v is None else f"{v:.1f} ms"),
 )  # fmt: skip
 
@@ -58,11 +58,11 @@ LESS_WITH_PROCESSES = ("skew", "disk", "rack")
 """hidden to begin with where the processes' columns need the room"""
 
 PROCESS_COLUMNS: tuple[Column[BrokerRow], ...] = (
-    Column("pid", "Process", lambda r: r.pid, numeric=True, width=80),
-    Column("cpu", "CPU", lambda r: r.cpu_share, text=figures.percent, numeric=True, width=64,
+    Column("pid", "Process", lambda r: r.pid, numeric=True, width=72),
+    Column("cpu", "CPU", lambda r: r.cpu_share, text=figures.percent, numeric=True, width=60,
            help="Of one core."),
     Column("memory", "Memory", lambda r: r.rss_bytes, text=figures.size, numeric=True, width=88),
-    Column("uptime", "Up for", lambda r: r.uptime_s, text=figures.duration, numeric=True, width=104),
+    Column("uptime", "Up for", lambda r: r.uptime_s, text=figures.duration, numeric=True, width=92),
 )  # fmt: skip
 
 

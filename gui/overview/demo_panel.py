@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 
-from PySide6.QtCore import QPoint, Qt
+from PySide6.QtCore import QPoint, QSignalBlocker, Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QMenu, QPushButton, QSlider, QWidget
 
@@ -91,6 +91,9 @@ class DemoPanel(QFrame):
         if traffic is None:
             return
         produced = f", {figures.rate(traffic.produced_per_s)}" if traffic.produced_per_s is not None else ""
+        if not self._slider.isSliderDown():
+            with QSignalBlocker(self._slider):
+                self._slider.setValue(step_of(traffic.rate))
         self._rate.setText("off" if traffic.rate == 0 else f"{traffic.rate:g}×{produced}")
         for name, consumer in traffic.consumers.items():
             button = self._consumers.get(name)

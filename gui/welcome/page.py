@@ -39,7 +39,7 @@ class Choice(QPushButton):
         self.setAccessibleName(title)
         self.setAccessibleDescription(sentence)
         self._picture = IconLabel(theme, icon, 36, "accent", self)
-        self._spinner = Spinner(theme, 32, self)
+        self._spinner = Spinner(theme, 36, self)
         self._spinner.hide()
         self._sentence = sentence
         heading = plain(title, self, role="heading")

@@ -1,0 +1,62 @@
+"""Small signs that tables, tiles and the rail share: the health dot and the sparkline."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtGui import QColor, QPainter, QPen
+
+from widgets.theme import Theme
+
+if TYPE_CHECKING:
+    from widgets.chart_scale import Floats
+
+DOT = 8
+
+
+def draw_dot(painter: QPainter, center: QPointF, theme: Theme, tone: str, radius: float = DOT / 2) -> None:
+    """Health by colour and by shape: full disc is well, ring is degraded, a cut square is lost."""
+    painter.save()
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    color = theme.color(tone)
+    if tone == "warn":
+        painter.setPen(QPen(color, 2.5))
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.drawEllipse(center, radius - 1, radius - 1)
+    elif tone == "bad":
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(color)
+        painter.drawRoundedRect(QRectF(center.x() - radius, center.y() - radius, 2 * radius, 2 * radius), 1, 1)
+    else:
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(color)
+        painter.drawEllipse(center, radius, radius)
+    painter.restore()
+
+
+def draw_sparkline(painter: QPainter, rect: QRectF, values: Floats, color: QColor) -> None:
+    """``values`` float64[n] left to right, NaN a gap; scaled from zero to its own top."""
+    import numpy as np
+
+    finite = values[np.isfinite(values)]
+    if not len(finite):
+        return
+    steps = int(max(rect.width(), 2))
+    if len(values) > steps:
+        edges = np.linspace(0, len(values), steps + 1).astype(int)[:-1]
+        with np.errstate(invalid="ignore"):
+            values = np.fmax.reduceat(values, edges)
+    top = max(float(finite.max()), 1e-9)
+    xs = np.linspace(rect.left(), rect.right(), len(values)) if len(values) > 1 else np.array([rect.right()])
+    ys = rect.bottom() - values / top * rect.height()
+    painter.setPen(QPen(color, 1))
+    run: list[QPointF] = []
+    for x, y in zip(xs.tolist(), ys.tolist(), strict=True):
+        if y == y:
+            run.append(QPointF(x, y))
+        elif run:
+            painter.drawPolyline(run)
+            run = []
+    if run:
+        painter.drawPolyline(run)
