@@ -30,6 +30,15 @@ def fetch(offset: int) -> FetchRequest:
     return FetchRequest(topics=[FetchTopic("t", partitions=[FetchPartition(0, fetch_offset=offset)])])
 
 
+def written(path: Path, word: str) -> str:
+    """The log once the word is in it: a connection is closed a moment before the line about it."""
+    deadline = time.monotonic() + 5
+    while word not in path.read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return path.read_text()
+
+
 @pytest.mark.parametrize("size", [10, 7_000, 20_000, 70_000, 1_000_000, 5_000_000])
 def test_that_batches_of_every_size_come_back_as_they_were(broker: Served, size: int) -> None:
     client = broker.connect()
@@ -124,7 +133,7 @@ def test_row_03_tls_and_http_close_with_a_hint(broker: Served, tmp_path: Path) -
         client.raw(hello)
         assert client.is_closed()
         client.close()
-        assert f"looks like {word}" in (tmp_path / "log").read_text()
+        assert f"looks like {word}" in written(tmp_path / "log", word)
 
 
 def test_row_04_a_body_that_never_comes_takes_no_memory_and_is_closed(tmp_path: Path) -> None:
@@ -172,7 +181,6 @@ def test_row_09_10_11_malformed_bodies_close_that_connection_only(broker: Served
         header(3, 1) + b"\xff\xff\xff\xfe",  # of minus two
         header(3, 1) + b"\x00\x00\x00\x01\xff\xf0",  # a string of a negative length
         header(3, 1) + b"\x00\x00\x00\x01\x00\x02\xff\xfe",  # not UTF-8
-        header(3, 1) + b"\xff\xff\xff\xffextra",
         header(3, 9) + b"\xff\xff\xff\xff\xff\xff",  # a varint of more than five bytes
         header(3, 9) + b"\x00\x01\x05\x7fabc",  # a tag that says more than it has
         header(3, 1),
@@ -249,6 +257,6 @@ def test_row_46_control_characters_are_escaped_in_the_log(broker: Served, tmp_pa
     client.raw(framed(header(3, 1, client_id=b"evil\n\x1b[31m{{" + b"y" * 10_000) + b"\x00\x00\x00\x09"))
     assert client.is_closed()
     client.close()
-    text = (tmp_path / "log").read_text()
+    text = written(tmp_path / "log", "evil")
     assert "\x1b" not in text
     assert max(map(len, text.splitlines())) < 1000

@@ -1,0 +1,191 @@
+"""The shell's small parts: timers, buffers, flusher, journal, the poller of other systems."""
+
+from __future__ import annotations
+
+import io
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from embedded_broker.core.effects import Level
+from embedded_broker.shell import platform
+from embedded_broker.shell.buffers import BufferPool
+from embedded_broker.shell.flusher import Flusher
+from embedded_broker.shell.journal import Journal
+from embedded_broker.shell.loop import READ, WRITE, Loop, PlainPoller
+from embedded_broker.shell.storage.partition_log import DiskPartitionLog
+from embedded_broker.shell.timers import Timers
+from tests.unit.embedded_broker.shell.storage.batches import batch, parsed
+
+
+def run_until(loop: Loop, condition: Callable[[], object], timeout_ms: int = 3000) -> None:
+    deadline = loop.now_ms() + timeout_ms
+
+    def look() -> bool:
+        if condition() or loop.now_ms() > deadline:
+            loop.stop()
+        return False
+
+    loop.after_tick = look
+    loop.call_at(deadline, lambda: None)
+    loop.run()
+    assert condition()
+
+
+def test_that_a_timer_set_again_fires_once_with_its_newest_token() -> None:
+    loop, fired = Loop(), []
+    timers = Timers(loop, lambda key, token: fired.append((key, token)))
+    now = loop.now_ms()
+    timers.set("a", 1, now + 5)
+    timers.set("a", 2, now + 20)
+    timers.set("b", 3, now + 10)
+    timers.set("c", 4, now - 100)
+    run_until(loop, lambda: len(fired) == 3)
+    assert fired == [("c", 4), ("b", 3), ("a", 2)]
+    loop.close()
+
+
+def test_that_replaced_timers_do_not_pile_up() -> None:
+    loop = Loop()
+    timers = Timers(loop, lambda _key, _token: None)
+    for token in range(50_000):
+        timers.set(f"session-{token % 10}", token, loop.now_ms() + 30_000)
+    assert len(timers._heap) < 2_000
+    loop.close()
+
+
+def test_that_calls_from_other_threads_wake_the_loop() -> None:
+    loop, seen = Loop(), []
+    thread = threading.Thread(target=lambda: [loop.post(lambda i=i: seen.append(i)) for i in range(1000)])
+    thread.start()
+    run_until(loop, lambda: len(seen) == 1000)
+    thread.join()
+    assert seen == list(range(1000))
+    loop.close()
+
+
+def test_that_the_poller_of_other_systems_says_the_same() -> None:
+    one, other = socket.socketpair()
+    poller = PlainPoller()
+    poller.register(one.fileno(), READ)
+    assert poller.poll(0) == []
+    other.send(b"x")
+    assert poller.poll(1) == [(one.fileno(), READ)]
+    poller.modify(one.fileno(), READ | WRITE)
+    assert poller.poll(1) == [(one.fileno(), READ | WRITE)]
+    poller.modify(one.fileno(), 0)
+    assert poller.poll(0) == []
+    poller.modify(one.fileno(), READ)
+    assert poller.poll(1) == [(one.fileno(), READ)]
+    poller.unregister(one.fileno())
+    one.close()
+    other.close()
+
+
+def test_that_buffers_are_reused_unless_someone_still_looks() -> None:
+    pool = BufferPool()
+    first = pool.take(1_000_000)
+    assert len(first) == 131072
+    while len(first) < 1_000_000:
+        pool.grow(first, 1_000_000)
+    assert len(first) == 1 << 20 == pool.in_use
+    pool.give(first)
+    again = pool.take(900_000)
+    assert again is first
+    view = memoryview(again)
+    pool.give(again)
+    assert pool.take(900_000) is not first
+    assert view[0] == 0
+
+
+def test_that_connections_wait_when_too_much_is_being_received() -> None:
+    pool, resumed = BufferPool(limit=300_000), []
+    one, two = pool.take(1 << 20), pool.take(1 << 20)
+    pool.grow(one, 1 << 20)
+    assert pool.exhausted
+    pool.when_free(lambda: resumed.append(True))
+    pool.give(one)
+    assert resumed == [True] and not pool.exhausted
+    pool.give(two)
+    assert pool.in_use == 0
+
+
+def test_that_flushes_asked_for_meanwhile_are_done_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loop, done, synced = Loop(), [], []
+    log = DiskPartitionLog.create(tmp_path / "t-0", "t", UUID(int=1), 0, lambda _paths: None, 0)
+    flusher = Flusher(loop, lambda flush_id, error: done.append((flush_id, error)), lambda _text: None)
+    gate = threading.Event()
+
+    def slow(fd: int) -> None:
+        synced.append(fd)
+        gate.wait(5)
+
+    monkeypatch.setattr(platform, "fdatasync", slow)
+    flusher.start()
+    for i in range(20):
+        data = batch(i)
+        log.append(data, parsed(data), 0)
+        flusher.flush(i, log)
+    time.sleep(0.05)
+    assert log.recovery_point() == 0
+    gate.set()
+    run_until(loop, lambda: len(done) == 20)
+    assert sorted(done) == [(i, "") for i in range(20)]
+    assert len(synced) <= 3
+    assert log.recovery_point() == 20
+    flusher.flush(99, log)
+    run_until(loop, lambda: len(done) == 21)
+    flusher.stop()
+    loop.close()
+
+
+def test_that_a_flush_that_failed_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loop, done = Loop(), []
+    log = DiskPartitionLog.create(tmp_path / "t-0", "t", UUID(int=1), 0, lambda _paths: None, 0)
+    data = batch(0)
+    log.append(data, parsed(data), 0)
+
+    def broken(_fd: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(platform, "fdatasync", broken)
+    flusher = Flusher(loop, lambda flush_id, error: done.append((flush_id, error)), lambda _text: None)
+    flusher.start()
+    flusher.flush(1, log)
+    run_until(loop, lambda: done)
+    assert "Input/output error" in done[0][1]
+    assert log.recovery_point() == 0
+    flusher.stop()
+    loop.close()
+
+
+def test_that_a_journal_escapes_counts_and_echoes_errors(tmp_path: Path) -> None:
+    echo = io.StringIO()
+    journal = Journal(tmp_path / "broker.log", echo=echo)
+    journal.write(Level.INFO, "evil\n\x1b[31m \u202e text")
+    journal.write(Level.DEBUG, "not wanted")
+    journal.write(Level.ERROR, "broken")
+    for i in range(500):
+        journal.write(Level.WARNING, f"storm {i}")
+    time.sleep(1.05)
+    journal.write(Level.INFO, "after")
+    journal.close()
+    text = (tmp_path / "broker.log").read_text()
+    assert "evil\\x0a\\x1b[31m \\u202e text" in text
+    assert "not wanted" not in text
+    assert text.count("storm") <= 100 and "more lines" in text
+    assert "broken" in echo.getvalue() and "storm" not in echo.getvalue()
+
+
+def test_that_a_lock_is_held_by_one(tmp_path: Path) -> None:
+    held = platform.lock_file(tmp_path / ".lock")
+    with pytest.raises(platform.InUse):
+        platform.lock_file(tmp_path / ".lock")
+    os.close(held)
+    os.close(platform.lock_file(tmp_path / ".lock"))
