@@ -130,7 +130,11 @@ class Demo:
                     if traffic.topic not in present:
                         try:
                             await client.create_topics(
-                                [NewTopic(traffic.topic, traffic.partitions, traffic.replication_factor)]
+                                [
+                                    NewTopic(
+                                        traffic.topic, traffic.partitions, traffic.replication_factor, traffic.configs
+                                    )
+                                ]
                             )
                         except Rejected as error:
                             if error.name != "TOPIC_ALREADY_EXISTS":

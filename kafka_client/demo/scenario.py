@@ -56,6 +56,7 @@ class Traffic:
     topic: str
     partitions: int
     replication_factor: int
+    configs: Mapping[str, str]
     records_per_s: float
     group: str
     consumer_records_per_s: float
@@ -91,6 +92,7 @@ def load(name: str) -> Scenario:
                 topic["name"],
                 topic["partitions"],
                 topic["replication_factor"],
+                topic["configs"],
                 float(topic["records_per_s"]),
                 topic["group"],
                 float(topic["consumer_records_per_s"]),

@@ -150,7 +150,7 @@ class Sampler:
             problem = await self._one(datum, ask)
             if isinstance(problem, Unsupported):
                 return
-            wait_s = self._back_off_s(failures) if problem else self._interval_s(datum)
+            wait_s = self._back_off_s(failures) if problem else self._pause_s(datum)
             failures = failures + 1 if problem else 0
             self._judge(datum, problem, wait_s)
             await self._sleep(datum, wait_s)
@@ -182,6 +182,13 @@ class Sampler:
         self._show()
         self._on_sampled(Round(now, datum, took_s, str(problem or "")))
         return problem
+
+    def _pause_s(self, datum: Datum) -> float:
+        """Until the next round. While a broker does not answer it comes sooner, so that its return is seen: asking a
+        broker that is known to be away costs nothing."""
+        interval = self._interval_s(datum)
+        away = any(subject.startswith("broker ") for subject in self.snapshot.sampled[datum].subject_errors)
+        return min(interval, self.schedule.metadata_s) if away else interval
 
     def _interval_s(self, datum: Datum) -> float:
         plan = self.schedule
