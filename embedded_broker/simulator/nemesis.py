@@ -245,7 +245,8 @@ class Nemesis:
             self._down[node.node_id] -= 1
             if not self._down[node.node_id]:
                 del self._down[node.node_id]
-                node.start()
+                if not self.done:
+                    node.start()
 
         return up
 
