@@ -44,14 +44,14 @@ GENTLE = (
     + ["isolate"] * 3
     + ["isolate_in", "isolate_out", "cut", "cut", "cut_one_way", "cut_one_way"]
     + ["stop"] * 2
-    + ["reset", "black_hole", "slow_link", "slow_node", "slow_disk", "clock_jump", "cut_clients"]
+    + ["reset", "black_hole", "slow_link", "slow_node", "slow_disk", "clock_jump", "cut_clients", "disk_full"]
 )
 DESTRUCTIVE = ["power"] * 4 + ["new_disk"]
 WHOLE_WITHIN_MS = 30_000
 
 
-def plan(dice: random.Random, family: str, length_ms: int) -> list[Fault]:
-    """The faults of one run."""
+def plan(dice: random.Random, family: str, length_ms: int, durable: bool = False) -> list[Fault]:
+    """The faults of one run. Where every append is flushed before it counts (``durable``), all may lose power."""
     if family == "F0":
         return []
     faults: list[Fault] = []
@@ -60,6 +60,8 @@ def plan(dice: random.Random, family: str, length_ms: int) -> list[Fault]:
     destructive = {"F1": 0.2, "F2": 0.12, "F3": 0.35}[family]
     while at_ms < length_ms:
         kind = dice.choice(DESTRUCTIVE if dice.random() < destructive else GENTLE)
+        if durable and family == "F2" and dice.random() < 0.2:
+            kind = dice.choice(["power", "power_all"])
         for_ms = dice.choice([dice.randint(20, 400), dice.randint(300, 3_000), dice.randint(2_000, 8_000)])
         fault = {"at_ms": at_ms, "do": kind, "aim": dice.choice(AIMS), "pick": dice.randrange(60), "for_ms": for_ms}
         if kind in ("cut", "cut_one_way", "reset", "black_hole", "slow_link"):
@@ -91,7 +93,10 @@ class Cluster(Protocol):
 class Nemesis:
     """Carries out a plan. ``stop`` ends it; the scenario heals."""
 
-    def __init__(self, world: World, network: Network, cluster: Cluster, family: str, faults: list[Fault]) -> None:
+    def __init__(
+        self, world: World, network: Network, cluster: Cluster, family: str, faults: list[Fault], durable: bool
+    ) -> None:
+        self.durable = durable
         self.world, self.network, self.cluster, self.family = world, network, cluster, family
         self.faults = faults
         self.dice = world.dice("nemesis at work")
@@ -147,7 +152,7 @@ class Nemesis:
         node_id = self.cluster.who(fault["aim"], fault["pick"])
         node = self.cluster.nodes[node_id]
         kind: str = fault["do"]
-        if kind in DESTRUCTIVE and self.family != "F3":
+        if kind in DESTRUCTIVE and self.family != "F3" and not (self.durable and kind == "power"):
             whole = self.cluster.whole()
             if whole:
                 self.destroyed = False
@@ -182,6 +187,16 @@ class Nemesis:
                     self.cluster.nodes[replica].crash(power=False)
                     ups.append(self._keep_down(self.cluster.nodes[replica]))
                 return lambda: self._one_by_one(ups)
+            case "power_all":
+                ups = []
+                for each in self.cluster.nodes.values():
+                    each.crash(power=True)
+                    ups.append(self._keep_down(each))
+                return lambda: self._one_by_one(ups)
+            case "disk_full":
+                node.platter.full = True
+                platter = node.platter
+                return lambda: setattr(platter, "full", False)
             case "trip":
                 node.trips[fault["on"]] = lambda: self._tripped(node, fault["for_ms"])
             case "stop":

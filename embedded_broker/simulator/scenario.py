@@ -85,6 +85,9 @@ class Scenario:
         self.dice = self.world.dice("scenario")
         self.network = Network(self.world, codec=self.dice.random() < 0.4)
         knobs = self._knobs()
+        self.durable = self.dice.random() < 0.25
+        """Whether data is flushed before it counts; then a power cut of the whole cluster must lose nothing."""
+        knobs["log.durable"] = str(self.durable).lower()
         self.nodes = {
             n: Node(self.world, self.network, n, Settings.parse(settings_text(n, brokers, knobs)))
             for n in range(1, brokers + 1)
@@ -95,8 +98,8 @@ class Scenario:
         self.history = History()
         self.length_ms = self.dice.choice([5_000, 8_000, 15_000])
         if faults is None:
-            faults = plan(self.world.dice("nemesis"), family, self.length_ms)
-        self.nemesis = Nemesis(self.world, self.network, self, family, faults)
+            faults = plan(self.world.dice("nemesis"), family, self.length_ms, self.durable)
+        self.nemesis = Nemesis(self.world, self.network, self, family, faults, self.durable)
         self.checks.restart = self.nemesis.start_if_dead
         self.clients: list[SimClient] = []
         self.producers: list[Producer] = []
