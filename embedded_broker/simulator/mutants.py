@@ -120,11 +120,16 @@ def acknowledged_on_append(patch: Patch) -> None:
 
 @mutant("a follower joins the in-sync set with the high watermark alone, not this epoch's start (KAFKA-7128)")
 def in_sync_by_high_watermark_alone(patch: Patch) -> None:
-    def let_join(self: Any, follower: Any) -> None:
-        if follower.end_offset >= self.high_watermark and self._eligible(follower):
-            self._propose((*self.isr, follower.broker_id))
+    consider = Partition.consider_joins
 
-    patch(Partition, "_let_join", let_join)
+    def planted_consider(self: Any, now_ms: int, fetching: int = -1) -> None:
+        start, self.epoch_start_offset = self.epoch_start_offset, -1
+        try:
+            consider(self, now_ms, fetching)
+        finally:
+            self.epoch_start_offset = start
+
+    patch(Partition, "consider_joins", planted_consider)
 
 
 @mutant("the high watermark moves although too few replicas are in sync")

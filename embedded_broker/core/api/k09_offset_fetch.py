@@ -30,14 +30,15 @@ if TYPE_CHECKING:
 
 
 def handle(broker: Broker, now_ms: int, event: RequestReceived) -> None:
-    response = (_many if event.version >= 8 else _one)(broker, event)
+    # A coordinator that was frozen or cut off does not know what its successor has committed meanwhile.
+    response = (_many if event.version >= 8 else _one)(broker, event, broker.lifecycle.in_touch(now_ms))
     broker.outbox.respond(event, response)
 
 
-def _many(broker: Broker, event: RequestReceived) -> OffsetFetchResponse:
+def _many(broker: Broker, event: RequestReceived, in_touch: bool) -> OffsetFetchResponse:
     response = OffsetFetchResponse()
     for group in event.message.groups:
-        shard, error = broker.groups.locate(group.group_id)
+        shard, error = broker.groups.locate(group.group_id) if in_touch else (None, ErrorCode.NOT_COORDINATOR)
         answer = OffsetFetchResponseGroup(group.group_id, error_code=error)
         if shard is not None:
             answer.topics = _topics(broker, shard, group, event.version)
@@ -78,9 +79,9 @@ def _told(index: int, offset: CommittedOffset, error_code: int = 0) -> OffsetFet
     return OffsetFetchResponsePartitions(index, offset.offset, offset.leader_epoch, offset.metadata, error_code)
 
 
-def _one(broker: Broker, event: RequestReceived) -> OffsetFetchResponse:
+def _one(broker: Broker, event: RequestReceived, in_touch: bool) -> OffsetFetchResponse:
     message = event.message
-    shard, error = broker.groups.locate(message.group_id)
+    shard, error = broker.groups.locate(message.group_id) if in_touch else (None, ErrorCode.NOT_COORDINATOR)
     response = OffsetFetchResponse(error_code=error)
     if shard is None:
         if event.version < 2:  # it has no place for an error but the partitions

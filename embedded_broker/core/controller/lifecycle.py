@@ -63,7 +63,14 @@ class Lifecycle:
         self._register_until_ms = 0
         self._duplicate_since_ms = -1
         self._asking = False
+        self._asked_ms = 0
+        self._in_touch_until_ms = 0
         self._heartbeat_due = False
+
+    def in_touch(self, now_ms: int) -> bool:
+        """Whether the controller cannot have fenced this broker yet, for it has heard from it within the session: what
+        this broker knows of its partitions then still holds."""
+        return now_ms < self._in_touch_until_ms
 
     @property
     def is_ready(self) -> bool:
@@ -153,6 +160,7 @@ class Lifecycle:
             self._heartbeat_due = self._asking
             return
         self._asking = True
+        self._asked_ms = now_ms
         self._heartbeat_due = False
         request = BrokerHeartbeatRequest(
             broker_id=broker.node_id,
@@ -169,6 +177,8 @@ class Lifecycle:
             return
         broker = self._broker
         error = ErrorCode.REQUEST_TIMED_OUT if response is None else ErrorCode(response.error_code)
+        if error is ErrorCode.NONE:
+            self._in_touch_until_ms = self._asked_ms + self._session_ms
         if error is ErrorCode.STALE_BROKER_EPOCH:
             self._refused(f"Broker {broker.node_id} was registered anew elsewhere; this process is no longer it.")
             return

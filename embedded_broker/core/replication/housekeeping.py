@@ -99,6 +99,7 @@ def configure(broker: Broker, partition: Partition) -> None:
     )
     partition.min_isr = config.topic(topic, "min.insync.replicas")
     partition.durable = config.durable(topic)
+    partition.flush_if_needed()
     partition.log.configure(
         segment_bytes, config.topic(topic, "segment.ms"), config.topic(topic, "index.interval.bytes")
     )

@@ -145,10 +145,16 @@ class Partition:
             if broker_id != self._replicas.node_id
         }
         self._replicas.woken(self)
+        self.flush_if_needed()
         if self.recovering:
             self._propose(self.isr)
         self.advance_high_watermark(now_ms)
         return True
+
+    def flush_if_needed(self) -> None:
+        """Where only what is on the disk counts, bring there what is not: nothing else may ever come to be appended."""
+        if self.durable and self.flushed_offset < self.end_offset:
+            self._replicas.flushes[self] = None
 
     def follow(self, now_ms: int, image: PartitionImage) -> None:
         """Become, or stay, a follower of ``image.leader`` (-1: nobody leads)."""

@@ -108,6 +108,7 @@ class Bench:
             replicas=self.log,
             clock=SimpleNamespace(wall_ms=lambda: self.wall_offset_ms + self.now_ms),
             dice=SimpleNamespace(uuid=uuid),
+            lifecycle=SimpleNamespace(in_touch=lambda now_ms: True),
             channel=SimpleNamespace(call=lambda *args: self.controller_calls.append(args)),
         )
         self.add_topic(OFFSETS_TOPIC, 1)
