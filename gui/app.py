@@ -19,12 +19,13 @@ from gui.local_clusters import data_root
 from gui.local_control import LocalControl
 from gui.main_window import MainWindow
 from gui.pages import PAGES
+from gui.session import Session
 from gui.settings import Settings
 from gui.theme import Look
 from gui.watchdog import Watchdog
 from gui.welcome.page import WelcomePage
 from kafka_client.profile import ConnectionProfile
-from kafka_client.runtime import ClientThread
+from kafka_client.runtime import ClientThread, calm_garbage_collection
 from kafka_client.secrets import KeyringSecrets, Secrets
 from widgets.chart_clock import ChartClock
 from widgets.theme import Theme
@@ -85,6 +86,7 @@ class Application(QObject):
         welcome.forget_requested.connect(clusters.forget)
         welcome.leftover_requested.connect(self.local.start_leftover)
         welcome.remove_requested.connect(self.local.remove)
+        clusters.opened.connect(self._opened)
         clusters.recent_changed.connect(self._show_lists)
         clusters.closed.connect(lambda _: self._show_lists())
         self.local.changed.connect(self._show_lists)
@@ -109,15 +111,27 @@ class Application(QObject):
         ]  # fmt: skip
 
     def preload(self) -> None:
-        """Import the pages one by one while nothing happens, so that the first visit to one does not wait for it."""
+        """Import the pages one by one while nothing happens, so that the first visit to one does not wait for it; then
+        take what is loaded out of the garbage collector's sight."""
         left = ["kafka_client.sampling.sampler", "kafka_client.gateway", *(p.factory.partition(":")[0] for p in PAGES)]
 
         def one() -> None:
             import_module(left.pop(0))
             if left:
                 QTimer.singleShot(30, self, one)
+            else:
+                calm_garbage_collection()
 
         QTimer.singleShot(200, self, one)
+
+    def _opened(self, session: Session) -> None:
+        """The first snapshot stays for long: it is no work for the garbage collector."""
+
+        def first(*_: object) -> None:
+            session.snapshot_changed.disconnect(first)
+            QTimer.singleShot(0, self, calm_garbage_collection)
+
+        session.snapshot_changed.connect(first)
 
     def _toggle_pause(self) -> None:
         shown = self.clusters.shown

@@ -274,7 +274,7 @@ class ConnectDialog(QDialog):
     # ---- what the person does
 
     def _security_changed(self) -> None:
-        protocol: Protocol = self.security.currentData()
+        protocol = Protocol(self.security.currentData())
         shown = dict.fromkeys(("mechanism", "user", "password"), protocol.sasl)
         shown |= dict.fromkeys(("ca", "certificate", "key", "verify"), protocol.tls)
         for name, visible in shown.items():
@@ -283,13 +283,13 @@ class ConnectDialog(QDialog):
         self.adjustSize()
 
     def _environment_changed(self, _: int) -> None:
-        if self.environment.currentData() is Environment.PRODUCTION:
+        if Environment(self.environment.currentData()) is Environment.PRODUCTION:
             self.read_only.setChecked(True)
 
     def profile(self) -> ConnectionProfile:
         """What the fields say. Raises: BadInput."""
         servers = tuple(part.strip() for part in self.servers.text().replace(";", ",").split(",") if part.strip())
-        protocol: Protocol = self.security.currentData()
+        protocol = Protocol(self.security.currentData())
         name = self.name.text().strip() or (servers[0] if servers else "new connection")
         user = self.user.text().strip() if protocol.sasl else ""
         swatch = self._swatches.checkedButton()
@@ -297,7 +297,7 @@ class ConnectDialog(QDialog):
             name,
             servers,
             protocol,
-            self.mechanism.currentData(),
+            Mechanism(self.mechanism.currentData()),
             user,
             f"{name}/{user}" if user and self.password.text() else "",
             self.ca.text().strip() if protocol.tls else "",
@@ -305,7 +305,7 @@ class ConnectDialog(QDialog):
             self.key.text().strip() if protocol.tls else "",
             verify_hostname=self.verify.isChecked(),
             read_only=self.read_only.isChecked(),
-            environment=self.environment.currentData(),
+            environment=Environment(self.environment.currentData()),
             colour=swatch.colour if isinstance(swatch, _Swatch) else "",
         ).checked()
 

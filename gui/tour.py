@@ -224,18 +224,24 @@ def _visit(wanted: argparse.Namespace, themes: Sequence[str], home: Path) -> int
     tour = Tour(application, wanted.out, themes, wanted.fill)
     try:
         tour.run(wanted.bootstrap)
+        session = application.clusters.shown
+        if session is not None and session.state.kind is ConnectionKind.LOST:
+            tour.problems.append(f"The cluster was lost: {session.state.sentence}")
     except TourFailed as failure:
         tour.problems.append(str(failure))
-    session = application.clusters.shown
-    if session is not None and session.state.kind is ConnectionKind.LOST:
-        tour.problems.append(f"The cluster was lost: {session.state.sentence}")
+    finally:
+        _end(application, tour)
+    for problem in tour.problems:
+        print(f"kafkarium tour: {problem}", file=sys.stderr)
+    print(f"{len(tour.written)} pictures in {wanted.out}")
+    return 1 if tour.problems else 0
+
+
+def _end(application: Application, tour: Tour) -> None:
+    """Whatever happened: the clusters of the tour are stopped in order."""
     ended: list[bool] = []
     application.local.stop_all(lambda: ended.append(True))
     deadline = time.monotonic() + 30
     while not ended and time.monotonic() < deadline:
         tour.wait(0.1)
     application.close()
-    for problem in tour.problems:
-        print(f"kafkarium tour: {problem}", file=sys.stderr)
-    print(f"{len(tour.written)} pictures in {wanted.out}")
-    return 1 if tour.problems else 0
