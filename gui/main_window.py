@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
@@ -18,7 +19,7 @@ from gui.command_palette import CommandPalette, Entry
 from gui.header import Header
 from gui.pages import PAGES, PageContext, PageSpec, spec
 from gui.rail import ClusterLine, Rail
-from gui.session import Session
+from gui.session import Job, JobState, Session
 from gui.settings import Settings
 from gui.status_bar import StatusBar
 from gui.watchdog import Watchdog
@@ -27,6 +28,8 @@ from widgets.chart_clock import ChartClock
 from widgets.plain import tooltip, visible
 from widgets.theme import Theme
 from widgets.toast import Toasts
+
+LASTED_S = 3.0
 
 _TONES = {
     ConnectionKind.CONNECTED: "ok",
@@ -160,6 +163,7 @@ class MainWindow(QMainWindow):
         self._pages = tuple(pages)
         self._views: dict[int, SessionView] = {}
         self._actions: list[Entry] = []
+        self._jobs: dict[tuple[int, int], float] = {}
         self.setWindowTitle("Kafkarium")
         self.setWindowIcon(theme.icon("app"))
         self.setMinimumSize(960, 600)
@@ -322,10 +326,13 @@ class MainWindow(QMainWindow):
         if self.sender() is self.view or self.view is None:
             self.rail.show_page(page)
 
-    def _job_changed(self, job: Any) -> None:
-        if job.state == "failed":
+    def _job_changed(self, job: Job) -> None:
+        """Failures are told; an end only of what lasted, for a person may have looked away meanwhile."""
+        now = time.monotonic()
+        began = self._jobs.setdefault((id(self.sender()), job.id), now)
+        if job.state is JobState.FAILED:
             self.notify(f"{job.title}: {job.sentence}", "bad")
-        elif job.state == "done":
+        elif job.state is JobState.DONE and now - began >= LASTED_S:
             self.notify(f"{job.title}: {job.sentence}", "ok")
 
     def _choose_window(self, seconds: float) -> None:

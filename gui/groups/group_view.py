@@ -79,6 +79,7 @@ class GroupView(QWidget):
         for place, title in enumerate(titles):
             button = QPushButton(title, self)
             button.setProperty("role", "segment")
+            button.setProperty("place", "first" if place == 0 else "last" if place == len(titles) - 1 else "")
             button.setCheckable(True)
             button.setChecked(place == 0)
             group.addButton(button, place)

@@ -99,6 +99,7 @@ class TopicView(QWidget):
         for place, (_, title) in enumerate(TABS):
             button = QPushButton(title, self)
             button.setProperty("role", "segment")
+            button.setProperty("place", "first" if place == 0 else "last" if place == len(TABS) - 1 else "")
             button.setCheckable(True)
             button.setChecked(place == 0)
             self._choices.addButton(button, place)
