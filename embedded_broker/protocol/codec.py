@@ -117,6 +117,21 @@ def read_records(b: Buffer, p: int, compact: bool, nullable: bool) -> tuple[Any,
     return memoryview(b)[p:end], end
 
 
+_uuids: dict[bytes, UUID] = {}
+UUIDS_KEPT = 4096
+
+
+def read_uuid(data: Buffer) -> UUID:
+    """The same few topic ids come again and again, and making a UUID costs a microsecond."""
+    key = bytes(data)
+    found = _uuids.get(key)
+    if found is None:
+        if len(_uuids) >= UUIDS_KEPT:
+            _uuids.clear()
+        found = _uuids[key] = UUID(bytes=key)
+    return found
+
+
 def _bytes_length(b: Buffer, p: int, compact: bool) -> tuple[int, int]:
     if compact:
         n, p = read_uvarint(b, p)
@@ -187,7 +202,7 @@ def skip_tags(b: Buffer, p: int) -> int:
 _NAMES: dict[str, Any] = {
     "ProtocolError": ProtocolError, "UUID": UUID, "ZERO_UUID": ZERO_UUID,
     "read_uvarint": read_uvarint, "write_uvarint": write_uvarint, "read_string": read_string,
-    "read_bytes": read_bytes, "read_records": read_records,
+    "read_uuid": read_uuid, "read_bytes": read_bytes, "read_records": read_records,
     "read_count": read_count, "write_string": write_string,
     "write_bytes": write_bytes, "write_records": write_records,
     "write_count": write_count, "skip_tags": skip_tags, "_span": _span,
@@ -258,7 +273,7 @@ def _read_value(s: _Source, d: int, target: str, t: WireType, version: int, flex
         elif t is RECORDS:
             s.add(d, f"{target}, p = read_records(b, p, {flexible}, {nullable})")
         elif t is UUID_:
-            s.add(d, f"{target} = UUID(bytes=bytes(b[p:_span(b, p, 16)])); p += 16")
+            s.add(d, f"{target} = read_uuid(b[p:_span(b, p, 16)]); p += 16")
         else:
             fixed = struct.Struct(">" + t.code)
             s.add(d, f"({target},) = {s.name('u', fixed.unpack_from)}(b, p); p += {fixed.size}")

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 PRODUCE, FETCH, SASL_HANDSHAKE, API_VERSIONS, SASL_AUTHENTICATE = 0, 1, 17, 18, 36
 MAX_IN_FLIGHT = 512
+REQUESTS_A_TURN = 64
+"""Requests of one connection in one wake-up; a thousand small ones would make everybody else wait."""
 MAX_OUT_BYTES = 8 * 1024 * 1024
 CLIENT_ID_CHARACTERS = 255
 _HEADER = struct.Struct(">hhi")
@@ -71,6 +73,8 @@ class ClientConnection(FramedSocket):
         self.brokers_only = False
         """Accepted beyond the limit: it stays if it proves to be a broker."""
         self._client_id_raw = b""
+        self._turn = 0
+        self._requests_this_turn = 0
 
     # ------------------------------------------------------------------------------------------------ requests
     def on_frame(self, frame: memoryview) -> bool:
@@ -84,6 +88,13 @@ class ClientConnection(FramedSocket):
             return False
         if self.out_bytes > MAX_OUT_BYTES:
             return False
+        turn = self.shared.loop.turn
+        if turn != self._turn:
+            self._turn, self._requests_this_turn = turn, 0
+        elif self._requests_this_turn >= REQUESTS_A_TURN:
+            self.server.offer_again(self)
+            return False
+        self._requests_this_turn += 1
         entry = api.TABLE.get(api_key)
         self.only_produce = api_key == PRODUCE
         try:
@@ -203,7 +214,7 @@ class ClientConnection(FramedSocket):
 
     def flush(self) -> None:
         super().flush()
-        self.last_active_ms = self.shared.loop.now_ms()
+        self.last_active_ms = self.shared.loop.turn_ms
         if self._held and not self.closed and not self.slots and self.out_bytes <= MAX_OUT_BYTES:
             self.server.offer_again(self)
 

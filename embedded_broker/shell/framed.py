@@ -163,7 +163,7 @@ class FramedSocket:
         if position < filled:
             self._tail = bytes(scratch[position:filled])
             if not self._held and not self.frame_since_ms:
-                self.frame_since_ms = self.shared.loop.now_ms()
+                self.frame_since_ms = self.shared.loop.turn_ms
         else:
             self.frame_since_ms = 0
 
@@ -173,7 +173,7 @@ class FramedSocket:
         self._large_size = size
         self._large_filled = len(begun)
         buffer[: len(begun)] = begun
-        self.frame_since_ms = self.shared.loop.now_ms()
+        self.frame_since_ms = self.shared.loop.turn_ms
         if pool.exhausted:
             self._wait_for_memory()
 
@@ -183,7 +183,7 @@ class FramedSocket:
 
         def resume() -> None:
             self._paused_for_memory = False
-            self.frame_since_ms = self.shared.loop.now_ms()
+            self.frame_since_ms = self.shared.loop.turn_ms
             self.resume_reading()
 
         self.shared.pool.when_free(resume)

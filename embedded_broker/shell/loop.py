@@ -91,6 +91,10 @@ class Loop:
         """Called after each wake-up's events; true asks for another turn at once."""
         self.when_idle: Callable[[], None] = lambda: None
         self._running = False
+        self.turn = 0
+        """Counts wake-ups."""
+        self.turn_ms = self.now_ms()
+        """The time at which this wake-up began: good enough for what happens in it, and asked for once."""
 
     @staticmethod
     def now_ms() -> int:
@@ -136,6 +140,8 @@ class Loop:
             if wait_ms > IDLE_AFTER_MS and not idle_said:
                 wait_ms = IDLE_AFTER_MS
             ready = self._poller.poll(wait_ms / 1000)
+            self.turn += 1
+            self.turn_ms = self.now_ms()
             if not ready and wait_ms == IDLE_AFTER_MS and not idle_said:
                 idle_said = True
                 self.when_idle()
@@ -148,12 +154,12 @@ class Loop:
                     handler(events)
             while self._posted:
                 self._posted.popleft()()
-            if self._timers and self._timers[0][0] <= self.now_ms():
+            if self._timers and self._timers[0][0] <= self.turn_ms:
                 self._fire()
             again = self.after_tick()
 
     def _fire(self) -> None:
-        now = self.now_ms()
+        now = self.turn_ms
         timers = self._timers
         while timers and timers[0][0] <= now:
             heapq.heappop(timers)[2]()

@@ -277,7 +277,7 @@ class Peers:
         lane = self._lanes.get(key)
         if lane is None:
             lane = self._lanes[key] = Lane(self, *key)
-        deadline_ms = self.shared.loop.now_ms() + effect.timeout_ms
+        deadline_ms = self.shared.loop.turn_ms + effect.timeout_ms
         lane.send(Waiting(effect.send_id, effect.message, effect.version, deadline_ms))
 
     def set_address(self, peer_id: int, host: str, port: int) -> None:

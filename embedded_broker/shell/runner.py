@@ -156,7 +156,7 @@ class Runner:
     # ------------------------------------------------------------------------------------------------ events
     def dispatch(self, event: Event) -> None:
         self._handled = True
-        self._tend(self._handle, self.loop.now_ms(), event)
+        self._tend(self._handle, self.loop.turn_ms, event)
 
     def _tend(self, call: Callable[..., list[Effect]], *arguments: Any) -> None:
         if self.exit_code is not None:
@@ -213,7 +213,7 @@ class Runner:
         again = self.peers.report_failures()
         if self._handled:
             self._handled = False
-            self._tend(self._handle, self.loop.now_ms(), TickEnded())
+            self._tend(self._handle, self.loop.turn_ms, TickEnded())
             if not self._said_serving and self.is_serving():
                 self._said_serving = True
                 self.on_serving()

@@ -35,7 +35,7 @@ class Timers:
             self._loop.call_at(at_ms, self._due)
 
     def _due(self) -> None:
-        now = self._loop.now_ms()
+        now = self._loop.turn_ms
         if self._call_ms > now:
             return  # a call that an earlier one replaced
         self._call_ms = 0

@@ -119,6 +119,16 @@ def test_that_a_slow_reader_holds_back_only_itself(broker: Served) -> None:
     other.close()
 
 
+def test_that_a_flood_of_small_requests_is_dealt_with_in_turns(broker: Served) -> None:
+    flood, other = broker.connect(), broker.connect()
+    flood.raw(framed(header(3, 1) + b"\xff\xff\xff\xff") * 5000)
+    other.ask(MetadataRequest(), 9)
+    assert len(broker.node.callers) < 4000
+    assert all(flood.answer(3, 1) for _ in range(5000))
+    flood.close()
+    other.close()
+
+
 def test_row_01_and_02_a_size_below_zero_or_above_the_limit_closes(broker: Served) -> None:
     for size in (b"\xff\xff\xff\xff", b"\x80\x00\x00\x00", (100 * 1024 * 1024 + 1).to_bytes(4, "big")):
         client = broker.connect()
