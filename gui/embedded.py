@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from gui.demo_traffic import DemoTraffic
 
 POLL_MS = 1000
+LOOK_AGAIN_MS = 300
 TAIL_BYTES = 64 * 1024
 
 
@@ -174,7 +176,16 @@ class EmbeddedControl(QObject):
 
         brokers = list(self.brokers.values())
         own = {os.getpid()} | ({self.traffic.pid} if self.traffic is not None else set())
-        self._run(lambda: strangers(brokers, own), done, lambda _: done(0))
+        look = partial(strangers, brokers, own)
+
+        def seen(first: set[int]) -> None:
+            if first:
+                again = partial(self._run, look, lambda second: done(len(first & second)), lambda _: done(0))
+                QTimer.singleShot(LOOK_AGAIN_MS, self, again)
+            else:
+                done(0)
+
+        self._run(look, seen, lambda _: done(0))
 
     # ---- inside
 

@@ -102,8 +102,9 @@ class Looker:
         return found
 
 
-def strangers(brokers: Iterable[BrokerProcess], own_pids: set[int]) -> int:
-    """Connections to these brokers from programs that are neither this one nor its helpers."""
+def strangers(brokers: Iterable[BrokerProcess], own_pids: set[int]) -> set[int]:
+    """Ports of connections to these brokers from programs that are neither this one nor its helpers. The processes are
+    looked at one after another, so a connection that opens meanwhile may be taken for a stranger's: look twice."""
     import psutil
 
     ours = own_pids | {b.pid for b in brokers if b.pid}
@@ -122,4 +123,4 @@ def strangers(brokers: Iterable[BrokerProcess], own_pids: set[int]) -> int:
                 found.add(connection.raddr.port)
             else:
                 own_ends.add(connection.laddr.port)
-    return len(found - own_ends)
+    return found - own_ends
