@@ -24,7 +24,7 @@ import numpy as np
 
 from kafka_client.changes import Change, ChangeKind
 from kafka_client.sampling.rings import Floats
-from kafka_client.sampling.store import Series
+from kafka_client.sampling.store import Series, SeriesStore
 
 T = TypeVar("T")
 
@@ -116,6 +116,16 @@ class History:
         )
         found = np.array(rows, dtype=np.float64).reshape(-1, 2)
         return found[:, 0], found[:, 1]
+
+    def fill(self, store: SeriesStore, seconds: float = 3600.0) -> None:
+        """Put the last hour into an empty store, with a gap up to now: charts begin where the last run ended."""
+        now = self._clock()
+        for series in self.keys():
+            times, values = self.window(series, now - seconds, now)
+            for t, value in zip(times.tolist(), values.tolist(), strict=True):
+                store.append(series, t, value)
+            if len(times):
+                store.gap(series, float(times[-1]) + 1.0)
 
     def keys(self) -> list[Series]:
         return sorted((tuple(json.loads(key)) for (key,) in self._ask("SELECT key FROM series")), key=str)

@@ -23,6 +23,7 @@ from kafka_client.sampling.store import SeriesStore
 STATUS_WINDOW_S = 60.0
 MOST_SAMPLES = 90
 COMMIT_WINDOW_S = 10.0
+MEASURES = ("lag", "lag_s", "committed_rate", "end_rate")
 
 Committed = Mapping[TopicPartition, tuple[int, str]]
 
@@ -104,7 +105,7 @@ class GroupTracker:
     def forget_group(self, group_id: str) -> None:
         for tp in self._of_group.pop(group_id, set()):
             self._places.pop((group_id, tp), None)
-        for measure in ("lag", "lag_s", "committed_rate", "end_rate"):
+        for measure in MEASURES:
             self._store.forget(measure, group_id)
 
     def unknown_since(self, lags: Iterable[PartitionLag]) -> list[tuple[TopicPartition, int]]:
@@ -207,7 +208,7 @@ class GroupTracker:
     def _drop_gone(self, group_id: str, wanted: set[TopicPartition]) -> None:
         for tp in self._of_group.get(group_id, set()) - wanted:
             self._places.pop((group_id, tp), None)
-            for measure in ("lag", "lag_s", "committed_rate", "end_rate"):
+            for measure in MEASURES:
                 self._store.forget(measure, group_id, *tp)
 
 

@@ -14,7 +14,7 @@ from kafka_client import snapshot as picture
 from kafka_client.api import EARLIEST, LATEST, ClusterClient
 from kafka_client.errors import ClientError
 from kafka_client.model import ClusterSnapshot, Group, TopicPartition
-from kafka_client.sampling.groups import GroupTracker
+from kafka_client.sampling.groups import MEASURES, GroupTracker
 from kafka_client.sampling.rates import RateMeter, add_known
 from kafka_client.sampling.state import Schedule
 from kafka_client.sampling.store import SeriesStore
@@ -117,7 +117,9 @@ class Rounds:
             return {}, everything
         ends, errors = await self._client.offsets(dict.fromkeys(wanted, LATEST))
         t = self._clock()
-        fields: dict[TopicPartition, dict[str, object]] = {}
+        fields: dict[TopicPartition, dict[str, object]] = {
+            tp: {"rate_records_per_s": None, "rate_bytes_per_s": None} for tp in wanted if tp not in ends
+        }
         for tp, end in ends.items():
             self._end_seen(t, tp, end)
             fields[tp] = {"high_watermark": end, "rate_records_per_s": self._rate(tp)}
@@ -240,8 +242,9 @@ class Rounds:
                 detail = not many or group_id in self.focus_groups
                 groups[group_id] = self._tracker.update(groups[group_id], offsets, self._ends, rates, t, detail)
         for group_id in set(chosen) - set(found):
-            for series in self._store.keys("lag", group_id):
-                self._store.gap(series, t)
+            for measure in MEASURES:
+                for series in self._store.keys(measure, group_id):
+                    self._store.gap(series, t)
         self.snapshot = picture.lay_groups(self.snapshot, groups, t)
         if everything:
             lags = [float(g.lag_records) for g in groups.values() if g.lag_records is not None]

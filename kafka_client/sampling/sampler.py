@@ -14,7 +14,9 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
+from kafka_client import backoff
 from kafka_client import snapshot as picture
 from kafka_client.api import ClusterClient
 from kafka_client.changes import Changes, diff
@@ -22,9 +24,10 @@ from kafka_client.errors import ClientError, TimedOut, Unsupported
 from kafka_client.model import ClusterSnapshot, Datum, Sampled
 from kafka_client.sampling.rounds import Answer, Rounds
 from kafka_client.sampling.state import ConnectionKind, ConnectionState, Round, Schedule
-from kafka_client.sampling.store import SeriesStore
+from kafka_client.sampling.store import Series, SeriesStore
 
-BACK_OFF_FACTOR = 1.6
+if TYPE_CHECKING:
+    from kafka_client.history import History
 
 _SERIES_OF = {
     Datum.METADATA: ("under_replicated", "broker_rtt"),
@@ -46,6 +49,7 @@ class Sampler:
         on_snapshot: Callable[[ClusterSnapshot, Changes], None] = lambda snapshot, changes: None,
         on_sampled: Callable[[Round], None] = lambda round_: None,
         on_state: Callable[[ConnectionState], None] = lambda state: None,
+        history: History | None = None,
         clock: Callable[[], float] = time.time,
         dice: random.Random | None = None,
     ) -> None:
@@ -54,6 +58,8 @@ class Sampler:
         self._client = client
         self._rounds = Rounds(client, store, self.schedule, clock)
         self._on_snapshot, self._on_sampled, self._on_state = on_snapshot, on_sampled, on_state
+        self._history = history
+        self._kept_until: dict[Series, float] = {}
         self._clock = clock
         self._dice = dice or random.Random()
         self._shown: ClusterSnapshot | None = None
@@ -180,6 +186,7 @@ class Sampler:
         self._rounds.snapshot = picture.lay_sampled(self.snapshot, datum, sampled)
         self._mark_brokers(now)
         self._show()
+        self._keep(datum)
         self._on_sampled(Round(now, datum, took_s, str(problem or "")))
         return problem
 
@@ -208,8 +215,7 @@ class Sampler:
                 return plan.log_dirs_s
 
     def _back_off_s(self, failures: int) -> float:
-        plain = min(self.schedule.back_off_most_s, self.schedule.back_off_first_s * BACK_OFF_FACTOR**failures)
-        return plain * self._dice.uniform(0.8, 1.0)
+        return backoff.wait_s(failures, self.schedule.back_off_first_s, self.schedule.back_off_most_s, self._dice)
 
     async def _sleep(self, datum: Datum, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -222,7 +228,21 @@ class Sampler:
             return
         changes = diff(self._shown, now)
         self._shown = now
+        if self._history is not None:
+            for event in changes.events:
+                self._history.event(event)
         self._on_snapshot(now, changes)
+
+    def _keep(self, datum: Datum) -> None:
+        """New samples of totals, topics and groups go into the history too; single partitions do not."""
+        if self._history is None:
+            return
+        for measure in _SERIES_OF.get(datum, ()):
+            for series in self.store.keys(measure):
+                last = self.store.last(series) if len(series) <= 2 else None
+                if last is not None and last[0] > self._kept_until.get(series, 0.0):
+                    self._kept_until[series] = last[0]
+                    self._history.sample(series, *last)
 
     def _leave_gaps(self, datum: Datum, now: float) -> None:
         for measure in _SERIES_OF.get(datum, ()):

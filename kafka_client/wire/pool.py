@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from kafka_client import backoff
 from kafka_client.errors import ClientError, TimedOut, Unreachable
 from kafka_client.profile import ConnectionProfile, parse_address
 from kafka_client.secrets import Secrets
@@ -46,6 +47,7 @@ class _Line:
     last_error: ClientError | None = None
     answered_at: float = 0.0
     recovering: asyncio.Task[None] | None = None
+    hurry: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Wire:
@@ -225,11 +227,22 @@ class Wire:
             except ClientError as error:
                 self._failed(line, error)
                 raise
+            came_back = line.last_error is not None
             line.connection, line.failures, line.last_error = connection, 0, None
+            if came_back:
+                self._hasten_others()
             return connection
 
+    def _hasten_others(self) -> None:
+        """One that comes back is seldom alone: those that are being waited for are tried now."""
+        for line in self._brokers.values():
+            if line.recovering is not None:
+                line.failures = 0
+                line.not_before = time.monotonic()
+                line.hurry.set()
+
     def _failed(self, line: _Line, error: ClientError) -> None:
-        wait_s = min(BACK_OFF_MOST_S, BACK_OFF_FIRST_S * 1.6**line.failures) * self._dice.uniform(0.8, 1.0)
+        wait_s = backoff.wait_s(line.failures, BACK_OFF_FIRST_S, BACK_OFF_MOST_S, self._dice)
         line.failures += 1
         line.last_error, line.not_before = error, time.monotonic() + wait_s
         known = any(line is other for other in self._brokers.values())
@@ -240,7 +253,9 @@ class Wire:
         """Until it is open again, or nobody's any more."""
         try:
             while line.last_error is not None and not self._closed:
-                await asyncio.sleep(max(0.05, line.not_before - time.monotonic()))
+                line.hurry.clear()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(line.hurry.wait(), max(0.05, line.not_before - time.monotonic()))
                 with contextlib.suppress(ClientError):
                     await self._open(line, DIAL_TIMEOUT_S, patient=False)
         finally:

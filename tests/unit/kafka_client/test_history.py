@@ -6,6 +6,7 @@ import pytest
 from kafka_client import history as module
 from kafka_client.changes import Change, ChangeKind
 from kafka_client.history import History, JournalEntry
+from kafka_client.sampling.store import SeriesStore
 
 NOW = 1_700_000_000.0
 
@@ -106,3 +107,14 @@ def test_that_a_gap_is_not_a_sample(history):
     history.sample(("rate",), NOW, float("nan"))
     history.flush()
     assert history.keys() == []
+
+
+def test_that_a_new_run_begins_with_the_last_hour_and_a_gap(history, clock):
+    for i in range(5):
+        history.sample(("rate",), NOW - 100 + i, float(i))
+    history.flush()
+    store = SeriesStore()
+    history.fill(store)
+    times, values = store.window(("rate",), 0, 1e12)
+    assert values[:5].tolist() == [0.0, 1.0, 2.0, 3.0, 4.0] and values[5] != values[5]
+    assert times[-1] < NOW

@@ -5,6 +5,7 @@ import numpy as np
 
 from kafka_client.errors import Unreachable
 from kafka_client.fake import FakeClient
+from kafka_client.history import History
 from kafka_client.model import Datum, GroupStatus
 from kafka_client.sampling import ConnectionKind, Sampler, Schedule, SeriesStore
 
@@ -150,3 +151,34 @@ async def test_that_only_what_is_in_focus_is_sampled_often_in_a_large_cluster():
     assert len(store.window(("rate", "many"), 0, 1e12)[0]) <= 1
     assert ("rate", "sms", 0) in store
     assert ("rate", "many", 0) not in store
+
+
+async def test_that_what_is_sampled_and_what_happened_goes_into_the_history(tmp_path):
+    client = FakeClient(moving=False)
+    history = History(tmp_path / "h.sqlite")
+    sampler = Sampler(client, SeriesStore(), FAST, history=history)
+    sampler.start()
+    try:
+        async with asyncio.timeout(3):
+            while not sampler.store.last(("lag",)):
+                await asyncio.sleep(0.01)
+            await client.delete_topics(["slack"])
+            while "slack" in sampler.snapshot.topics:
+                await asyncio.sleep(0.01)
+    finally:
+        await sampler.stop()
+    history.flush()
+    keys = history.keys()
+    assert ("lag",) in keys and ("lag", "sms-senders") in keys and ("rate", "email") in keys
+    assert all(len(key) <= 2 for key in keys)
+    assert "Topic slack was deleted" in [event.words for event in history.events(0, 1e12)]
+    history.close()
+
+
+async def test_that_a_rate_is_a_gap_while_its_leader_does_not_answer():
+    client = FakeClient(moving=False)
+    async with Watch(client) as watch:
+        await watch.until(lambda: watch.store.last(("rate", "email")))
+        client.cluster.killed.update((1, 2, 3))
+        await watch.until(lambda: np.isnan(watch.store.window(("rate", "email"), 0, 1e12)[1][-1]))
+        assert watch.sampler.snapshot.topics["email"].partitions[0].high_watermark
