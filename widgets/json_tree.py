@@ -28,9 +28,10 @@ LONGEST_COPY = 4 << 20
 
 
 class Node:
-    __slots__ = ("children", "key", "parent", "row", "size", "value")
+    __slots__ = ("children", "id", "key", "parent", "row", "size", "value")
 
     def __init__(self, parent: Node | None, row: int, key: str | int, value: Any) -> None:
+        self.id = 0
         self.parent, self.row, self.key, self.value = parent, row, key, value
         self.children: list[Node] = []
         self.size = len(value) if isinstance(value, (list, tuple)) else 0
@@ -83,12 +84,20 @@ class JsonModel(QAbstractItemModel):
         super().__init__(parent)
         self._theme = theme
         self._root = Node(None, 0, "", None)
+        self._nodes: list[Node] = [self._root]  # by id: an index holds a number, never a pointer to what may be gone
+
+    def _id(self, node: Node) -> int:
+        if not node.id and node is not self._root:
+            node.id = len(self._nodes)
+            self._nodes.append(node)
+        return node.id
 
     def set_value(self, value: Any) -> None:
         self.beginResetModel()
         self._root = Node(None, 0, "", value)
         if not isinstance(value, (list, tuple)):  # a lone scalar is a tree of one row
             self._root = Node(None, 0, "", [value])
+        self._nodes = [self._root]
         self._root.fetch(CHUNK)
         if self._root.value is not value and self._root.children:
             self._root.children[0].key = ""
@@ -97,8 +106,8 @@ class JsonModel(QAbstractItemModel):
     def node(self, index: Index) -> Node:
         if not index.isValid():
             return self._root
-        found: Node = index.internalPointer()
-        return found
+        place = index.internalId()
+        return self._nodes[place] if place < len(self._nodes) else self._root
 
     def path(self, index: Index) -> str:
         """Where it stands, as a JSON pointer (RFC 6901)."""
@@ -115,13 +124,13 @@ class JsonModel(QAbstractItemModel):
     def index(self, row: int, column: int, parent: Index = QModelIndex()) -> QModelIndex:  # noqa: B008
         node = self.node(parent)
         if 0 <= row < len(node.children) and 0 <= column < 2 and (not parent.isValid() or parent.column() == 0):
-            return self.createIndex(row, column, node.children[row])
+            return self.createIndex(row, column, self._id(node.children[row]))
         return QModelIndex()
 
     @override
     def parent(self, index: Index = QModelIndex()) -> QModelIndex:  # type: ignore[override]  # noqa: B008
         node = self.node(index).parent
-        return QModelIndex() if node is None or node.parent is None else self.createIndex(node.row, 0, node)
+        return QModelIndex() if node is None or node.parent is None else self.createIndex(node.row, 0, self._id(node))
 
     @override
     def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008

@@ -20,9 +20,11 @@ from widgets.theme import Theme
 FIRST_BYTES = 64 << 10
 MOST_BYTES = 4 << 20
 LONGEST_LINE = 4000
+FIRST_LINES = 1500
+"""a text widget takes longer for each line than for each character"""
 
-Form = Callable[[bytes], str]
-"""the first bytes of a value -> text; must not raise"""
+Form = Callable[[bytes, int], str]
+"""(the first bytes of a value, how many lines will be shown) -> text; must not raise"""
 
 
 def chopped(text: str, longest: int = LONGEST_LINE) -> str:
@@ -46,7 +48,7 @@ class TextView(QWidget):
         super().__init__(parent)
         self._data = b""
         self._form: Form = _as_text
-        self._limit = FIRST_BYTES
+        self._limit, self._lines = FIRST_BYTES, FIRST_LINES
         self.file_name = "value.bin"
         self.edit = QPlainTextEdit(self)
         self.edit.setReadOnly(True)
@@ -82,7 +84,8 @@ class TextView(QWidget):
 
     def show_bytes(self, data: bytes, form: Form | None = None) -> None:
         """``form`` makes text of the first bytes; without it they are read as UTF-8."""
-        self._data, self._form, self._limit = data, form or _as_text, FIRST_BYTES
+        self._data, self._form = data, form or _as_text
+        self._limit, self._lines = FIRST_BYTES, FIRST_LINES
         self._fill()
 
     @property
@@ -93,18 +96,20 @@ class TextView(QWidget):
         """Four times as much, up to 4 MiB; beyond that a file is the better place."""
         place = self.edit.verticalScrollBar().value()
         self._limit = min(MOST_BYTES, self._limit * 4)
+        self._lines *= 4
         self._fill()
         self.edit.verticalScrollBar().setValue(place)
 
     def _fill(self) -> None:
         whole = len(self._data)
         head = self._data if whole <= self._limit else self._data[: self._limit]
-        text = self._form(head)
-        self.edit.setPlainText(chopped(visible(text, lines=True, limit=len(text) + 1)))
-        cut = whole > self._limit
-        self.said.setText(
-            f"{figures.size(self.shown_bytes)} of {figures.size(whole)} shown" if cut else f"{whole:,} bytes"
-        )
+        text = self._form(head, self._lines)
+        lines = chopped(visible(text, lines=True, limit=len(text) + 1)).split("\n", self._lines)
+        cut_lines = len(lines) > self._lines
+        self.edit.setPlainText("\n".join(lines[: self._lines]))
+        cut = whole > self._limit or cut_lines
+        shown = f"{self._lines:,} lines" if cut_lines else figures.size(self.shown_bytes)
+        self.said.setText(f"The first {shown} of {figures.size(whole)}" if cut else f"{whole:,} bytes")
         self.more.setVisible(cut and self._limit < MOST_BYTES)
 
     def copy(self) -> None:
@@ -132,5 +137,5 @@ class TextView(QWidget):
         self.saved.emit(f"{figures.size(len(self._data))} saved in {Path(path).name}.")
 
 
-def _as_text(head: bytes) -> str:
+def _as_text(head: bytes, _lines: int) -> str:
     return head.decode("utf-8", "replace")

@@ -17,8 +17,9 @@ from widgets.plain import ElidedLabel
 from widgets.text_view import Form, TextView
 
 PARSED_AT_ONCE = 64 << 10
-"""bytes of JSON that are read in the window's thread; more is read in a worker"""
+"""bytes of JSON that are read in the window's thread; more is read in a worker, when the tree is asked for"""
 PARSED_AT_MOST = 32 << 20
+TOKENS_A_LINE = 10
 TREE, TEXT, HEX = range(3)
 
 
@@ -90,7 +91,8 @@ class BytesView(QWidget):
         self._kind = read.kind
         self.said.show_text(_words(read, kind, len(data)))
         self._choices.button(TREE).setEnabled(read.kind in (Kind.JSON, Kind.STRING))
-        self._show(self._liked.get(self._kind, HEX if read.kind is Kind.HEX else TEXT))
+        view = self._liked.get(self._kind, HEX if read.kind is Kind.HEX else TEXT)
+        self._show(TEXT if view == TREE and len(data) > PARSED_AT_ONCE else view)
 
     def _chosen(self, view: int) -> None:
         self._liked[self._kind] = view
@@ -116,12 +118,12 @@ class BytesView(QWidget):
     def _form(self) -> Form:
         kind, whole = self._kind, self._data or b""
         if kind is Kind.JSON:
-            return lambda head: exact_json.indented(head.decode("utf-8", "replace"))
+            return lambda head, lines: exact_json.indented(head.decode("utf-8", "replace"), lines * TOKENS_A_LINE)
         if kind in (Kind.INT32, Kind.INT64, Kind.UUID):
-            return lambda _head: decode(whole, kind, limit=1 << 16).text
+            return lambda _head, _lines: decode(whole, kind, limit=1 << 16).text
         if kind in (Kind.HEX, Kind.STRING):
-            return lambda head: head.decode("utf-8", "replace")
-        return lambda head: decode(head, kind).text
+            return lambda head, _lines: head.decode("utf-8", "replace")
+        return lambda head, _lines: decode(head, kind).text
 
     def _fill_tree(self, data: bytes) -> None:
         if len(data) <= PARSED_AT_ONCE:

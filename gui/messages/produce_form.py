@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QTextOption
 from PySide6.QtWidgets import (
@@ -172,17 +174,41 @@ class BytesEdit(QWidget):
         return size if data else ""
 
 
+@dataclass(frozen=True, slots=True)
+class _HeaderRow:
+    """``key_shown`` and ``value_shown`` are what the fields made of ``key`` and ``value``."""
+
+    row: QWidget
+    name: QLineEdit
+    text: QLineEdit
+    key: str
+    key_shown: str
+    value: bytes | None
+    value_shown: str
+    fresh: bool
+
+    def header(self) -> Header | None:
+        """None for a row in which nothing was typed."""
+        name, text = self.name.text(), self.text.text()
+        if self.fresh and not name and not text:
+            return None
+        return Header(
+            self.key if name == self.key_shown else name,
+            self.value if text == self.value_shown else text.encode("utf-8", "surrogatepass"),
+        )
+
+
 class HeaderEdits(QWidget):
     """Name and value of each header. A value that is not edited is sent as the bytes that it was."""
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._theme = theme
-        self._rows: list[tuple[QWidget, QLineEdit, QLineEdit, str, bytes | None]] = []
+        self._rows: list[_HeaderRow] = []
         self._whole: tuple[Header, ...] = ()
         self._add = QPushButton("Add header", self)
         self._add.setProperty("role", "quiet")
-        self._add.clicked.connect(lambda: self.add("", b"", focus=True))
+        self._add.clicked.connect(lambda: self.add("", b"", fresh=True))
         self._said = plain("", self, role="small")
         self._said.hide()
         head = QHBoxLayout()
@@ -212,18 +238,18 @@ class HeaderEdits(QWidget):
             self.add(header.key, header.value)
 
     def clear(self) -> None:
-        for row, *_ in self._rows:
-            row.setParent(None)
-            row.deleteLater()
+        for found in self._rows:
+            found.row.setParent(None)
+            found.row.deleteLater()
         self._rows.clear()
         if self._whole:
             self._add.clicked.disconnect()
-            self._add.clicked.connect(lambda: self.add("", b"", focus=True))
+            self._add.clicked.connect(lambda: self.add("", b"", fresh=True))
         self._whole = ()
         self._said.hide()
         self._add.setText("Add header")
 
-    def add(self, key: str, value: bytes | None, focus: bool = False) -> None:
+    def add(self, key: str, value: bytes | None, fresh: bool = False) -> None:
         row = QWidget(self)
         name, text = QLineEdit(key, row), QLineEdit(row)
         shown = "" if value is None else decode(value).text
@@ -245,26 +271,22 @@ class HeaderEdits(QWidget):
         line.addWidget(name, 2)
         line.addWidget(text, 3)
         line.addWidget(remove)
-        self._rows.append((row, name, text, shown, value))
+        self._rows.append(_HeaderRow(row, name, text, key, name.text(), value, shown, fresh))
         self._layout.addWidget(row)
-        if focus:
+        if fresh:
             name.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def headers(self) -> tuple[Header, ...]:
         if self._whole:
             return self._whole
-        return tuple(
-            Header(name.text(), was if text.text() == shown else text.text().encode("utf-8", "surrogatepass"))
-            for _, name, text, shown, was in self._rows
-            if name.text()
-        )
+        return tuple(header for row in self._rows if (header := row.header()) is not None)
 
     def _remove(self, row: QWidget) -> None:
-        self._rows = [found for found in self._rows if found[0] is not row]
+        self._rows = [found for found in self._rows if found.row is not row]
         row.setParent(None)
         row.deleteLater()
 
     def _recolour(self) -> None:
-        for row, *_ in self._rows:
-            for button in row.findChildren(QToolButton):
+        for found in self._rows:
+            for button in found.row.findChildren(QToolButton):
                 button.setIcon(self._theme.icon("close"))

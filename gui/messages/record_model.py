@@ -205,9 +205,8 @@ class RecordModel(KeyedTableModel[Record]):
     @override
     def sort(self, column: int, order: Qt.SortOrder = Qt.SortOrder.AscendingOrder) -> None:
         self._sort_column = column
-        self._descending = order == Qt.SortOrder.DescendingOrder
         self._sort_key = SORT_KEYS[self.columns[column].name]
-        self._reorder(sorted(self._up, key=self._sort_key))
+        self._reorder(sorted(self._up, key=self._sort_key), order == Qt.SortOrder.DescendingOrder)
 
     # ---- what others ask
 
@@ -272,14 +271,14 @@ class RecordModel(KeyedTableModel[Record]):
             self._up += fresh
         self.endInsertRows()
         if not after_all and not before_all:
-            self._reorder(sorted(self._up, key=key))
+            self._reorder(sorted(self._up, key=key), self._descending)
         return count if at_top and before else 0
 
-    def _reorder(self, target: list[Record]) -> None:
+    def _reorder(self, target: list[Record], descending: bool) -> None:
         self.layoutAboutToBeChanged.emit()
         held = self.persistentIndexList()
         records = [self.row_at(index.row()) for index in held]
-        self._up = target
+        self._up, self._descending = target, descending
         wanted = {id(r) for r in records}
         last = len(target) - 1
         place = {id(r): (last - i if self._descending else i) for i, r in enumerate(target) if id(r) in wanted}

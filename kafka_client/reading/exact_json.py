@@ -15,7 +15,8 @@ from typing import Any
 
 LONGEST_INT = 4000
 """digits; Python refuses to turn longer ones into an int (and it takes long)"""
-DEEPEST_INDENT = 64
+DEEPEST_INDENT = 24
+"""levels that get lines of their own; what lies deeper is written on"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +74,18 @@ def parse(data: bytes | str) -> Parsed:
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"?|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOTALL)
 
 
-def indented(text: str) -> str:
+def indented(text: str, most_tokens: int = 1 << 60) -> str:
     """The same tokens in lines and indented; no value is read, so numbers stay as they are and nothing recurses.
-    Text that is not quite JSON, or was cut, comes out as far as it goes."""
+    Text that is not quite JSON, or was cut, comes out as far as it goes. What follows after ``most_tokens`` is left as
+    it is."""
     out: list[str] = []
     depth = 0
     tokens = _peeked(_TOKEN.finditer(text))
     for token, after in tokens:
+        most_tokens -= 1
+        if most_tokens < 0:
+            out += [token, text[tokens.end :]]
+            break
         if token in ("{", "["):
             out.append(token)
             if after in ("}", "]"):
@@ -103,18 +109,20 @@ def indented(text: str) -> str:
 
 
 def _line(depth: int) -> str:
-    return "\n" + "  " * min(depth, DEEPEST_INDENT)
+    return "\n" + "  " * depth if depth <= DEEPEST_INDENT else " "
 
 
 class _peeked:
-    """Tokens, each with the one after it."""
+    """Tokens, each with the one after it; ``end`` is where the token that was given last ends."""
 
     def __init__(self, matches: Iterator[re.Match[str]]) -> None:
         self._matches = matches
+        self.end = self._next_end = 0
         self._next = self._pull()
 
     def _pull(self) -> str:
         for match in islice(self._matches, 1):
+            self._next_end = match.end()
             return match.group()
         return ""
 
@@ -125,5 +133,6 @@ class _peeked:
         token = self._next
         if not token:
             raise StopIteration
+        self.end = self._next_end
         self._next = self._pull()
         return token, self._next
