@@ -336,6 +336,7 @@ class Checks(Observer):
             raise Violation("C9", f"{group}: {partition} has offset {offset}, which nobody committed")
         if offset < floor and self.strict:
             raise Violation("C9", f"{group}: {partition} is at {offset}, {floor} was committed before")
+        self._commit_floor[group, partition] = max(offset, self._commit_floor.get((group, partition), -1))
 
     # ---- the end
     def finish(self) -> None:

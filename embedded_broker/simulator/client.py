@@ -106,6 +106,12 @@ class SimClient:
                 if known is None or p.leader_epoch >= known.epoch:
                     self.leaders[key] = Leader(p.leader_id, p.leader_epoch)
 
+    def require_epoch(self, key: TopicPartition, epoch: int) -> None:
+        """What was committed is of this leader epoch: a leader of an older one is not to be asked (KIP-320)."""
+        known = self.leaders.get(key)
+        if known is not None and known.epoch < epoch:
+            self.leaders[key] = Leader(-1, epoch)
+
     def leader(self, key: TopicPartition) -> Leader | None:
         found = self.leaders.get(key)
         return None if found is None or found.broker_id < 0 else found

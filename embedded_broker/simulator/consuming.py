@@ -34,14 +34,15 @@ class Fetcher:
         """Raised when positions are replaced: answers to older fetches are dropped."""
         self.on_progress: Callable[[], None] | None = None
         self._busy: set[int] = set()
-        self._epochs: dict[TopicPartition, int] = {}
+        self.epochs: dict[TopicPartition, int] = {}
+        """The leader epoch of the last batch before each position, as far as known."""
         self._loop = 0
 
     def follow(self, positions: dict[TopicPartition, int]) -> None:
         self.generation += 1
         self.positions = dict(positions)
         self._busy.clear()
-        self._epochs.clear()
+        self.epochs.clear()
         self.client.topics |= {topic for topic, _ in positions}
         self.running = bool(positions)
         self._loop += 1
@@ -86,7 +87,7 @@ class Fetcher:
                     partition=partition,
                     current_leader_epoch=self.client.leaders[key].epoch,
                     fetch_offset=self.positions[key],
-                    last_fetched_epoch=self._epochs.get(key, -1) if self.version >= 12 else -1,
+                    last_fetched_epoch=self.epochs.get(key, -1) if self.version >= 12 else -1,
                     partition_max_bytes=self.max_bytes,
                 )
             )
@@ -117,7 +118,7 @@ class Fetcher:
                 position, epoch = asked[key]
                 code = part.error_code
                 if code == ErrorCode.OFFSET_OUT_OF_RANGE:
-                    self.checks.out_of_range(self.client.name, key, position, epoch, self._epochs.get(key, -1))
+                    self.checks.out_of_range(self.client.name, key, position, epoch, self.epochs.get(key, -1))
                 if code or part.diverging_epoch.end_offset >= 0:
                     if part.diverging_epoch.end_offset >= 0:
                         self.checks.diverged(self.client.name, key, position, part.diverging_epoch)
@@ -135,7 +136,7 @@ class Fetcher:
         if not headers:
             return False
         self.positions[key] = headers[-1].next_offset
-        self._epochs[key] = headers[-1].leader_epoch
+        self.epochs[key] = headers[-1].leader_epoch
         if found:
             self.client.log("ok", "poll", [*key, found[0][0], [v.decode() for _, v in found if v is not None]])
         return True

@@ -178,6 +178,9 @@ class Member:
                 self._again(ErrorCode.NETWORK_EXCEPTION if group is None else group.error_code)
                 return
             found = {(t.name, p.partition_index): p.committed_offset for t in group.topics for p in t.partitions}
+            for topic in group.topics:
+                for part in topic.partitions:
+                    self.client.require_epoch((topic.name, part.partition_index), part.committed_leader_epoch)
             for key in mine:
                 self.checks.committed_is(self.group, key, found[key], floors[key])
             self.client.log("ok", "committed", [self.group, [[*key, found[key]] for key in mine]])
@@ -227,10 +230,13 @@ class Member:
         moved = {k: o for k, o in self.fetcher.positions.items() if k in self.committed and o > self.committed[k]}
         if not moved:
             return
+        epochs = self.fetcher.epochs
         topics: dict[str, OffsetCommitRequestTopic] = {}
         for (topic, partition), offset in sorted(moved.items()):
             entry = topics.setdefault(topic, OffsetCommitRequestTopic(topic))
-            entry.partitions.append(OffsetCommitRequestPartition(partition, offset, committed_metadata=f"m{offset}"))
+            entry.partitions.append(
+                OffsetCommitRequestPartition(partition, offset, epochs.get((topic, partition), -1), f"m{offset}")
+            )
         request = OffsetCommitRequest(
             self.group,
             self.generation,

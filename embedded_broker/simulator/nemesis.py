@@ -152,11 +152,14 @@ class Nemesis:
         node_id = self.cluster.who(fault["aim"], fault["pick"])
         node = self.cluster.nodes[node_id]
         kind: str = fault["do"]
-        if kind in DESTRUCTIVE and self.family != "F3" and not (self.durable and kind == "power"):
+        if (kind in DESTRUCTIVE or kind == "power_all") and self.family != "F3":
             whole = self.cluster.whole()
             if whole:
                 self.destroyed = False
-            if not whole or self.destroyed or node_id in self._down:
+            if self.durable and kind != "new_disk":
+                if self.destroyed:
+                    kind = "kill"
+            elif not whole or self.destroyed or node_id in self._down:
                 kind = "kill"
             else:
                 self.destroyed = True
