@@ -95,16 +95,16 @@ class Replicas:
         """Complete what can be: followers first, for their fetches commit what producers wait for."""
         self.sessions.complete_woken(now_ms)
         self.client_fetches.complete_ready(now_ms)
-        if self.flushes:
-            flushes, self.flushes = self.flushes, {}
-            for partition in flushes:
-                if not partition.deleted:
-                    self.outbox.flush(partition.log, partial(self._flushed, partition, partition.begin_flush()))
         self.isr_changes.flush(now_ms)
         if self._busy_lanes:
             busy, self._busy_lanes = self._busy_lanes, {}
             for lane in busy:
                 lane.send(now_ms)
+        if self.flushes:
+            flushes, self.flushes = self.flushes, {}
+            for partition in flushes:
+                if not partition.deleted:
+                    self.outbox.flush(partition.log, partial(self._flushed, partition, partition.begin_flush()))
 
     def connection_closed(self, now_ms: int, connection_id: int) -> None:
         self.sessions.connection_closed(connection_id)
