@@ -363,6 +363,18 @@ def test_that_durable_topics_are_acknowledged_only_after_flushes_on_all_in_sync_
     assert [n.partition().flushed_offset for n in bench.alive()] == [1, 1, 1]
 
 
+def test_that_a_durable_leader_flushes_what_its_earlier_life_left() -> None:
+    bench = Bench(extra="log.durable=true\n")
+    bench.create()
+    bench.nodes[1].produce(batch("a"))
+    bench.settle()
+    bench.boot(1)
+    bench.change(leader=1)
+    bench.settle()
+    assert bench.nodes[1].partition().flushed_offset == 1
+    assert bench.nodes[1].partition().high_watermark == 1
+
+
 def test_that_only_a_broker_may_fetch_as_a_replica() -> None:
     bench = Bench()
     bench.create()
