@@ -73,6 +73,8 @@ class ClientConnection(FramedSocket):
         self.brokers_only = False
         """Accepted beyond the limit: it stays if it proves to be a broker."""
         self._client_id_raw = b""
+        self.offered = False
+        """Whether the server will offer the frame that waits again."""
         self._turn = 0
         self._requests_this_turn = 0
 

@@ -152,7 +152,9 @@ class Server:
         self._dirty.append(connection)
 
     def offer_again(self, connection: ClientConnection) -> None:
-        self._again.append(connection)
+        if not connection.offered:
+            connection.offered = True
+            self._again.append(connection)
 
     # ------------------------------------------------------------------------------------------------ wake-up's end
     def flush(self) -> None:
@@ -172,6 +174,7 @@ class Server:
             return False
         again, self._again = self._again, []
         for connection in again:
+            connection.offered = False
             connection.resume()
         return True
 
