@@ -117,7 +117,10 @@ class ClientConnection(FramedSocket):
                 self.close("there are too many connections")
                 return True
             start = self._read_header(frame, version >= cls.FLEXIBLE_SINCE)
-            message = decode(cls, version, frame, start, more_may_follow=True)
+            if api_key == PRODUCE:
+                message: Any = fast.decode_produce_request(version, frame, start)
+            else:
+                message = decode(cls, version, frame, start, more_may_follow=True)
         except (ProtocolError, struct.error, IndexError) as e:
             self.close(f"a malformed request of api {api_key} version {version}: {e}")
             return True

@@ -218,7 +218,7 @@ class Partition:
         for header in headers:
             place(records, header.position, end, self.leader_epoch)
             last = end + header.record_count - 1
-            placed.append(header._replace(base_offset=end, last_offset=last, leader_epoch=self.leader_epoch))
+            placed.append(BatchHeader(header.position, header.size, end, last, self.leader_epoch, *header[5:]))
             end = last + 1
         log.append(records, placed, wall_ms)
         for header in placed:
