@@ -86,6 +86,7 @@ class Sampler:
     def start(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._task = asyncio.create_task(self._run(), name="sampler")
+        self._task.add_done_callback(self._ended)
 
     async def stop(self) -> None:
         """Does not close the client."""
@@ -118,6 +119,18 @@ class Sampler:
             self._loop.call_soon_threadsafe(act)
         else:
             act()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """A bug stops the sampler; it must not look as if all were well."""
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._tell(
+                ConnectionKind.LOST,
+                "Sampling stopped because of an error in this program.",
+                "Connect again; the application's log has the details.",
+            )
+            context = {"message": "the sampler ended with an error", "exception": error, "task": task}
+            task.get_loop().call_exception_handler(context)
 
     # ---- the schedule
     async def _run(self) -> None:

@@ -1,4 +1,6 @@
+import ast
 import inspect
+from pathlib import Path
 
 import pytest
 
@@ -73,3 +75,21 @@ def test_that_production_is_read_only_unless_said_otherwise():
         ConnectionProfile("p", ("h:1",), environment=Environment.PRODUCTION, read_only=False)
     ).read_only
     assert not open_client(quick("localhost:9092")).read_only
+
+
+def test_that_nobody_reaches_a_cluster_past_the_gate():
+    top = Path(__file__).resolve().parents[3]
+    behind = {"kafka_client.confluent", "kafka_client.confluent_admin", "kafka_client.confluent_data"}
+    allowed = ("kafka_client/gateway.py", "kafka_client/confluent", "kafka_client/demo/")
+    found = []
+    for room in ("gui", "widgets", "kafka_client"):
+        for path in sorted((top / room).rglob("*.py")):
+            name = path.relative_to(top).as_posix()
+            names = {
+                node.module
+                for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+                if isinstance(node, ast.ImportFrom)
+            }
+            if names & behind and not name.startswith(allowed):
+                found.append(name)
+    assert not found, "these make clients of their own, which a read-only connection would not stop"

@@ -182,3 +182,18 @@ async def test_that_a_rate_is_a_gap_while_its_leader_does_not_answer():
         client.cluster.killed.update((1, 2, 3))
         await watch.until(lambda: np.isnan(watch.store.window(("rate", "email"), 0, 1e12)[1][-1]))
         assert watch.sampler.snapshot.topics["email"].partitions[0].high_watermark
+
+
+async def test_that_a_bug_ends_the_sampler_with_a_sentence_and_not_in_silence():
+    client = FakeClient(moving=False)
+    told = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context["message"]))
+    try:
+        async with Watch(client) as watch:
+            await watch.until(lambda: watch.store.last(("lag",)))
+            client.failing["committed"] = KeyError("a bug")
+            await watch.until(lambda: watch.sampler.state.kind is ConnectionKind.LOST)
+            assert "error in this program" in watch.sampler.state.sentence
+    finally:
+        asyncio.get_running_loop().set_exception_handler(None)
+    assert told == ["the sampler ended with an error"]
