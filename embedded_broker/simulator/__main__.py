@@ -56,7 +56,7 @@ def report(results: Iterable[Result], total: int) -> list[Result]:
         if result.failure:
             first = result.failure.strip().splitlines()
             print(f"seed {result.seed} ({result.brokers} brokers, {result.family}) failed: {first[0]}")
-            if len(first) > 1 and result.check == "crash":
+            if len(first) > 1 and result.check in ("crash", "bug"):
                 print(f"    {first[-1]}")
             print(f"    replay: {command(result)}", flush=True)
         elif len(done) % 100 == 0:

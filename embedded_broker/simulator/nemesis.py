@@ -4,7 +4,8 @@ A fault: ``{"at_ms", "do", "aim", "pick", "for_ms"}``. ``aim`` names a role (lea
 newest: who last came to lead; any) that is looked up when the fault strikes; ``pick`` chooses among several.
 
 Families: F0 nothing. F1 one fault at a time, each after the cluster is whole again. F2 any overlap of what destroys no
-data, one destructive fault (power, a new disk) whenever every replica is in sync. F3 anything.
+data, one destructive fault (power, a new disk) whenever every replica is in sync. F3 power cuts at any time, with
+unclean elections: committed records may be lost, the metadata and the order of things may not.
 """
 
 from __future__ import annotations
@@ -152,7 +153,8 @@ class Nemesis:
         node_id = self.cluster.who(fault["aim"], fault["pick"])
         node = self.cluster.nodes[node_id]
         kind: str = fault["do"]
-        if (kind in DESTRUCTIVE or kind == "power_all") and self.family != "F3":
+        # What the quorum has forgotten nothing can give back: even F3 replaces one disk at a time.
+        if (kind in DESTRUCTIVE or kind == "power_all") and (self.family != "F3" or kind == "new_disk"):
             whole = self.cluster.whole()
             if whole:
                 self.destroyed = False

@@ -33,6 +33,7 @@ from embedded_broker.core.events import (
     TickEnded,
     TimerFired,
 )
+from embedded_broker.core.ports import StorageFailed
 from embedded_broker.protocol.messages.k00_produce import ProduceRequest
 from embedded_broker.protocol.messages.k01_fetch import FetchResponse
 from embedded_broker.simulator.disk import Platter, SimDisk, SimLog
@@ -286,7 +287,13 @@ class Node:
         self.lives += 1
         self.paused_until_ms = 0
         self.world.trace(f"{self.node_id} starts life {self.lives}")
-        self.process = Process(self, self.lives)
+        try:
+            self.process = Process(self, self.lives)
+        except StorageFailed as error:
+            self.world.trace(f"{self.node_id} cannot start: {error}")
+            for observer in self.observers:
+                observer.cannot_start(self)
+            return
         for observer in self.observers:
             observer.started(self)
         self.process.start()
@@ -343,6 +350,7 @@ class Observer:
     """Sees what a node does; the checkers are observers. Every method may raise ``Violation``."""
 
     def started(self, node: Node) -> None: ...
+    def cannot_start(self, node: Node) -> None: ...
     def ending(self, node: Node) -> None: ...
     def stopped(self, node: Node, effect: Stop) -> None: ...
     def before_event(self, node: Node, event: Event) -> None: ...

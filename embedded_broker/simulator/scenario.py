@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -88,6 +89,8 @@ class Scenario:
         self.durable = self.dice.random() < 0.25
         """Whether data is flushed before it counts; then a power cut of the whole cluster must lose nothing."""
         knobs["log.durable"] = str(self.durable).lower()
+        if family == "F3":
+            knobs["unclean.leader.election.enable"] = "true"
         self.nodes = {
             n: Node(self.world, self.network, n, Settings.parse(settings_text(n, brokers, knobs)))
             for n in range(1, brokers + 1)
@@ -340,9 +343,9 @@ class Scenario:
     def _consumers_done(self) -> bool:
         ends = {p: self.checks.client_view(p).end for p in self._writable_partitions()}
         for reader in self.readers:
-            if any(reader.fetcher.positions.get(p, 0) < end for p, end in ends.items()):
+            if self.checks.strict and any(reader.fetcher.positions.get(p, 0) < end for p, end in ends.items()):
                 return False
-        if not self._writable(OFFSETS_TOPIC, GROUP_PARTITION):
+        if not self._writable(OFFSETS_TOPIC, GROUP_PARTITION) or not self.checks.strict:
             return True
         if not all(m.stable for m in self.members):
             return False
@@ -415,6 +418,10 @@ def run_seed(
         scenario.run()
     except Violation as violation:
         result.check, result.failure = violation.check, str(violation)
+        result.lines = list(scenario.world.lines)
+    except Exception:
+        # A bug of the simulator itself, or of the core outside an event: a campaign goes on and reports the seed.
+        result.check, result.failure = "bug", f"bug: {traceback.format_exc()}"
         result.lines = list(scenario.world.lines)
     world, checks = scenario.world, scenario.checks
     result.events, result.simulated_ms, result.acks = world.events, world.now_ms, checks.acks
