@@ -31,6 +31,7 @@ from embedded_broker.protocol.fields import (
     Kind,
     Spec,
     WireType,
+    complete,
 )  # fmt: skip
 from embedded_broker.protocol.messages import MODULES
 
@@ -289,6 +290,7 @@ def _read_value(s: _Source, d: int, target: str, t: WireType, version: int, flex
 
 @cache
 def _struct_reader(cls: type, version: int, flexible: bool) -> Reader:
+    complete(cls)
     s = _Source()
     make = s.name("make", cls)
     s.add(0, "def read(b, p):")

@@ -169,9 +169,7 @@ def check_room(partitions: int, room: int) -> None:
         )
 
 
-def _choose(
-    controller: Controller, partitions: int, factor: int, first: int = 0, after: int = -1
-) -> list[list[int]]:
+def _choose(controller: Controller, partitions: int, factor: int, first: int = 0, after: int = -1) -> list[list[int]]:
     """Replicas for partitions from number ``first`` on; the first leader is the broker after ``after``, if given.
 
     Raises:

@@ -7,7 +7,6 @@ message; its key is null.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -24,6 +23,7 @@ from embedded_broker.protocol.fields import (
     ZERO_UUID,
     Array,
     Buffer,
+    message,
     wire,
 )
 
@@ -40,7 +40,7 @@ class _Record:
     FLEXIBLE_SINCE: ClassVar[int] = 0
 
 
-@dataclass(slots=True)
+@message
 class BrokerEndpoint:
     name: str = wire(STRING, default="")
     host: str = wire(STRING, default="")
@@ -48,14 +48,14 @@ class BrokerEndpoint:
     security_protocol: int = wire(INT16, default=0)
 
 
-@dataclass(slots=True)
+@message
 class BrokerFeature:
     name: str = wire(STRING, default="")
     min_supported_version: int = wire(INT16, default=0)
     max_supported_version: int = wire(INT16, default=0)
 
 
-@dataclass(slots=True)
+@message
 class RegisterBrokerRecord(_Record):
     """A broker's new life; ``broker_epoch`` is the offset of this record."""
 
@@ -73,21 +73,21 @@ class RegisterBrokerRecord(_Record):
     log_dirs: list[UUID] = wire(Array(UUID_), since=3, tag=0, factory=list)
 
 
-@dataclass(slots=True)
+@message
 class UnregisterBrokerRecord(_Record):
     API_KEY: ClassVar[int] = 1
     broker_id: int = wire(INT32, default=0)
     broker_epoch: int = wire(INT64, default=0)
 
 
-@dataclass(slots=True)
+@message
 class TopicRecord(_Record):
     API_KEY: ClassVar[int] = 2
     name: str = wire(STRING, default="")
     topic_id: UUID = wire(UUID_, default=ZERO_UUID)
 
 
-@dataclass(slots=True)
+@message
 class PartitionRecord(_Record):
     """A partition as it is created."""
 
@@ -108,7 +108,7 @@ class PartitionRecord(_Record):
     last_known_elr: list[int] | None = wire(Array(INT32), since=2, nullable_since=2, tag=2, default=None)
 
 
-@dataclass(slots=True)
+@message
 class ConfigRecord(_Record):
     """One setting of a broker or topic; a null value removes it."""
 
@@ -119,7 +119,7 @@ class ConfigRecord(_Record):
     value: str | None = wire(STRING, nullable_since=0, default=None)
 
 
-@dataclass(slots=True)
+@message
 class PartitionChangeRecord(_Record):
     """What changed in a partition; None (or -2, -1 for the leader and its recovery state) is "as it was".
 
@@ -141,20 +141,20 @@ class PartitionChangeRecord(_Record):
     directories: list[UUID] | None = wire(Array(UUID_), since=1, nullable_since=1, tag=8, default=None)
 
 
-@dataclass(slots=True)
+@message
 class RemoveTopicRecord(_Record):
     API_KEY: ClassVar[int] = 9
     topic_id: UUID = wire(UUID_, default=ZERO_UUID)
 
 
-@dataclass(slots=True)
+@message
 class FeatureLevelRecord(_Record):
     API_KEY: ClassVar[int] = 12
     name: str = wire(STRING, default="")
     feature_level: int = wire(INT16, default=0)
 
 
-@dataclass(slots=True)
+@message
 class ProducerIdsRecord(_Record):
     API_KEY: ClassVar[int] = 15
     broker_id: int = wire(INT32, default=0)
@@ -162,7 +162,7 @@ class ProducerIdsRecord(_Record):
     next_producer_id: int = wire(INT64, default=0)
 
 
-@dataclass(slots=True)
+@message
 class BrokerRegistrationChangeRecord(_Record):
     """``fenced``: -1 unfenced, 0 as it was, 1 fenced; ``in_controlled_shutdown``: 1 when it begins to leave."""
 
@@ -175,7 +175,7 @@ class BrokerRegistrationChangeRecord(_Record):
     log_dirs: list[UUID] = wire(Array(UUID_), since=2, tag=2, factory=list)
 
 
-@dataclass(slots=True)
+@message
 class NoOpRecord(_Record):
     API_KEY: ClassVar[int] = 20
 
@@ -216,12 +216,12 @@ CLASSES: dict[int, Any] = {
 LEADER_CHANGE_TYPE = 2
 
 
-@dataclass(slots=True)
+@message
 class Voter:
     voter_id: int = wire(INT32, default=0)
 
 
-@dataclass(slots=True)
+@message
 class LeaderChangeMessage(_Record):
     """The first record of every leader's epoch, in a control batch."""
 

@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 from uuid import UUID
 
-from embedded_broker.protocol.fields import INT16, INT32, INT64, RECORDS, STRING, UUID_, ZERO_UUID, Array, Buffer, wire
+from embedded_broker.protocol.fields import (
+    INT16,
+    INT32,
+    INT64,
+    RECORDS,
+    STRING,
+    UUID_,
+    ZERO_UUID,
+    Array,
+    Buffer,
+    message,
+    wire,
+)
 
 
-@dataclass(slots=True)
+@message
 class PartitionProduceData:
     index: int = wire(INT32, default=0)
     records: Buffer | None = wire(RECORDS, nullable_since=3, default=None)
 
 
-@dataclass(slots=True)
+@message
 class TopicProduceData:
     name: str = wire(STRING, until=12, default="")
     topic_id: UUID = wire(UUID_, since=13, default=ZERO_UUID)
     partition_data: list[PartitionProduceData] = wire(Array(PartitionProduceData), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class ProduceRequest:
     API_KEY: ClassVar[int] = 0
     MIN_VERSION: ClassVar[int] = 3
@@ -34,19 +45,19 @@ class ProduceRequest:
     topic_data: list[TopicProduceData] = wire(Array(TopicProduceData), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class BatchIndexAndErrorMessage:
     batch_index: int = wire(INT32, since=8, default=0)
     batch_index_error_message: str | None = wire(STRING, since=8, nullable_since=8, default=None)
 
 
-@dataclass(slots=True)
+@message
 class LeaderIdAndEpoch:
     leader_id: int = wire(INT32, since=10, default=-1)
     leader_epoch: int = wire(INT32, since=10, default=-1)
 
 
-@dataclass(slots=True)
+@message
 class PartitionProduceResponse:
     index: int = wire(INT32, default=0)
     error_code: int = wire(INT16, default=0)
@@ -58,14 +69,14 @@ class PartitionProduceResponse:
     current_leader: LeaderIdAndEpoch = wire(LeaderIdAndEpoch, since=10, tag=0, factory=LeaderIdAndEpoch)
 
 
-@dataclass(slots=True)
+@message
 class TopicProduceResponse:
     name: str = wire(STRING, until=12, default="")
     topic_id: UUID = wire(UUID_, since=13, default=ZERO_UUID)
     partition_responses: list[PartitionProduceResponse] = wire(Array(PartitionProduceResponse), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class NodeEndpoint:
     node_id: int = wire(INT32, since=10, default=0)
     host: str = wire(STRING, since=10, default="")
@@ -73,7 +84,7 @@ class NodeEndpoint:
     rack: str | None = wire(STRING, since=10, nullable_since=10, default=None)
 
 
-@dataclass(slots=True)
+@message
 class ProduceResponse:
     API_KEY: ClassVar[int] = 0
     MIN_VERSION: ClassVar[int] = 3

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 from uuid import UUID
 
@@ -17,17 +16,18 @@ from embedded_broker.protocol.fields import (
     ZERO_UUID,
     Array,
     Buffer,
+    message,
     wire,
 )
 
 
-@dataclass(slots=True)
+@message
 class ReplicaState:
     replica_id: int = wire(INT32, since=15, default=-1)
     replica_epoch: int = wire(INT64, since=15, default=-1)
 
 
-@dataclass(slots=True)
+@message
 class FetchPartition:
     partition: int = wire(INT32, default=0)
     current_leader_epoch: int = wire(INT32, since=9, default=-1)
@@ -39,21 +39,21 @@ class FetchPartition:
     high_watermark: int = wire(INT64, since=18, tag=1, default=9223372036854775807)
 
 
-@dataclass(slots=True)
+@message
 class FetchTopic:
     topic: str = wire(STRING, until=12, default="")
     topic_id: UUID = wire(UUID_, since=13, default=ZERO_UUID)
     partitions: list[FetchPartition] = wire(Array(FetchPartition), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class ForgottenTopic:
     topic: str = wire(STRING, since=7, until=12, default="")
     topic_id: UUID = wire(UUID_, since=13, default=ZERO_UUID)
     partitions: list[int] = wire(Array(INT32), since=7, factory=list)
 
 
-@dataclass(slots=True)
+@message
 class FetchRequest:
     API_KEY: ClassVar[int] = 1
     MIN_VERSION: ClassVar[int] = 4
@@ -73,31 +73,31 @@ class FetchRequest:
     rack_id: str = wire(STRING, since=11, default="")
 
 
-@dataclass(slots=True)
+@message
 class EpochEndOffset:
     epoch: int = wire(INT32, since=12, default=-1)
     end_offset: int = wire(INT64, since=12, default=-1)
 
 
-@dataclass(slots=True)
+@message
 class LeaderIdAndEpoch:
     leader_id: int = wire(INT32, since=12, default=-1)
     leader_epoch: int = wire(INT32, since=12, default=-1)
 
 
-@dataclass(slots=True)
+@message
 class SnapshotId:
     end_offset: int = wire(INT64, since=12, default=-1)
     epoch: int = wire(INT32, since=12, default=-1)
 
 
-@dataclass(slots=True)
+@message
 class AbortedTransaction:
     producer_id: int = wire(INT64, default=0)
     first_offset: int = wire(INT64, default=0)
 
 
-@dataclass(slots=True)
+@message
 class PartitionData:
     partition_index: int = wire(INT32, default=0)
     error_code: int = wire(INT16, default=0)
@@ -114,14 +114,14 @@ class PartitionData:
     records: Buffer | None = wire(RECORDS, nullable_since=4, default=None)
 
 
-@dataclass(slots=True)
+@message
 class FetchableTopicResponse:
     topic: str = wire(STRING, until=12, default="")
     topic_id: UUID = wire(UUID_, since=13, default=ZERO_UUID)
     partitions: list[PartitionData] = wire(Array(PartitionData), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class NodeEndpoint:
     node_id: int = wire(INT32, since=16, default=0)
     host: str = wire(STRING, since=16, default="")
@@ -129,7 +129,7 @@ class NodeEndpoint:
     rack: str | None = wire(STRING, since=16, nullable_since=16, default=None)
 
 
-@dataclass(slots=True)
+@message
 class FetchResponse:
     API_KEY: ClassVar[int] = 1
     MIN_VERSION: ClassVar[int] = 4

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-from embedded_broker.protocol.fields import INT8, INT16, INT32, INT64, STRING, Array, wire
+from embedded_broker.protocol.fields import INT8, INT16, INT32, INT64, STRING, Array, message, wire
 
 
-@dataclass(slots=True)
+@message
 class ListOffsetsPartition:
     partition_index: int = wire(INT32, default=0)
     current_leader_epoch: int = wire(INT32, since=4, default=-1)
     timestamp: int = wire(INT64, default=0)
 
 
-@dataclass(slots=True)
+@message
 class ListOffsetsTopic:
     name: str = wire(STRING, default="")
     partitions: list[ListOffsetsPartition] = wire(Array(ListOffsetsPartition), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class ListOffsetsRequest:
     API_KEY: ClassVar[int] = 2
     MIN_VERSION: ClassVar[int] = 1
@@ -33,7 +32,7 @@ class ListOffsetsRequest:
     timeout_ms: int = wire(INT32, since=10, default=0)
 
 
-@dataclass(slots=True)
+@message
 class ListOffsetsPartitionResponse:
     partition_index: int = wire(INT32, default=0)
     error_code: int = wire(INT16, default=0)
@@ -42,13 +41,13 @@ class ListOffsetsPartitionResponse:
     leader_epoch: int = wire(INT32, since=4, default=-1)
 
 
-@dataclass(slots=True)
+@message
 class ListOffsetsTopicResponse:
     name: str = wire(STRING, default="")
     partitions: list[ListOffsetsPartitionResponse] = wire(Array(ListOffsetsPartitionResponse), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class ListOffsetsResponse:
     API_KEY: ClassVar[int] = 2
     MIN_VERSION: ClassVar[int] = 1

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 from uuid import UUID
 
-from embedded_broker.protocol.fields import BOOL, INT16, INT32, STRING, UUID_, ZERO_UUID, Array, wire
+from embedded_broker.protocol.fields import BOOL, INT16, INT32, STRING, UUID_, ZERO_UUID, Array, message, wire
 
 
-@dataclass(slots=True)
+@message
 class MetadataRequestTopic:
     topic_id: UUID = wire(UUID_, since=10, default=ZERO_UUID)
     name: str | None = wire(STRING, nullable_since=10, default="")
 
 
-@dataclass(slots=True)
+@message
 class MetadataRequest:
     API_KEY: ClassVar[int] = 3
     MIN_VERSION: ClassVar[int] = 0
@@ -27,7 +26,7 @@ class MetadataRequest:
     include_topic_authorized_operations: bool = wire(BOOL, since=8, default=False)
 
 
-@dataclass(slots=True)
+@message
 class MetadataResponseBroker:
     node_id: int = wire(INT32, default=0)
     host: str = wire(STRING, default="")
@@ -35,7 +34,7 @@ class MetadataResponseBroker:
     rack: str | None = wire(STRING, since=1, nullable_since=1, default=None)
 
 
-@dataclass(slots=True)
+@message
 class MetadataResponsePartition:
     error_code: int = wire(INT16, default=0)
     partition_index: int = wire(INT32, default=0)
@@ -46,7 +45,7 @@ class MetadataResponsePartition:
     offline_replicas: list[int] = wire(Array(INT32), since=5, factory=list)
 
 
-@dataclass(slots=True)
+@message
 class MetadataResponseTopic:
     error_code: int = wire(INT16, default=0)
     name: str | None = wire(STRING, nullable_since=12, default="")
@@ -56,7 +55,7 @@ class MetadataResponseTopic:
     topic_authorized_operations: int = wire(INT32, since=8, default=-2147483648)
 
 
-@dataclass(slots=True)
+@message
 class MetadataResponse:
     API_KEY: ClassVar[int] = 3
     MIN_VERSION: ClassVar[int] = 0

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 from uuid import UUID
 
-from embedded_broker.protocol.fields import INT16, INT32, INT64, STRING, UUID_, ZERO_UUID, Array, wire
+from embedded_broker.protocol.fields import INT16, INT32, INT64, STRING, UUID_, ZERO_UUID, Array, message, wire
 
 
-@dataclass(slots=True)
+@message
 class OffsetCommitRequestPartition:
     partition_index: int = wire(INT32, default=0)
     committed_offset: int = wire(INT64, default=0)
@@ -17,14 +16,14 @@ class OffsetCommitRequestPartition:
     committed_metadata: str | None = wire(STRING, nullable_since=2, default="")
 
 
-@dataclass(slots=True)
+@message
 class OffsetCommitRequestTopic:
     name: str = wire(STRING, until=9, default="")
     topic_id: UUID = wire(UUID_, since=10, default=ZERO_UUID)
     partitions: list[OffsetCommitRequestPartition] = wire(Array(OffsetCommitRequestPartition), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class OffsetCommitRequest:
     API_KEY: ClassVar[int] = 8
     MIN_VERSION: ClassVar[int] = 2
@@ -38,20 +37,20 @@ class OffsetCommitRequest:
     topics: list[OffsetCommitRequestTopic] = wire(Array(OffsetCommitRequestTopic), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class OffsetCommitResponsePartition:
     partition_index: int = wire(INT32, default=0)
     error_code: int = wire(INT16, default=0)
 
 
-@dataclass(slots=True)
+@message
 class OffsetCommitResponseTopic:
     name: str = wire(STRING, until=9, default="")
     topic_id: UUID = wire(UUID_, since=10, default=ZERO_UUID)
     partitions: list[OffsetCommitResponsePartition] = wire(Array(OffsetCommitResponsePartition), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class OffsetCommitResponse:
     API_KEY: ClassVar[int] = 8
     MIN_VERSION: ClassVar[int] = 2

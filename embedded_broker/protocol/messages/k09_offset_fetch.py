@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 from uuid import UUID
 
-from embedded_broker.protocol.fields import BOOL, INT16, INT32, INT64, STRING, UUID_, ZERO_UUID, Array, wire
+from embedded_broker.protocol.fields import BOOL, INT16, INT32, INT64, STRING, UUID_, ZERO_UUID, Array, message, wire
 
 
-@dataclass(slots=True)
+@message
 class OffsetFetchRequestTopics:
     name: str = wire(STRING, since=8, until=9, default="")
     topic_id: UUID = wire(UUID_, since=10, default=ZERO_UUID)
     partition_indexes: list[int] = wire(Array(INT32), since=8, factory=list)
 
 
-@dataclass(slots=True)
+@message
 class OffsetFetchRequestGroup:
     group_id: str = wire(STRING, since=8, default="")
     member_id: str | None = wire(STRING, since=9, nullable_since=9, default=None)
@@ -26,13 +25,13 @@ class OffsetFetchRequestGroup:
     )
 
 
-@dataclass(slots=True)
+@message
 class OffsetFetchRequestTopic:
     name: str = wire(STRING, until=7, default="")
     partition_indexes: list[int] = wire(Array(INT32), until=7, factory=list)
 
 
-@dataclass(slots=True)
+@message
 class OffsetFetchRequest:
     API_KEY: ClassVar[int] = 9
     MIN_VERSION: ClassVar[int] = 1
@@ -46,7 +45,7 @@ class OffsetFetchRequest:
     require_stable: bool = wire(BOOL, since=7, default=False)
 
 
-@dataclass(slots=True)
+@message
 class OffsetFetchResponsePartitions:
     partition_index: int = wire(INT32, since=8, default=0)
     committed_offset: int = wire(INT64, since=8, default=0)
@@ -55,21 +54,21 @@ class OffsetFetchResponsePartitions:
     error_code: int = wire(INT16, since=8, default=0)
 
 
-@dataclass(slots=True)
+@message
 class OffsetFetchResponseTopics:
     name: str = wire(STRING, since=8, until=9, default="")
     topic_id: UUID = wire(UUID_, since=10, default=ZERO_UUID)
     partitions: list[OffsetFetchResponsePartitions] = wire(Array(OffsetFetchResponsePartitions), since=8, factory=list)
 
 
-@dataclass(slots=True)
+@message
 class OffsetFetchResponseGroup:
     group_id: str = wire(STRING, since=8, default="")
     topics: list[OffsetFetchResponseTopics] = wire(Array(OffsetFetchResponseTopics), since=8, factory=list)
     error_code: int = wire(INT16, since=8, default=0)
 
 
-@dataclass(slots=True)
+@message
 class OffsetFetchResponsePartition:
     partition_index: int = wire(INT32, until=7, default=0)
     committed_offset: int = wire(INT64, until=7, default=0)
@@ -78,13 +77,13 @@ class OffsetFetchResponsePartition:
     error_code: int = wire(INT16, until=7, default=0)
 
 
-@dataclass(slots=True)
+@message
 class OffsetFetchResponseTopic:
     name: str = wire(STRING, until=7, default="")
     partitions: list[OffsetFetchResponsePartition] = wire(Array(OffsetFetchResponsePartition), until=7, factory=list)
 
 
-@dataclass(slots=True)
+@message
 class OffsetFetchResponse:
     API_KEY: ClassVar[int] = 9
     MIN_VERSION: ClassVar[int] = 1

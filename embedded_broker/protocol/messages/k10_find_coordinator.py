@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-from embedded_broker.protocol.fields import INT8, INT16, INT32, STRING, Array, wire
+from embedded_broker.protocol.fields import INT8, INT16, INT32, STRING, Array, message, wire
 
 
-@dataclass(slots=True)
+@message
 class FindCoordinatorRequest:
     API_KEY: ClassVar[int] = 10
     MIN_VERSION: ClassVar[int] = 0
@@ -19,7 +18,7 @@ class FindCoordinatorRequest:
     coordinator_keys: list[str] = wire(Array(STRING), since=4, factory=list)
 
 
-@dataclass(slots=True)
+@message
 class Coordinator:
     key: str = wire(STRING, since=4, default="")
     node_id: int = wire(INT32, since=4, default=0)
@@ -29,7 +28,7 @@ class Coordinator:
     error_message: str | None = wire(STRING, since=4, nullable_since=4, default="")
 
 
-@dataclass(slots=True)
+@message
 class FindCoordinatorResponse:
     API_KEY: ClassVar[int] = 10
     MIN_VERSION: ClassVar[int] = 0

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-from embedded_broker.protocol.fields import BOOL, BYTES, INT16, INT32, STRING, Array, wire
+from embedded_broker.protocol.fields import BOOL, BYTES, INT16, INT32, STRING, Array, message, wire
 
 
-@dataclass(slots=True)
+@message
 class JoinGroupRequestProtocol:
     name: str = wire(STRING, default="")
     metadata: bytes = wire(BYTES, default=b"")
 
 
-@dataclass(slots=True)
+@message
 class JoinGroupRequest:
     API_KEY: ClassVar[int] = 11
     MIN_VERSION: ClassVar[int] = 0
@@ -30,14 +29,14 @@ class JoinGroupRequest:
     reason: str | None = wire(STRING, since=8, nullable_since=8, default=None)
 
 
-@dataclass(slots=True)
+@message
 class JoinGroupResponseMember:
     member_id: str = wire(STRING, default="")
     group_instance_id: str | None = wire(STRING, since=5, nullable_since=5, default=None)
     metadata: bytes = wire(BYTES, default=b"")
 
 
-@dataclass(slots=True)
+@message
 class JoinGroupResponse:
     API_KEY: ClassVar[int] = 11
     MIN_VERSION: ClassVar[int] = 0

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-from embedded_broker.protocol.fields import INT16, INT32, STRING, wire
+from embedded_broker.protocol.fields import INT16, INT32, STRING, message, wire
 
 
-@dataclass(slots=True)
+@message
 class HeartbeatRequest:
     API_KEY: ClassVar[int] = 12
     MIN_VERSION: ClassVar[int] = 0
@@ -20,7 +19,7 @@ class HeartbeatRequest:
     group_instance_id: str | None = wire(STRING, since=3, nullable_since=3, default=None)
 
 
-@dataclass(slots=True)
+@message
 class HeartbeatResponse:
     API_KEY: ClassVar[int] = 12
     MIN_VERSION: ClassVar[int] = 0

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-from embedded_broker.protocol.fields import INT16, INT32, STRING, Array, wire
+from embedded_broker.protocol.fields import INT16, INT32, STRING, Array, message, wire
 
 
-@dataclass(slots=True)
+@message
 class MemberIdentity:
     member_id: str = wire(STRING, since=3, default="")
     group_instance_id: str | None = wire(STRING, since=3, nullable_since=3, default=None)
     reason: str | None = wire(STRING, since=5, nullable_since=5, default=None)
 
 
-@dataclass(slots=True)
+@message
 class LeaveGroupRequest:
     API_KEY: ClassVar[int] = 13
     MIN_VERSION: ClassVar[int] = 0
@@ -26,14 +25,14 @@ class LeaveGroupRequest:
     members: list[MemberIdentity] = wire(Array(MemberIdentity), since=3, factory=list)
 
 
-@dataclass(slots=True)
+@message
 class MemberResponse:
     member_id: str = wire(STRING, since=3, default="")
     group_instance_id: str | None = wire(STRING, since=3, nullable_since=3, default="")
     error_code: int = wire(INT16, since=3, default=0)
 
 
-@dataclass(slots=True)
+@message
 class LeaveGroupResponse:
     API_KEY: ClassVar[int] = 13
     MIN_VERSION: ClassVar[int] = 0

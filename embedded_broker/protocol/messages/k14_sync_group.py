@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-from embedded_broker.protocol.fields import BYTES, INT16, INT32, STRING, Array, wire
+from embedded_broker.protocol.fields import BYTES, INT16, INT32, STRING, Array, message, wire
 
 
-@dataclass(slots=True)
+@message
 class SyncGroupRequestAssignment:
     member_id: str = wire(STRING, default="")
     assignment: bytes = wire(BYTES, default=b"")
 
 
-@dataclass(slots=True)
+@message
 class SyncGroupRequest:
     API_KEY: ClassVar[int] = 14
     MIN_VERSION: ClassVar[int] = 0
@@ -29,7 +28,7 @@ class SyncGroupRequest:
     assignments: list[SyncGroupRequestAssignment] = wire(Array(SyncGroupRequestAssignment), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class SyncGroupResponse:
     API_KEY: ClassVar[int] = 14
     MIN_VERSION: ClassVar[int] = 0

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-from embedded_broker.protocol.fields import BOOL, BYTES, INT16, INT32, STRING, Array, wire
+from embedded_broker.protocol.fields import BOOL, BYTES, INT16, INT32, STRING, Array, message, wire
 
 
-@dataclass(slots=True)
+@message
 class DescribeGroupsRequest:
     API_KEY: ClassVar[int] = 15
     MIN_VERSION: ClassVar[int] = 0
@@ -18,7 +17,7 @@ class DescribeGroupsRequest:
     include_authorized_operations: bool = wire(BOOL, since=3, default=False)
 
 
-@dataclass(slots=True)
+@message
 class DescribedGroupMember:
     member_id: str = wire(STRING, default="")
     group_instance_id: str | None = wire(STRING, since=4, nullable_since=4, default=None)
@@ -28,7 +27,7 @@ class DescribedGroupMember:
     member_assignment: bytes = wire(BYTES, default=b"")
 
 
-@dataclass(slots=True)
+@message
 class DescribedGroup:
     error_code: int = wire(INT16, default=0)
     error_message: str | None = wire(STRING, since=6, nullable_since=6, default=None)
@@ -40,7 +39,7 @@ class DescribedGroup:
     authorized_operations: int = wire(INT32, since=3, default=-2147483648)
 
 
-@dataclass(slots=True)
+@message
 class DescribeGroupsResponse:
     API_KEY: ClassVar[int] = 15
     MIN_VERSION: ClassVar[int] = 0

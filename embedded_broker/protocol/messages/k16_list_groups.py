@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-from embedded_broker.protocol.fields import INT16, INT32, STRING, Array, wire
+from embedded_broker.protocol.fields import INT16, INT32, STRING, Array, message, wire
 
 
-@dataclass(slots=True)
+@message
 class ListGroupsRequest:
     API_KEY: ClassVar[int] = 16
     MIN_VERSION: ClassVar[int] = 0
@@ -18,7 +17,7 @@ class ListGroupsRequest:
     types_filter: list[str] = wire(Array(STRING), since=5, factory=list)
 
 
-@dataclass(slots=True)
+@message
 class ListedGroup:
     group_id: str = wire(STRING, default="")
     protocol_type: str = wire(STRING, default="")
@@ -26,7 +25,7 @@ class ListedGroup:
     group_type: str = wire(STRING, since=5, default="")
 
 
-@dataclass(slots=True)
+@message
 class ListGroupsResponse:
     API_KEY: ClassVar[int] = 16
     MIN_VERSION: ClassVar[int] = 0

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-from embedded_broker.protocol.fields import FOREVER, INT16, STRING, Array, wire
+from embedded_broker.protocol.fields import FOREVER, INT16, STRING, Array, message, wire
 
 
-@dataclass(slots=True)
+@message
 class SaslHandshakeRequest:
     API_KEY: ClassVar[int] = 17
     MIN_VERSION: ClassVar[int] = 0
@@ -17,7 +16,7 @@ class SaslHandshakeRequest:
     mechanism: str = wire(STRING, default="")
 
 
-@dataclass(slots=True)
+@message
 class SaslHandshakeResponse:
     API_KEY: ClassVar[int] = 17
     MIN_VERSION: ClassVar[int] = 0

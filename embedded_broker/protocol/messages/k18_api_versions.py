@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-from embedded_broker.protocol.fields import BOOL, INT16, INT32, INT64, STRING, Array, wire
+from embedded_broker.protocol.fields import BOOL, INT16, INT32, INT64, STRING, Array, message, wire
 
 
-@dataclass(slots=True)
+@message
 class ApiVersionsRequest:
     API_KEY: ClassVar[int] = 18
     MIN_VERSION: ClassVar[int] = 0
@@ -18,28 +17,28 @@ class ApiVersionsRequest:
     client_software_version: str = wire(STRING, since=3, default="")
 
 
-@dataclass(slots=True)
+@message
 class ApiVersion:
     api_key: int = wire(INT16, default=0)
     min_version: int = wire(INT16, default=0)
     max_version: int = wire(INT16, default=0)
 
 
-@dataclass(slots=True)
+@message
 class SupportedFeatureKey:
     name: str = wire(STRING, since=3, default="")
     min_version: int = wire(INT16, since=3, default=0)
     max_version: int = wire(INT16, since=3, default=0)
 
 
-@dataclass(slots=True)
+@message
 class FinalizedFeatureKey:
     name: str = wire(STRING, since=3, default="")
     max_version_level: int = wire(INT16, since=3, default=0)
     min_version_level: int = wire(INT16, since=3, default=0)
 
 
-@dataclass(slots=True)
+@message
 class ApiVersionsResponse:
     API_KEY: ClassVar[int] = 18
     MIN_VERSION: ClassVar[int] = 0

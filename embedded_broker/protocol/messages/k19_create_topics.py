@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 from uuid import UUID
 
-from embedded_broker.protocol.fields import BOOL, INT8, INT16, INT32, STRING, UUID_, ZERO_UUID, Array, wire
+from embedded_broker.protocol.fields import BOOL, INT8, INT16, INT32, STRING, UUID_, ZERO_UUID, Array, message, wire
 
 
-@dataclass(slots=True)
+@message
 class CreatableReplicaAssignment:
     partition_index: int = wire(INT32, default=0)
     broker_ids: list[int] = wire(Array(INT32), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class CreatableTopicConfig:
     name: str = wire(STRING, default="")
     value: str | None = wire(STRING, nullable_since=2, default="")
 
 
-@dataclass(slots=True)
+@message
 class CreatableTopic:
     name: str = wire(STRING, default="")
     num_partitions: int = wire(INT32, default=0)
@@ -30,7 +29,7 @@ class CreatableTopic:
     configs: list[CreatableTopicConfig] = wire(Array(CreatableTopicConfig), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class CreateTopicsRequest:
     API_KEY: ClassVar[int] = 19
     MIN_VERSION: ClassVar[int] = 2
@@ -41,7 +40,7 @@ class CreateTopicsRequest:
     validate_only: bool = wire(BOOL, default=False)
 
 
-@dataclass(slots=True)
+@message
 class CreatableTopicConfigs:
     name: str = wire(STRING, since=5, default="")
     value: str | None = wire(STRING, since=5, nullable_since=5, default="")
@@ -50,7 +49,7 @@ class CreatableTopicConfigs:
     is_sensitive: bool = wire(BOOL, since=5, default=False)
 
 
-@dataclass(slots=True)
+@message
 class CreatableTopicResult:
     name: str = wire(STRING, default="")
     topic_id: UUID = wire(UUID_, since=7, default=ZERO_UUID)
@@ -64,7 +63,7 @@ class CreatableTopicResult:
     )
 
 
-@dataclass(slots=True)
+@message
 class CreateTopicsResponse:
     API_KEY: ClassVar[int] = 19
     MIN_VERSION: ClassVar[int] = 2

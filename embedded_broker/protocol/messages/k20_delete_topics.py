@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 from uuid import UUID
 
-from embedded_broker.protocol.fields import INT16, INT32, STRING, UUID_, ZERO_UUID, Array, wire
+from embedded_broker.protocol.fields import INT16, INT32, STRING, UUID_, ZERO_UUID, Array, message, wire
 
 
-@dataclass(slots=True)
+@message
 class DeleteTopicState:
     name: str | None = wire(STRING, since=6, nullable_since=6, default=None)
     topic_id: UUID = wire(UUID_, since=6, default=ZERO_UUID)
 
 
-@dataclass(slots=True)
+@message
 class DeleteTopicsRequest:
     API_KEY: ClassVar[int] = 20
     MIN_VERSION: ClassVar[int] = 1
@@ -26,7 +25,7 @@ class DeleteTopicsRequest:
     timeout_ms: int = wire(INT32, default=0)
 
 
-@dataclass(slots=True)
+@message
 class DeletableTopicResult:
     name: str | None = wire(STRING, nullable_since=6, default="")
     topic_id: UUID = wire(UUID_, since=6, default=ZERO_UUID)
@@ -34,7 +33,7 @@ class DeletableTopicResult:
     error_message: str | None = wire(STRING, since=5, nullable_since=5, default=None)
 
 
-@dataclass(slots=True)
+@message
 class DeleteTopicsResponse:
     API_KEY: ClassVar[int] = 20
     MIN_VERSION: ClassVar[int] = 1

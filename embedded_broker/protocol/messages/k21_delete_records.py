@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-from embedded_broker.protocol.fields import INT16, INT32, INT64, STRING, Array, wire
+from embedded_broker.protocol.fields import INT16, INT32, INT64, STRING, Array, message, wire
 
 
-@dataclass(slots=True)
+@message
 class DeleteRecordsPartition:
     partition_index: int = wire(INT32, default=0)
     offset: int = wire(INT64, default=0)
 
 
-@dataclass(slots=True)
+@message
 class DeleteRecordsTopic:
     name: str = wire(STRING, default="")
     partitions: list[DeleteRecordsPartition] = wire(Array(DeleteRecordsPartition), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class DeleteRecordsRequest:
     API_KEY: ClassVar[int] = 21
     MIN_VERSION: ClassVar[int] = 0
@@ -30,20 +29,20 @@ class DeleteRecordsRequest:
     timeout_ms: int = wire(INT32, default=0)
 
 
-@dataclass(slots=True)
+@message
 class DeleteRecordsPartitionResult:
     partition_index: int = wire(INT32, default=0)
     low_watermark: int = wire(INT64, default=0)
     error_code: int = wire(INT16, default=0)
 
 
-@dataclass(slots=True)
+@message
 class DeleteRecordsTopicResult:
     name: str = wire(STRING, default="")
     partitions: list[DeleteRecordsPartitionResult] = wire(Array(DeleteRecordsPartitionResult), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class DeleteRecordsResponse:
     API_KEY: ClassVar[int] = 21
     MIN_VERSION: ClassVar[int] = 0

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-from embedded_broker.protocol.fields import BOOL, INT16, INT32, INT64, STRING, wire
+from embedded_broker.protocol.fields import BOOL, INT16, INT32, INT64, STRING, message, wire
 
 
-@dataclass(slots=True)
+@message
 class InitProducerIdRequest:
     API_KEY: ClassVar[int] = 22
     MIN_VERSION: ClassVar[int] = 0
@@ -22,7 +21,7 @@ class InitProducerIdRequest:
     keep_prepared_txn: bool = wire(BOOL, since=6, default=False)
 
 
-@dataclass(slots=True)
+@message
 class InitProducerIdResponse:
     API_KEY: ClassVar[int] = 22
     MIN_VERSION: ClassVar[int] = 0

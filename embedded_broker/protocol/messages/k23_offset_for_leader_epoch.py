@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-from embedded_broker.protocol.fields import INT16, INT32, INT64, STRING, Array, wire
+from embedded_broker.protocol.fields import INT16, INT32, INT64, STRING, Array, message, wire
 
 
-@dataclass(slots=True)
+@message
 class OffsetForLeaderPartition:
     partition: int = wire(INT32, default=0)
     current_leader_epoch: int = wire(INT32, default=-1)
     leader_epoch: int = wire(INT32, default=0)
 
 
-@dataclass(slots=True)
+@message
 class OffsetForLeaderTopic:
     topic: str = wire(STRING, default="")
     partitions: list[OffsetForLeaderPartition] = wire(Array(OffsetForLeaderPartition), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class OffsetForLeaderEpochRequest:
     API_KEY: ClassVar[int] = 23
     MIN_VERSION: ClassVar[int] = 2
@@ -31,7 +30,7 @@ class OffsetForLeaderEpochRequest:
     topics: list[OffsetForLeaderTopic] = wire(Array(OffsetForLeaderTopic), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class EpochEndOffset:
     error_code: int = wire(INT16, default=0)
     partition: int = wire(INT32, default=0)
@@ -39,13 +38,13 @@ class EpochEndOffset:
     end_offset: int = wire(INT64, default=-1)
 
 
-@dataclass(slots=True)
+@message
 class OffsetForLeaderTopicResult:
     topic: str = wire(STRING, default="")
     partitions: list[EpochEndOffset] = wire(Array(EpochEndOffset), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class OffsetForLeaderEpochResponse:
     API_KEY: ClassVar[int] = 23
     MIN_VERSION: ClassVar[int] = 2

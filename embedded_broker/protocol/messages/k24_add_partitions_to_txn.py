@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-from embedded_broker.protocol.fields import BOOL, INT16, INT32, INT64, STRING, Array, wire
+from embedded_broker.protocol.fields import BOOL, INT16, INT32, INT64, STRING, Array, message, wire
 
 
-@dataclass(slots=True)
+@message
 class AddPartitionsToTxnTopic:
     name: str = wire(STRING, default="")
     partitions: list[int] = wire(Array(INT32), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class AddPartitionsToTxnTransaction:
     transactional_id: str = wire(STRING, since=4, default="")
     producer_id: int = wire(INT64, since=4, default=0)
@@ -23,7 +22,7 @@ class AddPartitionsToTxnTransaction:
     topics: list[AddPartitionsToTxnTopic] = wire(Array(AddPartitionsToTxnTopic), since=4, factory=list)
 
 
-@dataclass(slots=True)
+@message
 class AddPartitionsToTxnRequest:
     API_KEY: ClassVar[int] = 24
     MIN_VERSION: ClassVar[int] = 0
@@ -38,13 +37,13 @@ class AddPartitionsToTxnRequest:
     )
 
 
-@dataclass(slots=True)
+@message
 class AddPartitionsToTxnPartitionResult:
     partition_index: int = wire(INT32, default=0)
     partition_error_code: int = wire(INT16, default=0)
 
 
-@dataclass(slots=True)
+@message
 class AddPartitionsToTxnTopicResult:
     name: str = wire(STRING, default="")
     results_by_partition: list[AddPartitionsToTxnPartitionResult] = wire(
@@ -52,7 +51,7 @@ class AddPartitionsToTxnTopicResult:
     )
 
 
-@dataclass(slots=True)
+@message
 class AddPartitionsToTxnResult:
     transactional_id: str = wire(STRING, since=4, default="")
     topic_results: list[AddPartitionsToTxnTopicResult] = wire(
@@ -60,7 +59,7 @@ class AddPartitionsToTxnResult:
     )
 
 
-@dataclass(slots=True)
+@message
 class AddPartitionsToTxnResponse:
     API_KEY: ClassVar[int] = 24
     MIN_VERSION: ClassVar[int] = 0

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-from embedded_broker.protocol.fields import INT16, INT32, INT64, STRING, wire
+from embedded_broker.protocol.fields import INT16, INT32, INT64, STRING, message, wire
 
 
-@dataclass(slots=True)
+@message
 class AddOffsetsToTxnRequest:
     API_KEY: ClassVar[int] = 25
     MIN_VERSION: ClassVar[int] = 0
@@ -20,7 +19,7 @@ class AddOffsetsToTxnRequest:
     group_id: str = wire(STRING, default="")
 
 
-@dataclass(slots=True)
+@message
 class AddOffsetsToTxnResponse:
     API_KEY: ClassVar[int] = 25
     MIN_VERSION: ClassVar[int] = 0

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-from embedded_broker.protocol.fields import BOOL, INT16, INT32, INT64, STRING, wire
+from embedded_broker.protocol.fields import BOOL, INT16, INT32, INT64, STRING, message, wire
 
 
-@dataclass(slots=True)
+@message
 class EndTxnRequest:
     API_KEY: ClassVar[int] = 26
     MIN_VERSION: ClassVar[int] = 0
@@ -20,7 +19,7 @@ class EndTxnRequest:
     committed: bool = wire(BOOL, default=False)
 
 
-@dataclass(slots=True)
+@message
 class EndTxnResponse:
     API_KEY: ClassVar[int] = 26
     MIN_VERSION: ClassVar[int] = 0

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-from embedded_broker.protocol.fields import BOOL, INT8, INT16, INT32, INT64, STRING, Array, wire
+from embedded_broker.protocol.fields import BOOL, INT8, INT16, INT32, INT64, STRING, Array, message, wire
 
 
-@dataclass(slots=True)
+@message
 class WritableTxnMarkerTopic:
     name: str = wire(STRING, default="")
     partition_indexes: list[int] = wire(Array(INT32), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class WritableTxnMarker:
     producer_id: int = wire(INT64, default=0)
     producer_epoch: int = wire(INT16, default=0)
@@ -24,7 +23,7 @@ class WritableTxnMarker:
     transaction_version: int = wire(INT8, since=2, default=0)
 
 
-@dataclass(slots=True)
+@message
 class WriteTxnMarkersRequest:
     API_KEY: ClassVar[int] = 27
     MIN_VERSION: ClassVar[int] = 1
@@ -33,25 +32,25 @@ class WriteTxnMarkersRequest:
     markers: list[WritableTxnMarker] = wire(Array(WritableTxnMarker), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class WritableTxnMarkerPartitionResult:
     partition_index: int = wire(INT32, default=0)
     error_code: int = wire(INT16, default=0)
 
 
-@dataclass(slots=True)
+@message
 class WritableTxnMarkerTopicResult:
     name: str = wire(STRING, default="")
     partitions: list[WritableTxnMarkerPartitionResult] = wire(Array(WritableTxnMarkerPartitionResult), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class WritableTxnMarkerResult:
     producer_id: int = wire(INT64, default=0)
     topics: list[WritableTxnMarkerTopicResult] = wire(Array(WritableTxnMarkerTopicResult), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class WriteTxnMarkersResponse:
     API_KEY: ClassVar[int] = 27
     MIN_VERSION: ClassVar[int] = 1

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-from embedded_broker.protocol.fields import INT16, INT32, INT64, STRING, Array, wire
+from embedded_broker.protocol.fields import INT16, INT32, INT64, STRING, Array, message, wire
 
 
-@dataclass(slots=True)
+@message
 class TxnOffsetCommitRequestPartition:
     partition_index: int = wire(INT32, default=0)
     committed_offset: int = wire(INT64, default=0)
@@ -16,13 +15,13 @@ class TxnOffsetCommitRequestPartition:
     committed_metadata: str | None = wire(STRING, nullable_since=0, default="")
 
 
-@dataclass(slots=True)
+@message
 class TxnOffsetCommitRequestTopic:
     name: str = wire(STRING, default="")
     partitions: list[TxnOffsetCommitRequestPartition] = wire(Array(TxnOffsetCommitRequestPartition), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class TxnOffsetCommitRequest:
     API_KEY: ClassVar[int] = 28
     MIN_VERSION: ClassVar[int] = 0
@@ -38,19 +37,19 @@ class TxnOffsetCommitRequest:
     topics: list[TxnOffsetCommitRequestTopic] = wire(Array(TxnOffsetCommitRequestTopic), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class TxnOffsetCommitResponsePartition:
     partition_index: int = wire(INT32, default=0)
     error_code: int = wire(INT16, default=0)
 
 
-@dataclass(slots=True)
+@message
 class TxnOffsetCommitResponseTopic:
     name: str = wire(STRING, default="")
     partitions: list[TxnOffsetCommitResponsePartition] = wire(Array(TxnOffsetCommitResponsePartition), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class TxnOffsetCommitResponse:
     API_KEY: ClassVar[int] = 28
     MIN_VERSION: ClassVar[int] = 0

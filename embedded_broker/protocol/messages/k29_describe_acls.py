@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-from embedded_broker.protocol.fields import INT8, INT16, INT32, STRING, Array, wire
+from embedded_broker.protocol.fields import INT8, INT16, INT32, STRING, Array, message, wire
 
 
-@dataclass(slots=True)
+@message
 class DescribeAclsRequest:
     API_KEY: ClassVar[int] = 29
     MIN_VERSION: ClassVar[int] = 1
@@ -23,7 +22,7 @@ class DescribeAclsRequest:
     permission_type: int = wire(INT8, default=0)
 
 
-@dataclass(slots=True)
+@message
 class AclDescription:
     principal: str = wire(STRING, default="")
     host: str = wire(STRING, default="")
@@ -31,7 +30,7 @@ class AclDescription:
     permission_type: int = wire(INT8, default=0)
 
 
-@dataclass(slots=True)
+@message
 class DescribeAclsResource:
     resource_type: int = wire(INT8, default=0)
     resource_name: str = wire(STRING, default="")
@@ -39,7 +38,7 @@ class DescribeAclsResource:
     acls: list[AclDescription] = wire(Array(AclDescription), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class DescribeAclsResponse:
     API_KEY: ClassVar[int] = 29
     MIN_VERSION: ClassVar[int] = 1

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-from embedded_broker.protocol.fields import INT8, INT16, INT32, STRING, Array, wire
+from embedded_broker.protocol.fields import INT8, INT16, INT32, STRING, Array, message, wire
 
 
-@dataclass(slots=True)
+@message
 class AclCreation:
     resource_type: int = wire(INT8, default=0)
     resource_name: str = wire(STRING, default="")
@@ -19,7 +18,7 @@ class AclCreation:
     permission_type: int = wire(INT8, default=0)
 
 
-@dataclass(slots=True)
+@message
 class CreateAclsRequest:
     API_KEY: ClassVar[int] = 30
     MIN_VERSION: ClassVar[int] = 1
@@ -28,13 +27,13 @@ class CreateAclsRequest:
     creations: list[AclCreation] = wire(Array(AclCreation), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class AclCreationResult:
     error_code: int = wire(INT16, default=0)
     error_message: str | None = wire(STRING, nullable_since=1, default="")
 
 
-@dataclass(slots=True)
+@message
 class CreateAclsResponse:
     API_KEY: ClassVar[int] = 30
     MIN_VERSION: ClassVar[int] = 1

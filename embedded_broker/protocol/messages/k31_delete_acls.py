@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-from embedded_broker.protocol.fields import INT8, INT16, INT32, STRING, Array, wire
+from embedded_broker.protocol.fields import INT8, INT16, INT32, STRING, Array, message, wire
 
 
-@dataclass(slots=True)
+@message
 class DeleteAclsFilter:
     resource_type_filter: int = wire(INT8, default=0)
     resource_name_filter: str | None = wire(STRING, nullable_since=1, default="")
@@ -19,7 +18,7 @@ class DeleteAclsFilter:
     permission_type: int = wire(INT8, default=0)
 
 
-@dataclass(slots=True)
+@message
 class DeleteAclsRequest:
     API_KEY: ClassVar[int] = 31
     MIN_VERSION: ClassVar[int] = 1
@@ -28,7 +27,7 @@ class DeleteAclsRequest:
     filters: list[DeleteAclsFilter] = wire(Array(DeleteAclsFilter), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class DeleteAclsMatchingAcl:
     error_code: int = wire(INT16, default=0)
     error_message: str | None = wire(STRING, nullable_since=1, default="")
@@ -41,14 +40,14 @@ class DeleteAclsMatchingAcl:
     permission_type: int = wire(INT8, default=0)
 
 
-@dataclass(slots=True)
+@message
 class DeleteAclsFilterResult:
     error_code: int = wire(INT16, default=0)
     error_message: str | None = wire(STRING, nullable_since=1, default="")
     matching_acls: list[DeleteAclsMatchingAcl] = wire(Array(DeleteAclsMatchingAcl), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class DeleteAclsResponse:
     API_KEY: ClassVar[int] = 31
     MIN_VERSION: ClassVar[int] = 1

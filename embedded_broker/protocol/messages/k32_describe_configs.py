@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-from embedded_broker.protocol.fields import BOOL, INT8, INT16, INT32, STRING, Array, wire
+from embedded_broker.protocol.fields import BOOL, INT8, INT16, INT32, STRING, Array, message, wire
 
 
-@dataclass(slots=True)
+@message
 class DescribeConfigsResource:
     resource_type: int = wire(INT8, default=0)
     resource_name: str = wire(STRING, default="")
     configuration_keys: list[str] | None = wire(Array(STRING), nullable_since=1, factory=list)
 
 
-@dataclass(slots=True)
+@message
 class DescribeConfigsRequest:
     API_KEY: ClassVar[int] = 32
     MIN_VERSION: ClassVar[int] = 1
@@ -26,14 +25,14 @@ class DescribeConfigsRequest:
     include_documentation: bool = wire(BOOL, since=3, default=False)
 
 
-@dataclass(slots=True)
+@message
 class DescribeConfigsSynonym:
     name: str = wire(STRING, default="")
     value: str | None = wire(STRING, nullable_since=1, default="")
     source: int = wire(INT8, default=0)
 
 
-@dataclass(slots=True)
+@message
 class DescribeConfigsResourceResult:
     name: str = wire(STRING, default="")
     value: str | None = wire(STRING, nullable_since=1, default="")
@@ -45,7 +44,7 @@ class DescribeConfigsResourceResult:
     documentation: str | None = wire(STRING, since=3, nullable_since=3, default="")
 
 
-@dataclass(slots=True)
+@message
 class DescribeConfigsResult:
     error_code: int = wire(INT16, default=0)
     error_message: str | None = wire(STRING, nullable_since=1, default="")
@@ -54,7 +53,7 @@ class DescribeConfigsResult:
     configs: list[DescribeConfigsResourceResult] = wire(Array(DescribeConfigsResourceResult), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class DescribeConfigsResponse:
     API_KEY: ClassVar[int] = 32
     MIN_VERSION: ClassVar[int] = 1

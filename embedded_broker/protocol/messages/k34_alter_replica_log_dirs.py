@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-from embedded_broker.protocol.fields import INT16, INT32, STRING, Array, wire
+from embedded_broker.protocol.fields import INT16, INT32, STRING, Array, message, wire
 
 
-@dataclass(slots=True)
+@message
 class AlterReplicaLogDirTopic:
     name: str = wire(STRING, default="")
     partitions: list[int] = wire(Array(INT32), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class AlterReplicaLogDir:
     path: str = wire(STRING, default="")
     topics: list[AlterReplicaLogDirTopic] = wire(Array(AlterReplicaLogDirTopic), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class AlterReplicaLogDirsRequest:
     API_KEY: ClassVar[int] = 34
     MIN_VERSION: ClassVar[int] = 1
@@ -29,19 +28,19 @@ class AlterReplicaLogDirsRequest:
     dirs: list[AlterReplicaLogDir] = wire(Array(AlterReplicaLogDir), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class AlterReplicaLogDirPartitionResult:
     partition_index: int = wire(INT32, default=0)
     error_code: int = wire(INT16, default=0)
 
 
-@dataclass(slots=True)
+@message
 class AlterReplicaLogDirTopicResult:
     topic_name: str = wire(STRING, default="")
     partitions: list[AlterReplicaLogDirPartitionResult] = wire(Array(AlterReplicaLogDirPartitionResult), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class AlterReplicaLogDirsResponse:
     API_KEY: ClassVar[int] = 34
     MIN_VERSION: ClassVar[int] = 1

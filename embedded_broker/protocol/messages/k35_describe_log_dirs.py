@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-from embedded_broker.protocol.fields import BOOL, INT16, INT32, INT64, STRING, Array, wire
+from embedded_broker.protocol.fields import BOOL, INT16, INT32, INT64, STRING, Array, message, wire
 
 
-@dataclass(slots=True)
+@message
 class DescribableLogDirTopic:
     topic: str = wire(STRING, default="")
     partitions: list[int] = wire(Array(INT32), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class DescribeLogDirsRequest:
     API_KEY: ClassVar[int] = 35
     MIN_VERSION: ClassVar[int] = 1
@@ -23,7 +22,7 @@ class DescribeLogDirsRequest:
     topics: list[DescribableLogDirTopic] | None = wire(Array(DescribableLogDirTopic), nullable_since=1, factory=list)
 
 
-@dataclass(slots=True)
+@message
 class DescribeLogDirsPartition:
     partition_index: int = wire(INT32, default=0)
     partition_size: int = wire(INT64, default=0)
@@ -31,13 +30,13 @@ class DescribeLogDirsPartition:
     is_future_key: bool = wire(BOOL, default=False)
 
 
-@dataclass(slots=True)
+@message
 class DescribeLogDirsTopic:
     name: str = wire(STRING, default="")
     partitions: list[DescribeLogDirsPartition] = wire(Array(DescribeLogDirsPartition), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class DescribeLogDirsResult:
     error_code: int = wire(INT16, default=0)
     log_dir: str = wire(STRING, default="")
@@ -47,7 +46,7 @@ class DescribeLogDirsResult:
     is_cordoned: bool = wire(BOOL, since=5, default=False)
 
 
-@dataclass(slots=True)
+@message
 class DescribeLogDirsResponse:
     API_KEY: ClassVar[int] = 35
     MIN_VERSION: ClassVar[int] = 1

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-from embedded_broker.protocol.fields import BYTES, INT16, INT64, STRING, wire
+from embedded_broker.protocol.fields import BYTES, INT16, INT64, STRING, message, wire
 
 
-@dataclass(slots=True)
+@message
 class SaslAuthenticateRequest:
     API_KEY: ClassVar[int] = 36
     MIN_VERSION: ClassVar[int] = 0
@@ -17,7 +16,7 @@ class SaslAuthenticateRequest:
     auth_bytes: bytes = wire(BYTES, default=b"")
 
 
-@dataclass(slots=True)
+@message
 class SaslAuthenticateResponse:
     API_KEY: ClassVar[int] = 36
     MIN_VERSION: ClassVar[int] = 0

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-from embedded_broker.protocol.fields import BOOL, INT16, INT32, STRING, Array, wire
+from embedded_broker.protocol.fields import BOOL, INT16, INT32, STRING, Array, message, wire
 
 
-@dataclass(slots=True)
+@message
 class CreatePartitionsAssignment:
     broker_ids: list[int] = wire(Array(INT32), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class CreatePartitionsTopic:
     name: str = wire(STRING, default="")
     count: int = wire(INT32, default=0)
@@ -22,7 +21,7 @@ class CreatePartitionsTopic:
     )
 
 
-@dataclass(slots=True)
+@message
 class CreatePartitionsRequest:
     API_KEY: ClassVar[int] = 37
     MIN_VERSION: ClassVar[int] = 0
@@ -33,14 +32,14 @@ class CreatePartitionsRequest:
     validate_only: bool = wire(BOOL, default=False)
 
 
-@dataclass(slots=True)
+@message
 class CreatePartitionsTopicResult:
     name: str = wire(STRING, default="")
     error_code: int = wire(INT16, default=0)
     error_message: str | None = wire(STRING, nullable_since=0, default=None)
 
 
-@dataclass(slots=True)
+@message
 class CreatePartitionsResponse:
     API_KEY: ClassVar[int] = 37
     MIN_VERSION: ClassVar[int] = 0

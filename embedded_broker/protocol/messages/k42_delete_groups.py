@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-from embedded_broker.protocol.fields import INT16, INT32, STRING, Array, wire
+from embedded_broker.protocol.fields import INT16, INT32, STRING, Array, message, wire
 
 
-@dataclass(slots=True)
+@message
 class DeleteGroupsRequest:
     API_KEY: ClassVar[int] = 42
     MIN_VERSION: ClassVar[int] = 0
@@ -17,13 +16,13 @@ class DeleteGroupsRequest:
     groups_names: list[str] = wire(Array(STRING), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class DeletableGroupResult:
     group_id: str = wire(STRING, default="")
     error_code: int = wire(INT16, default=0)
 
 
-@dataclass(slots=True)
+@message
 class DeleteGroupsResponse:
     API_KEY: ClassVar[int] = 42
     MIN_VERSION: ClassVar[int] = 0

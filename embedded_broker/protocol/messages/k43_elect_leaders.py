@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-from embedded_broker.protocol.fields import INT8, INT16, INT32, STRING, Array, wire
+from embedded_broker.protocol.fields import INT8, INT16, INT32, STRING, Array, message, wire
 
 
-@dataclass(slots=True)
+@message
 class TopicPartitions:
     topic: str = wire(STRING, default="")
     partitions: list[int] = wire(Array(INT32), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class ElectLeadersRequest:
     API_KEY: ClassVar[int] = 43
     MIN_VERSION: ClassVar[int] = 0
@@ -25,20 +24,20 @@ class ElectLeadersRequest:
     timeout_ms: int = wire(INT32, default=60000)
 
 
-@dataclass(slots=True)
+@message
 class PartitionResult:
     partition_id: int = wire(INT32, default=0)
     error_code: int = wire(INT16, default=0)
     error_message: str | None = wire(STRING, nullable_since=0, default="")
 
 
-@dataclass(slots=True)
+@message
 class ReplicaElectionResult:
     topic: str = wire(STRING, default="")
     partition_result: list[PartitionResult] = wire(Array(PartitionResult), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class ElectLeadersResponse:
     API_KEY: ClassVar[int] = 43
     MIN_VERSION: ClassVar[int] = 0

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-from embedded_broker.protocol.fields import BOOL, INT8, INT16, INT32, STRING, Array, wire
+from embedded_broker.protocol.fields import BOOL, INT8, INT16, INT32, STRING, Array, message, wire
 
 
-@dataclass(slots=True)
+@message
 class AlterableConfig:
     name: str = wire(STRING, default="")
     config_operation: int = wire(INT8, default=0)
     value: str | None = wire(STRING, nullable_since=0, default="")
 
 
-@dataclass(slots=True)
+@message
 class AlterConfigsResource:
     resource_type: int = wire(INT8, default=0)
     resource_name: str = wire(STRING, default="")
     configs: list[AlterableConfig] = wire(Array(AlterableConfig), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class IncrementalAlterConfigsRequest:
     API_KEY: ClassVar[int] = 44
     MIN_VERSION: ClassVar[int] = 0
@@ -32,7 +31,7 @@ class IncrementalAlterConfigsRequest:
     validate_only: bool = wire(BOOL, default=False)
 
 
-@dataclass(slots=True)
+@message
 class AlterConfigsResourceResponse:
     error_code: int = wire(INT16, default=0)
     error_message: str | None = wire(STRING, nullable_since=0, default="")
@@ -40,7 +39,7 @@ class AlterConfigsResourceResponse:
     resource_name: str = wire(STRING, default="")
 
 
-@dataclass(slots=True)
+@message
 class IncrementalAlterConfigsResponse:
     API_KEY: ClassVar[int] = 44
     MIN_VERSION: ClassVar[int] = 0

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-from embedded_broker.protocol.fields import BOOL, INT16, INT32, STRING, Array, wire
+from embedded_broker.protocol.fields import BOOL, INT16, INT32, STRING, Array, message, wire
 
 
-@dataclass(slots=True)
+@message
 class ReassignablePartition:
     partition_index: int = wire(INT32, default=0)
     replicas: list[int] | None = wire(Array(INT32), nullable_since=0, default=None)
 
 
-@dataclass(slots=True)
+@message
 class ReassignableTopic:
     name: str = wire(STRING, default="")
     partitions: list[ReassignablePartition] = wire(Array(ReassignablePartition), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class AlterPartitionReassignmentsRequest:
     API_KEY: ClassVar[int] = 45
     MIN_VERSION: ClassVar[int] = 0
@@ -31,20 +30,20 @@ class AlterPartitionReassignmentsRequest:
     topics: list[ReassignableTopic] = wire(Array(ReassignableTopic), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class ReassignablePartitionResponse:
     partition_index: int = wire(INT32, default=0)
     error_code: int = wire(INT16, default=0)
     error_message: str | None = wire(STRING, nullable_since=0, default="")
 
 
-@dataclass(slots=True)
+@message
 class ReassignableTopicResponse:
     name: str = wire(STRING, default="")
     partitions: list[ReassignablePartitionResponse] = wire(Array(ReassignablePartitionResponse), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class AlterPartitionReassignmentsResponse:
     API_KEY: ClassVar[int] = 45
     MIN_VERSION: ClassVar[int] = 0

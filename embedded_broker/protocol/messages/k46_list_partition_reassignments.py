@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-from embedded_broker.protocol.fields import INT16, INT32, STRING, Array, wire
+from embedded_broker.protocol.fields import INT16, INT32, STRING, Array, message, wire
 
 
-@dataclass(slots=True)
+@message
 class ListPartitionReassignmentsTopics:
     name: str = wire(STRING, default="")
     partition_indexes: list[int] = wire(Array(INT32), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class ListPartitionReassignmentsRequest:
     API_KEY: ClassVar[int] = 46
     MIN_VERSION: ClassVar[int] = 0
@@ -26,7 +25,7 @@ class ListPartitionReassignmentsRequest:
     )
 
 
-@dataclass(slots=True)
+@message
 class OngoingPartitionReassignment:
     partition_index: int = wire(INT32, default=0)
     replicas: list[int] = wire(Array(INT32), factory=list)
@@ -34,13 +33,13 @@ class OngoingPartitionReassignment:
     removing_replicas: list[int] = wire(Array(INT32), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class OngoingTopicReassignment:
     name: str = wire(STRING, default="")
     partitions: list[OngoingPartitionReassignment] = wire(Array(OngoingPartitionReassignment), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class ListPartitionReassignmentsResponse:
     API_KEY: ClassVar[int] = 46
     MIN_VERSION: ClassVar[int] = 0

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-from embedded_broker.protocol.fields import FOREVER, INT16, INT32, STRING, Array, wire
+from embedded_broker.protocol.fields import FOREVER, INT16, INT32, STRING, Array, message, wire
 
 
-@dataclass(slots=True)
+@message
 class OffsetDeleteRequestPartition:
     partition_index: int = wire(INT32, default=0)
 
 
-@dataclass(slots=True)
+@message
 class OffsetDeleteRequestTopic:
     name: str = wire(STRING, default="")
     partitions: list[OffsetDeleteRequestPartition] = wire(Array(OffsetDeleteRequestPartition), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class OffsetDeleteRequest:
     API_KEY: ClassVar[int] = 47
     MIN_VERSION: ClassVar[int] = 0
@@ -29,19 +28,19 @@ class OffsetDeleteRequest:
     topics: list[OffsetDeleteRequestTopic] = wire(Array(OffsetDeleteRequestTopic), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class OffsetDeleteResponsePartition:
     partition_index: int = wire(INT32, default=0)
     error_code: int = wire(INT16, default=0)
 
 
-@dataclass(slots=True)
+@message
 class OffsetDeleteResponseTopic:
     name: str = wire(STRING, default="")
     partitions: list[OffsetDeleteResponsePartition] = wire(Array(OffsetDeleteResponsePartition), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class OffsetDeleteResponse:
     API_KEY: ClassVar[int] = 47
     MIN_VERSION: ClassVar[int] = 0

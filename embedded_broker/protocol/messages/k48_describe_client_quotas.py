@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-from embedded_broker.protocol.fields import BOOL, FLOAT64, INT8, INT16, INT32, STRING, Array, wire
+from embedded_broker.protocol.fields import BOOL, FLOAT64, INT8, INT16, INT32, STRING, Array, message, wire
 
 
-@dataclass(slots=True)
+@message
 class ComponentData:
     entity_type: str = wire(STRING, default="")
     match_type: int = wire(INT8, default=0)
     match: str | None = wire(STRING, nullable_since=0, default="")
 
 
-@dataclass(slots=True)
+@message
 class DescribeClientQuotasRequest:
     API_KEY: ClassVar[int] = 48
     MIN_VERSION: ClassVar[int] = 0
@@ -25,25 +24,25 @@ class DescribeClientQuotasRequest:
     strict: bool = wire(BOOL, default=False)
 
 
-@dataclass(slots=True)
+@message
 class EntityData:
     entity_type: str = wire(STRING, default="")
     entity_name: str | None = wire(STRING, nullable_since=0, default="")
 
 
-@dataclass(slots=True)
+@message
 class ValueData:
     key: str = wire(STRING, default="")
     value: float = wire(FLOAT64, default=0.0)
 
 
-@dataclass(slots=True)
+@message
 class EntryData:
     entity: list[EntityData] = wire(Array(EntityData), factory=list)
     values: list[ValueData] = wire(Array(ValueData), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class DescribeClientQuotasResponse:
     API_KEY: ClassVar[int] = 48
     MIN_VERSION: ClassVar[int] = 0

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-from embedded_broker.protocol.fields import BOOL, FLOAT64, INT16, INT32, STRING, Array, wire
+from embedded_broker.protocol.fields import BOOL, FLOAT64, INT16, INT32, STRING, Array, message, wire
 
 
-@dataclass(slots=True)
+@message
 class EntityData:
     entity_type: str = wire(STRING, default="")
     entity_name: str | None = wire(STRING, nullable_since=0, default="")
 
 
-@dataclass(slots=True)
+@message
 class OpData:
     key: str = wire(STRING, default="")
     value: float = wire(FLOAT64, default=0.0)
     remove: bool = wire(BOOL, default=False)
 
 
-@dataclass(slots=True)
+@message
 class EntryData:
     entity: list[EntityData] = wire(Array(EntityData), factory=list)
     ops: list[OpData] = wire(Array(OpData), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class AlterClientQuotasRequest:
     API_KEY: ClassVar[int] = 49
     MIN_VERSION: ClassVar[int] = 0
@@ -37,20 +36,20 @@ class AlterClientQuotasRequest:
     validate_only: bool = wire(BOOL, default=False)
 
 
-@dataclass(slots=True)
+@message
 class ResponseEntityData:
     entity_type: str = wire(STRING, default="")
     entity_name: str | None = wire(STRING, nullable_since=0, default="")
 
 
-@dataclass(slots=True)
+@message
 class ResponseEntryData:
     error_code: int = wire(INT16, default=0)
     error_message: str | None = wire(STRING, nullable_since=0, default="")
     entity: list[ResponseEntityData] = wire(Array(ResponseEntityData), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class AlterClientQuotasResponse:
     API_KEY: ClassVar[int] = 49
     MIN_VERSION: ClassVar[int] = 0

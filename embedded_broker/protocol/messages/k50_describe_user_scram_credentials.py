@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-from embedded_broker.protocol.fields import INT8, INT16, INT32, STRING, Array, wire
+from embedded_broker.protocol.fields import INT8, INT16, INT32, STRING, Array, message, wire
 
 
-@dataclass(slots=True)
+@message
 class UserName:
     name: str = wire(STRING, default="")
 
 
-@dataclass(slots=True)
+@message
 class DescribeUserScramCredentialsRequest:
     API_KEY: ClassVar[int] = 50
     MIN_VERSION: ClassVar[int] = 0
@@ -22,13 +21,13 @@ class DescribeUserScramCredentialsRequest:
     users: list[UserName] | None = wire(Array(UserName), nullable_since=0, factory=list)
 
 
-@dataclass(slots=True)
+@message
 class CredentialInfo:
     mechanism: int = wire(INT8, default=0)
     iterations: int = wire(INT32, default=0)
 
 
-@dataclass(slots=True)
+@message
 class DescribeUserScramCredentialsResult:
     user: str = wire(STRING, default="")
     error_code: int = wire(INT16, default=0)
@@ -36,7 +35,7 @@ class DescribeUserScramCredentialsResult:
     credential_infos: list[CredentialInfo] = wire(Array(CredentialInfo), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class DescribeUserScramCredentialsResponse:
     API_KEY: ClassVar[int] = 50
     MIN_VERSION: ClassVar[int] = 0

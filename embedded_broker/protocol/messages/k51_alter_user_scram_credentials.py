@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-from embedded_broker.protocol.fields import BYTES, INT8, INT16, INT32, STRING, Array, wire
+from embedded_broker.protocol.fields import BYTES, INT8, INT16, INT32, STRING, Array, message, wire
 
 
-@dataclass(slots=True)
+@message
 class ScramCredentialDeletion:
     name: str = wire(STRING, default="")
     mechanism: int = wire(INT8, default=0)
 
 
-@dataclass(slots=True)
+@message
 class ScramCredentialUpsertion:
     name: str = wire(STRING, default="")
     mechanism: int = wire(INT8, default=0)
@@ -23,7 +22,7 @@ class ScramCredentialUpsertion:
     salted_password: bytes = wire(BYTES, default=b"")
 
 
-@dataclass(slots=True)
+@message
 class AlterUserScramCredentialsRequest:
     API_KEY: ClassVar[int] = 51
     MIN_VERSION: ClassVar[int] = 0
@@ -33,14 +32,14 @@ class AlterUserScramCredentialsRequest:
     upsertions: list[ScramCredentialUpsertion] = wire(Array(ScramCredentialUpsertion), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class AlterUserScramCredentialsResult:
     user: str = wire(STRING, default="")
     error_code: int = wire(INT16, default=0)
     error_message: str | None = wire(STRING, nullable_since=0, default="")
 
 
-@dataclass(slots=True)
+@message
 class AlterUserScramCredentialsResponse:
     API_KEY: ClassVar[int] = 51
     MIN_VERSION: ClassVar[int] = 0

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 from uuid import UUID
 
-from embedded_broker.protocol.fields import BOOL, INT16, INT32, INT64, STRING, UINT16, UUID_, ZERO_UUID, Array, wire
+from embedded_broker.protocol.fields import (
+    BOOL,
+    INT16,
+    INT32,
+    INT64,
+    STRING,
+    UINT16,
+    UUID_,
+    ZERO_UUID,
+    Array,
+    message,
+    wire,
+)
 
 
-@dataclass(slots=True)
+@message
 class PartitionData:
     partition_index: int = wire(INT32, default=0)
     replica_epoch: int = wire(INT32, default=0)
@@ -21,13 +32,13 @@ class PartitionData:
     pre_vote: bool = wire(BOOL, since=2, default=False)
 
 
-@dataclass(slots=True)
+@message
 class TopicData:
     topic_name: str = wire(STRING, default="")
     partitions: list[PartitionData] = wire(Array(PartitionData), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class VoteRequest:
     API_KEY: ClassVar[int] = 52
     MIN_VERSION: ClassVar[int] = 0
@@ -38,7 +49,7 @@ class VoteRequest:
     topics: list[TopicData] = wire(Array(TopicData), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class ResponsePartitionData:
     partition_index: int = wire(INT32, default=0)
     error_code: int = wire(INT16, default=0)
@@ -47,20 +58,20 @@ class ResponsePartitionData:
     vote_granted: bool = wire(BOOL, default=False)
 
 
-@dataclass(slots=True)
+@message
 class ResponseTopicData:
     topic_name: str = wire(STRING, default="")
     partitions: list[ResponsePartitionData] = wire(Array(ResponsePartitionData), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class NodeEndpoint:
     node_id: int = wire(INT32, since=1, default=0)
     host: str = wire(STRING, since=1, default="")
     port: int = wire(UINT16, since=1, default=0)
 
 
-@dataclass(slots=True)
+@message
 class VoteResponse:
     API_KEY: ClassVar[int] = 52
     MIN_VERSION: ClassVar[int] = 0

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 from uuid import UUID
 
-from embedded_broker.protocol.fields import INT16, INT32, STRING, UINT16, UUID_, ZERO_UUID, Array, wire
+from embedded_broker.protocol.fields import INT16, INT32, STRING, UINT16, UUID_, ZERO_UUID, Array, message, wire
 
 
-@dataclass(slots=True)
+@message
 class PartitionData:
     partition_index: int = wire(INT32, default=0)
     voter_directory_id: UUID = wire(UUID_, since=1, default=ZERO_UUID)
@@ -17,20 +16,20 @@ class PartitionData:
     leader_epoch: int = wire(INT32, default=0)
 
 
-@dataclass(slots=True)
+@message
 class TopicData:
     topic_name: str = wire(STRING, default="")
     partitions: list[PartitionData] = wire(Array(PartitionData), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class LeaderEndpoint:
     name: str = wire(STRING, since=1, default="")
     host: str = wire(STRING, since=1, default="")
     port: int = wire(UINT16, since=1, default=0)
 
 
-@dataclass(slots=True)
+@message
 class BeginQuorumEpochRequest:
     API_KEY: ClassVar[int] = 53
     MIN_VERSION: ClassVar[int] = 0
@@ -42,7 +41,7 @@ class BeginQuorumEpochRequest:
     leader_endpoints: list[LeaderEndpoint] = wire(Array(LeaderEndpoint), since=1, factory=list)
 
 
-@dataclass(slots=True)
+@message
 class ResponsePartitionData:
     partition_index: int = wire(INT32, default=0)
     error_code: int = wire(INT16, default=0)
@@ -50,20 +49,20 @@ class ResponsePartitionData:
     leader_epoch: int = wire(INT32, default=0)
 
 
-@dataclass(slots=True)
+@message
 class ResponseTopicData:
     topic_name: str = wire(STRING, default="")
     partitions: list[ResponsePartitionData] = wire(Array(ResponsePartitionData), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class NodeEndpoint:
     node_id: int = wire(INT32, since=1, default=0)
     host: str = wire(STRING, since=1, default="")
     port: int = wire(UINT16, since=1, default=0)
 
 
-@dataclass(slots=True)
+@message
 class BeginQuorumEpochResponse:
     API_KEY: ClassVar[int] = 53
     MIN_VERSION: ClassVar[int] = 0

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 from uuid import UUID
 
-from embedded_broker.protocol.fields import INT16, INT32, STRING, UINT16, UUID_, ZERO_UUID, Array, wire
+from embedded_broker.protocol.fields import INT16, INT32, STRING, UINT16, UUID_, ZERO_UUID, Array, message, wire
 
 
-@dataclass(slots=True)
+@message
 class ReplicaInfo:
     candidate_id: int = wire(INT32, since=1, default=0)
     candidate_directory_id: UUID = wire(UUID_, since=1, default=ZERO_UUID)
 
 
-@dataclass(slots=True)
+@message
 class PartitionData:
     partition_index: int = wire(INT32, default=0)
     leader_id: int = wire(INT32, default=0)
@@ -24,20 +23,20 @@ class PartitionData:
     preferred_candidates: list[ReplicaInfo] = wire(Array(ReplicaInfo), since=1, factory=list)
 
 
-@dataclass(slots=True)
+@message
 class TopicData:
     topic_name: str = wire(STRING, default="")
     partitions: list[PartitionData] = wire(Array(PartitionData), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class LeaderEndpoint:
     name: str = wire(STRING, since=1, default="")
     host: str = wire(STRING, since=1, default="")
     port: int = wire(UINT16, since=1, default=0)
 
 
-@dataclass(slots=True)
+@message
 class EndQuorumEpochRequest:
     API_KEY: ClassVar[int] = 54
     MIN_VERSION: ClassVar[int] = 0
@@ -48,7 +47,7 @@ class EndQuorumEpochRequest:
     leader_endpoints: list[LeaderEndpoint] = wire(Array(LeaderEndpoint), since=1, factory=list)
 
 
-@dataclass(slots=True)
+@message
 class ResponsePartitionData:
     partition_index: int = wire(INT32, default=0)
     error_code: int = wire(INT16, default=0)
@@ -56,20 +55,20 @@ class ResponsePartitionData:
     leader_epoch: int = wire(INT32, default=0)
 
 
-@dataclass(slots=True)
+@message
 class ResponseTopicData:
     topic_name: str = wire(STRING, default="")
     partitions: list[ResponsePartitionData] = wire(Array(ResponsePartitionData), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class NodeEndpoint:
     node_id: int = wire(INT32, since=1, default=0)
     host: str = wire(STRING, since=1, default="")
     port: int = wire(UINT16, since=1, default=0)
 
 
-@dataclass(slots=True)
+@message
 class EndQuorumEpochResponse:
     API_KEY: ClassVar[int] = 54
     MIN_VERSION: ClassVar[int] = 0

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 from uuid import UUID
 
-from embedded_broker.protocol.fields import INT16, INT32, INT64, STRING, UINT16, UUID_, ZERO_UUID, Array, wire
+from embedded_broker.protocol.fields import INT16, INT32, INT64, STRING, UINT16, UUID_, ZERO_UUID, Array, message, wire
 
 
-@dataclass(slots=True)
+@message
 class PartitionData:
     partition_index: int = wire(INT32, default=0)
 
 
-@dataclass(slots=True)
+@message
 class TopicData:
     topic_name: str = wire(STRING, default="")
     partitions: list[PartitionData] = wire(Array(PartitionData), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class DescribeQuorumRequest:
     API_KEY: ClassVar[int] = 55
     MIN_VERSION: ClassVar[int] = 0
@@ -29,7 +28,7 @@ class DescribeQuorumRequest:
     topics: list[TopicData] = wire(Array(TopicData), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class ReplicaState:
     replica_id: int = wire(INT32, default=0)
     replica_directory_id: UUID = wire(UUID_, since=2, default=ZERO_UUID)
@@ -38,7 +37,7 @@ class ReplicaState:
     last_caught_up_timestamp: int = wire(INT64, since=1, default=-1)
 
 
-@dataclass(slots=True)
+@message
 class ResponsePartitionData:
     partition_index: int = wire(INT32, default=0)
     error_code: int = wire(INT16, default=0)
@@ -50,26 +49,26 @@ class ResponsePartitionData:
     observers: list[ReplicaState] = wire(Array(ReplicaState), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class ResponseTopicData:
     topic_name: str = wire(STRING, default="")
     partitions: list[ResponsePartitionData] = wire(Array(ResponsePartitionData), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class Listener:
     name: str = wire(STRING, since=2, default="")
     host: str = wire(STRING, since=2, default="")
     port: int = wire(UINT16, since=2, default=0)
 
 
-@dataclass(slots=True)
+@message
 class Node:
     node_id: int = wire(INT32, since=2, default=0)
     listeners: list[Listener] = wire(Array(Listener), since=2, factory=list)
 
 
-@dataclass(slots=True)
+@message
 class DescribeQuorumResponse:
     API_KEY: ClassVar[int] = 55
     MIN_VERSION: ClassVar[int] = 0

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 from uuid import UUID
 
-from embedded_broker.protocol.fields import INT8, INT16, INT32, INT64, UUID_, ZERO_UUID, Array, wire
+from embedded_broker.protocol.fields import INT8, INT16, INT32, INT64, UUID_, ZERO_UUID, Array, message, wire
 
 
-@dataclass(slots=True)
+@message
 class BrokerState:
     broker_id: int = wire(INT32, since=3, default=0)
     broker_epoch: int = wire(INT64, since=3, default=-1)
 
 
-@dataclass(slots=True)
+@message
 class PartitionData:
     partition_index: int = wire(INT32, default=0)
     leader_epoch: int = wire(INT32, default=0)
@@ -25,13 +24,13 @@ class PartitionData:
     partition_epoch: int = wire(INT32, default=0)
 
 
-@dataclass(slots=True)
+@message
 class TopicData:
     topic_id: UUID = wire(UUID_, default=ZERO_UUID)
     partitions: list[PartitionData] = wire(Array(PartitionData), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class AlterPartitionRequest:
     API_KEY: ClassVar[int] = 56
     MIN_VERSION: ClassVar[int] = 2
@@ -42,7 +41,7 @@ class AlterPartitionRequest:
     topics: list[TopicData] = wire(Array(TopicData), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class ResponsePartitionData:
     partition_index: int = wire(INT32, default=0)
     error_code: int = wire(INT16, default=0)
@@ -53,13 +52,13 @@ class ResponsePartitionData:
     partition_epoch: int = wire(INT32, default=0)
 
 
-@dataclass(slots=True)
+@message
 class ResponseTopicData:
     topic_id: UUID = wire(UUID_, default=ZERO_UUID)
     partitions: list[ResponsePartitionData] = wire(Array(ResponsePartitionData), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class AlterPartitionResponse:
     API_KEY: ClassVar[int] = 56
     MIN_VERSION: ClassVar[int] = 2

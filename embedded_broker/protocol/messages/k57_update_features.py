@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-from embedded_broker.protocol.fields import BOOL, INT8, INT16, INT32, STRING, Array, wire
+from embedded_broker.protocol.fields import BOOL, INT8, INT16, INT32, STRING, Array, message, wire
 
 
-@dataclass(slots=True)
+@message
 class FeatureUpdateKey:
     feature: str = wire(STRING, default="")
     max_version_level: int = wire(INT16, default=0)
@@ -16,7 +15,7 @@ class FeatureUpdateKey:
     upgrade_type: int = wire(INT8, since=1, default=1)
 
 
-@dataclass(slots=True)
+@message
 class UpdateFeaturesRequest:
     API_KEY: ClassVar[int] = 57
     MIN_VERSION: ClassVar[int] = 0
@@ -27,14 +26,14 @@ class UpdateFeaturesRequest:
     validate_only: bool = wire(BOOL, since=1, default=False)
 
 
-@dataclass(slots=True)
+@message
 class UpdatableFeatureResult:
     feature: str = wire(STRING, until=1, default="")
     error_code: int = wire(INT16, until=1, default=0)
     error_message: str | None = wire(STRING, until=1, nullable_since=0, default="")
 
 
-@dataclass(slots=True)
+@message
 class UpdateFeaturesResponse:
     API_KEY: ClassVar[int] = 57
     MIN_VERSION: ClassVar[int] = 0

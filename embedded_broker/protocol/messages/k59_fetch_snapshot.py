@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 from uuid import UUID
 
@@ -17,17 +16,18 @@ from embedded_broker.protocol.fields import (
     ZERO_UUID,
     Array,
     Buffer,
+    message,
     wire,
 )
 
 
-@dataclass(slots=True)
+@message
 class SnapshotId:
     end_offset: int = wire(INT64, default=0)
     epoch: int = wire(INT32, default=0)
 
 
-@dataclass(slots=True)
+@message
 class PartitionSnapshot:
     partition: int = wire(INT32, default=0)
     current_leader_epoch: int = wire(INT32, default=0)
@@ -36,13 +36,13 @@ class PartitionSnapshot:
     replica_directory_id: UUID = wire(UUID_, since=1, tag=0, default=ZERO_UUID)
 
 
-@dataclass(slots=True)
+@message
 class TopicSnapshot:
     name: str = wire(STRING, default="")
     partitions: list[PartitionSnapshot] = wire(Array(PartitionSnapshot), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class FetchSnapshotRequest:
     API_KEY: ClassVar[int] = 59
     MIN_VERSION: ClassVar[int] = 0
@@ -54,19 +54,19 @@ class FetchSnapshotRequest:
     topics: list[TopicSnapshot] = wire(Array(TopicSnapshot), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class ResponseSnapshotId:
     end_offset: int = wire(INT64, default=0)
     epoch: int = wire(INT32, default=0)
 
 
-@dataclass(slots=True)
+@message
 class LeaderIdAndEpoch:
     leader_id: int = wire(INT32, default=0)
     leader_epoch: int = wire(INT32, default=0)
 
 
-@dataclass(slots=True)
+@message
 class ResponsePartitionSnapshot:
     index: int = wire(INT32, default=0)
     error_code: int = wire(INT16, default=0)
@@ -77,20 +77,20 @@ class ResponsePartitionSnapshot:
     unaligned_records: Buffer | None = wire(RECORDS, default=None)
 
 
-@dataclass(slots=True)
+@message
 class ResponseTopicSnapshot:
     name: str = wire(STRING, default="")
     partitions: list[ResponsePartitionSnapshot] = wire(Array(ResponsePartitionSnapshot), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class NodeEndpoint:
     node_id: int = wire(INT32, since=1, default=0)
     host: str = wire(STRING, since=1, default="")
     port: int = wire(UINT16, since=1, default=0)
 
 
-@dataclass(slots=True)
+@message
 class FetchSnapshotResponse:
     API_KEY: ClassVar[int] = 59
     MIN_VERSION: ClassVar[int] = 0

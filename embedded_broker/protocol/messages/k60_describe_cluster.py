@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-from embedded_broker.protocol.fields import BOOL, INT8, INT16, INT32, STRING, Array, wire
+from embedded_broker.protocol.fields import BOOL, INT8, INT16, INT32, STRING, Array, message, wire
 
 
-@dataclass(slots=True)
+@message
 class DescribeClusterRequest:
     API_KEY: ClassVar[int] = 60
     MIN_VERSION: ClassVar[int] = 0
@@ -19,7 +18,7 @@ class DescribeClusterRequest:
     include_fenced_brokers: bool = wire(BOOL, since=2, default=False)
 
 
-@dataclass(slots=True)
+@message
 class DescribeClusterBroker:
     broker_id: int = wire(INT32, default=0)
     host: str = wire(STRING, default="")
@@ -28,7 +27,7 @@ class DescribeClusterBroker:
     is_fenced: bool = wire(BOOL, since=2, default=False)
 
 
-@dataclass(slots=True)
+@message
 class DescribeClusterResponse:
     API_KEY: ClassVar[int] = 60
     MIN_VERSION: ClassVar[int] = 0

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-from embedded_broker.protocol.fields import INT16, INT32, INT64, STRING, Array, wire
+from embedded_broker.protocol.fields import INT16, INT32, INT64, STRING, Array, message, wire
 
 
-@dataclass(slots=True)
+@message
 class TopicRequest:
     name: str = wire(STRING, default="")
     partition_indexes: list[int] = wire(Array(INT32), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class DescribeProducersRequest:
     API_KEY: ClassVar[int] = 61
     MIN_VERSION: ClassVar[int] = 0
@@ -23,7 +22,7 @@ class DescribeProducersRequest:
     topics: list[TopicRequest] = wire(Array(TopicRequest), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class ProducerState:
     producer_id: int = wire(INT64, default=0)
     producer_epoch: int = wire(INT32, default=0)
@@ -33,7 +32,7 @@ class ProducerState:
     current_txn_start_offset: int = wire(INT64, default=-1)
 
 
-@dataclass(slots=True)
+@message
 class PartitionResponse:
     partition_index: int = wire(INT32, default=0)
     error_code: int = wire(INT16, default=0)
@@ -41,13 +40,13 @@ class PartitionResponse:
     active_producers: list[ProducerState] = wire(Array(ProducerState), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class TopicResponse:
     name: str = wire(STRING, default="")
     partitions: list[PartitionResponse] = wire(Array(PartitionResponse), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class DescribeProducersResponse:
     API_KEY: ClassVar[int] = 61
     MIN_VERSION: ClassVar[int] = 0

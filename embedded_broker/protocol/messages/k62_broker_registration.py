@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 from uuid import UUID
 
-from embedded_broker.protocol.fields import BOOL, INT16, INT32, INT64, STRING, UINT16, UUID_, ZERO_UUID, Array, wire
+from embedded_broker.protocol.fields import (
+    BOOL,
+    INT16,
+    INT32,
+    INT64,
+    STRING,
+    UINT16,
+    UUID_,
+    ZERO_UUID,
+    Array,
+    message,
+    wire,
+)
 
 
-@dataclass(slots=True)
+@message
 class Listener:
     name: str = wire(STRING, default="")
     host: str = wire(STRING, default="")
@@ -17,14 +28,14 @@ class Listener:
     security_protocol: int = wire(INT16, default=0)
 
 
-@dataclass(slots=True)
+@message
 class Feature:
     name: str = wire(STRING, default="")
     min_supported_version: int = wire(INT16, default=0)
     max_supported_version: int = wire(INT16, default=0)
 
 
-@dataclass(slots=True)
+@message
 class BrokerRegistrationRequest:
     API_KEY: ClassVar[int] = 62
     MIN_VERSION: ClassVar[int] = 0
@@ -41,7 +52,7 @@ class BrokerRegistrationRequest:
     previous_broker_epoch: int = wire(INT64, since=3, default=-1)
 
 
-@dataclass(slots=True)
+@message
 class BrokerRegistrationResponse:
     API_KEY: ClassVar[int] = 62
     MIN_VERSION: ClassVar[int] = 0

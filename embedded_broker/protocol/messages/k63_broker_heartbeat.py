@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 from uuid import UUID
 
-from embedded_broker.protocol.fields import BOOL, INT16, INT32, INT64, UUID_, Array, wire
+from embedded_broker.protocol.fields import BOOL, INT16, INT32, INT64, UUID_, Array, message, wire
 
 
-@dataclass(slots=True)
+@message
 class BrokerHeartbeatRequest:
     API_KEY: ClassVar[int] = 63
     MIN_VERSION: ClassVar[int] = 0
@@ -24,7 +23,7 @@ class BrokerHeartbeatRequest:
     cordoned_log_dirs: list[UUID] = wire(Array(UUID_), since=2, tag=1, factory=list)
 
 
-@dataclass(slots=True)
+@message
 class BrokerHeartbeatResponse:
     API_KEY: ClassVar[int] = 63
     MIN_VERSION: ClassVar[int] = 0

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-from embedded_broker.protocol.fields import INT16, INT32, STRING, wire
+from embedded_broker.protocol.fields import INT16, INT32, STRING, message, wire
 
 
-@dataclass(slots=True)
+@message
 class UnregisterBrokerRequest:
     API_KEY: ClassVar[int] = 64
     MIN_VERSION: ClassVar[int] = 0
@@ -17,7 +16,7 @@ class UnregisterBrokerRequest:
     broker_id: int = wire(INT32, default=0)
 
 
-@dataclass(slots=True)
+@message
 class UnregisterBrokerResponse:
     API_KEY: ClassVar[int] = 64
     MIN_VERSION: ClassVar[int] = 0

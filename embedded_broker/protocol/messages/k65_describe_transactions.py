@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-from embedded_broker.protocol.fields import INT16, INT32, INT64, STRING, Array, wire
+from embedded_broker.protocol.fields import INT16, INT32, INT64, STRING, Array, message, wire
 
 
-@dataclass(slots=True)
+@message
 class DescribeTransactionsRequest:
     API_KEY: ClassVar[int] = 65
     MIN_VERSION: ClassVar[int] = 0
@@ -17,13 +16,13 @@ class DescribeTransactionsRequest:
     transactional_ids: list[str] = wire(Array(STRING), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class TopicData:
     topic: str = wire(STRING, default="")
     partitions: list[int] = wire(Array(INT32), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class TransactionState:
     error_code: int = wire(INT16, default=0)
     transactional_id: str = wire(STRING, default="")
@@ -35,7 +34,7 @@ class TransactionState:
     topics: list[TopicData] = wire(Array(TopicData), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class DescribeTransactionsResponse:
     API_KEY: ClassVar[int] = 65
     MIN_VERSION: ClassVar[int] = 0

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-from embedded_broker.protocol.fields import INT16, INT32, INT64, STRING, Array, wire
+from embedded_broker.protocol.fields import INT16, INT32, INT64, STRING, Array, message, wire
 
 
-@dataclass(slots=True)
+@message
 class ListTransactionsRequest:
     API_KEY: ClassVar[int] = 66
     MIN_VERSION: ClassVar[int] = 0
@@ -20,14 +19,14 @@ class ListTransactionsRequest:
     transactional_id_pattern: str | None = wire(STRING, since=2, nullable_since=2, default=None)
 
 
-@dataclass(slots=True)
+@message
 class TransactionState:
     transactional_id: str = wire(STRING, default="")
     producer_id: int = wire(INT64, default=0)
     transaction_state: str = wire(STRING, default="")
 
 
-@dataclass(slots=True)
+@message
 class ListTransactionsResponse:
     API_KEY: ClassVar[int] = 66
     MIN_VERSION: ClassVar[int] = 0

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-from embedded_broker.protocol.fields import INT16, INT32, INT64, wire
+from embedded_broker.protocol.fields import INT16, INT32, INT64, message, wire
 
 
-@dataclass(slots=True)
+@message
 class AllocateProducerIdsRequest:
     API_KEY: ClassVar[int] = 67
     MIN_VERSION: ClassVar[int] = 0
@@ -18,7 +17,7 @@ class AllocateProducerIdsRequest:
     broker_epoch: int = wire(INT64, default=-1)
 
 
-@dataclass(slots=True)
+@message
 class AllocateProducerIdsResponse:
     API_KEY: ClassVar[int] = 67
     MIN_VERSION: ClassVar[int] = 0

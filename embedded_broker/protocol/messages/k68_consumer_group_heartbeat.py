@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 from uuid import UUID
 
-from embedded_broker.protocol.fields import INT16, INT32, STRING, UUID_, ZERO_UUID, Array, wire
+from embedded_broker.protocol.fields import INT16, INT32, STRING, UUID_, ZERO_UUID, Array, message, wire
 
 
-@dataclass(slots=True)
+@message
 class TopicPartitions:
     topic_id: UUID = wire(UUID_, default=ZERO_UUID)
     partitions: list[int] = wire(Array(INT32), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class ConsumerGroupHeartbeatRequest:
     API_KEY: ClassVar[int] = 68
     MIN_VERSION: ClassVar[int] = 0
@@ -33,18 +32,18 @@ class ConsumerGroupHeartbeatRequest:
     topic_partitions: list[TopicPartitions] | None = wire(Array(TopicPartitions), nullable_since=0, factory=list)
 
 
-@dataclass(slots=True)
+@message
 class ResponseTopicPartitions:
     topic_id: UUID = wire(UUID_, default=ZERO_UUID)
     partitions: list[int] = wire(Array(INT32), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class Assignment:
     topic_partitions: list[ResponseTopicPartitions] = wire(Array(ResponseTopicPartitions), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class ConsumerGroupHeartbeatResponse:
     API_KEY: ClassVar[int] = 68
     MIN_VERSION: ClassVar[int] = 0

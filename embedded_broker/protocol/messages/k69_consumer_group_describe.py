@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 from uuid import UUID
 
-from embedded_broker.protocol.fields import BOOL, INT8, INT16, INT32, STRING, UUID_, ZERO_UUID, Array, wire
+from embedded_broker.protocol.fields import BOOL, INT8, INT16, INT32, STRING, UUID_, ZERO_UUID, Array, message, wire
 
 
-@dataclass(slots=True)
+@message
 class ConsumerGroupDescribeRequest:
     API_KEY: ClassVar[int] = 69
     MIN_VERSION: ClassVar[int] = 0
@@ -19,19 +18,19 @@ class ConsumerGroupDescribeRequest:
     include_authorized_operations: bool = wire(BOOL, default=False)
 
 
-@dataclass(slots=True)
+@message
 class TopicPartitions:
     topic_id: UUID = wire(UUID_, default=ZERO_UUID)
     topic_name: str = wire(STRING, default="")
     partitions: list[int] = wire(Array(INT32), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class Assignment:
     topic_partitions: list[TopicPartitions] = wire(Array(TopicPartitions), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class Member:
     member_id: str = wire(STRING, default="")
     instance_id: str | None = wire(STRING, nullable_since=0, default=None)
@@ -46,7 +45,7 @@ class Member:
     member_type: int = wire(INT8, since=1, default=-1)
 
 
-@dataclass(slots=True)
+@message
 class DescribedGroup:
     error_code: int = wire(INT16, default=0)
     error_message: str | None = wire(STRING, nullable_since=0, default=None)
@@ -59,7 +58,7 @@ class DescribedGroup:
     authorized_operations: int = wire(INT32, default=-2147483648)
 
 
-@dataclass(slots=True)
+@message
 class ConsumerGroupDescribeResponse:
     API_KEY: ClassVar[int] = 69
     MIN_VERSION: ClassVar[int] = 0

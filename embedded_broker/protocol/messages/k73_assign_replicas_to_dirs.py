@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 from uuid import UUID
 
-from embedded_broker.protocol.fields import INT16, INT32, INT64, UUID_, ZERO_UUID, Array, wire
+from embedded_broker.protocol.fields import INT16, INT32, INT64, UUID_, ZERO_UUID, Array, message, wire
 
 
-@dataclass(slots=True)
+@message
 class PartitionData:
     partition_index: int = wire(INT32, default=0)
 
 
-@dataclass(slots=True)
+@message
 class TopicData:
     topic_id: UUID = wire(UUID_, default=ZERO_UUID)
     partitions: list[PartitionData] = wire(Array(PartitionData), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class DirectoryData:
     id_: UUID = wire(UUID_, default=ZERO_UUID)
     topics: list[TopicData] = wire(Array(TopicData), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class AssignReplicasToDirsRequest:
     API_KEY: ClassVar[int] = 73
     MIN_VERSION: ClassVar[int] = 0
@@ -37,25 +36,25 @@ class AssignReplicasToDirsRequest:
     directories: list[DirectoryData] = wire(Array(DirectoryData), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class ResponsePartitionData:
     partition_index: int = wire(INT32, default=0)
     error_code: int = wire(INT16, default=0)
 
 
-@dataclass(slots=True)
+@message
 class ResponseTopicData:
     topic_id: UUID = wire(UUID_, default=ZERO_UUID)
     partitions: list[ResponsePartitionData] = wire(Array(ResponsePartitionData), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class ResponseDirectoryData:
     id_: UUID = wire(UUID_, default=ZERO_UUID)
     topics: list[ResponseTopicData] = wire(Array(ResponseTopicData), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class AssignReplicasToDirsResponse:
     API_KEY: ClassVar[int] = 73
     MIN_VERSION: ClassVar[int] = 0

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
-from embedded_broker.protocol.fields import INT8, INT16, INT32, STRING, Array, wire
+from embedded_broker.protocol.fields import INT8, INT16, INT32, STRING, Array, message, wire
 
 
-@dataclass(slots=True)
+@message
 class ListConfigResourcesRequest:
     API_KEY: ClassVar[int] = 74
     MIN_VERSION: ClassVar[int] = 0
@@ -17,13 +16,13 @@ class ListConfigResourcesRequest:
     resource_types: list[int] = wire(Array(INT8), since=1, factory=list)
 
 
-@dataclass(slots=True)
+@message
 class ConfigResource:
     resource_name: str = wire(STRING, default="")
     resource_type: int = wire(INT8, since=1, default=16)
 
 
-@dataclass(slots=True)
+@message
 class ListConfigResourcesResponse:
     API_KEY: ClassVar[int] = 74
     MIN_VERSION: ClassVar[int] = 0

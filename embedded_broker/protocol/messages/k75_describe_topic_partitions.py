@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 from uuid import UUID
 
-from embedded_broker.protocol.fields import BOOL, INT16, INT32, STRING, UUID_, ZERO_UUID, Array, wire
+from embedded_broker.protocol.fields import BOOL, INT16, INT32, STRING, UUID_, ZERO_UUID, Array, message, wire
 
 
-@dataclass(slots=True)
+@message
 class TopicRequest:
     name: str = wire(STRING, default="")
 
 
-@dataclass(slots=True)
+@message
 class Cursor:
     topic_name: str = wire(STRING, default="")
     partition_index: int = wire(INT32, default=0)
 
 
-@dataclass(slots=True)
+@message
 class DescribeTopicPartitionsRequest:
     API_KEY: ClassVar[int] = 75
     MIN_VERSION: ClassVar[int] = 0
@@ -31,7 +30,7 @@ class DescribeTopicPartitionsRequest:
     cursor: Cursor | None = wire(Cursor, nullable_since=0, default=None)
 
 
-@dataclass(slots=True)
+@message
 class DescribeTopicPartitionsResponsePartition:
     error_code: int = wire(INT16, default=0)
     partition_index: int = wire(INT32, default=0)
@@ -44,7 +43,7 @@ class DescribeTopicPartitionsResponsePartition:
     offline_replicas: list[int] = wire(Array(INT32), factory=list)
 
 
-@dataclass(slots=True)
+@message
 class DescribeTopicPartitionsResponseTopic:
     error_code: int = wire(INT16, default=0)
     name: str | None = wire(STRING, nullable_since=0, default="")
@@ -56,13 +55,13 @@ class DescribeTopicPartitionsResponseTopic:
     topic_authorized_operations: int = wire(INT32, default=-2147483648)
 
 
-@dataclass(slots=True)
+@message
 class ResponseCursor:
     topic_name: str = wire(STRING, default="")
     partition_index: int = wire(INT32, default=0)
 
 
-@dataclass(slots=True)
+@message
 class DescribeTopicPartitionsResponse:
     API_KEY: ClassVar[int] = 75
     MIN_VERSION: ClassVar[int] = 0
