@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import Qt, QTimer
-from PySide6.QtWidgets import QMenu, QProgressBar, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QMenu, QProgressBar, QScrollArea, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from gui.messages.detail import RecordDetail, fill_copy_menu
 from gui.messages.produce import ProducePanel
@@ -83,7 +83,13 @@ class MessagesPage(QWidget):
         column.addWidget(self.table, 1)
         self.side = QStackedWidget(self)
         self.side.addWidget(self.detail)
-        self.side.addWidget(self.produce)
+        self.form = QScrollArea(self)
+        self.form.setFrameShape(QScrollArea.Shape.NoFrame)
+        self.form.setWidgetResizable(True)
+        self.form.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.produce.setProperty("role", "clear")
+        self.form.setWidget(self.produce)
+        self.side.addWidget(self.form)
         right = QWidget(self)
         column = QVBoxLayout(right)
         column.setContentsMargins(16, 0, 0, 0)
@@ -207,7 +213,7 @@ class MessagesPage(QWidget):
             self.context.notify("Choose a topic first.", "accent")
             return
         self.state.show_content()
-        self.side.setCurrentWidget(self.produce)
+        self.side.setCurrentWidget(self.form)
         self.produce.begin()
 
     # ---- the scan
@@ -249,6 +255,8 @@ class MessagesPage(QWidget):
             self._say_nothing(request)
         elif self.table.current_row() is None and not request.endless:
             self.table.select_first()
+            if self.bar.topic.hasFocus():
+                self.table.table.setFocus()  # so that the arrow keys walk through what came
 
     def _failed(self, error: ClientError) -> None:
         self._finish()
@@ -346,6 +354,6 @@ class MessagesPage(QWidget):
         else:
             self.state.show_empty(
                 "Choose a topic",
-                "Its latest records appear here; nothing is committed, no group is joined.",
+                "Its latest records appear here. No group is joined.",
                 icon="messages",
             )

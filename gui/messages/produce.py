@@ -104,8 +104,8 @@ class ProducePanel(QWidget):
         for title, acks in ACKS:
             self.acks.addItem(title, acks)
         self.time.setDisplayFormat("yyyy-MM-dd HH:mm:ss")
-        self.time.setEnabled(False)
-        self.set_time.toggled.connect(self.time.setEnabled)
+        self.time.hide()
+        self.set_time.toggled.connect(self.time.setVisible)
         self.send.setProperty("role", "primary")
         self.send.setToolTip("Ctrl+Enter")
         self.send.clicked.connect(self._send)
@@ -165,8 +165,8 @@ class ProducePanel(QWidget):
         grid.addWidget(self.acks, 0, 4)
         grid.addWidget(plain("Compression", self, role="muted"), 1, 0)
         grid.addWidget(self.compression, 1, 1)
-        grid.addWidget(self.set_time, 2, 0)
-        grid.addWidget(self.time, 2, 1, 1, 4)
+        grid.addWidget(self.set_time, 1, 3, 1, 2)
+        grid.addWidget(self.time, 2, 0, 1, 5)
         buttons = QHBoxLayout()
         buttons.addStretch(1)
         buttons.addWidget(self.send)
@@ -230,7 +230,7 @@ class ProducePanel(QWidget):
     def _mode(self, place: int) -> None:
         self._stack.setCurrentIndex(place)
         self.set_time.setVisible(place == 0)
-        self.time.setVisible(place == 0)
+        self.time.setVisible(place == 0 and self.set_time.isChecked())
         self._parse()
 
     def _recolour(self) -> None:

@@ -13,6 +13,7 @@ from PySide6.QtWidgets import (
     QLineEdit,
     QPlainTextEdit,
     QPushButton,
+    QScrollArea,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -31,6 +32,7 @@ from widgets.theme import Theme
 EDITED_AT_MOST = 64 << 10
 """bytes of a copied value that are put into the editor; larger ones are sent as they are"""
 CHECK_AFTER_MS = 150
+ROWS_IN_SIGHT, ROW_PIXELS = 3, 30
 
 
 class BytesEdit(QWidget):
@@ -48,7 +50,6 @@ class BytesEdit(QWidget):
         self.editor.setProperty("role", "mono")
         self.editor.setFont(theme.mono_font())
         self.editor.setAccessibleName(name)
-        self.text.setMinimumHeight(72)
         self.text.setTabChangesFocus(True)
         self.text.setWordWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
         self.kind = QComboBox(self)
@@ -83,6 +84,8 @@ class BytesEdit(QWidget):
         layout.setSpacing(4)
         layout.addLayout(head)
         layout.addWidget(self.editor, 1 if lines else 0)
+        if lines:
+            self.setMinimumHeight(120)
 
     # ---- in and out
 
@@ -211,6 +214,16 @@ class HeaderEdits(QWidget):
         self._add.clicked.connect(lambda: self.add("", b"", fresh=True))
         self._said = plain("", self, role="small")
         self._said.hide()
+        self._inside = QWidget(self)
+        self._inside.setProperty("role", "clear")
+        self._rows_layout = QVBoxLayout(self._inside)
+        self._rows_layout.setContentsMargins(0, 0, 0, 0)
+        self._rows_layout.setSpacing(4)
+        self._scroll = QScrollArea(self)
+        self._scroll.setFrameShape(QScrollArea.Shape.NoFrame)
+        self._scroll.setWidgetResizable(True)
+        self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._scroll.setWidget(self._inside)
         head = QHBoxLayout()
         head.addWidget(plain("Headers", self, role="muted"))
         head.addStretch(1)
@@ -220,7 +233,9 @@ class HeaderEdits(QWidget):
         self._layout.setSpacing(4)
         self._layout.addLayout(head)
         self._layout.addWidget(self._said)
+        self._layout.addWidget(self._scroll)
         theme.changed.connect(self._recolour)
+        self._fit()
 
     MOST_EDITED = 12
 
@@ -242,6 +257,7 @@ class HeaderEdits(QWidget):
             found.row.setParent(None)
             found.row.deleteLater()
         self._rows.clear()
+        self._fit()
         if self._whole:
             self._add.clicked.disconnect()
             self._add.clicked.connect(lambda: self.add("", b"", fresh=True))
@@ -272,7 +288,8 @@ class HeaderEdits(QWidget):
         line.addWidget(text, 3)
         line.addWidget(remove)
         self._rows.append(_HeaderRow(row, name, text, key, name.text(), value, shown, fresh))
-        self._layout.addWidget(row)
+        self._rows_layout.addWidget(row)
+        self._fit()
         if fresh:
             name.setFocus(Qt.FocusReason.OtherFocusReason)
 
@@ -285,6 +302,13 @@ class HeaderEdits(QWidget):
         self._rows = [found for found in self._rows if found.row is not row]
         row.setParent(None)
         row.deleteLater()
+        self._fit()
+
+    def _fit(self) -> None:
+        """As high as its rows, up to three; more of them scroll."""
+        tall = min(len(self._rows), ROWS_IN_SIGHT) * (ROW_PIXELS + 4)
+        self._scroll.setFixedHeight(tall)
+        self._scroll.setVisible(bool(self._rows))
 
     def _recolour(self) -> None:
         for found in self._rows:

@@ -37,7 +37,7 @@ UNTILS = {
     Until.COUNT: "Count",
     Until.OFFSET: "Offset",
     Until.TIMESTAMP: "Time",
-    Until.ENDLESS: "Go on live",
+    Until.ENDLESS: "Endless",
 }
 PARTS = (
     (Part.ANYWHERE, "Anywhere"),

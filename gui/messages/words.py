@@ -34,7 +34,7 @@ def ended_words(result: ScanResult | None, request: ScanRequest, kept: int, drop
         return f"Stopped. {figures.plural(kept, 'record')} kept{gone}."
     done = result.progress
     if request.contains is not None:
-        found = f"{done.matched:,} of {figures.plural(done.scanned, 'record')} match"
+        found = f"{done.matched:,} of {figures.plural(done.scanned, 'record')} match, read"
     else:
         found = f"{figures.plural(done.matched, 'record')}"
     speed = f", {figures.count(done.records_per_s)} records/s" if result.took_s >= 0.5 else ""

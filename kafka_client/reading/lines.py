@@ -75,8 +75,10 @@ def parse_json_line(line: str, topic: str, partition: int | None = None) -> NewR
         found = json.loads(line)
     except RecursionError:
         raise _Wrong("nested too deeply") from None
-    except ValueError as error:
-        raise _Wrong(f"not valid JSON: {error}"[:120]) from None
+    except json.JSONDecodeError as error:
+        raise _Wrong(f"not valid JSON at character {error.pos + 1:,}") from None
+    except ValueError:
+        raise _Wrong("not valid JSON: a number is too long") from None
     if not isinstance(found, dict):
         raise _Wrong("not a JSON object")
     at = found.get("partition", partition) if partition is None else partition

@@ -24,6 +24,7 @@ class Merge:
         self._seen: dict[TopicPartition, int] = dict.fromkeys(partitions, NEVER)
         self._open = set(self._seen)
         self._held: dict[TopicPartition, int] = dict.fromkeys(self._seen, 0)
+        self._held_bytes: dict[TopicPartition, int] = dict.fromkeys(self._seen, 0)
 
     def __len__(self) -> int:
         return len(self._heap)
@@ -38,6 +39,7 @@ class Merge:
         """``at``: what ``passed`` returned for it."""
         heapq.heappush(self._heap, (at, record.partition, record.offset, record))
         self._held[tp] += 1
+        self._held_bytes[tp] += _size(record)
 
     def close(self, tp: TopicPartition) -> None:
         self._open.discard(tp)
@@ -50,9 +52,9 @@ class Merge:
         """Up to here every open partition was read; None when none is open."""
         return min((self._seen[tp] for tp in self._open), default=None)
 
-    def held(self, tp: TopicPartition) -> int:
-        """Records of this partition that wait for others."""
-        return self._held[tp]
+    def held(self, tp: TopicPartition) -> tuple[int, int]:
+        """Records of this partition that wait for others, and their bytes."""
+        return self._held[tp], self._held_bytes[tp]
 
     def behind(self) -> set[TopicPartition]:
         """Open partitions that the others wait for."""
@@ -65,5 +67,10 @@ class Merge:
         while self._heap and len(out) < most and (mark is None or self._heap[0][0] <= mark):
             record = heapq.heappop(self._heap)[3]
             self._held[record.topic, record.partition] -= 1
+            self._held_bytes[record.topic, record.partition] -= _size(record)
             out.append(record)
         return out
+
+
+def _size(record: Record) -> int:
+    return len(record.value or b"") + len(record.key or b"")

@@ -22,8 +22,9 @@ from kafka_client.reading.plan import Order, Range, ScanPlan, ScanRequest, Start
 
 BATCH = 2000
 WAIT_S = 0.1
-HELD_HIGH, HELD_LOW = 4000, 1000
-"""records that a partition may hold back while others are behind: above, it pauses"""
+HELD_HIGH, HELD_LOW = (30_000, 16 << 20), (5000, 4 << 20)
+"""records and bytes that a partition may hold back while others are behind: above either it pauses, below both it goes
+on; a pause throws away what was fetched in advance, so they are few"""
 STALLED_S = 3.0
 """a partition that brings nothing for so long is no longer waited for"""
 SILENT_S = 30.0
@@ -257,8 +258,11 @@ class _Forward:
         """Who is far ahead of the others pauses, so that memory stays bounded."""
         held = self.merge.held
         behind = self.merge.behind()
-        ahead = {tp for tp in self.left - self.paused - behind if held(tp) > HELD_HIGH}
-        ready = {tp for tp in self.paused & self.left if held(tp) < HELD_LOW or tp in behind}
+        ahead = {
+            tp for tp in self.left - self.paused - behind if held(tp)[0] > HELD_HIGH[0] or held(tp)[1] > HELD_HIGH[1]
+        }
+        low = {tp for tp in self.paused & self.left if held(tp)[0] < HELD_LOW[0] and held(tp)[1] < HELD_LOW[1]}
+        ready = low | (self.paused & self.left & behind)
         if ahead:
             self.reader.pause(ahead)
         if ready:
