@@ -84,14 +84,20 @@ def _default(entry: ConfigEntry) -> str:
     return "" if entry.default is None else entry.default
 
 
+def _name_tip(row: SettingRow) -> str:
+    words = row.entry.text or row.entry.name
+    return f"{words} ({row.mark})" if row.mark else words
+
+
 SETTING_COLUMNS: list[Column[SettingRow]] = [
-    Column("name", "Setting", lambda r: r.entry.name, width=230, tip=lambda r: r.entry.text),
+    Column("name", "Setting", lambda r: r.entry.name, width=230, tip=_name_tip,
+           tone=lambda r: "text_muted" if r.entry.read_only else "text"),
     Column("value", "Value", lambda r: r.shown, width=110, stretch=True, mono=True,
            tone=lambda r: "warn" if r.pending else "text"),
     Column("source", "Comes from", lambda r: str(r.entry.source), width=106,
            tone=lambda r: SOURCE_TONES[r.entry.source]),
     Column("default", "Default", lambda r: _default(r.entry), width=100, mono=True, tone=lambda r: "text_faint"),
-    Column("mark", "", lambda r: r.mark, width=110, tone=lambda r: "text_muted"),
+    Column("mark", "Notes", lambda r: r.mark, width=110, tone=lambda r: "text_muted", hidden=True),
 ]  # fmt: skip
 
 

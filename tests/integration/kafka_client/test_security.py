@@ -1,4 +1,4 @@
-"""The client against a real Kafka that wants TLS, a login, or both: every pair of protocol and mechanism, and refusals."""
+"""The client against a real Kafka that wants TLS, a login, or both: every protocol and mechanism, and refusals."""
 
 from __future__ import annotations
 
