@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import signal
 import sys
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from PySide6.QtWidgets import QApplication
 from gui.background import SWITCH_S
 from gui.clusters import Clusters, MakeClient
 from gui.command_palette import Entry
+from gui.garbage import GarbageCollector
 from gui.local_clusters import data_root
 from gui.local_control import LocalControl
 from gui.main_window import MainWindow
@@ -25,7 +27,7 @@ from gui.theme import Look
 from gui.watchdog import Watchdog
 from gui.welcome.page import WelcomePage
 from kafka_client.profile import ConnectionProfile
-from kafka_client.runtime import ClientThread, calm_garbage_collection
+from kafka_client.runtime import ClientThread
 from kafka_client.secrets import KeyringSecrets, Secrets
 from widgets.chart_clock import ChartClock
 from widgets.theme import Theme
@@ -38,6 +40,10 @@ def confluent(secrets: Secrets) -> MakeClient:
         return open_client(profile, secrets)
 
     return make
+
+
+END_S = 2.0
+"""how long the end waits for connections to close and histories to be written"""
 
 
 class Application(QObject):
@@ -65,13 +71,15 @@ class Application(QObject):
         self.thread_ = ClientThread().start()
         self.secrets = secrets or KeyringSecrets()
         self.make_client = make_client or confluent(self.secrets)
+        data = clusters_root or data_root()
         recent = self.settings.path.with_name("connections.json")
-        self.clusters = Clusters(self.thread_, self.make_client, recent, self)
+        self.clusters = Clusters(self.thread_, self.make_client, recent, data.with_name("history"), self)
         self.welcome = WelcomePage(self.theme)
         self.window = MainWindow(self.theme, self.settings, self.clock, self.clusters, self.welcome, self.watchdog)
-        self.local = LocalControl(self.clusters, self.window, clusters_root or data_root(), self)
+        self.local = LocalControl(self.clusters, self.window, data, self)
         self._closing = False
         sys.setswitchinterval(SWITCH_S)
+        self.garbage = GarbageCollector(self)
         self._wire()
 
     def _wire(self) -> None:
@@ -88,7 +96,7 @@ class Application(QObject):
         welcome.remove_requested.connect(self.local.remove)
         clusters.opened.connect(self._opened)
         clusters.recent_changed.connect(self._show_lists)
-        clusters.closed.connect(lambda _: self._show_lists())
+        clusters.closed.connect(self._closed)
         self.local.changed.connect(self._show_lists)
         window.add_actions(self._actions())
         self._show_lists()
@@ -120,16 +128,20 @@ class Application(QObject):
             if left:
                 QTimer.singleShot(30, self, one)
             else:
-                calm_garbage_collection()
+                self.garbage.settle()
 
         QTimer.singleShot(200, self, one)
+
+    def _closed(self, _: Session) -> None:
+        self._show_lists()
+        QTimer.singleShot(1000, self, self.garbage.collect_all)  # its pages are gone by then
 
     def _opened(self, session: Session) -> None:
         """The first snapshot stays for long: it is no work for the garbage collector."""
 
         def first(*_: object) -> None:
             session.snapshot_changed.disconnect(first)
-            QTimer.singleShot(0, self, calm_garbage_collection)
+            QTimer.singleShot(0, self, self.garbage.settle)
 
         session.snapshot_changed.connect(first)
 
@@ -173,11 +185,13 @@ class Application(QObject):
     def close(self) -> None:
         """What can still be closed is closed; waits for no cluster."""
         self._closing = True
-        self.clusters.close_all()
-        self.settings.save()
         self.window.may_close = True
         self.window.close()
-        self.thread_.stop(2.0)
+        ending = self.clusters.close_all()
+        self.settings.save()
+        concurrent.futures.wait(ending, END_S)
+        self.thread_.stop(END_S)
+        self.garbage.stop()
 
 
 def run(demo: bool = False, bootstrap: str = "") -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import hashlib
 import itertools
 from collections.abc import Callable
 from pathlib import Path
@@ -31,12 +33,18 @@ class Clusters(QObject):
     trouble = Signal(str)
 
     def __init__(
-        self, runner: RunsCoroutines, make_client: MakeClient, recent_path: Path, parent: QObject | None = None
+        self,
+        runner: RunsCoroutines,
+        make_client: MakeClient,
+        recent_path: Path,
+        history_folder: Path,
+        parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
         self._runner = runner
         self._make_client = make_client
         self._recent_path = recent_path
+        self._history_folder = history_folder
         self._keys = itertools.count(1)
         self.sessions: dict[int, Session] = {}
         self.shown: Session | None = None
@@ -47,9 +55,15 @@ class Clusters(QObject):
             self.problem = str(error)
 
     def open_profile(
-        self, profile: ConnectionProfile, *, embedded: EmbeddedControl | None = None, remember: bool = True
+        self,
+        profile: ConnectionProfile,
+        *,
+        embedded: EmbeddedControl | None = None,
+        history_path: Path | None = None,
+        remember: bool = True,
     ) -> Session:
-        """Connect; the session is shown at once and tells how it goes. One that is open already is shown again."""
+        """Connect; the session is shown at once and tells how it goes. One that is open already is shown again. Its
+        history is kept by its addresses, or at ``history_path``."""
         for session in self.sessions.values():
             if session.profile == profile:
                 self.show(session)
@@ -61,31 +75,37 @@ class Clusters(QObject):
         key = next(self._keys)
         session.setProperty("key", key)
         self.sessions[key] = session
-        session.start()
+        session.start(history_path=history_path or self._history_of(profile))
         self.opened.emit(session)
         self.show(session)
         if remember and embedded is None:
             self.remember(profile)
         return session
 
+    def _history_of(self, profile: ConnectionProfile) -> Path:
+        addresses = ",".join(sorted(profile.bootstrap_servers))
+        return self._history_folder / f"{hashlib.sha256(addresses.encode()).hexdigest()[:16]}.sqlite"
+
     def show(self, session: Session | None) -> None:
         if session is not self.shown:
             self.shown = session
             self.shown_changed.emit(session)
 
-    def close_session(self, session: Session) -> None:
+    def close_session(self, session: Session) -> concurrent.futures.Future[None] | None:
+        """What comes back is done when its connections are closed and its history is written."""
         key = session.property("key")
         if self.sessions.pop(key, None) is None:
-            return
+            return None
         if self.shown is session:
             self.show(next(reversed(self.sessions.values()), None))
-        session.close()
+        ending = session.close()
         self.closed.emit(session)
         session.deleteLater()
+        return ending
 
-    def close_all(self) -> None:
-        for session in list(self.sessions.values()):
-            self.close_session(session)
+    def close_all(self) -> list[concurrent.futures.Future[None]]:
+        closed = [self.close_session(session) for session in list(self.sessions.values())]
+        return [ending for ending in closed if ending is not None]
 
     @property
     def embedded(self) -> list[EmbeddedControl]:

@@ -75,7 +75,7 @@ class LocalControl(QObject):
             control.traffic = DemoTraffic(servers, template.scenario, control)
             control.traffic.start()
         profile = ConnectionProfile(control.name, tuple(servers.split(",")))
-        self._clusters.open_profile(profile, embedded=control)
+        self._clusters.open_profile(profile, embedded=control, history_path=directory / "history.sqlite")
 
     def _failed(self, template: Template, directory: Path, why: str) -> None:
         self._show_busy(template, "")

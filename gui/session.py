@@ -6,10 +6,15 @@ only bridge between them. What comes from there is frozen, so it is handed over 
 
 from __future__ import annotations
 
+import asyncio
+import concurrent.futures
+import contextlib
 import itertools
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from PySide6.QtCore import QObject, Qt, QTimer, Signal
@@ -23,6 +28,7 @@ from kafka_client.sampling.state import ConnectionKind, ConnectionState, Schedul
 
 if TYPE_CHECKING:
     from gui.embedded import EmbeddedControl
+    from kafka_client.history import History
     from kafka_client.profile import ConnectionProfile
     from kafka_client.sampling.sampler import Sampler
     from kafka_client.sampling.store import SeriesStore
@@ -30,6 +36,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 CHANGES_KEPT = 500
+EVENTS_S = 3600.0
+"""how far back what changed is shown of an earlier run"""
 GATHER_MS = 200
 """the sampler shows a snapshot after each of its rounds; pages hear of one in this time"""
 DEFAULT_WINDOW_S = 300.0
@@ -91,6 +99,8 @@ class Session(QObject):
         self.jobs: dict[int, Job] = {}
         self.tasks = TaskScope(runner, self)
         self._runner = runner
+        self.history: History | None = None
+        """set on the client thread once it is open"""
         self._sampler: Sampler | None = None
         self._focus: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
         self._pending: Changes | None = None
@@ -227,24 +237,38 @@ class Session(QObject):
 
     # ---- from the sampler
 
-    def start(self, schedule: Schedule | None = None) -> None:
-        """Connect and sample from now on."""
-        from kafka_client.sampling.sampler import Sampler
+    def start(self, schedule: Schedule | None = None, *, history_path: Path | None = None) -> None:
+        """Connect and sample from now on; with a path, continue the history that is kept there."""
 
-        sampler = Sampler(
-            self.client,
-            self.store,
-            schedule,
-            on_snapshot=lambda snapshot, changes: self._from_sampler.emit("snapshot", snapshot, changes),
-            on_sampled=lambda round_: self._from_sampler.emit("round", round_, None),
-            on_state=lambda state: self._from_sampler.emit("state", state, None),
-        )
-        self._sampler = sampler
+        async def started() -> tuple[Sampler, list[Change]]:
+            from kafka_client.sampling.sampler import Sampler
 
-        async def started() -> None:
+            happened: list[Change] = []
+            if history_path is not None:
+                self.history, happened = await asyncio.to_thread(_open_history, history_path, self.store)
+            sampler = Sampler(
+                self.client,
+                self.store,
+                schedule,
+                on_snapshot=lambda snapshot, changes: self._from_sampler.emit("snapshot", snapshot, changes),
+                on_sampled=lambda round_: self._from_sampler.emit("round", round_, None),
+                on_state=lambda state: self._from_sampler.emit("state", state, None),
+                history=self.history,
+            )
+            self._sampler = sampler
             sampler.start()
+            return sampler, happened
 
-        self.tasks.spawn(started(), lambda _: None, lambda _: None, self)
+        def ready(result: tuple[Sampler, list[Change]]) -> None:
+            """What was wanted of it before it was there."""
+            sampler, happened = result
+            self.changes[:0] = happened
+            if self._paused:
+                sampler.pause()
+            if self._focus != ((), ()):
+                sampler.focus(*self._focus)
+
+        self.tasks.spawn(started(), ready, lambda _: None, self)
 
     def _take(self, what: str, value: Any, more: Any) -> None:
         match what:
@@ -273,19 +297,35 @@ class Session(QObject):
         if changes is not None:
             self.snapshot_changed.emit(self.snapshot, changes)
 
-    def close(self) -> None:
-        """Stop sampling and close the client, without waiting: the client thread does it."""
+    def close(self) -> concurrent.futures.Future[None]:
+        """Stop sampling, close the client and the history, without waiting: the client thread does it. What comes back
+        tells when it is done."""
         self._gather.stop()
         self.tasks.close()
-        sampler, client = self._sampler, self.client
+        sampler, client, history = self._sampler, self.client, self.history
 
         async def ended() -> None:
             if sampler is not None:
                 await sampler.stop()
-            await client.close()
+            with contextlib.suppress(ClientError):
+                await client.close()
+            if history is not None:
+                await asyncio.to_thread(history.close)
 
-        self._runner.submit(ended())
+        ending = self._runner.submit(ended())
         self.closed.emit()
+        return ending
+
+
+def _open_history(path: Path, store: SeriesStore) -> tuple[History, list[Change]]:
+    """On a thread that may wait for the disk."""
+    from kafka_client.history import History
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    history = History(path)
+    history.fill(store)
+    now = time.time()
+    return history, history.events(now - EVENTS_S, now)[-CHANGES_KEPT:]
 
 
 def _together(old: Changes, new: Changes) -> Changes:

@@ -63,7 +63,7 @@ class CellDelegate(QStyledItemDelegate):
             case "spark":
                 self._spark(painter, inner, index.data(VALUE_ROLE), tone)
             case "badge":
-                self._badge(painter, inner, str(index.data() or ""), tone)
+                self._badge(painter, inner, str(index.data() or ""), tone, selected)
             case _:
                 if column.paint == "dot":
                     self._dot(painter, inner, tone)
@@ -87,7 +87,7 @@ class CellDelegate(QStyledItemDelegate):
     def _dot(self, painter: QPainter, rect: QRect, tone: str) -> None:
         draw_dot(painter, QPointF(rect.left() + DOT / 2, rect.center().y() + 0.5), self._theme, tone or "text_faint")
 
-    def _badge(self, painter: QPainter, rect: QRect, text: str, tone: str) -> None:
+    def _badge(self, painter: QPainter, rect: QRect, text: str, tone: str, selected: bool) -> None:
         if not text or text == "–":
             painter.setPen(self._theme.color("text_faint"))
             painter.drawText(rect, int(Qt.AlignmentFlag.AlignVCenter), text)
@@ -99,7 +99,8 @@ class CellDelegate(QStyledItemDelegate):
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(theme.color(f"{tone}_soft" if tone in ("ok", "warn", "bad", "accent") else "hover"))
+        soft = f"{tone}_soft" if tone in ("ok", "warn", "bad", "accent") else "hover"
+        painter.setBrush(theme.color("surface" if selected and soft in ("accent_soft", "hover") else soft))
         painter.drawRoundedRect(box, 4, 4)
         painter.setFont(self._small)
         painter.setPen(theme.color(tone or "text_muted"))

@@ -13,6 +13,9 @@ from typing_extensions import override
 from widgets.plain import plain
 from widgets.theme import Theme
 
+WORDS_WIDE = 480
+"""pixels of the sentences that stand instead of a page"""
+
 
 class IconLabel(QWidget):
     """A single icon of the set, in a token's colour, that follows the theme."""
@@ -179,8 +182,7 @@ class PageState(QWidget):
         column.addSpacing(12)
         for label in (self._title, self._sentence, self._next_step):
             label.setAlignment(Qt.AlignmentFlag.AlignHCenter)
-            label.setMaximumWidth(560)
-            label.setMinimumWidth(420)
+            label.setFixedWidth(WORDS_WIDE)
             column.addWidget(label, 0, Qt.AlignmentFlag.AlignHCenter)
         column.addSpacing(12)
         column.addWidget(self._button, 0, Qt.AlignmentFlag.AlignHCenter)
@@ -246,6 +248,9 @@ class PageState(QWidget):
         for label, text in ((self._title, title), (self._sentence, sentence), (self._next_step, next_step)):
             label.setText(text)
             label.setVisible(bool(text))
+            if text:
+                label.ensurePolished()
+                label.setFixedHeight(label.heightForWidth(WORDS_WIDE) if label.wordWrap() else label.sizeHint().height())
         self._action = do
         self._button.setText(action)
         self._button.setVisible(bool(action))

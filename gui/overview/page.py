@@ -245,7 +245,7 @@ class OverviewPage(LivePage):
         if group.group_id not in self._group_colors:
             taken = set(self._group_colors.values())
             topics = group.topics
-            own = self._colors.get(topics[0]) if len(topics) == 1 else None
+            own = self._color(topics[0]) if len(topics) == 1 else None
             if own is None or own in taken:
                 own = next(i for i in range(1000) if i not in taken and i not in self._colors.values())
             if not topics:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -94,3 +96,22 @@ def test_that_an_answer_is_dropped_when_the_session_is_closed(qtbot: QtBot, sess
     session.close()
     qtbot.wait(100)
     assert got == []
+
+
+def test_that_what_was_sampled_before_is_there_again_at_the_next_start(
+    qtbot: QtBot, runner: ClientThread, tmp_path: Path
+) -> None:
+    def run() -> Session:
+        session = Session(quick("localhost:9092"), FakeClient(moving=False), runner, SeriesStore())
+        session.start(history_path=tmp_path / "history.sqlite")
+        return session
+
+    first = run()
+    qtbot.waitUntil(lambda: first.store.last(("lag",)) is not None, timeout=5000)
+    qtbot.wait(1200)
+    first.close().result(5)
+    second = run()
+    qtbot.waitUntil(lambda: ("lag",) in second.store, timeout=5000)
+    times, _ = second.store.window(("lag",), 0.0, time.time())
+    second.close().result(5)
+    assert len(times) >= 1 and times[0] < time.time() - 1
