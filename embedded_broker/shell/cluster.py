@@ -16,11 +16,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from embedded_broker.shell import admin, platform
+from embedded_broker.shell import platform
 from embedded_broker.shell.launchers import Launcher, make_launcher
 from embedded_broker.shell.layout import ERRORS, BrokerPlace, ClusterDirectory, ClusterRefused, ClusterSpec
 from embedded_broker.shell.usage import Usage, usage_of
+
+if TYPE_CHECKING:
+    from embedded_broker.shell import admin
 
 READY_POLL_S = 0.005
 STOP_TIMEOUT_S = 25.0
@@ -115,6 +119,8 @@ class LocalCluster:
         Raises:
             NotReady.
         """
+        from embedded_broker.shell import admin  # takes a while, in which the brokers start
+
         deadline = time.monotonic() + timeout_s
         with self._changed:
             while any(b.state is not State.SERVING for b in self._brokers.values()):
@@ -242,6 +248,8 @@ class LocalCluster:
 
     def create_topics(self, topics: Sequence[admin.TopicSpec], timeout_s: float = 30.0) -> None:
         """Raises: admin.AdminFailed."""
+        from embedded_broker.shell import admin
+
         addresses = [(b.place.host, b.place.port) for b in self._brokers.values() if b.state is State.SERVING]
         admin.create_topics(addresses, topics, timeout_s)
 

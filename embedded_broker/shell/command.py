@@ -14,11 +14,13 @@ import tempfile
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from embedded_broker.shell.admin import AdminFailed, TopicSpec
 from embedded_broker.shell.cluster import BrokerStatus, LocalCluster, NotReady, State
 from embedded_broker.shell.layout import LOOPBACK, ClusterRefused, ClusterSpec, parse_setting
+
+if TYPE_CHECKING:
+    from embedded_broker.shell.admin import TopicSpec
 
 EXIT_REFUSED = 2
 EXIT_FAILED = 1
@@ -57,7 +59,7 @@ def main(arguments: Sequence[str]) -> int:
         return int(e.code or 0)
     try:
         settings = dict(parse_setting(text) for text in options.set)
-        topics = [TopicSpec.parse(text) for text in options.topic]
+        topics = _topics(options.topic)
         restart_after_s = _seconds(options.restart_after)
         if not 0 <= options.port <= 65535:
             raise ValueError(f"--port {options.port}: allowed is 1 to 65535, or 0 for any that are free")
@@ -77,6 +79,15 @@ def main(arguments: Sequence[str]) -> int:
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _topics(texts: Sequence[str]) -> list[TopicSpec]:
+    """Raises: ValueError."""
+    if not texts:
+        return []  # and the import is made while the brokers start
+    from embedded_broker.shell.admin import TopicSpec
+
+    return [TopicSpec.parse(text) for text in texts]
 
 
 def _seconds(text: str) -> float | None:
@@ -117,14 +128,13 @@ def _run(spec: ClusterSpec, topics: Sequence[TopicSpec]) -> int:
             return _refuse(str(e))
         try:
             _wait_ready(cluster, asked)
-            if topics and not asked.is_set():
-                cluster.create_topics(topics)
+            wrong = _create(cluster, topics) if topics and not asked.is_set() else ""
         except NotReady as e:
             code = EXIT_REFUSED if any(s.exit_code == EXIT_REFUSED for s in cluster.statuses()) else EXIT_FAILED
             print(f"kafkarium: {e}", file=sys.stderr, flush=True)
             return code
-        except AdminFailed as e:
-            return _refuse(str(e))
+        if wrong:
+            return _refuse(wrong)
         if not asked.is_set():
             print(f"ready bootstrap.servers={cluster.bootstrap_servers}", flush=True)
         while not asked.wait(3600):
@@ -154,6 +164,17 @@ def _wait_ready(cluster: LocalCluster, asked: threading.Event) -> None:
         pass
     if failure and not asked.is_set():
         raise failure[0]
+
+
+def _create(cluster: LocalCluster, topics: Sequence[TopicSpec]) -> str:
+    """What went wrong; empty when nothing did."""
+    from embedded_broker.shell.admin import AdminFailed
+
+    try:
+        cluster.create_topics(topics)
+    except AdminFailed as e:
+        return str(e)
+    return ""
 
 
 def _report(status: BrokerStatus) -> None:
