@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 FIRST_BYTES = 128 * 1024
-KEPT_BYTES = 24 * 1024 * 1024
+KEPT_BYTES = 12 * 1024 * 1024
 
 
 class BufferPool:

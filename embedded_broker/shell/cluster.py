@@ -12,7 +12,6 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -151,9 +150,8 @@ class LocalCluster:
             for broker_id in self._brokers:
                 self._ask_to_stop(broker_id)
             self._changed.wait_for(lambda: not self._running(), timeout_s)
-            for broker in self._brokers.values():
-                if broker.pid:
-                    self._signal(broker, signal.SIGKILL)
+            for broker_id in self._brokers:
+                self.kill(broker_id)
             self._changed.wait_for(lambda: not self._running(), 5.0)
             launcher, self._launcher = self._launcher, None
             directory, self._directory = self._directory, None
@@ -189,7 +187,9 @@ class LocalCluster:
     def kill(self, broker_id: int) -> None:
         """kill -9."""
         with self._changed:
-            self._signal(self._brokers[broker_id], signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
+            pid = self._brokers[broker_id].pid
+            if pid and self._launcher is not None:
+                self._launcher.kill(broker_id, pid)
 
     def freeze(self, broker_id: int) -> None:
         """Stop its processor time; the kernel still accepts connections for it."""
@@ -275,12 +275,8 @@ class LocalCluster:
                 platform.thaw(broker.pid)
                 broker.frozen = False
             self._set(broker_id, State.STOPPING)
-            self._signal(broker, signal.SIGTERM)
-
-    def _signal(self, broker: _Broker, number: int) -> None:
-        if broker.pid:
-            with suppress(ProcessLookupError):
-                os.kill(broker.pid, number)
+            if self._launcher is not None:
+                self._launcher.stop(broker_id, broker.pid)
 
     def _started(self, broker_id: int, pid: int) -> None:
         with self._changed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -19,14 +20,26 @@ OnStarted = Callable[[int, int], None]
 OnServing = Callable[[int, int], None]
 OnExited = Callable[[int, int, int], None]
 """(broker id, pid, exit code, negative for a signal)"""
+STOP_LINE = "stop\n"
+"""Said to a broker over its standard input; the end of that input says it too."""
 EXIT_NO_LAUNCHER = 71
 """The process that starts brokers ended, which only a bug or a kill does."""
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
+def send_signal(pid: int, number: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
 class Launcher(Protocol):
     def start(self, broker_id: int, path: Path, errors: Path) -> None:
         """Start the broker of this server.properties; its standard error goes to ``errors``."""
+
+    def stop(self, broker_id: int, pid: int) -> None:
+        """Ask it to leave in order."""
+
+    def kill(self, broker_id: int, pid: int) -> None: ...
 
     def close(self) -> None:
         """Its brokers stop in order, if there are any; returns when they have."""
@@ -63,9 +76,11 @@ class ZygoteLauncher:
         stdin.write((json.dumps({"id": broker_id, "path": str(path), "errors": str(errors)}) + "\n").encode())
         stdin.flush()
 
-    @property
-    def alive(self) -> bool:
-        return self._process.poll() is None
+    def stop(self, broker_id: int, pid: int) -> None:
+        send_signal(pid, signal.SIGTERM)
+
+    def kill(self, broker_id: int, pid: int) -> None:
+        send_signal(pid, signal.SIGKILL)
 
     def _listen(self) -> None:
         assert self._process.stdout is not None
@@ -102,7 +117,7 @@ class SpawnLauncher:
 
     def __init__(self, on_started: OnStarted, on_serving: OnServing, on_exited: OnExited) -> None:
         self._on_started, self._on_serving, self._on_exited = on_started, on_serving, on_exited
-        self._processes: list[subprocess.Popen[str]] = []
+        self._processes: dict[int, subprocess.Popen[str]] = {}
         self._threads: list[threading.Thread] = []
 
     def start(self, broker_id: int, path: Path, errors: Path) -> None:
@@ -116,7 +131,7 @@ class SpawnLauncher:
                 env={**environment(), "KAFKARIUM_PARENT": "stdin"},
                 start_new_session=os.name == "posix",
             )
-        self._processes.append(process)
+        self._processes[broker_id] = process
         self._on_started(broker_id, process.pid)
         assert process.stdout is not None
         thread = threading.Thread(target=self._listen, args=(broker_id, process, process.stdout), daemon=True)
@@ -128,19 +143,32 @@ class SpawnLauncher:
             if line.strip() == "serving":
                 self._on_serving(broker_id, process.pid)
         code = process.wait()
-        self._processes.remove(process)
+        if self._processes.get(broker_id) is process:
+            del self._processes[broker_id]
         stdout.close()
         if process.stdin is not None:
             process.stdin.close()
         self._on_exited(broker_id, process.pid, code)
 
+    def stop(self, broker_id: int, pid: int) -> None:
+        process = self._processes.get(broker_id)
+        if process is not None and process.stdin is not None:
+            with suppress(OSError, ValueError):  # it is ending already
+                process.stdin.write(STOP_LINE)
+                process.stdin.flush()
+
+    def kill(self, broker_id: int, pid: int) -> None:
+        process = self._processes.get(broker_id)
+        if process is not None:
+            process.kill()
+
     def close(self) -> None:
-        for process in list(self._processes):
+        for process in list(self._processes.values()):
             if process.stdin is not None:
                 process.stdin.close()
         for thread in self._threads:
             thread.join(timeout=30)
-        for process in list(self._processes):
+        for process in list(self._processes.values()):
             process.kill()
 
 

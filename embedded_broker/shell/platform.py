@@ -115,6 +115,14 @@ def die_with_parent(signal_number: int) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(1, signal_number, 0, 0, 0)  # PR_SET_PDEATHSIG
 
 
+def name_process(name: str) -> None:
+    """What ps and top show for a forked process, 15 characters of it."""
+    if LINUX:
+        import ctypes
+
+        ctypes.CDLL(None).prctl(15, name.encode()[:15], 0, 0, 0)  # PR_SET_NAME
+
+
 def freeze(pid: int) -> None:
     if hasattr(signal, "SIGSTOP") and not PLAIN:
         os.kill(pid, signal.SIGSTOP)

@@ -62,8 +62,8 @@ def limits_of(settings: Settings) -> Limits:
 def run_broker(path: Path, serving: Callable[[], None] = lambda: None, parent: TextIO | None = None) -> int:
     """Run the broker of this server.properties until it stops; returns the exit code.
 
-    ``serving`` is called once when the broker is registered and unfenced. When ``parent`` is given and comes to its
-    end, the parent has died, and the broker leaves in order.
+    ``serving`` is called once when the broker is registered and unfenced. A line from ``parent`` asks the broker to
+    leave in order, and so does its end: the program that held the other side has died.
     """
     try:
         return _run(path.absolute(), serving, parent)
@@ -165,13 +165,15 @@ def _stop_on_signals(loop: Loop, runner: Runner, journal: Journal) -> None:
 def _stop_with_parent(parent: TextIO, loop: Loop, runner: Runner, journal: Journal) -> None:
     def wait() -> None:
         try:
-            while parent.readline():
-                pass
+            line = parent.readline()
         except (OSError, ValueError):
-            pass  # as good as its end
+            line = ""  # as good as its end
 
         def stop() -> None:
-            journal.write(Level.WARNING, "the program that started this broker is gone: stopping")
+            if line:
+                journal.write(Level.INFO, "asked to stop by the program that started it")
+            else:
+                journal.write(Level.WARNING, "the program that started this broker is gone: stopping")
             loop.call_at(loop.now_ms() + STOP_GRACE_MS, loop.stop)
             runner.request_stop()
 

@@ -105,6 +105,7 @@ class Zygote:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             platform.die_with_parent(signal.SIGTERM)
+            platform.name_process(f"kafka-broker-{broker_id}")
             if os.getppid() != zygote_pid:
                 os._exit(0)
             nothing = os.open(os.devnull, os.O_RDONLY)

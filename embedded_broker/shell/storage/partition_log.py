@@ -150,10 +150,10 @@ class DiskPartitionLog:
 
     def _restart(self, offset: int, now_ms: int) -> None:
         """The empty active segment gets another name."""
-        empty = self._segments.pop()
-        self._bases.pop()
-        self._remove(empty.delete())
         self._begin(offset, now_ms)
+        empty = self._segments.pop(-2)
+        del self._bases[-2]
+        self._remove(empty.delete())
         if not self._size:
             self._start = offset
 

@@ -57,10 +57,18 @@ class Segment:
     def append(self, records: Buffer, headers: Sequence[BatchHeader], index_interval: int, now_ms: int) -> None:
         """Raises: StorageFailed, and then nothing of it is there."""
         position, size = self.size, len(records)
-        self._write(records, position, size)
         last = headers[-1]
         if self._since_entry > index_interval:
-            self.add_index_entries(last.last_offset, position)
+            counts = self.offsets.count, self.times.count
+            try:
+                self.add_index_entries(last.last_offset, position)
+                self._write(records, position, size)
+            except StorageFailed:
+                self.offsets.cut(counts[0])
+                self.times.cut(counts[1])
+                raise
+        else:
+            self._write(records, position, size)
         if len(headers) == 1:
             self._recent_offsets.append(last.base_offset)
             self._recent_positions.append(position)
