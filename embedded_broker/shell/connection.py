@@ -28,12 +28,13 @@ from embedded_broker.protocol.codec import (
 )
 from embedded_broker.protocol.errors import ErrorCode
 from embedded_broker.protocol.messages.k18_api_versions import ApiVersion, ApiVersionsResponse
+from embedded_broker.shell.answers import Question
 from embedded_broker.shell.framed import FramedSocket, Piece
 
 if TYPE_CHECKING:
     from embedded_broker.shell.server import Server
 
-PRODUCE, FETCH, SASL_HANDSHAKE, API_VERSIONS, SASL_AUTHENTICATE = 0, 1, 17, 18, 36
+PRODUCE, FETCH, METADATA, SASL_HANDSHAKE, API_VERSIONS, SASL_AUTHENTICATE = 0, 1, 3, 17, 18, 36
 MAX_IN_FLIGHT = 512
 REQUESTS_A_TURN = 64
 """Requests of one connection in one wake-up; a thousand small ones would make everybody else wait."""
@@ -47,7 +48,7 @@ HTTP = re.compile(rb"(GET |POST|PUT |HEAD|OPTI|DELE|PATC|CONN)")
 class Slot:
     """The place of one request's answer. ``pieces`` is None until it has one; empty when there is none to send."""
 
-    __slots__ = ("api_key", "connection", "correlation_id", "pieces", "version")
+    __slots__ = ("api_key", "connection", "correlation_id", "pieces", "question", "version")
 
     def __init__(self, connection: ClientConnection, api_key: int, version: int, correlation_id: int) -> None:
         self.connection = connection
@@ -55,6 +56,8 @@ class Slot:
         self.version = version
         self.correlation_id = correlation_id
         self.pieces: list[Piece] | None = None
+        self.question: Question | None = None
+        """What was asked, when the answer may be kept for who asks it again."""
 
 
 class ClientConnection(FramedSocket):
@@ -117,6 +120,17 @@ class ClientConnection(FramedSocket):
                 self.close("there are too many connections")
                 return True
             start = self._read_header(frame, version >= cls.FLEXIBLE_SINCE)
+            answers = self.server.metadata_answers
+            question: Question | None = None
+            if api_key == METADATA and answers is not None:
+                question = (version, self.caller.listener, bytes(frame[start:]))
+                known = answers.find(question)
+                if known is not None:
+                    slot = Slot(self, api_key, version, correlation_id)
+                    slots.append(slot)
+                    slot.pieces = [_RESPONSE_HEADER.pack(len(known) + 4, correlation_id) + known]
+                    self._advance()
+                    return True
             if api_key == PRODUCE:
                 message: Any = fast.decode_produce_request(version, frame, start)
             else:
@@ -125,6 +139,7 @@ class ClientConnection(FramedSocket):
             self.close(f"a malformed request of api {api_key} version {version}: {e}")
             return True
         slot = Slot(self, api_key, version, correlation_id)
+        slot.question = question
         slots.append(slot)
         self.server.request(slot, message)
         if api_key == PRODUCE:
@@ -198,7 +213,11 @@ class ClientConnection(FramedSocket):
     # ------------------------------------------------------------------------------------------------ answers
     def answer(self, slot: Slot, message: Any) -> None:
         """Fill a slot; what is due leaves at the end of the wake-up."""
-        slot.pieces = encode_response(message, slot.api_key, slot.version, slot.correlation_id)
+        slot.pieces = pieces = encode_response(message, slot.api_key, slot.version, slot.correlation_id)
+        if slot.question is not None and self.server.metadata_answers is not None:
+            whole = pieces[0]
+            assert isinstance(whole, bytearray)
+            self.server.metadata_answers.keep(slot.question, message, bytes(whole[8:]))
         self._advance()
 
     def answer_nothing(self, slot: Slot) -> None:

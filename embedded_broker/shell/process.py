@@ -18,6 +18,7 @@ from embedded_broker.core.effects import Level
 from embedded_broker.core.ports import StorageFailed
 from embedded_broker.options import SettingError, Settings
 from embedded_broker.shell import platform
+from embedded_broker.shell.answers import MetadataAnswers
 from embedded_broker.shell.authentication import find_secret
 from embedded_broker.shell.journal import Journal
 from embedded_broker.shell.loop import Loop
@@ -101,6 +102,7 @@ def _run(path: Path, serving: Callable[[], None], parent: TextIO | None) -> int:
         runner.server.listen(sock, name)
     _say_how_it_starts(journal, settings, disk)
     broker = Broker(settings, disk, SystemClock(), SystemDice())
+    runner.server.metadata_answers = MetadataAnswers(lambda: (broker.image.version, broker.quorum.leader_id))
     runner.is_serving = lambda: broker.lifecycle.is_ready
     runner.on_serving = serving
     _stop_on_signals(loop, runner, journal)

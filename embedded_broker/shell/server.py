@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from embedded_broker.core.events import Caller
+from embedded_broker.shell.answers import MetadataAnswers
 from embedded_broker.shell.authentication import Authentication
 from embedded_broker.shell.connection import ClientConnection, Slot
 from embedded_broker.shell.framed import Shared, tune
@@ -70,6 +71,7 @@ class Server:
         self.shared = shared
         self.limits = limits
         self.authentication = authentication
+        self.metadata_answers: MetadataAnswers | None = None
         self.connections: dict[int, ClientConnection] = {}
         self._on_request = on_request
         self._on_connection_closed = on_connection_closed

@@ -5,6 +5,7 @@ Formats are Kafka's: a checkpoint is a version line, a count line, and one line 
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -19,14 +20,19 @@ def write_whole(path: Path, text: str, durable: bool) -> None:
     ``durable``: on the disk when this returns.
     Raises: StorageFailed.
     """
-    temporary = path.with_name(path.name + ".tmp")
+    name = os.fspath(path)
+    temporary = name + ".tmp"
+    data = text.encode()
     try:
-        with open(temporary, "w", encoding="utf-8", newline="\n") as f:
-            f.write(text)
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | platform.O_BINARY, 0o644)
+        try:
+            if os.write(fd, data) != len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             if durable:
-                f.flush()
-                os.fsync(f.fileno())
-        os.replace(temporary, path)
+                os.fsync(fd)
+        finally:
+            os.close(fd)
+        os.replace(temporary, name)
         if durable:
             platform.sync_directory(path.parent)
     except OSError as e:

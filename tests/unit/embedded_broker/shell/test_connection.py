@@ -11,6 +11,7 @@ from embedded_broker.protocol.messages.k00_produce import PartitionProduceData, 
 from embedded_broker.protocol.messages.k01_fetch import FetchPartition, FetchRequest, FetchTopic
 from embedded_broker.protocol.messages.k03_metadata import MetadataRequest
 from embedded_broker.protocol.messages.k18_api_versions import ApiVersionsRequest
+from embedded_broker.shell.answers import MetadataAnswers
 from embedded_broker.shell.server import Limits
 from tests.unit.embedded_broker.shell.fakes import Served, framed, header, served
 from tests.unit.embedded_broker.shell.storage.batches import batch, parsed
@@ -270,3 +271,18 @@ def test_row_46_control_characters_are_escaped_in_the_log(broker: Served, tmp_pa
     text = written(tmp_path / "log", "evil")
     assert "\x1b" not in text
     assert max(map(len, text.splitlines())) < 1000
+
+
+def test_that_metadata_asked_again_is_answered_from_what_was_encoded(broker: Served) -> None:
+    state = [1]
+    broker.runner.server.metadata_answers = MetadataAnswers(lambda: state[0])
+    client = broker.connect()
+    for _ in range(5):
+        assert client.ask(MetadataRequest(), 9).cluster_id == "now"
+    assert len(broker.node.callers) == 1
+    client.ask(MetadataRequest(), 8)
+    assert len(broker.node.callers) == 2
+    state[0] = 2
+    client.ask(MetadataRequest(), 9)
+    assert len(broker.node.callers) == 3
+    client.close()
