@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QMenu, QProgressBar, QScrollArea, QSplitter, QStackedWidget, QVBoxLayout, QWidget
@@ -17,7 +18,7 @@ from gui.messages.words import ended_words, progress_words
 from gui.pages import PageContext
 from kafka_client.errors import ClientError
 from kafka_client.model import Datum, Record
-from kafka_client.reading.filters import make_filter
+from kafka_client.reading.filters import Contains, Matches, make_filter
 from kafka_client.reading.plan import KEPT_BYTES, KEPT_RECORDS, ScanPlan, ScanRequest, Start, Until
 from kafka_client.reading.scan import Progress, ScanResult
 from widgets.histogram import Histogram
@@ -28,6 +29,8 @@ LIVE_RECORDS = 20_000
 NARROW_AFTER_MS = 180
 HISTOGRAM_EVERY_MS = 200
 AROUND_OFFSET = 200
+NARROWED_AT_ONCE = 4000
+"""records that are filtered in the window's thread; more are in a worker"""
 
 
 class MessagesPage(QWidget):
@@ -43,6 +46,7 @@ class MessagesPage(QWidget):
         self._wanted: tuple[int, int] | None = None
         self._request: ScanRequest | None = None
         self._notes: list[str] = []
+        self._narrowed: Contains | None = None
         self.bar = ScanBar(context.theme, self)
         self.runner = ScanRunner(context.session, self)
         self.cells = Cells()
@@ -187,7 +191,8 @@ class MessagesPage(QWidget):
         self.model.clear()
         live = request.endless
         self.model.set_limits(LIVE_RECORDS if live else KEPT_RECORDS, KEPT_BYTES)
-        self.model.narrow(make_filter(request.contains), None)
+        self._narrowed = request.contains
+        self.model.set_matches(make_filter(request.contains))
         self.histogram.set_times(self.model.times())
         self.detail.show_record(None)
         self.banner.say("")
@@ -288,16 +293,46 @@ class MessagesPage(QWidget):
     # ---- what is shown of it
 
     def _narrow_now(self) -> None:
+        """By what is typed and brushed, among what is loaded; among many records in a worker."""
+        contains = self.bar.contains()
+        if contains == self._narrowed:
+            self._keeping_place(lambda: self.model.set_range(self.histogram.chosen))
+            return
+        holds = make_filter(contains)
+        if holds is None or self.model.kept <= NARROWED_AT_ONCE:
+            self._take_narrowed(contains, holds, None, 0)
+            return
+        records, generation, dropped = self.model.all_rows, self.model.generation, self.model.dropped
+
+        async def filtered(_client: object) -> list[Record]:
+            return await asyncio.to_thread(lambda: [record for record in records if holds(record)])
+
+        def taken(matching: list[Record]) -> None:
+            if self.bar.contains() != contains or self.model.generation != generation:
+                return  # another text was typed, another scan began
+            count = self.model.dropped - dropped
+            gone = {id(record) for record in records[:count]}
+            matching = [record for record in matching if id(record) not in gone]
+            self._take_narrowed(contains, holds, matching, max(0, len(records) - count))
+
+        self.context.session.ask(filtered, taken, lambda error: self.said.show_text(str(error)), self)
+
+    def _take_narrowed(
+        self, contains: Contains | None, holds: Matches | None, matching: list[Record] | None, seen: int
+    ) -> None:
+        self._narrowed = contains
+        self._keeping_place(lambda: self.model.set_matches(holds, matching, seen))
+        request, kept = self._request, self.model.kept
+        if not self.runner.running and request is not None and kept and contains != request.contains:
+            found = f"{self.model.rowCount():,} of the {kept:,} records loaded match."
+            self.said.show_text(f"{found} Enter searches the topic.")
+        self._draw_histogram()
+
+    def _keeping_place(self, change: Callable[[], None]) -> None:
         current = self.table.current_row()
-        self.model.narrow(make_filter(self.bar.contains()), self.histogram.chosen)
+        change()
         if current is not None:
             self.table.select_key(key_of(current))
-        if not self.runner.running and self._request is not None:
-            typed = self.bar.contains() != self._request.contains
-            if typed and self.model.kept:
-                found = f"{self.model.rowCount():,} of the {self.model.kept:,} records loaded match."
-                self.said.show_text(f"{found} Enter searches the topic.")
-        self._draw_histogram()
 
     def _draw_histogram(self) -> None:
         self.histogram.set_times(self.model.times())

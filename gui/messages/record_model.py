@@ -158,8 +158,11 @@ class RecordModel(KeyedTableModel[Record]):
         self.cells = cells
         self.dropped = 0
         """records that were let go to keep within the limits"""
+        self.generation = 0
+        """counts how often it was cleared"""
         self._records: list[Record] = []
-        self._up: list[Record] = []  # what is shown, in ascending order
+        self._matching: list[Record] = []  # those of them that match, as they came
+        self._up: list[Record] = []  # what is shown: those within the time range, in ascending order
         self._sort_column, self._descending = 0, True
         self._sort_key = SORT_KEYS["time"]
         self._holds: Matches | None = None
@@ -174,7 +177,8 @@ class RecordModel(KeyedTableModel[Record]):
 
     def clear(self) -> None:
         self.beginResetModel()
-        self._records, self._up, self._bytes, self.dropped = [], [], 0, 0
+        self._records, self._matching, self._up, self._bytes, self.dropped = [], [], [], 0, 0
+        self.generation += 1
         self.cells.forget()
         self.endResetModel()
         self.counted.emit(0, 0)
@@ -183,17 +187,29 @@ class RecordModel(KeyedTableModel[Record]):
         """Returns how many rows came in above the first row (a view that is scrolled keeps its place by it)."""
         self._records += records
         self._bytes += sum(map(size_of, records))
-        fresh = sorted(filter(self._passes, records), key=self._sort_key)
+        matching = list(records if self._holds is None else filter(self._holds, records))
+        self._matching += matching
+        fresh = sorted(filter(self._in_range, matching), key=self._sort_key)
         above = self._insert_sorted(fresh) if fresh else 0
         self._drop()
         self.counted.emit(len(self._up), len(self._records))
         return above
 
-    def narrow(self, matches: Matches | None, time_range: tuple[int, int] | None) -> None:
-        """Show only these of what was read. The whole table is told to be new: the page selects again."""
-        self._holds, self._range = matches, time_range
+    def set_range(self, time_range: tuple[int, int] | None) -> None:
+        """Show only what was written within. The whole table is told to be new: the page selects again."""
+        self._range = time_range
+        self._show_again()
+
+    def set_matches(self, matches: Matches | None, matching: Sequence[Record] | None = None, seen: int = 0) -> None:
+        """Show only what matches. For many records the page filters the first ``seen`` in a worker and brings them."""
+        self._holds = matches
+        rest = self._records[seen:] if matching is not None else self._records
+        self._matching = [*(matching or ()), *(rest if matches is None else filter(matches, rest))]
+        self._show_again()
+
+    def _show_again(self) -> None:
         self.beginResetModel()
-        self._up = sorted(filter(self._passes, self._records), key=self._sort_key)
+        self._up = sorted(filter(self._in_range, self._matching), key=self._sort_key)
         self.endResetModel()
         self.counted.emit(len(self._up), len(self._records))
 
@@ -230,9 +246,7 @@ class RecordModel(KeyedTableModel[Record]):
 
     def times(self) -> NDArray[np.int64]:
         """When each kept record that matches was written, in ms; not narrowed by the time range."""
-        matches = self._holds
-        found = self._records if matches is None else filter(matches, self._records)
-        return np.fromiter((r.timestamp_ms for r in found), np.int64)
+        return np.fromiter((r.timestamp_ms for r in self._matching), np.int64, len(self._matching))
 
     @override
     def row_at(self, row: int) -> Record:
@@ -251,11 +265,9 @@ class RecordModel(KeyedTableModel[Record]):
 
     # ---- inside
 
-    def _passes(self, record: Record) -> bool:
+    def _in_range(self, record: Record) -> bool:
         span = self._range
-        if span is not None and not span[0] <= record.timestamp_ms < span[1]:
-            return False
-        return self._holds is None or self._holds(record)
+        return span is None or span[0] <= record.timestamp_ms < span[1]
 
     def _insert_sorted(self, fresh: list[Record]) -> int:
         count, before = len(fresh), len(self._up)
@@ -297,6 +309,7 @@ class RecordModel(KeyedTableModel[Record]):
             return
         gone = {id(r) for r in self._records[:count]}
         del self._records[:count]
+        self._matching = [r for r in self._matching if id(r) not in gone]
         self._bytes = total
         self.dropped += count
         for start, end in reversed(_runs(i for i, r in enumerate(self._up) if id(r) in gone)):

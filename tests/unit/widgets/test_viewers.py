@@ -1,0 +1,158 @@
+"""The viewers of bytes, text, JSON and times, alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QModelIndex, QPoint, Qt
+from PySide6.QtTest import QAbstractItemModelTester
+from PySide6.QtWidgets import QApplication
+from pytestqt.qtbot import QtBot
+
+from widgets.hex_view import HexView
+from widgets.histogram import STEPS_MS, Histogram, bins
+from widgets.json_tree import JsonModel, JsonTree, as_json, scalar
+from widgets.text_view import FIRST_BYTES, FIRST_LINES, MOST_BYTES, TextView, chopped
+from widgets.theme import Theme
+
+
+@pytest.fixture
+def theme(qapp: QApplication) -> Theme:
+    return Theme()
+
+
+def test_that_long_lines_are_cut_and_short_ones_are_not() -> None:
+    assert chopped("a\nb") == "a\nb"
+    text = "x" * 9001 + "\nshort"
+    assert [len(line) for line in chopped(text).split("\n")] == [4000, 4000, 1001, 5]
+    assert chopped(text).replace("\n", "") == text.replace("\n", "")
+
+
+def test_that_text_is_shown_in_part_and_more_on_request(qtbot: QtBot, theme: Theme, tmp_path: Path) -> None:
+    view = TextView(theme)
+    qtbot.addWidget(view)
+    data = b"z" * (8 << 20)
+    view.show_bytes(data)
+    assert view.shown_bytes == FIRST_BYTES and "64.0 KiB of 8.0 MiB" in view.said.text()
+    while not view.more.isHidden():
+        view.load_more()
+    assert view.shown_bytes == MOST_BYTES
+    view.save_to(str(tmp_path / "out"))
+    assert (tmp_path / "out").read_bytes() == data
+    with qtbot.waitSignal(view.failed):
+        view.save_to(str(tmp_path / "no" / "such"))
+    view.show_bytes(b"line\n" * 100_000)
+    assert view.edit.document().blockCount() == FIRST_LINES
+
+
+def test_that_the_tree_is_a_sound_model(theme: Theme) -> None:
+    model = JsonModel(theme)
+    model.set_value((("items", [1, [2, (("a", None),)]]), ("id", 2**63), ("id", "<b>")))
+    QAbstractItemModelTester(model, QAbstractItemModelTester.FailureReportingMode.Warning, model)
+    assert model.rowCount() == 3
+    assert model.index(1, 1).data() == str(2**63) and model.index(2, 1).data() == '"<b>"'
+    assert not model.parent(QModelIndex()).isValid()
+
+
+def test_that_the_tree_is_made_as_it_is_opened(theme: Theme) -> None:
+    model = JsonModel(theme)
+    model.set_value((("items", list(range(1200))),))
+    items = model.index(0, 0)
+    assert model.rowCount(items) == 0 and model.hasChildren(items) and model.canFetchMore(items)
+    while model.canFetchMore(items):
+        model.fetchMore(items)
+    assert model.rowCount(items) == 1200
+    assert model.index(1199, 1, items).data() == "1199"
+    assert model.path(model.index(7, 0, items)) == "/items/7"
+    assert model.parent(model.index(3, 0, items)) == items
+
+
+def test_that_a_lone_value_is_a_tree_of_one_row(theme: Theme) -> None:
+    model = JsonModel(theme)
+    model.set_value("alone")
+    assert model.rowCount() == 1 and model.index(0, 1).data() == '"alone"'
+
+
+def test_that_values_are_written_as_json_writes_them() -> None:
+    class Literal:
+        literal = "1.50"
+
+    assert [scalar(v) for v in (None, True, False, 5, "é\n", Literal())] == [
+        "null",
+        "true",
+        "false",
+        "5",
+        '"é\\n"',
+        "1.50",
+    ]
+    assert as_json((("a", [1, (("b", None),)]),)) == '{"a": [1, {"b": null}]}'
+
+
+def test_that_a_tree_opens_only_as_far_as_it_fits(qtbot: QtBot, theme: Theme) -> None:
+    tree = JsonTree(theme)
+    qtbot.addWidget(tree)
+    tree.show()
+    tree.show_value((("small", (("a", 1),)), ("large", list(range(100_000)))))
+    model = tree.model()
+    assert tree.isExpanded(model.index(0, 0)) and not tree.isExpanded(model.index(1, 0))
+    deep: list[object] = []
+    for _ in range(900):
+        deep = [deep]
+    tree.show_value(deep)
+    tree.setCurrentIndex(tree.model().index(0, 0))
+    tree.copy_value()
+
+
+def test_that_bytes_are_selected_and_copied(qtbot: QtBot, theme: Theme, qapp: QApplication) -> None:
+    view = HexView(theme)
+    qtbot.addWidget(view)
+    view.resize(700, 300)
+    view.show()
+    view.show_bytes(bytes(range(256)) * 80_000)
+    view.grab()
+    qtbot.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, pos=QPoint(view._hex_x(3) + 2, 8))
+    assert view.selection == (3, 4)
+    view.copy()
+    assert qapp.clipboard().text() == "03"
+    view.select_all()
+    view.copy_text()
+    assert len(qapp.clipboard().text()) == 1 << 20
+    view.show_bytes(b"")
+    view.grab()
+
+
+@pytest.mark.parametrize("span_ms", [0, 1, 999, 60_000, 86_400_000, 10**12, 10**14])
+def test_that_bins_are_round_few_and_hold_everything(span_ms: int) -> None:
+    times = np.linspace(1_700_000_000_000, 1_700_000_000_000 + span_ms, 500).astype(np.int64)
+    start, step, counts = bins(times, 120)
+    assert len(counts) <= 120 and counts.sum() == 500 and start <= times.min()
+    assert step in STEPS_MS or span_ms > STEPS_MS[-1]
+
+
+def test_that_a_brush_chooses_a_range_and_a_click_lets_it_go(qtbot: QtBot, theme: Theme) -> None:
+    chart = Histogram(theme)
+    qtbot.addWidget(chart)
+    chart.resize(600, 84)
+    chart.show()
+    chart.set_times(np.arange(0, 100_000, 100, dtype=np.int64) + 1_700_000_000_000)
+    chart.grab()
+    told: list[object] = []
+    chart.range_changed.connect(told.append)
+    qtbot.mousePress(chart, Qt.MouseButton.LeftButton, pos=QPoint(100, 40))
+    qtbot.mouseMove(chart, QPoint(300, 40))
+    qtbot.mouseRelease(chart, Qt.MouseButton.LeftButton, pos=QPoint(300, 40))
+    chosen = chart.chosen
+    assert chosen is not None and 1_700_000_000_000 < chosen[0] < chosen[1] < 1_700_000_100_000
+    qtbot.mouseClick(chart, Qt.MouseButton.LeftButton, pos=QPoint(50, 40))
+    assert chart.chosen is None and told == [chosen, None]
+
+
+def test_that_impossible_times_are_left_out(qtbot: QtBot, theme: Theme) -> None:
+    chart = Histogram(theme)
+    qtbot.addWidget(chart)
+    chart.set_times(np.array([-1, 2**62, 1_700_000_000_000], dtype=np.int64))
+    chart.resize(600, 84)
+    chart.grab()
+    assert chart._counts.sum() == 1
