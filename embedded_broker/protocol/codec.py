@@ -249,7 +249,13 @@ def _read_value(s: _Source, d: int, target: str, t: WireType, version: int, flex
         count = f"n{s.temps}"
         s.temps += 1
         least = _least_size(t.item, version, flexible)
-        s.add(d, f"{count}, p = read_count(b, p, {flexible}, {nullable}, {least})")
+        counting = f"{count}, p = read_count(b, p, {flexible}, {nullable}, {least})"
+        if flexible:  # nearly every count fits one byte: no call for those
+            s.add(d, f"{count} = b[p] - 1")
+            s.add(d, f"if 0 <= {count} < 127 and {count} * {least} < len(b) - p: p += 1")
+            s.add(d, f"else: {counting}")
+        else:
+            s.add(d, counting)
         if isinstance(t.item, Kind) and t.item.code and t.item is not BOOL:
             size = struct.calcsize(t.item.code)
             unpack = s.name("unpack", struct.unpack_from)
@@ -315,7 +321,8 @@ def _struct_reader(cls: type, version: int, flexible: bool) -> Reader:
     s.add(1, f"m = {make}({', '.join(f'{n}=f_{n}' for n, _ in plain)})")
     if flexible:
         if tagged:
-            s.add(1, "tags, p = read_uvarint(b, p)")
+            s.add(1, "tags = b[p]; p += 1")
+            s.add(1, "if tags > 127: tags, p = read_uvarint(b, p - 1)")
             s.add(1, f"if tags > {SUPERSEDED_BY_TAGS_MAX}: raise ProtocolError('too many tagged fields')")
             s.add(1, "for _ in range(tags):")
             s.add(2, "tag, p = read_uvarint(b, p)")
@@ -335,7 +342,11 @@ def _struct_reader(cls: type, version: int, flexible: bool) -> Reader:
 
 def _write_value(s: _Source, d: int, source: str, t: WireType, version: int, flexible: bool, nullable: bool) -> None:
     if isinstance(t, Array):
-        s.add(d, f"write_count(out, {source}, {flexible})")
+        if flexible:
+            s.add(d, f"if {source} is not None and len({source}) < 127: out.append(len({source}) + 1)")
+            s.add(d, f"else: write_count(out, {source}, {flexible})")
+        else:
+            s.add(d, f"write_count(out, {source}, {flexible})")
         if isinstance(t.item, Kind) and t.item.code:
             pack = s.name("pack", struct.pack)
             s.add(d, f"if {source}: out += {pack}('>%d{t.item.code}' % len({source}), *{source})")
@@ -394,7 +405,7 @@ def _struct_writer(cls: type, version: int, flexible: bool) -> Writer:
                 s.add(2, "hold, out = out, bytearray()")
                 _write_value(s, 2, "m." + name, spec.type, version, flexible, version >= spec.nullable_since)
                 s.add(2, f"tags.append(({spec.tag}, out)); out = hold")
-            s.add(1, "write_uvarint(out, len(tags))")
+            s.add(1, "out.append(len(tags))")
             s.add(1, "for tag, data in tags:")
             s.add(2, "write_uvarint(out, tag); write_uvarint(out, len(data)); out += data")
         else:
