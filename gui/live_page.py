@@ -18,18 +18,20 @@ from widgets.page_state import PageState
 
 
 class LivePage(QWidget):
-    """Give ``set_content`` the page's widget; override ``refresh``. Loading, failed and stale are handled here."""
+    """Give ``set_content`` the page's widget, or ``watch`` its own PageStates; override ``refresh``. Loading, failed
+    and stale are then handled here."""
 
-    def __init__(self, context: PageContext) -> None:
-        super().__init__()
+    def __init__(self, context: PageContext, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
         self.context = context
         self.session = context.session
         self.theme = context.theme
         self._missed: Changes | None = None
         self._ever = False
+        self._replaced = False
+        self._watched: tuple[PageState, ...] = ()
         self.setProperty("role", "page")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
-        self.states: PageState | None = None
         self.session.snapshot_changed.connect(self._snapshot_changed)
         self.session.state_changed.connect(lambda _: self._judge())
         self.session.paused_changed.connect(lambda _: self._judge())
@@ -38,16 +40,30 @@ class LivePage(QWidget):
         self._aging.timeout.connect(self._judge)
 
     def set_content(self, content: QWidget, margin: int = 24) -> None:
-        self.states = PageState(self.theme, content, self)
-        self.states.retry_requested.connect(lambda: self.session.refresh())
+        state = PageState(self.theme, content, self)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(margin, 16 if margin else 0, margin, 16 if margin else 0)
-        layout.addWidget(self.states)
+        layout.addWidget(state)
+        self.watch(state)
+
+    def watch(self, *states: PageState) -> None:
+        self._watched = states
+        for state in states:
+            state.retry_requested.connect(lambda: self.session.refresh())
         self._judge()
+
+    @property
+    def states(self) -> PageState | None:
+        """The first that is watched."""
+        return self._watched[0] if self._watched else None
 
     def refresh(self, snapshot: ClusterSnapshot, changes: Changes) -> None:
         """Show this picture. Called while the page is seen, and once when it comes into sight."""
         raise NotImplementedError
+
+    def incomplete(self) -> str:
+        """What of this page's figures could not be had, as a sentence; empty when nothing is missing."""
+        return ""
 
     def _snapshot_changed(self, snapshot: ClusterSnapshot, changes: Changes) -> None:
         if self.isVisible():
@@ -57,36 +73,39 @@ class LivePage(QWidget):
 
     def _look(self, changes: Changes) -> None:
         self._missed = None
+        self._judge()
         if self.session.loaded:
             if not self._ever:
-                changes = Changes((), True, frozenset(self.session.snapshot.brokers))
+                changes = self._all_of_it(changes)
                 self._ever = True
             self.refresh(self.session.snapshot, changes)
-        self._judge()
+
+    def _all_of_it(self, changes: Changes) -> Changes:
+        return Changes(changes.events, True, frozenset(self.session.snapshot.brokers))
 
     def _judge(self) -> None:
-        states = self.states
-        if states is None:
-            return
         session = self.session
         if not session.loaded:
-            if session.state.kind is ConnectionKind.LOST:
-                states.show_failed("The cluster does not answer", session.state.sentence, session.state.next_step)
-            else:
-                states.show_loading(f"Connecting to {session.name}…")
+            self._replaced = True
+            for states in self._watched:
+                if session.state.kind is ConnectionKind.LOST:
+                    states.show_failed("The cluster does not answer", session.state.sentence, session.state.next_step)
+                else:
+                    states.show_loading(f"Connecting to {session.name}…")
             return
-        if states.state in ("loading", "failed"):
-            states.show_content()
-        states.show_stale(stale_sentence(session.snapshot, session.state, time.time(), session.paused))
+        old = stale_sentence(session.snapshot, session.state, time.time(), session.paused) or self.incomplete()
+        for states in self._watched:
+            if self._replaced:
+                states.show_content()
+            states.show_stale(old)
+        self._replaced = False
 
     @override
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
         self._aging.start()
         if self._missed is not None or not self._ever:
-            missed = self._missed or Changes()
-            all_of_it = Changes(missed.events, True, frozenset(self.session.snapshot.brokers))
-            self._look(all_of_it)
+            self._look(self._all_of_it(self._missed or Changes()))
         self._judge()
 
     @override

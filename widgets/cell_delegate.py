@@ -28,13 +28,16 @@ class CellDelegate(QStyledItemDelegate):
         self._font = theme.ui_font()
         self._small = theme.ui_font(11, self._font.Weight.Medium)
         self._mono = theme.mono_font()
+        self._metrics = QFontMetrics(self._font)
+        self._mono_metrics = QFontMetrics(self._mono)
+        self._small_metrics = QFontMetrics(self._small)
 
     @override
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
         column = self._columns[index.column()]
         if column.paint in ("spark", "bar"):
             return QSize(column.width or 96, 28)
-        metrics = QFontMetrics(self._mono if column.mono else self._font)
+        metrics = self._mono_metrics if column.mono else self._metrics
         wide = metrics.horizontalAdvance(str(index.data())) + 2 * PADDING
         if column.paint == "dot":
             wide += DOT + 6
@@ -80,7 +83,9 @@ class CellDelegate(QStyledItemDelegate):
         painter.setFont(font)
         painter.setPen(self._theme.color(tone or ("text_faint" if text == "–" else "text")))
         elide = Qt.TextElideMode.ElideLeft if column.numeric else Qt.TextElideMode.ElideRight
-        text = QFontMetrics(font).elidedText(text, elide, rect.width())
+        metrics = self._mono_metrics if column.mono else self._metrics
+        if metrics.horizontalAdvance(text) > rect.width():
+            text = metrics.elidedText(text, elide, rect.width())
         side = Qt.AlignmentFlag.AlignRight if column.numeric else Qt.AlignmentFlag.AlignLeft
         painter.drawText(rect, int(side | Qt.AlignmentFlag.AlignVCenter), text)
 
@@ -93,7 +98,7 @@ class CellDelegate(QStyledItemDelegate):
             painter.drawText(rect, int(Qt.AlignmentFlag.AlignVCenter), text)
             return
         theme = self._theme
-        metrics = QFontMetrics(self._small)
+        metrics = self._small_metrics
         text = metrics.elidedText(text, Qt.TextElideMode.ElideRight, rect.width() - 16)
         box = QRectF(rect.left(), rect.center().y() - 9 + 0.5, metrics.horizontalAdvance(text) + 16, 19)
         painter.save()
@@ -113,7 +118,7 @@ class CellDelegate(QStyledItemDelegate):
             self._text(painter, rect, "–", "text_faint", column)
             return
         text = column.text(value)
-        wide = QFontMetrics(self._font).horizontalAdvance("100 %") + 8
+        wide = self._metrics.horizontalAdvance("100 %") + 8
         track = QRectF(rect.left(), rect.center().y() - 2, max(16, rect.width() - wide), 5)
         painter.fillRect(track, self._theme.color("line"))
         filled = QRectF(track)

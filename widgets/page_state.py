@@ -250,7 +250,9 @@ class PageState(QWidget):
             label.setVisible(bool(text))
             if text:
                 label.ensurePolished()
-                label.setFixedHeight(label.heightForWidth(WORDS_WIDE) if label.wordWrap() else label.sizeHint().height())
+                label.setFixedHeight(
+                    label.heightForWidth(WORDS_WIDE) if label.wordWrap() else label.sizeHint().height()
+                )
         self._action = do
         self._button.setText(action)
         self._button.setVisible(bool(action))

@@ -117,6 +117,7 @@ class Theme(QObject):
         super().__init__(parent)
         self.tokens = DARK if dark else LIGHT
         self._icons: dict[tuple[str, str], QIcon] = {}
+        self._colors: dict[str, QColor] = {}
 
     @property
     def dark(self) -> bool:
@@ -126,11 +127,15 @@ class Theme(QObject):
         tokens = DARK if dark else LIGHT
         if tokens is not self.tokens:
             self.tokens = tokens
+            self._colors.clear()
             self.changed.emit()
 
     def color(self, tone: str) -> QColor:
         """The colour of a token by its name, e.g. ``"text_muted"``."""
-        return QColor(getattr(self.tokens, tone))
+        made = self._colors.get(tone)
+        if made is None:
+            made = self._colors[tone] = QColor(getattr(self.tokens, tone))
+        return QColor(made)
 
     def series_color(self, index: int) -> QColor:
         return QColor(self.tokens.series[index % len(self.tokens.series)])

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QStackedWidget, QVBoxLayout, QWidget
+from typing_extensions import override
 
+from gui.background import Latest
 from gui.groups.actions import delete_groups
 from gui.groups.group_view import GroupView
 from gui.groups.rows import GROUP_COLUMNS, GroupRow, group_row
+from gui.live_page import LivePage
 from gui.pages import PageContext
-from kafka_client.model import Datum
+from kafka_client.changes import Changes
+from kafka_client.model import ClusterSnapshot, Datum
 from widgets.keyed_table_model import KeyedTableModel
 from widgets.page_state import PageState
 from widgets.plain import plain
 from widgets.table_view import TableView
 
 
-class GroupsPage(QWidget):
+class GroupsPage(LivePage):
     """``open(group=...)`` shows one group; ``open()`` the list."""
 
     def __init__(self, context: PageContext, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setProperty("role", "page")
-        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        super().__init__(context, parent)
         self._stack = QStackedWidget(self)
         self._list = GroupList(context, self)
         self._one = GroupView(context, self)
@@ -32,8 +33,7 @@ class GroupsPage(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._stack)
         self._one.back_requested.connect(lambda: self.open())
-        context.session.snapshot_changed.connect(self._refresh)
-        self._refresh()
+        self.watch(self._list.state, self._one.state)
 
     def open(self, group: str = "", reset: bool = False) -> None:
         if group:
@@ -44,16 +44,28 @@ class GroupsPage(QWidget):
         else:
             self._one.leave()
             self._stack.setCurrentWidget(self._list)
+            if self.session.loaded:
+                self._list.refresh(self.session.snapshot)
 
-    def _refresh(self, *_: object) -> None:
-        self._list.refresh()
-        self._one.refresh()
+    @override
+    def refresh(self, snapshot: ClusterSnapshot, changes: Changes) -> None:
+        if self._stack.currentWidget() is self._list:
+            self._list.refresh(snapshot)
+        else:
+            self._one.refresh()
+
+    @override
+    def incomplete(self) -> str:
+        sampled = self.session.snapshot.sampled.get(Datum.GROUPS)
+        broken = ", ".join(sorted(sampled.subject_errors)) if sampled is not None else ""
+        return f"Not complete: {broken} did not answer." if broken else ""
 
 
 class GroupList(QWidget):
     def __init__(self, context: PageContext, parent: QWidget) -> None:
         super().__init__(parent)
         self.context = context
+        self._rows = Latest(self._show, self)
         self._model: KeyedTableModel[GroupRow] = KeyedTableModel(GROUP_COLUMNS, lambda r: r.group)
         self.table = TableView(
             context.theme,
@@ -79,8 +91,7 @@ class GroupList(QWidget):
         layout.addLayout(head)
         layout.addWidget(self.state, 1)
 
-    def refresh(self) -> None:
-        snapshot = self.context.session.snapshot
+    def refresh(self, snapshot: ClusterSnapshot) -> None:
         sampled = snapshot.sampled.get(Datum.GROUPS)
         if sampled is None or (sampled.at_s is None and not snapshot.groups):
             if sampled is not None and sampled.error:
@@ -88,14 +99,15 @@ class GroupList(QWidget):
             else:
                 self.state.show_loading("Asking the brokers for their groups…")
             return
-        self._model.merge(group_row(g) for g in snapshot.groups.values())
+        self._rows.want(lambda: [group_row(g) for g in snapshot.groups.values()], 10 * len(snapshot.groups))
         if snapshot.groups:
             self.table.say_nothing("search", "No group matches", "Change the filter to see more.")
         else:
             self.table.say_nothing("groups", "No consumer groups", "A group appears when its first consumer joins.")
-        broken = ", ".join(sorted(sampled.subject_errors))
-        self.state.show_stale(f"Not complete: {broken} did not answer." if broken else "")
         self.state.show_content()
+
+    def _show(self, rows: list[GroupRow]) -> None:
+        self._model.merge(rows)
 
     def _menu(self, rows: list[GroupRow], menu: QMenu) -> None:
         go, writable = self.context.navigate, not self.context.session.read_only

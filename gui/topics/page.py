@@ -4,28 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QMenu, QPushButton, QStackedWidget, QVBoxLayout, QWidget
+from typing_extensions import override
 
+from gui.background import Latest
+from gui.live_page import LivePage
 from gui.pages import PageContext
 from gui.topics.actions import TopicActions
 from gui.topics.rows import TOPIC_COLUMNS, TopicRow, topic_rows
 from gui.topics.topic_view import TopicView
-from kafka_client.model import Datum
+from kafka_client.changes import Changes
+from kafka_client.model import ClusterSnapshot
+from kafka_client.snapshot import partition_count
 from widgets.keyed_table_model import KeyedTableModel
 from widgets.page_state import PageState
 from widgets.plain import plain
 from widgets.table_view import TableView
 
 
-class TopicsPage(QWidget):
+class TopicsPage(LivePage):
     """``open(topic=...)`` shows one topic; ``open()`` the list."""
 
     def __init__(self, context: PageContext, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setProperty("role", "page")
-        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
-        self.context = context
+        super().__init__(context, parent)
         self._stack = QStackedWidget(self)
         self._list = TopicList(context, self)
         self._one = TopicView(context, self)
@@ -35,8 +36,7 @@ class TopicsPage(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._stack)
         self._one.back_requested.connect(lambda: self.open())
-        context.session.snapshot_changed.connect(self._refresh)
-        self._refresh()
+        self.watch(self._list.state, self._one.state)
 
     def open(
         self, topic: str = "", tab: str = "", create: str = "", partitions: str = "", replication: str = ""
@@ -50,16 +50,22 @@ class TopicsPage(QWidget):
         else:
             self._one.leave()
             self._stack.setCurrentWidget(self._list)
+            if self.session.loaded:
+                self._list.refresh(self.session.snapshot)
 
-    def _refresh(self, *_: object) -> None:
-        self._list.refresh()
-        self._one.refresh()
+    @override
+    def refresh(self, snapshot: ClusterSnapshot, changes: Changes) -> None:
+        if self._stack.currentWidget() is self._list:
+            self._list.refresh(snapshot)
+        else:
+            self._one.refresh()
 
 
 class TopicList(QWidget):
     def __init__(self, context: PageContext, parent: QWidget) -> None:
         super().__init__(parent)
         self.context = context
+        self._rows = Latest(self._show, self)
         self._model: KeyedTableModel[TopicRow] = KeyedTableModel(TOPIC_COLUMNS, lambda r: r.name)
         self.table = TableView(
             context.theme,
@@ -104,22 +110,15 @@ class TopicList(QWidget):
         shown = self._internal.isChecked()
         self._model.set_accept(None if shown else lambda row: not row.internal)
 
-    def refresh(self) -> None:
-        session = self.context.session
-        sampled = session.snapshot.sampled.get(Datum.METADATA)
-        if not session.loaded:
-            if sampled is not None and sampled.error:
-                self.state.show_failed("The topics could not be listed", sampled.error, sampled.next_step, retry=False)
-            else:
-                self.state.show_loading("Asking the cluster for its topics…")
-            return
-        rows = topic_rows(session.snapshot)
+    def refresh(self, snapshot: ClusterSnapshot) -> None:
+        self._rows.want(lambda: topic_rows(snapshot), partition_count(snapshot))
+
+    def _show(self, rows: list[TopicRow]) -> None:
         self._model.merge(rows)
         if all(row.internal for row in rows):
             self.table.say_nothing("topics", "No topics yet", "Create one here, or let a producer create it.")
         else:
             self.table.say_nothing("search", "No topic matches", "Change the filter to see more.")
-        self.state.show_content()
 
     def _fill_menu(self, rows: list[TopicRow], menu: QMenu) -> None:
         go = self.context.navigate

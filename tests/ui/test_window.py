@@ -141,12 +141,12 @@ def test_that_sampling_a_thousand_topics_does_not_hold_up_the_window(window: Win
     window.connect(client)
     dog = window.application.watchdog
     worst = {}
-    for page in ("overview", "brokers"):
+    for page in ("overview", "brokers", "topics", "groups"):
         window.window.navigate(page)
         window.qtbot.wait(1500)  # what happens once, when a page is made, is not sampling
         dog.start()
         dog.reset()
-        end = time.monotonic() + 6
+        end = time.monotonic() + 5.5
         window.qtbot.waitUntil(lambda end=end: time.monotonic() > end, timeout=10_000)
         worst[page] = dog.longest_busy_ms
         dog.stop()
