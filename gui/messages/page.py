@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import Qt, QTimer
-from PySide6.QtWidgets import QMenu, QProgressBar, QScrollArea, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QMenu, QProgressBar, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from gui.messages.detail import RecordDetail, fill_copy_menu
 from gui.messages.produce import ProducePanel
@@ -87,13 +87,7 @@ class MessagesPage(QWidget):
         column.addWidget(self.table, 1)
         self.side = QStackedWidget(self)
         self.side.addWidget(self.detail)
-        self.form = QScrollArea(self)
-        self.form.setFrameShape(QScrollArea.Shape.NoFrame)
-        self.form.setWidgetResizable(True)
-        self.form.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.produce.setProperty("role", "clear")
-        self.form.setWidget(self.produce)
-        self.side.addWidget(self.form)
+        self.side.addWidget(self.produce)
         right = QWidget(self)
         column = QVBoxLayout(right)
         column.setContentsMargins(16, 0, 0, 0)
@@ -218,7 +212,7 @@ class MessagesPage(QWidget):
             self.context.notify("Choose a topic first.", "accent")
             return
         self.state.show_content()
-        self.side.setCurrentWidget(self.form)
+        self.side.setCurrentWidget(self.produce)
         self.produce.begin()
 
     # ---- the scan

@@ -16,13 +16,14 @@ from PySide6.QtWidgets import (
     QLineEdit,
     QPlainTextEdit,
     QPushButton,
+    QScrollArea,
     QStackedWidget,
     QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
-from gui.messages.produce_form import BytesEdit, HeaderEdits
+from gui.messages.produce_form import BytesEdit, GivingEdit, HeaderEdits
 from gui.pages import PageContext
 from kafka_client.errors import BadInput, ClientError
 from kafka_client.model import ClusterSnapshot, NewRecord, Record
@@ -60,7 +61,7 @@ class ProducePanel(QWidget):
         self.key = BytesEdit(theme, "Key", False, self)
         self.value = BytesEdit(theme, "Value", True, self)
         self.headers = HeaderEdits(theme, self)
-        self.pasted = QPlainTextEdit(self)
+        self.pasted = GivingEdit(self)
         self.form = QComboBox(self)
         self.separator = QLineEdit("\\t", self)
         self.lines_said = plain("", self, role="small", wrap=True)
@@ -175,10 +176,26 @@ class ProducePanel(QWidget):
         layout.setSpacing(12)
         layout.addLayout(head)
         layout.addLayout(switch)
-        layout.addWidget(self._stack, 1)
-        layout.addLayout(grid)
+        layout.addWidget(self._scrolling(grid), 1)
         layout.addWidget(self.banner)
         layout.addLayout(buttons)
+
+    def _scrolling(self, grid: QGridLayout) -> QWidget:
+        """What may be too high for a small window; the button below stays in sight."""
+        inside = QWidget(self)
+        inside.setProperty("role", "clear")
+        column = QVBoxLayout(inside)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(12)
+        column.addWidget(self._stack, 1)
+        column.addLayout(grid)
+        scroll = QScrollArea(self)
+        scroll.setFrameShape(QScrollArea.Shape.NoFrame)
+        scroll.setWidgetResizable(True)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setMinimumHeight(160)
+        scroll.setWidget(inside)
+        return scroll
 
     # ---- what the page says
 

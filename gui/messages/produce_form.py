@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtCore import QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QTextOption
 from PySide6.QtWidgets import (
     QCheckBox,
@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from typing_extensions import override
 
 from kafka_client.errors import BadInput
 from kafka_client.model import Header
@@ -35,6 +36,18 @@ CHECK_AFTER_MS = 150
 ROWS_IN_SIGHT, ROW_PIXELS = 3, 30
 
 
+class GivingEdit(QPlainTextEdit):
+    """Takes what room there is, and asks for little: the form scrolls only when even that is too much."""
+
+    @override
+    def sizeHint(self) -> QSize:
+        return QSize(200, 84)
+
+    @override
+    def minimumSizeHint(self) -> QSize:
+        return QSize(100, 84)
+
+
 class BytesEdit(QWidget):
     """A key (one line) or a value (many). ``data()`` gives the bytes, None for null."""
 
@@ -44,7 +57,7 @@ class BytesEdit(QWidget):
         super().__init__(parent)
         self._kept: bytes | None = None
         self.line = QLineEdit(self)
-        self.text = QPlainTextEdit(self)
+        self.text = GivingEdit(self)
         self.editor: QLineEdit | QPlainTextEdit = self.text if lines else self.line
         (self.line if lines else self.text).hide()
         self.editor.setProperty("role", "mono")

@@ -96,7 +96,7 @@ def test_that_every_label_is_plain_text(page: MessagesPage, qapp: QApplication) 
     for record in RECORDS[:30]:
         page.detail.show_record(record)
         page.produce.load(record)
-    page.side.setCurrentWidget(page.form)
+    page.side.setCurrentWidget(page.produce)
     qapp.processEvents()
     for label in page.findChildren(QLabel):
         assert label.textFormat() == Qt.TextFormat.PlainText, label.text()

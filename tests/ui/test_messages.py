@@ -235,7 +235,7 @@ def test_that_a_copy_is_edited_and_sent_again(here: Page) -> None:
     here.page.detail.show_record(record)
     here.page.detail.resend.click()
     form = here.page.produce
-    assert here.page.side.currentWidget() is here.page.form
+    assert here.page.side.currentWidget() is form
     (copy,) = form.records()
     assert (copy.key, copy.value, copy.headers) == (record.key, record.value, record.headers)
 
