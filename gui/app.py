@@ -99,6 +99,7 @@ class Application(QObject):
         clusters.closed.connect(self._closed)
         self.local.changed.connect(self._show_lists)
         window.add_actions(self._actions())
+        welcome.demo.setFocus()
         self._show_lists()
 
     def _actions(self) -> list[Entry]:
@@ -199,7 +200,6 @@ def run(demo: bool = False, bootstrap: str = "") -> int:
     qt = QApplication(sys.argv[:1])
     application = Application(qt)
     application.window.show()
-    application.welcome.demo.setFocus()
     application.preload()
     _end_on_signals(application)
     if demo:
