@@ -26,7 +26,7 @@ from tests.ui.pages import alone
 
 OPENS_IN_S = 0.05
 MARGIN = 6
-"""a busy machine that runs other tests may be this much slower"""
+"""times are the CPU time of the window's thread; a machine may be this much slower"""
 UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
 )
@@ -66,10 +66,10 @@ def test_that_each_opens_at_once_in_every_view(page: MessagesPage, qapp: QApplic
         best = 9.0
         for _ in range(3):
             page.detail.show_record(None)
-            begun = time.perf_counter()
+            begun = time.thread_time()
             page.detail.show_record(record)
             qapp.processEvents()
-            best = min(best, time.perf_counter() - begun)
+            best = min(best, time.thread_time() - begun)
             if best < OPENS_IN_S:
                 break
         if best > OPENS_IN_S * MARGIN:
@@ -77,11 +77,11 @@ def test_that_each_opens_at_once_in_every_view(page: MessagesPage, qapp: QApplic
         for place in (0, 1, 2):
             button = page.detail.value._choices.button(place)
             if button.isEnabled():
-                begun = time.perf_counter()
+                begun = time.thread_time()
                 button.click()
                 qapp.processEvents()
-                if time.perf_counter() - begun > 10 * OPENS_IN_S:
-                    slow[f"{payload.name}, view {place}"] = time.perf_counter() - begun
+                if time.thread_time() - begun > 10 * OPENS_IN_S:
+                    slow[f"{payload.name}, view {place}"] = time.thread_time() - begun
         page.detail.value._liked.clear()
         text = page.detail.value.text.edit.toPlainText()
         assert not UNSEEN.search(text), payload.name
@@ -104,7 +104,7 @@ def test_that_every_label_is_plain_text(page: MessagesPage, qapp: QApplication) 
 
 def test_that_cells_and_tooltips_are_short_and_hold_nothing_unseen_or_marked_up(page: MessagesPage) -> None:
     page.model.add(RECORDS)
-    begun = time.perf_counter()
+    begun = time.thread_time()
     for row in range(page.model.rowCount()):
         name = CORPUS[page.model.row_at(row).offset].name
         for column in range(page.model.columnCount()):
@@ -115,16 +115,16 @@ def test_that_cells_and_tooltips_are_short_and_hold_nothing_unseen_or_marked_up(
             tip = index.data(Qt.ItemDataRole.ToolTipRole) or ""
             inner = tip.removeprefix("<p style='white-space:pre-wrap'>").removesuffix("</p>")
             assert "<" not in inner and not UNSEEN.search(inner), (name, tip)
-    assert time.perf_counter() - begun < 3
+    assert time.thread_time() - begun < 3
 
 
 def test_that_the_table_paints_them_all_quickly(page: MessagesPage, qapp: QApplication) -> None:
     page.model.add(RECORDS)
-    begun = time.perf_counter()
+    begun = time.thread_time()
     for place in range(0, len(RECORDS), 15):
         page.table.table.scrollTo(page.model.index(place, 0))
         page.grab()
-    assert time.perf_counter() - begun < len(RECORDS) / 15 * OPENS_IN_S * MARGIN
+    assert time.thread_time() - begun < len(RECORDS) / 15 * OPENS_IN_S * MARGIN
 
 
 def test_that_decoders_chosen_by_hand_fail_in_words(page: MessagesPage, qapp: QApplication) -> None:
@@ -172,9 +172,9 @@ def test_that_a_copy_in_the_form_is_the_same_record(page: MessagesPage) -> None:
 def test_that_a_value_of_twenty_megabytes_opens_at_once(page: MessagesPage, qapp: QApplication) -> None:
     for value in (b'{"a": "' + b"x" * 20_000_000 + b'"}', b"y" * 20_000_000, b"\xff" * 20_000_000):
         record = Record("hostile", 0, 1, 1, "create", None, value)
-        begun = time.perf_counter()
+        begun = time.thread_time()
         page.model.add([record])
         page.detail.show_record(record)
         qapp.processEvents()
         page.grab()
-        assert time.perf_counter() - begun < OPENS_IN_S * MARGIN
+        assert time.thread_time() - begun < OPENS_IN_S * MARGIN
