@@ -39,7 +39,7 @@ SLEEP_ALLOWED: dict[str, str] = {
 }
 BUILTIN_EXEC_ALLOWED = {
     "embedded_broker/protocol/codec.py": "straight-line readers and writers are made from our own declarations",
-    "embedded_broker/protocol/fields.py": "the methods of message classes are made when first used, from our own declarations",
+    "embedded_broker/protocol/fields.py": "a message class makes its methods at first use, from our own declarations",
 }
 
 # Modules that no import statement names.
