@@ -10,7 +10,6 @@ from embedded_broker.simulator.mutants import MUTANTS, hunt, planted
 QUICK = [
     "follower_truncates_to_high_watermark",
     "acknowledged_on_append",
-    "in_sync_by_high_watermark_alone",
     "committed_below_min_in_sync",
     "divergence_not_seen",
     "uncommitted_shown",
