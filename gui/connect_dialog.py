@@ -168,7 +168,8 @@ class ConnectDialog(QDialog):
         for mechanism in (Mechanism.SCRAM_512, Mechanism.SCRAM_256, Mechanism.PLAIN):
             self.mechanism.addItem(str(mechanism.value), mechanism)
         self.user = self._line("user name")
-        self.password = self._line("password: kept in the system's keyring, never in a file", secret=True)
+        hint = "password: in the system's keyring, else until you quit; never in a file"
+        self.password = self._line(hint, secret=True)
         self.ca = self._line("the system's authorities")
         self.certificate = self._line("client certificate (PEM), when the broker asks for one")
         self.key = self._line("its private key (PEM)")

@@ -3,6 +3,7 @@ and says how it ended, with an undo where there is one. Opened, never executed: 
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 from PySide6.QtCore import Qt, Signal
@@ -12,6 +13,7 @@ from PySide6.QtWidgets import QDialog, QFrame, QHBoxLayout, QLineEdit, QPushButt
 from gui.pages import PageContext
 from kafka_client.commands.plan import Plan, PlanRow
 from kafka_client.errors import ClientError
+from kafka_client.history import JournalEntry
 from widgets.column import Column
 from widgets.keyed_table_model import KeyedTableModel
 from widgets.page_state import Banner
@@ -131,7 +133,15 @@ class PlanDialog(QDialog):
             owner=self,
         )
 
+    def _journal(self, outcome: str) -> None:
+        """What was tried from here, and how it ended, stays with the cluster's history."""
+        history = self.context.session.history
+        if history is not None:
+            rows = [[row.subject, row.old, row.new, row.note] for row in self.plan.rows]
+            history.journal(JournalEntry(time.time(), self.plan.title, self.plan.command, outcome, rows))
+
     def _done(self, sentence: str) -> None:
+        self._journal("done")
         self.banner.say(sentence, "ok")
         self.context.notify(sentence, "ok")
         self.applied.emit()
@@ -141,6 +151,7 @@ class PlanDialog(QDialog):
         self.undo_button.setVisible(self.plan.undo is not None)
 
     def _failed(self, error: ClientError) -> None:
+        self._journal(str(error))
         self.banner.say(f"{error} {error.next_step}".strip(), "bad")
         self.confirm_box.setEnabled(True)
         set_role(self.apply_button, "primary" if not self.plan.destructive else "danger")
