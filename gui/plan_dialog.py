@@ -14,6 +14,7 @@ from gui.pages import PageContext
 from kafka_client.commands.plan import Plan, PlanRow
 from kafka_client.errors import ClientError
 from kafka_client.history import JournalEntry
+from kafka_client.sampling.state import ConnectionKind
 from widgets.column import Column
 from widgets.keyed_table_model import KeyedTableModel
 from widgets.page_state import Banner
@@ -46,6 +47,7 @@ class PlanDialog(QDialog):
         super().__init__(parent.window() if parent is not None else None)
         self.context = context
         self.plan = plan
+        self._sent = False
         self.setWindowTitle(plan.title)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setMinimumWidth(760)
@@ -87,6 +89,7 @@ class PlanDialog(QDialog):
         self.cancel_button.clicked.connect(self.reject)
         self.apply_button.clicked.connect(self._apply)
         self.undo_button.clicked.connect(self._undo)
+        self.context.session.state_changed.connect(self._check)
         self._check()
 
     def _table(self) -> QWidget:
@@ -117,10 +120,21 @@ class PlanDialog(QDialog):
         row.addWidget(copy, 0, Qt.AlignmentFlag.AlignTop)
         return frame
 
-    def _check(self) -> None:
-        self.apply_button.setEnabled(not self.plan.confirm or self.confirm_box.text() == self.plan.confirm)
+    def _check(self, *_: object) -> None:
+        """Nothing is applied while the cluster is out of reach: what the plan shows may not be so any more."""
+        state = self.context.session.state
+        lost = state is not None and state.kind is ConnectionKind.LOST
+        confirmed = not self.plan.confirm or self.confirm_box.text() == self.plan.confirm
+        self.apply_button.setEnabled(confirmed and not lost and not self._sent)
+        if lost and not self._sent:
+            self.banner.say(
+                "The cluster does not answer; what is shown here may be old. Nothing can be applied now.", "warn"
+            )
+        elif self.banner.sentence.startswith("The cluster does not answer"):
+            self.banner.say("")
 
     def _apply(self) -> None:
+        self._sent = True
         self.apply_button.setEnabled(False)
         self.confirm_box.setEnabled(False)
         self.banner.say("Sent; waiting for the cluster…", "accent")
@@ -151,6 +165,7 @@ class PlanDialog(QDialog):
         self.undo_button.setVisible(self.plan.undo is not None)
 
     def _failed(self, error: ClientError) -> None:
+        self._sent = False
         self._journal(str(error))
         self.banner.say(f"{error} {error.next_step}".strip(), "bad")
         self.confirm_box.setEnabled(True)

@@ -6,6 +6,8 @@ import time
 
 import pytest
 
+from gui.plan_dialog import PlanDialog
+from kafka_client.commands.topics import add_partitions
 from kafka_client.errors import TimedOut, Unreachable
 from kafka_client.fake import FakeClient
 from kafka_client.sampling.state import ConnectionKind
@@ -84,3 +86,22 @@ def test_that_one_dead_broker_greys_its_own_row_and_no_page_fails(window: Window
     walk(window, 1)
     assert session.snapshot.topics
     assert session.state is not None and "2" in session.state.sentence
+
+
+def test_that_nothing_can_be_applied_while_the_cluster_is_lost(window: Window, client: FakeClient) -> None:
+    window.window.navigate("topics")
+    view = window.window.view
+    assert view is not None
+    page = view.widget_of("topics")
+    assert page is not None
+    snapshot = page.context.session.snapshot
+    dialog = PlanDialog(page.context, add_partitions(snapshot, "email", 9, "orders:9092"), page)
+    dialog.open()
+    assert dialog.apply_button.isEnabled()
+    fail_everything(client, Unreachable("No broker answers."))
+    window.wait_until(lambda: not dialog.apply_button.isEnabled(), 10_000)
+    assert "does not answer" in dialog.banner.sentence
+    client.failing.clear()
+    window.wait_until(dialog.apply_button.isEnabled, 20_000)
+    assert not dialog.banner.isVisible()
+    dialog.close()
