@@ -66,8 +66,8 @@ tour: prepare-run     ## a picture of every page, offscreen, into tour/
 pictures: prepare-run ## the pictures in README.md, anew
 	@scripts/run tour docs/pictures
 
-messages: prepare     ## write embedded_broker/protocol/messages anew
-	$(PY) tests/generate_messages.py
+messages: prepare     ## write kafka_protocol/messages anew
+	$(PY) scripts/generate_messages.py
 
 clean:                ## remove what the other targets made (not .kafka)
 	rm -rf tour build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage htmlcov .contracts.log

@@ -1,6 +1,8 @@
-"""A Kafka cluster in Python: ``LocalCluster(ClusterSpec(directory)).start()`` runs one of broker processes.
+"""A Kafka cluster in Python: ``LocalCluster(ClusterSpec(directory)).start()`` runs one of broker
+processes.
 
-A broker's own process imports none of what is named here: the names are looked up when they are used.
+A broker's own process imports none of what is named here: the names are looked up when they are
+used.
 """
 
 from __future__ import annotations

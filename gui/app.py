@@ -14,12 +14,12 @@ from PySide6.QtCore import QObject, QSocketNotifier, QTimer
 from PySide6.QtWidgets import QApplication
 
 from gui.background import SWITCH_S
-from gui.clusters import Clusters, MakeClient
 from gui.command_palette import Entry
+from gui.embedded.manager import LocalControl
+from gui.embedded.stored import data_root
 from gui.garbage import GarbageCollector
-from gui.local_clusters import data_root
-from gui.local_control import LocalControl
 from gui.main_window import MainWindow
+from gui.open_clusters import Clusters, MakeClient
 from gui.pages import PAGES
 from gui.session import Session
 from gui.settings import Settings
@@ -73,9 +73,13 @@ class Application(QObject):
         self.make_client = make_client or confluent(self.secrets)
         data = clusters_root or data_root()
         recent = self.settings.path.with_name("connections.json")
-        self.clusters = Clusters(self.thread_, self.make_client, recent, data.with_name("history"), self)
+        self.clusters = Clusters(
+            self.thread_, self.make_client, recent, data.with_name("history"), self
+        )
         self.welcome = WelcomePage(self.theme)
-        self.window = MainWindow(self.theme, self.settings, self.clock, self.clusters, self.welcome, self.watchdog)
+        self.window = MainWindow(
+            self.theme, self.settings, self.clock, self.clusters, self.welcome, self.watchdog
+        )
         self.local = LocalControl(self.clusters, self.window, data, self)
         self._closing = False
         sys.setswitchinterval(SWITCH_S)
@@ -120,9 +124,13 @@ class Application(QObject):
         ]  # fmt: skip
 
     def preload(self) -> None:
-        """Import the pages one by one while nothing happens, so that the first visit to one does not wait for it; then
-        take what is loaded out of the garbage collector's sight."""
-        left = ["kafka_client.sampling.sampler", "kafka_client.gateway", *(p.factory.partition(":")[0] for p in PAGES)]
+        """Import the pages one by one while nothing happens, so that the first visit to one does
+        not wait for it; then take what is loaded out of the garbage collector's sight."""
+        left = [
+            "kafka_client.sampling.sampler",
+            "kafka_client.gateway",
+            *(p.factory.partition(":")[0] for p in PAGES),
+        ]
 
         def one() -> None:
             import_module(left.pop(0))
@@ -159,7 +167,9 @@ class Application(QObject):
     def open_connect_dialog(self) -> None:
         from gui.connect_dialog import ConnectDialog
 
-        dialog = ConnectDialog(self.theme, self.thread_, self.secrets, self.clusters, self.make_client, self.window)
+        dialog = ConnectDialog(
+            self.theme, self.thread_, self.secrets, self.clusters, self.make_client, self.window
+        )
         dialog.open()
 
     def _show_lists(self) -> None:
@@ -203,17 +213,21 @@ def run(demo: bool = False, bootstrap: str = "") -> int:
     application.preload()
     _end_on_signals(application)
     if demo:
-        QTimer.singleShot(0, application, lambda: application.local.start_template("notifications", again=True))
+        QTimer.singleShot(
+            0, application, lambda: application.local.start_template("notifications", again=True)
+        )
     elif bootstrap:
         from kafka_client.profile import quick
 
-        QTimer.singleShot(0, application, lambda: application.clusters.open_profile(quick(bootstrap)))
+        QTimer.singleShot(
+            0, application, lambda: application.clusters.open_profile(quick(bootstrap))
+        )
     return qt.exec()
 
 
 def _end_on_signals(application: Application) -> None:
-    """Ctrl+C and SIGTERM close the window as its button does, without asking. Python's handlers run only when Python
-    does, so a signal wakes the event loop through a socket."""
+    """Ctrl+C and SIGTERM close the window as its button does, without asking. Python's handlers
+    run only when Python does, so a signal wakes the event loop through a socket."""
     import socket
 
     reading, writing = socket.socketpair()

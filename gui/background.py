@@ -1,5 +1,6 @@
-"""Work that burns processor time on the way from a snapshot to rows: small work is done at once, large work on one
-thread beside the window's, and of what one asker wants in the meantime only the newest is done."""
+"""Work that burns processor time on the way from a snapshot to rows: small work is done at once,
+large work on one thread beside the window's, and of what one asker wants in the meantime only the
+newest is done."""
 
 from __future__ import annotations
 
@@ -14,14 +15,15 @@ from shiboken6 import isValid
 AT_ONCE = 600
 """up to so many things (rows, partitions) are worked on at once: about 10 ms"""
 SWITCH_S = 0.001
-"""the interpreter's switch interval: how long another thread may keep the window's waiting; Python's own is 5 ms"""
+"""the interpreter's switch interval: how long another thread may keep the window's waiting;
+Python's own is 5 ms"""
 
 _worker = ThreadPoolExecutor(1, thread_name_prefix="rows")
 
 
 class Latest(QObject):
-    """One for each thing that is computed again and again. ``done`` is called in the window's thread; within ``want``
-    when the work is small."""
+    """One for each thing that is computed again and again. ``done`` is called in the window's
+    thread; within ``want`` when the work is small."""
 
     _ended = Signal(object, object)
 

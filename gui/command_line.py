@@ -47,8 +47,16 @@ def read(text: str) -> Meant | None:
             return Meant("topics", "Open the list of topics")
         case "kafka-consumer-groups":
             if "reset-offsets" in options and group:
-                return Meant("groups", f"Reset offsets of group {group}…", {**on_group, **on_topic, "reset": True})
-            return Meant("groups", f"Open group {group}" if group else "Open the list of groups", dict(on_group))
+                return Meant(
+                    "groups",
+                    f"Reset offsets of group {group}…",
+                    {**on_group, **on_topic, "reset": True},
+                )
+            return Meant(
+                "groups",
+                f"Open group {group}" if group else "Open the list of groups",
+                dict(on_group),
+            )
         case "kafka-configs":
             kind = options.get("entity-type", "").rstrip("s")
             name = options.get("entity-name", topic or options.get("broker") or "")
@@ -64,9 +72,15 @@ def read(text: str) -> Meant | None:
                 where["partition"] = int(options["partition"])
             if options.get("offset", "").isdigit():
                 where["offset"] = int(options["offset"])
-            return Meant("messages", f"Browse messages of {topic}" if topic else "Browse messages", where)
+            return Meant(
+                "messages", f"Browse messages of {topic}" if topic else "Browse messages", where
+            )
         case "kafka-console-producer":
-            return Meant("messages", f"Produce to {topic}" if topic else "Produce", {**on_topic, "produce": True})
+            return Meant(
+                "messages",
+                f"Produce to {topic}" if topic else "Produce",
+                {**on_topic, "produce": True},
+            )
         case "kafka-metadata-quorum" | "kafka-broker-api-versions" | "kafka-log-dirs":
             return Meant("brokers", "Open the brokers")
     return None

@@ -1,5 +1,5 @@
-"""Ctrl+K: go to any topic, group, broker or page by a few letters, or run an action. A pasted kafka-*.sh line opens the
-page that does the same."""
+"""Ctrl+K: go to any topic, group, broker or page by a few letters, or run an action. A pasted
+kafka-*.sh line opens the page that does the same."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ ENTRY_ROLE = Qt.ItemDataRole.UserRole + 1
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One thing to go to or do. ``kind`` stands at the right: topic, group, broker, page, action."""
+    """One thing to go to or do. ``kind`` stands at the right: topic, group, broker, page,
+    action."""
 
     title: str
     kind: str
@@ -90,14 +91,18 @@ class _EntryDelegate(QStyledItemDelegate):
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(theme.color("selection"))
             painter.drawRoundedRect(rect.adjusted(4, 1, -4, -1), 4, 4)
-        theme.icon(entry.icon, "text_muted").paint(painter, QRect(rect.left() + 14, rect.center().y() - 8, 18, 18))
+        theme.icon(entry.icon, "text_muted").paint(
+            painter, QRect(rect.left() + 14, rect.center().y() - 8, 18, 18)
+        )
         small = theme.ui_font(12)
         aside = f"{entry.kind}   {entry.keys}" if entry.keys else entry.kind
         wide = QFontMetrics(small).horizontalAdvance(aside)
         painter.setFont(small)
         painter.setPen(theme.color("text_faint"))
         painter.drawText(
-            rect.adjusted(0, 0, -16, 0), int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter), aside
+            rect.adjusted(0, 0, -16, 0),
+            int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter),
+            aside,
         )
         self._title(painter, rect.adjusted(42, 0, -wide - 32, 0), visible(entry.title), places)
         painter.restore()
@@ -115,18 +120,23 @@ class _EntryDelegate(QStyledItemDelegate):
             while end < len(title) and (end in matched) == hit:
                 end += 1
             font = bold if hit else normal
-            piece = QFontMetrics(font).elidedText(title[start:end], Qt.TextElideMode.ElideRight, rect.right() - x)
+            piece = QFontMetrics(font).elidedText(
+                title[start:end], Qt.TextElideMode.ElideRight, rect.right() - x
+            )
             painter.setFont(font)
             painter.setPen(theme.color("accent" if hit else "text"))
             painter.drawText(
-                QRect(x, rect.top(), rect.right() - x, rect.height()), int(Qt.AlignmentFlag.AlignVCenter), piece
+                QRect(x, rect.top(), rect.right() - x, rect.height()),
+                int(Qt.AlignmentFlag.AlignVCenter),
+                piece,
             )
             x += QFontMetrics(font).horizontalAdvance(piece)
             start = end
 
 
 class CommandPalette(QFrame):
-    """Lies over ``host``. ``entries`` is asked each time it opens; ``navigate`` opens what a pasted line means."""
+    """Lies over ``host``. ``entries`` is asked each time it opens; ``navigate`` opens what a
+    pasted line means."""
 
     def __init__(
         self,
@@ -146,7 +156,9 @@ class CommandPalette(QFrame):
         shadow.setColor(QColor(0, 0, 0, 90))
         self.setGraphicsEffect(shadow)
         self.box = QLineEdit(self)
-        self.box.setPlaceholderText("Go to a topic, group, broker or page, or paste a kafka-*.sh command")
+        self.box.setPlaceholderText(
+            "Go to a topic, group, broker or page, or paste a kafka-*.sh command"
+        )
         self.box.textChanged.connect(self._search)
         self.box.installEventFilter(self)
         self._model = _Found(self)
@@ -249,7 +261,11 @@ class CommandPalette(QFrame):
 
     @override
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        if watched is self.box and isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress:
+        if (
+            watched is self.box
+            and isinstance(event, QKeyEvent)
+            and event.type() == QEvent.Type.KeyPress
+        ):
             return self._key(event)
         if watched is self.box and event.type() == QEvent.Type.FocusOut and self.isVisible():
             self.hide()

@@ -1,4 +1,5 @@
-"""Asks before something that cannot be taken back: a sentence of what will happen, never a loop of its own."""
+"""Asks before something that cannot be taken back: a sentence of what will happen, never a loop
+of its own."""
 
 from __future__ import annotations
 
@@ -43,7 +44,9 @@ def ask(
     column.addWidget(words)
     top = QHBoxLayout()
     top.setSpacing(16)
-    icon = IconLabel(theme, "warning" if danger else "info", 28, "bad" if danger else "accent", dialog)
+    icon = IconLabel(
+        theme, "warning" if danger else "info", 28, "bad" if danger else "accent", dialog
+    )
     top.addWidget(icon, 0, Qt.AlignmentFlag.AlignTop)
     top.addLayout(column, 1)
     buttons = QHBoxLayout()

@@ -1,4 +1,5 @@
-"""Connect to a cluster: where it is, how to log in, what it is for; a test that shows the stage at which it fails."""
+"""Connect to a cluster: where it is, how to log in, what it is for; a test that shows the stage
+at which it fails."""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ from PySide6.QtWidgets import (
 )
 from typing_extensions import override
 
-from gui.clusters import Clusters, MakeClient
+from gui.open_clusters import Clusters, MakeClient
 from gui.tasks import RunsCoroutines, TaskScope
 from kafka_client.doctor import STAGES, Stage, StageState, examine
 from kafka_client.errors import BadInput, ClientError
@@ -126,7 +127,12 @@ class ConnectDialog(QDialog):
         parent: QWidget,
     ) -> None:
         super().__init__(parent)
-        self._theme, self._secrets, self._clusters, self._make_client = theme, secrets, clusters, make_client
+        self._theme, self._secrets, self._clusters, self._make_client = (
+            theme,
+            secrets,
+            clusters,
+            make_client,
+        )
         self._tasks = TaskScope(runner, self)
         self.setWindowTitle("Connect to a cluster")
         self.setWindowModality(Qt.WindowModality.WindowModal)
@@ -289,7 +295,11 @@ class ConnectDialog(QDialog):
 
     def profile(self) -> ConnectionProfile:
         """What the fields say. Raises: BadInput."""
-        servers = tuple(part.strip() for part in self.servers.text().replace(";", ",").split(",") if part.strip())
+        servers = tuple(
+            part.strip()
+            for part in self.servers.text().replace(";", ",").split(",")
+            if part.strip()
+        )
         protocol = Protocol(self.security.currentData())
         name = self.name.text().strip() or (servers[0] if servers else "new connection")
         user = self.user.text().strip() if protocol.sasl else ""
@@ -359,4 +369,8 @@ class ConnectDialog(QDialog):
     def _say(self, sentence: str) -> None:
         self._problem.setText(sentence)
         self._problem.setVisible(bool(sentence))
-        set_role(self.servers, "true" if sentence and not self.servers.text().strip() else "false", "wrong")
+        set_role(
+            self.servers,
+            "true" if sentence and not self.servers.text().strip() else "false",
+            "wrong",
+        )

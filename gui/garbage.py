@@ -1,5 +1,6 @@
-"""When Python looks for cycles of garbage: in the window's thread alone, a little at a time. Left to itself the
-collector runs on whatever thread makes objects, and one that destroys a widget elsewhere ends the process."""
+"""When Python looks for cycles of garbage: in the window's thread alone, a little at a time. Left
+to itself the collector runs on whatever thread makes objects, and one that destroys a widget
+elsewhere ends the process."""
 
 from __future__ import annotations
 
@@ -18,8 +19,8 @@ ALL_S = 300.0
 
 
 class GarbageCollector(QObject):
-    """Works while it lives; ``stop`` gives the collector back to Python. The whole heap is looked through when a
-    cluster was closed and, every few minutes, while nobody looks at the window."""
+    """Works while it lives; ``stop`` gives the collector back to Python. The whole heap is looked
+    through when a cluster was closed and, every few minutes, while nobody looks at the window."""
 
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)

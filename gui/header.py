@@ -1,5 +1,5 @@
-"""The band above the page: the cluster's name, its health in words and counts, the time window of every chart, pause,
-theme, and the way to the command palette."""
+"""The band above the page: the cluster's name, its health in words and counts, the time window of
+every chart, pause, theme, and the way to the command palette."""
 
 from __future__ import annotations
 
@@ -39,7 +39,9 @@ class Chip(QWidget):
             self.sign = sign
             self.setToolTip(tooltip(sign.tip))
             self.setAccessibleName(sign.words)
-            self.setCursor(Qt.CursorShape.PointingHandCursor if sign.page else Qt.CursorShape.ArrowCursor)
+            self.setCursor(
+                Qt.CursorShape.PointingHandCursor if sign.page else Qt.CursorShape.ArrowCursor
+            )
             self.updateGeometry()
             self.update()
 
@@ -60,7 +62,9 @@ class Chip(QWidget):
         painter.setFont(self._font)
         painter.setPen(theme.color(tone if tone in ("warn", "bad") else "text_muted"))
         painter.drawText(
-            QRectF(22, 0, self.width() - 22, self.height()), int(Qt.AlignmentFlag.AlignVCenter), self.sign.words
+            QRectF(22, 0, self.width() - 22, self.height()),
+            int(Qt.AlignmentFlag.AlignVCenter),
+            self.sign.words,
         )
         painter.end()
 
@@ -119,7 +123,9 @@ class Header(QWidget):
         self._windows.setToolTip("Time window of the charts")
         for title, seconds in WINDOWS:
             self._windows.addItem(title, seconds)
-        self._windows.activated.connect(lambda i: self.window_chosen.emit(float(self._windows.itemData(i))))
+        self._windows.activated.connect(
+            lambda i: self.window_chosen.emit(float(self._windows.itemData(i)))
+        )
         self._pause = QToolButton(self)
         self._pause.setCheckable(True)
         self._pause.clicked.connect(self.pause_requested)
@@ -175,7 +181,9 @@ class Header(QWidget):
 
     def show_paused(self, paused: bool) -> None:
         self._pause.setChecked(paused)
-        self._pause.setIcon(self._theme.icon("play" if paused else "pause", "warn" if paused else "text_muted"))
+        self._pause.setIcon(
+            self._theme.icon("play" if paused else "pause", "warn" if paused else "text_muted")
+        )
         words = "Sample again (Ctrl+P)" if paused else "Pause sampling (Ctrl+P)"
         self._pause.setToolTip(words)
         self._pause.setAccessibleName(words)

@@ -1,4 +1,5 @@
-"""How a cluster is, in counts and in words: a running tally over its topics, and what the header says of it."""
+"""How a cluster is, in counts and in words: a running tally over its topics, and what the header
+says of it."""
 
 from __future__ import annotations
 
@@ -95,18 +96,36 @@ def signs(snapshot: ClusterSnapshot, state: ConnectionState, tally: Tally) -> li
     quorum = snapshot.quorum
     controller = quorum.leader_id if quorum is not None else snapshot.controller_id
     if controller is not None and controller >= 0:
-        found.append(Sign(f"controller {controller}", "ok", "Leader of the metadata quorum.", "brokers"))
+        found.append(
+            Sign(f"controller {controller}", "ok", "Leader of the metadata quorum.", "brokers")
+        )
     elif quorum is not None:
-        found.append(Sign("no controller", "bad", "The metadata quorum has no leader now.", "brokers"))
+        found.append(
+            Sign("no controller", "bad", "The metadata quorum has no leader now.", "brokers")
+        )
     if tally.offline:
         words = f"{figures.plural(tally.offline, 'partition')} offline"
-        found.append(Sign(words, "bad", "No leader: nothing can be produced there or read.", "topics"))
+        found.append(
+            Sign(words, "bad", "No leader: nothing can be produced there or read.", "topics")
+        )
     if tally.under_replicated:
         words = f"{figures.count(tally.under_replicated)} under-replicated"
-        found.append(Sign(words, "warn", "Partitions with fewer replicas in sync than they should have.", "topics"))
+        found.append(
+            Sign(
+                words,
+                "warn",
+                "Partitions with fewer replicas in sync than they should have.",
+                "topics",
+            )
+        )
     elif not tally.offline and tally.partitions:
         found.append(
-            Sign("all in sync", "ok", f"{figures.plural(tally.partitions, 'partition')} fully in sync.", "topics")
+            Sign(
+                "all in sync",
+                "ok",
+                f"{figures.plural(tally.partitions, 'partition')} fully in sync.",
+                "topics",
+            )
         )
     return found
 
@@ -121,7 +140,9 @@ def sample_age_s(snapshot: ClusterSnapshot, now_s: float) -> float | None:
     return max(ages) if ages else None
 
 
-def stale_sentence(snapshot: ClusterSnapshot, state: ConnectionState, now_s: float, paused: bool) -> str:
+def stale_sentence(
+    snapshot: ClusterSnapshot, state: ConnectionState, now_s: float, paused: bool
+) -> str:
     """What the band above a page says while its figures are old; empty when they are not."""
     sampled = snapshot.sampled.get(Datum.METADATA)
     at_s = sampled.at_s if sampled is not None else None

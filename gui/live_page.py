@@ -1,4 +1,5 @@
-"""What a page that shows the snapshot shares: it looks at a new one only while it is seen, and says when it is old."""
+"""What a page that shows the snapshot shares: it looks at a new one only while it is seen, and
+says when it is old."""
 
 from __future__ import annotations
 
@@ -18,8 +19,8 @@ from widgets.page_state import PageState
 
 
 class LivePage(QWidget):
-    """Give ``set_content`` the page's widget, or ``watch`` its own PageStates; override ``refresh``. Loading, failed
-    and stale are then handled here."""
+    """Give ``set_content`` the page's widget, or ``watch`` its own PageStates; override
+    ``refresh``. Loading, failed and stale are then handled here."""
 
     def __init__(self, context: PageContext, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -62,7 +63,8 @@ class LivePage(QWidget):
         raise NotImplementedError
 
     def incomplete(self) -> str:
-        """What of this page's figures could not be had, as a sentence; empty when nothing is missing."""
+        """What of this page's figures could not be had, as a sentence; empty when nothing is
+        missing."""
         return ""
 
     def _snapshot_changed(self, snapshot: ClusterSnapshot, changes: Changes) -> None:
@@ -89,11 +91,18 @@ class LivePage(QWidget):
             self._replaced = True
             for states in self._watched:
                 if session.state.kind is ConnectionKind.LOST:
-                    states.show_failed("The cluster does not answer", session.state.sentence, session.state.next_step)
+                    states.show_failed(
+                        "The cluster does not answer",
+                        session.state.sentence,
+                        session.state.next_step,
+                    )
                 else:
                     states.show_loading(f"Connecting to {session.name}…")
             return
-        old = stale_sentence(session.snapshot, session.state, time.time(), session.paused) or self.incomplete()
+        old = (
+            stale_sentence(session.snapshot, session.state, time.time(), session.paused)
+            or self.incomplete()
+        )
         for states in self._watched:
             if self._replaced:
                 states.show_content()

@@ -1,5 +1,5 @@
-"""The command ``kafkarium``: the window, or one of the commands that need none. Nothing is imported before it is known
-what is wanted."""
+"""The command ``kafkarium``: the window, or one of the commands that need none. Nothing is
+imported before it is known what is wanted."""
 
 from __future__ import annotations
 

@@ -10,13 +10,21 @@ from typing import Any
 
 from PySide6.QtCore import QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
-from PySide6.QtWidgets import QHBoxLayout, QMainWindow, QStackedWidget, QTabBar, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QHBoxLayout,
+    QMainWindow,
+    QStackedWidget,
+    QTabBar,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 from typing_extensions import override
 
 from gui import health
-from gui.clusters import Clusters, key_of
 from gui.command_palette import CommandPalette, Entry
 from gui.header import Header
+from gui.open_clusters import Clusters, key_of
 from gui.pages import PAGES, PageContext, PageSpec, spec
 from gui.rail import ClusterLine, Rail
 from gui.session import Job, JobState, Session
@@ -212,7 +220,9 @@ class MainWindow(QMainWindow):
         rail.page_chosen.connect(self.navigate)
         rail.demo_requested.connect(self.demo_requested)
         rail.connect_requested.connect(self.connect_requested)
-        rail.collapsed_changed.connect(lambda narrow: self.settings.set_value("rail_narrow", narrow))
+        rail.collapsed_changed.connect(
+            lambda narrow: self.settings.set_value("rail_narrow", narrow)
+        )
         header.page_requested.connect(self.navigate)
         header.theme_requested.connect(self.theme_requested)
         header.palette_requested.connect(self.palette_box.open_palette)
@@ -225,7 +235,10 @@ class MainWindow(QMainWindow):
 
         key("Ctrl+K", self.palette_box.open_palette)
         key("Ctrl+B", self.toggle_rail)
-        key("Ctrl+P", lambda: self._pause(self.clusters.shown is not None and not self.clusters.shown.paused))
+        key(
+            "Ctrl+P",
+            lambda: self._pause(self.clusters.shown is not None and not self.clusters.shown.paused),
+        )
         key("Ctrl+Shift+D", self.toggle_debug)
         key("Ctrl+W", self._close_tab)
         key("Ctrl+N", self.connect_requested.emit)
@@ -263,7 +276,9 @@ class MainWindow(QMainWindow):
 
     def _opened(self, session: Session) -> None:
         def context(navigate: Callable[..., None]) -> PageContext:
-            return PageContext(session, self.theme, self.settings, self.clock, navigate, self.notify)
+            return PageContext(
+                session, self.theme, self.settings, self.clock, navigate, self.notify
+            )
 
         view = SessionView(context, self.theme)
         self._views[key_of(session)] = view
@@ -327,7 +342,8 @@ class MainWindow(QMainWindow):
             self.rail.show_page(page)
 
     def _job_changed(self, job: Job) -> None:
-        """Failures are told; an end only of what lasted, for a person may have looked away meanwhile."""
+        """Failures are told; an end only of what lasted, for a person may have looked away
+        meanwhile."""
         now = time.monotonic()
         began = self._jobs.setdefault((id(self.sender()), job.id), now)
         if job.state is JobState.FAILED:
@@ -357,7 +373,14 @@ class MainWindow(QMainWindow):
         view = self.view
         if view is not None:
             for page in self._pages:
-                yield Entry(page.title, "page", page.icon, partial(self.navigate, page.name), page.shortcut, 30)
+                yield Entry(
+                    page.title,
+                    "page",
+                    page.icon,
+                    partial(self.navigate, page.name),
+                    page.shortcut,
+                    30,
+                )
         for session in self.clusters.sessions.values():
             if session is not self.clusters.shown:
                 yield Entry(
@@ -374,12 +397,28 @@ class MainWindow(QMainWindow):
         snapshot = view.session.snapshot
         for name, topic in snapshot.topics.items():
             weight = -20 if topic.internal else 10
-            yield Entry(name, "topic", "topics", partial(self.navigate, "topics", topic=name), "", weight)
+            yield Entry(
+                name, "topic", "topics", partial(self.navigate, "topics", topic=name), "", weight
+            )
         for name in snapshot.groups:
-            yield Entry(name, "consumer group", "groups", partial(self.navigate, "groups", group=name), "", 8)
+            yield Entry(
+                name,
+                "consumer group",
+                "groups",
+                partial(self.navigate, "groups", group=name),
+                "",
+                8,
+            )
         for broker_id in snapshot.brokers:
             words = f"Broker {broker_id}"
-            yield Entry(words, "broker", "brokers", partial(self.navigate, "brokers", broker=broker_id), "", 6)
+            yield Entry(
+                words,
+                "broker",
+                "brokers",
+                partial(self.navigate, "brokers", broker=broker_id),
+                "",
+                6,
+            )
 
     # ---- closing
 
@@ -392,4 +431,6 @@ class MainWindow(QMainWindow):
             event.accept()
         else:
             event.ignore()
-            QTimer.singleShot(0, self, self.close_requested.emit)  # Qt takes no second close while this one lasts
+            QTimer.singleShot(
+                0, self, self.close_requested.emit
+            )  # Qt takes no second close while this one lasts

@@ -1,4 +1,5 @@
-"""The pages that the window knows, by name: in the order of the rail. A page is imported when it is first opened."""
+"""The pages that the window knows, by name: in the order of the rail. A page is imported when it
+is first opened."""
 
 from __future__ import annotations
 
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PageContext:
-    """What a page is given. ``navigate("groups", group="sms")`` opens another page; ``notify(sentence, tone)`` shows a
-    passing note (tone: ok, warn, bad, accent)."""
+    """What a page is given. ``navigate("groups", group="sms")`` opens another page;
+    ``notify(sentence, tone)`` shows a passing note (tone: ok, warn, bad, accent)."""
 
     session: Session
     theme: Theme
@@ -31,7 +32,8 @@ class PageContext:
 
 @dataclass(frozen=True, slots=True)
 class PageSpec:
-    """``factory`` is ``module:Class``, called with the context. A page may have ``open(**where)``."""
+    """``factory`` is ``module:Class``, called with the context. A page may have
+    ``open(**where)``."""
 
     name: str
     title: str
@@ -54,7 +56,13 @@ PAGES: tuple[PageSpec, ...] = (
     PageSpec("topics", "Topics", "topics", "gui.topics.page:TopicsPage", "Ctrl+3"),
     PageSpec("messages", "Messages", "messages", "gui.messages.page:MessagesPage", "Ctrl+4"),
     PageSpec("groups", "Consumer groups", "groups", "gui.groups.page:GroupsPage", "Ctrl+5"),
-    PageSpec("configuration", "Configuration", "configuration", "gui.configuration.page:ConfigurationPage", "Ctrl+6"),
+    PageSpec(
+        "configuration",
+        "Configuration",
+        "configuration",
+        "gui.configuration.page:ConfigurationPage",
+        "Ctrl+6",
+    ),
 )
 
 

@@ -1,5 +1,6 @@
-"""Shows a plan before anything is sent: what was and what will be, what it affects, the equal command; then applies it
-and says how it ended, with an undo where there is one. Opened, never executed: the window lives on beside it."""
+"""Shows a plan before anything is sent: what was and what will be, what it affects, the equal
+command; then applies it and says how it ended, with an undo where there is one. Opened, never
+executed: the window lives on beside it."""
 
 from __future__ import annotations
 
@@ -8,7 +9,15 @@ from dataclasses import dataclass
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QDialog, QFrame, QHBoxLayout, QLineEdit, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QDialog,
+    QFrame,
+    QHBoxLayout,
+    QLineEdit,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from gui.pages import PageContext
 from kafka_client.commands.plan import Plan, PlanRow
@@ -39,7 +48,8 @@ MOST_ROWS_SHOWN = 9
 
 
 class PlanDialog(QDialog):
-    """``open()`` it; it deletes itself when closed. ``applied``: the cluster has taken the plan (or its undo)."""
+    """``open()`` it; it deletes itself when closed. ``applied``: the cluster has taken the plan
+    (or its undo)."""
 
     applied = Signal()
 
@@ -95,7 +105,9 @@ class PlanDialog(QDialog):
     def _table(self) -> QWidget:
         model: KeyedTableModel[_Row] = KeyedTableModel(COLUMNS, lambda r: r.place)
         model.merge(_Row(i, row) for i, row in enumerate(self.plan.rows))
-        table = TableView(self.context.theme, model, name="plan", toolbar=False, noun="change", parent=self)
+        table = TableView(
+            self.context.theme, model, name="plan", toolbar=False, noun="change", parent=self
+        )
         table.setFixedHeight((min(len(self.plan.rows), MOST_ROWS_SHOWN) + 1) * ROW_PIXELS + 14)
         return table
 
@@ -121,14 +133,16 @@ class PlanDialog(QDialog):
         return frame
 
     def _check(self, *_: object) -> None:
-        """Nothing is applied while the cluster is out of reach: what the plan shows may not be so any more."""
+        """Nothing is applied while the cluster is out of reach: what the plan shows may not be so
+        any more."""
         state = self.context.session.state
         lost = state is not None and state.kind is ConnectionKind.LOST
         confirmed = not self.plan.confirm or self.confirm_box.text() == self.plan.confirm
         self.apply_button.setEnabled(confirmed and not lost and not self._sent)
         if lost and not self._sent:
             self.banner.say(
-                "The cluster does not answer; what is shown here may be old. Nothing can be applied now.", "warn"
+                "The cluster does not answer; what is shown here may be old. Nothing can be applied now.",
+                "warn",
             )
         elif self.banner.sentence.startswith("The cluster does not answer"):
             self.banner.say("")
@@ -152,7 +166,9 @@ class PlanDialog(QDialog):
         history = self.context.session.history
         if history is not None:
             rows = [[row.subject, row.old, row.new, row.note] for row in self.plan.rows]
-            history.journal(JournalEntry(time.time(), self.plan.title, self.plan.command, outcome, rows))
+            history.journal(
+                JournalEntry(time.time(), self.plan.title, self.plan.command, outcome, rows)
+            )
 
     def _done(self, sentence: str) -> None:
         self._journal("done")

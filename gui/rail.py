@@ -1,4 +1,5 @@
-"""The left rail: clusters with their state, under them the pages of the chosen one. Collapses to icons."""
+"""The left rail: clusters with their state, under them the pages of the chosen one. Collapses to
+icons."""
 
 from __future__ import annotations
 
@@ -7,7 +8,14 @@ from dataclasses import dataclass
 
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent
-from PySide6.QtWidgets import QAbstractButton, QHBoxLayout, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QHBoxLayout,
+    QSizePolicy,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 from typing_extensions import override
 
 from gui.pages import PageSpec
@@ -28,7 +36,13 @@ class RailButton(QAbstractButton):
     """One line of the rail: an icon or a health dot, words, marks at the right."""
 
     def __init__(
-        self, theme: Theme, words: str, *, icon: str = "", dot: str = "", parent: QWidget | None = None
+        self,
+        theme: Theme,
+        words: str,
+        *,
+        icon: str = "",
+        dot: str = "",
+        parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
         self._theme = theme
@@ -82,14 +96,18 @@ class RailButton(QAbstractButton):
             draw_dot(painter, QPointF(left, middle), theme, self.dot)
         elif self.icon_name:
             icon_tone = "accent" if self.isChecked() else tone
-            theme.icon(self.icon_name, icon_tone).paint(painter, int(left - 9), int(middle - 9), 18, 18)
+            theme.icon(self.icon_name, icon_tone).paint(
+                painter, int(left - 9), int(middle - 9), 18, 18
+            )
         if not self.narrow:
             self._paint_words(painter, tone)
         painter.end()
 
     def _paint_words(self, painter: QPainter, tone: str) -> None:
         theme = self._theme
-        font = theme.ui_font(13, theme.ui_font().Weight.Medium if self.isChecked() else theme.ui_font().Weight.Normal)
+        font = theme.ui_font(
+            13, theme.ui_font().Weight.Medium if self.isChecked() else theme.ui_font().Weight.Normal
+        )
         right = self.width() - 8
         if self.read_only:
             right -= 18
@@ -99,12 +117,20 @@ class RailButton(QAbstractButton):
             painter.setPen(theme.color("text_faint"))
             wide = QFontMetrics(painter.font()).horizontalAdvance(self.badge)
             right -= wide + 4
-            painter.drawText(QRectF(right, 0, wide + 4, self.height()), int(Qt.AlignmentFlag.AlignCenter), self.badge)
+            painter.drawText(
+                QRectF(right, 0, wide + 4, self.height()),
+                int(Qt.AlignmentFlag.AlignCenter),
+                self.badge,
+            )
         painter.setFont(font)
         painter.setPen(theme.color(tone))
         room = QRectF(38, 0, right - 42, self.height())
-        text = QFontMetrics(font).elidedText(visible(self.text()), Qt.TextElideMode.ElideRight, int(room.width()))
-        painter.drawText(room, int(Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft), text)
+        text = QFontMetrics(font).elidedText(
+            visible(self.text()), Qt.TextElideMode.ElideRight, int(room.width())
+        )
+        painter.drawText(
+            room, int(Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft), text
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +152,9 @@ class Rail(QWidget):
     connect_requested = Signal()
     collapsed_changed = Signal(bool)
 
-    def __init__(self, theme: Theme, pages: Sequence[PageSpec], parent: QWidget | None = None) -> None:
+    def __init__(
+        self, theme: Theme, pages: Sequence[PageSpec], parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent)
         self._theme = theme
         self._narrow = False
@@ -205,7 +233,11 @@ class Rail(QWidget):
                 self._clusters[line.key] = button
                 self._cluster_column.addWidget(button)
             button.setText(line.name)
-            button.dot, button.environment, button.read_only = line.tone, line.environment, line.read_only
+            button.dot, button.environment, button.read_only = (
+                line.tone,
+                line.environment,
+                line.read_only,
+            )
             button.setToolTip(tooltip(f"{line.name}\n{line.tip}" if line.tip else line.name))
             button.setChecked(line.key == current)
             button.update()
@@ -239,6 +271,8 @@ class Rail(QWidget):
         self._wordmark.setVisible(not narrow)
         self._logo.setVisible(not narrow)
         self._clusters_title.setVisible(not narrow)
-        self._pages_title.setVisible(not narrow and any(not b.isHidden() for b in self._pages.values()))
+        self._pages_title.setVisible(
+            not narrow and any(not b.isHidden() for b in self._pages.values())
+        )
         for button in [*self._clusters.values(), *self._pages.values(), self._demo, self._connect]:
             button.set_narrow(narrow)

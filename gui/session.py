@@ -1,7 +1,9 @@
-"""One connected cluster as the window sees it: signals that tell what is so, and ``ask`` to want something.
+"""One connected cluster as the window sees it: signals that tell what is so, and ``ask`` to want
+something.
 
-The client, its sampler and its store live on the client thread; this object lives in the window's thread and is the
-only bridge between them. What comes from there is frozen, so it is handed over as it is.
+The client, its sampler and its store live on the client thread; this object lives in the window's
+thread and is the only bridge between them. What comes from there is frozen, so it is handed over
+as it is.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from kafka_client.model import ClusterSnapshot, Datum
 from kafka_client.sampling.state import ConnectionKind, ConnectionState, Schedule
 
 if TYPE_CHECKING:
-    from gui.embedded import EmbeddedControl
+    from gui.embedded.cluster import EmbeddedControl
     from kafka_client.history import History
     from kafka_client.profile import ConnectionProfile
     from kafka_client.sampling.sampler import Sampler
@@ -52,7 +54,8 @@ class JobState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """``progress`` 0..1, or None when the end is not known; ``sentence`` says what it does, at last what it did."""
+    """``progress`` 0..1, or None when the end is not known; ``sentence`` says what it does, at
+    last what it did."""
 
     id: int
     title: str
@@ -160,8 +163,8 @@ class Session(QObject):
         failed: Callable[[ClientError], None],
         owner: QObject,
     ) -> Ticket:
-        """Run ``make(client)`` on the client thread; one of the callbacks comes later in the window's thread, none when
-        the ticket was cancelled or ``owner`` is gone."""
+        """Run ``make(client)`` on the client thread; one of the callbacks comes later in the
+        window's thread, none when the ticket was cancelled or ``owner`` is gone."""
 
         async def asked() -> T:
             return await make(self.client)
@@ -178,7 +181,8 @@ class Session(QObject):
         said: Callable[[T], str] = lambda result: result if isinstance(result, str) else "Done.",
         owner: QObject | None = None,
     ) -> Job:
-        """A long piece of work that the status bar lists and can cancel. ``said`` makes the sentence it ends with."""
+        """A long piece of work that the status bar lists and can cancel. ``said`` makes the
+        sentence it ends with."""
         job = Job(next(self._job_ids), title)
 
         def progress(fraction: float | None, sentence: str = "") -> None:
@@ -219,8 +223,11 @@ class Session(QObject):
             self._tickets.pop(job_id, None)
         self.job_changed.emit(self.jobs[job_id])
 
-    def focus(self, topics: Iterable[str] | None = None, groups: Iterable[str] | None = None) -> None:
-        """What a person looks at now: sampled first and more often. None leaves that half as it was."""
+    def focus(
+        self, topics: Iterable[str] | None = None, groups: Iterable[str] | None = None
+    ) -> None:
+        """What a person looks at now: sampled first and more often. None leaves that half as it
+        was."""
         wanted = (
             self._focus[0] if topics is None else tuple(topics),
             self._focus[1] if groups is None else tuple(groups),
@@ -245,12 +252,16 @@ class Session(QObject):
 
             happened: list[Change] = []
             if history_path is not None:
-                self.history, happened = await asyncio.to_thread(_open_history, history_path, self.store)
+                self.history, happened = await asyncio.to_thread(
+                    _open_history, history_path, self.store
+                )
             sampler = Sampler(
                 self.client,
                 self.store,
                 schedule,
-                on_snapshot=lambda snapshot, changes: self._from_sampler.emit("snapshot", snapshot, changes),
+                on_snapshot=lambda snapshot, changes: self._from_sampler.emit(
+                    "snapshot", snapshot, changes
+                ),
                 on_sampled=lambda round_: self._from_sampler.emit("round", round_, None),
                 on_state=lambda state: self._from_sampler.emit("state", state, None),
                 history=self.history,
@@ -281,7 +292,8 @@ class Session(QObject):
                 self.state_changed.emit(value)
 
     def take_snapshot(self, snapshot: ClusterSnapshot, changes: Changes) -> None:
-        """The newest picture is at hand at once; that it changed is told a little later, for several rounds."""
+        """The newest picture is at hand at once; that it changed is told a little later, for
+        several rounds."""
         first = not self.loaded
         self.snapshot = snapshot
         self.changes.extend(changes.events)
@@ -298,8 +310,8 @@ class Session(QObject):
             self.snapshot_changed.emit(self.snapshot, changes)
 
     def close(self) -> concurrent.futures.Future[None]:
-        """Stop sampling, close the client and the history, without waiting: the client thread does it. What comes back
-        tells when it is done."""
+        """Stop sampling, close the client and the history, without waiting: the client thread
+        does it. What comes back tells when it is done."""
         self._gather.stop()
         self.tasks.close()
         sampler, client, history = self._sampler, self.client, self.history

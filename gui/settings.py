@@ -1,4 +1,5 @@
-"""What the window remembers: one JSON file, written whole and put in place at once, never with a secret in it."""
+"""What the window remembers: one JSON file, written whole and put in place at once, never with a
+secret in it."""
 
 from __future__ import annotations
 
@@ -46,14 +47,18 @@ class Settings(QObject):
         self._timer.stop()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=".settings-", suffix=".json")
+            handle, name = tempfile.mkstemp(
+                dir=self.path.parent, prefix=".settings-", suffix=".json"
+            )
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 json.dump(self._values, file, indent=1, sort_keys=True)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(name, self.path)
         except OSError as error:
-            self.save_failed.emit(f"The settings could not be saved in {self.path}: {error.strerror or error}.")
+            self.save_failed.emit(
+                f"The settings could not be saved in {self.path}: {error.strerror or error}."
+            )
 
     def _read(self) -> dict[str, Any]:
         try:

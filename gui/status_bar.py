@@ -1,12 +1,21 @@
-"""The line at the bottom: how old the figures are, round trip, what the embedded brokers cost, running jobs, and, when
-asked for, how long the window's own thread was held up."""
+"""The line at the bottom: how old the figures are, round trip, what the embedded brokers cost,
+running jobs, and, when asked for, how long the window's own thread was held up."""
 
 from __future__ import annotations
 
 import time
 
 from PySide6.QtCore import QPoint, Qt, QTimer
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QPushButton, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from gui.health import sample_age_s
 from gui.session import Job, JobState, Session
@@ -38,7 +47,9 @@ class StatusBar(QWidget):
         self._jobs.clicked.connect(self.open_jobs)
         self._stalls = QPushButton("", self)
         self._stalls.setProperty("role", "quiet")
-        self._stalls.setToolTip("Longest hold-up of the window's thread; a click starts measuring anew")
+        self._stalls.setToolTip(
+            "Longest hold-up of the window's thread; a click starts measuring anew"
+        )
         self._stalls.clicked.connect(watchdog.reset)
         self._stalls.hide()
         self.jobs_list = JobsList(theme, self.window())
@@ -80,16 +91,28 @@ class StatusBar(QWidget):
         snapshot = session.snapshot
         now_s = time.time()
         age = sample_age_s(snapshot, now_s)
-        _say(self._age, "paused" if session.paused else "" if age is None else f"sampled {max(age, 0):.1f} s ago")
+        _say(
+            self._age,
+            "paused"
+            if session.paused
+            else ""
+            if age is None
+            else f"sampled {max(age, 0):.1f} s ago",
+        )
         set_role(self._age, "warn" if age is not None and age > STALE_AFTER_S else "", "tone")
-        trips = [(b.round_trip_ms, i) for i, b in snapshot.brokers.items() if b.round_trip_ms is not None]
+        trips = [
+            (b.round_trip_ms, i) for i, b in snapshot.brokers.items() if b.round_trip_ms is not None
+        ]
         _say(self._trip, f"{min(trips)[0]:.0f} ms to broker {min(trips)[1]}" if trips else "")
         _say(self._brokers, self._embedded_words(session))
         shown = "" if session.state.kind is ConnectionKind.CONNECTED else session.state.sentence
         if self._state.text() != shown:
             self._state.show_text(shown)
         running = sum(job.state is JobState.RUNNING for job in session.jobs.values())
-        _say(self._jobs, "" if not session.jobs else figures.plural(running, "job") if running else "No jobs")
+        _say(
+            self._jobs,
+            "" if not session.jobs else figures.plural(running, "job") if running else "No jobs",
+        )
         if self.debug_shown:
             self._stalls.setText(f"longest hold-up {self._watchdog.longest_ms:.0f} ms")
 
@@ -100,13 +123,19 @@ class StatusBar(QWidget):
         alive = [b for b in embedded.brokers.values() if b.rss_bytes]
         memory = sum(b.rss_bytes or 0 for b in alive)
         cpu = sum(b.cpu_share or 0.0 for b in alive)
-        return f"{figures.plural(len(alive), 'broker')}, {figures.size(memory)}, {cpu * 100:.0f} % CPU" if alive else ""
+        return (
+            f"{figures.plural(len(alive), 'broker')}, {figures.size(memory)}, {cpu * 100:.0f} % CPU"
+            if alive
+            else ""
+        )
 
     def open_jobs(self) -> None:
         self.jobs_list.refresh()
         self.jobs_list.adjustSize()
         corner = self._jobs.mapToGlobal(QPoint(self._jobs.width(), 0))
-        self.jobs_list.move(corner.x() - self.jobs_list.width(), corner.y() - self.jobs_list.height() - 8)
+        self.jobs_list.move(
+            corner.x() - self.jobs_list.width(), corner.y() - self.jobs_list.height() - 8
+        )
         self.jobs_list.show()
 
 

@@ -1,5 +1,5 @@
-"""How the window asks for something that takes time: a coroutine runs on the client thread, its answer comes back to a
-slot in the window's thread, and not at all when whoever asked is gone."""
+"""How the window asks for something that takes time: a coroutine runs on the client thread, its
+answer comes back to a slot in the window's thread, and not at all when whoever asked is gone."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ class RunsCoroutines(Protocol):
 
 
 class Ticket:
-    """What was asked for. ``cancel`` drops the answer and stops the work as soon as it waits for something."""
+    """What was asked for. ``cancel`` drops the answer and stops the work as soon as it waits for
+    something."""
 
     def __init__(
         self,
@@ -71,7 +72,8 @@ def unexpected(error: BaseException) -> ClientError:
 
 
 class TaskScope(QObject):
-    """Starts every coroutine of a session and cancels those that still run when it is closed. Window's thread only."""
+    """Starts every coroutine of a session and cancels those that still run when it is closed.
+    Window's thread only."""
 
     _ended = Signal(object)
 
@@ -89,8 +91,9 @@ class TaskScope(QObject):
         failed: Callable[[ClientError], None],
         owner: QObject,
     ) -> Ticket:
-        """``done`` or ``failed`` is called in the window's thread, never inside this call; neither is called when
-        the ticket was cancelled, the scope closed or ``owner`` destroyed."""
+        """``done`` or ``failed`` is called in the window's thread, never inside this call;
+        neither is called when the ticket was cancelled, the scope closed or ``owner``
+        destroyed."""
         ticket = Ticket(done, failed, owner)
         if self._closed:
             coroutine.close()

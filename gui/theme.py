@@ -1,5 +1,6 @@
-"""The application's look from the theme's tokens: fonts, palette and the one style sheet. Pages never name a colour;
-they set the property ``role`` (or ``tone``) of a widget and the sheet does the rest."""
+"""The application's look from the theme's tokens: fonts, palette and the one style sheet. Pages
+never name a colour; they set the property ``role`` (or ``tone``) of a widget and the sheet does
+the rest."""
 
 from __future__ import annotations
 
@@ -24,11 +25,14 @@ FONTS = ("Inter-Regular.otf", "Inter-Medium.otf", "Inter-SemiBold.otf", "JetBrai
 def load_fonts() -> None:
     """The fonts that ship with the program, so that it looks the same everywhere."""
     for name in FONTS:
-        QFontDatabase.addApplicationFontFromData(resources.files("resources").joinpath("fonts", name).read_bytes())
+        QFontDatabase.addApplicationFontFromData(
+            resources.files("resources").joinpath("fonts", name).read_bytes()
+        )
 
 
 class _Fusion(QProxyStyle):
-    """Fusion, with what a style sheet cannot say: Qt leaves no room before the text of a spin box that has a sheet."""
+    """Fusion, with what a style sheet cannot say: Qt leaves no room before the text of a spin box
+    that has a sheet."""
 
     @override
     def polish(self, what: Any) -> Any:
@@ -40,9 +44,12 @@ class _Fusion(QProxyStyle):
 
 
 class Look(QObject):
-    """Applies the theme to the application, follows the system when told to, and remembers the choice."""
+    """Applies the theme to the application, follows the system when told to, and remembers the
+    choice."""
 
-    def __init__(self, app: QApplication, theme: Theme, settings: Settings, parent: QObject | None = None) -> None:
+    def __init__(
+        self, app: QApplication, theme: Theme, settings: Settings, parent: QObject | None = None
+    ) -> None:
         super().__init__(parent)
         self._app, self._theme, self._settings = app, theme, settings
         load_fonts()
@@ -93,7 +100,11 @@ def palette(theme: Theme) -> QPalette:
     }
     for role, tone in roles.items():
         made.setColor(role, theme.color(tone))
-    for role in (QPalette.ColorRole.WindowText, QPalette.ColorRole.Text, QPalette.ColorRole.ButtonText):
+    for role in (
+        QPalette.ColorRole.WindowText,
+        QPalette.ColorRole.Text,
+        QPalette.ColorRole.ButtonText,
+    ):
         made.setColor(QPalette.ColorGroup.Disabled, role, theme.color("text_faint"))
     return made
 
@@ -107,7 +118,8 @@ def style_sheet(theme: Theme) -> str:
 
 
 def icon_file(name: str, color: str) -> str:
-    """A style sheet takes pictures from files only: the icon in that colour, in the cache folder."""
+    """A style sheet takes pictures from files only: the icon in that colour, in the cache
+    folder."""
     folder = Path(platformdirs.user_cache_dir("kafkarium", appauthor=False), "icons")
     path = folder / f"{name}-{color.lstrip('#')}.svg"
     text = icons.source(name).replace("currentColor", color)

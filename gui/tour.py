@@ -1,5 +1,6 @@
-"""``kafkarium tour --out DIR``: drives the real window offscreen over a live cluster and writes a picture of every page
-in dark and in light. A page that shows an error, or does not come to show anything in time, is a failure."""
+"""``kafkarium tour --out DIR``: drives the real window offscreen over a live cluster and writes a
+picture of every page in dark and in light. A page that shows an error, or does not come to show
+anything in time, is a failure."""
 
 from __future__ import annotations
 
@@ -35,7 +36,9 @@ class TourFailed(Exception):
 
 
 class Tour:
-    def __init__(self, application: Application, out: Path, themes: Sequence[str], fill_s: float) -> None:
+    def __init__(
+        self, application: Application, out: Path, themes: Sequence[str], fill_s: float
+    ) -> None:
         self._app, self._out, self._themes, self._fill_s = application, out, themes, fill_s
         self.window = application.window
         self.problems: list[str] = []
@@ -65,7 +68,9 @@ class Tour:
         self.picture("welcome")
         session = self._open(bootstrap)
         self.until(lambda: session.loaded, READY_S, "The first look at the cluster")
-        self.until(self._something_moves, READY_S, "A consumer group and its lag") if not bootstrap else None
+        self.until(
+            self._something_moves, READY_S, "A consumer group and its lag"
+        ) if not bootstrap else None
         self.wait(self._fill_s)
         for page in ("overview", "brokers", "topics", "messages", "groups", "configuration"):
             self._page(page)
@@ -86,14 +91,20 @@ class Tour:
             return self._app.clusters.open_profile(quick(bootstrap), remember=False)
         self._app.local.start_template("notifications")
         trouble = self._app.welcome.trouble
-        self.until(lambda: self._app.clusters.shown is not None or trouble.isVisible(), READY_S, "The demo cluster")
+        self.until(
+            lambda: self._app.clusters.shown is not None or trouble.isVisible(),
+            READY_S,
+            "The demo cluster",
+        )
         if self._app.clusters.shown is None:
             raise TourFailed(trouble.sentence)
         return self._app.clusters.shown
 
     def _something_moves(self) -> bool:
         session = self._app.clusters.shown
-        return session is not None and any(g.lag_records is not None for g in session.snapshot.groups.values())
+        return session is not None and any(
+            g.lag_records is not None for g in session.snapshot.groups.values()
+        )
 
     def _subjects(self, session: Session) -> tuple[str, str]:
         """The busiest topic and the group that is furthest behind."""
@@ -186,13 +197,20 @@ class Tour:
 
 
 def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="kafkarium tour", description="A picture of every page over a live cluster.")
+    parser = argparse.ArgumentParser(
+        prog="kafkarium tour", description="A picture of every page over a live cluster."
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder for the pictures")
     parser.add_argument(
-        "--bootstrap", default="", metavar="HOST:PORT", help="a cluster to visit; else a demo of its own"
+        "--bootstrap",
+        default="",
+        metavar="HOST:PORT",
+        help="a cluster to visit; else a demo of its own",
     )
     parser.add_argument("--themes", default="dark,light", help="dark, light or both")
-    parser.add_argument("--fill", type=float, default=TRAFFIC_S, metavar="S", help="seconds for the charts to fill")
+    parser.add_argument(
+        "--fill", type=float, default=TRAFFIC_S, metavar="S", help="seconds for the charts to fill"
+    )
     return parser.parse_args(list(arguments))
 
 
@@ -219,7 +237,10 @@ def _visit(wanted: argparse.Namespace, themes: Sequence[str], home: Path) -> int
     existing = QApplication.instance()
     qt = existing if isinstance(existing, QApplication) else QApplication(["kafkarium"])
     application = Application(
-        qt, settings_path=home / "settings.json", clusters_root=home / "clusters", secrets=MemorySecrets()
+        qt,
+        settings_path=home / "settings.json",
+        clusters_root=home / "clusters",
+        secrets=MemorySecrets(),
     )
     tour = Tour(application, wanted.out, themes, wanted.fill)
     try:

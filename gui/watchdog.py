@@ -1,5 +1,6 @@
-"""Measures how long the window's thread was busy with one thing: a heartbeat asks to run every few milliseconds, and a
-beat that comes late by so much was held up for so long. For tests and the status bar's debug view."""
+"""Measures how long the window's thread was busy with one thing: a heartbeat asks to run every
+few milliseconds, and a beat that comes late by so much was held up for so long. For tests and the
+status bar's debug view."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ class Watchdog(QObject):
         self._last = time.perf_counter()
         self.longest_ms = 0.0
         self.longest_busy_ms = 0.0
-        """processor time of this thread alone: what other programs take of the machine is not in it"""
+        """processor time of this thread alone: what other programs take of the machine is not in
+        it"""
         self._busy = time.thread_time()
         self.stalls: deque[tuple[float, float]] = deque(maxlen=KEPT)
         """(seconds since the epoch, milliseconds), newest last"""

@@ -1,5 +1,5 @@
-"""What is different between two snapshots, as facts with a time and words: the *what changed* list, and what pages
-merge.
+"""What is different between two snapshots, as facts with a time and words: the *what changed*
+list, and what pages merge.
 
 ``diff`` is pure. Offsets, lags, rates and sizes move all the time and are no changes.
 """
@@ -11,7 +11,16 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeVar
 
-from kafka_client.model import Broker, ClusterSnapshot, Datum, Group, Member, Partition, Topic, TopicPartition
+from kafka_client.model import (
+    Broker,
+    ClusterSnapshot,
+    Datum,
+    Group,
+    Member,
+    Partition,
+    Topic,
+    TopicPartition,
+)
 
 K = TypeVar("K")
 
@@ -39,7 +48,8 @@ class ChangeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One fact. ``at_s`` is when it was seen (it happened between the sample before and this one)."""
+    """One fact. ``at_s`` is when it was seen (it happened between the sample before and this
+    one)."""
 
     at_s: float
     kind: ChangeKind
@@ -56,8 +66,8 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """``first`` marks the first snapshot of a connection: everything is new and nothing happened. The sets name what a
-    page must look at again; they also hold what merely got new figures."""
+    """``first`` marks the first snapshot of a connection: everything is new and nothing happened.
+    The sets name what a page must look at again; they also hold what merely got new figures."""
 
     events: tuple[Change, ...] = ()
     first: bool = False
@@ -70,19 +80,27 @@ class Changes:
 
 
 def diff(old: ClusterSnapshot | None, new: ClusterSnapshot) -> Changes:
-    """Compare two snapshots of one cluster. Parts that are the same object are skipped, so a round that touched few
-    topics costs little."""
+    """Compare two snapshots of one cluster. Parts that are the same object are skipped, so a
+    round that touched few topics costs little."""
     if old is None or (old.cluster_id != new.cluster_id and old.cluster_id):
-        return Changes((), True, frozenset(new.brokers), frozenset(new.topics), frozenset(new.groups))
+        return Changes(
+            (), True, frozenset(new.brokers), frozenset(new.topics), frozenset(new.groups)
+        )
     at_s = new.taken_s
     events: list[Change] = []
-    brokers = _different(old.brokers, new.brokers) if old.brokers is not new.brokers else frozenset()
+    brokers = (
+        _different(old.brokers, new.brokers) if old.brokers is not new.brokers else frozenset()
+    )
     topics = _different(old.topics, new.topics) if old.topics is not new.topics else frozenset()
     groups = _different(old.groups, new.groups) if old.groups is not new.groups else frozenset()
     if _known(old, Datum.METADATA) and _known(new, Datum.METADATA):
         events += _broker_events(at_s, old, new, brokers)
         events += _told_together(list(_topic_events(at_s, old, new, topics)))
-    if old.controller_id is not None and new.controller_id is not None and old.controller_id != new.controller_id:
+    if (
+        old.controller_id is not None
+        and new.controller_id is not None
+        and old.controller_id != new.controller_id
+    ):
         words = f"Controller moved from broker {old.controller_id} to broker {new.controller_id}"
         events.append(Change(at_s, ChangeKind.CONTROLLER_MOVED, words, broker_id=new.controller_id))
     if _known(old, Datum.GROUPS) and _known(new, Datum.GROUPS):
@@ -96,7 +114,11 @@ def _known(snapshot: ClusterSnapshot, datum: Datum) -> bool:
 
 
 def _different(old: Mapping[K, object], new: Mapping[K, object]) -> frozenset[K]:
-    changed = {key for key, value in new.items() if (before := old.get(key)) is not value and before != value}
+    changed = {
+        key
+        for key, value in new.items()
+        if (before := old.get(key)) is not value and before != value
+    }
     changed.update(key for key in old if key not in new)
     return frozenset(changed)
 
@@ -108,16 +130,22 @@ def _broker_events(
         before, after = old.brokers.get(broker_id), new.brokers.get(broker_id)
         was_up, is_up = _is_up(before), _is_up(after)
         if is_up and not was_up:
-            yield Change(at_s, ChangeKind.BROKER_UP, f"Broker {broker_id} is up", broker_id=broker_id)
+            yield Change(
+                at_s, ChangeKind.BROKER_UP, f"Broker {broker_id} is up", broker_id=broker_id
+            )
         elif was_up and not is_up:
-            yield Change(at_s, ChangeKind.BROKER_DOWN, f"Broker {broker_id} is down", broker_id=broker_id)
+            yield Change(
+                at_s, ChangeKind.BROKER_DOWN, f"Broker {broker_id} is down", broker_id=broker_id
+            )
 
 
 def _is_up(broker: Broker | None) -> bool:
     return broker is not None and broker.in_cluster
 
 
-def _topic_events(at_s: float, old: ClusterSnapshot, new: ClusterSnapshot, touched: frozenset[str]) -> Iterator[Change]:
+def _topic_events(
+    at_s: float, old: ClusterSnapshot, new: ClusterSnapshot, touched: frozenset[str]
+) -> Iterator[Change]:
     for name in sorted(touched):
         before, after = old.topics.get(name), new.topics.get(name)
         if before is None and after is not None:
@@ -149,18 +177,31 @@ def _partition_events(at_s: float, before: Topic, after: Topic) -> Iterator[Chan
 def _replica_events(at_s: float, was: Partition, new: Partition) -> Iterator[Change]:
     where = f"{new.topic}-{new.partition}"
 
-    def change(kind: ChangeKind, words: str, broker_id: int | None = None, was_at: int | None = None) -> Change:
+    def change(
+        kind: ChangeKind, words: str, broker_id: int | None = None, was_at: int | None = None
+    ) -> Change:
         return Change(
-            at_s, kind, words, topic=new.topic, partition=new.partition, broker_id=broker_id, from_broker=was_at
+            at_s,
+            kind,
+            words,
+            topic=new.topic,
+            partition=new.partition,
+            broker_id=broker_id,
+            from_broker=was_at,
         )
 
     if was.leader != new.leader:
         if new.leader is None:
             yield change(
-                ChangeKind.LEADER_LOST, f"{where} has no leader (it was broker {was.leader})", was.leader, was.leader
+                ChangeKind.LEADER_LOST,
+                f"{where} has no leader (it was broker {was.leader})",
+                was.leader,
+                was.leader,
             )
         elif was.leader is None:
-            yield change(ChangeKind.LEADER_MOVED, f"{where} is led by broker {new.leader} again", new.leader)
+            yield change(
+                ChangeKind.LEADER_MOVED, f"{where} is led by broker {new.leader} again", new.leader
+            )
         else:
             words = f"Leader of {where} moved from broker {was.leader} to broker {new.leader}"
             yield change(ChangeKind.LEADER_MOVED, words, new.leader, was.leader)
@@ -178,7 +219,8 @@ def _replica_events(at_s: float, was: Partition, new: Partition) -> Iterator[Cha
 
 
 def _told_together(events: list[Change]) -> list[Change]:
-    """One broker that goes or comes changes many partitions at once: more than a few of one kind become one fact."""
+    """One broker that goes or comes changes many partitions at once: more than a few of one kind
+    become one fact."""
     alike: dict[tuple[ChangeKind, int | None], list[Change]] = {}
     for event in events:
         whose = event.from_broker if event.kind is ChangeKind.LEADER_MOVED else event.broker_id
@@ -189,8 +231,14 @@ def _told_together(events: list[Change]) -> list[Change]:
         if len(part) <= FEW or not words:
             told += part
         else:
-            partitions = tuple((e.topic, e.partition) for e in part if e.topic is not None and e.partition is not None)
-            told.append(Change(part[0].at_s, kind, words, broker_id=broker_id, partitions=partitions))
+            partitions = tuple(
+                (e.topic, e.partition)
+                for e in part
+                if e.topic is not None and e.partition is not None
+            )
+            told.append(
+                Change(part[0].at_s, kind, words, broker_id=broker_id, partitions=partitions)
+            )
     return told
 
 
@@ -218,13 +266,19 @@ def _brokers(ids: list[int]) -> str:
     return ("broker " if len(ids) == 1 else "brokers ") + ", ".join(str(i) for i in ids)
 
 
-def _group_events(at_s: float, old: ClusterSnapshot, new: ClusterSnapshot, touched: frozenset[str]) -> Iterator[Change]:
+def _group_events(
+    at_s: float, old: ClusterSnapshot, new: ClusterSnapshot, touched: frozenset[str]
+) -> Iterator[Change]:
     for group_id in sorted(touched):
         before, after = old.groups.get(group_id), new.groups.get(group_id)
         if before is None and after is not None:
-            yield Change(at_s, ChangeKind.GROUP_APPEARED, f"Group {group_id} appeared", group_id=group_id)
+            yield Change(
+                at_s, ChangeKind.GROUP_APPEARED, f"Group {group_id} appeared", group_id=group_id
+            )
         elif after is None and before is not None:
-            yield Change(at_s, ChangeKind.GROUP_GONE, f"Group {group_id} is gone", group_id=group_id)
+            yield Change(
+                at_s, ChangeKind.GROUP_GONE, f"Group {group_id} is gone", group_id=group_id
+            )
         elif before is not None and after is not None:
             yield from _one_group(at_s, before, after)
 

@@ -1,7 +1,9 @@
-"""``ConfluentClient``: a real cluster. Records and changes go over confluent-kafka, looking goes over ``wire``.
+"""``ConfluentClient``: a real cluster. Records and changes go over confluent-kafka, looking goes
+over ``wire``.
 
-Nothing blocks the loop: confluent-kafka's blocking calls run in worker threads of this client's own. It does not ask
-whether it may write: that is ``gateway.Gateway``, which ``gateway.open_client`` puts in front.
+Nothing blocks the loop: confluent-kafka's blocking calls run in worker threads of this client's
+own. It does not ask whether it may write: that is ``gateway.Gateway``, which
+``gateway.open_client`` puts in front.
 """
 
 from __future__ import annotations
@@ -95,7 +97,9 @@ class ConfluentClient:
             async with asyncio.timeout(timeout_s):
                 await self._wire.connect(timeout_s)
         except TimeoutError:
-            raise Unreachable("No bootstrap server answered in time.", next_step="Check the addresses.") from None
+            raise Unreachable(
+                "No bootstrap server answered in time.", next_step="Check the addresses."
+            ) from None
 
     async def close(self) -> None:
         """Ends within a few seconds whatever the cluster does."""
@@ -130,7 +134,9 @@ class ConfluentClient:
     async def list_groups(self) -> tuple[dict[str, Group], dict[str, str]]:
         return await self._groups.list_groups()
 
-    async def describe_groups(self, group_ids: Sequence[str]) -> tuple[dict[str, Group], dict[str, str]]:
+    async def describe_groups(
+        self, group_ids: Sequence[str]
+    ) -> tuple[dict[str, Group], dict[str, str]]:
         return await self._groups.describe_groups(group_ids)
 
     async def committed(
@@ -138,7 +144,9 @@ class ConfluentClient:
     ) -> tuple[dict[str, dict[TopicPartition, tuple[int, str]]], dict[str, str]]:
         return await self._groups.committed(group_ids)
 
-    async def configs(self, resources: Sequence[ConfigResource]) -> dict[ConfigResource, tuple[ConfigEntry, ...]]:
+    async def configs(
+        self, resources: Sequence[ConfigResource]
+    ) -> dict[ConfigResource, tuple[ConfigEntry, ...]]:
         return await self._looking.configs(resources)
 
     async def read(
@@ -160,9 +168,13 @@ class ConfluentClient:
             if reader is not None:
                 self._give_back(reader)
 
-    async def open_reader(self, starts: Mapping[TopicPartition, int], read_ahead: int = 1000) -> ConfluentReader:
+    async def open_reader(
+        self, starts: Mapping[TopicPartition, int], read_ahead: int = 1000
+    ) -> ConfluentReader:
         begin = await self._not_before_start(starts)
-        reader = await self.in_thread(lambda: Reader(self._base(), self._logger(), begin, read_ahead))
+        reader = await self.in_thread(
+            lambda: Reader(self._base(), self._logger(), begin, read_ahead)
+        )
         return ConfluentReader(self, reader)
 
     def round_trips(self) -> Mapping[int, float]:
@@ -178,10 +190,14 @@ class ConfluentClient:
     async def create_partitions(self, topic: str, total: int) -> None:
         await self._changes().create_partitions(topic, total)
 
-    async def delete_records(self, before: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
+    async def delete_records(
+        self, before: Mapping[TopicPartition, int]
+    ) -> dict[TopicPartition, int]:
         return await self._changes().delete_records(before)
 
-    async def alter_configs(self, changes: Sequence[ConfigChange], validate_only: bool = False) -> None:
+    async def alter_configs(
+        self, changes: Sequence[ConfigChange], validate_only: bool = False
+    ) -> None:
         await alter_configs(self._wire, changes, validate_only)
 
     async def alter_committed(self, group_id: str, offsets: Mapping[TopicPartition, int]) -> None:
@@ -190,7 +206,9 @@ class ConfluentClient:
     async def delete_groups(self, group_ids: Sequence[str]) -> None:
         await self._changes().delete_groups(group_ids)
 
-    async def elect_leaders(self, partitions: Sequence[TopicPartition], unclean: bool = False) -> None:
+    async def elect_leaders(
+        self, partitions: Sequence[TopicPartition], unclean: bool = False
+    ) -> None:
         await elect_leaders(self._wire, partitions, unclean)
 
     async def produce(
@@ -206,7 +224,8 @@ class ConfluentClient:
 
     # ---- inside
     async def in_thread(self, work: Callable[[], T], always: bool = False) -> T:
-        """Run blocking work in this client's threads. Raises: TimedOut after half a minute (the thread goes on)."""
+        """Run blocking work in this client's threads. Raises: TimedOut after half a minute (the
+        thread goes on)."""
         if self._closed and not always:
             raise Unreachable("The connection was closed.")
         try:
@@ -234,8 +253,11 @@ class ConfluentClient:
             self._admin = Admin(self._base(), self._logger())
         return self._admin
 
-    async def _not_before_start(self, starts: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
-        """Offsets below the log's start are the log's start. Raises: the error of a partition that cannot be asked."""
+    async def _not_before_start(
+        self, starts: Mapping[TopicPartition, int]
+    ) -> dict[TopicPartition, int]:
+        """Offsets below the log's start are the log's start. Raises: the error of a partition
+        that cannot be asked."""
         earliest, errors = await self.offsets(dict.fromkeys(starts, EARLIEST))
         missing = [tp for tp in starts if tp not in earliest]
         if missing:
@@ -249,7 +271,8 @@ class ConfluentClient:
         return {tp: max(offset, earliest[tp]) for tp, offset in starts.items()}
 
     async def _must_exist(self, records: Sequence[NewRecord]) -> None:
-        """A producer's question for an unknown topic would create it. A broker may be a moment behind: ask again."""
+        """A producer's question for an unknown topic would create it. A broker may be a moment
+        behind: ask again."""
         names = sorted({record.topic for record in records})
         known = (await self.metadata(names)).topics
         for wait_s in BEHIND_S:
@@ -261,7 +284,11 @@ class ConfluentClient:
             topic = known.get(record.topic)
             count = len(topic.partitions) if topic else 0
             if not count or (record.partition is not None and not 0 <= record.partition < count):
-                where = record.topic if record.partition is None else f"{record.topic}-{record.partition}"
+                where = (
+                    record.topic
+                    if record.partition is None
+                    else f"{record.topic}-{record.partition}"
+                )
                 error: ClientError = from_code(3, f"send to {where}", subject=record.topic)
                 error.detail = f"0 of {len(records)} records were sent"
                 raise error

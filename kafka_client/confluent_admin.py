@@ -33,7 +33,12 @@ class Admin:
         from confluent_kafka.cimpl import NewTopic as Theirs
 
         wanted = [
-            Theirs(t.name, num_partitions=t.partitions, replication_factor=t.replication_factor, config=dict(t.configs))
+            Theirs(
+                t.name,
+                num_partitions=t.partitions,
+                replication_factor=t.replication_factor,
+                config=dict(t.configs),
+            )
             for t in topics
         ]
         client = await self._ready()
@@ -50,7 +55,9 @@ class Admin:
     async def delete_topics(self, names: Sequence[str]) -> None:
         client = await self._ready()
         doing = "delete topics"
-        futures = self._call(client.delete_topics, list(names), doing=doing, operation_timeout=REQUEST_TIMEOUT_S)
+        futures = self._call(
+            client.delete_topics, list(names), doing=doing, operation_timeout=REQUEST_TIMEOUT_S
+        )
         for name, future in futures.items():
             await self._answer(future, f"delete topic {name}", name)
 
@@ -63,7 +70,9 @@ class Admin:
         for future in futures.values():
             await self._answer(future, doing, topic)
 
-    async def delete_records(self, before: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
+    async def delete_records(
+        self, before: Mapping[TopicPartition, int]
+    ) -> dict[TopicPartition, int]:
         from confluent_kafka import TopicPartition as Theirs
 
         client = await self._ready()
@@ -81,8 +90,12 @@ class Admin:
 
         client = await self._ready()
         doing = f"set offsets of group {group_id}"
-        wanted = ConsumerGroupTopicPartitions(group_id, [Theirs(t, p, offset) for (t, p), offset in offsets.items()])
-        for future in self._call(client.alter_consumer_group_offsets, [wanted], doing=doing).values():
+        wanted = ConsumerGroupTopicPartitions(
+            group_id, [Theirs(t, p, offset) for (t, p), offset in offsets.items()]
+        )
+        for future in self._call(
+            client.alter_consumer_group_offsets, [wanted], doing=doing
+        ).values():
             answer = await self._answer(future, doing, group_id)
             for tp in answer.topic_partitions:
                 if tp.error is not None:
@@ -109,7 +122,8 @@ class Admin:
         return AdminClient(self._base, logger=self._logger)
 
     def _call(self, function: Any, *args: Any, doing: str, **options: Any) -> Any:
-        """Start a request; it only queues. Raises: BadInput for what confluent-kafka itself refuses to send."""
+        """Start a request; it only queues. Raises: BadInput for what confluent-kafka itself
+        refuses to send."""
         from confluent_kafka import KafkaException
 
         try:
@@ -126,6 +140,8 @@ class Admin:
             async with asyncio.timeout(REQUEST_TIMEOUT_S + GRACE_S):
                 return await asyncio.wrap_future(future)
         except KafkaException as error:
-            raise from_confluent(error.args[0].code(), error.args[0].str(), doing, subject=subject) from error
+            raise from_confluent(
+                error.args[0].code(), error.args[0].str(), doing, subject=subject
+            ) from error
         except TimeoutError:
             raise TimedOut(f"Cannot {doing}: no answer in time.", subject=subject) from None

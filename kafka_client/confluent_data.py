@@ -1,6 +1,8 @@
-"""Records in and out over confluent-kafka: a producer with delivery reports, and readers by assignment.
+"""Records in and out over confluent-kafka: a producer with delivery reports, and readers by
+assignment.
 
-Every function here may block and is called in a worker thread; confluent-kafka is imported on the first call.
+Every function here may block and is called in a worker thread; confluent-kafka is imported on the
+first call.
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ _TIMESTAMP_TYPES = {1: "create", 2: "append"}
 
 
 class LogRing(logging.Handler):
-    """What librdkafka says, at most one line a second and the last 200: it repeats itself per dead broker."""
+    """What librdkafka says, at most one line a second and the last 200: it repeats itself per
+    dead broker."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -86,9 +89,11 @@ class Sender:
         self._producers: dict[tuple[int, str], Any] = {}
         self._lock = threading.Lock()
 
-    def send(self, records: Sequence[NewRecord], acks: int, compression: str) -> list[tuple[int, int]]:
-        """Blocks until every record is acknowledged or one failed. Raises: ClientError for the first that failed; its
-        ``detail`` says how many were sent."""
+    def send(
+        self, records: Sequence[NewRecord], acks: int, compression: str
+    ) -> list[tuple[int, int]]:
+        """Blocks until every record is acknowledged or one failed. Raises: ClientError for the
+        first that failed; its ``detail`` says how many were sent."""
         from confluent_kafka import KafkaException
 
         producer = self._producer(acks, compression)
@@ -99,10 +104,15 @@ class Sender:
             def report(error: Any, message: Any) -> None:
                 if error is not None:
                     doing = f"send to topic {records[number].topic}"
-                    failures[number] = from_confluent(error.code(), error.str(), doing, subject=records[number].topic)
+                    failures[number] = from_confluent(
+                        error.code(), error.str(), doing, subject=records[number].topic
+                    )
                 else:
                     offset = message.offset()
-                    results[number] = (message.partition(), -1 if offset is None or offset < 0 else offset)
+                    results[number] = (
+                        message.partition(),
+                        -1 if offset is None or offset < 0 else offset,
+                    )
 
             return report
 
@@ -118,25 +128,37 @@ class Sender:
             while True:
                 try:
                     producer.produce(
-                        record.topic, value=record.value, key=record.key, on_delivery=reported(number), **extra
+                        record.topic,
+                        value=record.value,
+                        key=record.key,
+                        on_delivery=reported(number),
+                        **extra,
                     )
                     break
                 except BufferError:
                     producer.poll(0.05)
                     if time.monotonic() > deadline:
-                        raise TimedOut("The cluster takes records too slowly.", subject=record.topic) from None
+                        raise TimedOut(
+                            "The cluster takes records too slowly.", subject=record.topic
+                        ) from None
                 except KafkaException as error:
                     code, text = error.args[0].code(), error.args[0].str()
-                    failures[number] = from_confluent(code, text, f"send to topic {record.topic}", subject=record.topic)
+                    failures[number] = from_confluent(
+                        code, text, f"send to topic {record.topic}", subject=record.topic
+                    )
                     break
             if number % 1000 == 999:
                 producer.poll(0)
-        while time.monotonic() < deadline and len(failures) + sum(r is not None for r in results) < len(records):
+        while time.monotonic() < deadline and len(failures) + sum(
+            r is not None for r in results
+        ) < len(records):
             producer.poll(0.05)
         sent = [r for r in results if r is not None]
         if failures:
             first = failures[min(failures)]
-            first.detail = f"{len(sent)} of {len(records)} records were sent. {first.detail}".strip()
+            first.detail = (
+                f"{len(sent)} of {len(records)} records were sent. {first.detail}".strip()
+            )
             raise first
         if len(sent) < len(records):
             raise TimedOut(
@@ -173,7 +195,11 @@ class Reader:
     """One consumer with an assignment. Blocking; one thread at a time."""
 
     def __init__(
-        self, base: Mapping[str, Any], logger: logging.Logger, starts: Mapping[TopicPartition, int], read_ahead: int
+        self,
+        base: Mapping[str, Any],
+        logger: logging.Logger,
+        starts: Mapping[TopicPartition, int],
+        read_ahead: int,
     ) -> None:
         from confluent_kafka import Consumer, TopicPartition
 
@@ -200,8 +226,8 @@ class Reader:
         self._consumer.assign([TopicPartition(t, p, offset) for (t, p), offset in starts.items()])
 
     def next(self, max_records: int, max_wait_s: float) -> list[Record]:
-        """Waits for the first record at most; then takes what is there. Ends early when all partitions are at their end
-        and were so before."""
+        """Waits for the first record at most; then takes what is there. Ends early when all
+        partitions are at their end and were so before."""
         records: list[Record] = []
         deadline = time.monotonic() + max_wait_s
         while len(records) < max_records:
@@ -215,7 +241,9 @@ class Reader:
                 elif error.code() == PARTITION_EOF:
                     self._passed(message)
                 else:
-                    raise from_confluent(error.code(), error.str(), "read records", subject=message.topic() or "")
+                    raise from_confluent(
+                        error.code(), error.str(), "read records", subject=message.topic() or ""
+                    )
             if (not messages and records) or (not messages and left <= 0):
                 break
         for record in records:

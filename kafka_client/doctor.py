@@ -1,5 +1,6 @@
-"""Tests a connection in stages, so that it is seen where it fails: the name, the port, the login, and whether every
-broker can be reached at the address that the cluster gives to clients (which is where most connections die)."""
+"""Tests a connection in stages, so that it is seen where it fails: the name, the port, the login,
+and whether every broker can be reached at the address that the cluster gives to clients (which is
+where most connections die)."""
 
 from __future__ import annotations
 
@@ -38,14 +39,21 @@ class Stage:
     took_ms: float | None = None
 
 
-STAGES = ("Find the address", "Reach the port", "Log in", "Ask for the brokers", "Reach every broker")
+STAGES = (
+    "Find the address",
+    "Reach the port",
+    "Log in",
+    "Ask for the brokers",
+    "Reach every broker",
+)
 
 
 async def examine(
     profile: ConnectionProfile, client: ClusterClient, tell: Callable[[int, Stage], None]
 ) -> list[Broker]:
-    """Run the stages in order, ``tell`` each one's number and state; the brokers when all answered so far. The first
-    stage that fails ends it; a broker that cannot be reached is a warning. Closes the client. Raises nothing."""
+    """Run the stages in order, ``tell`` each one's number and state; the brokers when all
+    answered so far. The first stage that fails ends it; a broker that cannot be reached is a
+    warning. Closes the client. Raises nothing."""
     brokers: list[Broker] = []
     found: list[tuple[str, int]] = []
 
@@ -57,7 +65,11 @@ async def examine(
 
     async def login() -> str:
         await client.connect()
-        return "No login is asked for." if not profile.security_protocol.sasl else f"As {profile.sasl_username}."
+        return (
+            "No login is asked for."
+            if not profile.security_protocol.sasl
+            else f"As {profile.sasl_username}."
+        )
 
     async def ask() -> str:
         snapshot = await client.metadata()
@@ -75,7 +87,9 @@ async def examine(
             await client.close()
 
 
-async def _run(number: int, work: Callable[[], Awaitable[str]], tell: Callable[[int, Stage], None]) -> bool:
+async def _run(
+    number: int, work: Callable[[], Awaitable[str]], tell: Callable[[int, Stage], None]
+) -> bool:
     name = STAGES[number]
     tell(number, Stage(name, StageState.RUNNING))
     began = time.monotonic()
@@ -84,7 +98,9 @@ async def _run(number: int, work: Callable[[], Awaitable[str]], tell: Callable[[
     except ClientError as error:
         tell(number, Stage(name, StageState.FAILED, str(error), error.next_step))
         return False
-    tell(number, Stage(name, StageState.PASSED, sentence, took_ms=(time.monotonic() - began) * 1000))
+    tell(
+        number, Stage(name, StageState.PASSED, sentence, took_ms=(time.monotonic() - began) * 1000)
+    )
     return True
 
 
@@ -133,7 +149,9 @@ async def _dial(host: str, port: int) -> None:
         await writer.wait_closed()
 
 
-async def _reach_all(profile: ConnectionProfile, brokers: list[Broker], tell: Callable[[int, Stage], None]) -> None:
+async def _reach_all(
+    profile: ConnectionProfile, brokers: list[Broker], tell: Callable[[int, Stage], None]
+) -> None:
     number = len(STAGES) - 1
     name = STAGES[number]
     tell(number, Stage(name, StageState.RUNNING))
@@ -143,7 +161,9 @@ async def _reach_all(profile: ConnectionProfile, brokers: list[Broker], tell: Ca
         try:
             await _dial(host, port)
         except ClientError as error:
-            return f"Broker {broker.broker_id} is advertised as {broker.host}:{broker.port}: {error}"
+            return (
+                f"Broker {broker.broker_id} is advertised as {broker.host}:{broker.port}: {error}"
+            )
         return ""
 
     problems = [problem for problem in await asyncio.gather(*map(one, brokers)) if problem]
@@ -154,4 +174,9 @@ async def _reach_all(profile: ConnectionProfile, brokers: list[Broker], tell: Ca
         )
         tell(number, Stage(name, StageState.WARNED, " ".join(problems[:3]), step))
     else:
-        tell(number, Stage(name, StageState.PASSED, f"All {len(brokers)} answer at their advertised addresses."))
+        tell(
+            number,
+            Stage(
+                name, StageState.PASSED, f"All {len(brokers)} answer at their advertised addresses."
+            ),
+        )

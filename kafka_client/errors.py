@@ -1,18 +1,21 @@
 """How a question to a cluster can fail: one tree of errors, each with a sentence and a next step.
 
-``str(error)`` is what happened and why; ``next_step`` is what to do about it. Neither ever holds a secret; text that
-came from the cluster is in ``detail`` only, as data.
+``str(error)`` is what happened and why; ``next_step`` is what to do about it. Neither ever holds
+a secret; text that came from the cluster is in ``detail`` only, as data.
 """
 
 from __future__ import annotations
 
 
 class ClientError(Exception):
-    """The question was not answered. ``subject`` names what it was about: a broker, a topic, a group."""
+    """The question was not answered. ``subject`` names what it was about: a broker, a topic, a
+    group."""
 
     retriable = True
 
-    def __init__(self, sentence: str, *, next_step: str = "", subject: str = "", detail: str = "") -> None:
+    def __init__(
+        self, sentence: str, *, next_step: str = "", subject: str = "", detail: str = ""
+    ) -> None:
         super().__init__(sentence)
         self.next_step = next_step
         self.subject = subject
@@ -20,7 +23,8 @@ class ClientError(Exception):
 
 
 class Unreachable(ClientError):
-    """Nobody answers at that address: refused, no route, name unknown, TLS or login failed before any request."""
+    """Nobody answers at that address: refused, no route, name unknown, TLS or login failed before
+    any request."""
 
 
 class TimedOut(ClientError):

@@ -1,7 +1,9 @@
-"""``FakeClient``: the whole ``ClusterClient`` over a ``FakeCluster``, for developing and testing what stands on it.
+"""``FakeClient``: the whole ``ClusterClient`` over a ``FakeCluster``, for developing and testing
+what stands on it.
 
-Failures are injected: ``client.failing["metadata"] = Unreachable(...)`` makes that method raise until the entry is
-removed; ``client.delay_s`` slows every call; ``client.cluster.killed.add(2)`` takes a broker away.
+Failures are injected: ``client.failing["metadata"] = Unreachable(...)`` makes that method raise
+until the entry is removed; ``client.delay_s`` slows every call; ``client.cluster.killed.add(2)``
+takes a broker away.
 """
 
 from __future__ import annotations
@@ -106,9 +108,14 @@ class FakeClient:
 
     async def list_groups(self) -> tuple[dict[str, Group], dict[str, str]]:
         await self._begin("list_groups")
-        return {g.group_id: Group(g.group_id, self._state(g), g.kind) for g in self.cluster.groups.values()}, {}
+        return {
+            g.group_id: Group(g.group_id, self._state(g), g.kind)
+            for g in self.cluster.groups.values()
+        }, {}
 
-    async def describe_groups(self, group_ids: Sequence[str]) -> tuple[dict[str, Group], dict[str, str]]:
+    async def describe_groups(
+        self, group_ids: Sequence[str]
+    ) -> tuple[dict[str, Group], dict[str, str]]:
         await self._begin("describe_groups")
         found: dict[str, Group] = {}
         errors: dict[str, str] = {}
@@ -135,17 +142,23 @@ class FakeClient:
         t = await self._begin("committed")
         groups = [self.cluster.groups[g] for g in group_ids if g in self.cluster.groups]
         return {
-            g.group_id: {(log.topic, log.partition): (g.committed(log, t), "") for log in self._logs_of(g)}
+            g.group_id: {
+                (log.topic, log.partition): (g.committed(log, t), "") for log in self._logs_of(g)
+            }
             for g in groups
         }, {}
 
-    async def configs(self, resources: Sequence[ConfigResource]) -> dict[ConfigResource, tuple[ConfigEntry, ...]]:
+    async def configs(
+        self, resources: Sequence[ConfigResource]
+    ) -> dict[ConfigResource, tuple[ConfigEntry, ...]]:
         await self._begin("configs")
         found: dict[ConfigResource, tuple[ConfigEntry, ...]] = {}
         for resource in resources:
             if resource.kind == "topic":
                 if resource.name not in self.cluster.logs:
-                    raise from_code(3, f"read the settings of topic {resource.name}", subject=resource.name)
+                    raise from_code(
+                        3, f"read the settings of topic {resource.name}", subject=resource.name
+                    )
                 found[resource] = topic_entries(self.cluster.topic_configs[resource.name])
             else:
                 found[resource] = broker_entries(resource.name, self.cluster.broker_configs)
@@ -161,7 +174,9 @@ class FakeClient:
             records = self._read(starts, max_records, self.cluster.clock())
         return records
 
-    async def open_reader(self, starts: Mapping[TopicPartition, int], read_ahead: int = 1000) -> FakeReader:
+    async def open_reader(
+        self, starts: Mapping[TopicPartition, int], read_ahead: int = 1000
+    ) -> FakeReader:
         await self._begin("open_reader")
         for topic, partition in starts:
             if self._find(topic, partition) is None:
@@ -171,14 +186,20 @@ class FakeClient:
     def round_trips(self) -> Mapping[int, float]:
         t = self.cluster.clock()
         up = set(range(1, self.cluster.size + 1)) - self.cluster.down(t)
-        return {broker_id: 0.4 + 0.1 * broker_id + (int(t) * 7 % 5) / 20 for broker_id in sorted(up)}
+        return {
+            broker_id: 0.4 + 0.1 * broker_id + (int(t) * 7 % 5) / 20 for broker_id in sorted(up)
+        }
 
     # ---- changing
     async def create_topics(self, topics: Sequence[NewTopic], validate_only: bool = False) -> None:
         await self._begin("create_topics")
         for topic in topics:
             doing = f"create topic {topic.name}"
-            factor = min(3, self.cluster.size) if topic.replication_factor == -1 else topic.replication_factor
+            factor = (
+                min(3, self.cluster.size)
+                if topic.replication_factor == -1
+                else topic.replication_factor
+            )
             if not TOPIC_NAME.fullmatch(topic.name) or topic.name in (".", ".."):
                 raise from_code(17, doing, subject=topic.name)
             if topic.name in self.cluster.logs:
@@ -208,7 +229,9 @@ class FakeClient:
             raise from_code(37, doing, subject=topic)
         self.cluster.grow(topic, total, len(logs[0].replicas))
 
-    async def delete_records(self, before: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
+    async def delete_records(
+        self, before: Mapping[TopicPartition, int]
+    ) -> dict[TopicPartition, int]:
         t = await self._begin("delete_records")
         for (topic, partition), offset in before.items():
             doing = f"delete records of {topic}-{partition}"
@@ -221,7 +244,9 @@ class FakeClient:
             log.start_offset = max(log.start_offset, end if offset == -1 else offset)
         return {tp: self.cluster.logs[tp[0]][tp[1]].start_offset for tp in before}
 
-    async def alter_configs(self, changes: Sequence[ConfigChange], validate_only: bool = False) -> None:
+    async def alter_configs(
+        self, changes: Sequence[ConfigChange], validate_only: bool = False
+    ) -> None:
         await self._begin("alter_configs")
         for change in changes:
             entries = {e.name: e for e in (await self.configs([change.resource]))[change.resource]}
@@ -229,8 +254,17 @@ class FakeClient:
             if change.name not in entries:
                 raise from_code(40, doing, subject=change.resource.name)
             kind = entries[change.name].kind
-            if change.value is not None and kind in ("int", "long", "short") and not _is_int(change.value):
-                raise from_code(40, doing, subject=change.resource.name, detail=f"{change.name} must be a number")
+            if (
+                change.value is not None
+                and kind in ("int", "long", "short")
+                and not _is_int(change.value)
+            ):
+                raise from_code(
+                    40,
+                    doing,
+                    subject=change.resource.name,
+                    detail=f"{change.name} must be a number",
+                )
             if entries[change.name].read_only:
                 raise from_code(42, doing, subject=change.resource.name, detail="it is read-only")
         if validate_only:
@@ -269,7 +303,9 @@ class FakeClient:
                 raise from_code(68, f"delete group {group_id}", subject=group_id)
             del self.cluster.groups[group_id]
 
-    async def elect_leaders(self, partitions: Sequence[TopicPartition], unclean: bool = False) -> None:
+    async def elect_leaders(
+        self, partitions: Sequence[TopicPartition], unclean: bool = False
+    ) -> None:
         await self._begin("elect_leaders")
         for topic, partition in partitions:
             if self._find(topic, partition) is None:
@@ -287,11 +323,17 @@ class FakeClient:
                 assert isinstance(error, Rejected)
                 error.detail = f"{number} of {len(records)} records were sent"
                 raise error
-            at = new.partition if new.partition is not None else zlib.crc32(new.key or b"") % len(logs)
+            at = (
+                new.partition
+                if new.partition is not None
+                else zlib.crc32(new.key or b"") % len(logs)
+            )
             log = logs[at]
             offset = log.end_offset(t)
             stamp = int(t * 1000) if new.timestamp_ms is None else new.timestamp_ms
-            log.sent[offset] = Record(new.topic, at, offset, stamp, "create", new.key, new.value, new.headers, 0)
+            log.sent[offset] = Record(
+                new.topic, at, offset, stamp, "create", new.key, new.value, new.headers, 0
+            )
             results.append((at, offset))
         return results
 
@@ -332,7 +374,9 @@ class FakeClient:
                 high = middle
         return low if low < end else -1
 
-    def _read(self, starts: Mapping[TopicPartition, int], max_records: int, t: float) -> list[Record]:
+    def _read(
+        self, starts: Mapping[TopicPartition, int], max_records: int, t: float
+    ) -> list[Record]:
         left = dict(starts)
         records: list[Record] = []
         while left and len(records) < max_records:
@@ -357,7 +401,9 @@ class FakeReader:
     def __init__(self, client: FakeClient, starts: Mapping[TopicPartition, int]) -> None:
         self._client = client
         logs = client.cluster.logs
-        self._positions = {(t, p): max(offset, logs[t][p].start_offset) for (t, p), offset in starts.items()}
+        self._positions = {
+            (t, p): max(offset, logs[t][p].start_offset) for (t, p), offset in starts.items()
+        }
         self._paused: set[TopicPartition] = set()
 
     async def next(self, max_records: int, max_wait_s: float) -> list[Record]:

@@ -1,8 +1,9 @@
 """A cluster that exists only in memory and moves with the clock: what ``FakeClient`` looks at.
 
-Everything is a function of time, so two looks at one moment agree: producers send at a fixed rate, consumers follow at
-theirs (those of ``sms`` are slower, so its lag grows), and every 90 s one broker is away for 15 s, during which the
-next replica leads and in-sync sets shrink. ``moving=False`` keeps all brokers up.
+Everything is a function of time, so two looks at one moment agree: producers send at a fixed
+rate, consumers follow at theirs (those of ``sms`` are slower, so its lag grows), and every 90 s
+one broker is away for 15 s, during which the next replica leads and in-sync sets shrink.
+``moving=False`` keeps all brokers up.
 """
 
 from __future__ import annotations
@@ -99,7 +100,8 @@ class FakeGroup:
 
 
 class FakeCluster:
-    """State and its movement. ``clock`` gives seconds since the epoch; brokers have the ids 1..n."""
+    """State and its movement. ``clock`` gives seconds since the epoch; brokers have the ids
+    1..n."""
 
     def __init__(self, clock: Callable[[], float], brokers: int = 3, moving: bool = True) -> None:
         self.clock = clock
@@ -121,17 +123,28 @@ class FakeCluster:
         self.create("email", 3, 3, rate_per_s=12.0)
         self.create("slack", 3, 2, rate_per_s=8.0)
         self.create("sms", 3, 2, rate_per_s=20.0)
-        self.create("orders-by-customer", 6, 3, rate_per_s=3.0, configs={"cleanup.policy": "compact"})
+        self.create(
+            "orders-by-customer", 6, 3, rate_per_s=3.0, configs={"cleanup.policy": "compact"}
+        )
         self.create("__consumer_offsets", 6, 3, rate_per_s=0.5)
         for name, rate, consumers in (("email", 40.0, 3), ("slack", 40.0, 2), ("sms", 5.0, 1)):
             group = FakeGroup(f"{name}-senders", (name,), rate, self.begun_s, consumers)
             self.groups[group.group_id] = group
-        self.groups["nightly-report"] = FakeGroup("nightly-report", ("orders-by-customer",), 0.0, self.begun_s, 0)
-        self.groups["audit"] = FakeGroup("audit", ("email", "sms"), 50.0, self.begun_s, 2, "consumer")
+        self.groups["nightly-report"] = FakeGroup(
+            "nightly-report", ("orders-by-customer",), 0.0, self.begun_s, 0
+        )
+        self.groups["audit"] = FakeGroup(
+            "audit", ("email", "sms"), 50.0, self.begun_s, 2, "consumer"
+        )
         return self
 
     def create(
-        self, name: str, partitions: int, factor: int, rate_per_s: float = 0.0, configs: dict[str, str] | None = None
+        self,
+        name: str,
+        partitions: int,
+        factor: int,
+        rate_per_s: float = 0.0,
+        configs: dict[str, str] | None = None,
     ) -> None:
         self.serial += 1
         self._ids[name] = f"fake{self.serial:018d}"
@@ -178,7 +191,9 @@ class FakeCluster:
         if victim == preferred:
             epoch += (within >= DOWN_FROM_S) + (within >= PREFERRED_AT_S)
         offline = tuple(r for r in log.replicas if r in down)
-        return Partition(log.topic, log.partition, leader, epoch, log.replicas, isr or log.replicas[:1], offline)
+        return Partition(
+            log.topic, log.partition, leader, epoch, log.replicas, isr or log.replicas[:1], offline
+        )
 
     def controller(self, t: float) -> tuple[int, int]:
         """(broker, epoch): moves on when it is away."""
@@ -198,7 +213,11 @@ class FakeCluster:
             "fake-cluster-0000000001",
             t,
             self.controller(t)[0],
-            {i: Broker(i, "127.0.0.1", 19091 + i, f"rack-{i}") for i in range(1, self.size + 1) if i not in down},
+            {
+                i: Broker(i, "127.0.0.1", 19091 + i, f"rack-{i}")
+                for i in range(1, self.size + 1)
+                if i not in down
+            },
             {
                 name: Topic(
                     name,

@@ -1,8 +1,9 @@
-"""The one gate through which changes go: it refuses them on a read-only connection and tells the journal of every
-other.
+"""The one gate through which changes go: it refuses them on a read-only connection and tells the
+journal of every other.
 
-The window, the command line and whatever comes later get a client only from ``open_client``, so the check cannot be
-forgotten at a button. ``MUTATING`` names every method that changes a cluster; a test compares it with the Protocol.
+The window, the command line and whatever comes later get a client only from ``open_client``, so
+the check cannot be forgotten at a button. ``MUTATING`` names every method that changes a cluster;
+a test compares it with the Protocol.
 """
 
 from __future__ import annotations
@@ -47,7 +48,9 @@ OnWrite = Callable[[str, str, str], None]
 """(method, what it was about, "" or the error) after every attempt to change something."""
 
 
-def open_client(profile: ConnectionProfile, secrets: Secrets | None = None, on_write: OnWrite | None = None) -> Gateway:
+def open_client(
+    profile: ConnectionProfile, secrets: Secrets | None = None, on_write: OnWrite | None = None
+) -> Gateway:
     """The client for a profile, not yet connected."""
     from kafka_client.confluent import ConfluentClient
 
@@ -57,7 +60,9 @@ def open_client(profile: ConnectionProfile, secrets: Secrets | None = None, on_w
 class Gateway:
     """A ``ClusterClient`` in front of another."""
 
-    def __init__(self, client: ClusterClient, read_only: bool = False, on_write: OnWrite | None = None) -> None:
+    def __init__(
+        self, client: ClusterClient, read_only: bool = False, on_write: OnWrite | None = None
+    ) -> None:
         self._client = client
         self._read_only = read_only
         self._on_write = on_write
@@ -111,7 +116,9 @@ class Gateway:
     async def list_groups(self) -> tuple[dict[str, Group], dict[str, str]]:
         return await self._client.list_groups()
 
-    async def describe_groups(self, group_ids: Sequence[str]) -> tuple[dict[str, Group], dict[str, str]]:
+    async def describe_groups(
+        self, group_ids: Sequence[str]
+    ) -> tuple[dict[str, Group], dict[str, str]]:
         return await self._client.describe_groups(group_ids)
 
     async def committed(
@@ -119,7 +126,9 @@ class Gateway:
     ) -> tuple[dict[str, dict[TopicPartition, tuple[int, str]]], dict[str, str]]:
         return await self._client.committed(group_ids)
 
-    async def configs(self, resources: Sequence[ConfigResource]) -> dict[ConfigResource, tuple[ConfigEntry, ...]]:
+    async def configs(
+        self, resources: Sequence[ConfigResource]
+    ) -> dict[ConfigResource, tuple[ConfigEntry, ...]]:
         return await self._client.configs(resources)
 
     async def read(
@@ -127,7 +136,9 @@ class Gateway:
     ) -> list[Record]:
         return await self._client.read(starts, max_records, max_wait_s)
 
-    async def open_reader(self, starts: Mapping[TopicPartition, int], read_ahead: int = 1000) -> RecordReader:
+    async def open_reader(
+        self, starts: Mapping[TopicPartition, int], read_ahead: int = 1000
+    ) -> RecordReader:
         return await self._client.open_reader(starts, read_ahead)
 
     def round_trips(self) -> Mapping[int, float]:
@@ -136,34 +147,58 @@ class Gateway:
     # ---- changing: every one through _write
     async def create_topics(self, topics: Sequence[NewTopic], validate_only: bool = False) -> None:
         names = ", ".join(t.name for t in topics)
-        await self._write("create_topics", names, lambda: self._client.create_topics(topics, validate_only))
+        await self._write(
+            "create_topics", names, lambda: self._client.create_topics(topics, validate_only)
+        )
 
     async def delete_topics(self, names: Sequence[str]) -> None:
-        await self._write("delete_topics", ", ".join(names), lambda: self._client.delete_topics(names))
+        await self._write(
+            "delete_topics", ", ".join(names), lambda: self._client.delete_topics(names)
+        )
 
     async def create_partitions(self, topic: str, total: int) -> None:
-        await self._write("create_partitions", topic, lambda: self._client.create_partitions(topic, total))
+        await self._write(
+            "create_partitions", topic, lambda: self._client.create_partitions(topic, total)
+        )
 
-    async def delete_records(self, before: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
+    async def delete_records(
+        self, before: Mapping[TopicPartition, int]
+    ) -> dict[TopicPartition, int]:
         subject = ", ".join(f"{t}-{p}" for t, p in before)
-        return await self._write("delete_records", subject, lambda: self._client.delete_records(before))
+        return await self._write(
+            "delete_records", subject, lambda: self._client.delete_records(before)
+        )
 
-    async def alter_configs(self, changes: Sequence[ConfigChange], validate_only: bool = False) -> None:
+    async def alter_configs(
+        self, changes: Sequence[ConfigChange], validate_only: bool = False
+    ) -> None:
         subject = ", ".join(sorted({f"{c.resource.kind} {c.resource.name}" for c in changes}))
-        await self._write("alter_configs", subject, lambda: self._client.alter_configs(changes, validate_only))
+        await self._write(
+            "alter_configs", subject, lambda: self._client.alter_configs(changes, validate_only)
+        )
 
     async def alter_committed(self, group_id: str, offsets: Mapping[TopicPartition, int]) -> None:
-        await self._write("alter_committed", group_id, lambda: self._client.alter_committed(group_id, offsets))
+        await self._write(
+            "alter_committed", group_id, lambda: self._client.alter_committed(group_id, offsets)
+        )
 
     async def delete_groups(self, group_ids: Sequence[str]) -> None:
-        await self._write("delete_groups", ", ".join(group_ids), lambda: self._client.delete_groups(group_ids))
+        await self._write(
+            "delete_groups", ", ".join(group_ids), lambda: self._client.delete_groups(group_ids)
+        )
 
-    async def elect_leaders(self, partitions: Sequence[TopicPartition], unclean: bool = False) -> None:
+    async def elect_leaders(
+        self, partitions: Sequence[TopicPartition], unclean: bool = False
+    ) -> None:
         subject = ", ".join(f"{t}-{p}" for t, p in partitions)
-        await self._write("elect_leaders", subject, lambda: self._client.elect_leaders(partitions, unclean))
+        await self._write(
+            "elect_leaders", subject, lambda: self._client.elect_leaders(partitions, unclean)
+        )
 
     async def produce(
         self, records: Sequence[NewRecord], acks: int = -1, compression: str = "none"
     ) -> list[tuple[int, int]]:
         subject = ", ".join(sorted({record.topic for record in records}))
-        return await self._write("produce", subject, lambda: self._client.produce(records, acks, compression))
+        return await self._write(
+            "produce", subject, lambda: self._client.produce(records, acks, compression)
+        )

@@ -1,11 +1,14 @@
-"""What was sampled, kept over restarts: one SQLite file per cluster, written by a thread of its own.
+"""What was sampled, kept over restarts: one SQLite file per cluster, written by a thread of its
+own.
 
-Samples go into three tiers, each a table with one row per series and step: 1 s for an hour, 10 s for a day, 1 min for
-30 days. A row holds count, sum, least and greatest, so that a coarser step is made exactly from finer ones. Events
-(what changed) and the journal (what was changed from here) stay for 30 days and for ever.
+Samples go into three tiers, each a table with one row per series and step: 1 s for an hour, 10 s
+for a day, 1 min for 30 days. A row holds count, sum, least and greatest, so that a coarser step
+is made exactly from finer ones. Events (what changed) and the journal (what was changed from
+here) stay for 30 days and for ever.
 
-The file is in WAL mode: a crash loses at most the last second and damages nothing. A file that cannot be read is set
-aside under another name and a new one begun; a disk that is full stops the history, not the application.
+The file is in WAL mode: a crash loses at most the last second and damages nothing. A file that
+cannot be read is set aside under another name and a new one begun; a disk that is full stops the
+history, not the application.
 """
 
 from __future__ import annotations
@@ -66,8 +69,9 @@ class JournalEntry:
 
 
 class History:
-    """``sample``, ``event`` and ``journal`` may be called from any thread and never wait; what reads (``window``,
-    ``events``, ``entries``) waits for the disk: call it off the window's thread."""
+    """``sample``, ``event`` and ``journal`` may be called from any thread and never wait; what
+    reads (``window``, ``events``, ``entries``) waits for the disk: call it off the window's
+    thread."""
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
         self.path = path
@@ -107,7 +111,8 @@ class History:
 
     # ---- reading
     def window(self, series: Series, t0: float, t1: float) -> tuple[Floats, Floats]:
-        """(times, means), float64, of the finest tier that still holds t0. Empty when nothing is kept."""
+        """(times, means), float64, of the finest tier that still holds t0. Empty when nothing is
+        kept."""
         step = next((step for step, kept_s in TIERS if t0 >= self._clock() - kept_s), TIERS[-1][0])
         rows = self._ask(
             f"SELECT at, sum / count FROM tier_{step} JOIN series ON id = series WHERE key = ? AND at BETWEEN ? AND ?"
@@ -118,7 +123,8 @@ class History:
         return found[:, 0], found[:, 1]
 
     def fill(self, store: SeriesStore, seconds: float = 3600.0) -> None:
-        """Put the last hour into an empty store, with a gap up to now: charts begin where the last run ended."""
+        """Put the last hour into an empty store, with a gap up to now: charts begin where the
+        last run ended."""
         now = self._clock()
         for series in self.keys():
             times, values = self.window(series, now - seconds, now)
@@ -128,17 +134,28 @@ class History:
                 store.gap(series, float(times[-1]) + 1.0)
 
     def keys(self) -> list[Series]:
-        return sorted((tuple(json.loads(key)) for (key,) in self._ask("SELECT key FROM series")), key=str)
+        return sorted(
+            (tuple(json.loads(key)) for (key,) in self._ask("SELECT key FROM series")), key=str
+        )
 
     def events(self, t0: float, t1: float) -> list[Change]:
         """Oldest first."""
-        rows = self._ask("SELECT at, kind, words, about FROM events WHERE at BETWEEN ? AND ? ORDER BY at", (t0, t1))
+        rows = self._ask(
+            "SELECT at, kind, words, about FROM events WHERE at BETWEEN ? AND ? ORDER BY at",
+            (t0, t1),
+        )
         return [_change(at, kind, words, json.loads(about)) for at, kind, words, about in rows]
 
     def entries(self, limit: int = 500) -> list[JournalEntry]:
         """Newest first."""
-        rows = self._ask("SELECT at, title, command, outcome, detail FROM journal ORDER BY id DESC LIMIT ?", (limit,))
-        return [JournalEntry(at, title, command, outcome, json.loads(d)) for at, title, command, outcome, d in rows]
+        rows = self._ask(
+            "SELECT at, title, command, outcome, detail FROM journal ORDER BY id DESC LIMIT ?",
+            (limit,),
+        )
+        return [
+            JournalEntry(at, title, command, outcome, json.loads(d))
+            for at, title, command, outcome, d in rows
+        ]
 
     # ---- inside
     def _put(self, kind: str, what: tuple[Any, ...]) -> None:
@@ -160,7 +177,9 @@ class History:
             return self._connect()
 
     def _connect(self) -> sqlite3.Connection:
-        database = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None, timeout=5.0)
+        database = sqlite3.connect(
+            self.path, check_same_thread=False, isolation_level=None, timeout=5.0
+        )
         try:
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = NORMAL")
@@ -169,8 +188,13 @@ class History:
                 raise sqlite3.DatabaseError(f"a history of version {version}")
             if version == 0:
                 tiers = "".join(_TIER.format(step=step) for step, _ in TIERS)
-                database.executescript(f"BEGIN; {_SCHEMA} {tiers} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
-            self._ids = {tuple(json.loads(key)): i for i, key in database.execute("SELECT id, key FROM series")}
+                database.executescript(
+                    f"BEGIN; {_SCHEMA} {tiers} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+                )
+            self._ids = {
+                tuple(json.loads(key)): i
+                for i, key in database.execute("SELECT id, key FROM series")
+            }
         except (sqlite3.DatabaseError, ValueError) as error:
             database.close()
             raise sqlite3.DatabaseError(str(error)) from error

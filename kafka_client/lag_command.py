@@ -1,7 +1,8 @@
-"""kafkarium lag --bootstrap HOST:PORT,...: how far consumer groups are behind, as a text table; --watch renews it.
+"""kafkarium lag --bootstrap HOST:PORT,...: how far consumer groups are behind, as a text table;
+--watch renews it.
 
-One row per group, or per partition with --partitions. Seconds need a past: in watch mode they come with the second
-sample, else from the timestamp of the first record that waits.
+One row per group, or per partition with --partitions. Seconds need a past: in watch mode they
+come with the second sample, else from the timestamp of the first record that waits.
 """
 
 from __future__ import annotations
@@ -42,15 +43,28 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="kafkarium lag", description="How far consumer groups are behind.")
+    parser = argparse.ArgumentParser(
+        prog="kafkarium lag", description="How far consumer groups are behind."
+    )
     parser.add_argument("--bootstrap", required=True, metavar="HOST:PORT,...")
-    parser.add_argument("--group", action="append", default=[], help="only this group; may be given several times")
+    parser.add_argument(
+        "--group", action="append", default=[], help="only this group; may be given several times"
+    )
     parser.add_argument("--partitions", action="store_true", help="a row for every partition")
     parser.add_argument(
-        "--watch", nargs="?", const=2.0, type=float, metavar="SECONDS", help="renew every 2 s, or so many"
+        "--watch",
+        nargs="?",
+        const=2.0,
+        type=float,
+        metavar="SECONDS",
+        help="renew every 2 s, or so many",
     )
-    parser.add_argument("--json", action="store_true", help="one JSON object per row instead of a table")
-    parser.add_argument("--timeout", type=float, default=10.0, metavar="SECONDS", help="give up connecting after")
+    parser.add_argument(
+        "--json", action="store_true", help="one JSON object per row instead of a table"
+    )
+    parser.add_argument(
+        "--timeout", type=float, default=10.0, metavar="SECONDS", help="give up connecting after"
+    )
     return parser
 
 
@@ -81,8 +95,15 @@ class _Lag:
     async def _show(self, sampler: Sampler) -> int:
         if not await self._is_there():
             state = self._state
-            words = state.sentence if state and state.kind is not ConnectionKind.CONNECTING else "No answer in time."
-            print(f"kafkarium lag: {words} {state.next_step if state else ''}".rstrip(), file=sys.stderr)
+            words = (
+                state.sentence
+                if state and state.kind is not ConnectionKind.CONNECTING
+                else "No answer in time."
+            )
+            print(
+                f"kafkarium lag: {words} {state.next_step if state else ''}".rstrip(),
+                file=sys.stderr,
+            )
             return 1
         if self._options.watch is None:
             await self._until_seconds_are_known(sampler)
@@ -90,7 +111,11 @@ class _Lag:
             return 0
         while True:
             state = self._state
-            stale = f"  ({state.sentence})" if state and state.kind is not ConnectionKind.CONNECTED else ""
+            stale = (
+                f"  ({state.sentence})"
+                if state and state.kind is not ConnectionKind.CONNECTED
+                else ""
+            )
             heading = "" if self._options.json else f"{CLEAR}{time.strftime('%H:%M:%S')}{stale}\n"
             print(heading + self._text(sampler.snapshot), flush=True)
             await asyncio.sleep(max(0.2, self._options.watch))
@@ -99,7 +124,9 @@ class _Lag:
         """Whether a first picture came in time. A cluster that refuses is not waited for."""
         waits = [asyncio.ensure_future(event.wait()) for event in (self._ready, self._refused)]
         try:
-            await asyncio.wait(waits, timeout=self._options.timeout, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(
+                waits, timeout=self._options.timeout, return_when=asyncio.FIRST_COMPLETED
+            )
         finally:
             for wait in waits:
                 wait.cancel()
@@ -108,7 +135,10 @@ class _Lag:
     async def _until_seconds_are_known(self, sampler: Sampler) -> None:
         deadline = time.monotonic() + FIRST_WAIT_S
         while time.monotonic() < deadline:
-            if all(g.lag_seconds is not None or not g.lag_records for g in self._chosen(sampler.snapshot)):
+            if all(
+                g.lag_seconds is not None or not g.lag_records
+                for g in self._chosen(sampler.snapshot)
+            ):
                 return
             await asyncio.sleep(0.1)
 
@@ -131,7 +161,9 @@ class _Lag:
 
     def _text(self, snapshot: ClusterSnapshot) -> str:
         rows = (
-            partition_rows(self._chosen(snapshot)) if self._options.partitions else group_rows(self._chosen(snapshot))
+            partition_rows(self._chosen(snapshot))
+            if self._options.partitions
+            else group_rows(self._chosen(snapshot))
         )
         if self._options.json:
             return "\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
@@ -183,7 +215,9 @@ def table(rows: Sequence[dict[str, object]]) -> str:
     right = [all(isinstance(row[name], int | float | None) for row in rows) for name in names]
     lines = [[name.upper() for name in names], *cells]
     return "\n".join(
-        "  ".join(c.rjust(w) if r else c.ljust(w) for c, w, r in zip(line, widths, right, strict=True)).rstrip()
+        "  ".join(
+            c.rjust(w) if r else c.ljust(w) for c, w, r in zip(line, widths, right, strict=True)
+        ).rstrip()
         for line in lines
     )
 

@@ -1,7 +1,8 @@
-"""What the application knows about a cluster: frozen values, each part with the age and the error of its last sample.
+"""What the application knows about a cluster: frozen values, each part with the age and the error
+of its last sample.
 
-Times are wall-clock seconds since the epoch (float) unless a name says ``_ms``. ``None`` means not known (yet, or
-refused: the matching ``Sampled`` says which), never zero.
+Times are wall-clock seconds since the epoch (float) unless a name says ``_ms``. ``None`` means
+not known (yet, or refused: the matching ``Sampled`` says which), never zero.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ class Datum(StrEnum):
 class Sampled:
     """When a kind of datum was last read whole, and what went wrong since.
 
-    ``subject_errors`` holds failures of parts ("broker 2", "group orders") by subject; the rest of the sample stands.
+    ``subject_errors`` holds failures of parts ("broker 2", "group orders") by subject; the rest
+    of the sample stands.
     """
 
     at_s: float | None = None
@@ -45,7 +47,8 @@ class Broker:
     port: int
     rack: str | None = None
     in_cluster: bool = True
-    """False: the cluster no longer lists it, but it was seen before and replicas are placed on it."""
+    """False: the cluster no longer lists it, but it was seen before and replicas are placed on
+    it."""
     reachable: bool | None = None
     """Whether this application reached it at its last attempt; None before any."""
     error: str = ""
@@ -111,7 +114,8 @@ class Member:
 @dataclass(frozen=True, slots=True)
 class PartitionLag:
     """One group's place in one partition. ``lag_records`` is end minus committed (never below 0);
-    ``lag_seconds`` is how old the first record not yet consumed is, estimated from the end offsets' history."""
+    ``lag_seconds`` is how old the first record not yet consumed is, estimated from the end
+    offsets' history."""
 
     topic: str
     partition: int
@@ -126,7 +130,8 @@ class PartitionLag:
 
 
 class GroupStatus(StrEnum):
-    """In words, by rules without thresholds (ideas of Burrow's): over the last samples of one group."""
+    """In words, by rules without thresholds (ideas of Burrow's): over the last samples of one
+    group."""
 
     OK = "ok"
     BEHIND = "falling behind"
@@ -163,7 +168,8 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Quorum:
-    """The metadata quorum (DescribeQuorum): the true controller, unlike Metadata's controller id under KRaft."""
+    """The metadata quorum (DescribeQuorum): the true controller, unlike Metadata's controller id
+    under KRaft."""
 
     leader_id: int | None
     leader_epoch: int | None = None

@@ -1,8 +1,8 @@
 """How to reach a cluster: a ``ConnectionProfile``, kept as JSON without any secret.
 
-A profile file may come from someone else, so it is untrusted input: extra client properties are taken only from an
-allow-list (none of them loads code, runs a command or names a file), and secrets are only *references* into the
-system's keyring (``secrets.py``).
+A profile file may come from someone else, so it is untrusted input: extra client properties are
+taken only from an allow-list (none of them loads code, runs a command or names a file), and
+secrets are only *references* into the system's keyring (``secrets.py``).
 """
 
 from __future__ import annotations
@@ -109,10 +109,12 @@ _ADDRESS = re.compile(r"(\[[0-9a-fA-F:.%]+\]|[^\s:\[\]/,]+)(?::(\d{1,5}))?")
 
 @dataclass(frozen=True, slots=True)
 class ConnectionProfile:
-    """One cluster. ``..._ref`` are names under which the keyring holds a secret; paths were picked by the person.
+    """One cluster. ``..._ref`` are names under which the keyring holds a secret; paths were
+    picked by the person.
 
-    ``address_map`` says where to dial instead of an address that the cluster advertises: "kafka-1:9092" ->
-    "localhost:19092". ``read_only`` None: read-only for production, not for others.
+    ``address_map`` says where to dial instead of an address that the cluster advertises:
+    "kafka-1:9092" -> "localhost:19092". ``read_only`` None: read-only for production, not for
+    others.
     """
 
     name: str
@@ -134,7 +136,9 @@ class ConnectionProfile:
 
     @property
     def writes_refused(self) -> bool:
-        return self.environment is Environment.PRODUCTION if self.read_only is None else self.read_only
+        return (
+            self.environment is Environment.PRODUCTION if self.read_only is None else self.read_only
+        )
 
     def dial(self, host: str, port: int) -> tuple[str, int]:
         """Where to connect for an advertised address."""
@@ -159,7 +163,9 @@ class ConnectionProfile:
             found.append(f"{self.security_protocol} needs a user name.")
         if bool(self.certificate_path) != bool(self.key_path):
             found.append("A client certificate and its key go together: give both or none.")
-        found += [_refusal(name) for name in sorted(self.properties) if name not in ALLOWED_PROPERTIES]
+        found += [
+            _refusal(name) for name in sorted(self.properties) if name not in ALLOWED_PROPERTIES
+        ]
         return found
 
     def checked(self) -> ConnectionProfile:
@@ -176,14 +182,20 @@ def parse_address(text: str, default_port: int = DEFAULT_PORT) -> tuple[str, int
     port = int(match[2]) if match and match[2] else default_port
     if match is None or not 0 < port < 65536:
         shown = text if len(text) <= 80 else text[:79] + "…"
-        raise BadInput(f"“{shown}” is no address.", next_step="Write host:port, for example localhost:9092.")
+        raise BadInput(
+            f"“{shown}” is no address.", next_step="Write host:port, for example localhost:9092."
+        )
     return match[1].strip("[]"), port
 
 
-def quick(bootstrap_servers: str, name: str = "", read_only: bool | None = None) -> ConnectionProfile:
+def quick(
+    bootstrap_servers: str, name: str = "", read_only: bool | None = None
+) -> ConnectionProfile:
     """A plain profile for addresses separated by commas. Raises: BadInput."""
     servers = tuple(part.strip() for part in bootstrap_servers.split(",") if part.strip())
-    return ConnectionProfile(name or (servers[0] if servers else ""), servers, read_only=read_only).checked()
+    return ConnectionProfile(
+        name or (servers[0] if servers else ""), servers, read_only=read_only
+    ).checked()
 
 
 def to_json(profile: ConnectionProfile) -> dict[str, object]:
@@ -191,7 +203,9 @@ def to_json(profile: ConnectionProfile) -> dict[str, object]:
     plain = asdict(profile)
     defaults = {f.name: f.default for f in fields(ConnectionProfile)}
     kept = {name: value for name, value in plain.items() if value != defaults[name] and value != {}}
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in kept.items()}
+    return {
+        name: list(value) if isinstance(value, tuple) else value for name, value in kept.items()
+    }
 
 
 def from_json(data: object) -> ConnectionProfile:
@@ -201,7 +215,10 @@ def from_json(data: object) -> ConnectionProfile:
     known = {f.name for f in fields(ConnectionProfile)}
     unknown = sorted(str(name)[:60] for name in data if name not in known)
     if unknown:
-        raise BadInput(f"A connection has no “{unknown[0]}”.", next_step="Remove it; a secret belongs in the keyring.")
+        raise BadInput(
+            f"A connection has no “{unknown[0]}”.",
+            next_step="Remove it; a secret belongs in the keyring.",
+        )
     values: dict[str, object] = {}
     for name, value in data.items():
         values[name] = _converted(str(name), value)
@@ -214,7 +231,9 @@ def from_json(data: object) -> ConnectionProfile:
 
 def _converted(name: str, value: object) -> object:
     match name:
-        case "bootstrap_servers" if isinstance(value, list) and all(isinstance(v, str) for v in value):
+        case "bootstrap_servers" if isinstance(value, list) and all(
+            isinstance(v, str) for v in value
+        ):
             return tuple(value)
         case "address_map" | "properties" if isinstance(value, dict) and all(
             isinstance(v, str) for v in value.values()
@@ -225,7 +244,11 @@ def _converted(name: str, value: object) -> object:
         case "read_only" if value is None or isinstance(value, bool):
             return value
         case "security_protocol" | "sasl_mechanism" | "environment":
-            kinds = {"security_protocol": Protocol, "sasl_mechanism": Mechanism, "environment": Environment}
+            kinds = {
+                "security_protocol": Protocol,
+                "sasl_mechanism": Mechanism,
+                "environment": Environment,
+            }
             try:
                 return kinds[name](str(value))
             except ValueError:
@@ -244,7 +267,8 @@ def _refusal(name: str) -> str:
 
 
 def load_profiles(path: Path) -> list[ConnectionProfile]:
-    """Every profile of a file; an absent file is an empty list. Raises: BadInput naming the file."""
+    """Every profile of a file; an absent file is an empty list. Raises: BadInput naming the
+    file."""
     if not path.exists():
         return []
     try:
@@ -254,12 +278,16 @@ def load_profiles(path: Path) -> list[ConnectionProfile]:
             raise BadInput("it holds no list of profiles")
         return [from_json(entry) for entry in entries]
     except (OSError, ValueError, KeyError, RecursionError, BadInput) as error:
-        raise BadInput(f"The connections in {path.name} cannot be read: {error}", subject=str(path)) from error
+        raise BadInput(
+            f"The connections in {path.name} cannot be read: {error}", subject=str(path)
+        ) from error
 
 
 def save_profiles(path: Path, profiles: list[ConnectionProfile]) -> None:
     """Replace the file at once or not at all."""
-    body = json.dumps({"version": PROFILE_FILE_VERSION, "profiles": [to_json(p) for p in profiles]}, indent=2)
+    body = json.dumps(
+        {"version": PROFILE_FILE_VERSION, "profiles": [to_json(p) for p in profiles]}, indent=2
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(prefix=path.name, dir=path.parent)
     try:

@@ -1,4 +1,5 @@
-"""The thread that Kafka work runs on: one asyncio loop, apart from the window's, for any number of clusters."""
+"""The thread that Kafka work runs on: one asyncio loop, apart from the window's, for any number
+of clusters."""
 
 from __future__ import annotations
 
@@ -15,11 +16,13 @@ STOP_TIMEOUT_S = 5.0
 
 
 def calm_garbage_collection() -> None:
-    """Keep Python's collector from stopping every thread for a tenth of a second while a large cluster is sampled.
+    """Keep Python's collector from stopping every thread for a tenth of a second while a large
+    cluster is sampled.
 
-    What exists now (modules, the window, the first snapshot) is taken out of its sight, and it looks at the young far
-    more seldom: snapshots are values without cycles, which reference counts free. Call it once the window stands and
-    after the first snapshot of a cluster; it costs one full collection.
+    What exists now (modules, the window, the first snapshot) is taken out of its sight, and it
+    looks at the young far more seldom: snapshots are values without cycles, which reference
+    counts free. Call it once the window stands and after the first snapshot of a cluster; it
+    costs one full collection.
     """
     gc.collect()
     gc.freeze()
@@ -27,8 +30,8 @@ def calm_garbage_collection() -> None:
 
 
 class ClientThread:
-    """Runs coroutines for other threads. ``start`` and ``stop`` belong to the owner (the window's thread); ``submit``
-    and ``call`` may be called from any thread while it runs.
+    """Runs coroutines for other threads. ``start`` and ``stop`` belong to the owner (the window's
+    thread); ``submit`` and ``call`` may be called from any thread while it runs.
     """
 
     def __init__(self, name: str = "kafka-client") -> None:
@@ -49,8 +52,9 @@ class ClientThread:
         return self
 
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
-        """Run this coroutine there. Its future's ``add_done_callback`` runs on the client thread: hand over by a
-        signal. After ``stop`` the coroutine is closed unrun and the future is cancelled."""
+        """Run this coroutine there. Its future's ``add_done_callback`` runs on the client thread:
+        hand over by a signal. After ``stop`` the coroutine is closed unrun and the future is
+        cancelled."""
         if not self.running:
             coroutine.close()
             refused: concurrent.futures.Future[T] = concurrent.futures.Future()
@@ -64,8 +68,8 @@ class ClientThread:
             self._loop.call_soon_threadsafe(function, *args)
 
     def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> bool:
-        """Cancel what runs, wait, and end the thread. False when it did not end in time (it is a daemon thread: it
-        cannot keep the process alive)."""
+        """Cancel what runs, wait, and end the thread. False when it did not end in time (it is a
+        daemon thread: it cannot keep the process alive)."""
         if self._stopping:
             return not self._thread.is_alive()
         self._stopping = True

@@ -1,6 +1,8 @@
-"""Secrets by reference: in the system's keyring, or only in memory for as long as the application runs.
+"""Secrets by reference: in the system's keyring, or only in memory for as long as the application
+runs.
 
-A keyring that would write in the clear, or not keep anything, is refused: the person is asked every time instead.
+A keyring that would write in the clear, or not keep anything, is refused: the person is asked
+every time instead.
 """
 
 from __future__ import annotations
@@ -42,14 +44,18 @@ class MemorySecrets:
 
 
 class KeyringSecrets(MemorySecrets):
-    """The system's keyring; what it cannot keep stays in memory. Its calls may wait for the person to unlock it: never
-    call them on the window's thread."""
+    """The system's keyring; what it cannot keep stays in memory. Its calls may wait for the
+    person to unlock it: never call them on the window's thread."""
 
     @property
     def usable(self) -> bool:
         import keyring
 
-        name = type(keyring.get_keyring()).__module__.lower() + "." + type(keyring.get_keyring()).__name__.lower()
+        name = (
+            type(keyring.get_keyring()).__module__.lower()
+            + "."
+            + type(keyring.get_keyring()).__name__.lower()
+        )
         return not any(word in name for word in _REFUSED_BACKENDS)
 
     def get(self, reference: str) -> str | None:

@@ -1,4 +1,5 @@
-"""How a snapshot grows: each function lays one fresh datum over the picture and keeps the rest as it was.
+"""How a snapshot grows: each function lays one fresh datum over the picture and keeps the rest as
+it was.
 
 Parts that did not change stay the same objects, so that ``changes.diff`` and the tables skip them.
 """
@@ -26,16 +27,26 @@ S = TypeVar("S")
 
 
 def lay_metadata(old: ClusterSnapshot, fresh: ClusterSnapshot) -> ClusterSnapshot:
-    """Brokers and topics anew; offsets, sizes and rates of partitions that still are stay. A broker that the cluster no
-    longer lists stays, marked ``in_cluster=False``, while replicas are placed on it."""
+    """Brokers and topics anew; offsets, sizes and rates of partitions that still are stay. A
+    broker that the cluster no longer lists stays, marked ``in_cluster=False``, while replicas are
+    placed on it."""
     same_cluster = not old.cluster_id or old.cluster_id == fresh.cluster_id
     base = old if same_cluster else ClusterSnapshot()
-    topics = {name: _carry_topic(base.topics.get(name), topic) for name, topic in fresh.topics.items()}
-    brokers = {broker_id: _carry_broker(base.brokers.get(broker_id), b) for broker_id, b in fresh.brokers.items()}
-    placed = {broker_id for topic in topics.values() for p in topic.partitions for broker_id in p.replicas}
+    topics = {
+        name: _carry_topic(base.topics.get(name), topic) for name, topic in fresh.topics.items()
+    }
+    brokers = {
+        broker_id: _carry_broker(base.brokers.get(broker_id), b)
+        for broker_id, b in fresh.brokers.items()
+    }
+    placed = {
+        broker_id for topic in topics.values() for p in topic.partitions for broker_id in p.replicas
+    }
     for broker_id in sorted(placed - set(brokers)):
         before = base.brokers.get(broker_id, Broker(broker_id, "", -1))
-        gone = replace(before, in_cluster=False, error=before.error or "The cluster does not list it")
+        gone = replace(
+            before, in_cluster=False, error=before.error or "The cluster does not list it"
+        )
         brokers[broker_id] = before if before == gone else gone
     return replace(
         base,
@@ -74,13 +85,20 @@ def lay_partitions(
 
 def lay_groups(old: ClusterSnapshot, groups: Mapping[str, Group], t: float) -> ClusterSnapshot:
     """The whole set of groups; members and lags are already in them."""
-    kept = {group_id: _same_or(old.groups.get(group_id, group), group) for group_id, group in groups.items()}
+    kept = {
+        group_id: _same_or(old.groups.get(group_id, group), group)
+        for group_id, group in groups.items()
+    }
     return replace(old, groups=_same_or(old.groups, kept), taken_s=t)
 
 
-def lay_brokers(old: ClusterSnapshot, fields: Mapping[int, Mapping[str, object]], t: float) -> ClusterSnapshot:
+def lay_brokers(
+    old: ClusterSnapshot, fields: Mapping[int, Mapping[str, object]], t: float
+) -> ClusterSnapshot:
     """New values of some fields (reachable, error, round trip, disk) of some brokers."""
-    brokers = {broker_id: _with(broker, fields.get(broker_id)) for broker_id, broker in old.brokers.items()}
+    brokers = {
+        broker_id: _with(broker, fields.get(broker_id)) for broker_id, broker in old.brokers.items()
+    }
     if all(brokers[i] is old.brokers[i] for i in brokers):
         return replace(old, taken_s=t)
     return replace(old, brokers=brokers, taken_s=t)
@@ -90,7 +108,9 @@ def lay_sampled(old: ClusterSnapshot, datum: Datum, sampled: Sampled) -> Cluster
     return replace(old, sampled={**old.sampled, datum: sampled})
 
 
-def all_partitions(snapshot: ClusterSnapshot, topics: Iterable[str] | None = None) -> list[TopicPartition]:
+def all_partitions(
+    snapshot: ClusterSnapshot, topics: Iterable[str] | None = None
+) -> list[TopicPartition]:
     """Every partition, or those of these topics."""
     names = snapshot.topics if topics is None else topics
     chosen = [snapshot.topics[name] for name in names if name in snapshot.topics]

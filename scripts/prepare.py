@@ -1,9 +1,11 @@
-"""Make .venv ready on a bare machine: `python3 scripts/prepare.py run` or `... test`. Standard library only.
+"""Make .venv ready on a bare machine: `python3 scripts/prepare.py run` or `... test`. Standard
+library only.
 
-Creates the environment, installs the project with the versions pinned in constraints.txt, and sees to it that the
-system libraries Qt loads are there: as root on Debian it installs them, else it prints the command. A stamp in .venv
-that holds a hash of what was asked for makes the second run a matter of milliseconds. A .venv that is a link belongs
-to somebody else and is taken as it is.
+Creates the environment, installs the project with the versions pinned in constraints.txt, and
+sees to it that the system libraries Qt loads are there: as root on Debian it installs them, else
+it prints the command. A stamp in .venv that holds a hash of what was asked for makes the second
+run a matter of milliseconds. A .venv that is a link belongs to somebody else and is taken as it
+is.
 """
 
 from __future__ import annotations
@@ -84,7 +86,12 @@ def apt_install(packages: list[str]) -> bool:
     install = ["apt-get", "install", "-y", "-q", "--no-install-recommends", *packages]
     for command in (["apt-get", "update", "-q"], install):
         done = subprocess.run(
-            command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if done.returncode != 0:
             print(done.stdout[-2000:], done.stderr[-2000:], file=sys.stderr)
@@ -97,10 +104,16 @@ def system_libraries() -> None:
         return
     needs = QT_NEEDS | (QT_NEEDS_ON_X11 if os.environ.get("DISPLAY") else {})
     packages = [package for library, package in needs.items() if not can_load(library)]
-    if not any(next(Path(folder).rglob("*.[to]tf"), None) for folder in FONT_FOLDERS if Path(folder).is_dir()):
+    if not any(
+        next(Path(folder).rglob("*.[to]tf"), None)
+        for folder in FONT_FOLDERS
+        if Path(folder).is_dir()
+    ):
         packages.append(FONT_PACKAGE)
     if packages and not apt_install(packages):
-        stop(f"Qt needs system libraries that are missing here: sudo apt-get install {' '.join(packages)}")
+        stop(
+            f"Qt needs system libraries that are missing here: sudo apt-get install {' '.join(packages)}"
+        )
 
 
 def environment() -> None:
@@ -136,7 +149,9 @@ def main() -> None:
         if installed.exists() and installed.read_text() == wanted_stamp(enough):
             return
     if sys.version_info < OLDEST:
-        stop(f"Python {OLDEST[0]}.{OLDEST[1]} or newer is needed; make PYTHON=python3.12 chooses another")
+        stop(
+            f"Python {OLDEST[0]}.{OLDEST[1]} or newer is needed; make PYTHON=python3.12 chooses another"
+        )
     system_libraries()
     if not PYTHON.exists() or not can_run(PYTHON):
         environment()

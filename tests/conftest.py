@@ -1,6 +1,8 @@
-"""What every test gets: no screen, nobody's settings or secrets touched, and `async def` tests and fixtures.
+"""What every test gets: no screen, nobody's settings or secrets touched, and `async def` tests
+and fixtures.
 
-A coroutine runs on one asyncio loop that lasts the session; a test that leaves tasks running there fails.
+A coroutine runs on one asyncio loop that lasts the session; a test that leaves tasks running
+there fails.
 """
 
 from __future__ import annotations
@@ -67,7 +69,8 @@ _DONE = object()
 
 
 class Coroutines:
-    """Registered as a plugin: a conftest's own hooks are not asked about fixtures of the whole session."""
+    """Registered as a plugin: a conftest's own hooks are not asked about fixtures of the whole
+    session."""
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool | None:
@@ -80,8 +83,11 @@ class Coroutines:
         return True
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> None:
-        """An `async def` fixture, with or without a yield, is driven from here as an ordinary one."""
+    def pytest_fixture_setup(
+        self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+    ) -> None:
+        """An `async def` fixture, with or without a yield, is driven from here as an ordinary
+        one."""
         make: Callable[..., Any] = fixturedef.func
         loop = session_loop
         if inspect.isasyncgenfunction(make):
@@ -89,7 +95,9 @@ class Coroutines:
             def stepped(**arguments: Any) -> Iterator[Any]:
                 steps: AsyncGenerator[Any, None] = make(**arguments)
                 yield loop().run_until_complete(anext(steps))
-                assert loop().run_until_complete(anext(steps, _DONE)) is _DONE, "a fixture yields once"
+                assert loop().run_until_complete(anext(steps, _DONE)) is _DONE, (
+                    "a fixture yields once"
+                )
 
             fixturedef.func = stepped  # type: ignore[misc]
         elif inspect.iscoroutinefunction(make):

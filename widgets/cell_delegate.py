@@ -1,4 +1,5 @@
-"""Draws the cells of every table: text in its tone, figures, health dots, badges, bars and sparklines."""
+"""Draws the cells of every table: text in its tone, figures, health dots, badges, bars and
+sparklines."""
 
 from __future__ import annotations
 
@@ -21,7 +22,9 @@ ICON = 16
 class CellDelegate(QStyledItemDelegate):
     """One for all columns of a table; asks the column how it is drawn."""
 
-    def __init__(self, theme: Theme, columns: tuple[Column[Any], ...], parent: QObject | None = None) -> None:
+    def __init__(
+        self, theme: Theme, columns: tuple[Column[Any], ...], parent: QObject | None = None
+    ) -> None:
         super().__init__(parent)
         self._theme = theme
         self._columns = columns
@@ -78,7 +81,9 @@ class CellDelegate(QStyledItemDelegate):
                     inner.setLeft(inner.left() + ICON + 6)
                 self._text(painter, inner, str(index.data() or ""), tone, column)
 
-    def _text(self, painter: QPainter, rect: QRect, text: str, tone: str, column: Column[Any]) -> None:
+    def _text(
+        self, painter: QPainter, rect: QRect, text: str, tone: str, column: Column[Any]
+    ) -> None:
         font = self._mono if column.mono else self._font
         painter.setFont(font)
         painter.setPen(self._theme.color(tone or ("text_faint" if text == "–" else "text")))
@@ -90,7 +95,12 @@ class CellDelegate(QStyledItemDelegate):
         painter.drawText(rect, int(side | Qt.AlignmentFlag.AlignVCenter), text)
 
     def _dot(self, painter: QPainter, rect: QRect, tone: str) -> None:
-        draw_dot(painter, QPointF(rect.left() + DOT / 2, rect.center().y() + 0.5), self._theme, tone or "text_faint")
+        draw_dot(
+            painter,
+            QPointF(rect.left() + DOT / 2, rect.center().y() + 0.5),
+            self._theme,
+            tone or "text_faint",
+        )
 
     def _badge(self, painter: QPainter, rect: QRect, text: str, tone: str, selected: bool) -> None:
         if not text or text == "–":
@@ -100,19 +110,25 @@ class CellDelegate(QStyledItemDelegate):
         theme = self._theme
         metrics = self._small_metrics
         text = metrics.elidedText(text, Qt.TextElideMode.ElideRight, rect.width() - 16)
-        box = QRectF(rect.left(), rect.center().y() - 9 + 0.5, metrics.horizontalAdvance(text) + 16, 19)
+        box = QRectF(
+            rect.left(), rect.center().y() - 9 + 0.5, metrics.horizontalAdvance(text) + 16, 19
+        )
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(Qt.PenStyle.NoPen)
         soft = f"{tone}_soft" if tone in ("ok", "warn", "bad", "accent") else "hover"
-        painter.setBrush(theme.color("surface" if selected and soft in ("accent_soft", "hover") else soft))
+        painter.setBrush(
+            theme.color("surface" if selected and soft in ("accent_soft", "hover") else soft)
+        )
         painter.drawRoundedRect(box, 4, 4)
         painter.setFont(self._small)
         painter.setPen(theme.color(tone or "text_muted"))
         painter.drawText(box, int(Qt.AlignmentFlag.AlignCenter), text)
         painter.restore()
 
-    def _bar(self, painter: QPainter, rect: QRect, value: object, tone: str, column: Column[Any]) -> None:
+    def _bar(
+        self, painter: QPainter, rect: QRect, value: object, tone: str, column: Column[Any]
+    ) -> None:
         """A share of 1 as a bar with its text behind it."""
         if not isinstance(value, (int, float)):
             self._text(painter, rect, "–", "text_faint", column)
@@ -126,9 +142,13 @@ class CellDelegate(QStyledItemDelegate):
         painter.fillRect(filled, self._theme.color(tone or "accent"))
         painter.setFont(self._font)
         painter.setPen(self._theme.color("text_muted"))
-        painter.drawText(rect, int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter), text)
+        painter.drawText(
+            rect, int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter), text
+        )
 
     def _spark(self, painter: QPainter, rect: QRect, values: Any, tone: str) -> None:
         if values is None or not len(values):
             return
-        draw_sparkline(painter, QRectF(rect.adjusted(0, 5, 0, -5)), values, self._theme.color(tone or "accent"))
+        draw_sparkline(
+            painter, QRectF(rect.adjusted(0, 5, 0, -5)), values, self._theme.color(tone or "accent")
+        )

@@ -1,4 +1,5 @@
-"""The one clock that all charts draw by: a tick asks each chart that is seen whether it has something new to draw."""
+"""The one clock that all charts draw by: a tick asks each chart that is seen whether it has
+something new to draw."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ TICK_MS = 200
 
 
 class Drawn(Protocol):
-    """What registers here. ``draw`` is called only when ``wants_drawing`` said yes, on the GUI thread."""
+    """What registers here. ``draw`` is called only when ``wants_drawing`` said yes, on the GUI
+    thread."""
 
     def wants_drawing(self, now_s: float) -> bool: ...
     def draw(self, now_s: float) -> None: ...
@@ -26,7 +28,11 @@ class ChartClock(QObject):
     paused_changed = Signal(bool)
 
     def __init__(
-        self, parent: QObject | None = None, *, now: Callable[[], float] = time.time, interval_ms: int = TICK_MS
+        self,
+        parent: QObject | None = None,
+        *,
+        now: Callable[[], float] = time.time,
+        interval_ms: int = TICK_MS,
     ) -> None:
         super().__init__(parent)
         self._now = now

@@ -1,4 +1,5 @@
-"""Where the lines of a chart's grid stand, and how samples become as many points as it has pixels: pure functions."""
+"""Where the lines of a chart's grid stand, and how samples become as many points as it has
+pixels: pure functions."""
 
 from __future__ import annotations
 
@@ -10,14 +11,40 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-_TIME_STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 21_600, 43_200, 86_400)
+_TIME_STEPS_S = (
+    1,
+    2,
+    5,
+    10,
+    15,
+    30,
+    60,
+    120,
+    300,
+    600,
+    900,
+    1800,
+    3600,
+    7200,
+    14_400,
+    21_600,
+    43_200,
+    86_400,
+)
 
 
 def nice_top(largest: float, smallest_top: float = 1.0) -> float:
-    """The next round figure above the largest value, with a little air: 1, 2, 2.5, 4, 5, 8 times a power of ten."""
+    """The next round figure above the largest value, with a little air: 1, 2, 2.5, 4, 5, 8 times
+    a power of ten."""
     wanted = max(largest * 1.06, smallest_top)
     power = 10 ** math.floor(math.log10(wanted))
-    return float(next(step * power for step in (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10) if step * power >= wanted * 0.9999))
+    return float(
+        next(
+            step * power
+            for step in (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10)
+            if step * power >= wanted * 0.9999
+        )
+    )
 
 
 def value_ticks(top: float, most: int = 4) -> list[float]:
@@ -38,8 +65,11 @@ def time_ticks(t0: float, t1: float, most: int) -> tuple[list[float], str]:
     return ticks, "%H:%M:%S" if step < 60 else "%H:%M" if step < 86_400 else "%d %b"
 
 
-def peaks(times: Floats, values: Floats, t0: float, t1: float, pixels: int) -> tuple[Floats, Floats]:
-    """At most two points a pixel, the smallest and the largest of its samples, so that no peak is lost. NaN: a gap.
+def peaks(
+    times: Floats, values: Floats, t0: float, t1: float, pixels: int
+) -> tuple[Floats, Floats]:
+    """At most two points a pixel, the smallest and the largest of its samples, so that no peak is
+    lost. NaN: a gap.
 
     ``times`` float64[n] rising; returns float64[m] each, m <= max(n, 2 * pixels).
     """
@@ -59,8 +89,8 @@ def peaks(times: Floats, values: Floats, t0: float, t1: float, pixels: int) -> t
 
 
 def on_grid(times: Floats, values: Floats, grid: Floats, reach_s: float) -> Floats:
-    """Values at the times of ``grid`` (float64[m]), for stacking; NaN where the nearest sample is further than
-    ``reach_s`` away or is itself a gap."""
+    """Values at the times of ``grid`` (float64[m]), for stacking; NaN where the nearest sample is
+    further than ``reach_s`` away or is itself a gap."""
     known = np.isfinite(values)
     if not known.any():
         return np.full(len(grid), np.nan)

@@ -16,8 +16,9 @@ def as_text(value: object) -> str:
 
 @dataclass(frozen=True)
 class Column(Generic[R]):
-    """``value`` is exact: it sorts, exports and copies. ``text`` is how it reads. ``tip`` may add the cause or the age.
-    ``tone`` names a colour token when the cell is not ordinary (``bad``, ``warn``, ``text_faint``)."""
+    """``value`` is exact: it sorts, exports and copies. ``text`` is how it reads. ``tip`` may add
+    the cause or the age. ``tone`` names a colour token when the cell is not ordinary (``bad``,
+    ``warn``, ``text_faint``)."""
 
     name: str
     """stable, lower case: remembered widths and exports go by it"""
@@ -37,7 +38,7 @@ class Column(Generic[R]):
     hidden: bool = False
     """not shown until the person asks for it"""
     paint: str = "text"
-    """text, bar (value 0..1), spark (value: a float array), dot (a health dot in ``tone`` before the text), or badge
-    (text in a tinted pill of ``tone``)"""
+    """text, bar (value 0..1), spark (value: a float array), dot (a health dot in ``tone`` before
+    the text), or badge (text in a tinted pill of ``tone``)"""
     help: str = ""
     """what the column means, as the title's tooltip"""

@@ -19,15 +19,21 @@ def _cell(value: Any) -> str:
 
 
 def as_tsv(columns: Sequence[Column[R]], rows: Iterable[R], titles: bool = False) -> str:
-    """Exact values; tabs and line ends inside a value become visible signs, so that a row stays a row."""
+    """Exact values; tabs and line ends inside a value become visible signs, so that a row stays a
+    row."""
     lines = ["\t".join(c.title for c in columns)] if titles else []
     for row in rows:
-        lines.append("\t".join(visible(_cell(c.value(row)), limit=100_000) for c in columns if c.paint != "spark"))
+        lines.append(
+            "\t".join(
+                visible(_cell(c.value(row)), limit=100_000) for c in columns if c.paint != "spark"
+            )
+        )
     return "\n".join(lines)
 
 
 def as_csv(columns: Sequence[Column[R]], rows: Iterable[R]) -> str:
-    """RFC 4180. A text that a spreadsheet would run as a formula gets a leading apostrophe (OWASP ASVS 1.2.10)."""
+    """RFC 4180. A text that a spreadsheet would run as a formula gets a leading apostrophe (OWASP
+    ASVS 1.2.10)."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
     kept = [c for c in columns if c.paint != "spark"]
@@ -46,4 +52,6 @@ def as_csv(columns: Sequence[Column[R]], rows: Iterable[R]) -> str:
 def as_json_lines(columns: Sequence[Column[R]], rows: Iterable[R]) -> str:
     """One object a line, by column name; integers exact."""
     kept = [c for c in columns if c.paint != "spark"]
-    return "".join(json.dumps({c.name: c.value(row) for c in kept}, default=str) + "\n" for row in rows)
+    return "".join(
+        json.dumps({c.name: c.value(row) for c in kept}, default=str) + "\n" for row in rows
+    )

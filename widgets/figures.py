@@ -1,5 +1,5 @@
-"""Numbers as people read them: thousands separators, human units, an en dash for what is not known. The exact value
-stands in tooltips and in what is copied."""
+"""Numbers as people read them: thousands separators, human units, an en dash for what is not
+known. The exact value stands in tooltips and in what is copied."""
 
 from __future__ import annotations
 
@@ -47,7 +47,11 @@ def size(value: float | None) -> str:
     while abs(value) >= 1023.95 and step < len(_BINARY) - 1:
         value /= 1024
         step += 1
-    return f"{value:,.0f} {_BINARY[step]}" if step == 0 or abs(value) >= 100 else f"{value:.1f} {_BINARY[step]}"
+    return (
+        f"{value:,.0f} {_BINARY[step]}"
+        if step == 0 or abs(value) >= 100
+        else f"{value:.1f} {_BINARY[step]}"
+    )
 
 
 def rate(value: float | None, unit: str = "") -> str:

@@ -1,4 +1,5 @@
-"""How well a typed pattern fits a name: its letters in order, better when they begin words or stand together."""
+"""How well a typed pattern fits a name: its letters in order, better when they begin words or
+stand together."""
 
 from __future__ import annotations
 
@@ -6,8 +7,8 @@ _BREAKS = frozenset(" .-_/:")
 
 
 def score(pattern: str, name: str) -> tuple[int, tuple[int, ...]] | None:
-    """(goodness, places of the matched letters), or None when it does not fit. Both compared without case; spaces in
-    the pattern are skipped."""
+    """(goodness, places of the matched letters), or None when it does not fit. Both compared
+    without case; spaces in the pattern are skipped."""
     wanted = pattern.lower().replace(" ", "")
     text = name.lower()
     if not wanted:
@@ -15,7 +16,12 @@ def score(pattern: str, name: str) -> tuple[int, tuple[int, ...]] | None:
     whole = text.find(wanted)
     if whole >= 0:
         starts_word = whole == 0 or text[whole - 1] in _BREAKS
-        points = 100 + 8 * len(wanted) + (40 if whole == 0 else 20 if starts_word else 0) - min(len(text), 60) // 4
+        points = (
+            100
+            + 8 * len(wanted)
+            + (40 if whole == 0 else 20 if starts_word else 0)
+            - min(len(text), 60) // 4
+        )
         return points, tuple(range(whole, whole + len(wanted)))
     places: list[int] = []
     at = -1
@@ -27,7 +33,13 @@ def score(pattern: str, name: str) -> tuple[int, tuple[int, ...]] | None:
         begins = _next_word_start(text, letter, at + 1)
         if begins >= 0 and found != at + 1:
             found = begins
-        points += 6 if found == at + 1 else 5 if found == 0 or text[found - 1] in _BREAKS else -min(found - at, 8)
+        points += (
+            6
+            if found == at + 1
+            else 5
+            if found == 0 or text[found - 1] in _BREAKS
+            else -min(found - at, 8)
+        )
         places.append(found)
         at = found
     return (points, tuple(places)) if points > -4 * len(wanted) else None

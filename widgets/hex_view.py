@@ -1,4 +1,5 @@
-"""Bytes as offset, hex and characters, sixteen a row. Only the rows in sight are drawn, so size does not matter."""
+"""Bytes as offset, hex and characters, sixteen a row. Only the rows in sight are drawn, so size
+does not matter."""
 
 from __future__ import annotations
 
@@ -99,7 +100,9 @@ class HexView(QAbstractScrollArea):
             column = (x - self._text_at) // self._cell
         else:
             column = next((c for c in range(self._per_row - 1, -1, -1) if x >= self._hex_x(c)), 0)
-        return max(0, min(len(self._data) - 1, row * self._per_row + min(column, self._per_row - 1)))
+        return max(
+            0, min(len(self._data) - 1, row * self._per_row + min(column, self._per_row - 1))
+        )
 
     # ---- Qt
 
@@ -128,10 +131,20 @@ class HexView(QAbstractScrollArea):
             if high > low:
                 tint = theme.color("selection")
                 painter.fillRect(
-                    QRect(self._hex_x(low), y, self._hex_x(high - 1) + 2 * self._cell - self._hex_x(low), self._row),
+                    QRect(
+                        self._hex_x(low),
+                        y,
+                        self._hex_x(high - 1) + 2 * self._cell - self._hex_x(low),
+                        self._row,
+                    ),
                     tint,
                 )
-                painter.fillRect(QRect(self._text_at + low * self._cell, y, (high - low) * self._cell, self._row), tint)
+                painter.fillRect(
+                    QRect(
+                        self._text_at + low * self._cell, y, (high - low) * self._cell, self._row
+                    ),
+                    tint,
+                )
             base_line = y + self._metrics.ascent() + 1
             painter.setPen(theme.color("text_faint"))
             painter.drawText(MARGIN, base_line, f"{base:0{self._digits}x}")
@@ -168,7 +181,10 @@ class HexView(QAbstractScrollArea):
             self.copy()
         elif event.matches(QKeySequence.StandardKey.SelectAll):
             self.select_all()
-        elif event.matches(QKeySequence.StandardKey.MoveToStartOfLine) or event.key() == Qt.Key.Key_Home:
+        elif (
+            event.matches(QKeySequence.StandardKey.MoveToStartOfLine)
+            or event.key() == Qt.Key.Key_Home
+        ):
             bar.setValue(0)
         elif event.key() == Qt.Key.Key_End:
             bar.setValue(bar.maximum())

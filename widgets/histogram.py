@@ -1,4 +1,5 @@
-"""How much there is over time, as bars, with a brush: drag over it to choose a time range, click to let it go."""
+"""How much there is over time, as bars, with a brush: drag over it to choose a time range, click
+to let it go."""
 
 from __future__ import annotations
 
@@ -50,7 +51,11 @@ def moment(ms: int, step_ms: int = 1000) -> str:
     if step_ms >= 86_400_000:
         return at.strftime("%Y-%m-%d")
     if step_ms >= 60_000:
-        return at.strftime("%d %b %H:%M") if at.date() != datetime.now().date() else at.strftime("%H:%M")
+        return (
+            at.strftime("%d %b %H:%M")
+            if at.date() != datetime.now().date()
+            else at.strftime("%H:%M")
+        )
     text = at.strftime("%H:%M:%S")
     return text if step_ms >= 1000 else f"{text}.{ms % 1000:03d}"
 
@@ -104,7 +109,9 @@ class Histogram(QWidget):
     def _fit(self) -> None:
         if self._dirty:
             self._dirty = False
-            self._start, self._step, self._counts = bins(self._times, max(8, (self.width() - 8) // (BAR + GAP)))
+            self._start, self._step, self._counts = bins(
+                self._times, max(8, (self.width() - 8) // (BAR + GAP))
+            )
 
     def _bar_width(self) -> float:
         return max(1.0, (self.width() - LEFT - RIGHT) / max(len(self._counts), 24))
@@ -149,13 +156,17 @@ class Histogram(QWidget):
         bright, dim = self._theme.color("accent"), self._theme.color("line_strong")
         if chosen is not None:
             left, right = self._x_of(chosen[0]), self._x_of(chosen[1])
-            painter.fillRect(QRectF(left, TOP - 4, right - left, floor - TOP + 4), self._theme.color("accent_soft"))
+            painter.fillRect(
+                QRectF(left, TOP - 4, right - left, floor - TOP + 4),
+                self._theme.color("accent_soft"),
+            )
         for place in np.flatnonzero(self._counts).tolist():
             tall = max(2.0, float(self._counts[place]) / top * (floor - TOP))
             at = self._start + place * self._step
             inside = chosen is None or (at + self._step > chosen[0] and at < chosen[1])
             painter.fillRect(
-                QRectF(LEFT + place * wide, floor - tall, max(1.0, wide - GAP), tall), bright if inside else dim
+                QRectF(LEFT + place * wide, floor - tall, max(1.0, wide - GAP), tall),
+                bright if inside else dim,
             )
 
     def _paint_axis(self, painter: QPainter, floor: int) -> None:
@@ -167,7 +178,9 @@ class Histogram(QWidget):
         painter.drawText(QPointF(0, base), first)
         right = self._x_of(end)
         if right > metrics.horizontalAdvance(first + last) + 24:
-            painter.drawText(QPointF(min(right, self.width()) - metrics.horizontalAdvance(last), base), last)
+            painter.drawText(
+                QPointF(min(right, self.width()) - metrics.horizontalAdvance(last), base), last
+            )
         top = f"{figures.short(int(self._counts.max()))} per {figures.duration(self._step / 1000).replace('.0 ', ' ')}"
         painter.drawText(QPointF(0, metrics.ascent()), top)
 
@@ -178,7 +191,8 @@ class Histogram(QWidget):
             if 0 <= place < len(self._counts):
                 at = self._start + place * self._step
                 self._say(
-                    painter, f"{moment(at, self._step)}  ·  {figures.plural(int(self._counts[place]), self._noun)}"
+                    painter,
+                    f"{moment(at, self._step)}  ·  {figures.plural(int(self._counts[place]), self._noun)}",
                 )
                 return
         if chosen is not None:
@@ -190,7 +204,9 @@ class Histogram(QWidget):
     def _say(self, painter: QPainter, words: str) -> None:
         metrics = QFontMetrics(self._font)
         painter.setPen(self._theme.color("text_muted"))
-        painter.drawText(QPointF(self.width() - metrics.horizontalAdvance(words), metrics.ascent()), words)
+        painter.drawText(
+            QPointF(self.width() - metrics.horizontalAdvance(words), metrics.ascent()), words
+        )
 
     def _span_now(self) -> tuple[int, int] | None:
         if self._drag_from is None:

@@ -1,5 +1,5 @@
-"""The icon set: 24 x 24 outlines in resources/icons, coloured when drawn. A QIconEngine draws them: sharp on any screen
-scale, and nothing is rendered before it is seen."""
+"""The icon set: 24 x 24 outlines in resources/icons, coloured when drawn. A QIconEngine draws
+them: sharp on any screen scale, and nothing is rendered before it is seen."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""A JSON value as a tree that is made as it is opened: a hundred thousand items or a hundred levels cost nothing until
-somebody looks at them.
+"""A JSON value as a tree that is made as it is opened: a hundred thousand items or a hundred
+levels cost nothing until somebody looks at them.
 
-Values are Python's own, but objects are tuples of (key, value), so that keys that come twice are both seen, and a
-number that Python would round is anything with a ``literal``. Integers are exact.
+Values are Python's own, but objects are tuples of (key, value), so that keys that come twice are
+both seen, and a number that Python would round is anything with a ``literal``. Integers are
+exact.
 """
 
 from __future__ import annotations
@@ -10,7 +11,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from PySide6.QtCore import QAbstractItemModel, QModelIndex, QObject, QPersistentModelIndex, QPoint, Qt
+from PySide6.QtCore import (
+    QAbstractItemModel,
+    QModelIndex,
+    QObject,
+    QPersistentModelIndex,
+    QPoint,
+    Qt,
+)
 from PySide6.QtGui import QGuiApplication, QKeyEvent, QKeySequence
 from PySide6.QtWidgets import QAbstractItemView, QFrame, QHeaderView, QMenu, QTreeView, QWidget
 from typing_extensions import override
@@ -67,7 +75,13 @@ def as_json(value: Any, budget: list[int] | None = None) -> str:
     if left[0] <= 0:
         return "…"
     if isinstance(value, tuple):
-        text = "{" + ", ".join(f"{json.dumps(k, ensure_ascii=False)}: {as_json(v, left)}" for k, v in value) + "}"
+        text = (
+            "{"
+            + ", ".join(
+                f"{json.dumps(k, ensure_ascii=False)}: {as_json(v, left)}" for k, v in value
+            )
+            + "}"
+        )
         left[0] -= 4 * len(value)
         return text
     if isinstance(value, list):
@@ -84,7 +98,9 @@ class JsonModel(QAbstractItemModel):
         super().__init__(parent)
         self._theme = theme
         self._root = Node(None, 0, "", None)
-        self._nodes: list[Node] = [self._root]  # by id: an index holds a number, never a pointer to what may be gone
+        self._nodes: list[Node] = [
+            self._root
+        ]  # by id: an index holds a number, never a pointer to what may be gone
 
     def _id(self, node: Node) -> int:
         if not node.id and node is not self._root:
@@ -123,14 +139,22 @@ class JsonModel(QAbstractItemModel):
     @override
     def index(self, row: int, column: int, parent: Index = QModelIndex()) -> QModelIndex:  # noqa: B008
         node = self.node(parent)
-        if 0 <= row < len(node.children) and 0 <= column < 2 and (not parent.isValid() or parent.column() == 0):
+        if (
+            0 <= row < len(node.children)
+            and 0 <= column < 2
+            and (not parent.isValid() or parent.column() == 0)
+        ):
             return self.createIndex(row, column, self._id(node.children[row]))
         return QModelIndex()
 
     @override
     def parent(self, index: Index = QModelIndex()) -> QModelIndex:  # type: ignore[override]  # noqa: B008
         node = self.node(index).parent
-        return QModelIndex() if node is None or node.parent is None else self.createIndex(node.row, 0, self._id(node))
+        return (
+            QModelIndex()
+            if node is None or node.parent is None
+            else self.createIndex(node.row, 0, self._id(node))
+        )
 
     @override
     def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
@@ -177,7 +201,11 @@ class JsonModel(QAbstractItemModel):
     @staticmethod
     def _text(node: Node, column: int) -> str:
         if column == 0:
-            return visible(str(node.key) if node.key != "" or node.parent is None else '""') if node.key != "" else ""
+            return (
+                visible(str(node.key) if node.key != "" or node.parent is None else '""')
+                if node.key != ""
+                else ""
+            )
         if isinstance(node.value, tuple):
             return f"{{ }} {node.size:,} key{'' if node.size == 1 else 's'}" if node.size else "{ }"
         if isinstance(node.value, list):
@@ -196,14 +224,17 @@ class JsonModel(QAbstractItemModel):
         return "text" if isinstance(node.value, str) else "accent"
 
     @override
-    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+    def headerData(
+        self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
+    ) -> Any:
         if orientation == Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
             return ("Key", "Value")[section]
         return None
 
 
 class JsonTree(QTreeView):
-    """``show_value`` opens the first levels as long as they fit; Ctrl+C copies the value, the menu its path."""
+    """``show_value`` opens the first levels as long as they fit; Ctrl+C copies the value, the
+    menu its path."""
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -244,7 +275,9 @@ class JsonTree(QTreeView):
                     self.setExpanded(index, True)
                     below += [self._model.index(i, 0, index) for i in range(size)]
             row = below
-            longest = max(longest, *(len(str(self._model.data(i))) for i in row), 0) if row else longest
+            longest = (
+                max(longest, *(len(str(self._model.data(i))) for i in row), 0) if row else longest
+            )
         cell = self.fontMetrics().horizontalAdvance("0")
         self.setColumnWidth(0, min(260, max(96, longest * cell + 40 + 16 * deepest)))
 
@@ -252,7 +285,9 @@ class JsonTree(QTreeView):
         index = self.currentIndex()
         if index.isValid():
             value = self._model.node(index).value
-            QGuiApplication.clipboard().setText(value if isinstance(value, str) else self._json(value))
+            QGuiApplication.clipboard().setText(
+                value if isinstance(value, str) else self._json(value)
+            )
 
     @staticmethod
     def _json(value: Any) -> str:
@@ -262,7 +297,9 @@ class JsonTree(QTreeView):
             return "…"
 
     def _copy_path(self) -> None:
-        QGuiApplication.clipboard().setText(visible(self._model.path(self.currentIndex()), limit=100_000))
+        QGuiApplication.clipboard().setText(
+            visible(self._model.path(self.currentIndex()), limit=100_000)
+        )
 
     def _menu(self, point: QPoint) -> None:
         if not self.indexAt(point).isValid():

@@ -1,9 +1,10 @@
-"""The model under every live table: rows have keys, and ``merge`` brings the next picture in without a reset, so that
-selection, current row and scroll stay where the person left them.
+"""The model under every live table: rows have keys, and ``merge`` brings the next picture in
+without a reset, so that selection, current row and scroll stay where the person left them.
 
-Sorting and filtering are done here, on Python values, not in a proxy: a proxy asks data() for every comparison, which
-cost 1.3-2 s on 10,000 rows where ``sorted`` needs 10 ms. What a merge emits: removals, insertions, at most one layout
-change (only when the order changed), and dataChanged for runs of changed rows. GUI thread only.
+Sorting and filtering are done here, on Python values, not in a proxy: a proxy asks data() for
+every comparison, which cost 1.3-2 s on 10,000 rows where ``sorted`` needs 10 ms. What a merge
+emits: removals, insertions, at most one layout change (only when the order changed), and
+dataChanged for runs of changed rows. GUI thread only.
 """
 
 from __future__ import annotations
@@ -11,7 +12,14 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any, Generic
 
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, Qt, Signal
+from PySide6.QtCore import (
+    QAbstractTableModel,
+    QModelIndex,
+    QObject,
+    QPersistentModelIndex,
+    Qt,
+    Signal,
+)
 from typing_extensions import override
 
 from widgets.column import Column, R
@@ -33,7 +41,8 @@ _LEFT = int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
 
 
 class KeyedTableModel(QAbstractTableModel, Generic[R]):
-    """``merge`` all rows of the new picture; ``update_rows`` some that changed; both keep what the person holds."""
+    """``merge`` all rows of the new picture; ``update_rows`` some that changed; both keep what
+    the person holds."""
 
     counted = Signal(int, int)  # rows shown, rows in all: after each merge and filter
 
@@ -72,7 +81,8 @@ class KeyedTableModel(QAbstractTableModel, Generic[R]):
         self._arrange(changed)
 
     def set_filter(self, needle: str) -> None:
-        """Show the rows that hold every word of ``needle`` in the text of some column, letters of either case."""
+        """Show the rows that hold every word of ``needle`` in the text of some column, letters of
+        either case."""
         if needle != self._needle:
             self._needle = needle
             self._arrange(())
@@ -142,7 +152,9 @@ class KeyedTableModel(QAbstractTableModel, Generic[R]):
             known.sort(key=lambda pair: _folded(pair[0]), reverse=self._descending)
         except TypeError:  # values of mixed kinds
             known.sort(key=lambda pair: str(pair[0]), reverse=self._descending)
-        return [k for _, k in known] + [k for _, k in unknown]  # what is not known stands last either way
+        return [k for _, k in known] + [
+            k for _, k in unknown
+        ]  # what is not known stands last either way
 
     def _arrange(self, changed: Iterable[Hashable], rows: dict[Hashable, R] | None = None) -> None:
         rows = self._all if rows is None else rows
@@ -175,7 +187,8 @@ class KeyedTableModel(QAbstractTableModel, Generic[R]):
             end = start
 
     def _insert(self, target: list[Hashable], present: set[Hashable]) -> None:
-        """Insert runs where they belong when the rows that stay keep their order; else append, and permute after."""
+        """Insert runs where they belong when the rows that stay keep their order; else append,
+        and permute after."""
         stay = [k for k in target if k in present]
         if stay != self._shown:
             fresh = [k for k in target if k not in present]
@@ -205,7 +218,9 @@ class KeyedTableModel(QAbstractTableModel, Generic[R]):
         keys = [self._shown[index.row()] for index in held]
         self._shown = target
         self._number()
-        moved = [self.index(self._place[k], index.column()) for k, index in zip(keys, held, strict=True)]
+        moved = [
+            self.index(self._place[k], index.column()) for k, index in zip(keys, held, strict=True)
+        ]
         self.changePersistentIndexList(held, moved)
         self.layoutChanged.emit()
 
@@ -268,11 +283,17 @@ class KeyedTableModel(QAbstractTableModel, Generic[R]):
         if column.paint in ("spark", "bar") or value is None:
             return ""
         text = column.text(value)
-        exact = f"{value:,}" if isinstance(value, (int, float)) and not isinstance(value, bool) else str(value)
+        exact = (
+            f"{value:,}"
+            if isinstance(value, (int, float)) and not isinstance(value, bool)
+            else str(value)
+        )
         return exact if exact != text or len(text) > 24 else ""
 
     @override
-    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+    def headerData(
+        self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
+    ) -> Any:
         if orientation != Qt.Orientation.Horizontal or not 0 <= section < len(self.columns):
             return None
         column = self.columns[section]

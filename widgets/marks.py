@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 DOT = 8
 
 
-def draw_dot(painter: QPainter, center: QPointF, theme: Theme, tone: str, radius: float = DOT / 2) -> None:
+def draw_dot(
+    painter: QPainter, center: QPointF, theme: Theme, tone: str, radius: float = DOT / 2
+) -> None:
     """Health by colour and by shape: full disc is well, ring is degraded, a cut square is lost."""
     painter.save()
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -27,7 +29,9 @@ def draw_dot(painter: QPainter, center: QPointF, theme: Theme, tone: str, radius
     elif tone == "bad":
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(color)
-        painter.drawRoundedRect(QRectF(center.x() - radius, center.y() - radius, 2 * radius, 2 * radius), 1, 1)
+        painter.drawRoundedRect(
+            QRectF(center.x() - radius, center.y() - radius, 2 * radius, 2 * radius), 1, 1
+        )
     else:
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(color)
@@ -48,7 +52,11 @@ def draw_sparkline(painter: QPainter, rect: QRectF, values: Floats, color: QColo
         with np.errstate(invalid="ignore"):
             values = np.fmax.reduceat(values, edges)
     top = max(float(finite.max()), 1e-9)
-    xs = np.linspace(rect.left(), rect.right(), len(values)) if len(values) > 1 else np.array([rect.right()])
+    xs = (
+        np.linspace(rect.left(), rect.right(), len(values))
+        if len(values) > 1
+        else np.array([rect.right()])
+    )
     ys = rect.bottom() - values / top * rect.height()
     painter.setPen(QPen(color, 1))
     run: list[QPointF] = []

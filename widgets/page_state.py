@@ -1,5 +1,5 @@
-"""The four states of a page: loading, empty, failed (all three fill its place) and stale (a band above the content that
-stays). Each says what is so, why, and what to do next."""
+"""The four states of a page: loading, empty, failed (all three fill its place) and stale (a band
+above the content that stays). Each says what is so, why, and what to do next."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ from collections.abc import Callable
 
 from PySide6.QtCore import QEvent, QObject, QRectF, Qt, QTimer, Signal
 from PySide6.QtGui import QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QSizePolicy, QStackedLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QPushButton,
+    QSizePolicy,
+    QStackedLayout,
+    QVBoxLayout,
+    QWidget,
+)
 from typing_extensions import override
 
 from widgets.plain import plain
@@ -21,7 +29,12 @@ class IconLabel(QWidget):
     """A single icon of the set, in a token's colour, that follows the theme."""
 
     def __init__(
-        self, theme: Theme, name: str, pixels: int = 20, tone: str = "text_muted", parent: QWidget | None = None
+        self,
+        theme: Theme,
+        name: str,
+        pixels: int = 20,
+        tone: str = "text_muted",
+        parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
         self._theme, self._name, self._tone = theme, name, tone
@@ -72,13 +85,16 @@ class Spinner(QWidget):
         box = QRectF(self.rect()).adjusted(wide, wide, -wide, -wide)
         painter.setPen(QPen(self._theme.color("line_strong"), wide))
         painter.drawEllipse(box)
-        painter.setPen(QPen(self._theme.color("accent"), wide, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap))
+        painter.setPen(
+            QPen(self._theme.color("accent"), wide, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap)
+        )
         painter.drawArc(box, self._angle * 16, 90 * 16)
         painter.end()
 
 
 class Nothing(QWidget):
-    """Words in the middle of an empty place; lies over its parent and follows its size. Hidden until it has words."""
+    """Words in the middle of an empty place; lies over its parent and follows its size. Hidden
+    until it has words."""
 
     def __init__(self, theme: Theme, parent: QWidget) -> None:
         super().__init__(parent)
@@ -114,7 +130,8 @@ class Nothing(QWidget):
 
 
 class Banner(QFrame):
-    """A band over the content: stale since when and why, or what was refused. ``tone``: warn, bad, accent."""
+    """A band over the content: stale since when and why, or what was refused. ``tone``: warn,
+    bad, accent."""
 
     action_requested = Signal()
 
@@ -219,7 +236,9 @@ class PageState(QWidget):
     ) -> None:
         self._instead_of_content("empty", icon, "text_faint", title, sentence, "", action, do)
 
-    def show_failed(self, title: str, sentence: str, next_step: str = "", *, retry: bool = True) -> None:
+    def show_failed(
+        self, title: str, sentence: str, next_step: str = "", *, retry: bool = True
+    ) -> None:
         do = self.retry_requested.emit if retry else None
         self._instead_of_content(
             "failed", "warning", "bad", title, sentence, next_step, "Try again" if retry else "", do
@@ -245,13 +264,19 @@ class PageState(QWidget):
         self._icon.setVisible(bool(icon))
         if icon:
             self._icon.show_icon(icon, tone)
-        for label, text in ((self._title, title), (self._sentence, sentence), (self._next_step, next_step)):
+        for label, text in (
+            (self._title, title),
+            (self._sentence, sentence),
+            (self._next_step, next_step),
+        ):
             label.setText(text)
             label.setVisible(bool(text))
             if text:
                 label.ensurePolished()
                 label.setFixedHeight(
-                    label.heightForWidth(WORDS_WIDE) if label.wordWrap() else label.sizeHint().height()
+                    label.heightForWidth(WORDS_WIDE)
+                    if label.wordWrap()
+                    else label.sizeHint().height()
                 )
         self._action = do
         self._button.setText(action)

@@ -1,5 +1,5 @@
-"""Labels and tooltips that never read their text as markup: what a cluster says is data (a topic may be called
-``<img src=…>``). Every label of the application is made here."""
+"""Labels and tooltips that never read their text as markup: what a cluster says is data (a topic
+may be called ``<img src=…>``). Every label of the application is made here."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ _MANY_LINES = {code: glyph for code, glyph in _VISIBLE.items() if code not in (9
 
 
 def visible(text: str, *, lines: bool = False, limit: int = 512) -> str:
-    """Control, bidirectional and zero-width characters as glyphs that show; cut to ``limit`` characters."""
+    """Control, bidirectional and zero-width characters as glyphs that show; cut to ``limit``
+    characters."""
     if len(text) > limit:
         text = text[: limit - 1] + "…"
     return text.translate(_MANY_LINES if lines else _ONE_LINE)
@@ -37,7 +38,9 @@ def tooltip(text: str) -> str:
     """Text for setToolTip and ToolTipRole, which would otherwise guess whether it is markup."""
     if not text:
         return ""
-    return f"<p style='white-space:pre-wrap'>{html.escape(visible(text, lines=True, limit=4000))}</p>"
+    return (
+        f"<p style='white-space:pre-wrap'>{html.escape(visible(text, lines=True, limit=4000))}</p>"
+    )
 
 
 def plain(
@@ -49,7 +52,8 @@ def plain(
     selectable: bool = False,
     lines: bool = True,
 ) -> QLabel:
-    """A label of plain text. ``role`` names a style of the theme: title, heading, muted, faint, small, mono, figure."""
+    """A label of plain text. ``role`` names a style of the theme: title, heading, muted, faint,
+    small, mono, figure."""
     label = QLabel(parent)
     label.setTextFormat(Qt.TextFormat.PlainText)
     label.setOpenExternalLinks(False)
@@ -59,7 +63,8 @@ def plain(
         label.setProperty("role", role)
     if selectable:
         label.setTextInteractionFlags(
-            Qt.TextInteractionFlag.TextSelectableByMouse | Qt.TextInteractionFlag.TextSelectableByKeyboard
+            Qt.TextInteractionFlag.TextSelectableByMouse
+            | Qt.TextInteractionFlag.TextSelectableByKeyboard
         )
     return label
 
@@ -89,8 +94,12 @@ class ElidedLabel(QLabel):
         painter = QPainter(self)
         painter.setPen(self.palette().color(self.foregroundRole()))
         painter.setFont(self.font())
-        text = QFontMetrics(self.font()).elidedText(self.text(), self.mode, self.contentsRect().width())
-        painter.drawText(self.contentsRect(), int(self.alignment() | Qt.AlignmentFlag.AlignVCenter), text)
+        text = QFontMetrics(self.font()).elidedText(
+            self.text(), self.mode, self.contentsRect().width()
+        )
+        painter.drawText(
+            self.contentsRect(), int(self.alignment() | Qt.AlignmentFlag.AlignVCenter), text
+        )
         painter.end()
 
 

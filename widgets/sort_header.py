@@ -1,4 +1,5 @@
-"""The titles of a table's columns, with the sort arrow beside the title on the side where it never covers it."""
+"""The titles of a table's columns, with the sort arrow beside the title on the side where it
+never covers it."""
 
 from __future__ import annotations
 
@@ -16,7 +17,9 @@ ARROW = 12
 
 
 class SortHeader(QHeaderView):
-    def __init__(self, theme: Theme, columns: tuple[Column[Any], ...], parent: QWidget | None = None) -> None:
+    def __init__(
+        self, theme: Theme, columns: tuple[Column[Any], ...], parent: QWidget | None = None
+    ) -> None:
         super().__init__(Qt.Orientation.Horizontal, parent)
         self._theme = theme
         self._columns = columns
@@ -31,7 +34,9 @@ class SortHeader(QHeaderView):
         painter.save()
         painter.fillRect(rect, theme.color("surface"))
         painter.fillRect(rect.left(), rect.bottom(), rect.width(), 1, theme.color("line_strong"))
-        sorted_here = self.sortIndicatorSection() == logical and self.sortIndicatorOrder() is not None
+        sorted_here = (
+            self.sortIndicatorSection() == logical and self.sortIndicatorOrder() is not None
+        )
         room = rect.adjusted(8, 0, -8, 0)
         metrics = QFontMetrics(self._title_font)
         wide = room.width() - (ARROW + 2 if sorted_here else 0)
@@ -43,7 +48,11 @@ class SortHeader(QHeaderView):
         if sorted_here:
             down = self.sortIndicatorOrder() == Qt.SortOrder.DescendingOrder
             text_wide = metrics.horizontalAdvance(title)
-            x = room.right() - text_wide - ARROW - 1 if column.numeric else room.left() + text_wide + 3
+            x = (
+                room.right() - text_wide - ARROW - 1
+                if column.numeric
+                else room.left() + text_wide + 3
+            )
             box = QRect(x, rect.center().y() - ARROW // 2 + 1, ARROW, ARROW)
             theme.icon("arrow-down" if down else "arrow-up", "accent").paint(painter, box)
         painter.restore()

@@ -1,5 +1,6 @@
-"""A table as every page shows it: filter box, counts, columns to show and hide, widths that are remembered, copying,
-export, a context menu with the row's own actions, and designed words when there is nothing in it."""
+"""A table as every page shows it: filter box, counts, columns to show and hide, widths that are
+remembered, copying, export, a context menu with the row's own actions, and designed words when
+there is nothing in it."""
 
 from __future__ import annotations
 
@@ -7,7 +8,15 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Generic, Protocol
 
-from PySide6.QtCore import QItemSelectionModel, QModelIndex, QPoint, QSignalBlocker, Qt, QTimer, Signal
+from PySide6.QtCore import (
+    QItemSelectionModel,
+    QModelIndex,
+    QPoint,
+    QSignalBlocker,
+    Qt,
+    QTimer,
+    Signal,
+)
 from PySide6.QtGui import QAction, QGuiApplication, QKeyEvent, QKeySequence, QMouseEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -51,7 +60,9 @@ class _Table(QTableView):
         if event.matches(QKeySequence.StandardKey.Copy):
             self.copied.emit()
         elif event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self.currentIndex().isValid():
-            self.opened.emit(self.currentIndex(), bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier))
+            self.opened.emit(
+                self.currentIndex(), bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier)
+            )
         else:
             super().keyPressEvent(event)
 
@@ -83,8 +94,8 @@ class TableView(QWidget, Generic[R]):
         sort: str = "",
         parent: QWidget | None = None,
     ) -> None:
-        """``name`` is what widths and filters are remembered by; ``noun`` what one row is ("topic"); ``sort`` the
-        column to begin with, a leading ``-`` sorts downward."""
+        """``name`` is what widths and filters are remembered by; ``noun`` what one row is
+        ("topic"); ``sort`` the column to begin with, a leading ``-`` sorts downward."""
         super().__init__(parent)
         self.theme = theme
         self.model = model
@@ -154,14 +165,20 @@ class TableView(QWidget, Generic[R]):
         header.sectionResized.connect(lambda *_: self._changed())
         header.sectionMoved.connect(lambda *_: self._changed())
         header.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
-        header.customContextMenuRequested.connect(lambda point: self._columns_menu().popup(header.mapToGlobal(point)))
+        header.customContextMenuRequested.connect(
+            lambda point: self._columns_menu().popup(header.mapToGlobal(point))
+        )
         for place, column in enumerate(self.model.columns):
             header.setSectionHidden(place, column.hidden)
         table.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         table.customContextMenuRequested.connect(self._context_menu)
-        table.opened.connect(lambda index, tab: self.row_opened.emit(self.model.row_at(index.row()), tab))
+        table.opened.connect(
+            lambda index, tab: self.row_opened.emit(self.model.row_at(index.row()), tab)
+        )
         table.copied.connect(self.copy)
-        table.selectionModel().selectionChanged.connect(lambda *_: self.selection_changed.emit(self.selected_rows()))
+        table.selectionModel().selectionChanged.connect(
+            lambda *_: self.selection_changed.emit(self.selected_rows())
+        )
 
     def _set_up_toolbar(self) -> None:
         box = self.filter_box
@@ -169,14 +186,18 @@ class TableView(QWidget, Generic[R]):
         box.setClearButtonEnabled(True)
         box.setFixedWidth(240)
         box.setProperty("role", "search")
-        self._search_icon = box.addAction(self.theme.icon("search"), QLineEdit.ActionPosition.LeadingPosition)
+        self._search_icon = box.addAction(
+            self.theme.icon("search"), QLineEdit.ActionPosition.LeadingPosition
+        )
         box.textChanged.connect(self._filter_typed)
         self._tools.setIcon(self.theme.icon("columns"))
         self._tools.setToolTip("Columns and export")
         self._tools.setAccessibleName("Columns and export")
         self._tools.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self._tools.clicked.connect(
-            lambda: self._columns_menu().popup(self._tools.mapToGlobal(QPoint(0, self._tools.height())))
+            lambda: self._columns_menu().popup(
+                self._tools.mapToGlobal(QPoint(0, self._tools.height()))
+            )
         )
         self.bar.addWidget(box)
         self.bar.addWidget(self.counts)
@@ -184,7 +205,8 @@ class TableView(QWidget, Generic[R]):
         self.bar.addWidget(self._tools)
 
     def add_tool(self, widget: QWidget, *, left: bool = False) -> None:
-        """Put a switch or button of the page's own into the bar: before the tools, or after the counts."""
+        """Put a switch or button of the page's own into the bar: before the tools, or after the
+        counts."""
         self.bar.insertWidget(2 if left else self.bar.count() - 1, widget)
 
     def _recolour(self) -> None:
@@ -209,7 +231,10 @@ class TableView(QWidget, Generic[R]):
         if row < 0:
             return False
         index = self.model.index(row, 0)
-        flags = QItemSelectionModel.SelectionFlag.ClearAndSelect | QItemSelectionModel.SelectionFlag.Rows
+        flags = (
+            QItemSelectionModel.SelectionFlag.ClearAndSelect
+            | QItemSelectionModel.SelectionFlag.Rows
+        )
         self.table.selectionModel().setCurrentIndex(index, flags)
         self.table.scrollTo(index)
         return True
@@ -224,7 +249,8 @@ class TableView(QWidget, Generic[R]):
         return [self.model.row_at(i) for i in range(top, (bottom if bottom >= 0 else last) + 1)]
 
     def copy(self) -> None:
-        """The selected rows, exact values, as TSV; one selected row and a current cell copy the row too."""
+        """The selected rows, exact values, as TSV; one selected row and a current cell copy the
+        row too."""
         rows = self.selected_rows()
         if rows:
             QGuiApplication.clipboard().setText(as_tsv(self._shown_columns(), rows))
@@ -248,9 +274,13 @@ class TableView(QWidget, Generic[R]):
 
     def _show_counts(self, shown: int, total: int) -> None:
         noun = self._noun if total == 1 else f"{self._noun}s"
-        self.counts.setText(f"{total:,} {noun}" if shown == total else f"{shown:,} of {total:,} {noun}")
+        self.counts.setText(
+            f"{total:,} {noun}" if shown == total else f"{shown:,} of {total:,} {noun}"
+        )
         if shown == 0 and total > 0:
-            self.nothing.say("filter", f"No {self._noun} matches", f"{total:,} {noun} hidden by the filter.")
+            self.nothing.say(
+                "filter", f"No {self._noun} matches", f"{total:,} {noun} hidden by the filter."
+            )
             self.nothing.show()
         elif total > 0:
             self.nothing.hide()
@@ -378,10 +408,14 @@ class TableView(QWidget, Generic[R]):
             f"tables/{self._name}",
             {
                 "widths": {
-                    c.name: header.sectionSize(i) for i, c in enumerate(columns) if not header.isSectionHidden(i)
+                    c.name: header.sectionSize(i)
+                    for i, c in enumerate(columns)
+                    if not header.isSectionHidden(i)
                 },
                 "shown": {c.name: not header.isSectionHidden(i) for i, c in enumerate(columns)},
-                "order": [columns[i].name for i in sorted(range(len(columns)), key=header.visualIndex)],
+                "order": [
+                    columns[i].name for i in sorted(range(len(columns)), key=header.visualIndex)
+                ],
                 "sort": f"{'-' if descending else ''}{columns[place].name}" if place >= 0 else "",
             },
         )

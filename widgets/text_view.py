@@ -1,7 +1,9 @@
-"""Text of any size and any content, shown as data: the first 64 KiB at once, more when asked for, all into a file.
+"""Text of any size and any content, shown as data: the first 64 KiB at once, more when asked for,
+all into a file.
 
-A line of a megabyte freezes a text widget for most of a second, so lines are cut into pieces of at most 4,000
-characters; what is copied or saved whole comes from the bytes, not from what is shown.
+A line of a megabyte freezes a text widget for most of a second, so lines are cut into pieces of
+at most 4,000 characters; what is copied or saved whole comes from the bytes, not from what is
+shown.
 """
 
 from __future__ import annotations
@@ -11,7 +13,14 @@ from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QFileDialog,
+    QHBoxLayout,
+    QPlainTextEdit,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from widgets import figures
 from widgets.plain import plain, visible
@@ -57,7 +66,8 @@ class TextView(QWidget):
         self.edit.setUndoRedoEnabled(False)
         self.edit.setFrameShape(QPlainTextEdit.Shape.NoFrame)
         self.edit.setTextInteractionFlags(
-            Qt.TextInteractionFlag.TextSelectableByMouse | Qt.TextInteractionFlag.TextSelectableByKeyboard
+            Qt.TextInteractionFlag.TextSelectableByMouse
+            | Qt.TextInteractionFlag.TextSelectableByKeyboard
         )
         self.said = plain("", self, role="faint")
         self.more = QPushButton("Load more", self)
@@ -109,13 +119,19 @@ class TextView(QWidget):
         self.edit.setPlainText("\n".join(lines[: self._lines]))
         cut = whole > self._limit or cut_lines
         shown = f"{self._lines:,} lines" if cut_lines else figures.size(self.shown_bytes)
-        self.said.setText(f"The first {shown} of {figures.size(whole)}" if cut else f"{whole:,} bytes")
+        self.said.setText(
+            f"The first {shown} of {figures.size(whole)}" if cut else f"{whole:,} bytes"
+        )
         self.more.setVisible(cut and self._limit < MOST_BYTES)
 
     def copy(self) -> None:
         """All of it, exactly, when it is text of up to 4 MiB; else what is shown."""
         try:
-            text = self._data.decode("utf-8") if len(self._data) <= MOST_BYTES else self.edit.toPlainText()
+            text = (
+                self._data.decode("utf-8")
+                if len(self._data) <= MOST_BYTES
+                else self.edit.toPlainText()
+            )
         except UnicodeDecodeError:
             text = self.edit.toPlainText()
         QGuiApplication.clipboard().setText(text)

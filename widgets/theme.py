@@ -1,7 +1,9 @@
-"""The colours and fonts that every widget asks for by name, in dark and in light, and the signal when they change.
+"""The colours and fonts that every widget asks for by name, in dark and in light, and the signal
+when they change.
 
-Both themes are drawn by hand; neither is the other inverted. One accent colour; green, amber and red stand for health
-alone; ``series`` are the colours of charts, told apart by colour-blind eyes (after Okabe and Ito), in a fixed order.
+Both themes are drawn by hand; neither is the other inverted. One accent colour; green, amber and
+red stand for health alone; ``series`` are the colours of charts, told apart by colour-blind eyes
+(after Okabe and Ito), in a fixed order.
 """
 
 from __future__ import annotations
@@ -145,7 +147,8 @@ class Theme(QObject):
         return QColor(0, 0, 0, 110 if self.dark else 60)
 
     def icon(self, name: str, tone: str = "text_muted") -> QIcon:
-        """The icon of that name in resources/icons, in the colour of a token; drawn sharp at any scale."""
+        """The icon of that name in resources/icons, in the colour of a token; drawn sharp at any
+        scale."""
         key = (name, getattr(self.tokens, tone))
         if key not in self._icons:
             disabled = self.tokens.line_strong
@@ -153,7 +156,8 @@ class Theme(QObject):
         return self._icons[key]
 
     def ui_font(self, pixels: int = UI_PIXELS, weight: QFont.Weight = QFont.Weight.Normal) -> QFont:
-        """The interface's font with figures of one width, so that numbers stand under each other."""
+        """The interface's font with figures of one width, so that numbers stand under each
+        other."""
         font = QFont(UI_FAMILY)
         font.setPixelSize(pixels)
         font.setWeight(weight)

@@ -1,4 +1,5 @@
-"""A figure with its name, what belongs to it, and how it went lately: what an overview is laid of."""
+"""A figure with its name, what belongs to it, and how it went lately: what an overview is laid
+of."""
 
 from __future__ import annotations
 
@@ -34,8 +35,11 @@ class Tile(QFrame):
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         theme.changed.connect(self.update)
 
-    def show_figure(self, figure: str, note: str = "", tone: str = "", *, aside: str = "", tip: str = "") -> None:
-        """``aside`` stands small after the figure ("/ 3"); ``tone`` colours the note, and the figure when bad."""
+    def show_figure(
+        self, figure: str, note: str = "", tone: str = "", *, aside: str = "", tip: str = ""
+    ) -> None:
+        """``aside`` stands small after the figure ("/ 3"); ``tone`` colours the note, and the
+        figure when bad."""
         new = (figure, note, tone, aside)
         if new != (self.figure, self.note, self.tone, self.aside):
             self.figure, self.note, self.tone, self.aside = new
@@ -60,22 +64,32 @@ class Tile(QFrame):
         left, right = 16, self.width() - 12
         painter.setFont(theme.ui_font(12))
         painter.setPen(theme.color("text_muted"))
-        painter.drawText(QRectF(left, 10, right - left, 18), int(Qt.AlignmentFlag.AlignVCenter), self._title)
+        painter.drawText(
+            QRectF(left, 10, right - left, 18), int(Qt.AlignmentFlag.AlignVCenter), self._title
+        )
         big = theme.ui_font(22, QFont.Weight.DemiBold)
         painter.setFont(big)
         painter.setPen(theme.color("bad" if self.tone == "bad" else "text"))
         figure = visible(self.figure, limit=24)
-        painter.drawText(QRectF(left, 28, right - left, 30), int(Qt.AlignmentFlag.AlignVCenter), figure)
+        painter.drawText(
+            QRectF(left, 28, right - left, 30), int(Qt.AlignmentFlag.AlignVCenter), figure
+        )
         wide = QFontMetrics(big).horizontalAdvance(figure)
         if self.aside:
             painter.setFont(theme.ui_font(13))
             painter.setPen(theme.color("text_faint"))
-            painter.drawText(QRectF(left + wide + 5, 33, 80, 24), int(Qt.AlignmentFlag.AlignVCenter), self.aside)
+            painter.drawText(
+                QRectF(left + wide + 5, 33, 80, 24), int(Qt.AlignmentFlag.AlignVCenter), self.aside
+            )
             wide += 5 + QFontMetrics(painter.font()).horizontalAdvance(self.aside)
         painter.setFont(theme.ui_font(11))
         painter.setPen(theme.color(self.tone or "text_faint"))
-        note = QFontMetrics(painter.font()).elidedText(visible(self.note), Qt.TextElideMode.ElideRight, right - left)
-        painter.drawText(QRectF(left, 60, right - left, 18), int(Qt.AlignmentFlag.AlignVCenter), note)
+        note = QFontMetrics(painter.font()).elidedText(
+            visible(self.note), Qt.TextElideMode.ElideRight, right - left
+        )
+        painter.drawText(
+            QRectF(left, 60, right - left, 18), int(Qt.AlignmentFlag.AlignVCenter), note
+        )
         room = right - (left + wide + 16)
         if self._values is not None and len(self._values) > 1 and room > 36:
             box = QRectF(right - min(room, 96), 34, min(room, 96), 22)

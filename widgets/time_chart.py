@@ -1,5 +1,6 @@
-"""A live chart over time: lines, or areas stacked on each other. Painted with QPainter into a picture that is kept, so
-that the mouse's crosshair costs a copy and not a drawing; drawn on the one clock, and only while it is seen."""
+"""A live chart over time: lines, or areas stacked on each other. Painted with QPainter into a
+picture that is kept, so that the mouse's crosshair costs a copy and not a drawing; drawn on the
+one clock, and only while it is seen."""
 
 from __future__ import annotations
 
@@ -35,10 +36,12 @@ from widgets.theme import Theme
 
 SPAN_MIN_S = 60.0
 SMOOTH_POINTS = 700
-"""a line of more points is drawn without antialiasing; all are one pixel wide: wider ones cost four times as much"""
+"""a line of more points is drawn without antialiasing; all are one pixel wide: wider ones cost
+four times as much"""
 
 Read = Callable[[Any, float, float], tuple[Floats, Floats]]
-"""(series key, from, until) -> (times, values), float64[n] each, seconds since the epoch; NaN is a gap."""
+"""(series key, from, until) -> (times, values), float64[n] each, seconds since the epoch; NaN is
+a gap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +159,8 @@ class TimeChart(QWidget):
         self.data_changed()
 
     def data_changed(self) -> None:
-        """There is something new to draw; it is drawn at the next tick at which the chart is seen."""
+        """There is something new to draw; it is drawn at the next tick at which the chart is
+        seen."""
         self._dirty = True
 
     # ---- the clock asks
@@ -184,7 +188,8 @@ class TimeChart(QWidget):
         self.update()
 
     def _span(self, now_s: float) -> float:
-        """The chosen window, or while there is less to show, what there is and at least SPAN_MIN_S."""
+        """The chosen window, or while there is less to show, what there is and at least
+        SPAN_MIN_S."""
         if self._window_s <= SPAN_MIN_S:
             return self._window_s
         first = now_s
@@ -216,7 +221,9 @@ class TimeChart(QWidget):
         data = [(s, *self._read(s.key, t0 - slack, t1)) for s in self._series]
         self._latest = {s.key: _last_known(v) for s, _, v in data}
         curves = self._stack(data, plot) if self._stacked else data
-        largest = max((float(np.nanmax(v)) for _, _, v in curves if np.isfinite(v).any()), default=0.0)
+        largest = max(
+            (float(np.nanmax(v)) for _, _, v in curves if np.isfinite(v).any()), default=0.0
+        )
         self._top = scale.nice_top(largest, self._smallest_top)
         self._draw_grid(painter, plot)
         painter.save()
@@ -225,7 +232,9 @@ class TimeChart(QWidget):
             self._draw_areas(painter, curves)
         else:
             for series, times, values in curves:
-                self._draw_line(painter, series, *scale.peaks(times, values, t0, t1, int(plot.width())))
+                self._draw_line(
+                    painter, series, *scale.peaks(times, values, t0, t1, int(plot.width()))
+                )
         self._draw_marks(painter, plot)
         painter.restore()
         self._draw_head(painter, plot)
@@ -243,19 +252,31 @@ class TimeChart(QWidget):
             painter.drawLine(QPointF(plot.left(), y), QPointF(plot.right(), y))
             painter.setPen(theme.color("text_faint"))
             box = QRectF(0, y - 8, plot.left() - 8, 16)
-            painter.drawText(box, int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter), self._form(value))
+            painter.drawText(
+                box,
+                int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter),
+                self._form(value),
+            )
         ticks, pattern = scale.time_ticks(*self._range, max(2, int(plot.width() / 110)))
         for at, x in zip(ticks, self._x(np.array(ticks)).tolist(), strict=True):
             if not plot.left() + 16 <= x <= plot.right() - 14:
                 continue
             painter.setPen(QPen(theme.color("line"), 1))
-            painter.drawLine(QPointF(round(x) + 0.5, plot.bottom()), QPointF(round(x) + 0.5, plot.bottom() + 4))
+            painter.drawLine(
+                QPointF(round(x) + 0.5, plot.bottom()), QPointF(round(x) + 0.5, plot.bottom() + 4)
+            )
             painter.setPen(theme.color("text_faint"))
             text = time.strftime(pattern, time.localtime(at))
-            painter.drawText(QRectF(x - 40, plot.bottom() + 5, 80, 16), int(Qt.AlignmentFlag.AlignHCenter), text)
+            painter.drawText(
+                QRectF(x - 40, plot.bottom() + 5, 80, 16), int(Qt.AlignmentFlag.AlignHCenter), text
+            )
 
     def _color(self, series: Series) -> QColor:
-        return self._theme.color(series.tone) if series.tone else self._theme.series_color(series.color)
+        return (
+            self._theme.color(series.tone)
+            if series.tone
+            else self._theme.series_color(series.color)
+        )
 
     def _draw_line(self, painter: QPainter, series: Series, times: Floats, values: Floats) -> None:
         xs, ys = self._x(times), self._y(values)
@@ -272,14 +293,18 @@ class TimeChart(QWidget):
                 painter.drawPolyline(polygon(xs[start:end], ys[start:end]))
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
 
-    def _stack(self, data: list[tuple[Series, Floats, Floats]], plot: QRectF) -> list[tuple[Series, Floats, Floats]]:
+    def _stack(
+        self, data: list[tuple[Series, Floats, Floats]], plot: QRectF
+    ) -> list[tuple[Series, Floats, Floats]]:
         """Upper edges on one grid of times; where every series has a gap, the stack has one."""
         step = max((scale.usual_step(t) for _, t, _ in data if len(t) > 2), default=1.0)
         t0, t1 = self._range
         last = max((float(t[-1]) for _, t, _ in data if len(t)), default=t1)
         columns = int(min(plot.width(), max(2, (t1 - t0) / step * 2)))
         grid = np.linspace(t0, min(last, t1), columns)
-        layers = np.array([scale.on_grid(t, v, grid, 3 * step) for _, t, v in data]).reshape(len(data), columns)
+        layers = np.array([scale.on_grid(t, v, grid, 3 * step) for _, t, v in data]).reshape(
+            len(data), columns
+        )
         none = ~np.isfinite(layers).any(axis=0) if len(data) else np.zeros(columns, dtype=bool)
         edges = np.nancumsum(layers, axis=0)
         edges[:, none] = np.nan
@@ -314,7 +339,9 @@ class TimeChart(QWidget):
                 x = round(float(self._x(np.array([mark.at_s]))[0])) + 0.5
                 painter.setPen(QPen(self._theme.color(mark.tone), 1, Qt.PenStyle.DotLine))
                 painter.drawLine(QPointF(x, plot.top()), QPointF(x, plot.bottom()))
-                head = polygon(np.array([x - 4, x + 4, x]), np.array([plot.top(), plot.top(), plot.top() + 6]))
+                head = polygon(
+                    np.array([x - 4, x + 4, x]), np.array([plot.top(), plot.top(), plot.top() + 6])
+                )
                 painter.setBrush(self._theme.color(mark.tone))
                 painter.setPen(Qt.PenStyle.NoPen)
                 painter.drawPolygon(head)
@@ -369,10 +396,15 @@ class TimeChart(QWidget):
         plot, (t0, t1) = self._plot(), self._range
         at = t0 + (mouse.x() - plot.left()) / plot.width() * (t1 - t0)
         painter.setPen(QPen(self._theme.color("text_faint"), 1))
-        painter.drawLine(QPointF(round(mouse.x()) + 0.5, plot.top()), QPointF(round(mouse.x()) + 0.5, plot.bottom()))
+        painter.drawLine(
+            QPointF(round(mouse.x()) + 0.5, plot.top()),
+            QPointF(round(mouse.x()) + 0.5, plot.bottom()),
+        )
         rows = []
         for series in self._series:
-            times, values = self._read(series.key, at - max(3.0, (t1 - t0) / 60), at + max(3.0, (t1 - t0) / 60))
+            times, values = self._read(
+                series.key, at - max(3.0, (t1 - t0) / 60), at + max(3.0, (t1 - t0) / 60)
+            )
             near = int(np.argmin(np.abs(times - at))) if len(times) else -1
             value = float(values[near]) if near >= 0 else float("nan")
             rows.append((series, value))
@@ -381,11 +413,18 @@ class TimeChart(QWidget):
         self._draw_readout(painter, mouse, at, rows[:12], marks)
 
     def _draw_readout(
-        self, painter: QPainter, mouse: QPointF, at: float, rows: list[tuple[Series, float]], marks: list[Mark]
+        self,
+        painter: QPainter,
+        mouse: QPointF,
+        at: float,
+        rows: list[tuple[Series, float]],
+        marks: list[Mark],
     ) -> None:
         theme, plot = self._theme, self._plot()
         metrics = QFontMetricsF(self._font)
-        labels = [metrics.elidedText(visible(s.label), Qt.TextElideMode.ElideMiddle, 200) for s, _ in rows]
+        labels = [
+            metrics.elidedText(visible(s.label), Qt.TextElideMode.ElideMiddle, 200) for s, _ in rows
+        ]
         values = [self._form(v) for _, v in rows]
         head = figures.clock(at) + "".join(f"  {m.label}" for m in marks)
         widest = max(
@@ -411,7 +450,9 @@ class TimeChart(QWidget):
             painter.setPen(theme.color("text_muted"))
             painter.drawText(QPointF(box.left() + 26, y), labels[i])
             painter.setPen(theme.color("text"))
-            painter.drawText(QPointF(box.right() - 10 - metrics.horizontalAdvance(values[i]), y), values[i])
+            painter.drawText(
+                QPointF(box.right() - 10 - metrics.horizontalAdvance(values[i]), y), values[i]
+            )
 
     @override
     def mouseMoveEvent(self, event: QMouseEvent) -> None:

@@ -1,4 +1,5 @@
-"""Passing notes at the bottom of the window: what a job did, what was copied. Bad news stays longer."""
+"""Passing notes at the bottom of the window: what a job did, what was copied. Bad news stays
+longer."""
 
 from __future__ import annotations
 
@@ -31,7 +32,9 @@ class Toasts(QObject):
         layout = QHBoxLayout(note)
         layout.setContentsMargins(12, 8, 8, 8)
         layout.setSpacing(8)
-        layout.addWidget(IconLabel(theme, _ICONS[tone], 18, tone, note), 0, Qt.AlignmentFlag.AlignTop)
+        layout.addWidget(
+            IconLabel(theme, _ICONS[tone], 18, tone, note), 0, Qt.AlignmentFlag.AlignTop
+        )
         words = plain(sentence, note, wrap=len(sentence) > 60)
         if len(sentence) > 60:
             words.setFixedWidth(360)

@@ -1,7 +1,8 @@
-"""One node of the cluster: it owns the machines, hands each event to the one that it concerns, and nothing else.
+"""One node of the cluster: it owns the machines, hands each event to the one that it concerns,
+and nothing else.
 
-``start`` and ``handle`` are the only entrances; both return the effects to carry out. A broken invariant raises
-``AssertionError``: the shell logs it and stops this broker, the cluster goes on.
+``start`` and ``handle`` are the only entrances; both return the effects to carry out. A broken
+invariant raises ``AssertionError``: the shell logs it and stops this broker, the cluster goes on.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ from embedded_broker.core.outbox import Outbox
 from embedded_broker.core.ports import Clock, Dice, Disk
 from embedded_broker.core.quorum.quorum import Quorum
 from embedded_broker.core.replication.replicas import Replicas
-from embedded_broker.protocol.codec import response_class
-from embedded_broker.protocol.errors import ErrorCode
+from kafka_protocol.codec import response_class
+from kafka_protocol.errors import ErrorCode
 
 if TYPE_CHECKING:
     from embedded_broker.options import Settings
@@ -126,8 +127,9 @@ class Broker:
             self.outbox.drop(event, f"api {event.message.API_KEY} is for brokers of this cluster")
 
     def _forward(self, now_ms: int, event: RequestReceived) -> None:
-        """Ask the active controller for the client. A request that came from a broker is never forwarded again: its
-        handler answers NOT_CONTROLLER, and the channel that sent it looks further."""
+        """Ask the active controller for the client. A request that came from a broker is never
+        forwarded again: its handler answers NOT_CONTROLLER, and the channel that sent it looks
+        further."""
 
         def done(_now_ms: int, response: Any, reason: str) -> None:
             if response is None:

@@ -1,7 +1,8 @@
 """Which value a setting has at this moment, and where it comes from (KIP-226).
 
-A broker's setting: set for this broker > set for all brokers > the file > the default. A topic's: set for the topic >
-the broker settings that stand in for it > the default. What was set at run time is in the metadata image.
+A broker's setting: set for this broker > set for all brokers > the file > the default. A topic's:
+set for the topic > the broker settings that stand in for it > the default. What was set at run
+time is in the metadata image.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ class Source(IntEnum):
 
 
 class Found(NamedTuple):
-    """One place that gives a setting a value. ``name`` may be a synonym's; ``value`` is in its own unit."""
+    """One place that gives a setting a value. ``name`` may be a synonym's; ``value`` is in its
+    own unit."""
 
     name: str
     value: Any
@@ -45,7 +47,8 @@ class Entry(NamedTuple):
 
 
 class Config:
-    """Typed effective values of one node; ``cached`` keeps them until the image's version changes."""
+    """Typed effective values of one node; ``cached`` keeps them until the image's version
+    changes."""
 
     def __init__(self, settings: Settings, image: MetadataImage, cached: bool = True) -> None:
         self._settings = settings
@@ -56,7 +59,8 @@ class Config:
         self._topic: dict[tuple[str, str], Any] = {}
 
     def broker(self, name: str) -> Any:
-        """This broker's effective value; times that may be given in hours or minutes too are in ms."""
+        """This broker's effective value; times that may be given in hours or minutes too are in
+        ms."""
         self._refresh()
         try:
             return self._broker[name]
@@ -74,7 +78,11 @@ class Config:
             return self._topic[key]
         except KeyError:
             found = next(self._topic_places(topic, TOPIC_OPTIONS[name]))
-            option = TOPIC_OPTIONS.get(found.name) if found.source is Source.TOPIC else OPTIONS.get(found.name)
+            option = (
+                TOPIC_OPTIONS.get(found.name)
+                if found.source is Source.TOPIC
+                else OPTIONS.get(found.name)
+            )
             value = found.value if option is None else milliseconds(option, found.value)
             if self._cached:
                 self._topic[key] = value
@@ -97,7 +105,9 @@ class Config:
         for option in OPTIONS.values():
             places = list(self._broker_places(option, unset=True))
             value = self.broker(option.name) if option.unit == "ms" else places[0].value
-            entries.append(self._entry(option, option.show(value), places, option.dynamic is Dynamic.NO))
+            entries.append(
+                self._entry(option, option.show(value), places, option.dynamic is Dynamic.NO)
+            )
         return entries
 
     def describe_cluster_defaults(self) -> list[Entry]:
@@ -107,7 +117,9 @@ class Config:
             option = OPTIONS.get(name)
             if option is not None:
                 shown = None if option.sensitive else text
-                entries.append(Entry(option, shown, Source.CLUSTER, False, [(name, shown, Source.CLUSTER)]))
+                entries.append(
+                    Entry(option, shown, Source.CLUSTER, False, [(name, shown, Source.CLUSTER)])
+                )
         return entries
 
     def _refresh(self) -> None:
@@ -124,8 +136,8 @@ class Config:
         return milliseconds(OPTIONS[found.name], found.value) if found.name != name else found.value
 
     def _broker_places(self, option: Option, unset: bool = False) -> Iterator[Found]:
-        """Where a broker's setting has a value, the strongest first; the synonyms' after its own. With ``unset`` an
-        empty default counts, so that there is always one."""
+        """Where a broker's setting has a value, the strongest first; the synonyms' after its own.
+        With ``unset`` an empty default counts, so that there is always one."""
         some = False
         for name in (option.name, *option.synonyms):
             for found in self._own_places(OPTIONS[name]):
@@ -136,7 +148,10 @@ class Config:
 
     def _own_places(self, option: Option) -> Iterator[Found]:
         name = option.name
-        for resource, source in ((str(self._settings.node_id), Source.BROKER), ("", Source.CLUSTER)):
+        for resource, source in (
+            (str(self._settings.node_id), Source.BROKER),
+            ("", Source.CLUSTER),
+        ):
             text = self._image.configs.get((BROKER, resource), {}).get(name)
             if text is not None:
                 with suppress(SettingError):
@@ -149,7 +164,9 @@ class Config:
     def _topic_places(self, topic: str, option: Option) -> Iterator[Found]:
         text = self._image.configs.get((TOPIC, topic), {}).get(option.name)
         if text is not None:
-            with suppress(SettingError):  # written by another version of this program; the next place counts
+            with suppress(
+                SettingError
+            ):  # written by another version of this program; the next place counts
                 yield Found(option.name, option.parse(text), Source.TOPIC)
         some = False
         for name in option.synonyms:
@@ -159,10 +176,16 @@ class Config:
         if not some:
             yield Found(option.name, option.default, Source.DEFAULT)
 
-    def _entry(self, option: Option, value: str | None, places: list[Found], read_only: bool) -> Entry:
+    def _entry(
+        self, option: Option, value: str | None, places: list[Found], read_only: bool
+    ) -> Entry:
         def shown(found: Found) -> str | None:
-            place = TOPIC_OPTIONS[found.name] if found.name in TOPIC_OPTIONS else OPTIONS[found.name]
+            place = (
+                TOPIC_OPTIONS[found.name] if found.name in TOPIC_OPTIONS else OPTIONS[found.name]
+            )
             return None if place.sensitive else place.show(found.value)
 
         synonyms = [(found.name, shown(found), found.source) for found in places]
-        return Entry(option, None if option.sensitive else value, places[0].source, read_only, synonyms)
+        return Entry(
+            option, None if option.sensitive else value, places[0].source, read_only, synonyms
+        )

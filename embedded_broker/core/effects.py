@@ -1,4 +1,5 @@
-"""What a node wants done. ``Node.handle`` returns these in order; the shell performs them, the simulator plays them."""
+"""What a node wants done. ``Node.handle`` returns these in order; the shell performs them, the
+simulator plays them."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ class Level(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Respond:
-    """Answer a request. Record data inside a Fetch response is a ``ports.RecordSlice`` and is sent from the file."""
+    """Answer a request. Record data inside a Fetch response is a ``ports.RecordSlice`` and is
+    sent from the file."""
 
     request_id: int
     message: Any
@@ -24,7 +26,8 @@ class Respond:
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """Close the connection that sent this request, without an answer (acks=0 that failed, a protocol offence)."""
+    """Close the connection that sent this request, without an answer (acks=0 that failed, a
+    protocol offence)."""
 
     request_id: int
     reason: str
@@ -41,8 +44,9 @@ class NoResponse:
 class Send:
     """Send a request to another broker of the cluster over the inter-broker listener.
 
-    ``lane`` names one of the ordered connections to that peer ("quorum", "fetch", "control"): requests of one lane
-    are answered in order, lanes do not wait for each other. Ends in ResponseReceived or SendFailed, always.
+    ``lane`` names one of the ordered connections to that peer ("quorum", "fetch", "control"):
+    requests of one lane are answered in order, lanes do not wait for each other. Ends in
+    ResponseReceived or SendFailed, always.
     """
 
     send_id: int
@@ -55,8 +59,8 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class SetTimer:
-    """Fire ``TimerFired(key, token)`` at ``at_ms`` of the monotonic clock. A new timer of the same key replaces the
-    old one; cancelling is raising the machine's own token."""
+    """Fire ``TimerFired(key, token)`` at ``at_ms`` of the monotonic clock. A new timer of the
+    same key replaces the old one; cancelling is raising the machine's own token."""
 
     key: str
     token: int
@@ -65,7 +69,8 @@ class SetTimer:
 
 @dataclass(frozen=True, slots=True)
 class Flush:
-    """Bring what has been appended to this log to the disk (fdatasync, off the loop), then say ``Flushed``."""
+    """Bring what has been appended to this log to the disk (fdatasync, off the loop), then say
+    ``Flushed``."""
 
     flush_id: int
     topic: str
@@ -91,7 +96,8 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """The node is done: exit code 0 after an orderly leave, else a broken invariant or a refused start."""
+    """The node is done: exit code 0 after an orderly leave, else a broken invariant or a refused
+    start."""
 
     code: int
     reason: str

@@ -1,7 +1,9 @@
-"""What can happen to a node. The shell and the simulator make these; ``Node.handle(now_ms, event)`` takes them.
+"""What can happen to a node. The shell and the simulator make these; ``Node.handle(now_ms,
+event)`` takes them.
 
-Messages inside are the classes of ``protocol.messages``. ``now_ms`` is a monotonic clock in milliseconds; wall-clock
-time (for timestamps in records and retention) comes from the ``Clock`` in ``ports``.
+Messages inside are the classes of ``protocol.messages``. ``now_ms`` is a monotonic clock in
+milliseconds; wall-clock time (for timestamps in records and retention) comes from the ``Clock``
+in ``ports``.
 """
 
 from __future__ import annotations
@@ -14,8 +16,9 @@ from typing import Any
 class Caller:
     """Who sent a request: one per connection.
 
-    ``broker_id`` is the peer's id when the connection authenticated as a broker with the cluster's secret, else -1;
-    only then may a request act as a replica or call an inter-broker api.
+    ``broker_id`` is the peer's id when the connection authenticated as a broker with the
+    cluster's secret, else -1; only then may a request act as a replica or call an inter-broker
+    api.
     """
 
     connection_id: int
@@ -28,7 +31,8 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class RequestReceived:
-    """A request was read whole and decoded. ``request_id`` is the shell's; it is answered at most once."""
+    """A request was read whole and decoded. ``request_id`` is the shell's; it is answered at most
+    once."""
 
     request_id: int
     version: int
@@ -47,8 +51,8 @@ class ResponseReceived:
 
 @dataclass(frozen=True, slots=True)
 class SendFailed:
-    """No answer will come for ``Send(send_id)``: refused, timed out, or the connection broke (it may have been
-    carried out all the same)."""
+    """No answer will come for ``Send(send_id)``: refused, timed out, or the connection broke (it
+    may have been carried out all the same)."""
 
     send_id: int
     peer_id: int
@@ -57,7 +61,8 @@ class SendFailed:
 
 @dataclass(frozen=True, slots=True)
 class TimerFired:
-    """The timer set with this key and token is due. A machine ignores a token that is not its newest."""
+    """The timer set with this key and token is due. A machine ignores a token that is not its
+    newest."""
 
     key: str
     token: int
@@ -80,7 +85,8 @@ class ConnectionClosed:
 
 @dataclass(frozen=True, slots=True)
 class TickEnded:
-    """All events that were ready have been handled: complete waiting fetches, send what was gathered."""
+    """All events that were ready have been handled: complete waiting fetches, send what was
+    gathered."""
 
 
 @dataclass(frozen=True, slots=True)

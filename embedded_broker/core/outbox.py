@@ -1,7 +1,8 @@
-"""Where a node's machines put their effects, and where the answers find the machine that waits for them.
+"""Where a node's machines put their effects, and where the answers find the machine that waits
+for them.
 
-Machines hand in a function for what is to come (a response, a timer, a flush); the outbox gives it an id, and calls it
-once when the event arrives. Nothing here decides anything.
+Machines hand in a function for what is to come (a response, a timer, a flush); the outbox gives
+it an id, and calls it once when the event arrives. Nothing here decides anything.
 """
 
 from __future__ import annotations
@@ -22,7 +23,13 @@ from embedded_broker.core.effects import (
     SetTimer,
     Stop,
 )
-from embedded_broker.core.events import Flushed, RequestReceived, ResponseReceived, SendFailed, TimerFired
+from embedded_broker.core.events import (
+    Flushed,
+    RequestReceived,
+    ResponseReceived,
+    SendFailed,
+    TimerFired,
+)
 from embedded_broker.core.ports import PartitionLog
 
 SendDone = Callable[[int, Any, str], None]
@@ -43,8 +50,8 @@ class Outbox:
         self._here: dict[int, Callable[[Any], None]] = {}
 
     def expect_here(self, done: Callable[[Any], None]) -> int:
-        """A request id (below zero) for a request that this node makes of itself; ``done`` gets its answer, or None
-        when it is dropped."""
+        """A request id (below zero) for a request that this node makes of itself; ``done`` gets
+        its answer, or None when it is dropped."""
         self._ids += 1
         self._here[-self._ids] = done
         return -self._ids
@@ -64,8 +71,11 @@ class Outbox:
             return
         self._effects.append(Drop(request.request_id, reason))
 
-    def send(self, peer_id: int, lane: str, message: Any, version: int, timeout_ms: int, done: SendDone) -> int:
-        """Ask a peer; ``done`` is called once, with the response or with None and why. Returns the send id."""
+    def send(
+        self, peer_id: int, lane: str, message: Any, version: int, timeout_ms: int, done: SendDone
+    ) -> int:
+        """Ask a peer; ``done`` is called once, with the response or with None and why. Returns
+        the send id."""
         self._ids += 1
         self._sends[self._ids] = done
         self._effects.append(Send(self._ids, peer_id, lane, message, version, timeout_ms))
@@ -101,8 +111,11 @@ class Outbox:
     def stop(self, code: int, reason: str) -> None:
         self._effects.append(Stop(code, reason))
 
-    def complete(self, now_ms: int, event: ResponseReceived | SendFailed | TimerFired | Flushed) -> None:
-        """Hand an answer to whoever waits for it; an answer nobody waits for any more is dropped."""
+    def complete(
+        self, now_ms: int, event: ResponseReceived | SendFailed | TimerFired | Flushed
+    ) -> None:
+        """Hand an answer to whoever waits for it; an answer nobody waits for any more is
+        dropped."""
         match event:
             case ResponseReceived():
                 done = self._sends.pop(event.send_id, None)

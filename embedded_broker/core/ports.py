@@ -1,8 +1,10 @@
-"""What a node is given at its start: its disk, its clock, its dice. The shell gives real ones, the simulator its own.
+"""What a node is given at its start: its disk, its clock, its dice. The shell gives real ones,
+the simulator its own.
 
-The disk is called directly and not by effects: an append is one write into the page cache (4 us), and a log that is
-read back in the same step must show it. What can be late or be lost, the flush, is an effect with its event. A disk
-that fails raises ``StorageFailed``; the partition goes offline, the node lives (decision record 0002).
+The disk is called directly and not by effects: an append is one write into the page cache (4 us),
+and a log that is read back in the same step must show it. What can be late or be lost, the flush,
+is an effect with its event. A disk that fails raises ``StorageFailed``; the partition goes
+offline, the node lives (decision record 0002).
 """
 
 from __future__ import annotations
@@ -12,12 +14,13 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
 
-from embedded_broker.protocol.fields import Buffer
-from embedded_broker.records.batch import BatchHeader
+from kafka_protocol.fields import Buffer
+from kafka_protocol.records.batch import BatchHeader
 
 
 class StorageFailed(Exception):
-    """The disk refused a read or a write (full, I/O error). The text names the file and the cause."""
+    """The disk refused a read or a write (full, I/O error). The text names the file and the
+    cause."""
 
 
 class Clock(Protocol):
@@ -33,7 +36,8 @@ class Dice(Protocol):
 
 
 class RecordSlice(Protocol):
-    """Whole record batches somewhere in a log: what a Fetch answers with. ``len()`` is their size in bytes."""
+    """Whole record batches somewhere in a log: what a Fetch answers with. ``len()`` is their size
+    in bytes."""
 
     def __len__(self) -> int: ...
 
@@ -52,8 +56,9 @@ class SegmentInfo:
 class PartitionLog(Protocol):
     """One partition's log on one node: segments, indexes, and the small files beside them.
 
-    Offsets are inclusive at the start and exclusive at the end. Appends are whole, checked batches whose base offset
-    and leader epoch are already in place. Not thread-safe; called from the node's loop only.
+    Offsets are inclusive at the start and exclusive at the end. Appends are whole, checked
+    batches whose base offset and leader epoch are already in place. Not thread-safe; called from
+    the node's loop only.
     """
 
     topic: str
@@ -68,23 +73,28 @@ class PartitionLog(Protocol):
     def size_bytes(self) -> int: ...
 
     def append(self, records: Buffer, headers: Sequence[BatchHeader], now_ms: int) -> None:
-        """Write batches at the end in one write; rolls the segment first when due (size, time, index).
+        """Write batches at the end in one write; rolls the segment first when due (size, time,
+        index).
 
-        ``headers`` are the batches in ``records`` in order; ``headers[0].base_offset`` is at or past the end offset
-        (past it only after compaction on the leader's side). ``now_ms`` is wall time.
-        Raises: StorageFailed (nothing of it is readable afterwards).
+        ``headers`` are the batches in ``records`` in order; ``headers[0].base_offset`` is at or
+        past the end offset (past it only after compaction on the leader's side). ``now_ms`` is
+        wall time. Raises: StorageFailed (nothing of it is readable afterwards).
         """
 
-    def read(self, start_offset: int, max_bytes: int, end_offset: int, at_least_one: bool) -> RecordSlice:
-        """Batches from the one that holds ``start_offset`` up to, not including, the one that holds ``end_offset``.
+    def read(
+        self, start_offset: int, max_bytes: int, end_offset: int, at_least_one: bool
+    ) -> RecordSlice:
+        """Batches from the one that holds ``start_offset`` up to, not including, the one that
+        holds ``end_offset``.
 
-        At most ``max_bytes``, but with ``at_least_one`` the first batch whole whatever its size (KIP-74). Never a
-        part of a batch. ``start_offset`` is in [log_start_offset, log_end_offset].
-        Raises: StorageFailed.
+        At most ``max_bytes``, but with ``at_least_one`` the first batch whole whatever its size
+        (KIP-74). Never a part of a batch. ``start_offset`` is in [log_start_offset,
+        log_end_offset]. Raises: StorageFailed.
         """
 
     def headers(self, start_offset: int) -> Iterator[BatchHeader]:
-        """Batch headers from the batch that holds ``start_offset`` to the end; for rebuilding state."""
+        """Batch headers from the batch that holds ``start_offset`` to the end; for rebuilding
+        state."""
 
     def truncate(self, offset: int) -> None:
         """Cut off everything at and after ``offset`` (a batch boundary at or before it)."""
@@ -93,7 +103,8 @@ class PartitionLog(Protocol):
         """Drop everything; start and end offset become ``offset``."""
 
     def advance_start(self, offset: int) -> None:
-        """Move the start offset forward and delete segments that lie before it whole (DeleteRecords, retention)."""
+        """Move the start offset forward and delete segments that lie before it whole
+        (DeleteRecords, retention)."""
 
     def segments(self) -> Sequence[SegmentInfo]:
         """Oldest first; the last is the active one."""
@@ -104,12 +115,14 @@ class PartitionLog(Protocol):
     def configure(self, segment_bytes: int, segment_ms: int, index_interval_bytes: int) -> None: ...
 
     def offset_for_timestamp(self, timestamp: int, end_offset: int) -> tuple[int, int] | None:
-        """(offset, timestamp) of the first record at or after ``timestamp`` below ``end_offset``; None if none."""
+        """(offset, timestamp) of the first record at or after ``timestamp`` below ``end_offset``;
+        None if none."""
 
     def offset_of_max_timestamp(self, end_offset: int) -> tuple[int, int] | None: ...
 
     def load_epochs(self) -> list[tuple[int, int]]:
-        """(leader epoch, its start offset), ascending; from leader-epoch-checkpoint, checked against the log."""
+        """(leader epoch, its start offset), ascending; from leader-epoch-checkpoint, checked
+        against the log."""
 
     def save_epochs(self, entries: Sequence[tuple[int, int]]) -> None: ...
 
@@ -139,13 +152,13 @@ class Disk(Protocol):
 
     @property
     def was_clean(self) -> bool:
-        """Whether nothing that was appended can have been lost: an orderly stop, or a kill in the same boot of the
-        machine (the page cache outlives the process). False on a new disk. Stays false, through further crashes,
-        until ``registered``."""
+        """Whether nothing that was appended can have been lost: an orderly stop, or a kill in the
+        same boot of the machine (the page cache outlives the process). False on a new disk. Stays
+        false, through further crashes, until ``registered``."""
 
     def registered(self) -> None:
-        """The controller has committed the registration that told it of ``was_clean``: from here on a kill leaves
-        the disk clean."""
+        """The controller has committed the registration that told it of ``was_clean``: from here
+        on a kill leaves the disk clean."""
 
     def total_bytes(self) -> tuple[int, int]:
         """(size of the volume, free on it)."""

@@ -1,5 +1,5 @@
-"""Every setting, once: ``OPTIONS`` of a broker, ``TOPIC_OPTIONS`` of a topic, and ``Settings``, a parsed
-server.properties. Pure: no files, no clock; the core may import it."""
+"""Every setting, once: ``OPTIONS`` of a broker, ``TOPIC_OPTIONS`` of a topic, and ``Settings``, a
+parsed server.properties. Pure: no files, no clock; the core may import it."""
 
 from embedded_broker.options.listeners import PROTOCOLS, Listener
 from embedded_broker.options.option import Dynamic, Option, SettingError, Type, Value

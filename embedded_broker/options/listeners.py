@@ -1,4 +1,5 @@
-"""``listeners``, ``advertised.listeners`` and what belongs to them, read and checked against each other."""
+"""``listeners``, ``advertised.listeners`` and what belongs to them, read and checked against each
+other."""
 
 from __future__ import annotations
 
@@ -12,8 +13,8 @@ PROTOCOLS = {"PLAINTEXT": 0, "SSL": 1, "SASL_PLAINTEXT": 2, "SASL_SSL": 3}
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """One address to listen at, or to be told to clients; ``security_protocol`` is one of PROTOCOLS. An empty host
-    means every address of the machine."""
+    """One address to listen at, or to be told to clients; ``security_protocol`` is one of
+    PROTOCOLS. An empty host means every address of the machine."""
 
     name: str
     host: str
@@ -48,8 +49,11 @@ def parse_protocol_map(parts: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def parse_listeners(parts: Sequence[str], protocols: dict[str, str], key: str) -> tuple[Listener, ...]:
-    """Raises: SettingError: not NAME://host:port, a name that the map lacks, a name or a port used twice."""
+def parse_listeners(
+    parts: Sequence[str], protocols: dict[str, str], key: str
+) -> tuple[Listener, ...]:
+    """Raises: SettingError: not NAME://host:port, a name that the map lacks, a name or a port
+    used twice."""
     found: list[Listener] = []
     for part in parts:
         name, slashes, address = part.partition("://")
@@ -65,7 +69,9 @@ def parse_listeners(parts: Sequence[str], protocols: dict[str, str], key: str) -
             raise SettingError(f"{key} names the listener {name} twice")
         for other in found:
             if key == "listeners" and port and other.port == port and _overlap(other.host, host):
-                raise SettingError(f"{key}: {other.name} and {name} both use port {port}; each listener needs its own")
+                raise SettingError(
+                    f"{key}: {other.name} and {name} both use port {port}; each listener needs its own"
+                )
         found.append(Listener(name, host, port, protocols[name]))
     if not found:
         raise SettingError(f"{key} is empty: allowed is NAME://host:port, ...")

@@ -181,7 +181,12 @@ TOPICS: tuple[Option, ...] = (
     boolean("delete.topic.enable", True, "Whether topics can be deleted."),
     int_("num.partitions", 1, "Partitions of a topic that does not say how many.", least=1),
     class_("create.topic.policy.class.name", None, "A class that judges new topics.", effect=False),
-    class_("alter.config.policy.class.name", None, "A class that judges changes of settings.", effect=False),
+    class_(
+        "alter.config.policy.class.name",
+        None,
+        "A class that judges changes of settings.",
+        effect=False,
+    ),
 )
 
 SECURITY: tuple[Option, ...] = inert(

@@ -1,7 +1,8 @@
 """One setting: what it is called, which values it takes, what it does.
 
-Settings are declared once, in the tables beside this file; parsing, checking, DescribeConfigs, editors and help all
-come from there. Type numbers are those of DescribeConfigs (KIP-226, KIP-569).
+Settings are declared once, in the tables beside this file; parsing, checking, DescribeConfigs,
+editors and help all come from there. Type numbers are those of DescribeConfigs (KIP-226,
+KIP-569).
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ class SettingError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """A broker's or a topic's setting. ``effect`` is False when it is accepted and changes nothing here."""
+    """A broker's or a topic's setting. ``effect`` is False when it is accepted and changes
+    nothing here."""
 
     name: str
     type: Type
@@ -58,7 +60,8 @@ class Option:
     sensitive: bool = False
     effect: bool = True
     synonyms: tuple[str, ...] = ()
-    """Other broker settings that say the same, the strongest first; used where this one is not set."""
+    """Other broker settings that say the same, the strongest first; used where this one is not
+    set."""
     check: Callable[[Value], str] | None = None
     """Returns what is wrong with a value, or an empty string."""
 

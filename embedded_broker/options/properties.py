@@ -1,7 +1,8 @@
 """Java's properties files, as server.properties is one.
 
-``key=value``, ``key:value`` or ``key value``; lines that begin with # or ! are comments; a backslash at the end of a
-line continues it, and \\t \\n \\r \\f \\uXXXX stand for characters. Source: java.util.Properties.load.
+``key=value``, ``key:value`` or ``key value``; lines that begin with # or ! are comments; a
+backslash at the end of a line continues it, and \\t \\n \\r \\f \\uXXXX stand for characters.
+Source: java.util.Properties.load.
 """
 
 from __future__ import annotations

@@ -5,15 +5,37 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from embedded_broker.options.listeners import Listener, parse_address, parse_listeners, parse_protocol_map
+from embedded_broker.options.listeners import (
+    Listener,
+    parse_address,
+    parse_listeners,
+    parse_protocol_map,
+)
 from embedded_broker.options.names import unknown
-from embedded_broker.options.node import LISTENERS, METRICS, NODE, QUORUM, REPLICATION, SECURITY, TOPICS
+from embedded_broker.options.node import (
+    LISTENERS,
+    METRICS,
+    NODE,
+    QUORUM,
+    REPLICATION,
+    SECURITY,
+    TOPICS,
+)
 from embedded_broker.options.option import Option, SettingError, Value, table
 from embedded_broker.options.properties import parse_properties
 from embedded_broker.options.storage import GROUPS, STORAGE, TRANSACTIONS
 
 OPTIONS: dict[str, Option] = table(
-    *NODE, *LISTENERS, *QUORUM, *REPLICATION, *TOPICS, *STORAGE, *GROUPS, *TRANSACTIONS, *SECURITY, *METRICS
+    *NODE,
+    *LISTENERS,
+    *QUORUM,
+    *REPLICATION,
+    *TOPICS,
+    *STORAGE,
+    *GROUPS,
+    *TRANSACTIONS,
+    *SECURITY,
+    *METRICS,
 )
 """Every setting of a broker, by its name in server.properties."""
 
@@ -22,7 +44,8 @@ _FACTORS = {"hours": 3_600_000, "minutes": 60_000, "ms": 1}
 
 
 class Settings:
-    """Typed values by name: ``settings["num.partitions"]``; what the file does not say has its default.
+    """Typed values by name: ``settings["num.partitions"]``; what the file does not say has its
+    default.
 
     ``static`` holds what the file says, ``texts`` its words.
     """
@@ -34,7 +57,9 @@ class Settings:
             self.static[name] = parse_option(name, text)
         self.node_id: int = self._node_id()
         self.protocols: dict[str, str] = self._protocols()
-        self.listeners: tuple[Listener, ...] = parse_listeners(self["listeners"], self.protocols, "listeners")
+        self.listeners: tuple[Listener, ...] = parse_listeners(
+            self["listeners"], self.protocols, "listeners"
+        )
         self.advertised_listeners: tuple[Listener, ...] = self._advertised()
         self.inter_broker_listener: str = self._inter_broker_listener()
         self.voters: dict[int, tuple[str, int]] = self._voters()
@@ -80,9 +105,13 @@ class Settings:
     def _node_id(self) -> int:
         node, old = self["node.id"], self["broker.id"]
         if node < 0 and old < 0:
-            raise SettingError("node.id is missing: every broker needs a number of its own, 0 or above")
+            raise SettingError(
+                "node.id is missing: every broker needs a number of its own, 0 or above"
+            )
         if node >= 0 and old >= 0 and node != old:
-            raise SettingError(f"node.id={node} and broker.id={old} differ: they name the same broker")
+            raise SettingError(
+                f"node.id={node} and broker.id={old} differ: they name the same broker"
+            )
         return int(node if node >= 0 else old)
 
     def _protocols(self) -> dict[str, str]:
@@ -95,7 +124,9 @@ class Settings:
     def _for_brokers(self) -> list[Listener]:
         """The listeners without those that a KRaft file sets apart for controllers."""
         controllers = {name.upper() for name in self["controller.listener.names"] or ()}
-        return [one for one in self.listeners if one.name not in controllers] or list(self.listeners)
+        return [one for one in self.listeners if one.name not in controllers] or list(
+            self.listeners
+        )
 
     def _advertised(self) -> tuple[Listener, ...]:
         names = [one.name for one in self.listeners]
@@ -106,7 +137,9 @@ class Settings:
         found = parse_listeners(parts, self.protocols, "advertised.listeners")
         for one in found:
             if one.name not in names:
-                raise SettingError(f"advertised.listeners names {one.name}, but listeners has only {', '.join(names)}")
+                raise SettingError(
+                    f"advertised.listeners names {one.name}, but listeners has only {', '.join(names)}"
+                )
             if one.host in ("", "0.0.0.0", "::"):
                 raise SettingError(
                     f"advertised.listeners: {one.name}://{one.host}:{one.port} is no address that a client can reach"
@@ -127,7 +160,9 @@ class Settings:
                 )
             return names[0]
         if name.upper() not in names:
-            raise SettingError(f"inter.broker.listener.name={name}: allowed is one of {', '.join(names)}")
+            raise SettingError(
+                f"inter.broker.listener.name={name}: allowed is one of {', '.join(names)}"
+            )
         return str(name.upper())
 
     def _voters(self) -> dict[int, tuple[str, int]]:
@@ -141,7 +176,9 @@ class Settings:
                 raise SettingError(f"controller.quorum.voters names broker {id_} twice")
             found[int(id_)] = parse_address(address, "controller.quorum.voters")
         if not found:
-            own = next(one for one in self.advertised_listeners if one.name == self.inter_broker_listener)
+            own = next(
+                one for one in self.advertised_listeners if one.name == self.inter_broker_listener
+            )
             return {self.node_id: (own.host, own.port)}
         if self.node_id not in found:
             raise SettingError(
@@ -161,7 +198,9 @@ class Settings:
             ("replica.fetch.wait.max.ms", "replica.lag.time.max.ms"),
         ):
             if self[low] > self[high]:
-                raise SettingError(f"{low}={self[low]} is above {high}={self[high]}: it has to be at most that")
+                raise SettingError(
+                    f"{low}={self[low]} is above {high}={self[high]}: it has to be at most that"
+                )
         if "," in str(self["log.dirs"] or ""):
             raise SettingError(f"log.dirs={self['log.dirs']}: a broker here has one data directory")
 

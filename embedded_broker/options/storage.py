@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from embedded_broker.options.option import INT_MAX, LONG_MAX, Dynamic, Option, boolean, double, inert, int_, list_, long
+from embedded_broker.options.option import (
+    INT_MAX,
+    LONG_MAX,
+    Dynamic,
+    Option,
+    boolean,
+    double,
+    inert,
+    int_,
+    list_,
+    long,
+)
 from embedded_broker.options.option import string as string_
 
 COMPRESSIONS = ("producer", "uncompressed", "gzip", "snappy", "lz4", "zstd")

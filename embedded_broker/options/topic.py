@@ -105,7 +105,8 @@ def check_topic_configs(configs: dict[str, str | None]) -> dict[str, Value]:
     """The typed values of a new topic's settings.
 
     Raises:
-        SettingError: an unknown name, a value that is not allowed, values that contradict each other.
+        SettingError: an unknown name, a value that is not allowed, values that contradict each
+        other.
     """
     from embedded_broker.options.names import unknown
 
@@ -119,7 +120,9 @@ def check_topic_configs(configs: dict[str, str | None]) -> dict[str, Value]:
             raise SettingError(f"{name} has no value: allowed is {option.allowed()}")
         found[name] = option.parse(text)
     if found.get("remote.storage.enable") is True:
-        raise SettingError("remote.storage.enable=true: this cluster has no remote store, allowed is false")
+        raise SettingError(
+            "remote.storage.enable=true: this cluster has no remote store, allowed is false"
+        )
     low, high = found.get("min.compaction.lag.ms", 0), found.get("max.compaction.lag.ms", LONG_MAX)
     assert isinstance(low, int) and isinstance(high, int)
     if low > high:

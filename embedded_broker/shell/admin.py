@@ -1,4 +1,5 @@
-"""A few requests to a broker over a plain blocking socket, for whoever starts clusters: who is there, make topics."""
+"""A few requests to a broker over a plain blocking socket, for whoever starts clusters: who is
+there, make topics."""
 
 from __future__ import annotations
 
@@ -9,16 +10,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from embedded_broker.protocol.codec import ProtocolError, decode, is_flexible, response_class
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.protocol.messages.k03_metadata import MetadataRequest, MetadataResponse
-from embedded_broker.protocol.messages.k19_create_topics import CreatableTopic, CreateTopicsRequest
 from embedded_broker.shell.connection import encode_request
+from kafka_protocol.codec import ProtocolError, decode, is_flexible, response_class
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.messages.k03_metadata import MetadataRequest, MetadataResponse
+from kafka_protocol.messages.k19_create_topics import CreatableTopic, CreateTopicsRequest
 
 CLIENT_ID = b"kafkarium"
 METADATA_VERSION = 9
 CREATE_TOPICS_VERSION = 5
-RETRIED = (ErrorCode.NOT_CONTROLLER, ErrorCode.REQUEST_TIMED_OUT, ErrorCode.INVALID_REPLICATION_FACTOR)
+RETRIED = (
+    ErrorCode.NOT_CONTROLLER,
+    ErrorCode.REQUEST_TIMED_OUT,
+    ErrorCode.INVALID_REPLICATION_FACTOR,
+)
 """A cluster that has just started may not know its controller or all of its brokers yet."""
 
 
@@ -39,7 +44,9 @@ class TopicSpec:
         """``name``, ``name:partitions`` or ``name:partitions:replication``. Raises: ValueError."""
         name, *numbers = text.split(":")
         if not name or len(numbers) > 2 or not all(n.isdigit() and int(n) > 0 for n in numbers):
-            raise ValueError(f"{text!r} is no topic: write name:partitions:replication, for example orders:3:3")
+            raise ValueError(
+                f"{text!r} is no topic: write name:partitions:replication, for example orders:3:3"
+            )
         return cls(name, *map(int, numbers))
 
 
@@ -63,13 +70,17 @@ def ask(address: tuple[str, int], message: Any, version: int, timeout_s: float) 
 def brokers_known_to(address: tuple[str, int], timeout_s: float = 1.0) -> set[int]:
     """The ids that this broker tells clients; empty when it does not answer."""
     try:
-        answer: MetadataResponse = ask(address, MetadataRequest(topics=[]), METADATA_VERSION, timeout_s)
+        answer: MetadataResponse = ask(
+            address, MetadataRequest(topics=[]), METADATA_VERSION, timeout_s
+        )
     except (OSError, ProtocolError):
         return set()
     return {broker.node_id for broker in answer.brokers}
 
 
-def create_topics(addresses: Sequence[tuple[str, int]], topics: Sequence[TopicSpec], timeout_s: float = 30.0) -> None:
+def create_topics(
+    addresses: Sequence[tuple[str, int]], topics: Sequence[TopicSpec], timeout_s: float = 30.0
+) -> None:
     """Create the topics that are not there yet.
 
     Raises:
@@ -82,7 +93,9 @@ def create_topics(addresses: Sequence[tuple[str, int]], topics: Sequence[TopicSp
     while left:
         if time.monotonic() > deadline:
             raise AdminFailed(f"cannot create the topic {next(iter(left))}: {reason}")
-        wanted = [CreatableTopic(t.name, t.partitions or -1, t.replication or -1) for t in left.values()]
+        wanted = [
+            CreatableTopic(t.name, t.partitions or -1, t.replication or -1) for t in left.values()
+        ]
         request = CreateTopicsRequest(topics=wanted, timeout_ms=10_000)
         try:
             answer = ask(addresses[turn % len(addresses)], request, CREATE_TOPICS_VERSION, 15.0)

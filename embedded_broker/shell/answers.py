@@ -1,6 +1,8 @@
-"""Answers to Metadata, kept encoded while the metadata stays: who asks for a thousand topics again gets bytes.
+"""Answers to Metadata, kept encoded while the metadata stays: who asks for a thousand topics
+again gets bytes.
 
-Measured at a thousand topics of three partitions: 15 ms of the loop for the first answer, 0.1 ms for the next.
+Measured at a thousand topics of three partitions: 15 ms of the loop for the first answer, 0.1 ms
+for the next.
 """
 
 from __future__ import annotations

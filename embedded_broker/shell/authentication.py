@@ -1,6 +1,7 @@
 """How brokers of one cluster know each other: a secret file made with the cluster, shown by nobody.
 
-Carried by SaslHandshake and SaslAuthenticate with a mechanism of our own, which is not offered to clients:
+Carried by SaslHandshake and SaslAuthenticate with a mechanism of our own, which is not offered to
+clients:
 
     dialler  -> nonce (16 bytes) and its broker id
     listener -> nonce (16 bytes) and HMAC-SHA256(secret, "listener", both nonces, the id)
@@ -15,9 +16,12 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.protocol.messages.k17_sasl_handshake import SaslHandshakeRequest, SaslHandshakeResponse
-from embedded_broker.protocol.messages.k36_sasl_authenticate import SaslAuthenticateRequest, SaslAuthenticateResponse
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.messages.k17_sasl_handshake import SaslHandshakeRequest, SaslHandshakeResponse
+from kafka_protocol.messages.k36_sasl_authenticate import (
+    SaslAuthenticateRequest,
+    SaslAuthenticateResponse,
+)
 
 MECHANISM = "KAFKARIUM-CLUSTER"
 SECRET_FILE = "cluster.secret"
@@ -46,7 +50,9 @@ def find_secret(*folders: Path) -> bytes:
     return bytes.fromhex((folders[-1] / SECRET_FILE).read_text().strip())
 
 
-def proof(secret: bytes, side: str, dialler_nonce: bytes, listener_nonce: bytes, broker_id: int) -> bytes:
+def proof(
+    secret: bytes, side: str, dialler_nonce: bytes, listener_nonce: bytes, broker_id: int
+) -> bytes:
     text = b"|".join([side.encode(), dialler_nonce, listener_nonce, str(broker_id).encode()])
     return hmac.digest(secret, text, "sha256")
 
@@ -64,7 +70,9 @@ class Authentication:
         """
         if isinstance(message, SaslHandshakeRequest):
             if message.mechanism != MECHANISM:
-                reason = f"it asked for the mechanism {message.mechanism[:40]!r}, which is not offered"
+                reason = (
+                    f"it asked for the mechanism {message.mechanism[:40]!r}, which is not offered"
+                )
                 return SaslHandshakeResponse(ErrorCode.UNSUPPORTED_SASL_MECHANISM, []), -1, reason
             connection.challenge = b""
             return SaslHandshakeResponse(0, [MECHANISM]), -1, ""
@@ -74,7 +82,9 @@ class Authentication:
             broker_id = int(said[NONCE_BYTES:])
             nonce = secrets.token_bytes(NONCE_BYTES)
             dialler_nonce = bytes(said[:NONCE_BYTES])
-            connection.challenge = proof(self._secret, "dialler", dialler_nonce, nonce, broker_id) + said[NONCE_BYTES:]
+            connection.challenge = (
+                proof(self._secret, "dialler", dialler_nonce, nonce, broker_id) + said[NONCE_BYTES:]
+            )
             shown = nonce + proof(self._secret, "listener", dialler_nonce, nonce, broker_id)
             return SaslAuthenticateResponse(auth_bytes=shown), -1, ""
         if connection.challenge:
@@ -82,7 +92,9 @@ class Authentication:
             connection.challenge = None
             if hmac.compare_digest(expected, said):
                 return SaslAuthenticateResponse(), int(broker_text), ""
-        refusal = SaslAuthenticateResponse(ErrorCode.SASL_AUTHENTICATION_FAILED, "Authentication failed.")
+        refusal = SaslAuthenticateResponse(
+            ErrorCode.SASL_AUTHENTICATION_FAILED, "Authentication failed."
+        )
         return refusal, -1, "it failed to prove that it is a broker of this cluster"
 
 
@@ -100,6 +112,8 @@ class Proving:
     def second(self, shown: bytes) -> bytes | None:
         """The last word, or None when the listener is not of this cluster."""
         nonce, mark = shown[:NONCE_BYTES], shown[NONCE_BYTES:]
-        if not hmac.compare_digest(mark, proof(self._secret, "listener", self._nonce, nonce, self._broker_id)):
+        if not hmac.compare_digest(
+            mark, proof(self._secret, "listener", self._nonce, nonce, self._broker_id)
+        ):
             return None
         return proof(self._secret, "dialler", self._nonce, nonce, self._broker_id)

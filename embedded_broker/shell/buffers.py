@@ -1,6 +1,7 @@
 """Memory for frames that are being received: reused, grown with what has come, and bounded in all.
 
-A connection announces up to 100 MiB with four bytes; nothing is allotted for an announcement (CVE-2022-34917).
+A connection announces up to 100 MiB with four bytes; nothing is allotted for an announcement
+(CVE-2022-34917).
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ KEPT_BYTES = 12 * 1024 * 1024
 
 
 class BufferPool:
-    """Buffers for large frames. ``in_use`` over ``limit`` makes connections wait until others have finished."""
+    """Buffers for large frames. ``in_use`` over ``limit`` makes connections wait until others
+    have finished."""
 
     def __init__(self, limit: int = 256 * 1024 * 1024) -> None:
         self.limit = limit
@@ -22,7 +24,8 @@ class BufferPool:
         self._waiting: list[Callable[[], None]] = []
 
     def take(self, size: int) -> bytearray:
-        """A buffer to receive up to ``size`` bytes into; it may be shorter, then ``grow`` it as they come."""
+        """A buffer to receive up to ``size`` bytes into; it may be shorter, then ``grow`` it as
+        they come."""
         best = -1
         for i, buffer in enumerate(self._free):
             if len(buffer) >= size and (best < 0 or len(buffer) < len(self._free[best])):

@@ -1,8 +1,8 @@
 """A cluster of broker processes on this machine: start, watch, kill, freeze, stop.
 
-States of a broker: stopped -> starting -> serving -> (frozen <-> serving) -> stopping -> stopped, and died from any
-of them when it ends without being told to. Every method may be called from any thread and waits for nothing but what
-it says; callbacks come from the launcher's thread.
+States of a broker: stopped -> starting -> serving -> (frozen <-> serving) -> stopping -> stopped,
+and died from any of them when it ends without being told to. Every method may be called from any
+thread and waits for nothing but what it says; callbacks come from the launcher's thread.
 """
 
 from __future__ import annotations
@@ -19,7 +19,13 @@ from typing import TYPE_CHECKING
 
 from embedded_broker.shell import platform
 from embedded_broker.shell.launchers import Launcher, make_launcher
-from embedded_broker.shell.layout import ERRORS, BrokerPlace, ClusterDirectory, ClusterRefused, ClusterSpec
+from embedded_broker.shell.layout import (
+    ERRORS,
+    BrokerPlace,
+    ClusterDirectory,
+    ClusterRefused,
+    ClusterSpec,
+)
 from embedded_broker.shell.usage import Usage, usage_of
 
 if TYPE_CHECKING:
@@ -72,7 +78,9 @@ class _Broker:
 class LocalCluster:
     """Brokers 1 to n, one process each, in one directory."""
 
-    def __init__(self, spec: ClusterSpec, on_change: Callable[[BrokerStatus], None] | None = None) -> None:
+    def __init__(
+        self, spec: ClusterSpec, on_change: Callable[[BrokerStatus], None] | None = None
+    ) -> None:
         self.spec = spec
         self._on_change = on_change
         self._changed = threading.Condition(threading.RLock())
@@ -81,7 +89,7 @@ class LocalCluster:
         self._brokers: dict[int, _Broker] = {}
         self._leaving = False
 
-    # ------------------------------------------------------------------------------------------------ whole cluster
+    # ---- whole cluster
     def start(self, timeout_s: float = 60.0) -> None:
         """Check, start every broker, and wait until all of them serve.
 
@@ -101,7 +109,9 @@ class LocalCluster:
         with self._changed:
             assert self._launcher is None, "the cluster runs"
             self._leaving = False
-            launcher = make_launcher(self._started, self._serving, self._exited)  # gets ready while we check
+            launcher = make_launcher(
+                self._started, self._serving, self._exited
+            )  # gets ready while we check
             try:
                 self._directory = directory = ClusterDirectory(self.spec)
             except BaseException:
@@ -124,24 +134,35 @@ class LocalCluster:
         with self._changed:
             while any(b.state is not State.SERVING for b in self._brokers.values()):
                 for broker_id, broker in self._brokers.items():
-                    if (broker.state is State.DIED and self.spec.restart_after_s is None) or broker.exit_code == 2:
-                        raise NotReady(f"broker {broker_id} ended while it started: {broker.reason}")
+                    if (
+                        broker.state is State.DIED and self.spec.restart_after_s is None
+                    ) or broker.exit_code == 2:
+                        raise NotReady(
+                            f"broker {broker_id} ended while it started: {broker.reason}"
+                        )
                 left = deadline - time.monotonic()
                 if left <= 0:
-                    slow = [str(i) for i, b in self._brokers.items() if b.state is not State.SERVING]
-                    raise NotReady(f"broker {', '.join(slow)} did not serve within {timeout_s:g} seconds")
+                    slow = [
+                        str(i) for i, b in self._brokers.items() if b.state is not State.SERVING
+                    ]
+                    raise NotReady(
+                        f"broker {', '.join(slow)} did not serve within {timeout_s:g} seconds"
+                    )
                 self._changed.wait(left)
             wanted = set(self._brokers)
             addresses = [(b.place.host, b.place.port) for b in self._brokers.values()]
         for address in addresses:
             while not admin.brokers_known_to(address) >= wanted:
                 if time.monotonic() > deadline:
-                    raise NotReady(f"the broker at {address[0]}:{address[1]} does not know all others yet")
+                    raise NotReady(
+                        f"the broker at {address[0]}:{address[1]} does not know all others yet"
+                    )
                 with self._changed:
                     self._changed.wait(READY_POLL_S)
 
     def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
-        """Every broker leaves in order; one that does not within the time is killed. Does nothing when stopped."""
+        """Every broker leaves in order; one that does not within the time is killed. Does nothing
+        when stopped."""
         with self._changed:
             self._leaving = True
             for broker in self._brokers.values():
@@ -167,7 +188,7 @@ class LocalCluster:
     def __exit__(self, *_exception: object) -> None:
         self.stop()
 
-    # ------------------------------------------------------------------------------------------------ one broker
+    # ---- one broker
     def start_broker(self, broker_id: int) -> None:
         """Does nothing when it runs. ``wait_for`` tells when it serves."""
         with self._changed:
@@ -175,9 +196,16 @@ class LocalCluster:
             if broker.pid or broker.state is State.STARTING or self._leaving:
                 return
             assert self._launcher is not None, "the cluster does not run"
-            broker.exit_code, broker.reason, broker.stop_asked, broker.frozen = None, "", False, False
+            broker.exit_code, broker.reason, broker.stop_asked, broker.frozen = (
+                None,
+                "",
+                False,
+                False,
+            )
             self._set(broker_id, State.STARTING)
-            self._launcher.start(broker_id, broker.place.properties, broker.place.directory / ERRORS)
+            self._launcher.start(
+                broker_id, broker.place.properties, broker.place.directory / ERRORS
+            )
 
     def stop_broker(self, broker_id: int) -> None:
         """Ask it to leave in order; returns at once."""
@@ -211,9 +239,11 @@ class LocalCluster:
     def wait_for(self, broker_id: int, state: State, timeout_s: float = 30.0) -> bool:
         """Whether the broker came to that state in time."""
         with self._changed:
-            return self._changed.wait_for(lambda: self._brokers[broker_id].state is state, timeout_s)
+            return self._changed.wait_for(
+                lambda: self._brokers[broker_id].state is state, timeout_s
+            )
 
-    # ------------------------------------------------------------------------------------------------ what it is
+    # ---- what it is
     @property
     def broker_ids(self) -> list[int]:
         return sorted(self._brokers)
@@ -250,16 +280,20 @@ class LocalCluster:
         """Raises: admin.AdminFailed."""
         from embedded_broker.shell import admin
 
-        addresses = [(b.place.host, b.place.port) for b in self._brokers.values() if b.state is State.SERVING]
+        addresses = [
+            (b.place.host, b.place.port) for b in self._brokers.values() if b.state is State.SERVING
+        ]
         admin.create_topics(addresses, topics, timeout_s)
 
-    # ------------------------------------------------------------------------------------------------ inside
+    # ---- inside
     def _running(self) -> bool:
         return any(b.pid or b.state is State.STARTING for b in self._brokers.values())
 
     def _status(self, broker_id: int) -> BrokerStatus:
         b = self._brokers[broker_id]
-        return BrokerStatus(broker_id, b.state, b.pid, b.place.host, b.place.port, b.exit_code, b.reason)
+        return BrokerStatus(
+            broker_id, b.state, b.pid, b.place.host, b.place.port, b.exit_code, b.reason
+        )
 
     def _set(self, broker_id: int, state: State) -> None:
         self._brokers[broker_id].state = state
@@ -299,7 +333,9 @@ class LocalCluster:
             broker.pid, broker.exit_code = 0, code
             broker.reason = self._why(broker, code)
             asked = broker.stop_asked
-            self._set(broker_id, State.STOPPED if asked and code in (0, -signal.SIGTERM) else State.DIED)
+            self._set(
+                broker_id, State.STOPPED if asked and code in (0, -signal.SIGTERM) else State.DIED
+            )
             if not asked and not self._leaving and self.spec.restart_after_s is not None:
                 self._restart_later(broker_id, self.spec.restart_after_s)
 

@@ -1,7 +1,8 @@
 """``kafkarium cluster run``: a cluster in the foreground.
 
-Standard output carries one line, when every broker serves. What is wrong is a sentence on standard error and exit
-code 2, with nothing left running. SIGINT and SIGTERM stop the cluster in order, exit code 0.
+Standard output carries one line, when every broker serves. What is wrong is a sentence on
+standard error and exit code 2, with nothing left running. SIGINT and SIGTERM stop the cluster in
+order, exit code 0.
 """
 
 from __future__ import annotations
@@ -37,16 +38,33 @@ def parser() -> argparse.ArgumentParser:
     whole = _Parser(prog="kafkarium cluster", description="An embedded Kafka cluster.")
     commands = whole.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run a cluster in the foreground until Ctrl+C")
-    run.add_argument("--brokers", type=int, default=0, help="how many (default: 3, or as many as DIR has)")
-    run.add_argument("--port", type=int, default=19092, help="of the first broker; the others count up from it")
-    run.add_argument("--host", default="127.0.0.1", help="where the brokers listen (default: this machine only)")
-    run.add_argument("--data-dir", type=Path, help="keeps the cluster; without it the data is temporary")
-    run.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of every broker")
     run.add_argument(
-        "--topic", action="append", default=[], metavar="NAME:PARTITIONS:REPLICATION", help="create it if not there"
+        "--brokers", type=int, default=0, help="how many (default: 3, or as many as DIR has)"
     )
     run.add_argument(
-        "--restart-after", default="2", metavar="SECONDS", help="start a broker again that died; 'never' leaves it"
+        "--port", type=int, default=19092, help="of the first broker; the others count up from it"
+    )
+    run.add_argument(
+        "--host", default="127.0.0.1", help="where the brokers listen (default: this machine only)"
+    )
+    run.add_argument(
+        "--data-dir", type=Path, help="keeps the cluster; without it the data is temporary"
+    )
+    run.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of every broker"
+    )
+    run.add_argument(
+        "--topic",
+        action="append",
+        default=[],
+        metavar="NAME:PARTITIONS:REPLICATION",
+        help="create it if not there",
+    )
+    run.add_argument(
+        "--restart-after",
+        default="2",
+        metavar="SECONDS",
+        help="start a broker again that died; 'never' leaves it",
     )
     return whole
 
@@ -62,7 +80,9 @@ def main(arguments: Sequence[str]) -> int:
         topics = _topics(options.topic)
         restart_after_s = _seconds(options.restart_after)
         if not 0 <= options.port <= 65535:
-            raise ValueError(f"--port {options.port}: allowed is 1 to 65535, or 0 for any that are free")
+            raise ValueError(
+                f"--port {options.port}: allowed is 1 to 65535, or 0 for any that are free"
+            )
         if options.brokers < 0:
             raise ValueError(f"--brokers {options.brokers}: allowed is 1 or more")
     except ValueError as e:
@@ -73,7 +93,12 @@ def main(arguments: Sequence[str]) -> int:
     try:
         directory = Path(temporary) if temporary else options.data_dir
         spec = ClusterSpec(
-            directory, options.brokers, options.port, options.host, settings, restart_after_s=restart_after_s
+            directory,
+            options.brokers,
+            options.port,
+            options.host,
+            settings,
+            restart_after_s=restart_after_s,
         )
         return _run(spec, topics)
     finally:
@@ -130,7 +155,11 @@ def _run(spec: ClusterSpec, topics: Sequence[TopicSpec]) -> int:
             _wait_ready(cluster, asked)
             wrong = _create(cluster, topics) if topics and not asked.is_set() else ""
         except NotReady as e:
-            code = EXIT_REFUSED if any(s.exit_code == EXIT_REFUSED for s in cluster.statuses()) else EXIT_FAILED
+            code = (
+                EXIT_REFUSED
+                if any(s.exit_code == EXIT_REFUSED for s in cluster.statuses())
+                else EXIT_FAILED
+            )
             print(f"kafkarium: {e}", file=sys.stderr, flush=True)
             return code
         if wrong:
@@ -179,7 +208,11 @@ def _create(cluster: LocalCluster, topics: Sequence[TopicSpec]) -> str:
 
 def _report(status: BrokerStatus) -> None:
     if status.state is State.DIED:
-        print(f"kafkarium: broker {status.broker_id} died: {status.reason}", file=sys.stderr, flush=True)
+        print(
+            f"kafkarium: broker {status.broker_id} died: {status.reason}",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

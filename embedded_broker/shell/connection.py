@@ -1,8 +1,10 @@
-"""A client's connection: frames become request events, answers leave in the order of their requests.
+"""A client's connection: frames become request events, answers leave in the order of their
+requests.
 
-A request takes a slot; the slots of a connection are answered in order, whenever their answers come. Produce requests
-are handed on at once, many at a time (measured twelve times the rate of one at a time for small ones); behind any
-other request the next one waits, as in Kafka, unless the connection is a broker's.
+A request takes a slot; the slots of a connection are answered in order, whenever their answers
+come. Produce requests are handed on at once, many at a time (measured twelve times the rate of
+one at a time for small ones); behind any other request the next one waits, as in Kafka, unless
+the connection is a broker's.
 
 States: new -> (a broker's: challenged -> broker) -> closed.
 """
@@ -17,8 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 from embedded_broker.core import api
 from embedded_broker.core.events import Caller
-from embedded_broker.protocol import fast
-from embedded_broker.protocol.codec import (
+from embedded_broker.shell.answers import Question
+from embedded_broker.shell.framed import FramedSocket, Piece
+from kafka_protocol import fast
+from kafka_protocol.codec import (
     ProtocolError,
     decode,
     encode,
@@ -26,10 +30,8 @@ from embedded_broker.protocol.codec import (
     request_class,
     skip_tags,
 )
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.protocol.messages.k18_api_versions import ApiVersion, ApiVersionsResponse
-from embedded_broker.shell.answers import Question
-from embedded_broker.shell.framed import FramedSocket, Piece
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.messages.k18_api_versions import ApiVersion, ApiVersionsResponse
 
 if TYPE_CHECKING:
     from embedded_broker.shell.server import Server
@@ -37,7 +39,8 @@ if TYPE_CHECKING:
 PRODUCE, FETCH, METADATA, SASL_HANDSHAKE, API_VERSIONS, SASL_AUTHENTICATE = 0, 1, 3, 17, 18, 36
 MAX_IN_FLIGHT = 512
 REQUESTS_A_TURN = 64
-"""Requests of one connection in one wake-up; a thousand small ones would make everybody else wait."""
+"""Requests of one connection in one wake-up; a thousand small ones would make everybody else
+wait."""
 MAX_OUT_BYTES = 8 * 1024 * 1024
 CLIENT_ID_CHARACTERS = 255
 _HEADER = struct.Struct(">hhi")
@@ -46,11 +49,14 @@ HTTP = re.compile(rb"(GET |POST|PUT |HEAD|OPTI|DELE|PATC|CONN)")
 
 
 class Slot:
-    """The place of one request's answer. ``pieces`` is None until it has one; empty when there is none to send."""
+    """The place of one request's answer. ``pieces`` is None until it has one; empty when there is
+    none to send."""
 
     __slots__ = ("api_key", "connection", "correlation_id", "pieces", "question", "version")
 
-    def __init__(self, connection: ClientConnection, api_key: int, version: int, correlation_id: int) -> None:
+    def __init__(
+        self, connection: ClientConnection, api_key: int, version: int, correlation_id: int
+    ) -> None:
         self.connection = connection
         self.api_key = api_key
         self.version = version
@@ -63,7 +69,9 @@ class Slot:
 class ClientConnection(FramedSocket):
     """One accepted connection; the server owns it."""
 
-    def __init__(self, server: Server, sock: socket.socket, connection_id: int, host: str, listener: str) -> None:
+    def __init__(
+        self, server: Server, sock: socket.socket, connection_id: int, host: str, listener: str
+    ) -> None:
         super().__init__(server.shared, sock, server.limits.request_max_bytes)
         self.server = server
         self.connection_id = connection_id
@@ -81,7 +89,7 @@ class ClientConnection(FramedSocket):
         self._turn = 0
         self._requests_this_turn = 0
 
-    # ------------------------------------------------------------------------------------------------ requests
+    # ---- requests
     def on_frame(self, frame: memoryview) -> bool:
         api_key, version, correlation_id = _HEADER.unpack_from(frame, 0)
         slots = self.slots
@@ -170,12 +178,20 @@ class ClientConnection(FramedSocket):
             raise ProtocolError("the client id is not UTF-8") from None
         old = self.caller
         self.caller = Caller(
-            old.connection_id, old.host, old.listener, client_id[:CLIENT_ID_CHARACTERS], old.principal, old.broker_id
+            old.connection_id,
+            old.host,
+            old.listener,
+            client_id[:CLIENT_ID_CHARACTERS],
+            old.principal,
+            old.broker_id,
         )
 
-    # ------------------------------------------------------------------------------------------------ the shell's own
-    def _own_request(self, frame: memoryview, api_key: int, version: int, correlation_id: int) -> None:
-        """Brokers prove who they are with Kafka's authentication requests; clients are not offered them."""
+    # ---- the shell's own
+    def _own_request(
+        self, frame: memoryview, api_key: int, version: int, correlation_id: int
+    ) -> None:
+        """Brokers prove who they are with Kafka's authentication requests; clients are not
+        offered them."""
         if api_key not in (SASL_HANDSHAKE, SASL_AUTHENTICATE):
             self.close(f"api {api_key} is not known here")
             return
@@ -191,7 +207,12 @@ class ClientConnection(FramedSocket):
         if broker_id >= 0:
             old = self.caller
             self.caller = Caller(
-                old.connection_id, old.host, old.listener, old.client_id, f"Broker:{broker_id}", broker_id
+                old.connection_id,
+                old.host,
+                old.listener,
+                old.client_id,
+                f"Broker:{broker_id}",
+                broker_id,
             )
             self.brokers_only = False
         self.answer(slot, response)
@@ -200,7 +221,8 @@ class ClientConnection(FramedSocket):
             self.close(refused)
 
     def _answer_unknown_api_versions(self, correlation_id: int) -> None:
-        """KIP-511: version 0, error 35, and the range of this api, so that the client can ask again."""
+        """KIP-511: version 0, error 35, and the range of this api, so that the client can ask
+        again."""
         entry = api.TABLE[API_VERSIONS]
         response = ApiVersionsResponse(
             error_code=ErrorCode.UNSUPPORTED_VERSION,
@@ -210,10 +232,12 @@ class ClientConnection(FramedSocket):
         self.slots.append(slot)
         self.answer(slot, response)
 
-    # ------------------------------------------------------------------------------------------------ answers
+    # ---- answers
     def answer(self, slot: Slot, message: Any) -> None:
         """Fill a slot; what is due leaves at the end of the wake-up."""
-        slot.pieces = pieces = encode_response(message, slot.api_key, slot.version, slot.correlation_id)
+        slot.pieces = pieces = encode_response(
+            message, slot.api_key, slot.version, slot.correlation_id
+        )
         if slot.question is not None and self.server.metadata_answers is not None:
             whole = pieces[0]
             assert isinstance(whole, bytearray)
@@ -242,7 +266,7 @@ class ClientConnection(FramedSocket):
         if self._held and not self.closed and not self.slots and self.out_bytes <= MAX_OUT_BYTES:
             self.server.offer_again(self)
 
-    # ------------------------------------------------------------------------------------------------ offences, end
+    # ---- offences, end
     def refuse_size(self, size: int, start: bytes) -> None:
         hint = ""
         if start[:2] == b"\x16\x03":
@@ -256,7 +280,8 @@ class ClientConnection(FramedSocket):
 
 
 def release_records(message: Any) -> None:
-    """Let go of the views into the frame, so that its memory can be used again; the records are in the log."""
+    """Let go of the views into the frame, so that its memory can be used again; the records are
+    in the log."""
     for topic in message.topic_data:
         for partition in topic.partition_data:
             view = partition.records
@@ -266,7 +291,8 @@ def release_records(message: Any) -> None:
 
 
 def encode_response(message: Any, api_key: int, version: int, correlation_id: int) -> list[Piece]:
-    """A response with its size and header. The header has no tags for ApiVersions, whatever its version."""
+    """A response with its size and header. The header has no tags for ApiVersions, whatever its
+    version."""
     out = bytearray(8)
     if api_key != API_VERSIONS and is_flexible(api_key, version):
         out.append(0)

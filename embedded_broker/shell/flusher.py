@@ -1,6 +1,7 @@
 """The thread that waits for the disk: flushes of logs, and file work that nobody waits for.
 
-Flushes that are asked for while one runs are done together by the next: one fdatasync a file, however many asked.
+Flushes that are asked for while one runs are done together by the next: one fdatasync a file,
+however many asked.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ Unflushed = list[tuple[Segment, LogFile, int]]
 class Flusher:
     """``flush`` and ``run`` are called from the loop; results come back through it."""
 
-    def __init__(self, loop: Loop, flushed: Callable[[int, str], None], note: Callable[[str], None]) -> None:
+    def __init__(
+        self, loop: Loop, flushed: Callable[[int, str], None], note: Callable[[str], None]
+    ) -> None:
         self._loop = loop
         self._flushed = flushed
         self._note = note
@@ -36,7 +39,8 @@ class Flusher:
         self._thread.start()
 
     def flush(self, flush_id: int, log: DiskPartitionLog | None) -> None:
-        """``flushed(flush_id, error)`` follows, in the loop. A log that is gone has nothing to flush."""
+        """``flushed(flush_id, error)`` follows, in the loop. A log that is gone has nothing to
+        flush."""
         unflushed = log.unflushed() if log is not None else []
         if not unflushed:
             self._loop.post(lambda: self._flushed(flush_id, ""))
@@ -57,7 +61,9 @@ class Flusher:
                 work = self._work.popleft()
                 try:
                     work()
-                except Exception as e:  # reported in the loop's thread; the thread itself must live on
+                except (
+                    Exception
+                ) as e:  # reported in the loop's thread; the thread itself must live on
                     text = f"file work failed: {e}"
                     self._loop.post(lambda text=text: self._note(text))  # type: ignore[misc]
             elif self._stopping:
@@ -82,7 +88,9 @@ class Flusher:
                 if not error:
                     for segment, file, size in unflushed:
                         if segment.file is file:
-                            segment.flushed_size = max(segment.flushed_size, min(size, segment.size))
+                            segment.flushed_size = max(
+                                segment.flushed_size, min(size, segment.size)
+                            )
                 self._flushed(flush_id, error)
 
         self._loop.post(report)

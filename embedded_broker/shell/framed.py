@@ -1,8 +1,8 @@
 """A non-blocking socket that carries frames: a four-byte size and as many bytes.
 
-Receiving goes through one scratch buffer that all sockets of a loop share; a frame too large for it gets a pooled
-buffer of its own. Sending gathers what is due and leaves with one sendmsg a wake-up; stretches of log files go from
-file to socket with sendfile.
+Receiving goes through one scratch buffer that all sockets of a loop share; a frame too large for
+it gets a pooled buffer of its own. Sending gathers what is due and leaves with one sendmsg a
+wake-up; stretches of log files go from file to socket with sendfile.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ class Shared:
 class FramedSocket:
     """Subclasses get whole frames in ``on_frame`` and say when they can take no more."""
 
-    def __init__(self, shared: Shared, sock: socket.socket, max_frame: int, events: int = READ) -> None:
+    def __init__(
+        self, shared: Shared, sock: socket.socket, max_frame: int, events: int = READ
+    ) -> None:
         self.shared = shared
         self.sock = sock
         self.fd = sock.fileno()
@@ -60,7 +62,7 @@ class FramedSocket:
         self._events = events
         shared.loop.add(self.fd, events, self._on_ready)
 
-    # ------------------------------------------------------------------------------------------------ for subclasses
+    # ---- for subclasses
     def on_frame(self, frame: memoryview) -> bool:
         """A whole frame, valid only during the call; False leaves it here until ``resume``."""
         raise NotImplementedError
@@ -69,10 +71,11 @@ class FramedSocket:
         raise NotImplementedError
 
     def on_writable(self) -> bool:
-        """The socket became writable; True when the subclass has dealt with it (a connect that finished)."""
+        """The socket became writable; True when the subclass has dealt with it (a connect that
+        finished)."""
         return False
 
-    # ------------------------------------------------------------------------------------------------ readiness
+    # ---- readiness
     def _on_ready(self, events: int) -> None:
         if events & WRITE and not self.closed and not self.on_writable():
             self.flush()
@@ -94,12 +97,13 @@ class FramedSocket:
         if not self.closed and not self._held and not self._paused_for_memory:
             self._watch(self._events | READ)
 
-    # ------------------------------------------------------------------------------------------------ receiving
+    # ---- receiving
     def _read(self) -> None:
         taken = 0
         while not self.closed:
             if self._held:
-                # Bytes beyond the frame that waits: take none, but see whether the other side is gone.
+                # Bytes beyond the frame that waits: take none, but see whether the other side is
+                # gone.
                 self.pause_reading()
                 return
             try:
@@ -245,7 +249,7 @@ class FramedSocket:
     def refuse_size(self, size: int, start: bytes) -> None:
         self.close(f"a frame of {size} bytes")
 
-    # ------------------------------------------------------------------------------------------------ sending
+    # ---- sending
     def queue(self, piece: Piece) -> None:
         self._out.append(piece)
         self.out_bytes += len(piece)
@@ -256,7 +260,9 @@ class FramedSocket:
         try:
             while out:
                 first = out[0]
-                sent = self._send_slice(first) if isinstance(first, FileSlice) else self._send_bytes()
+                sent = (
+                    self._send_slice(first) if isinstance(first, FileSlice) else self._send_bytes()
+                )
                 if sent < 0:
                     self._watch(self._events | WRITE)
                     return
@@ -286,7 +292,11 @@ class FramedSocket:
         if self._out_done:
             pieces[0] = memoryview(pieces[0])[self._out_done :]
             size -= self._out_done
-        sent = self.sock.sendmsg(pieces, (), flags) if hasattr(self.sock, "sendmsg") else self.sock.send(pieces[0])
+        sent = (
+            self.sock.sendmsg(pieces, (), flags)
+            if hasattr(self.sock, "sendmsg")
+            else self.sock.send(pieces[0])
+        )
         self.out_bytes -= sent
         if sent == size:
             for _ in pieces:
@@ -320,7 +330,7 @@ class FramedSocket:
             self._out_done = done + sent
         return sent
 
-    # ------------------------------------------------------------------------------------------------ end
+    # ---- end
     def close(self, reason: str) -> None:
         """``reason`` is empty when the other side just left."""
         if self.closed:
@@ -344,7 +354,8 @@ def _reason(error: OSError) -> str:
 
 
 def tune(sock: socket.socket, dead_after_ms: int = 0) -> None:
-    """No delay for small writes; ``dead_after_ms`` gives up on a peer that acknowledges nothing for so long."""
+    """No delay for small writes; ``dead_after_ms`` gives up on a peer that acknowledges nothing
+    for so long."""
     sock.setblocking(False)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

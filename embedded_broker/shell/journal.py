@@ -1,7 +1,8 @@
 """A broker's log of events: ``broker.log`` beside its properties, and warnings on standard error.
 
-Text from clients may be in a line, so control characters are escaped; and a client can cause lines, so they are
-counted: past 50 a second the rest of that second is left out, and how many is said.
+Text from clients may be in a line, so control characters are escaped; and a client can cause
+lines, so they are counted: past 50 a second the rest of that second is left out, and how many is
+said.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from embedded_broker.core.effects import Level
 LINES_A_SECOND = 50
 ROTATE_BYTES = 10 * 1024 * 1024
 _ESCAPES = {c: f"\\x{c:02x}" for c in (*range(32), *range(127, 160))}
-_ESCAPES |= {c: f"\\u{c:04x}" for c in (0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A))}
+_ESCAPES |= {
+    c: f"\\u{c:04x}" for c in (0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+}
 
 
 def escaped(text: str) -> str:
@@ -28,7 +31,9 @@ def escaped(text: str) -> str:
 class Journal:
     """Lines ``2026-11-22 16:20:01.123 WARN text``; not thread-safe."""
 
-    def __init__(self, path: Path | None, least: Level = Level.INFO, echo: TextIO | None = None) -> None:
+    def __init__(
+        self, path: Path | None, least: Level = Level.INFO, echo: TextIO | None = None
+    ) -> None:
         self._path = path
         self._least = least
         self._echo = sys.stderr if echo is None else echo
@@ -46,7 +51,9 @@ class Journal:
             left_out = self._lines - LINES_A_SECOND
             self._second, self._lines = int(now), 0
             if left_out > 0:
-                self._put(now, Level.WARNING, f"{left_out} more lines in the last second were left out")
+                self._put(
+                    now, Level.WARNING, f"{left_out} more lines in the last second were left out"
+                )
         self._lines += 1
         if self._lines <= LINES_A_SECOND or level >= Level.ERROR:
             self._put(now, level, text)

@@ -1,4 +1,5 @@
-"""How a LocalCluster starts a broker process and hears of it: forked from a zygote, or as an interpreter of its own."""
+"""How a LocalCluster starts a broker process and hears of it: forked from a zygote, or as an
+interpreter of its own."""
 
 from __future__ import annotations
 
@@ -48,7 +49,9 @@ class Launcher(Protocol):
 def environment() -> dict[str, str]:
     """For a child interpreter: it imports this very package, wherever the working directory is."""
     found = dict(os.environ)
-    found["PYTHONPATH"] = os.pathsep.join(p for p in (str(REPOSITORY), found.get("PYTHONPATH", "")) if p)
+    found["PYTHONPATH"] = os.pathsep.join(
+        p for p in (str(REPOSITORY), found.get("PYTHONPATH", "")) if p
+    )
     return found
 
 
@@ -73,7 +76,11 @@ class ZygoteLauncher:
         stdin = self._process.stdin
         assert stdin is not None
         self._pids[broker_id] = 0
-        stdin.write((json.dumps({"id": broker_id, "path": str(path), "errors": str(errors)}) + "\n").encode())
+        stdin.write(
+            (
+                json.dumps({"id": broker_id, "path": str(path), "errors": str(errors)}) + "\n"
+            ).encode()
+        )
         stdin.flush()
 
     def stop(self, broker_id: int, pid: int) -> None:
@@ -134,7 +141,9 @@ class SpawnLauncher:
         self._processes[broker_id] = process
         self._on_started(broker_id, process.pid)
         assert process.stdout is not None
-        thread = threading.Thread(target=self._listen, args=(broker_id, process, process.stdout), daemon=True)
+        thread = threading.Thread(
+            target=self._listen, args=(broker_id, process, process.stdout), daemon=True
+        )
         self._threads.append(thread)
         thread.start()
 

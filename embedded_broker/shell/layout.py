@@ -1,4 +1,5 @@
-"""A cluster's directory: ``cluster.json``, ``cluster.secret``, ``.lock``, and ``broker-N`` with its properties.
+"""A cluster's directory: ``cluster.json``, ``cluster.secret``, ``.lock``, and ``broker-N`` with
+its properties.
 
 Everything that can be wrong with a start is looked for here before anything is started.
 """
@@ -44,10 +45,12 @@ class BrokerOptions:
 
 @dataclass(frozen=True, slots=True)
 class ClusterSpec:
-    """A cluster to run: ``directory`` keeps it, ``port`` is the first broker's (0: any that are free).
+    """A cluster to run: ``directory`` keeps it, ``port`` is the first broker's (0: any that are
+    free).
 
-    ``brokers`` 0 means as many as the directory has, or 3. ``settings`` are server.properties of every broker;
-    ``per_broker`` adds to them. ``restart_after_s`` starts a broker again that died; None leaves it dead.
+    ``brokers`` 0 means as many as the directory has, or 3. ``settings`` are server.properties of
+    every broker; ``per_broker`` adds to them. ``restart_after_s`` starts a broker again that
+    died; None leaves it dead.
     """
 
     directory: Path
@@ -89,7 +92,9 @@ class ClusterDirectory:
             self._prepare(spec, existed)
         except OSError as e:
             self.release()
-            raise ClusterRefused(f"the data directory {self.path} cannot be used: {e.strerror or e}") from e
+            raise ClusterRefused(
+                f"the data directory {self.path} cannot be used: {e.strerror or e}"
+            ) from e
         except BaseException:
             self.release()
             if not existed and self.path.exists():
@@ -110,7 +115,9 @@ class ClusterDirectory:
         try:
             self._lock = platform.lock_file(self.path / LOCK_FILE)
         except platform.InUse:
-            raise ClusterRefused(f"the data directory {self.path} is in use by another running cluster") from None
+            raise ClusterRefused(
+                f"the data directory {self.path} is in use by another running cluster"
+            ) from None
         known = self._known()
         count = spec.brokers or int(known.get("brokers", 3))
         if not 1 <= count <= MAX_BROKERS:
@@ -122,11 +129,16 @@ class ClusterDirectory:
             )
         self.cluster_id = str(known.get("cluster_id") or new_cluster_id())
         host = advertised_host(spec.host)
-        ports = free_ports(spec.host, count) if spec.port == 0 else [spec.port + i for i in range(count)]
+        ports = (
+            free_ports(spec.host, count)
+            if spec.port == 0
+            else [spec.port + i for i in range(count)]
+        )
         if ports[-1] > 65535:
             raise ClusterRefused(f"port {ports[-1]} is above 65535")
         self.brokers = {
-            i + 1: BrokerPlace(i + 1, host, port, self.path / f"broker-{i + 1}") for i, port in enumerate(ports)
+            i + 1: BrokerPlace(i + 1, host, port, self.path / f"broker-{i + 1}")
+            for i, port in enumerate(ports)
         }
         texts = {i: self._properties(spec, place) for i, place in self.brokers.items()}
         for text in texts.values():
@@ -145,8 +157,15 @@ class ClusterDirectory:
         for i, place in self.brokers.items():
             place.directory.mkdir(exist_ok=True)
             files.write_whole(place.properties, texts[i], durable=False)
-        about = {"cluster_id": self.cluster_id, "brokers": count, "host": spec.host, "port": ports[0]}
-        files.write_whole(self.path / CLUSTER_FILE, json.dumps(about, indent=1) + "\n", durable=True)
+        about = {
+            "cluster_id": self.cluster_id,
+            "brokers": count,
+            "host": spec.host,
+            "port": ports[0],
+        }
+        files.write_whole(
+            self.path / CLUSTER_FILE, json.dumps(about, indent=1) + "\n", durable=True
+        )
 
     def _known(self) -> dict[str, Any]:
         text = files.read_text(self.path / CLUSTER_FILE)
@@ -184,7 +203,9 @@ class ClusterDirectory:
     def _properties(self, spec: ClusterSpec, place: BrokerPlace) -> str:
         count = len(self.brokers)
         factor = min(3, count)
-        voters = ",".join(f"{b.broker_id}@{_bracketed(b.host)}:{b.port}" for b in self.brokers.values())
+        voters = ",".join(
+            f"{b.broker_id}@{_bracketed(b.host)}:{b.port}" for b in self.brokers.values()
+        )
         values = {
             "node.id": str(place.broker_id),
             "cluster.id": self.cluster_id,
@@ -218,12 +239,17 @@ class ClusterDirectory:
 
 
 def advertised_host(host: str) -> str:
-    """What clients are told when a broker listens on ``host``: an address of this machine when that is all of them."""
+    """What clients are told when a broker listens on ``host``: an address of this machine when
+    that is all of them."""
     if host not in ("0.0.0.0", "::", ""):
         return host
-    with socket.socket(socket.AF_INET6 if host == "::" else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+    with socket.socket(
+        socket.AF_INET6 if host == "::" else socket.AF_INET, socket.SOCK_DGRAM
+    ) as probe:
         try:
-            probe.connect(("2001:db8::1" if host == "::" else "192.0.2.1", 9))  # sends nothing: it asks for the route
+            probe.connect(
+                ("2001:db8::1" if host == "::" else "192.0.2.1", 9)
+            )  # sends nothing: it asks for the route
             return str(probe.getsockname()[0])
         except OSError:
             return "::1" if host == "::" else "127.0.0.1"
@@ -241,7 +267,9 @@ def parse_setting(text: str) -> tuple[str, str]:
     """``key=value``. Raises: ValueError."""
     key, equals, value = text.partition("=")
     if not equals or not re.fullmatch(r"[A-Za-z0-9._-]+", key.strip()):
-        raise ValueError(f"{text!r} is no setting: write key=value, for example log.retention.ms=60000")
+        raise ValueError(
+            f"{text!r} is no setting: write key=value, for example log.retention.ms=60000"
+        )
     return key.strip(), value
 
 

@@ -1,10 +1,10 @@
 """The dialling side: connections to the other brokers, one for each peer and lane.
 
-States of a lane: idle -> dialling -> proving -> open -> idle again when it breaks. What is sent meanwhile waits for
-the next dial, which comes 20 to 500 ms after the last failure, so a core that asks again at once is paced by it.
-Every request ends in an answer or a failure: a request that is not answered in time takes its connection with it,
-because the answers behind it could not be told apart. "Connected" means nothing: the kernel accepts for a frozen
-process too.
+States of a lane: idle -> dialling -> proving -> open -> idle again when it breaks. What is sent
+meanwhile waits for the next dial, which comes 20 to 500 ms after the last failure, so a core that
+asks again at once is paced by it. Every request ends in an answer or a failure: a request that is
+not answered in time takes its connection with it, because the answers behind it could not be told
+apart. "Connected" means nothing: the kernel accepts for a frozen process too.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from embedded_broker.core.effects import Send
-from embedded_broker.protocol.codec import ProtocolError, decode, is_flexible, response_class
-from embedded_broker.protocol.messages.k17_sasl_handshake import SaslHandshakeRequest
-from embedded_broker.protocol.messages.k36_sasl_authenticate import SaslAuthenticateRequest
 from embedded_broker.shell.authentication import MECHANISM, Proving
 from embedded_broker.shell.connection import FETCH, encode_request
 from embedded_broker.shell.framed import FramedSocket, Shared, tune
 from embedded_broker.shell.loop import WRITE
+from kafka_protocol.codec import ProtocolError, decode, is_flexible, response_class
+from kafka_protocol.messages.k17_sasl_handshake import SaslHandshakeRequest
+from kafka_protocol.messages.k36_sasl_authenticate import SaslAuthenticateRequest
 
 FIRST_BACKOFF_MS = 20
 LAST_BACKOFF_MS = 500
@@ -96,7 +96,7 @@ class Lane:
         self._dial_set = False
         self._watch_ms = 0
 
-    # ------------------------------------------------------------------------------------------------ sending
+    # ---- sending
     def send(self, waiting: Waiting) -> None:
         if self._open:
             self._transmit(waiting)
@@ -113,11 +113,13 @@ class Lane:
         waiting.correlation_id = correlation_id
         message = waiting.message
         flexible = is_flexible(message.API_KEY, waiting.version)
-        link.queue(encode_request(message, waiting.version, correlation_id, self.peers.client_id, flexible))
+        link.queue(
+            encode_request(message, waiting.version, correlation_id, self.peers.client_id, flexible)
+        )
         self._in_flight.append(waiting)
         self.peers.dirty(link)
 
-    # ------------------------------------------------------------------------------------------------ connecting
+    # ---- connecting
     def _dial_later(self) -> None:
         now = self.peers.shared.loop.now_ms()
         if now >= self._dial_due_ms:
@@ -147,7 +149,12 @@ class Lane:
                 sock.close()
             self._broken_dial(e.strerror or str(e))
             return
-        if code not in (0, errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOULDBLOCK", 0)):
+        if code not in (
+            0,
+            errno.EINPROGRESS,
+            errno.EWOULDBLOCK,
+            getattr(errno, "WSAEWOULDBLOCK", 0),
+        ):
             sock.close()
             self._broken_dial(errno.errorcode.get(code, str(code)))
             return
@@ -187,7 +194,7 @@ class Lane:
             while self._queued and self._open:
                 self._transmit(self._queued.popleft())
 
-    # ------------------------------------------------------------------------------------------------ answers
+    # ---- answers
     def on_response(self, frame: memoryview) -> None:
         link = self._link
         assert link is not None
@@ -229,7 +236,7 @@ class Lane:
             if waiting.send_id >= 0:
                 self.peers.failed(waiting.send_id, self.peer_id, reason)
 
-    # ------------------------------------------------------------------------------------------------ deadlines
+    # ---- deadlines
     def _watch_until(self, deadline_ms: int) -> None:
         if self._watch_ms and self._watch_ms <= deadline_ms:
             return
@@ -244,8 +251,13 @@ class Lane:
         late = [w for w in self._queued if w.deadline_ms <= now]
         for waiting in late:
             self._queued.remove(waiting)
-            self.peers.failed(waiting.send_id, self.peer_id, "timed out before a connection was had")
-        if any(w.send_id >= 0 and w.deadline_ms <= now for w in self._in_flight) and self._link is not None:
+            self.peers.failed(
+                waiting.send_id, self.peer_id, "timed out before a connection was had"
+            )
+        if (
+            any(w.send_id >= 0 and w.deadline_ms <= now for w in self._in_flight)
+            and self._link is not None
+        ):
             self._link.close("the peer did not answer in time")
         left = [w.deadline_ms for w in (*self._in_flight, *self._queued) if w.send_id >= 0]
         if left:
@@ -258,9 +270,12 @@ class Lane:
 
 
 class Peers:
-    """All lanes of a broker. ``answered`` and ``failed`` are called from the loop, never from within ``send``."""
+    """All lanes of a broker. ``answered`` and ``failed`` are called from the loop, never from
+    within ``send``."""
 
-    def __init__(self, shared: Shared, broker_id: int, secret: bytes, answered: Answered, failed: Failed) -> None:
+    def __init__(
+        self, shared: Shared, broker_id: int, secret: bytes, answered: Answered, failed: Failed
+    ) -> None:
         self.shared = shared
         self.broker_id = broker_id
         self.secret = secret

@@ -1,7 +1,7 @@
 """What this operating system offers the shell, and the plain way where it does not.
 
-Chosen once at the start. ``KAFKARIUM_PLAIN_PLATFORM=1`` in the environment chooses the plain way everywhere, which is
-how the tests run it on Linux.
+Chosen once at the start. ``KAFKARIUM_PLAIN_PLATFORM=1`` in the environment chooses the plain way
+everywhere, which is how the tests run it on Linux.
 
 =============  =================================  ==============================================
 wanted         Linux                              plain
@@ -28,7 +28,9 @@ from pathlib import Path
 PLAIN = os.environ.get("KAFKARIUM_PLAIN_PLATFORM", "") == "1"
 LINUX = sys.platform.startswith("linux") and not PLAIN
 
-sendfile: Callable[[int, int, int, int], int] | None = None if PLAIN else getattr(os, "sendfile", None)
+sendfile: Callable[[int, int, int, int], int] | None = (
+    None if PLAIN else getattr(os, "sendfile", None)
+)
 fdatasync: Callable[[int], None] = os.fsync if PLAIN else getattr(os, "fdatasync", os.fsync)
 can_fork = hasattr(os, "fork") and LINUX
 can_epoll = LINUX
@@ -40,7 +42,8 @@ class InUse(Exception):
 
 
 def boot_id() -> str:
-    """Names this boot of the machine: while it stays, what a killed process wrote is still in the page cache."""
+    """Names this boot of the machine: while it stays, what a killed process wrote is still in the
+    page cache."""
     if LINUX:
         try:
             return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
@@ -50,7 +53,8 @@ def boot_id() -> str:
 
 
 def lock_file(path: Path) -> int:
-    """Hold ``path`` for this process alone until the returned descriptor is closed or the process ends.
+    """Hold ``path`` for this process alone until the returned descriptor is closed or the process
+    ends.
 
     Raises:
         InUse: another process holds it.
@@ -93,7 +97,8 @@ def pread(fd: int, size: int, position: int) -> bytes:
 
 
 def raise_open_files_limit() -> None:
-    """As many descriptors as the system lets us have: a broker keeps one or two for each partition."""
+    """As many descriptors as the system lets us have: a broker keeps one or two for each
+    partition."""
     try:
         import resource
     except ImportError:
@@ -107,7 +112,8 @@ def raise_open_files_limit() -> None:
 
 
 def die_with_parent(signal_number: int) -> None:
-    """Ask the kernel for this signal when the parent ends; elsewhere the pipe to the parent says it alone."""
+    """Ask the kernel for this signal when the parent ends; elsewhere the pipe to the parent says
+    it alone."""
     if not LINUX:
         return
     import ctypes

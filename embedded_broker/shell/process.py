@@ -1,7 +1,7 @@
 """One broker in this process: ``python -m embedded_broker server.properties``.
 
-Exit codes: 0 after an orderly stop, 2 when it could not start for a reason that one sentence on standard error
-says, 70 after a broken invariant.
+Exit codes: 0 after an orderly stop, 2 when it could not start for a reason that one sentence on
+standard error says, 70 after a broken invariant.
 """
 
 from __future__ import annotations
@@ -60,11 +60,14 @@ def limits_of(settings: Settings) -> Limits:
     )
 
 
-def run_broker(path: Path, serving: Callable[[], None] = lambda: None, parent: TextIO | None = None) -> int:
+def run_broker(
+    path: Path, serving: Callable[[], None] = lambda: None, parent: TextIO | None = None
+) -> int:
     """Run the broker of this server.properties until it stops; returns the exit code.
 
-    ``serving`` is called once when the broker is registered and unfenced. A line from ``parent`` asks the broker to
-    leave in order, and so does its end: the program that held the other side has died.
+    ``serving`` is called once when the broker is registered and unfenced. A line from ``parent``
+    asks the broker to leave in order, and so does its end: the program that held the other side
+    has died.
     """
     try:
         return _run(path.absolute(), serving, parent)
@@ -102,7 +105,9 @@ def _run(path: Path, serving: Callable[[], None], parent: TextIO | None) -> int:
         runner.server.listen(sock, name)
     _say_how_it_starts(journal, settings, disk)
     broker = Broker(settings, disk, SystemClock(), SystemDice())
-    runner.server.metadata_answers = MetadataAnswers(lambda: (broker.image.version, broker.quorum.leader_id))
+    runner.server.metadata_answers = MetadataAnswers(
+        lambda: (broker.image.version, broker.quorum.leader_id)
+    )
     runner.is_serving = lambda: broker.lifecycle.is_ready
     runner.on_serving = serving
     _stop_on_signals(loop, runner, journal)
@@ -133,12 +138,14 @@ def _say_how_it_starts(journal: Journal, settings: Settings, disk: LogDirectory)
         if one.host not in ("127.0.0.1", "::1", "localhost"):
             where = one.host or "every address of this machine"
             journal.write(
-                Level.WARNING, f"the listener {one.name} on {where} lets anyone who reaches it read and write all data"
+                Level.WARNING,
+                f"the listener {one.name} on {where} lets anyone who reaches it read and write all data",
             )
 
 
 def _stop_on_signals(loop: Loop, runner: Runner, journal: Journal) -> None:
-    """SIGTERM and SIGINT ask for an orderly stop; a second one, or a stop that takes too long, ends it at once."""
+    """SIGTERM and SIGINT ask for an orderly stop; a second one, or a stop that takes too long,
+    ends it at once."""
     asked = [0]
 
     def stop(number: int) -> None:
@@ -175,7 +182,9 @@ def _stop_with_parent(parent: TextIO, loop: Loop, runner: Runner, journal: Journ
             if line:
                 journal.write(Level.INFO, "asked to stop by the program that started it")
             else:
-                journal.write(Level.WARNING, "the program that started this broker is gone: stopping")
+                journal.write(
+                    Level.WARNING, "the program that started this broker is gone: stopping"
+                )
             loop.call_at(loop.now_ms() + STOP_GRACE_MS, loop.stop)
             runner.request_stop()
 

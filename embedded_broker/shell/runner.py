@@ -1,7 +1,8 @@
 """Takes an event, calls the core, carries out the effects. Decides nothing.
 
-One ``TickEnded`` follows the events of each wake-up; it completes waiting fetches, and with one send a connection
-after it that makes the group commit. A core that raises has a bug: it is written down, and this broker stops.
+One ``TickEnded`` follows the events of each wake-up; it completes waiting fetches, and with one
+send a connection after it that makes the group commit. A core that raises has a bug: it is
+written down, and this broker stops.
 """
 
 from __future__ import annotations
@@ -79,7 +80,13 @@ class Runner:
     """One broker's loop with everything attached to it."""
 
     def __init__(
-        self, loop: Loop, disk: LogDirectory, journal: Journal, node_id: int, secret: bytes, limits: Limits
+        self,
+        loop: Loop,
+        disk: LogDirectory,
+        journal: Journal,
+        node_id: int,
+        secret: bytes,
+        limits: Limits,
     ) -> None:
         self.loop = loop
         self.disk = disk
@@ -94,7 +101,12 @@ class Runner:
         shared = Shared(loop)
         self._shared = shared
         self.server = Server(
-            shared, limits, Authentication(secret), self._on_request, self._on_connection_closed, self._warn
+            shared,
+            limits,
+            Authentication(secret),
+            self._on_request,
+            self._on_connection_closed,
+            self._warn,
         )
         self.peers = Peers(shared, node_id, secret, self._on_answer, self._on_failure)
         self.timers = Timers(loop, self._on_timer)
@@ -113,7 +125,7 @@ class Runner:
             Stop: self._on_stop,
         }
 
-    # ------------------------------------------------------------------------------------------------ life
+    # ---- life
     def run(self, node: Node) -> int:
         """Run until the core says stop; returns the exit code."""
         self._node = node
@@ -153,7 +165,7 @@ class Runner:
         self.loop.close()
         return code
 
-    # ------------------------------------------------------------------------------------------------ events
+    # ---- events
     def dispatch(self, event: Event) -> None:
         self._handled = True
         self._tend(self._handle, self.loop.turn_ms, event)
@@ -202,13 +214,15 @@ class Runner:
     def _on_stop(self, effect: Stop) -> None:
         if self.exit_code is None:
             self.exit_code, self.exit_reason = effect.code, effect.reason
-            self.journal.write(Level.ERROR if effect.code else Level.INFO, f"stopping: {effect.reason}")
+            self.journal.write(
+                Level.ERROR if effect.code else Level.INFO, f"stopping: {effect.reason}"
+            )
             self.loop.stop()
 
     def _warn(self, text: str) -> None:
         self.journal.write(Level.WARNING, text)
 
-    # ------------------------------------------------------------------------------------------------ wake-ups
+    # ---- wake-ups
     def _after_tick(self) -> bool:
         again = self.peers.report_failures()
         if self._handled:

@@ -84,7 +84,7 @@ class Server:
         self._again: list[ClientConnection] = []
         self._listeners: list[socket.socket] = []
 
-    # ------------------------------------------------------------------------------------------------ accepting
+    # ---- accepting
     def listen(self, sock: socket.socket, listener: str) -> None:
         """Serve a bound socket."""
         self._listeners.append(sock)
@@ -127,10 +127,12 @@ class Server:
         if not self._per_host[host]:
             del self._per_host[host]
         if reason:
-            self._note(f"closed the connection of {host} (client {connection.caller.client_id!r}): {reason}")
+            self._note(
+                f"closed the connection of {host} (client {connection.caller.client_id!r}): {reason}"
+            )
         self._on_connection_closed(connection.connection_id)
 
-    # ------------------------------------------------------------------------------------------------ requests
+    # ---- requests
     def request(self, slot: Slot, message: Any) -> None:
         self._request_id = request_id = self._request_id + 1
         self._slots[request_id] = slot
@@ -158,9 +160,10 @@ class Server:
             connection.offered = True
             self._again.append(connection)
 
-    # ------------------------------------------------------------------------------------------------ wake-up's end
+    # ---- wake-up's end
     def flush(self) -> None:
-        """Send what the wake-up gathered, brokers first: their fetches are what producers wait for."""
+        """Send what the wake-up gathered, brokers first: their fetches are what producers wait
+        for."""
         if not self._dirty:
             return
         dirty, self._dirty = self._dirty, []
@@ -188,12 +191,14 @@ class Server:
             if began:
                 connection.last_active_ms = max(connection.last_active_ms, began)
                 if now - began > limits.frame_deadline_ms and not connection.held:
-                    connection.close(f"a request was not complete after {limits.frame_deadline_ms} ms")
+                    connection.close(
+                        f"a request was not complete after {limits.frame_deadline_ms} ms"
+                    )
             elif not connection.slots and now - connection.last_active_ms > limits.idle_ms:
                 connection.close("")
         self.shared.loop.call_at(now + SWEEP_MS, self._sweep)
 
-    # ------------------------------------------------------------------------------------------------ end
+    # ---- end
     def close(self) -> None:
         for sock in self._listeners:
             self.shared.loop.remove(sock.fileno())

@@ -10,8 +10,8 @@ from embedded_broker.shell import platform
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """``cpu_s``: processor time since its start; a rate is the difference of two. ``rss_bytes`` counts pages shared
-    with the other brokers in full."""
+    """``cpu_s``: processor time since its start; a rate is the difference of two. ``rss_bytes``
+    counts pages shared with the other brokers in full."""
 
     cpu_s: float
     rss_bytes: int

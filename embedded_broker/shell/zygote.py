@@ -1,8 +1,10 @@
-"""The process that broker processes are forked from: single-threaded, everything imported, nothing begun.
+"""The process that broker processes are forked from: single-threaded, everything imported,
+nothing begun.
 
-Started by a LocalCluster as a fresh interpreter, never forked from a program with threads. Commands come as lines of
-JSON on standard input, what happens goes out the same way on standard output. At the end of its input it stops its
-brokers in order and ends; should it die first, the kernel sends its brokers SIGTERM.
+Started by a LocalCluster as a fresh interpreter, never forked from a program with threads.
+Commands come as lines of JSON on standard input, what happens goes out the same way on standard
+output. At the end of its input it stops its brokers in order and ends; should it die first, the
+kernel sends its brokers SIGTERM.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ def preload() -> None:
     import_module("embedded_broker.shell.process")
     import_module("embedded_broker.core.broker")
     from embedded_broker.core import api
-    from embedded_broker.protocol.codec import prepare, request_class
+    from kafka_protocol.codec import prepare, request_class
 
     for name in (
         "config",

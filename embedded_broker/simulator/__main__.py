@@ -1,4 +1,5 @@
-"""``python -m embedded_broker.simulator``: run seeds, replay one, show that planted bugs are caught.
+"""``python -m embedded_broker.simulator``: run seeds, replay one, show that planted bugs are
+caught.
 
 Exit code 0 when every seed passed (or every planted bug was caught), else 1.
 """
@@ -55,7 +56,9 @@ def report(results: Iterable[Result], total: int) -> list[Result]:
         done.append(result)
         if result.failure:
             first = result.failure.strip().splitlines()
-            print(f"seed {result.seed} ({result.brokers} brokers, {result.family}) failed: {first[0]}")
+            print(
+                f"seed {result.seed} ({result.brokers} brokers, {result.family}) failed: {first[0]}"
+            )
             if len(first) > 1 and result.check in ("crash", "bug"):
                 print(f"    {first[-1]}")
             print(f"    replay: {command(result)}", flush=True)
@@ -87,7 +90,9 @@ def replay(args: argparse.Namespace) -> int:
     with mutant or mutants.nothing():
         watch = print if args.trace else None
         result = run_seed(args.replay, brokers, family, faults, watch=watch, keep_history=True)
-        print(f"trace {result.trace_hash}, {result.events} events, {result.simulated_ms / 1000:.1f} s simulated")
+        print(
+            f"trace {result.trace_hash}, {result.events} events, {result.simulated_ms / 1000:.1f} s simulated"
+        )
         print(json.dumps(result.counts))
         if args.history:
             history.write(Path(args.history), result.operations)
@@ -108,21 +113,43 @@ def replay(args: argparse.Namespace) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m embedded_broker.simulator", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=100, help="how many seeds of each kind of cluster and family")
+    parser = argparse.ArgumentParser(
+        prog="python -m embedded_broker.simulator", description=__doc__
+    )
+    parser.add_argument(
+        "--seeds", type=int, default=100, help="how many seeds of each kind of cluster and family"
+    )
     parser.add_argument("--first", type=int, default=1)
-    parser.add_argument("--brokers", type=int, choices=(3, 5), action="append", help="default: 3; may be repeated")
-    parser.add_argument("--family", choices=FAMILIES, action="append", help="default: F2; may be repeated")
+    parser.add_argument(
+        "--brokers", type=int, choices=(3, 5), action="append", help="default: 3; may be repeated"
+    )
+    parser.add_argument(
+        "--family", choices=FAMILIES, action="append", help="default: F2; may be repeated"
+    )
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--ledger", help="a file to which the campaign's sums are appended")
-    parser.add_argument("--mutants", action="store_true", help="plant bugs, one at a time: each must be caught")
+    parser.add_argument(
+        "--mutants", action="store_true", help="plant bugs, one at a time: each must be caught"
+    )
     parser.add_argument("--mutant", help="plant this bug in a replay")
     parser.add_argument("--replay", type=int, metavar="SEED")
-    parser.add_argument("--plan", help="with --replay: a JSON file of faults instead of the seed's own")
-    parser.add_argument("--trace", action="store_true", help="with --replay: print the trace as it grows")
-    parser.add_argument("--lines", type=int, default=40, help="with --replay: lines of the trace before a failure")
-    parser.add_argument("--history", help="with --replay: write the clients' history to this file (JSON lines)")
-    parser.add_argument("--shrink", action="store_true", help="with --replay: look for a smaller plan that fails too")
+    parser.add_argument(
+        "--plan", help="with --replay: a JSON file of faults instead of the seed's own"
+    )
+    parser.add_argument(
+        "--trace", action="store_true", help="with --replay: print the trace as it grows"
+    )
+    parser.add_argument(
+        "--lines", type=int, default=40, help="with --replay: lines of the trace before a failure"
+    )
+    parser.add_argument(
+        "--history", help="with --replay: write the clients' history to this file (JSON lines)"
+    )
+    parser.add_argument(
+        "--shrink",
+        action="store_true",
+        help="with --replay: look for a smaller plan that fails too",
+    )
     args = parser.parse_args(argv)
     args.brokers = args.brokers or [3]
     args.family = args.family or ["F2"]

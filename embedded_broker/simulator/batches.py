@@ -1,7 +1,8 @@
-"""Record batches for the simulated clients: built and read record by record, uncompressed, nothing clever.
+"""Record batches for the simulated clients: built and read record by record, uncompressed,
+nothing clever.
 
-Format: Kafka's message format guide (record batch v2). Written apart from ``records`` so that what the brokers do
-with a batch is checked by code that they do not share.
+Format: Kafka's message format guide (record batch v2). Written apart from ``records`` so that
+what the brokers do with a batch is checked by code that they do not share.
 """
 
 from __future__ import annotations
@@ -9,8 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from embedded_broker.records.batch import CONTROL, CRC_START, HEADER, HEADER_SIZE, LOG_OVERHEAD, MAGIC_V2
-from embedded_broker.records.checksum import crc32c
+from kafka_protocol.records.batch import (
+    CONTROL,
+    CRC_START,
+    HEADER,
+    HEADER_SIZE,
+    LOG_OVERHEAD,
+    MAGIC_V2,
+)
+from kafka_protocol.records.checksum import crc32c
 
 
 class SimRecord(NamedTuple):
@@ -60,7 +68,9 @@ def build(
         body += record
     out = bytearray(HEADER_SIZE) + body
     fields = (timestamp, timestamp, producer_id, producer_epoch, base_sequence, len(values))
-    HEADER.pack_into(out, 0, 0, len(out) - LOG_OVERHEAD, -1, MAGIC_V2, 0, 0, len(values) - 1, *fields)
+    HEADER.pack_into(
+        out, 0, 0, len(out) - LOG_OVERHEAD, -1, MAGIC_V2, 0, 0, len(values) - 1, *fields
+    )
     out[17:21] = crc32c(memoryview(out)[CRC_START:]).to_bytes(4, "big")
     return out
 
@@ -69,7 +79,9 @@ def records(data: bytes) -> Iterator[SimRecord]:
     """Every record of every batch in ``data``; control batches are skipped."""
     position = 0
     while position < len(data):
-        base, length, _, _, _, attributes, _, base_ts, _, _, _, _, count = HEADER.unpack_from(data, position)
+        base, length, _, _, _, attributes, _, base_ts, _, _, _, _, count = HEADER.unpack_from(
+            data, position
+        )
         p = position + HEADER_SIZE
         position += length + LOG_OVERHEAD
         if attributes & CONTROL:

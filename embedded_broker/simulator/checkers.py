@@ -1,9 +1,11 @@
-"""The promises, checked while the cluster runs. Numbers as in reliability.md's table: C1 acknowledged records are
-kept, C2 committed ones never change, C3 logs match, C4 one leader an epoch, C5 offsets dense and unique, C6 nothing
-visible above the high watermark, C7 in-sync and eligible replicas hold what is committed, C8 idempotence, C9 groups,
-C10 one metadata log. (C12, that the cluster heals, is the scenario's.)
+"""The promises, checked while the cluster runs. Numbers as in reliability.md's table: C1
+acknowledged records are kept, C2 committed ones never change, C3 logs match, C4 one leader an
+epoch, C5 offsets dense and unique, C6 nothing visible above the high watermark, C7 in-sync and
+eligible replicas hold what is committed, C8 idempotence, C9 groups, C10 one metadata log. (C12,
+that the cluster heals, is the scenario's.)
 
-``Checks`` observes brokers from inside (after every event) and is told by the clients what they were told.
+``Checks`` observes brokers from inside (after every event) and is told by the clients what they
+were told.
 """
 
 from __future__ import annotations
@@ -15,11 +17,11 @@ from uuid import UUID
 
 from embedded_broker.core.effects import Effect, Stop
 from embedded_broker.core.events import Event
-from embedded_broker.records.batch import BatchHeader
 from embedded_broker.simulator.disk import Platter, SimLog
 from embedded_broker.simulator.node import Node, Observer
 from embedded_broker.simulator.truth import Key, Truth
 from embedded_broker.simulator.world import Violation, World
+from kafka_protocol.records.batch import BatchHeader
 
 TopicPartition = tuple[str, int]
 METADATA_TOPIC = "__cluster_metadata"
@@ -86,7 +88,8 @@ class Checks(Observer):
 
     def stopped(self, node: Node, effect: Stop) -> None:
         if "another live broker has the id" in effect.reason:
-            # A new disk came back before its predecessor's session had expired: whoever runs it tries again.
+            # A new disk came back before its predecessor's session had expired: whoever runs it
+            # tries again.
             self.world.after(1_000, self.restart, node)
         elif effect.code != 0:
             raise Violation("crash", f"broker {node.node_id} stopped itself: {effect.reason}")
@@ -116,7 +119,9 @@ class Checks(Observer):
                 self._new_leader(node, key, partition)
             if partition.high_watermark > committed.end:
                 if self.strict:
-                    committed.extend(log, partition.high_watermark, partition.leader_epoch, self.idempotent)
+                    committed.extend(
+                        log, partition.high_watermark, partition.leader_epoch, self.idempotent
+                    )
                 else:
                     committed.end = partition.high_watermark
         if not self.strict:
@@ -132,14 +137,19 @@ class Checks(Observer):
         epoch = partition.leader_epoch
         leader = self._leaders.setdefault((key, epoch), node.node_id)
         if leader != node.node_id:
-            raise Violation("C4", f"{key[0]}-{key[2]}: brokers {leader} and {node.node_id} both lead epoch {epoch}")
+            raise Violation(
+                "C4",
+                f"{key[0]}-{key[2]}: brokers {leader} and {node.node_id} both lead epoch {epoch}",
+            )
         self.elections += 1
         self.newest_leader = node.node_id
         self.world.trace(f"{node.node_id} leads {key[0]}-{key[2]} epoch {epoch}")
         if self.strict:
             who = f"broker {node.node_id}, the new leader of epoch {epoch},"
             committed = self.truth.of(key)
-            committed.check_prefix(who, partition.log, partition.log.log_start_offset, committed.end_before(epoch))
+            committed.check_prefix(
+                who, partition.log, partition.log.log_start_offset, committed.end_before(epoch)
+            )
 
     def _look_at_quorum(self, node: Node) -> None:
         broker = node.broker
@@ -148,7 +158,9 @@ class Checks(Observer):
         known = self._quorum_epochs.get(node.node_id, 0)
         if epoch != known:
             if epoch < known:
-                raise Violation("C4", f"broker {node.node_id}: the quorum's epoch went from {known} to {epoch}")
+                raise Violation(
+                    "C4", f"broker {node.node_id}: the quorum's epoch went from {known} to {epoch}"
+                )
             self._quorum_epochs[node.node_id] = epoch
         if quorum.is_leader:
             leader = self._controllers.get(epoch)
@@ -157,7 +169,10 @@ class Checks(Observer):
                 self.quorum_elections += 1
                 self.world.trace(f"{node.node_id} leads the quorum, epoch {epoch}")
             elif leader != node.node_id:
-                raise Violation("C4", f"brokers {leader} and {node.node_id} both lead the quorum's epoch {epoch}")
+                raise Violation(
+                    "C4",
+                    f"brokers {leader} and {node.node_id} both lead the quorum's epoch {epoch}",
+                )
         applied = broker.image.offset
         if applied != self._images[node.node_id]:
             log = self.metadata_log(node)
@@ -165,9 +180,12 @@ class Checks(Observer):
             if quorum.is_leader and applied > committed.end:
                 committed.extend(log, applied, epoch, ())
             if applied > committed.end:
-                # A follower learns of a commit before the leader's next event: the leader's log is the source.
+                # A follower learns of a commit before the leader's next event: the leader's log
+                # is the source.
                 committed.extend(log, applied, epoch, ())
-            committed.check_prefix(f"broker {node.node_id}", log, self._images[node.node_id], applied)
+            committed.check_prefix(
+                f"broker {node.node_id}", log, self._images[node.node_id], applied
+            )
             self._images[node.node_id] = applied
 
     def metadata_log(self, node: Node) -> SimLog:
@@ -177,7 +195,11 @@ class Checks(Observer):
         """The active controller, if it is of the newest epoch that ever had a leader."""
         newest = max(self._controllers, default=0)
         for node in self.nodes.values():
-            if node.running and node.broker.controller.is_active and node.broker.quorum.leader_epoch == newest:
+            if (
+                node.running
+                and node.broker.controller.is_active
+                and node.broker.quorum.leader_epoch == newest
+            ):
                 return node
         return None
 
@@ -210,7 +232,13 @@ class Checks(Observer):
 
     # ---- producers
     def sending(
-        self, producer: str, session: int, partition: TopicPartition, values: tuple[bytes, ...], acks: int, idem: bool
+        self,
+        producer: str,
+        session: int,
+        partition: TopicPartition,
+        values: tuple[bytes, ...],
+        acks: int,
+        idem: bool,
     ) -> Sent:
         if idem:
             self.idempotent.add(producer)
@@ -231,13 +259,19 @@ class Checks(Observer):
         for i, value in enumerate(sent.values):
             if sent.offset < 0:
                 if value not in committed.offsets:
-                    raise Violation("C1", f"{committed!r}: {value!r} was acknowledged as a duplicate and is nowhere")
+                    raise Violation(
+                        "C1",
+                        f"{committed!r}: {value!r} was acknowledged as a duplicate and is nowhere",
+                    )
             elif sent.offset + i >= committed.end:
                 raise Violation("C1", f"{committed!r}: {value!r} was acknowledged at {sent.offset + i}, "
                                       f"only {committed.end} are committed")  # fmt: skip
             elif committed.values[sent.offset + i] != value:
                 found = committed.values[sent.offset + i]
-                raise Violation("C5", f"{committed!r}: {value!r} was acknowledged at {sent.offset + i}: {found!r}")
+                raise Violation(
+                    "C5",
+                    f"{committed!r}: {value!r} was acknowledged at {sent.offset + i}: {found!r}",
+                )
 
     def refused(self, sent: Sent, code: int) -> None:
         sent.codes.append(code)
@@ -247,7 +281,10 @@ class Checks(Observer):
 
     def producer_id_given(self, producer_id: int, name: str) -> None:
         if producer_id in self._producer_ids:
-            raise Violation("C8", f"producer id {producer_id} given to {self._producer_ids[producer_id]} and {name}")
+            raise Violation(
+                "C8",
+                f"producer id {producer_id} given to {self._producer_ids[producer_id]} and {name}",
+            )
         self._producer_ids[producer_id] = name
 
     def client_view(self, partition: TopicPartition) -> Any:
@@ -257,7 +294,8 @@ class Checks(Observer):
         return found[0]
 
     def end_floor(self, partition: TopicPartition) -> int:
-        """A latest-offset answer asked for from now on by the newest leader is at least this; unused when unknown."""
+        """A latest-offset answer asked for from now on by the newest leader is at least this;
+        unused when unknown."""
         return 0
 
     # ---- readers
@@ -270,7 +308,8 @@ class Checks(Observer):
         high_watermark: int,
         found: list[tuple[int, bytes | None]],
     ) -> None:
-        """C2, C5, C6: a fetch shows the committed records from its position on, and nothing else."""
+        """C2, C5, C6: a fetch shows the committed records from its position on, and nothing
+        else."""
         if not self.strict:
             return
         committed = self.truth.of((partition[0], topic_id, partition[1]))
@@ -279,14 +318,21 @@ class Checks(Observer):
                                   f"{committed.end} are committed")  # fmt: skip
         for expected, (offset, value) in enumerate(found, position):
             if offset != expected:
-                raise Violation("C6", f"{reader} at {position} of {committed!r} got offset {offset} for {expected}")
+                raise Violation(
+                    "C6",
+                    f"{reader} at {position} of {committed!r} got offset {offset} for {expected}",
+                )
             if offset >= min(high_watermark, committed.end):
-                raise Violation("C6", f"{reader} sees {offset} of {committed!r} above {high_watermark}")
+                raise Violation(
+                    "C6", f"{reader} sees {offset} of {committed!r} above {high_watermark}"
+                )
             if committed.values[offset] != value:
                 raise Violation("C2", f"{reader} read {value!r} at {offset} of {committed!r}, "
                                       f"committed was {committed.values[offset]!r}")  # fmt: skip
 
-    def out_of_range(self, reader: str, partition: TopicPartition, position: int, epoch: int, read_epoch: int) -> None:
+    def out_of_range(
+        self, reader: str, partition: TopicPartition, position: int, epoch: int, read_epoch: int
+    ) -> None:
         """C1: a leader that a reader may believe does not have what the reader has read."""
         if self.strict:
             raise Violation("C1", f"{reader} at {position} of {partition} (epoch {read_epoch}) is out of the range of "
@@ -294,9 +340,19 @@ class Checks(Observer):
 
     def diverged(self, reader: str, partition: TopicPartition, position: int, at: Any) -> None:
         if self.strict:
-            raise Violation("C2", f"{reader} at {position} of {partition} is told of divergence at {at}")
+            raise Violation(
+                "C2", f"{reader} at {position} of {partition} is told of divergence at {at}"
+            )
 
-    def listed(self, reader: str, partition: TopicPartition, which: int, offset: int, epoch: int, floor: int) -> None:
+    def listed(
+        self,
+        reader: str,
+        partition: TopicPartition,
+        which: int,
+        offset: int,
+        epoch: int,
+        floor: int,
+    ) -> None:
         if self.strict and which == -1:
             committed = self.client_view(partition)
             if not floor <= offset <= committed.end:
@@ -310,23 +366,37 @@ class Checks(Observer):
     def generation(self, group: str) -> int:
         return self._generations.get(group, 0)
 
-    def assigned(self, group: str, generation: int, member: str, partitions: list[TopicPartition]) -> None:
-        """C9: in one generation a partition has one owner (a static member: whatever its id of the day)."""
+    def assigned(
+        self, group: str, generation: int, member: str, partitions: list[TopicPartition]
+    ) -> None:
+        """C9: in one generation a partition has one owner (a static member: whatever its id of
+        the day)."""
         for partition in partitions:
             owner = self._owners.setdefault((group, generation, partition), member)
             if owner != member and self.strict:
-                raise Violation("C9", f"{group} generation {generation}: {owner} and {member} both own {partition}")
+                raise Violation(
+                    "C9",
+                    f"{group} generation {generation}: {owner} and {member} both own {partition}",
+                )
 
-    def committing(self, group: str, generation: int, partition: TopicPartition, offset: int) -> int:
+    def committing(
+        self, group: str, generation: int, partition: TopicPartition, offset: int
+    ) -> int:
         """Returns the newest generation of which a commit is known to have been accepted."""
         self._commit_tries.setdefault((group, partition), {-1}).add(offset)
         return self._committed_in.get((group, partition), -1)
 
-    def committed(self, group: str, generation: int, partition: TopicPartition, offset: int, newest: int) -> None:
-        """C9: a commit was accepted. One that began after another of a newer generation was accepted never is."""
+    def committed(
+        self, group: str, generation: int, partition: TopicPartition, offset: int, newest: int
+    ) -> None:
+        """C9: a commit was accepted. One that began after another of a newer generation was
+        accepted never is."""
         key = (group, partition)
         if generation < newest and self.strict:
-            raise Violation("C9", f"{group}: {partition} was committed in generation {newest}, then in {generation}")
+            raise Violation(
+                "C9",
+                f"{group}: {partition} was committed in generation {newest}, then in {generation}",
+            )
         self._committed_in[key] = max(generation, self._committed_in.get(key, -1))
         self._commit_floor[key] = max(offset, self._commit_floor.get(key, -1))
 
@@ -337,14 +407,21 @@ class Checks(Observer):
         """C9: the committed offset is one that was committed, and never goes back."""
         tries = self._commit_tries.get((group, partition), {-1})
         if offset not in tries and self.strict:
-            raise Violation("C9", f"{group}: {partition} has offset {offset}, which nobody committed")
+            raise Violation(
+                "C9", f"{group}: {partition} has offset {offset}, which nobody committed"
+            )
         if offset < floor and self.strict:
-            raise Violation("C9", f"{group}: {partition} is at {offset}, {floor} was committed before")
-        self._commit_floor[group, partition] = max(offset, self._commit_floor.get((group, partition), -1))
+            raise Violation(
+                "C9", f"{group}: {partition} is at {offset}, {floor} was committed before"
+            )
+        self._commit_floor[group, partition] = max(
+            offset, self._commit_floor.get((group, partition), -1)
+        )
 
     # ---- the end
     def finish(self) -> None:
-        """Every acknowledged record is committed, every log holds what is committed below its high watermark."""
+        """Every acknowledged record is committed, every log holds what is committed below its
+        high watermark."""
         if not self.strict:
             return
         for sent in self.sent:

@@ -1,6 +1,8 @@
-"""What all simulated clients share: connections, metadata that never goes back an epoch, coordinators, retries.
+"""What all simulated clients share: connections, metadata that never goes back an epoch,
+coordinators, retries.
 
-They behave as careful real clients do (KIP-320: a leader of an older epoch than one already known is not believed).
+They behave as careful real clients do (KIP-320: a leader of an older epoch than one already known
+is not believed).
 """
 
 from __future__ import annotations
@@ -11,12 +13,16 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from embedded_broker.protocol.fields import ZERO_UUID
-from embedded_broker.protocol.messages.k03_metadata import MetadataRequest, MetadataRequestTopic, MetadataResponse
-from embedded_broker.protocol.messages.k10_find_coordinator import FindCoordinatorRequest
 from embedded_broker.simulator.history import History
 from embedded_broker.simulator.network import Answer, Connection, Host, Network
 from embedded_broker.simulator.world import World
+from kafka_protocol.fields import ZERO_UUID
+from kafka_protocol.messages.k03_metadata import (
+    MetadataRequest,
+    MetadataRequestTopic,
+    MetadataResponse,
+)
+from kafka_protocol.messages.k10_find_coordinator import FindCoordinatorRequest
 
 TopicPartition = tuple[str, int]
 REFRESH_BACKOFF_MS = 100
@@ -32,7 +38,13 @@ class SimClient:
     """A client process on a machine of its own. Never crashes; ``stopped`` ends its loops."""
 
     def __init__(
-        self, world: World, network: Network, hosts: Mapping[int, Host], name: str, host_id: int, history: History
+        self,
+        world: World,
+        network: Network,
+        hosts: Mapping[int, Host],
+        name: str,
+        host_id: int,
+        history: History,
     ) -> None:
         self.world, self.network, self.hosts = world, network, hosts
         self.name, self.host_id, self.history = name, host_id, history
@@ -56,7 +68,9 @@ class SimClient:
     def log(self, type_: str, function: str, value: Any) -> None:
         self.history.add(type_, self.name, function, value, self.world.now_ms)
 
-    def call(self, broker_id: int, message: Any, version: int, timeout_ms: int, done: Answer) -> None:
+    def call(
+        self, broker_id: int, message: Any, version: int, timeout_ms: int, done: Answer
+    ) -> None:
         connection = self._connections.get(broker_id)
         if connection is None or connection.client_gone:
             connection = self.network.connect(self.host_id, self.hosts[broker_id], -1, self.name)
@@ -96,7 +110,10 @@ class SimClient:
         for topic in response.topics:
             if topic.error_code or topic.name is None:
                 continue
-            if topic.topic_id != ZERO_UUID and self.topic_ids.get(topic.name) not in (None, topic.topic_id):
+            if topic.topic_id != ZERO_UUID and self.topic_ids.get(topic.name) not in (
+                None,
+                topic.topic_id,
+            ):
                 for key in [k for k in self.leaders if k[0] == topic.name]:
                     del self.leaders[key]
             self.topic_ids[topic.name] = topic.topic_id
@@ -107,7 +124,8 @@ class SimClient:
                     self.leaders[key] = Leader(p.leader_id, p.leader_epoch)
 
     def require_epoch(self, key: TopicPartition, epoch: int) -> None:
-        """What was committed is of this leader epoch: a leader of an older one is not to be asked (KIP-320)."""
+        """What was committed is of this leader epoch: a leader of an older one is not to be asked
+        (KIP-320)."""
         known = self.leaders.get(key)
         if known is not None and known.epoch < epoch:
             self.leaders[key] = Leader(-1, epoch)
@@ -123,7 +141,9 @@ class SimClient:
         def done(response: Any, reason: str) -> None:
             if self.stopped:
                 return
-            found = response.coordinators[0] if response is not None and response.coordinators else None
+            found = (
+                response.coordinators[0] if response is not None and response.coordinators else None
+            )
             if found is None or found.error_code:
                 self.later(self.dice.randint(50, 250), self.find_coordinator, group, then)
             else:

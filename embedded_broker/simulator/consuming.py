@@ -1,27 +1,34 @@
-"""Simulated consumers: a reader that follows partitions from their start, and the fetch loop of group members."""
+"""Simulated consumers: a reader that follows partitions from their start, and the fetch loop of
+group members."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.protocol.messages.k01_fetch import FetchPartition, FetchRequest, FetchResponse, FetchTopic
-from embedded_broker.protocol.messages.k02_list_offsets import (
+from embedded_broker.simulator.batches import records
+from embedded_broker.simulator.checkers import Checks
+from embedded_broker.simulator.client import SimClient, TopicPartition
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.messages.k01_fetch import (
+    FetchPartition,
+    FetchRequest,
+    FetchResponse,
+    FetchTopic,
+)
+from kafka_protocol.messages.k02_list_offsets import (
     ListOffsetsPartition,
     ListOffsetsRequest,
     ListOffsetsTopic,
 )
-from embedded_broker.records.batch import batches
-from embedded_broker.simulator.batches import records
-from embedded_broker.simulator.checkers import Checks
-from embedded_broker.simulator.client import SimClient, TopicPartition
+from kafka_protocol.records.batch import batches
 
 LATEST, EARLIEST = -1, -2
 
 
 class Fetcher:
-    """Fetches positions' records from their leaders, one request in flight per leader, while ``running``."""
+    """Fetches positions' records from their leaders, one request in flight per leader, while
+    ``running``."""
 
     def __init__(self, client: SimClient, checks: Checks) -> None:
         self.client, self.checks = client, checks
@@ -70,7 +77,9 @@ class Fetcher:
 
     def _fetch(self, broker_id: int, keys: Sequence[TopicPartition]) -> None:
         self._busy.add(broker_id)
-        request = FetchRequest(max_wait_ms=self.max_wait_ms, min_bytes=1, max_bytes=1 << 20, topics=[])
+        request = FetchRequest(
+            max_wait_ms=self.max_wait_ms, min_bytes=1, max_bytes=1 << 20, topics=[]
+        )
         topics: dict[str, FetchTopic] = {}
         for topic, partition in keys:
             entry = topics.get(topic)
@@ -106,7 +115,10 @@ class Fetcher:
         self.client.call(broker_id, request, self.version, self.max_wait_ms + 1_500, done)
 
     def _take(
-        self, response: FetchResponse, asked: dict[TopicPartition, tuple[int, int]], names: dict[Any, str]
+        self,
+        response: FetchResponse,
+        asked: dict[TopicPartition, tuple[int, int]],
+        names: dict[Any, str],
     ) -> None:
         progress = False
         for topic in response.responses:
@@ -118,7 +130,9 @@ class Fetcher:
                 position, epoch = asked[key]
                 code = part.error_code
                 if code == ErrorCode.OFFSET_OUT_OF_RANGE:
-                    self.checks.out_of_range(self.client.name, key, position, epoch, self.epochs.get(key, -1))
+                    self.checks.out_of_range(
+                        self.client.name, key, position, epoch, self.epochs.get(key, -1)
+                    )
                 if code or part.diverging_epoch.end_offset >= 0:
                     if part.diverging_epoch.end_offset >= 0:
                         self.checks.diverged(self.client.name, key, position, part.diverging_epoch)
@@ -132,20 +146,31 @@ class Fetcher:
         data = b"" if part.records is None else bytes(part.records)
         headers = list(batches(data))
         found = [(r.offset, r.value) for r in records(data) if r.offset >= position]
-        self.checks.polled(self.client.name, key, self.client.topic_ids[key[0]], position, part.high_watermark, found)
+        self.checks.polled(
+            self.client.name,
+            key,
+            self.client.topic_ids[key[0]],
+            position,
+            part.high_watermark,
+            found,
+        )
         if not headers:
             return False
         self.positions[key] = headers[-1].next_offset
         self.epochs[key] = headers[-1].leader_epoch
         if found:
-            self.client.log("ok", "poll", [*key, found[0][0], [v.decode() for _, v in found if v is not None]])
+            self.client.log(
+                "ok", "poll", [*key, found[0][0], [v.decode() for _, v in found if v is not None]]
+            )
         return True
 
 
 class Reader:
     """Follows partitions from offset 0 for ever, and asks for their ends now and then."""
 
-    def __init__(self, client: SimClient, checks: Checks, partitions: Sequence[TopicPartition]) -> None:
+    def __init__(
+        self, client: SimClient, checks: Checks, partitions: Sequence[TopicPartition]
+    ) -> None:
         self.client, self.checks = client, checks
         self.partitions = list(partitions)
         self.fetcher = Fetcher(client, checks)
@@ -169,7 +194,9 @@ class Reader:
                     return
                 answer = response.topics[0].partitions[0]
                 if answer.error_code == 0:
-                    self.checks.listed(self.client.name, key, which, answer.offset, answer.leader_epoch, floor)
+                    self.checks.listed(
+                        self.client.name, key, which, answer.offset, answer.leader_epoch, floor
+                    )
 
             self.client.call(leader.broker_id, request, 6, 1_000, done)
         self.client.later(self.client.dice.randint(300, 1_200), self._ask_end)

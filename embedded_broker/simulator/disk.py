@@ -1,10 +1,12 @@
-"""A node's disk in the simulated world: what was written, what would outlive a power cut, and what a cut leaves.
+"""A node's disk in the simulated world: what was written, what would outlive a power cut, and
+what a cut leaves.
 
-A ``Platter`` is the hardware and outlives its node's processes; a ``SimDisk`` is one process's view of it. A kill keeps
-everything (the page cache outlives a process). A power cut keeps what was flushed and, of the rest, what recovery
-makes of a random subset of pages: the batches up to the first that is torn. Small files (epochs, high watermarks, log
-start) come back as written or as last flushed. Truncation that was not flushed may come undone. The quorum state is
-durable when ``save_quorum_state`` returns.
+A ``Platter`` is the hardware and outlives its node's processes; a ``SimDisk`` is one process's
+view of it. A kill keeps everything (the page cache outlives a process). A power cut keeps what
+was flushed and, of the rest, what recovery makes of a random subset of pages: the batches up to
+the first that is torn. Small files (epochs, high watermarks, log start) come back as written or
+as last flushed. Truncation that was not flushed may come undone. The quorum state is durable when
+``save_quorum_state`` returns.
 """
 
 from __future__ import annotations
@@ -16,9 +18,9 @@ from typing import Any
 from uuid import UUID
 
 from embedded_broker.core.ports import PartitionLog, SegmentInfo, StorageFailed
-from embedded_broker.protocol.fields import Buffer
-from embedded_broker.records.batch import BatchHeader, read_header
 from embedded_broker.simulator.batches import timestamps
+from kafka_protocol.fields import Buffer
+from kafka_protocol.records.batch import BatchHeader, read_header
 
 Epochs = list[tuple[int, int]]
 
@@ -58,14 +60,15 @@ class SimLog:
         self._epochs: Epochs = []
         self._durable_epochs: Epochs = []
         self._trimmed = 0
-        """How many batches were ever dropped at the front; ``_durable`` and the marks count from the first ever."""
+        """How many batches were ever dropped at the front; ``_durable`` and the marks count from
+        the first ever."""
         self._durable = 0
         self._ghosts: list[tuple[BatchHeader, bytes]] = []
         """Durable batches that a truncation cut off and that no flush has buried yet."""
         self._marks: dict[int, int] = {}
         self._next_mark = 0
 
-    # ---- what the core sees -------------------------------------------------------------------------------------
+    # ---- what the core sees --------------------------------------------------------------------
     @property
     def log_start_offset(self) -> int:
         return self._start
@@ -85,10 +88,15 @@ class SimLog:
             data = bytes(view[given.position : given.position + given.size])
             header = read_header(data)
             assert header.size == len(data), "a batch is cut off at the append"
-            assert header.base_offset == given.base_offset and header.leader_epoch == given.leader_epoch, (
+            assert (
+                header.base_offset == given.base_offset
+                and header.leader_epoch == given.leader_epoch
+            ), (
                 f"header {given.base_offset}@{given.leader_epoch}, bytes {header.base_offset}@{header.leader_epoch}"
             )
-            assert header.base_offset >= self._end, f"append of {header.base_offset} to a log that ends at {self._end}"
+            assert header.base_offset >= self._end, (
+                f"append of {header.base_offset} to a log that ends at {self._end}"
+            )
             _, began = self._segments[-1]
             full = self._active_bytes + len(data) > self._segment_bytes
             if self._active_bytes and (full or now_ms - began > self._segment_ms):
@@ -107,8 +115,12 @@ class SimLog:
         self._active_bytes += len(data)
         self._size += len(data)
 
-    def read(self, start_offset: int, max_bytes: int, end_offset: int, at_least_one: bool) -> SimSlice:
-        assert self._start <= start_offset <= self._end, f"read at {start_offset} of [{self._start}, {self._end})"
+    def read(
+        self, start_offset: int, max_bytes: int, end_offset: int, at_least_one: bool
+    ) -> SimSlice:
+        assert self._start <= start_offset <= self._end, (
+            f"read at {start_offset} of [{self._start}, {self._end})"
+        )
         self._platter.check_read(self)
         parts: list[bytes] = []
         size = 0
@@ -133,7 +145,9 @@ class SimLog:
             return
         durable_here = max(0, self._durable - self._trimmed)
         if keep < durable_here:
-            self._ghosts = list(zip(self.headers_, self.bytes_, strict=True))[keep:durable_here] + self._ghosts
+            self._ghosts = (
+                list(zip(self.headers_, self.bytes_, strict=True))[keep:durable_here] + self._ghosts
+            )
         self._clip(self._trimmed + keep)
         end = min(offset, self.headers_[keep].base_offset)
         self._cut_tail(keep, max(end, self._start))
@@ -223,7 +237,7 @@ class SimLog:
         self._platter.check_write(self, 0)
         self._epochs = list(entries)
 
-    # ---- what the world does to it ------------------------------------------------------------------------------
+    # ---- what the world does to it -------------------------------------------------------------
     def begin_flush(self) -> int:
         """Remember what is here now; ``end_flush`` of this mark makes it durable."""
         self._next_mark += 1
@@ -242,7 +256,8 @@ class SimLog:
         self.end_flush(self.begin_flush())
 
     def lose_power(self, dice: random.Random) -> int:
-        """Keep what a power cut leaves, as recovery would find it. Returns how many batches are gone."""
+        """Keep what a power cut leaves, as recovery would find it. Returns how many batches are
+        gone."""
         before = len(self.headers_)
         durable = max(0, self._durable - self._trimmed)
         if self._ghosts and before == durable and dice.random() < 0.5:
@@ -254,13 +269,19 @@ class SimLog:
             while keep < before and dice.random() < 0.7:
                 keep += 1
             if keep < before:
-                self._cut_tail(keep, max(self._start, self._last_offsets[keep - 1] + 1 if keep else self._base()))
+                self._cut_tail(
+                    keep,
+                    max(self._start, self._last_offsets[keep - 1] + 1 if keep else self._base()),
+                )
         if dice.random() < 0.5:
             self._epochs = list(self._durable_epochs)
         if dice.random() < 0.5:
             self._start = max(self._durable_start, self._base())
-        # A log start that is lost with the batches before it leaves no hole: the log ends where its batches do.
-        self._end = max(self._start, self._last_offsets[-1] + 1 if self._last_offsets else self._start)
+        # A log start that is lost with the batches before it leaves no hole: the log ends where
+        # its batches do.
+        self._end = max(
+            self._start, self._last_offsets[-1] + 1 if self._last_offsets else self._start
+        )
         self.recover(dice)
         self._ghosts = []
         self._marks.clear()
@@ -271,13 +292,15 @@ class SimLog:
         return self.headers_[0].base_offset if self.headers_ else self._start
 
     def recover(self, dice: random.Random) -> None:
-        """Bring the epochs file in line with the log, as the shell does when it opens a log: entries past the end
-        go, epochs that only the batches know are added."""
+        """Bring the epochs file in line with the log, as the shell does when it opens a log:
+        entries past the end go, epochs that only the batches know are added."""
         end = self._end + dice.randint(0, 1)
         epochs = [(e, s) for e, s in self._epochs if s < end]
         for header in self.headers_:
             newest = epochs[-1][0] if epochs else -1
-            if header.leader_epoch > newest and header.base_offset >= (epochs[-1][1] if epochs else 0):
+            if header.leader_epoch > newest and header.base_offset >= (
+                epochs[-1][1] if epochs else 0
+            ):
                 if epochs and epochs[-1][1] == header.base_offset:
                     epochs.pop()
                 epochs.append((header.leader_epoch, header.base_offset))
@@ -289,18 +312,26 @@ class SimLog:
     def find(self, offset: int) -> BatchHeader | None:
         """The batch that holds an offset."""
         i = bisect_left(self._last_offsets, offset)
-        return self.headers_[i] if i < len(self.headers_) and self.headers_[i].base_offset <= offset else None
+        return (
+            self.headers_[i]
+            if i < len(self.headers_) and self.headers_[i].base_offset <= offset
+            else None
+        )
 
     def between(self, start: int, end: int) -> Iterator[tuple[BatchHeader, bytes]]:
         """Batches that lie whole in [start, end)."""
-        low, high = bisect_left(self._last_offsets, start), bisect_right(self._last_offsets, end - 1)
+        low, high = (
+            bisect_left(self._last_offsets, start),
+            bisect_right(self._last_offsets, end - 1),
+        )
         return zip(self.headers_[low:high], self.bytes_[low:high], strict=True)
 
 
 class Platter:
     """The hardware below a node: logs and files, and the faults that befall it.
 
-    ``full`` makes writes that grow a log fail, ``failing`` every access, until the nemesis clears them.
+    ``full`` makes writes that grow a log fail, ``failing`` every access, until the nemesis clears
+    them.
     """
 
     def __init__(self, directory_id: UUID, capacity_bytes: int = 1 << 40) -> None:
@@ -311,7 +342,8 @@ class Platter:
         self.quorum_state: dict[str, Any] = {}
         self.capacity_bytes = capacity_bytes
         self.unclean = True
-        """Whether something appended can be lost; sticks until a registration that said so is committed."""
+        """Whether something appended can be lost; sticks until a registration that said so is
+        committed."""
         self.full = False
         self.failing = False
         self.on_append: Callable[[SimLog, BatchHeader, bytes], None] | None = None
@@ -342,7 +374,8 @@ class Platter:
 
 
 class SimDisk:
-    """The Disk port of one process. After ``close`` every use is an error: a dead process writes nothing."""
+    """The Disk port of one process. After ``close`` every use is an error: a dead process writes
+    nothing."""
 
     def __init__(self, platter: Platter) -> None:
         self.platter = platter
@@ -392,4 +425,7 @@ class SimDisk:
 
     def total_bytes(self) -> tuple[int, int]:
         used = sum(log.size_bytes for log in self.platter.logs.values())
-        return self.platter.capacity_bytes, 0 if self.platter.full else self.platter.capacity_bytes - used
+        return (
+            self.platter.capacity_bytes,
+            0 if self.platter.full else self.platter.capacity_bytes - used,
+        )

@@ -1,7 +1,9 @@
-"""What clients did and what they were told, one line each: the form that simulator and real processes share.
+"""What clients did and what they were told, one line each: the form that simulator and real
+processes share.
 
-``{"i": 17, "type": "invoke|ok|fail|info", "proc": "p1", "f": "send|poll|commit|...", "v": ..., "t_ms": ...}``. An
-operation that timed out is ``info``: it may have happened, or happen yet. Source: Jepsen's histories.
+``{"i": 17, "type": "invoke|ok|fail|info", "proc": "p1", "f": "send|poll|commit|...", "v": ...,
+"t_ms": ...}``. An operation that timed out is ``info``: it may have happened, or happen yet.
+Source: Jepsen's histories.
 """
 
 from __future__ import annotations
@@ -33,7 +35,9 @@ class History:
         self.counts: dict[str, int] = {}
 
     def add(self, type_: str, process: str, function: str, value: Any, time_ms: int) -> None:
-        self.operations.append(Operation(len(self.operations), type_, process, function, value, time_ms))
+        self.operations.append(
+            Operation(len(self.operations), type_, process, function, value, time_ms)
+        )
         key = f"{function} {type_}"
         self.counts[key] = self.counts.get(key, 0) + 1
 

@@ -1,4 +1,5 @@
-"""The book of runs: one JSON line per campaign, so that simulated hours and open failures add up over time."""
+"""The book of runs: one JSON line per campaign, so that simulated hours and open failures add up
+over time."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Simulated group members (classic protocol) and an administrator.
 
-A member: find the coordinator, join, (lead: assign), sync, fetch the committed offsets, consume, commit, heartbeat;
-on any sign of a new generation, back to join. It may leave, or vanish and come back as another.
+A member: find the coordinator, join, (lead: assign), sync, fetch the committed offsets, consume,
+commit, heartbeat; on any sign of a new generation, back to join. It may leave, or vanish and come
+back as another.
 """
 
 from __future__ import annotations
@@ -10,28 +11,31 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.protocol.messages.k08_offset_commit import (
+from embedded_broker.simulator.checkers import Checks
+from embedded_broker.simulator.client import SimClient, TopicPartition
+from embedded_broker.simulator.consuming import Fetcher
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.messages.k08_offset_commit import (
     OffsetCommitRequest,
     OffsetCommitRequestPartition,
     OffsetCommitRequestTopic,
 )
-from embedded_broker.protocol.messages.k09_offset_fetch import (
+from kafka_protocol.messages.k09_offset_fetch import (
     OffsetFetchRequest,
     OffsetFetchRequestGroup,
     OffsetFetchRequestTopics,
 )
-from embedded_broker.protocol.messages.k11_join_group import JoinGroupRequest, JoinGroupRequestProtocol
-from embedded_broker.protocol.messages.k12_heartbeat import HeartbeatRequest
-from embedded_broker.protocol.messages.k13_leave_group import LeaveGroupRequest, MemberIdentity
-from embedded_broker.protocol.messages.k14_sync_group import SyncGroupRequest, SyncGroupRequestAssignment
-from embedded_broker.protocol.messages.k19_create_topics import CreatableTopic, CreateTopicsRequest
-from embedded_broker.protocol.messages.k20_delete_topics import DeleteTopicsRequest, DeleteTopicState
-from embedded_broker.protocol.messages.k37_create_partitions import CreatePartitionsRequest, CreatePartitionsTopic
-from embedded_broker.protocol.messages.k43_elect_leaders import ElectLeadersRequest
-from embedded_broker.simulator.checkers import Checks
-from embedded_broker.simulator.client import SimClient, TopicPartition
-from embedded_broker.simulator.consuming import Fetcher
+from kafka_protocol.messages.k11_join_group import JoinGroupRequest, JoinGroupRequestProtocol
+from kafka_protocol.messages.k12_heartbeat import HeartbeatRequest
+from kafka_protocol.messages.k13_leave_group import LeaveGroupRequest, MemberIdentity
+from kafka_protocol.messages.k14_sync_group import SyncGroupRequest, SyncGroupRequestAssignment
+from kafka_protocol.messages.k19_create_topics import CreatableTopic, CreateTopicsRequest
+from kafka_protocol.messages.k20_delete_topics import DeleteTopicsRequest, DeleteTopicState
+from kafka_protocol.messages.k37_create_partitions import (
+    CreatePartitionsRequest,
+    CreatePartitionsTopic,
+)
+from kafka_protocol.messages.k43_elect_leaders import ElectLeadersRequest
 
 REJOIN_MS = 100
 LOST = {ErrorCode.NOT_COORDINATOR, ErrorCode.COORDINATOR_NOT_AVAILABLE}
@@ -41,7 +45,12 @@ class Member:
     """One member of a group that divides ``partitions`` among its members."""
 
     def __init__(
-        self, client: SimClient, checks: Checks, group: str, partitions: Sequence[TopicPartition], static: bool
+        self,
+        client: SimClient,
+        checks: Checks,
+        group: str,
+        partitions: Sequence[TopicPartition],
+        static: bool,
     ) -> None:
         self.client, self.checks, self.group = client, checks, group
         self.partitions = sorted(partitions)
@@ -73,13 +82,15 @@ class Member:
         self.client.later(back_ms, self._find)
 
     def freeze(self, duration_ms: int) -> None:
-        """Neither heartbeat nor commit for a while; then commit first, as one that does not know how late it is."""
+        """Neither heartbeat nor commit for a while; then commit first, as one that does not know
+        how late it is."""
         self.frozen_until_ms = self.client.world.now_ms + duration_ms
 
     def leave(self, back_ms: int) -> None:
         if self.member_id:
             request = LeaveGroupRequest(
-                self.group, members=[MemberIdentity(self.member_id, group_instance_id=self.instance_id)]
+                self.group,
+                members=[MemberIdentity(self.member_id, group_instance_id=self.instance_id)],
             )
             self._ask(request, 4, lambda response: None)
         self.vanish(back_ms)
@@ -106,7 +117,9 @@ class Member:
         if self.state == "finding":
             return
         turn = self._enter("finding")
-        self.client.find_coordinator(self.group, lambda: self._join() if turn == self.turn else None)
+        self.client.find_coordinator(
+            self.group, lambda: self._join() if turn == self.turn else None
+        )
 
     def _again(self, code: int) -> None:
         """What an error in the group protocol asks for."""
@@ -121,7 +134,13 @@ class Member:
         self._enter("joining")
         protocols = [JoinGroupRequestProtocol("range", json.dumps(self.partitions).encode())]
         request = JoinGroupRequest(
-            self.group, self.session_timeout_ms, 3_000, self.member_id, self.instance_id, "sim", protocols
+            self.group,
+            self.session_timeout_ms,
+            3_000,
+            self.member_id,
+            self.instance_id,
+            "sim",
+            protocols,
         )
         self._ask(request, 7, self._joined, 6_000)
 
@@ -146,7 +165,13 @@ class Member:
                 assignments.append(SyncGroupRequestAssignment(member, json.dumps(mine).encode()))
         self._enter("syncing")
         request = SyncGroupRequest(
-            self.group, self.generation, self.member_id, self.instance_id, "sim", "range", assignments
+            self.group,
+            self.generation,
+            self.member_id,
+            self.instance_id,
+            "sim",
+            "range",
+            assignments,
         )
         self._ask(request, 5, self._synced, 5_000)
 
@@ -166,9 +191,12 @@ class Member:
             return
         topics: dict[str, OffsetFetchRequestTopics] = {}
         for topic, partition in mine:
-            topics.setdefault(topic, OffsetFetchRequestTopics(topic)).partition_indexes.append(partition)
+            topics.setdefault(topic, OffsetFetchRequestTopics(topic)).partition_indexes.append(
+                partition
+            )
         request = OffsetFetchRequest(
-            groups=[OffsetFetchRequestGroup(self.group, topics=list(topics.values()))], require_stable=True
+            groups=[OffsetFetchRequestGroup(self.group, topics=list(topics.values()))],
+            require_stable=True,
         )
         floors = {key: self.checks.commit_floor(self.group, key) for key in mine}
 
@@ -177,10 +205,16 @@ class Member:
             if group is None or group.error_code:
                 self._again(ErrorCode.NETWORK_EXCEPTION if group is None else group.error_code)
                 return
-            found = {(t.name, p.partition_index): p.committed_offset for t in group.topics for p in t.partitions}
+            found = {
+                (t.name, p.partition_index): p.committed_offset
+                for t in group.topics
+                for p in t.partitions
+            }
             for topic in group.topics:
                 for part in topic.partitions:
-                    self.client.require_epoch((topic.name, part.partition_index), part.committed_leader_epoch)
+                    self.client.require_epoch(
+                        (topic.name, part.partition_index), part.committed_leader_epoch
+                    )
             for key in mine:
                 self.checks.committed_is(self.group, key, found[key], floors[key])
             self.client.log("ok", "committed", [self.group, [[*key, found[key]] for key in mine]])
@@ -226,8 +260,13 @@ class Member:
             self.client.later(self.client.dice.randint(150, 900), self._commit_loop, turn)
 
     def _commit(self, turn: int) -> None:
-        """Commit where the positions have moved; the answer may come after the member has moved on."""
-        moved = {k: o for k, o in self.fetcher.positions.items() if k in self.committed and o > self.committed[k]}
+        """Commit where the positions have moved; the answer may come after the member has moved
+        on."""
+        moved = {
+            k: o
+            for k, o in self.fetcher.positions.items()
+            if k in self.committed and o > self.committed[k]
+        }
         if not moved:
             return
         epochs = self.fetcher.epochs
@@ -235,7 +274,9 @@ class Member:
         for (topic, partition), offset in sorted(moved.items()):
             entry = topics.setdefault(topic, OffsetCommitRequestTopic(topic))
             entry.partitions.append(
-                OffsetCommitRequestPartition(partition, offset, epochs.get((topic, partition), -1), f"m{offset}")
+                OffsetCommitRequestPartition(
+                    partition, offset, epochs.get((topic, partition), -1), f"m{offset}"
+                )
             )
         request = OffsetCommitRequest(
             self.group,
@@ -247,7 +288,10 @@ class Member:
         shown = [[*key, offset] for key, offset in sorted(moved.items())]
         self.client.log("invoke", "commit", [self.group, self.generation, shown])
         generation = self.generation
-        newest = {key: self.checks.committing(self.group, generation, key, offset) for key, offset in moved.items()}
+        newest = {
+            key: self.checks.committing(self.group, generation, key, offset)
+            for key, offset in moved.items()
+        }
         self.committed |= moved
 
         def done(response: Any, reason: str) -> None:
@@ -256,7 +300,11 @@ class Member:
                 if turn == self.turn:
                     self._again(ErrorCode.NETWORK_EXCEPTION)
                 return
-            codes = {(t.name, p.partition_index): p.error_code for t in response.topics for p in t.partitions}
+            codes = {
+                (t.name, p.partition_index): p.error_code
+                for t in response.topics
+                for p in t.partitions
+            }
             for key, offset in moved.items():
                 if codes[key] == ErrorCode.NONE:
                     self.checks.committed(self.group, generation, key, offset, newest[key])
@@ -270,7 +318,8 @@ class Member:
 
 
 class Admin:
-    """Makes and deletes topics, adds partitions, asks for preferred leaders; remembers what it was told."""
+    """Makes and deletes topics, adds partitions, asks for preferred leaders; remembers what it
+    was told."""
 
     def __init__(self, client: SimClient, replication: int) -> None:
         self.client, self.replication = client, replication
@@ -288,7 +337,9 @@ class Admin:
         request = CreateTopicsRequest([topic], timeout_ms=3_000)
 
         def done(response: Any, reason: str) -> None:
-            code = ErrorCode.NETWORK_EXCEPTION if response is None else response.topics[0].error_code
+            code = (
+                ErrorCode.NETWORK_EXCEPTION if response is None else response.topics[0].error_code
+            )
             if code in (ErrorCode.NONE, ErrorCode.TOPIC_ALREADY_EXISTS):
                 then()
             else:
@@ -303,7 +354,13 @@ class Admin:
         choice = self.client.dice.random()
         alive = [name for name, there in sorted(self.exists.items()) if there]
         if choice < 0.15:
-            self.client.call(self.client.anyone(), ElectLeadersRequest(0, None, 2_000), 2, 3_000, lambda r, why: None)
+            self.client.call(
+                self.client.anyone(),
+                ElectLeadersRequest(0, None, 2_000),
+                2,
+                3_000,
+                lambda r, why: None,
+            )
         elif alive and choice < 0.5:
             self._delete(self.client.dice.choice(alive))
         elif alive and choice < 0.6:
@@ -333,7 +390,9 @@ class Admin:
             elif code == ErrorCode.INVALID_REPLICATION_FACTOR:
                 self.exists[name] = before
 
-        self.client.call(self.client.anyone(), CreateTopicsRequest([topic], timeout_ms=2_000), 7, 3_000, done)
+        self.client.call(
+            self.client.anyone(), CreateTopicsRequest([topic], timeout_ms=2_000), 7, 3_000, done
+        )
 
     def _delete(self, name: str) -> None:
         self.busy = True

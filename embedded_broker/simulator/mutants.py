@@ -1,7 +1,8 @@
-"""Planted bugs: one at a time is patched into the core, and the simulator must notice. What it does not notice, it
-does not test.
+"""Planted bugs: one at a time is patched into the core, and the simulator must notice. What it
+does not notice, it does not test.
 
-A bug is a function that patches and is undone by the context; each names the families in which it shows.
+A bug is a function that patches and is undone by the context; each names the families in which it
+shows.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ from embedded_broker.core.quorum.quorum import Quorum
 from embedded_broker.core.replication.client_fetch import ClientFetches
 from embedded_broker.core.replication.partition import Partition
 from embedded_broker.core.replication.replicas import Replicas
-from embedded_broker.protocol.errors import ErrorCode
 from embedded_broker.simulator.disk import SimDisk
 from embedded_broker.simulator.scenario import run_seed
+from kafka_protocol.errors import ErrorCode
 
 Undo = list[tuple[Any, str, Any]]
 Patch = Callable[[Any, str, Any], None]
@@ -88,18 +89,23 @@ def hunt(job: tuple[str, int]) -> tuple[str, int, str, float]:
 
 
 def run_all(budget: int, jobs: int) -> int:
-    """Hunt every planted bug with at most ``budget`` seeds each. Exit code 1 when one is not caught."""
+    """Hunt every planted bug with at most ``budget`` seeds each. Exit code 1 when one is not
+    caught."""
     missed = 0
     with ProcessPoolExecutor(jobs, get_context("fork")) as pool:
         for name, seeds, how, seconds in pool.map(hunt, [(name, budget) for name in MUTANTS]):
             missed += seeds < 0
-            verdict = f"caught after {seeds} seeds: {how}" if seeds > 0 else f"NOT CAUGHT in {budget} seeds"
+            verdict = (
+                f"caught after {seeds} seeds: {how}"
+                if seeds > 0
+                else f"NOT CAUGHT in {budget} seeds"
+            )
             print(f"{name} ({seconds:.0f} s): {verdict}", flush=True)
     print(f"{len(MUTANTS) - missed} of {len(MUTANTS)} planted bugs caught")
     return 1 if missed else 0
 
 
-# ---------------------------------------------------------------------------------------------- replication
+# ---- replication
 @mutant("a follower cuts its log back to its high watermark at each new epoch (before KIP-101)")
 def follower_truncates_to_high_watermark(patch: Patch) -> None:
     follow = Partition.follow
@@ -115,10 +121,14 @@ def follower_truncates_to_high_watermark(patch: Patch) -> None:
 
 @mutant("acks=all is answered when the leader has appended")
 def acknowledged_on_append(patch: Patch) -> None:
-    patch(Partition, "when_committed", lambda self, now_ms, wait: wait.finish(now_ms, ErrorCode.NONE))
+    patch(
+        Partition, "when_committed", lambda self, now_ms, wait: wait.finish(now_ms, ErrorCode.NONE)
+    )
 
 
-@mutant("a follower joins the in-sync set with the high watermark alone, not this epoch's start (KAFKA-7128)")
+@mutant(
+    "a follower joins the in-sync set with the high watermark alone, not this epoch's start (KAFKA-7128)"
+)
 def in_sync_by_high_watermark_alone(patch: Patch) -> None:
     consider = Partition.consider_joins
 
@@ -137,7 +147,9 @@ def committed_below_min_in_sync(patch: Patch) -> None:
     patch(Partition, "under_min_isr", property(lambda self: False))
 
 
-@mutant("who may be in the in-sync set by a pending AlterPartition does not hold the high watermark back")
+@mutant(
+    "who may be in the in-sync set by a pending AlterPartition does not hold the high watermark back"
+)
 def pending_in_sync_set_forgotten(patch: Patch) -> None:
     patch(Partition, "in_maximal_isr", lambda self, broker_id: broker_id in self.isr)
     patch(Partition, "_about_to_join", lambda self, follower, now_ms: False)
@@ -209,15 +221,21 @@ def broker_epochs_ignored(patch: Patch) -> None:
         return judge(controller, leader_id, p, asked, nameless)
 
     patch(alter_partition, "_judge", planted_judge)
-    patch(Partition, "_eligible", lambda self, follower: self._replicas.image.alive(follower.broker_id))
+    patch(
+        Partition,
+        "_eligible",
+        lambda self, follower: self._replicas.image.alive(follower.broker_id),
+    )
 
 
-# ---------------------------------------------------------------------------------------------- controller
+# ---- controller
 @mutant("any replica that lives may lead, without a word")
 def unclean_elections(patch: Patch) -> None:
     elect = elections._elect
 
-    def planted_elect(p: Any, isr: Any, elr: Any, may_lead: Any, preferred: bool, unclean: bool) -> Any:
+    def planted_elect(
+        p: Any, isr: Any, elr: Any, may_lead: Any, preferred: bool, unclean: bool
+    ) -> Any:
         leader, _ = elect(p, isr, elr, may_lead, preferred, True)
         return leader, False
 
@@ -243,7 +261,7 @@ def unclean_start_not_told(patch: Patch) -> None:
     patch(SimDisk, "__init__", planted_init)
 
 
-# ---------------------------------------------------------------------------------------------- quorum
+# ---- quorum
 @mutant("the vote is not written to the disk")
 def vote_not_persisted(patch: Patch) -> None:
     save = SimDisk.save_quorum_state
@@ -265,7 +283,10 @@ def votes_for_short_logs(patch: Patch) -> None:
 
     def planted_judge(q: Any, now_ms: int, event: Any, asked: Any) -> Any:
         return judge(
-            q, now_ms, event, dataclasses.replace(asked, last_offset=2**40, last_offset_epoch=asked.replica_epoch)
+            q,
+            now_ms,
+            event,
+            dataclasses.replace(asked, last_offset=2**40, last_offset_epoch=asked.replica_epoch),
         )
 
     patch(requests, "_judge", planted_judge)
@@ -293,12 +314,14 @@ def answered_before_committed(patch: Patch) -> None:
     patch(Controller, "reply", reply)
 
 
-# ---------------------------------------------------------------------------------------------- groups
+# ---- groups
 @mutant("an offset commit is answered before the high watermark has passed it (KAFKA-20634)")
 def commit_acknowledged_on_append(patch: Patch) -> None:
     append = Replicas.append_local
 
-    def planted_append(self: Any, now_ms: int, topic: str, partition: int, records: Any, done: Any) -> None:
+    def planted_append(
+        self: Any, now_ms: int, topic: str, partition: int, records: Any, done: Any
+    ) -> None:
         said: list[int] = []
 
         def once(then_ms: int, code: int, base: int) -> None:

@@ -1,11 +1,14 @@
-"""What goes wrong, drawn up front as data: a list of faults that can be stored, cut down and run again.
+"""What goes wrong, drawn up front as data: a list of faults that can be stored, cut down and run
+again.
 
-A fault: ``{"at_ms", "do", "aim", "pick", "for_ms"}``. ``aim`` names a role (leader, follower, controller, coordinator,
-newest: who last came to lead; any) that is looked up when the fault strikes; ``pick`` chooses among several.
+A fault: ``{"at_ms", "do", "aim", "pick", "for_ms"}``. ``aim`` names a role (leader, follower,
+controller, coordinator, newest: who last came to lead; any) that is looked up when the fault
+strikes; ``pick`` chooses among several.
 
-Families: F0 nothing. F1 one fault at a time, each after the cluster is whole again. F2 any overlap of what destroys no
-data, one destructive fault (power, a new disk) whenever every replica is in sync. F3 power cuts at any time, with
-unclean elections: committed records may be lost, the metadata and the order of things may not.
+Families: F0 nothing. F1 one fault at a time, each after the cluster is whole again. F2 any
+overlap of what destroys no data, one destructive fault (power, a new disk) whenever every replica
+is in sync. F3 power cuts at any time, with unclean elections: committed records may be lost, the
+metadata and the order of things may not.
 """
 
 from __future__ import annotations
@@ -21,7 +24,14 @@ from embedded_broker.simulator.world import World
 Fault = dict[str, Any]
 CLIENTS = 100
 """Machines from this id on are clients'."""
-AIMS = ["leader"] * 5 + ["controller"] * 3 + ["coordinator"] * 2 + ["newest"] * 2 + ["follower"] * 2 + ["any"] * 3
+AIMS = (
+    ["leader"] * 5
+    + ["controller"] * 3
+    + ["coordinator"] * 2
+    + ["newest"] * 2
+    + ["follower"] * 2
+    + ["any"] * 3
+)
 TRIPS = [
     "VoteResponse",
     "VoteRequest",
@@ -45,26 +55,48 @@ GENTLE = (
     + ["isolate"] * 3
     + ["isolate_in", "isolate_out", "cut", "cut", "cut_one_way", "cut_one_way"]
     + ["stop"] * 2
-    + ["reset", "black_hole", "slow_link", "slow_node", "slow_disk", "clock_jump", "cut_clients", "disk_full"]
+    + [
+        "reset",
+        "black_hole",
+        "slow_link",
+        "slow_node",
+        "slow_disk",
+        "clock_jump",
+        "cut_clients",
+        "disk_full",
+    ]
 )
 DESTRUCTIVE = ["power"] * 4 + ["new_disk"]
 WHOLE_WITHIN_MS = 30_000
 
 
 def plan(dice: random.Random, family: str, length_ms: int, durable: bool = False) -> list[Fault]:
-    """The faults of one run. Where every append is flushed before it counts (``durable``), all may lose power."""
+    """The faults of one run. Where every append is flushed before it counts (``durable``), all
+    may lose power."""
     if family == "F0":
         return []
     faults: list[Fault] = []
     at_ms = dice.randint(200, 1_500)
-    pace_ms = {"F1": 2_500, "F2": dice.choice([500, 1_200, 2_500]), "F3": dice.choice([500, 1_500])}[family]
+    pace_ms = {
+        "F1": 2_500,
+        "F2": dice.choice([500, 1_200, 2_500]),
+        "F3": dice.choice([500, 1_500]),
+    }[family]
     destructive = {"F1": 0.2, "F2": 0.12, "F3": 0.35}[family]
     while at_ms < length_ms:
         kind = dice.choice(DESTRUCTIVE if dice.random() < destructive else GENTLE)
         if durable and family == "F2" and dice.random() < 0.2:
             kind = dice.choice(["power", "power_all"])
-        for_ms = dice.choice([dice.randint(20, 400), dice.randint(300, 3_000), dice.randint(2_000, 8_000)])
-        fault = {"at_ms": at_ms, "do": kind, "aim": dice.choice(AIMS), "pick": dice.randrange(60), "for_ms": for_ms}
+        for_ms = dice.choice(
+            [dice.randint(20, 400), dice.randint(300, 3_000), dice.randint(2_000, 8_000)]
+        )
+        fault = {
+            "at_ms": at_ms,
+            "do": kind,
+            "aim": dice.choice(AIMS),
+            "pick": dice.randrange(60),
+            "for_ms": for_ms,
+        }
         if kind in ("cut", "cut_one_way", "reset", "black_hole", "slow_link"):
             fault["other"] = dice.randrange(60)
         if kind == "trip":
@@ -74,7 +106,12 @@ def plan(dice: random.Random, family: str, length_ms: int, durable: bool = False
             # Misfortunes that come together are what a lost tail needs to matter.
             for _ in range(dice.randint(1, 3)):
                 after_ms = at_ms + dice.randint(0, 3_000)
-                more = {"at_ms": after_ms, "do": "kill", "aim": dice.choice(AIMS), "pick": dice.randrange(60)}
+                more = {
+                    "at_ms": after_ms,
+                    "do": "kill",
+                    "aim": dice.choice(AIMS),
+                    "pick": dice.randrange(60),
+                }
                 faults.append(more | {"for_ms": dice.randint(200, 5_000)})
         at_ms += int(dice.expovariate(1 / pace_ms)) + 20
     return sorted(faults, key=lambda f: int(f["at_ms"]))
@@ -95,7 +132,13 @@ class Nemesis:
     """Carries out a plan. ``stop`` ends it; the scenario heals."""
 
     def __init__(
-        self, world: World, network: Network, cluster: Cluster, family: str, faults: list[Fault], durable: bool
+        self,
+        world: World,
+        network: Network,
+        cluster: Cluster,
+        family: str,
+        faults: list[Fault],
+        durable: bool,
     ) -> None:
         self.durable = durable
         self.world, self.network, self.cluster, self.family = world, network, cluster, family
@@ -154,7 +197,9 @@ class Nemesis:
         node = self.cluster.nodes[node_id]
         kind: str = fault["do"]
         # What the quorum has forgotten nothing can give back: even F3 replaces one disk at a time.
-        if (kind in DESTRUCTIVE or kind == "power_all") and (self.family != "F3" or kind == "new_disk"):
+        if (kind in DESTRUCTIVE or kind == "power_all") and (
+            self.family != "F3" or kind == "new_disk"
+        ):
             whole = self.cluster.whole()
             if whole:
                 self.destroyed = False
@@ -228,7 +273,9 @@ class Nemesis:
             case "black_hole":
                 self.network.black_hole(me, other)
             case "slow_link":
-                self.network.slow[me, other] = self.network.slow[other, me] = 20 + fault["pick"] * 10
+                self.network.slow[me, other] = self.network.slow[other, me] = (
+                    20 + fault["pick"] * 10
+                )
                 return lambda: self._fast_link(me, other)
             case "slow_node":
                 node.slow_ms = 10 + fault["pick"] * 5
@@ -237,8 +284,11 @@ class Nemesis:
                 node.slow_disk_ms = 50 + fault["pick"] * 20
                 return lambda: setattr(node, "slow_disk_ms", 0)
             case "clock_jump":
-                # Less than a day apart: beyond that a broker rightly forgets producers (producer.id.expiration.ms).
-                node.clock.wall_skew_ms = self.dice.choice([-1, 1]) * self.dice.choice([1_000, 3_600_000, 39_600_000])
+                # Less than a day apart: beyond that a broker rightly forgets producers
+                # (producer.id.expiration.ms).
+                node.clock.wall_skew_ms = self.dice.choice([-1, 1]) * self.dice.choice(
+                    [1_000, 3_600_000, 39_600_000]
+                )
             case _:
                 raise ValueError(kind)
         return None

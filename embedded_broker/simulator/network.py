@@ -1,8 +1,9 @@
 """Connections between processes: in order and without loss inside one, in any order between two.
 
-What a cut does is what TCP makes of it: bytes wait and are sent again after the heal, unless someone gave up before.
-A killed process's machine closes its connections, after what was sent before; a machine without power says nothing,
-and its peers learn by time-outs, or by a reset when it is back. What a dead process sent may still arrive.
+What a cut does is what TCP makes of it: bytes wait and are sent again after the heal, unless
+someone gave up before. A killed process's machine closes its connections, after what was sent
+before; a machine without power says nothing, and its peers learn by time-outs, or by a reset when
+it is back. What a dead process sent may still arrive.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from embedded_broker.core.events import Caller
-from embedded_broker.protocol.codec import decode, encode
-from embedded_broker.protocol.messages.k01_fetch import FetchResponse
 from embedded_broker.simulator.world import World
+from kafka_protocol.codec import decode, encode
+from kafka_protocol.messages.k01_fetch import FetchResponse
 
 Answer = Callable[[Any, str], None]
 """(response or None, reason when there is none)"""
@@ -42,7 +43,9 @@ class Host(Protocol):
 class Pipe:
     """One direction of a connection."""
 
-    def __init__(self, network: Network, source: int, target: int, deliver: Callable[[str, Any], None]) -> None:
+    def __init__(
+        self, network: Network, source: int, target: int, deliver: Callable[[str, Any], None]
+    ) -> None:
         self.network, self.source, self.target = network, source, target
         self._deliver = deliver
         self._queue: deque[tuple[int, str, Any]] = deque()
@@ -54,7 +57,9 @@ class Pipe:
         if self.dead:
             return
         world = self.network.world
-        self._newest_due = max(self._newest_due, world.now_ms + self.network.latency_ms(self.source, self.target))
+        self._newest_due = max(
+            self._newest_due, world.now_ms + self.network.latency_ms(self.source, self.target)
+        )
         self._queue.append((self._newest_due, kind, payload))
         if len(self._queue) == 1:
             world.at(self._newest_due, self.pump)
@@ -209,8 +214,8 @@ class Network:
         return base + (self.dice.randint(extra // 2, extra) if extra else 0)
 
     def copy(self, message: Any, version: int) -> Any:
-        """What the other side gets: never the sender's own records; in a share of the worlds the whole message goes
-        through the codec."""
+        """What the other side gets: never the sender's own records; in a share of the worlds the
+        whole message goes through the codec."""
         if self.codec:
             return decode(type(message), version, encode(message, version))
         if isinstance(message, FetchResponse):
@@ -220,7 +225,9 @@ class Network:
                     dataclasses.replace(
                         topic,
                         partitions=[
-                            p if p.records is None else dataclasses.replace(p, records=_bytes(p.records))
+                            p
+                            if p.records is None
+                            else dataclasses.replace(p, records=_bytes(p.records))
                             for p in topic.partitions
                         ],
                     )
@@ -231,7 +238,9 @@ class Network:
 
     def connect(self, source: int, host: Host, broker_id: int, client_id: str) -> Connection:
         self._ids += 1
-        caller = Caller(self._ids, f"10.0.0.{source % 250}", "PLAINTEXT", client_id, broker_id=broker_id)
+        caller = Caller(
+            self._ids, f"10.0.0.{source % 250}", "PLAINTEXT", client_id, broker_id=broker_id
+        )
         connection = Connection(self, caller, source, host)
         self.connections.append(connection)
         return connection

@@ -1,4 +1,5 @@
-"""A machine of the world with one broker on it: starts, crashes, pauses; plays the effects that the core asks for."""
+"""A machine of the world with one broker on it: starts, crashes, pauses; plays the effects that
+the core asks for."""
 
 from __future__ import annotations
 
@@ -34,18 +35,19 @@ from embedded_broker.core.events import (
     TimerFired,
 )
 from embedded_broker.core.ports import StorageFailed
-from embedded_broker.protocol.messages.k00_produce import ProduceRequest
-from embedded_broker.protocol.messages.k01_fetch import FetchResponse
 from embedded_broker.simulator.disk import Platter, SimDisk, SimLog
 from embedded_broker.simulator.network import Connection, Network
 from embedded_broker.simulator.world import NodeClock, NodeDice, Violation, World
+from kafka_protocol.messages.k00_produce import ProduceRequest
+from kafka_protocol.messages.k01_fetch import FetchResponse
 
 if TYPE_CHECKING:
     from embedded_broker.options import Settings
 
 
 class Process:
-    """One life of a broker. Events gather in an inbox; a turn handles all of them and ends the tick."""
+    """One life of a broker. Events gather in an inbox; a turn handles all of them and ends the
+    tick."""
 
     def __init__(self, node: Node, life: int) -> None:
         self.node = node
@@ -105,14 +107,17 @@ class Process:
         self._perform(effects)
 
     def _guard(self, do: Callable[..., list[Effect]], *args: Any) -> list[Effect]:
-        """Whatever the core raises is a bug of the core (a violation that a write uncovers passes through)."""
+        """Whatever the core raises is a bug of the core (a violation that a write uncovers passes
+        through)."""
         try:
             return do(*args)
         except Violation:
             raise
         except Exception as error:
             self.node.world.trace(f"{self.node.node_id} raised {error!r}")
-            raise Violation("crash", f"broker {self.node.node_id}: {traceback.format_exc()}") from error
+            raise Violation(
+                "crash", f"broker {self.node.node_id}: {traceback.format_exc()}"
+            ) from error
 
     # ---- effects out
     def _perform(self, effects: list[Effect]) -> None:
@@ -153,12 +158,16 @@ class Process:
 
     def _send(self, effect: Send) -> None:
         node = self.node
-        node.world.trace(f"{node.node_id} to {effect.peer_id} {effect.lane} {type(effect.message).__name__}")
+        node.world.trace(
+            f"{node.node_id} to {effect.peer_id} {effect.lane} {type(effect.message).__name__}"
+        )
         key = (effect.peer_id, effect.lane)
         connection = self._lanes.get(key)
         if connection is None or connection.client_gone:
             peer = node.peers[effect.peer_id]
-            connection = node.network.connect(node.node_id, peer, node.node_id, f"broker-{node.node_id}")
+            connection = node.network.connect(
+                node.node_id, peer, node.node_id, f"broker-{node.node_id}"
+            )
             self._lanes[key] = connection
 
         def done(response: Any, reason: str) -> None:
@@ -274,7 +283,9 @@ class Node:
     def flush_ms(self) -> int:
         if self.slow_disk_ms:
             return self.disk_dice.randint(self.slow_disk_ms // 2, self.slow_disk_ms)
-        return self.disk_dice.randint(0, 2) + (self.disk_dice.randint(0, 40) if self.disk_dice.random() < 0.02 else 0)
+        return self.disk_dice.randint(0, 2) + (
+            self.disk_dice.randint(0, 40) if self.disk_dice.random() < 0.02 else 0
+        )
 
     # ---- what befalls it
     def start(self) -> None:
@@ -299,7 +310,8 @@ class Node:
         self.process.start()
 
     def crash(self, power: bool) -> None:
-        """Kill the process; with ``power``, the machine goes dark and its unflushed writes are at risk."""
+        """Kill the process; with ``power``, the machine goes dark and its unflushed writes are at
+        risk."""
         process = self.process
         if process is None and not (power and self.powered):
             return
@@ -358,7 +370,8 @@ class Observer:
 
 
 def _take_back_records(event: Event) -> None:
-    """Record data lent with an event is the core's only within ``handle``: spoil it, as a recycled frame would be."""
+    """Record data lent with an event is the core's only within ``handle``: spoil it, as a
+    recycled frame would be."""
     match event:
         case RequestReceived(message=ProduceRequest() as request):
             for topic in request.topic_data:
@@ -371,7 +384,10 @@ def _take_back_records(event: Event) -> None:
 
 
 def _spoil(holder: Any) -> None:
-    if isinstance(holder.records, bytearray | memoryview) and not memoryview(holder.records).readonly:
+    if (
+        isinstance(holder.records, bytearray | memoryview)
+        and not memoryview(holder.records).readonly
+    ):
         holder.records[:] = b"\xee" * len(holder.records)
     holder.records = None
 

@@ -1,7 +1,9 @@
-"""Simulated producers: batches per partition, several in flight, retries of the same bytes until a deadline.
+"""Simulated producers: batches per partition, several in flight, retries of the same bytes until
+a deadline.
 
-Each value names its producer, session and number and is never sent as another batch, so that duplicates and
-disorder can be told. An idempotent producer that gives a batch up begins a new session with a new producer id.
+Each value names its producer, session and number and is never sent as another batch, so that
+duplicates and disorder can be told. An idempotent producer that gives a batch up begins a new
+session with a new producer id.
 """
 
 from __future__ import annotations
@@ -11,15 +13,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.protocol.messages.k00_produce import PartitionProduceData, ProduceRequest, TopicProduceData
-from embedded_broker.protocol.messages.k22_init_producer_id import InitProducerIdRequest
 from embedded_broker.simulator.batches import build
 from embedded_broker.simulator.checkers import Checks, Sent
 from embedded_broker.simulator.client import SimClient, TopicPartition
 from embedded_broker.simulator.world import WALL_START_MS
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.messages.k00_produce import (
+    PartitionProduceData,
+    ProduceRequest,
+    TopicProduceData,
+)
+from kafka_protocol.messages.k22_init_producer_id import InitProducerIdRequest
 
-NEW_SESSION = {ErrorCode.INVALID_PRODUCER_EPOCH, ErrorCode.UNKNOWN_PRODUCER_ID, ErrorCode.INVALID_PRODUCER_ID_MAPPING}
+NEW_SESSION = {
+    ErrorCode.INVALID_PRODUCER_EPOCH,
+    ErrorCode.UNKNOWN_PRODUCER_ID,
+    ErrorCode.INVALID_PRODUCER_ID_MAPPING,
+}
 
 
 @dataclass(slots=True)
@@ -134,8 +144,12 @@ class Producer:
         sequence = lane.next_sequence if self.idempotent else -1
         lane.next_sequence += count
         stamp = WALL_START_MS + self.client.world.now_ms
-        data = build([(None, v) for v in values], stamp, self.producer_id, self.producer_epoch, sequence)
-        sent = self.checks.sending(self.client.name, self.session, key, tuple(values), self.acks, self.idempotent)
+        data = build(
+            [(None, v) for v in values], stamp, self.producer_id, self.producer_epoch, sequence
+        )
+        sent = self.checks.sending(
+            self.client.name, self.session, key, tuple(values), self.acks, self.idempotent
+        )
         self.client.log("invoke", "send", [*key, [v.decode() for v in values]])
         deadline = self.client.world.now_ms + self.delivery_timeout_ms
         lane.queue.append(Batch(sent, bytes(data), deadline, session=self.session))
@@ -168,7 +182,9 @@ class Producer:
             topic_data.topic_id = TopicProduceData().topic_id
         else:
             topic_data.name = ""
-        request = ProduceRequest(acks=self.acks, timeout_ms=self.request_timeout_ms, topic_data=[topic_data])
+        request = ProduceRequest(
+            acks=self.acks, timeout_ms=self.request_timeout_ms, topic_data=[topic_data]
+        )
 
         def done(response: Any, reason: str) -> None:
             batch.in_flight = False
@@ -196,5 +212,7 @@ class Producer:
         self.client.refresh()
 
     def _give_up(self, batch: Batch) -> None:
-        self.client.log("info", "send", [*batch.sent.partition, [v.decode() for v in batch.sent.values]])
+        self.client.log(
+            "info", "send", [*batch.sent.partition, [v.decode() for v in batch.sent.values]]
+        )
         self.checks.given_up(batch.sent)

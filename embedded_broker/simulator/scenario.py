@@ -1,4 +1,5 @@
-"""One seed: a cluster, its clients and its misfortunes; then the heal, after which everything must come right."""
+"""One seed: a cluster, its clients and its misfortunes; then the heal, after which everything
+must come right."""
 
 from __future__ import annotations
 
@@ -53,7 +54,8 @@ class Result:
 
 
 def settings_text(node_id: int, brokers: int, knobs: dict[str, Any]) -> str:
-    """A server.properties for one node of a simulated cluster, with timeouts shortened as for a test."""
+    """A server.properties for one node of a simulated cluster, with timeouts shortened as for a
+    test."""
     voters = ",".join(f"{n}@127.0.0.1:{19091 + n}" for n in range(1, brokers + 1))
     listener = f"PLAINTEXT://127.0.0.1:{19091 + node_id}"
     base = {
@@ -78,7 +80,12 @@ class Scenario:
     """Builds the world of a seed and runs it."""
 
     def __init__(
-        self, seed: int, brokers: int, family: str, faults: list[Fault] | None, watch: Callable[[str], None] | None
+        self,
+        seed: int,
+        brokers: int,
+        family: str,
+        faults: list[Fault] | None,
+        watch: Callable[[str], None] | None,
     ) -> None:
         self.seed, self.family, self.size = seed, family, brokers
         self.world = World(seed)
@@ -87,7 +94,8 @@ class Scenario:
         self.network = Network(self.world, codec=self.dice.random() < 0.4)
         knobs = self._knobs()
         self.durable = self.dice.random() < 0.25
-        """Whether data is flushed before it counts; then a power cut of the whole cluster must lose nothing."""
+        """Whether data is flushed before it counts; then a power cut of the whole cluster must
+        lose nothing."""
         knobs["log.durable"] = str(self.durable).lower()
         if family == "F3":
             knobs["unclean.leader.election.enable"] = "true"
@@ -153,7 +161,11 @@ class Scenario:
         image = images[0]
         if aim == "controller":
             leaders = [n for n in self.nodes.values() if n.running and n.broker.quorum.is_leader]
-            return max(leaders, key=lambda n: n.broker.quorum.leader_epoch).node_id if leaders else anyone
+            return (
+                max(leaders, key=lambda n: n.broker.quorum.leader_epoch).node_id
+                if leaders
+                else anyone
+            )
         if aim == "newest":
             return self.checks.newest_leader or anyone
         topic, index = self.partitions[pick % len(self.partitions)]
@@ -175,9 +187,12 @@ class Scenario:
         return [] if partition is None else list(partition.isr)
 
     def whole(self) -> bool:
-        """Every node lives and is unfenced, every replica is in sync, every broker knows the same metadata."""
+        """Every node lives and is unfenced, every replica is in sync, every broker knows the same
+        metadata."""
         controller = self.checks.controller()
-        if controller is None or not all(n.running and not n.platter.unclean for n in self.nodes.values()):
+        if controller is None or not all(
+            n.running and not n.platter.unclean for n in self.nodes.values()
+        ):
             return False
         image = controller.broker.image
         if not all(image.alive(n) for n in self.nodes):
@@ -186,7 +201,8 @@ class Scenario:
         if not all(p.leader >= 0 and sorted(p.isr) == sorted(p.replicas) for p in partitions):
             return False
         return all(n.broker.image.offset == image.offset for n in self.nodes.values()) and all(
-            n.broker.quorum.leader_epoch == controller.broker.quorum.leader_epoch for n in self.nodes.values()
+            n.broker.quorum.leader_epoch == controller.broker.quorum.leader_epoch
+            for n in self.nodes.values()
         )
 
     # ---- phases
@@ -202,11 +218,21 @@ class Scenario:
         self._start_clients()
         if self.family == "F0":
             self._wait(self._clients_work, START_WITHIN_MS, "clients do not get to work")
-            before = (self.checks.elections, self.checks.quorum_elections, self.checks.generation(GROUP))
+            before = (
+                self.checks.elections,
+                self.checks.quorum_elections,
+                self.checks.generation(GROUP),
+            )
             self.world.run_until(self.world.now_ms + self.length_ms)
-            after = (self.checks.elections, self.checks.quorum_elections, self.checks.generation(GROUP))
+            after = (
+                self.checks.elections,
+                self.checks.quorum_elections,
+                self.checks.generation(GROUP),
+            )
             if before != after:
-                raise Violation("F0", f"elections, quorum elections, generation went from {before} to {after}")
+                raise Violation(
+                    "F0", f"elections, quorum elections, generation went from {before} to {after}"
+                )
         else:
             self.nemesis.start()
             end_ms = self.world.now_ms + self.length_ms * 4
@@ -230,17 +256,24 @@ class Scenario:
             self.world.run_until(self.world.now_ms + 50)
 
     def _start_clients(self) -> None:
-        kinds: list[dict[str, Any]] = [{"idempotent": True}, {"idempotent": self.dice.random() < 0.5}]
+        kinds: list[dict[str, Any]] = [
+            {"idempotent": True},
+            {"idempotent": self.dice.random() < 0.5},
+        ]
         if self.dice.random() < 0.3:
             kinds.append({"acks": 1})
         for i, kind in enumerate(kinds):
             period_ms = self.dice.choice([30, 80, 200])
             client = self._client(f"p{i}")
-            self.producers.append(Producer(client, self.checks, self.partitions, period_ms=period_ms, **kind))
+            self.producers.append(
+                Producer(client, self.checks, self.partitions, period_ms=period_ms, **kind)
+            )
         self.readers.append(Reader(self._client("reader"), self.checks, self.partitions))
         static = self.dice.random() < 0.3
         for i in range(self.dice.choice([1, 2, 3])):
-            self.members.append(Member(self._client(f"m{i}"), self.checks, GROUP, self.partitions, static))
+            self.members.append(
+                Member(self._client(f"m{i}"), self.checks, GROUP, self.partitions, static)
+            )
         starts: list[Callable[[], None]] = [a.start for a in self.producers]
         starts += [a.start for a in self.readers]
         starts += [a.start for a in self.members]
@@ -300,7 +333,9 @@ class Scenario:
         )
         for producer in self.producers:
             producer.paused = True
-        self._wait(lambda: all(p.idle for p in self.producers), HEAL_WITHIN_MS, "producers are not done")
+        self._wait(
+            lambda: all(p.idle for p in self.producers), HEAL_WITHIN_MS, "producers are not done"
+        )
         self._wait(self._settled, HEAL_WITHIN_MS, "the cluster does not settle")
         self._wait(self._consumers_done, HEAL_WITHIN_MS, "consumers do not reach the end")
         self.healed_in_ms = self.world.now_ms - healed_ms
@@ -335,15 +370,23 @@ class Scenario:
                     continue
                 if p.leader not in alive or sorted(p.isr) != alive:
                     return False
-                logs = [self.nodes[r].platter.logs.get((p.topic, p.topic_id, p.partition)) for r in alive]
-                if any(log is None for log in logs) or len({log.log_end_offset for log in logs if log}) != 1:
+                logs = [
+                    self.nodes[r].platter.logs.get((p.topic, p.topic_id, p.partition))
+                    for r in alive
+                ]
+                if (
+                    any(log is None for log in logs)
+                    or len({log.log_end_offset for log in logs if log}) != 1
+                ):
                     return False
         return True
 
     def _consumers_done(self) -> bool:
         ends = {p: self.checks.client_view(p).end for p in self._writable_partitions()}
         for reader in self.readers:
-            if self.checks.strict and any(reader.fetcher.positions.get(p, 0) < end for p, end in ends.items()):
+            if self.checks.strict and any(
+                reader.fetcher.positions.get(p, 0) < end for p, end in ends.items()
+            ):
                 return False
         if not self._writable(OFFSETS_TOPIC, GROUP_PARTITION) or not self.checks.strict:
             return True
@@ -360,18 +403,24 @@ class Scenario:
         )
 
     def _check_topics(self) -> None:
-        """What the administrator was told holds on every broker, and no log is left of what was deleted."""
+        """What the administrator was told holds on every broker, and no log is left of what was
+        deleted."""
         for node in self.core.values():
             image = node.broker.image
             for name, there in self.admin.exists.items():
                 if there is not None and there != (name in image.topics):
-                    raise Violation("C10", f"broker {node.node_id}: topic {name} {'is gone' if there else 'is there'}")
+                    raise Violation(
+                        "C10",
+                        f"broker {node.node_id}: topic {name} {'is gone' if there else 'is there'}",
+                    )
             for name, topic_id, index in node.platter.logs:
                 if name.startswith("__cluster"):
                     continue
                 topic = image.topics.get(name)
                 if topic is None or topic.topic_id != topic_id or index not in topic.partitions:
-                    raise Violation("C10", f"broker {node.node_id} keeps a log of {name}-{index} {topic_id}")
+                    raise Violation(
+                        "C10", f"broker {node.node_id} keeps a log of {name}-{index} {topic_id}"
+                    )
 
     def _state(self) -> str:
         """The cluster in a few lines, for a report."""
@@ -392,7 +441,10 @@ class Scenario:
                     if not p.topic.startswith("churn"):
                         lines.append(f"{p.topic}-{p.partition}: replicas {p.replicas} isr {p.isr} elr {p.elr} "
                                      f"leader {p.leader} epoch {p.leader_epoch}/{p.partition_epoch}")  # fmt: skip
-        lines += [f"{m.client.name}: {m.state} generation {m.generation} {m.fetcher.positions}" for m in self.members]
+        lines += [
+            f"{m.client.name}: {m.state} generation {m.generation} {m.fetcher.positions}"
+            for m in self.members
+        ]
         lines += [f"{r.client.name}: {r.fetcher.positions}" for r in self.readers]
         for p in self.producers:
             lines.append(f"{p.client.name}: session {p.session} id {p.producer_id}")
@@ -420,7 +472,8 @@ def run_seed(
         result.check, result.failure = violation.check, str(violation)
         result.lines = list(scenario.world.lines)
     except Exception:
-        # A bug of the simulator itself, or of the core outside an event: a campaign goes on and reports the seed.
+        # A bug of the simulator itself, or of the core outside an event: a campaign goes on and
+        # reports the seed.
         result.check, result.failure = "bug", f"bug: {traceback.format_exc()}"
         result.lines = list(scenario.world.lines)
     world, checks = scenario.world, scenario.checks

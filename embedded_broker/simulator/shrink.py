@@ -1,4 +1,5 @@
-"""Make a failing plan small: leave out faults while the same check still fails (ddmin), then shorten what is left."""
+"""Make a failing plan small: leave out faults while the same check still fails (ddmin), then
+shorten what is left."""
 
 from __future__ import annotations
 
@@ -7,8 +8,11 @@ from collections.abc import Callable
 from embedded_broker.simulator.nemesis import Fault
 
 
-def shrink(faults: list[Fault], fails: Callable[[list[Fault]], bool], budget: int = 200) -> list[Fault]:
-    """The smallest plan found with at most ``budget`` runs; ``fails`` runs a plan and says whether it still fails."""
+def shrink(
+    faults: list[Fault], fails: Callable[[list[Fault]], bool], budget: int = 200
+) -> list[Fault]:
+    """The smallest plan found with at most ``budget`` runs; ``fails`` runs a plan and says
+    whether it still fails."""
     spent = 0
 
     def still(candidate: list[Fault]) -> bool:

@@ -1,7 +1,9 @@
-"""Virtual time: one heap of what happens next, one stream of randomness per purpose, one rolling hash of what happened.
+"""Virtual time: one heap of what happens next, one stream of randomness per purpose, one rolling
+hash of what happened.
 
-Two things due at the same millisecond happen in an order drawn from the seed. Draws for the network do not disturb
-those of the disks, the clients or the nemesis, so that a plan with one fault fewer still meets much the same world.
+Two things due at the same millisecond happen in an order drawn from the seed. Draws for the
+network do not disturb those of the disks, the clients or the nemesis, so that a plan with one
+fault fewer still meets much the same world.
 """
 
 from __future__ import annotations
@@ -47,7 +49,10 @@ class World:
 
     def at(self, at_ms: int, do: Callable[..., None], *args: Any) -> None:
         self._sequence += 1
-        heappush(self._heap, (max(at_ms, self.now_ms), self.order.getrandbits(16), self._sequence, do, args))
+        heappush(
+            self._heap,
+            (max(at_ms, self.now_ms), self.order.getrandbits(16), self._sequence, do, args),
+        )
 
     def after(self, delay_ms: int, do: Callable[..., None], *args: Any) -> None:
         self.at(self.now_ms + delay_ms, do, *args)

@@ -1,4 +1,5 @@
-"""One broker: facts, its replicas, and, of an embedded one, its process with the log and what can be done to it."""
+"""One broker: facts, its replicas, and, of an embedded one, its process with the log and what can
+be done to it."""
 
 from __future__ import annotations
 
@@ -7,13 +8,20 @@ from functools import partial
 
 from PySide6.QtCore import QTimer
 from PySide6.QtGui import QHideEvent, QShowEvent
-from PySide6.QtWidgets import QHBoxLayout, QPlainTextEdit, QPushButton, QTabWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QHBoxLayout,
+    QPlainTextEdit,
+    QPushButton,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
 from typing_extensions import override
 
 from gui import confirm
 from gui.background import Latest
 from gui.brokers.rows import BrokerRow, ReplicaRow, replicas_on
-from gui.embedded import BrokerState
+from gui.embedded.cluster import BrokerState
 from gui.pages import PageContext
 from kafka_client.model import ClusterSnapshot
 from kafka_client.snapshot import partition_count
@@ -102,13 +110,22 @@ class BrokerPanel(QWidget):
         settings = QPushButton("Configuration", self)
         settings.clicked.connect(self._configuration)
         head.addWidget(settings)
-        self.replicas = KeyedTableModel(REPLICA_COLUMNS, key=lambda r: (r.topic, r.partition), parent=self)
+        self.replicas = KeyedTableModel(
+            REPLICA_COLUMNS, key=lambda r: (r.topic, r.partition), parent=self
+        )
         table = TableView(
-            self.theme, self.replicas, name="broker-replicas", memory=context.settings, noun="replica", sort="topic"
+            self.theme,
+            self.replicas,
+            name="broker-replicas",
+            memory=context.settings,
+            noun="replica",
+            sort="topic",
         )
         table.say_nothing("topics", "Holds no replica", "No partition is placed on this broker.")
         table.row_opened.connect(
-            lambda r, tab: context.navigate("topics", in_tab=tab, topic=r.topic, partition=r.partition)
+            lambda r, tab: context.navigate(
+                "topics", in_tab=tab, topic=r.topic, partition=r.partition
+            )
         )
         self.tabs = QTabWidget(self)
         replicas_tab = QWidget()
@@ -160,8 +177,14 @@ class BrokerPanel(QWidget):
         other = self._row is None or self._row.broker_id != row.broker_id
         self._row = row
         self._title.setText(f"Broker {row.broker_id}")
-        parts = [row.address, f"rack {row.rack}" if row.rack else "", "controller" if row.controller else ""]
-        parts.append(f"{figures.plural(row.leaders, 'leader')} of {figures.plural(row.replicas, 'replica')}")
+        parts = [
+            row.address,
+            f"rack {row.rack}" if row.rack else "",
+            "controller" if row.controller else "",
+        ]
+        parts.append(
+            f"{figures.plural(row.leaders, 'leader')} of {figures.plural(row.replicas, 'replica')}"
+        )
         if row.size_bytes is not None:
             parts.append(figures.size(row.size_bytes))
         if row.pid is not None:
@@ -173,10 +196,14 @@ class BrokerPanel(QWidget):
             self.replicas.merge(())
         if other or snapshot.topics is not self._counted:
             self._counted = snapshot.topics
-            self._rows.want(partial(replicas_on, snapshot, row.broker_id), partition_count(snapshot))
+            self._rows.want(
+                partial(replicas_on, snapshot, row.broker_id), partition_count(snapshot)
+            )
         if self.embedded is not None:
             process = self.embedded.brokers.get(row.broker_id)
-            possible = {act.name for act in self.acts(process.state)} if process is not None else set()
+            possible = (
+                {act.name for act in self.acts(process.state)} if process is not None else set()
+            )
             for name, button in self._buttons.items():
                 button.setVisible(name in possible)
             if other:

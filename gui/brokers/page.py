@@ -1,5 +1,5 @@
-"""The brokers, and one of them at a time: its replicas, its process when it is one of ours, the way to its
-configuration."""
+"""The brokers, and one of them at a time: its replicas, its process when it is one of ours, the
+way to its configuration."""
 
 from __future__ import annotations
 
@@ -72,7 +72,9 @@ class BrokersPage(LivePage):
         embedded = self.session.embedded
         columns = COLUMNS
         if embedded is not None:
-            less = tuple(replace(c, hidden=c.hidden or c.name in LESS_WITH_PROCESSES) for c in COLUMNS)
+            less = tuple(
+                replace(c, hidden=c.hidden or c.name in LESS_WITH_PROCESSES) for c in COLUMNS
+            )
             columns = less + PROCESS_COLUMNS
         self.model = KeyedTableModel(columns, key=lambda r: r.broker_id, parent=self)
         self.table = TableView(
@@ -120,7 +122,11 @@ class BrokersPage(LivePage):
 
     def _show_rows(self, found: list[BrokerRow]) -> None:
         self.model.merge(found)
-        wanted = self._wanted if self._wanted is not None else min((r.broker_id for r in found), default=None)
+        wanted = (
+            self._wanted
+            if self._wanted is not None
+            else min((r.broker_id for r in found), default=None)
+        )
         if wanted is not None and (self._wanted is not None or not self.table.selected_rows()):
             self._wanted = None
             self.table.select_key(wanted)
@@ -145,7 +151,9 @@ class BrokersPage(LivePage):
     def _menu(self, chosen: list[BrokerRow], menu: QMenu) -> None:
         row = chosen[0]
         theme = self.theme
-        menu.addAction(theme.icon("configuration"), "Configuration", lambda: self._configuration(row))
+        menu.addAction(
+            theme.icon("configuration"), "Configuration", lambda: self._configuration(row)
+        )
         menu.addAction(
             theme.icon("external"),
             "Open in a tab of its own",
@@ -157,7 +165,11 @@ class BrokersPage(LivePage):
             return
         menu.addSeparator()
         for act in self.panel.acts(process.state):
-            menu.addAction(theme.icon(act.icon), act.words, lambda act=act: self.panel.request(act, row.broker_id))
+            menu.addAction(
+                theme.icon(act.icon),
+                act.words,
+                lambda act=act: self.panel.request(act, row.broker_id),
+            )
 
     def _configuration(self, row: BrokerRow) -> None:
         self.context.navigate("configuration", kind="broker", name=str(row.broker_id))

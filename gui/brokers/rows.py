@@ -1,10 +1,11 @@
-"""What the Brokers page shows of each broker: counted from the snapshot and from the embedded processes."""
+"""What the Brokers page shows of each broker: counted from the snapshot and from the embedded
+processes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gui.embedded import BrokerProcess, BrokerState, uptime_s
+from gui.embedded.cluster import BrokerProcess, BrokerState, uptime_s
 from kafka_client.model import ClusterSnapshot, Partition
 
 _TONES = {
@@ -18,7 +19,8 @@ _TONES = {
 
 @dataclass(frozen=True, slots=True)
 class BrokerRow:
-    """``skew`` is how many more leaders it has than an even share, as a share of that; None without partitions."""
+    """``skew`` is how many more leaders it has than an even share, as a share of that; None
+    without partitions."""
 
     broker_id: int
     address: str
@@ -57,7 +59,9 @@ def rows(snapshot: ClusterSnapshot, processes: dict[int, BrokerProcess]) -> list
             _count(partition, counts)
     total = sum(c.leaders for c in counts.values())
     even = total / len(counts) if counts else 0
-    controller = snapshot.quorum.leader_id if snapshot.quorum is not None else snapshot.controller_id
+    controller = (
+        snapshot.quorum.leader_id if snapshot.quorum is not None else snapshot.controller_id
+    )
     found = []
     for broker_id, broker in snapshot.brokers.items():
         held, process = counts[broker_id], processes.get(broker_id)
@@ -105,7 +109,9 @@ def _count(partition: Partition, counts: dict[int, _Counts]) -> None:
             leading.rated = True
 
 
-def _state(in_cluster: bool, reachable: bool | None, error: str, process: BrokerProcess | None) -> tuple[str, str, str]:
+def _state(
+    in_cluster: bool, reachable: bool | None, error: str, process: BrokerProcess | None
+) -> tuple[str, str, str]:
     if process is not None and process.state is not BrokerState.UP:
         return process.state.value, _TONES[process.state], process.reason or error
     if not in_cluster:

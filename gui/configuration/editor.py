@@ -1,9 +1,18 @@
-"""The pane beside the settings: what one setting does, where its value comes from, and a field to change it."""
+"""The pane beside the settings: what one setting does, where its value comes from, and a field to
+change it."""
 
 from __future__ import annotations
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QLineEdit, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QComboBox,
+    QFrame,
+    QHBoxLayout,
+    QLineEdit,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from gui.configuration.rows import SettingRow
 from kafka_client.commands.configs import check_value
@@ -25,7 +34,8 @@ KINDS = {
 
 
 def readable(entry: ConfigEntry, value: str | None) -> str:
-    """The value in a unit that reads, where its name tells the unit: ``604800000`` of retention.ms is 7 d."""
+    """The value in a unit that reads, where its name tells the unit: ``604800000`` of
+    retention.ms is 7 d."""
     try:
         number = int(value or "")
     except ValueError:
@@ -40,7 +50,8 @@ def readable(entry: ConfigEntry, value: str | None) -> str:
 
 
 class SettingEditor(QFrame):
-    """``edited(name, value)``: a value to set, None to reset to the default; it is checked already."""
+    """``edited(name, value)``: a value to set, None to reset to the default; it is checked
+    already."""
 
     edited = Signal(str, object)
     taken_back = Signal(str)
@@ -67,7 +78,9 @@ class SettingEditor(QFrame):
         self._field.returnPressed.connect(self._wanted)
         self._field.textChanged.connect(self._check)
         self._choice.currentTextChanged.connect(self._check)
-        self._default.clicked.connect(lambda: self._row and self.edited.emit(self._row.entry.name, None))
+        self._default.clicked.connect(
+            lambda: self._row and self.edited.emit(self._row.entry.name, None)
+        )
         self._keep.clicked.connect(lambda: self._row and self.taken_back.emit(self._row.entry.name))
         buttons = QHBoxLayout()
         buttons.setSpacing(8)
@@ -77,7 +90,15 @@ class SettingEditor(QFrame):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(16, 16, 16, 16)
         layout.setSpacing(8)
-        for widget in (self._name, self._text, self._facts, self._choice, self._field, self._reads, self._wrong):
+        for widget in (
+            self._name,
+            self._text,
+            self._facts,
+            self._choice,
+            self._field,
+            self._reads,
+            self._wrong,
+        ):
             layout.addWidget(widget)
         layout.addLayout(buttons)
         layout.addStretch(1)
@@ -103,7 +124,9 @@ class SettingEditor(QFrame):
         self._wrong.setText("")
         if row is None:
             self._name.setText("No setting chosen")
-            self._text.setText("Choose a setting to see what it does and where its value comes from.")
+            self._text.setText(
+                "Choose a setting to see what it does and where its value comes from."
+            )
             self._facts.setText("")
             return
         entry = row.entry
@@ -114,7 +137,9 @@ class SettingEditor(QFrame):
             value = row.wanted if row.pending and row.wanted is not None else entry.value or ""
             self._choice.setCurrentText(value)
             self._field.setText(value)
-            self._field.setEchoMode(QLineEdit.EchoMode.Password if entry.sensitive else QLineEdit.EchoMode.Normal)
+            self._field.setEchoMode(
+                QLineEdit.EchoMode.Password if entry.sensitive else QLineEdit.EchoMode.Normal
+            )
         self._check()
 
     def _facts_of(self, row: SettingRow) -> list[str]:
@@ -122,15 +147,23 @@ class SettingEditor(QFrame):
         facts = [f"Type: {KINDS.get(entry.kind, entry.kind)}"]
         if not entry.sensitive:
             reads = readable(entry, entry.value)
-            facts.append(f"Now: {entry.value or 'empty'}{f' ({reads})' if reads else ''}, from {entry.source}")
+            facts.append(
+                f"Now: {entry.value or 'empty'}{f' ({reads})' if reads else ''}, from {entry.source}"
+            )
             if entry.default is not None:
                 reads = readable(entry, entry.default)
                 facts.append(f"Default: {entry.default or 'empty'}{f' ({reads})' if reads else ''}")
-            chain = [f"{name} = {value} ({source})" for name, value, source in entry.synonyms if value is not None]
+            chain = [
+                f"{name} = {value} ({source})"
+                for name, value, source in entry.synonyms
+                if value is not None
+            ]
             if len(chain) > 1:
                 facts.append("First that is set counts:\n  " + "\n  ".join(chain))
         if entry.read_only:
-            facts.append("It is read when the broker starts: change it in server.properties and restart the broker.")
+            facts.append(
+                "It is read when the broker starts: change it in server.properties and restart the broker."
+            )
         elif self._read_only:
             facts.append("This connection is read-only.")
         return facts

@@ -1,11 +1,20 @@
-"""Configuration of brokers and topics: each setting, its value, where it comes from; edits gather in a plan."""
+"""Configuration of brokers and topics: each setting, its value, where it comes from; edits gather
+in a plan."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QPushButton, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QFrame,
+    QHBoxLayout,
+    QPushButton,
+    QSplitter,
+    QVBoxLayout,
+    QWidget,
+)
 
 from gui.configuration.editor import SettingEditor
 from gui.configuration.rows import (
@@ -43,15 +52,26 @@ class ConfigurationPage(QWidget):
         self._entries: dict[ConfigResource, Sequence[ConfigEntry]] = {}
         self._pending: dict[tuple[ConfigResource, str], str | None] = {}
         self._ticket: Ticket | None = None
-        self._resources: KeyedTableModel[ResourceRow] = KeyedTableModel(RESOURCE_COLUMNS, lambda r: r.resource)
-        self._settings: KeyedTableModel[SettingRow] = KeyedTableModel(SETTING_COLUMNS, lambda r: r.entry.name)
+        self._resources: KeyedTableModel[ResourceRow] = KeyedTableModel(
+            RESOURCE_COLUMNS, lambda r: r.resource
+        )
+        self._settings: KeyedTableModel[SettingRow] = KeyedTableModel(
+            SETTING_COLUMNS, lambda r: r.entry.name
+        )
         self.resource_table = TableView(
             context.theme, self._resources, name="config-resources", noun="resource", sort="order"
         )
         self.setting_table = TableView(
-            context.theme, self._settings, name="settings", memory=context.settings, noun="setting", sort="name"
+            context.theme,
+            self._settings,
+            name="settings",
+            memory=context.settings,
+            noun="setting",
+            sort="name",
         )
-        self.setting_table.say_nothing("search", "No setting matches", "Change the filter, or show all settings.")
+        self.setting_table.say_nothing(
+            "search", "No setting matches", "Change the filter, or show all settings."
+        )
         self.editor = SettingEditor(context.session.read_only, self)
         self._differs = QCheckBox("Only what differs from the default", self)
         self._differs.toggled.connect(self._accept)
@@ -61,7 +81,9 @@ class ConfigurationPage(QWidget):
         self._bar_text = plain("", self._bar)
         self._build()
         self.resource_table.selection_changed.connect(self._resource_chosen)
-        self.setting_table.selection_changed.connect(lambda rows: self.editor.show_row(rows[0] if rows else None))
+        self.setting_table.selection_changed.connect(
+            lambda rows: self.editor.show_row(rows[0] if rows else None)
+        )
         self.editor.edited.connect(self._edit)
         self.editor.taken_back.connect(self._take_back)
         context.session.snapshot_changed.connect(self._refresh)
@@ -149,7 +171,9 @@ class ConfigurationPage(QWidget):
         if self._ticket is not None:
             self._ticket.cancel()
         if resource not in self._entries:
-            self.settings_state.show_loading(f"Asking for the settings of {resource_words(resource)}…")
+            self.settings_state.show_loading(
+                f"Asking for the settings of {resource_words(resource)}…"
+            )
 
         def came(found: dict[ConfigResource, tuple[ConfigEntry, ...]]) -> None:
             self._entries.update(found)
@@ -157,7 +181,10 @@ class ConfigurationPage(QWidget):
                 self._show_settings()
 
         self._ticket = self.context.session.ask(
-            lambda client: client.configs([resource]), came, lambda error: self._failed(resource, error), self
+            lambda client: client.configs([resource]),
+            came,
+            lambda error: self._failed(resource, error),
+            self,
         )
 
     def _failed(self, resource: ConfigResource, error: ClientError) -> None:
@@ -204,7 +231,9 @@ class ConfigurationPage(QWidget):
         self._show_settings()
 
     def _review(self) -> None:
-        changes = [ConfigChange(resource, name, value) for (resource, name), value in self._pending.items()]
+        changes = [
+            ConfigChange(resource, name, value) for (resource, name), value in self._pending.items()
+        ]
         try:
             plan = change_configs(self._entries, changes, bootstrap_of(self.context))
         except ClientError as e:

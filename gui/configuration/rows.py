@@ -37,7 +37,13 @@ def resource_rows(snapshot: ClusterSnapshot, internal: bool = False) -> list[Res
 
 RESOURCE_COLUMNS: list[Column[ResourceRow]] = [
     Column("order", "", lambda r: r.order, text=lambda _: "", hidden=True),
-    Column("title", "Of", lambda r: r.title, stretch=True, icon=lambda r: "topics" if r.kind == "topic" else "brokers"),
+    Column(
+        "title",
+        "Of",
+        lambda r: r.title,
+        stretch=True,
+        icon=lambda r: "topics" if r.kind == "topic" else "brokers",
+    ),
 ]
 
 
@@ -101,7 +107,9 @@ SETTING_COLUMNS: list[Column[SettingRow]] = [
 ]  # fmt: skip
 
 
-def setting_rows(entries: Sequence[ConfigEntry], pending: Mapping[str, str | None]) -> list[SettingRow]:
+def setting_rows(
+    entries: Sequence[ConfigEntry], pending: Mapping[str, str | None]
+) -> list[SettingRow]:
     return [SettingRow(e, e.name in pending, pending.get(e.name)) for e in entries]
 
 

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QPushButton, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QButtonGroup,
+    QHBoxLayout,
+    QPushButton,
+    QSplitter,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
 
 from gui.groups.actions import delete_groups
 from gui.groups.reset_dialog import ResetDialog
@@ -47,29 +55,51 @@ class GroupView(QWidget):
         self._back.setProperty("role", "link")
         self._back.clicked.connect(self.back_requested)
         self._title = plain("", self, role="title", selectable=True)
-        self._facts = Facts(("status", "lag", "behind by", "trend", "caught up in", "members", "state"), self)
+        self._facts = Facts(
+            ("status", "lag", "behind by", "trend", "caught up in", "members", "state"), self
+        )
         self._chart = TimeChart(
-            context.theme, context.clock, read=context.session.store.window, title="Lag", form=figures.count
+            context.theme,
+            context.clock,
+            read=context.session.store.window,
+            title="Lag",
+            form=figures.count,
         )
         self._chart.setMinimumHeight(180)
         self._chart.set_window(context.session.window_s)
         context.session.window_changed.connect(self._chart.set_window)
         context.session.sampled.connect(lambda _round: self._chart.data_changed())
         self._lags: KeyedTableModel[LagRow] = KeyedTableModel(LAG_COLUMNS, lambda r: r.key)
-        self._members: KeyedTableModel[MemberRow] = KeyedTableModel(MEMBER_COLUMNS, lambda r: r.member)
-        self.lag_table = TableView(
-            context.theme, self._lags, name="lags", memory=context.settings, noun="partition", sort="-lag"
+        self._members: KeyedTableModel[MemberRow] = KeyedTableModel(
+            MEMBER_COLUMNS, lambda r: r.member
         )
-        self.lag_table.say_nothing("groups", "Nothing committed", "This group has not committed an offset yet.")
+        self.lag_table = TableView(
+            context.theme,
+            self._lags,
+            name="lags",
+            memory=context.settings,
+            noun="partition",
+            sort="-lag",
+        )
+        self.lag_table.say_nothing(
+            "groups", "Nothing committed", "This group has not committed an offset yet."
+        )
         self.lag_table.row_opened.connect(
             lambda row, _tab: context.navigate(
                 "messages", topic=row.topic, partition=row.partition, offset=row.committed
             )
         )
         self.member_table = TableView(
-            context.theme, self._members, name="members", memory=context.settings, noun="member", sort="client"
+            context.theme,
+            self._members,
+            name="members",
+            memory=context.settings,
+            noun="member",
+            sort="client",
         )
-        self.member_table.say_nothing("member", "No members", "No consumer is in this group now; its offsets are kept.")
+        self.member_table.say_nothing(
+            "member", "No members", "No consumer is in this group now; its offsets are kept."
+        )
         self._build()
 
     def _segments(self, titles: tuple[str, ...], chosen: object) -> QHBoxLayout:
@@ -79,7 +109,9 @@ class GroupView(QWidget):
         for place, title in enumerate(titles):
             button = QPushButton(title, self)
             button.setProperty("role", "segment")
-            button.setProperty("place", "first" if place == 0 else "last" if place == len(titles) - 1 else "")
+            button.setProperty(
+                "place", "first" if place == 0 else "last" if place == len(titles) - 1 else ""
+            )
             button.setCheckable(True)
             button.setChecked(place == 0)
             group.addButton(button, place)
@@ -210,11 +242,18 @@ class GroupView(QWidget):
         elif self._split == 1:
             worst = sorted(group.lags, key=lambda lag: -(lag.lag_records or 0))[:MOST_LINES]
             places = sorted((lag.topic, lag.partition) for lag in worst)
-            lines = [Series((kind, self.group, t, p), f"{t} {p}", i) for i, (t, p) in enumerate(places)]
+            lines = [
+                Series((kind, self.group, t, p), f"{t} {p}", i) for i, (t, p) in enumerate(places)
+            ]
             title, stacked = f"Lag by partition, {unit.lower()}", False
         else:
-            lines = [Series((kind, self.group, t), t, i) for i, t in enumerate(group.topics[:MOST_LINES])]
-            title, stacked = f"Lag by topic, {unit.lower()}", kind == "lag" and len(group.topics) > 1
+            lines = [
+                Series((kind, self.group, t), t, i) for i, t in enumerate(group.topics[:MOST_LINES])
+            ]
+            title, stacked = (
+                f"Lag by topic, {unit.lower()}",
+                kind == "lag" and len(group.topics) > 1,
+            )
         if lines != self._lines:
             self._lines = lines
             self._chart.set_stacked(stacked)

@@ -1,4 +1,5 @@
-"""Consumer groups: the list with its status in words, and one group in its place when it is opened."""
+"""Consumer groups: the list with its status in words, and one group in its place when it is
+opened."""
 
 from __future__ import annotations
 
@@ -95,15 +96,21 @@ class GroupList(QWidget):
         sampled = snapshot.sampled.get(Datum.GROUPS)
         if sampled is None or (sampled.at_s is None and not snapshot.groups):
             if sampled is not None and sampled.error:
-                self.state.show_failed("The groups could not be listed", sampled.error, sampled.next_step, retry=False)
+                self.state.show_failed(
+                    "The groups could not be listed", sampled.error, sampled.next_step, retry=False
+                )
             else:
                 self.state.show_loading("Asking the brokers for their groups…")
             return
-        self._rows.want(lambda: [group_row(g) for g in snapshot.groups.values()], 10 * len(snapshot.groups))
+        self._rows.want(
+            lambda: [group_row(g) for g in snapshot.groups.values()], 10 * len(snapshot.groups)
+        )
         if snapshot.groups:
             self.table.say_nothing("search", "No group matches", "Change the filter to see more.")
         else:
-            self.table.say_nothing("groups", "No consumer groups", "A group appears when its first consumer joins.")
+            self.table.say_nothing(
+                "groups", "No consumer groups", "A group appears when its first consumer joins."
+            )
         self.state.show_content()
 
     def _show(self, rows: list[GroupRow]) -> None:
@@ -114,7 +121,9 @@ class GroupList(QWidget):
         if len(rows) == 1:
             group = rows[0].group
             menu.addAction("Open", lambda: go("groups", group=group))
-            menu.addAction("Reset offsets…", lambda: go("groups", group=group, reset=True)).setEnabled(writable)
+            menu.addAction(
+                "Reset offsets…", lambda: go("groups", group=group, reset=True)
+            ).setEnabled(writable)
             menu.addSeparator()
         if rows:
             names = [row.group for row in rows]

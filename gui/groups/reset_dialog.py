@@ -68,7 +68,11 @@ class ResetDialog(QDialog):
         grid.setHorizontalSpacing(16)
         grid.setVerticalSpacing(8)
         grid.setColumnStretch(2, 1)
-        fields = {ResetTo.TIMESTAMP: self.time, ResetTo.OFFSET: self.offset, ResetTo.SHIFT: self.shift}
+        fields = {
+            ResetTo.TIMESTAMP: self.time,
+            ResetTo.OFFSET: self.offset,
+            ResetTo.SHIFT: self.shift,
+        }
         for place, (to, title, words) in enumerate(CHOICES):
             radio = QRadioButton(title, self)
             radio.setChecked(place == 0)
@@ -122,13 +126,22 @@ class ResetDialog(QDialog):
                 return ResetSpec(to)
 
     def _preview(self) -> None:
-        wanted = {topic for topic, box in zip(self.group.topics, self.topics, strict=True) if box.isChecked()}
-        partitions = sorted((lag.topic, lag.partition) for lag in self.group.lags if lag.topic in wanted)
+        wanted = {
+            topic
+            for topic, box in zip(self.group.topics, self.topics, strict=True)
+            if box.isChecked()
+        }
+        partitions = sorted(
+            (lag.topic, lag.partition) for lag in self.group.lags if lag.topic in wanted
+        )
         spec, group, bootstrap = self.spec(), self.group.group_id, bootstrap_of(self.context)
         self.preview.setEnabled(False)
         self.banner.say("Asking for the offsets…", "accent")
         self.context.session.ask(
-            lambda client: plan_reset(client, group, partitions, spec, bootstrap), self._planned, self._failed, self
+            lambda client: plan_reset(client, group, partitions, spec, bootstrap),
+            self._planned,
+            self._failed,
+            self,
         )
 
     def _planned(self, plan: Plan) -> None:

@@ -1,10 +1,18 @@
-"""One value, key or header: as a tree, as text, in hex; what it was read as and why stands above it."""
+"""One value, key or header: as a tree, as text, in hex; what it was read as and why stands above
+it."""
 
 from __future__ import annotations
 
 import asyncio
 
-from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QPushButton, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QButtonGroup,
+    QHBoxLayout,
+    QPushButton,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
 
 from gui.pages import PageContext
 from kafka_client.reading import exact_json
@@ -17,7 +25,8 @@ from widgets.plain import ElidedLabel
 from widgets.text_view import Form, TextView
 
 PARSED_AT_ONCE = 64 << 10
-"""bytes of JSON that are read in the window's thread; more is read in a worker, when the tree is asked for"""
+"""bytes of JSON that are read in the window's thread; more is read in a worker, when the tree is
+asked for"""
 PARSED_AT_MOST = 32 << 20
 TOKENS_A_LINE = 10
 TREE, TEXT, HEX = range(3)
@@ -87,7 +96,9 @@ class BytesView(QWidget):
             self._stack.setCurrentWidget(self._blank)
             return
         self.text.file_name = file_name
-        read = decode(data, kind, limit=1 << 16 if kind in (Kind.GUESS, Kind.STRING, Kind.JSON) else 1 << 10)
+        read = decode(
+            data, kind, limit=1 << 16 if kind in (Kind.GUESS, Kind.STRING, Kind.JSON) else 1 << 10
+        )
         self._kind = read.kind
         self.said.show_text(_words(read, kind, len(data)))
         self._choices.button(TREE).setEnabled(read.kind in (Kind.JSON, Kind.STRING))
@@ -118,7 +129,9 @@ class BytesView(QWidget):
     def _form(self) -> Form:
         kind, whole = self._kind, self._data or b""
         if kind is Kind.JSON:
-            return lambda head, lines: exact_json.indented(head.decode("utf-8", "replace"), lines * TOKENS_A_LINE)
+            return lambda head, lines: exact_json.indented(
+                head.decode("utf-8", "replace"), lines * TOKENS_A_LINE
+            )
         if kind in (Kind.INT32, Kind.INT64, Kind.UUID):
             return lambda _head, _lines: decode(whole, kind, limit=1 << 16).text
         if kind in (Kind.HEX, Kind.STRING):
@@ -130,7 +143,9 @@ class BytesView(QWidget):
             self._take_tree(exact_json.parse(data))
             return
         if len(data) > PARSED_AT_MOST:
-            self._no_tree(f"{figures.size(len(data))} of JSON are too much for a tree; look at the text.")
+            self._no_tree(
+                f"{figures.size(len(data))} of JSON are too much for a tree; look at the text."
+            )
             return
         self.nothing.say("braces", "Reading the JSON…", figures.size(len(data)))
         self.nothing.show()

@@ -54,7 +54,9 @@ HEADER_COLUMNS: list[Column[HeaderRow]] = [
         stretch=True,
         tone=lambda r: "text_faint" if r.value is None else "",
     ),
-    Column("size", "Size", lambda r: len(r.value or b""), text=figures.size, numeric=True, width=72),
+    Column(
+        "size", "Size", lambda r: len(r.value or b""), text=figures.size, numeric=True, width=72
+    ),
 ]
 
 
@@ -77,8 +79,12 @@ class RecordDetail(QWidget):
         self.tabs.setDocumentMode(True)
         self.value = BytesView(context, self)
         self.key = BytesView(context, self)
-        self._headers: KeyedTableModel[HeaderRow] = KeyedTableModel(HEADER_COLUMNS, lambda r: r.place)
-        self.headers = TableView(context.theme, self._headers, name="headers", noun="header", toolbar=False)
+        self._headers: KeyedTableModel[HeaderRow] = KeyedTableModel(
+            HEADER_COLUMNS, lambda r: r.place
+        )
+        self.headers = TableView(
+            context.theme, self._headers, name="headers", noun="header", toolbar=False
+        )
         self.headers.say_nothing("tag", "No headers", "This record was sent without any.")
         self.facts = QWidget(self)
         self._grid = QGridLayout(self.facts)
@@ -124,34 +130,53 @@ class RecordDetail(QWidget):
         column.addWidget(self.tabs, 1)
         self._blank = QWidget(self)
         self.nothing = Nothing(self._context.theme, self._blank)
-        self.nothing.say("messages", "No record selected", "Choose one in the table to see all of it.")
+        self.nothing.say(
+            "messages", "No record selected", "Choose one in the table to see all of it."
+        )
         self.nothing.show()
         self._stack = QStackedLayout(self)
         self._stack.setContentsMargins(0, 0, 0, 0)
         self._stack.addWidget(self._content)
         self._stack.addWidget(self._blank)
 
-    def show_record(self, record: Record | None, key: Kind = Kind.GUESS, value: Kind = Kind.GUESS) -> None:
+    def show_record(
+        self, record: Record | None, key: Kind = Kind.GUESS, value: Kind = Kind.GUESS
+    ) -> None:
         self.record = record
         self._stack.setCurrentWidget(self._blank if record is None else self._content)
         if record is None:
             return
         self.where.show_text(f"Partition {record.partition}  ·  offset {record.offset:,}")
-        age = figures.duration(time.time() - record.timestamp_ms / 1000) if record.timestamp_ms > 0 else ""
-        stamp = exact_moment(record.timestamp_ms).split("\n")[0][:23] if record.timestamp_ms >= 0 else "no timestamp"
+        age = (
+            figures.duration(time.time() - record.timestamp_ms / 1000)
+            if record.timestamp_ms > 0
+            else ""
+        )
+        stamp = (
+            exact_moment(record.timestamp_ms).split("\n")[0][:23]
+            if record.timestamp_ms >= 0
+            else "no timestamp"
+        )
         self.when.show_text(f"{stamp}  ·  {age} ago" if age and not age.startswith("-") else stamp)
         name = f"{record.topic}-{record.partition}-{record.offset}"
         self.value.show_bytes(
-            record.value, value, f"{name}.value", "A tombstone: it deletes its key where the topic is compacted."
+            record.value,
+            value,
+            f"{name}.value",
+            "A tombstone: it deletes its key where the topic is compacted.",
         )
         self.key.show_bytes(record.key, key, f"{name}.key", "This record has no key.")
         self._headers.merge(HeaderRow(i, h.key, h.value) for i, h in enumerate(record.headers))
         self.headers.nothing.setVisible(not record.headers)
-        self.tabs.setTabText(2, f"Headers ({len(record.headers):,})" if record.headers else "Headers")
+        self.tabs.setTabText(
+            2, f"Headers ({len(record.headers):,})" if record.headers else "Headers"
+        )
         self._show_facts(record)
 
     def _show_facts(self, record: Record) -> None:
-        exact = exact_moment(record.timestamp_ms).split("\n") if record.timestamp_ms >= 0 else ["none"]
+        exact = (
+            exact_moment(record.timestamp_ms).split("\n") if record.timestamp_ms >= 0 else ["none"]
+        )
         kinds = {"create": "set by the producer", "append": "set by the broker", "none": "none"}
         facts = {
             "Topic": record.topic,
@@ -160,7 +185,9 @@ class RecordDetail(QWidget):
             "Timestamp": exact[0],
             "Timestamp, ms": exact[1].split(" ")[0] if len(exact) > 1 else figures.UNKNOWN,
             "Timestamp type": kinds.get(record.timestamp_type, record.timestamp_type),
-            "Leader epoch": figures.UNKNOWN if record.leader_epoch is None else str(record.leader_epoch),
+            "Leader epoch": figures.UNKNOWN
+            if record.leader_epoch is None
+            else str(record.leader_epoch),
             "Key": "null" if record.key is None else f"{len(record.key):,} bytes",
             "Value": "null" if record.value is None else f"{len(record.value):,} bytes",
             "Headers": f"{len(record.headers):,}",
@@ -188,7 +215,9 @@ def fill_copy_menu(menu: QMenu, record: Record) -> None:
     """What can be copied of one record, each up to 4 MiB."""
 
     def copied(text: str) -> None:
-        QGuiApplication.clipboard().setText(text[:MOST_COPIED].encode("utf-8", "replace").decode("utf-8"))
+        QGuiApplication.clipboard().setText(
+            text[:MOST_COPIED].encode("utf-8", "replace").decode("utf-8")
+        )
 
     def whole(data: bytes) -> str:
         return decode(data, limit=MOST_COPIED).text
@@ -198,4 +227,6 @@ def fill_copy_menu(menu: QMenu, record: Record) -> None:
     if record.key is not None:
         menu.addAction("Copy key", lambda: copied(whole(record.key or b"")))
     menu.addAction("Copy record as JSON", lambda: copied(json_line(record)))
-    menu.addAction("Copy place", lambda: copied(f"{record.topic}-{record.partition}@{record.offset}"))
+    menu.addAction(
+        "Copy place", lambda: copied(f"{record.topic}-{record.partition}@{record.offset}")
+    )

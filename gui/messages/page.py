@@ -34,8 +34,8 @@ NARROWED_AT_ONCE = 4000
 
 
 class MessagesPage(QWidget):
-    """``open(topic=...)`` reads its latest records; with ``partition`` and ``offset`` it reads from there and selects
-    that record; ``produce`` opens the form."""
+    """``open(topic=...)`` reads its latest records; with ``partition`` and ``offset`` it reads
+    from there and selects that record; ``produce`` opens the form."""
 
     def __init__(self, context: PageContext, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -51,7 +51,9 @@ class MessagesPage(QWidget):
         self.runner = ScanRunner(context.session, self)
         self.cells = Cells()
         self.model = RecordModel(self.cells, self)
-        self.table = RecordTable(context.theme, self.model, memory=context.settings, menu=self._fill_menu)
+        self.table = RecordTable(
+            context.theme, self.model, memory=context.settings, menu=self._fill_menu
+        )
         self.table_bar = TableBar(context, self.table)
         self.histogram = Histogram(context.theme, "record", self)
         self.detail = RecordDetail(context, self)
@@ -249,7 +251,9 @@ class MessagesPage(QWidget):
         self.said.show_text(ended_words(result, request, self.model.kept, self.model.dropped))
         if result is not None and result.missed:
             missed = ", ".join(map(str, result.missed[:8]))
-            self.banner.say(f"Partition {missed} did not answer: its records are missing here.", "warn", "")
+            self.banner.say(
+                f"Partition {missed} did not answer: its records are missing here.", "warn", ""
+            )
         if not self.model.kept:
             self._say_nothing(request)
         elif self.table.current_row() is None and not request.endless:
@@ -275,13 +279,19 @@ class MessagesPage(QWidget):
     def _say_nothing(self, request: ScanRequest) -> None:
         if request.contains is not None:
             self.table.say_nothing(
-                "search", "No record matches", f"None of those read contains “{request.contains.text[:60]}”."
+                "search",
+                "No record matches",
+                f"None of those read contains “{request.contains.text[:60]}”.",
             )
         elif request.endless:
-            self.table.say_nothing("live", "Nothing came", "No record was written while you looked.")
+            self.table.say_nothing(
+                "live", "Nothing came", "No record was written while you looked."
+            )
         else:
             self.table.say_nothing(
-                "messages", "No records there", "The range holds none. Choose another start, or Live to wait for some."
+                "messages",
+                "No records there",
+                "The range holds none. Choose another start, or Live to wait for some.",
             )
 
     # ---- what is shown of it
@@ -296,7 +306,11 @@ class MessagesPage(QWidget):
         if holds is None or self.model.kept <= NARROWED_AT_ONCE:
             self._take_narrowed(contains, holds, None, 0)
             return
-        records, generation, dropped = self.model.all_rows, self.model.generation, self.model.dropped
+        records, generation, dropped = (
+            self.model.all_rows,
+            self.model.generation,
+            self.model.dropped,
+        )
 
         async def filtered(_client: object) -> list[Record]:
             return await asyncio.to_thread(lambda: [record for record in records if holds(record)])
@@ -309,15 +323,26 @@ class MessagesPage(QWidget):
             matching = [record for record in matching if id(record) not in gone]
             self._take_narrowed(contains, holds, matching, max(0, len(records) - count))
 
-        self.context.session.ask(filtered, taken, lambda error: self.said.show_text(str(error)), self)
+        self.context.session.ask(
+            filtered, taken, lambda error: self.said.show_text(str(error)), self
+        )
 
     def _take_narrowed(
-        self, contains: Contains | None, holds: Matches | None, matching: list[Record] | None, seen: int
+        self,
+        contains: Contains | None,
+        holds: Matches | None,
+        matching: list[Record] | None,
+        seen: int,
     ) -> None:
         self._narrowed = contains
         self._keeping_place(lambda: self.model.set_matches(holds, matching, seen))
         request, kept = self._request, self.model.kept
-        if not self.runner.running and request is not None and kept and contains != request.contains:
+        if (
+            not self.runner.running
+            and request is not None
+            and kept
+            and contains != request.contains
+        ):
             found = f"{self.model.rowCount():,} of the {kept:,} records loaded match."
             self.said.show_text(f"{found} Enter searches the topic.")
         self._draw_histogram()
@@ -332,7 +357,11 @@ class MessagesPage(QWidget):
         self.histogram.set_times(self.model.times())
 
     def _reordered(self) -> None:
-        if self._request is not None and self.table_bar.order is not self._request.order and not self.runner.running:
+        if (
+            self._request is not None
+            and self.table_bar.order is not self._request.order
+            and not self.runner.running
+        ):
             self.said.show_text(f"{self.model.kept:,} records loaded, in another order.")
 
     def _decode_as(self) -> None:
@@ -364,7 +393,9 @@ class MessagesPage(QWidget):
         menu.addSeparator()
         again = menu.addAction("Edit and send…", lambda: self.show_produce(record))
         again.setEnabled(not self.context.session.read_only)
-        menu.addAction("Read from here", lambda: self.open(record.topic, record.partition, record.offset))
+        menu.addAction(
+            "Read from here", lambda: self.open(record.topic, record.partition, record.offset)
+        )
 
     def _refresh(self, *_: object) -> None:
         session = self.context.session
@@ -375,7 +406,9 @@ class MessagesPage(QWidget):
         if not session.loaded:
             sampled = session.snapshot.sampled.get(Datum.METADATA)
             if sampled is not None and sampled.error:
-                self.state.show_failed("The topics could not be listed", sampled.error, sampled.next_step, retry=False)
+                self.state.show_failed(
+                    "The topics could not be listed", sampled.error, sampled.next_step, retry=False
+                )
             else:
                 self.state.show_loading("Asking the cluster for its topics…")
         elif self.bar.topic_name():

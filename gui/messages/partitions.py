@@ -8,7 +8,8 @@ _PART = re.compile(r"(\d{1,7})(?:\s*-\s*(\d{1,7}))?", re.ASCII)
 
 
 def partition_list(text: str, count: int) -> tuple[int, ...] | str:
-    """Sorted, or a sentence about what is wrong. Text that begins with a letter means all of them."""
+    """Sorted, or a sentence about what is wrong. Text that begins with a letter means all of
+    them."""
     text = text.strip()
     if not text or text[0].isalpha():
         return tuple(range(count))

@@ -111,7 +111,9 @@ class ProducePanel(QWidget):
         self.send.setToolTip("Ctrl+Enter")
         self.send.clicked.connect(self._send)
         for keys in ("Ctrl+Return", "Ctrl+Enter"):
-            QShortcut(QKeySequence(keys), self, self._send).setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            QShortcut(QKeySequence(keys), self, self._send).setContext(
+                Qt.ShortcutContext.WidgetWithChildrenShortcut
+            )
         self.key.changed.connect(self._check)
         self.value.changed.connect(self._check)
         self.banner.action_requested.connect(self._jump)
@@ -224,7 +226,9 @@ class ProducePanel(QWidget):
         self.headers.load(record.headers)
         self.partition.setCurrentIndex(0)
         self.set_time.setChecked(False)
-        self.banner.say(f"A copy of partition {record.partition}, offset {record.offset:,}.", "accent")
+        self.banner.say(
+            f"A copy of partition {record.partition}, offset {record.offset:,}.", "accent"
+        )
 
     def begin(self) -> None:
         if self._context.session.read_only:
@@ -259,10 +263,14 @@ class ProducePanel(QWidget):
         if self.modes.checkedId() == 1:
             text = self.pasted.toPlainText()
             if len(text) > LINES_AT_MOST:
-                self._lines = ParsedLines((), ((1, f"more than {figures.size(LINES_AT_MOST)} at once"),))
+                self._lines = ParsedLines(
+                    (), ((1, f"more than {figures.size(LINES_AT_MOST)} at once"),)
+                )
             else:
                 separator = self.separator.text().replace("\\t", "\t")
-                self._lines = parse_lines(text, self.topic, form, separator, self.partition.currentData())
+                self._lines = parse_lines(
+                    text, self.topic, form, separator, self.partition.currentData()
+                )
             records, errors = self._lines.records, self._lines.errors
             words = figures.plural(len(records), "record")
             if errors:
@@ -302,7 +310,9 @@ class ProducePanel(QWidget):
         key = self.key.data()
         if key == b"" and self.key.typed() == "":
             key = None  # nothing typed is no key; an empty one is rare and typed as hex of nothing
-        return (NewRecord(self.topic, key, self.value.data(), self.headers.headers(), partition, stamp),)
+        return (
+            NewRecord(self.topic, key, self.value.data(), self.headers.headers(), partition, stamp),
+        )
 
     def _send(self) -> None:
         if not self.send.isEnabled():
@@ -317,7 +327,10 @@ class ProducePanel(QWidget):
         self._check()
         self.banner.say("Sent; waiting for the acknowledgement…", "accent")
         self._context.session.ask(
-            lambda client: client.produce(records, acks, compression), self._sent, self._failed, self
+            lambda client: client.produce(records, acks, compression),
+            self._sent,
+            self._failed,
+            self,
         )
 
     def _sent(self, places: list[tuple[int, int]]) -> None:

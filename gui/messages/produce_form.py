@@ -37,7 +37,8 @@ ROWS_IN_SIGHT, ROW_PIXELS = 3, 30
 
 
 class GivingEdit(QPlainTextEdit):
-    """Takes what room there is, and asks for little: the form scrolls only when even that is too much."""
+    """Takes what room there is, and asks for little: the form scrolls only when even that is too
+    much."""
 
     @override
     def sizeHint(self) -> QSize:
@@ -122,13 +123,17 @@ class BytesEdit(QWidget):
         self._kept = None
         self.null.setChecked(data is None)
         data = data or b""
-        if len(data) > EDITED_AT_MOST or (len(data) > LONGEST_LINE and max(map(len, data.split(b"\n"))) > LONGEST_LINE):
+        if len(data) > EDITED_AT_MOST or (
+            len(data) > LONGEST_LINE and max(map(len, data.split(b"\n"))) > LONGEST_LINE
+        ):
             self._set("", Kind.STRING)
             self._kept = data
         else:
             kind = guess(data).kind if data else Kind.STRING
             self._set(decode(data, kind).text, kind)
-            if self._comes_out() != data:  # the editor changed it: line ends, controls, broken UTF-8
+            if (
+                self._comes_out() != data
+            ):  # the editor changed it: line ends, controls, broken UTF-8
                 self._set(decode(data, Kind.BASE64).text, Kind.BASE64)
         self.check()
 
@@ -215,7 +220,8 @@ class _HeaderRow:
 
 
 class HeaderEdits(QWidget):
-    """Name and value of each header. A value that is not edited is sent as the bytes that it was."""
+    """Name and value of each header. A value that is not edited is sent as the bytes that it
+    was."""
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -254,9 +260,13 @@ class HeaderEdits(QWidget):
 
     def load(self, headers: tuple[Header, ...]) -> None:
         self.clear()
-        if len(headers) > self.MOST_EDITED or any(len(h.value or b"") > LONGEST_LINE for h in headers):
+        if len(headers) > self.MOST_EDITED or any(
+            len(h.value or b"") > LONGEST_LINE for h in headers
+        ):
             self._whole = headers
-            self._said.setText(f"{figures.plural(len(headers), 'header')} of the copied record, as they are.")
+            self._said.setText(
+                f"{figures.plural(len(headers), 'header')} of the copied record, as they are."
+            )
             self._said.show()
             self._add.setText("Remove them")
             self._add.clicked.disconnect()

@@ -1,7 +1,9 @@
-"""The records on the page: appended in batches while they are read, in any order, at most so many and so large.
+"""The records on the page: appended in batches while they are read, in any order, at most so many
+and so large.
 
-Keeps what was read and what is shown of it. A batch is inserted where it belongs when it lies before or after all that
-is shown, which is the rule; only a batch that falls between is sorted in. Cells are decoded when they are seen.
+Keeps what was read and what is shown of it. A batch is inserted where it belongs when it lies
+before or after all that is shown, which is the rule; only a batch that falls between is sorted
+in. Cells are decoded when they are seen.
 """
 
 from __future__ import annotations
@@ -151,7 +153,8 @@ SORT_KEYS: dict[str, SortKey] = {
 
 
 class RecordModel(KeyedTableModel[Record]):
-    """``add`` what was read; ``clear`` before another scan; ``set_limits`` for what goes on without end."""
+    """``add`` what was read; ``clear`` before another scan; ``set_limits`` for what goes on
+    without end."""
 
     def __init__(self, cells: Cells, parent: QObject | None = None) -> None:
         super().__init__(columns(cells), key_of, parent)
@@ -162,7 +165,9 @@ class RecordModel(KeyedTableModel[Record]):
         """counts how often it was cleared"""
         self._records: list[Record] = []
         self._matching: list[Record] = []  # those of them that match, as they came
-        self._up: list[Record] = []  # what is shown: those within the time range, in ascending order
+        self._up: list[
+            Record
+        ] = []  # what is shown: those within the time range, in ascending order
         self._sort_column, self._descending = 0, True
         self._sort_key = SORT_KEYS["time"]
         self._holds: Matches | None = None
@@ -184,7 +189,8 @@ class RecordModel(KeyedTableModel[Record]):
         self.counted.emit(0, 0)
 
     def add(self, records: Sequence[Record]) -> int:
-        """Returns how many rows came in above the first row (a view that is scrolled keeps its place by it)."""
+        """Returns how many rows came in above the first row (a view that is scrolled keeps its
+        place by it)."""
         self._records += records
         self._bytes += sum(map(size_of, records))
         matching = list(records if self._holds is None else filter(self._holds, records))
@@ -196,12 +202,16 @@ class RecordModel(KeyedTableModel[Record]):
         return above
 
     def set_range(self, time_range: tuple[int, int] | None) -> None:
-        """Show only what was written within. The whole table is told to be new: the page selects again."""
+        """Show only what was written within. The whole table is told to be new: the page selects
+        again."""
         self._range = time_range
         self._show_again()
 
-    def set_matches(self, matches: Matches | None, matching: Sequence[Record] | None = None, seen: int = 0) -> None:
-        """Show only what matches. For many records the page filters the first ``seen`` in a worker and brings them."""
+    def set_matches(
+        self, matches: Matches | None, matching: Sequence[Record] | None = None, seen: int = 0
+    ) -> None:
+        """Show only what matches. For many records the page filters the first ``seen`` in a
+        worker and brings them."""
         self._holds = matches
         rest = self._records[seen:] if matching is not None else self._records
         self._matching = [*(matching or ()), *(rest if matches is None else filter(matches, rest))]
@@ -216,7 +226,9 @@ class RecordModel(KeyedTableModel[Record]):
     def decode_as(self, key: Kind, value: Kind) -> None:
         self.cells.choose(key, value)
         if self._up:
-            self.dataChanged.emit(self.index(0, 0), self.index(len(self._up) - 1, len(self.columns) - 1))
+            self.dataChanged.emit(
+                self.index(0, 0), self.index(len(self._up) - 1, len(self.columns) - 1)
+            )
 
     @override
     def sort(self, column: int, order: Qt.SortOrder = Qt.SortOrder.AscendingOrder) -> None:
@@ -293,8 +305,14 @@ class RecordModel(KeyedTableModel[Record]):
         self._up, self._descending = target, descending
         wanted = {id(r) for r in records}
         last = len(target) - 1
-        place = {id(r): (last - i if self._descending else i) for i, r in enumerate(target) if id(r) in wanted}
-        moved = [self.index(place[id(r)], index.column()) for r, index in zip(records, held, strict=True)]
+        place = {
+            id(r): (last - i if self._descending else i)
+            for i, r in enumerate(target)
+            if id(r) in wanted
+        }
+        moved = [
+            self.index(place[id(r)], index.column()) for r, index in zip(records, held, strict=True)
+        ]
         self.changePersistentIndexList(held, moved)
         self.layoutChanged.emit()
 

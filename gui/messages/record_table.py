@@ -1,4 +1,5 @@
-"""The table of records, and the bar above it: how many, in which order, read as what, exported how."""
+"""The table of records, and the bar above it: how many, in which order, read as what, exported
+how."""
 
 from __future__ import annotations
 
@@ -35,15 +36,28 @@ class RecordTable(TableView[Record]):
     """Copies whole keys and values, not what fits a cell."""
 
     def __init__(
-        self, theme: Theme, model: RecordModel, *, memory: Memory, menu: Callable[[list[Record], QMenu], None]
+        self,
+        theme: Theme,
+        model: RecordModel,
+        *,
+        memory: Memory,
+        menu: Callable[[list[Record], QMenu], None],
     ) -> None:
         super().__init__(
-            theme, model, name="messages", memory=memory, noun="record", menu=menu, toolbar=False, sort="-time"
+            theme,
+            model,
+            name="messages",
+            memory=memory,
+            noun="record",
+            menu=menu,
+            toolbar=False,
+            sort="-time",
         )
         self.records = model
 
     def keep_place(self, rows_above: int) -> None:
-        """Rows came in above: what is being looked at stays where it is, unless the top is in sight."""
+        """Rows came in above: what is being looked at stays where it is, unless the top is in
+        sight."""
         bar = self.table.verticalScrollBar()
         if rows_above and bar.value() > 0:
             bar.setValue(bar.value() + rows_above * ROW_PIXELS)
@@ -65,7 +79,9 @@ class RecordTable(TableView[Record]):
     def copy_cell(self) -> None:
         index = self.table.currentIndex()
         if index.isValid():
-            text = self._cell(self.model.columns[index.column()], self.model.row_at(index.row()), one_line=False)
+            text = self._cell(
+                self.model.columns[index.column()], self.model.row_at(index.row()), one_line=False
+            )
             QGuiApplication.clipboard().setText(text)
 
     def _cell(self, column: Column[Record], row: Record, one_line: bool = True) -> str:
@@ -147,12 +163,18 @@ class TableBar(QWidget):
     def _show_order(self) -> None:
         """The order may be chosen at the titles too."""
         column, down = self._table.model.sorted_by
-        name = f"{'-' if down else ''}{self._table.model.columns[column].name}" if column >= 0 else ""
-        self.order_box.setCurrentIndex(next((i for i, (_, sort) in enumerate(ORDERS) if sort == name), -1))
+        name = (
+            f"{'-' if down else ''}{self._table.model.columns[column].name}" if column >= 0 else ""
+        )
+        self.order_box.setCurrentIndex(
+            next((i for i, (_, sort) in enumerate(ORDERS) if sort == name), -1)
+        )
 
     def _count(self, shown: int, total: int) -> None:
         noun = "record" if total == 1 else "records"
-        self.counts.setText(f"{total:,} {noun}" if shown == total else f"{shown:,} of {total:,} {noun}")
+        self.counts.setText(
+            f"{total:,} {noun}" if shown == total else f"{shown:,} of {total:,} {noun}"
+        )
 
     def _recolour(self) -> None:
         self.tools.setIcon(self._context.theme.icon("columns"))
@@ -174,7 +196,10 @@ class TableBar(QWidget):
 
         rows = self._table.model.rows
         topic = rows[0].topic if rows else "messages"
-        name = "".join(c if c.isalnum() or c in "._-" else "_" for c in topic).lstrip(".") or "messages"
+        name = (
+            "".join(c if c.isalnum() or c in "._-" else "_" for c in topic).lstrip(".")
+            or "messages"
+        )
         dialog = QFileDialog(self, "Export", f"{name}.{form}")
         dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)

@@ -1,5 +1,6 @@
-"""Runs one scan at a time as a job of the session and brings what it finds into the window's thread at 30 Hz. What is
-not taken yet waits in a bounded feed: when that is full, the reading waits too."""
+"""Runs one scan at a time as a job of the session and brings what it finds into the window's
+thread at 30 Hz. What is not taken yet waits in a bounded feed: when that is full, the reading
+waits too."""
 
 from __future__ import annotations
 
@@ -89,7 +90,9 @@ class ScanRunner(QObject):
             work,
             done=self._done,
             failed=self._broke,
-            said=lambda result: f"{result.progress.scanned:,} records read, {result.progress.matched:,} match.",
+            said=lambda result: (
+                f"{result.progress.scanned:,} records read, {result.progress.matched:,} match."
+            ),
             owner=self,
         )
         self._timer.start()

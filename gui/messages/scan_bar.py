@@ -135,7 +135,9 @@ class ScanBar(QWidget):
         self.text.setClearButtonEnabled(True)
         self.text.setMinimumWidth(140)
         self.text.setToolTip(tooltip(TEXT_HELP))
-        self._icon = self.text.addAction(self._theme.icon("search"), QLineEdit.ActionPosition.LeadingPosition)
+        self._icon = self.text.addAction(
+            self._theme.icon("search"), QLineEdit.ActionPosition.LeadingPosition
+        )
         self._theme.changed.connect(lambda: self._icon.setIcon(self._theme.icon("search")))
         self.text.setProperty("role", "search")
         self.text.textChanged.connect(lambda _: self.narrowed.emit())
@@ -245,7 +247,9 @@ class ScanBar(QWidget):
 
     def contains(self) -> Contains | None:
         text = self.text.text()
-        return Contains(text, Part(self.part.currentData()), self.case.isChecked()) if text else None
+        return (
+            Contains(text, Part(self.part.currentData()), self.case.isChecked()) if text else None
+        )
 
     def request(self, order: Order) -> ScanRequest | str:
         """What to read, or a sentence about what is wrong with it."""
@@ -259,7 +263,9 @@ class ScanBar(QWidget):
         start, until = self.chosen_start, self.chosen_until
         start_at = until_at = 0
         for edit in self._numbers_in_use():
-            if (number := _number(edit)) is None or (number == 0 and edit in (self.start_count, self.until_count)):
+            if (number := _number(edit)) is None or (
+                number == 0 and edit in (self.start_count, self.until_count)
+            ):
                 edit.setFocus()
                 return f"{edit.accessibleName()}: “{edit.text()}” is no number that fits."
             if edit in (self.start_count, self.start_offset):
@@ -270,7 +276,9 @@ class ScanBar(QWidget):
             start_at = self.start_time.dateTime().toMSecsSinceEpoch()
         if until is Until.TIMESTAMP:
             until_at = self.until_time.dateTime().toMSecsSinceEpoch()
-        return ScanRequest(topic, partitions, start, start_at, until, until_at, order, self.contains())
+        return ScanRequest(
+            topic, partitions, start, start_at, until, until_at, order, self.contains()
+        )
 
     # ---- inside
 

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QRect, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import (
+    QAbstractListModel,
+    QModelIndex,
+    QObject,
+    QRect,
+    QRectF,
+    QSize,
+    Qt,
+    Signal,
+)
 from PySide6.QtGui import QFontMetrics, QPainter
 from PySide6.QtWidgets import QListView, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 from typing_extensions import override
@@ -100,13 +109,19 @@ class _ChangeDelegate(QStyledItemDelegate):
         at = figures.clock(change.at_s)
         aside = QFontMetrics(self._small).horizontalAdvance(at)
         painter.drawText(
-            QRectF(rect.right() - aside - 12, rect.top() + 7, aside, 16), int(Qt.AlignmentFlag.AlignVCenter), at
+            QRectF(rect.right() - aside - 12, rect.top() + 7, aside, 16),
+            int(Qt.AlignmentFlag.AlignVCenter),
+            at,
         )
         painter.setFont(self._font)
         painter.setPen(theme.color("text"))
         room = QRect(rect.left() + 38, rect.top() + 6, rect.width() - 38 - aside - 24, 34)
-        flags = int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop | Qt.TextFlag.TextWordWrap)
-        painter.drawText(room, flags, _two_lines(visible(change.words), QFontMetrics(self._font), room.width()))
+        flags = int(
+            Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop | Qt.TextFlag.TextWordWrap
+        )
+        painter.drawText(
+            room, flags, _two_lines(visible(change.words), QFontMetrics(self._font), room.width())
+        )
 
 
 def _two_lines(words: str, metrics: QFontMetrics, width: int) -> str:
@@ -130,6 +145,10 @@ class ChangeList(QListView):
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.clicked.connect(lambda index: self.change_chosen.emit(index.data(CHANGE_ROLE)))
         self._nothing = Nothing(theme, self.viewport())
-        self._nothing.say("activity", "Nothing has changed", "Leader moves, in-sync sets, brokers, groups and topics.")
+        self._nothing.say(
+            "activity",
+            "Nothing has changed",
+            "Leader moves, in-sync sets, brokers, groups and topics.",
+        )
         self._nothing.show()
         self.changes.rowsInserted.connect(lambda *_: self._nothing.hide())

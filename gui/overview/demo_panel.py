@@ -1,5 +1,5 @@
-"""What a demo cluster adds to the overview: its traffic with a rate slider, its consumers, and how to connect to it
-from other programs."""
+"""What a demo cluster adds to the overview: its traffic with a rate slider, its consumers, and
+how to connect to it from other programs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from PySide6.QtCore import QPoint, QSignalBlocker, Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QMenu, QPushButton, QSlider, QWidget
 
-from gui.demo_traffic import DemoTraffic
+from gui.embedded.demo_traffic import DemoTraffic
 from gui.overview.snippets import SNIPPETS
 from gui.pages import PageContext
 from widgets import figures
@@ -20,7 +20,8 @@ MOST = 20.0
 
 
 def rate_of(step: int) -> float:
-    """0 is off; the middle is the scenario's own rate, the end MOST times that; in between by equal factors."""
+    """0 is off; the middle is the scenario's own rate, the end MOST times that; in between by
+    equal factors."""
     return 0.0 if step == 0 else round(MOST ** ((step - STEPS / 2) / (STEPS / 2)), 2)
 
 
@@ -90,7 +91,11 @@ class DemoPanel(QFrame):
         traffic = self._traffic
         if traffic is None:
             return
-        produced = f", {figures.rate(traffic.produced_per_s)}" if traffic.produced_per_s is not None else ""
+        produced = (
+            f", {figures.rate(traffic.produced_per_s)}"
+            if traffic.produced_per_s is not None
+            else ""
+        )
         if not self._slider.isSliderDown():
             with QSignalBlocker(self._slider):
                 self._slider.setValue(step_of(traffic.rate))
@@ -102,11 +107,19 @@ class DemoPanel(QFrame):
                 button.setProperty("role", "quiet")
                 button.clicked.connect(lambda _=False, name=name: self._open_consumer(name))
                 self._consumers[name] = button
-                self._row.insertWidget(self._row.indexOf(self._consumers_title) + len(self._consumers), button)
+                self._row.insertWidget(
+                    self._row.indexOf(self._consumers_title) + len(self._consumers), button
+                )
             members = f" ×{consumer.members}" if consumer.members != 1 else ""
             button.setText(f"{name}{members}")
-            button.setIcon(self.theme.icon("pause" if consumer.paused else "play", "warn" if consumer.paused else "ok"))
-            button.setToolTip("Paused" if consumer.paused else f"Consumes {figures.rate(consumer.per_s)}")
+            button.setIcon(
+                self.theme.icon(
+                    "pause" if consumer.paused else "play", "warn" if consumer.paused else "ok"
+                )
+            )
+            button.setToolTip(
+                "Paused" if consumer.paused else f"Consumes {figures.rate(consumer.per_s)}"
+            )
             button.show()
 
     def _open_consumer(self, name: str) -> None:
@@ -122,11 +135,19 @@ class DemoPanel(QFrame):
             words,
             lambda: traffic.pause(name, not consumer.paused),
         )
-        menu.addAction(self.theme.icon("plus"), "Add a consumer", lambda: traffic.add_consumer(name))
+        menu.addAction(
+            self.theme.icon("plus"), "Add a consumer", lambda: traffic.add_consumer(name)
+        )
         if consumer.members > 1:
-            menu.addAction(self.theme.icon("minus"), "Remove a consumer", lambda: traffic.remove_consumer(name))
+            menu.addAction(
+                self.theme.icon("minus"), "Remove a consumer", lambda: traffic.remove_consumer(name)
+            )
         menu.addSeparator()
-        menu.addAction(self.theme.icon("groups"), "Open its group", lambda: self.context.navigate("groups", group=name))
+        menu.addAction(
+            self.theme.icon("groups"),
+            "Open its group",
+            lambda: self.context.navigate("groups", group=name),
+        )
         button = self._consumers[name]
         menu.popup(button.mapToGlobal(QPoint(0, button.height())))
 
@@ -138,7 +159,9 @@ class DemoPanel(QFrame):
             menu.addAction(
                 self.theme.icon("copy"),
                 f"Copy for {title}" if text != "{address}" else "Copy the address",
-                lambda title=title, text=text: self._copy(title, text.replace("{address}", address)),
+                lambda title=title, text=text: self._copy(
+                    title, text.replace("{address}", address)
+                ),
             )
         menu.popup(self._connect.mapToGlobal(QPoint(0, self._connect.height())))
 

@@ -45,7 +45,9 @@ GROUP_COLUMNS: tuple[Column[Group], ...] = (
         width=112,
     ),
     Column("lag", "Lag", lambda g: g.lag_records, text=figures.count, numeric=True, width=64),
-    Column("behind", "Behind", lambda g: g.lag_seconds, text=figures.duration, numeric=True, width=92),
+    Column(
+        "behind", "Behind", lambda g: g.lag_seconds, text=figures.duration, numeric=True, width=92
+    ),
 )
 
 
@@ -107,10 +109,17 @@ class OverviewPage(LivePage):
             row.addWidget(tile, 1)
         return row
 
-    def _chart(self, title: str, *, stacked: bool, form: Callable[[float | None], str]) -> tuple[QFrame, TimeChart]:
+    def _chart(
+        self, title: str, *, stacked: bool, form: Callable[[float | None], str]
+    ) -> tuple[QFrame, TimeChart]:
         frame, layout = card()
         chart = TimeChart(
-            self.theme, self.context.clock, self.session.store.window, title=title, stacked=stacked, form=form
+            self.theme,
+            self.context.clock,
+            self.session.store.window,
+            title=title,
+            stacked=stacked,
+            form=form,
         )
         layout.addWidget(chart)
         return frame, chart
@@ -129,9 +138,20 @@ class OverviewPage(LivePage):
         column.setSpacing(16)
         groups_card, groups_layout = card("Groups furthest behind")
         self.groups = KeyedTableModel(GROUP_COLUMNS, key=lambda g: g.group_id, parent=self)
-        table = TableView(self.theme, self.groups, name="overview-groups", noun="group", toolbar=False, sort="-lag")
-        table.say_nothing("groups", "No consumer group", "A group appears here when a consumer joins or commits.")
-        table.row_opened.connect(lambda group, tab: self.context.navigate("groups", in_tab=tab, group=group.group_id))
+        table = TableView(
+            self.theme,
+            self.groups,
+            name="overview-groups",
+            noun="group",
+            toolbar=False,
+            sort="-lag",
+        )
+        table.say_nothing(
+            "groups", "No consumer group", "A group appears here when a consumer joins or commits."
+        )
+        table.row_opened.connect(
+            lambda group, tab: self.context.navigate("groups", in_tab=tab, group=group.group_id)
+        )
         groups_layout.addWidget(table)
         groups_layout.setContentsMargins(16, 12, 8, 8)
         changed_card, changed_layout = card()
@@ -159,9 +179,17 @@ class OverviewPage(LivePage):
     def _show_tiles(self, snapshot: ClusterSnapshot) -> None:
         tally, tiles, store = self._tally, self._tiles, self.session.store
         up, total = brokers_up(snapshot), len(snapshot.brokers)
-        down = sorted(i for i, b in snapshot.brokers.items() if not b.in_cluster or b.reachable is False)
-        controller = snapshot.quorum.leader_id if snapshot.quorum is not None else snapshot.controller_id
-        note = f"broker {', '.join(map(str, down))} is away" if down else f"controller is broker {controller}"
+        down = sorted(
+            i for i, b in snapshot.brokers.items() if not b.in_cluster or b.reachable is False
+        )
+        controller = (
+            snapshot.quorum.leader_id if snapshot.quorum is not None else snapshot.controller_id
+        )
+        note = (
+            f"broker {', '.join(map(str, down))} is away"
+            if down
+            else f"controller is broker {controller}"
+        )
         tiles["brokers"].show_figure(
             str(up),
             note if down or controller is not None else "controller not known",
@@ -169,7 +197,10 @@ class OverviewPage(LivePage):
             aside=f"/ {total}",
         )
         if tally.offline:
-            words, tone = f"{tally.offline:,} offline, {tally.under_replicated:,} under-replicated", "bad"
+            words, tone = (
+                f"{tally.offline:,} offline, {tally.under_replicated:,} under-replicated",
+                "bad",
+            )
         elif tally.under_replicated:
             words, tone = f"{tally.under_replicated:,} under-replicated", "warn"
         else:
@@ -178,14 +209,18 @@ class OverviewPage(LivePage):
             words += f", {tally.at_risk:,} on one replica"
         tiles["partitions"].show_figure(figures.count(tally.partitions), words, tone)
         own = tally.topics - tally.internal
-        tiles["topics"].show_figure(figures.count(own), f"and {tally.internal} internal" if tally.internal else "")
+        tiles["topics"].show_figure(
+            figures.count(own), f"and {tally.internal} internal" if tally.internal else ""
+        )
         self._show_group_tiles(snapshot)
         now = self.context.clock.now_s
         for name, form in (("rate", figures.rate), ("bytes", figures.size_rate)):
             last = store.last((name,))
             value = last[1] if last is not None else None
             _, values = store.window((name,), now - SPARK_S, now)
-            tiles[name].show_figure(form(value), f"mean {form(_mean(values))} in 2 min" if len(values) else "")
+            tiles[name].show_figure(
+                form(value), f"mean {form(_mean(values))} in 2 min" if len(values) else ""
+            )
             tiles[name].show_values(values)
 
     def _show_group_tiles(self, snapshot: ClusterSnapshot) -> None:
@@ -198,14 +233,18 @@ class OverviewPage(LivePage):
             words, tone = f"{len(behind)} falling behind", "warn"
         else:
             words, tone = "none falls behind" if groups else "", ""
-        self._tiles["groups"].show_figure(figures.count(len(snapshot.groups)), words, tone if tone != "bad" else "warn")
+        self._tiles["groups"].show_figure(
+            figures.count(len(snapshot.groups)), words, tone if tone != "bad" else "warn"
+        )
         known = [g for g in groups if g.lag_records is not None]
         lag = sum(g.lag_records or 0 for g in known) if known else None
         worst = max(known, key=lambda g: g.lag_seconds or 0.0, default=None)
         note = ""
         if worst is not None and worst.lag_seconds:
             note = f"{figures.duration(worst.lag_seconds)}, {worst.group_id}"
-        self._tiles["lag"].show_figure(figures.short(lag), note, tip=f"{figures.count(lag)} messages not yet consumed")
+        self._tiles["lag"].show_figure(
+            figures.short(lag), note, tip=f"{figures.count(lag)} messages not yet consumed"
+        )
         now = self.context.clock.now_s
         _, values = self.session.store.window(("lag",), now - SPARK_S, now)
         self._tiles["lag"].show_values(values)
@@ -217,22 +256,32 @@ class OverviewPage(LivePage):
             last = None if topic.internal else store.last(("rate", name))
             if last is not None:
                 rates[name] = last[1]
-        top = sorted(rates, key=lambda name: (name not in self._colors, -rates[name]))[: TOPICS_SHOWN * 2]
+        top = sorted(rates, key=lambda name: (name not in self._colors, -rates[name]))[
+            : TOPICS_SHOWN * 2
+        ]
         top = sorted(sorted(top, key=lambda name: -rates[name])[:TOPICS_SHOWN])
         for name in sorted(top, key=lambda name: -rates[name]):
             self._color(name)
         self.rates.set_series([Series(("rate", name), name, self._color(name)) for name in top])
         more = len(rates) > TOPICS_SHOWN
         self.rates.set_title(
-            f"Messages in per topic (top {TOPICS_SHOWN} of {len(rates)})" if more else "Messages in per topic"
+            f"Messages in per topic (top {TOPICS_SHOWN} of {len(rates)})"
+            if more
+            else "Messages in per topic"
         )
-        groups = sorted(snapshot.groups.values(), key=lambda g: -(g.lag_records or 0))[:GROUPS_SHOWN]
+        groups = sorted(snapshot.groups.values(), key=lambda g: -(g.lag_records or 0))[
+            :GROUPS_SHOWN
+        ]
         lines = [Series(("lag", g.group_id), g.group_id, self._color_of_group(g)) for g in groups]
         lines.sort(key=lambda s: s.label)
         if len(lines) > 1:
             lines.append(Series(("lag",), "total", tone="text_faint", dashed=True))
         self.lags.set_series(lines)
-        self.lags.set_nothing("No group has committed an offset yet" if not groups else "Waiting for the first samples")
+        self.lags.set_nothing(
+            "No group has committed an offset yet"
+            if not groups
+            else "Waiting for the first samples"
+        )
         self.rates.data_changed()
         self.lags.data_changed()
 
@@ -241,13 +290,16 @@ class OverviewPage(LivePage):
         return self._colors.setdefault(name, len(self._colors))
 
     def _color_of_group(self, group: Group) -> int:
-        """The first group that reads one topic alone has that topic's colour, so that the two charts read together."""
+        """The first group that reads one topic alone has that topic's colour, so that the two
+        charts read together."""
         if group.group_id not in self._group_colors:
             taken = set(self._group_colors.values())
             topics = group.topics
             own = self._color(topics[0]) if len(topics) == 1 else None
             if own is None or own in taken:
-                own = next(i for i in range(1000) if i not in taken and i not in self._colors.values())
+                own = next(
+                    i for i in range(1000) if i not in taken and i not in self._colors.values()
+                )
             if not topics:
                 return own  # it has committed nothing yet
             self._group_colors[group.group_id] = own
@@ -255,13 +307,19 @@ class OverviewPage(LivePage):
 
     def _show_changes(self) -> None:
         changes = self.session.changes
-        newest = [c for c in changes if c.at_s > self._last_at] if self._seen_changes else list(changes)
+        newest = (
+            [c for c in changes if c.at_s > self._last_at] if self._seen_changes else list(changes)
+        )
         self._seen_changes += len(newest)
         if newest:
             self._last_at = max(c.at_s for c in newest)
             self.changed.changes.add(newest)
             marks = [
-                Mark(c.at_s, c.words, "warn" if "lost" in c.kind or "down" in c.kind else "text_faint")
+                Mark(
+                    c.at_s,
+                    c.words,
+                    "warn" if "lost" in c.kind or "down" in c.kind else "text_faint",
+                )
                 for c in changes
                 if c.broker_id is not None or "group state" in c.kind
             ]

@@ -1,4 +1,5 @@
-"""What can be done to topics: each makes a plan and shows it; a plan that cannot be made says why."""
+"""What can be done to topics: each makes a plan and shows it; a plan that cannot be made says
+why."""
 
 from __future__ import annotations
 
@@ -29,7 +30,9 @@ class TopicActions(QObject):
             return
         show_plan(self.context, plan, self._parent)
 
-    def create(self, like: str = "", name: str = "", partitions: str = "", replication: str = "") -> None:
+    def create(
+        self, like: str = "", name: str = "", partitions: str = "", replication: str = ""
+    ) -> None:
         from gui.topics.create_dialog import CreateTopicDialog
 
         CreateTopicDialog(self.context, self._parent, like, name, partitions, replication).open()
@@ -40,12 +43,22 @@ class TopicActions(QObject):
         AddPartitionsDialog(self.context, topic, self._parent).open()
 
     def empty(self, topic: str) -> None:
-        self._show(lambda: topics.empty_topic(self.context.session.snapshot, topic, bootstrap_of(self.context)))
+        self._show(
+            lambda: topics.empty_topic(
+                self.context.session.snapshot, topic, bootstrap_of(self.context)
+            )
+        )
 
     def delete(self, names: Sequence[str]) -> None:
-        self._show(lambda: topics.delete_topics(self.context.session.snapshot, names, bootstrap_of(self.context)))
+        self._show(
+            lambda: topics.delete_topics(
+                self.context.session.snapshot, names, bootstrap_of(self.context)
+            )
+        )
 
     def elect_preferred(self, partitions: Sequence[TopicPartition]) -> None:
         self._show(
-            lambda: topics.elect_preferred(self.context.session.snapshot, partitions, bootstrap_of(self.context))
+            lambda: topics.elect_preferred(
+                self.context.session.snapshot, partitions, bootstrap_of(self.context)
+            )
         )

@@ -154,7 +154,11 @@ class CreateTopicDialog(_Form):
         self.context.session.ask(
             lambda client: client.configs([resource]),
             lambda found: self._configs.update(
-                {e.name: e.value for e in found[resource] if e.source is ConfigSource.TOPIC and e.value is not None}
+                {
+                    e.name: e.value
+                    for e in found[resource]
+                    if e.source is ConfigSource.TOPIC and e.value is not None
+                }
             ),
             lambda error: self.wrong.setText(f"Its settings could not be read: {error}"),
             self,
@@ -166,7 +170,9 @@ class CreateTopicDialog(_Form):
             configs["cleanup.policy"] = self.policy.currentData()
         if self.retention.currentData():
             configs["retention.ms"] = self.retention.currentData()
-        topic = NewTopic(self.name.text().strip(), self.partitions.value(), self.replication.value(), configs)
+        topic = NewTopic(
+            self.name.text().strip(), self.partitions.value(), self.replication.value(), configs
+        )
         return topics.create_topic(self.context.session.snapshot, topic, bootstrap_of(self.context))
 
 
@@ -185,4 +191,6 @@ class AddPartitionsDialog(_Form):
 
     def make(self) -> Plan:
         snapshot = self.context.session.snapshot
-        return topics.add_partitions(snapshot, self._topic, self.total.value(), bootstrap_of(self.context))
+        return topics.add_partitions(
+            snapshot, self._topic, self.total.value(), bootstrap_of(self.context)
+        )

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QMenu, QPushButton, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QHBoxLayout,
+    QMenu,
+    QPushButton,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
 from typing_extensions import override
 
 from gui.background import Latest
@@ -39,7 +47,12 @@ class TopicsPage(LivePage):
         self.watch(self._list.state, self._one.state)
 
     def open(
-        self, topic: str = "", tab: str = "", create: str = "", partitions: str = "", replication: str = ""
+        self,
+        topic: str = "",
+        tab: str = "",
+        create: str = "",
+        partitions: str = "",
+        replication: str = "",
     ) -> None:
         """``create`` opens the form for a new topic with what is known of it."""
         if create:
@@ -116,7 +129,9 @@ class TopicList(QWidget):
     def _show(self, rows: list[TopicRow]) -> None:
         self._model.merge(rows)
         if all(row.internal for row in rows):
-            self.table.say_nothing("topics", "No topics yet", "Create one here, or let a producer create it.")
+            self.table.say_nothing(
+                "topics", "No topics yet", "Create one here, or let a producer create it."
+            )
         else:
             self.table.say_nothing("search", "No topic matches", "Change the filter to see more.")
 

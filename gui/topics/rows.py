@@ -1,4 +1,5 @@
-"""What the tables of topics and partitions show, worked out of a snapshot. Pure: values in, values out."""
+"""What the tables of topics and partitions show, worked out of a snapshot. Pure: values in,
+values out."""
 
 from __future__ import annotations
 
@@ -107,7 +108,11 @@ def _rate(value: float | None) -> str:
 
 
 def _lag_tip(row: TopicRow) -> str:
-    return f"The most is {row.worst_group}'s" if row.worst_group else "No group has committed to this topic"
+    return (
+        f"The most is {row.worst_group}'s"
+        if row.worst_group
+        else "No group has committed to this topic"
+    )
 
 
 TOPIC_COLUMNS: list[Column[TopicRow]] = [
@@ -165,7 +170,9 @@ class PartitionRow:
 
 
 def partition_rows(topic: Topic) -> list[PartitionRow]:
-    weights = [p.size_bytes if p.size_bytes is not None else p.offset_span for p in topic.partitions]
+    weights = [
+        p.size_bytes if p.size_bytes is not None else p.offset_span for p in topic.partitions
+    ]
     whole = total(weights)
     return [
         PartitionRow(
@@ -203,7 +210,11 @@ def _leader(value: int | None) -> str:
 def _leader_tip(row: PartitionRow) -> str:
     if row.leader is None or row.leader < 0:
         return "No replica that is in sync is alive: the partition takes no reads or writes"
-    return "The preferred leader" if row.preferred else f"The preferred leader is broker {row.replicas[0]}"
+    return (
+        "The preferred leader"
+        if row.preferred
+        else f"The preferred leader is broker {row.replicas[0]}"
+    )
 
 
 PARTITION_COLUMNS: list[Column[PartitionRow]] = [
@@ -238,10 +249,20 @@ class ReaderRow:
 def reader_rows(snapshot: ClusterSnapshot, topic: str) -> list[ReaderRow]:
     rows = []
     for group in readers(snapshot).get(topic, []):
-        seconds = [lag.lag_seconds for lag in group.lags if lag.topic == topic and lag.lag_seconds is not None]
+        seconds = [
+            lag.lag_seconds
+            for lag in group.lags
+            if lag.topic == topic and lag.lag_seconds is not None
+        ]
         members = {lag.member_id for lag in group.lags if lag.topic == topic and lag.member_id}
         rows.append(
-            ReaderRow(group.group_id, group.state, len(members), lag_in(group, topic), max(seconds, default=None))
+            ReaderRow(
+                group.group_id,
+                group.state,
+                len(members),
+                lag_in(group, topic),
+                max(seconds, default=None),
+            )
         )
     return rows
 

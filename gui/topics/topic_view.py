@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QMenu, QPushButton, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QButtonGroup,
+    QHBoxLayout,
+    QMenu,
+    QPushButton,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
 
 from gui.pages import PageContext
 from gui.topics.actions import TopicActions
@@ -41,7 +49,16 @@ class TopicView(QWidget):
         self._back.clicked.connect(self.back_requested)
         self._title = plain("", self, role="title", selectable=True)
         self._facts = Facts(
-            ("replicas", "partitions", "replication", "records/s", "size, one copy", "stored", "worst lag"), self
+            (
+                "replicas",
+                "partitions",
+                "replication",
+                "records/s",
+                "size, one copy",
+                "stored",
+                "worst lag",
+            ),
+            self,
         )
         self._chart = TimeChart(
             context.theme,
@@ -54,20 +71,31 @@ class TopicView(QWidget):
         self._chart.set_window(context.session.window_s)
         context.session.window_changed.connect(self._chart.set_window)
         context.session.sampled.connect(lambda _round: self._chart.data_changed())
-        self._partitions: KeyedTableModel[PartitionRow] = KeyedTableModel(PARTITION_COLUMNS, lambda r: r.partition)
-        self._readers: KeyedTableModel[ReaderRow] = KeyedTableModel(READER_COLUMNS, lambda r: r.group)
+        self._partitions: KeyedTableModel[PartitionRow] = KeyedTableModel(
+            PARTITION_COLUMNS, lambda r: r.partition
+        )
+        self._readers: KeyedTableModel[ReaderRow] = KeyedTableModel(
+            READER_COLUMNS, lambda r: r.group
+        )
         self.partition_table = TableView(
             context.theme, self._partitions, name="partitions", memory=context.settings, noun="partition",
             menu=self._partition_menu, sort="partition",
         )  # fmt: skip
         self.partition_table.row_opened.connect(self._open_partition)
         self.reader_table = TableView(
-            context.theme, self._readers, name="readers", memory=context.settings, noun="group", sort="-lag"
+            context.theme,
+            self._readers,
+            name="readers",
+            memory=context.settings,
+            noun="group",
+            sort="-lag",
         )
         self.reader_table.say_nothing(
             "groups", "Nobody reads this topic", "No consumer group has committed offsets to it."
         )
-        self.reader_table.row_opened.connect(lambda row, _tab: context.navigate("groups", group=row.group))
+        self.reader_table.row_opened.connect(
+            lambda row, _tab: context.navigate("groups", group=row.group)
+        )
         self._tabs = QStackedWidget(self)
         self._tabs.addWidget(self.partition_table)
         self._tabs.addWidget(self.reader_table)
@@ -99,13 +127,17 @@ class TopicView(QWidget):
         for place, (_, title) in enumerate(TABS):
             button = QPushButton(title, self)
             button.setProperty("role", "segment")
-            button.setProperty("place", "first" if place == 0 else "last" if place == len(TABS) - 1 else "")
+            button.setProperty(
+                "place", "first" if place == 0 else "last" if place == len(TABS) - 1 else ""
+            )
             button.setCheckable(True)
             button.setChecked(place == 0)
             self._choices.addButton(button, place)
             switch.addWidget(button)
         switch.addStretch(1)
-        self._choices.idToggled.connect(lambda place, on: self._tabs.setCurrentIndex(place) if on else None)
+        self._choices.idToggled.connect(
+            lambda place, on: self._tabs.setCurrentIndex(place) if on else None
+        )
         body = QWidget(self)
         column = QVBoxLayout(body)
         column.setContentsMargins(0, 0, 0, 0)
@@ -178,9 +210,13 @@ class TopicView(QWidget):
 
     def _partition_menu(self, rows: list[PartitionRow], menu: QMenu) -> None:
         if len(rows) == 1:
-            menu.addAction("Messages of this partition", lambda: self._open_partition(rows[0], False))
+            menu.addAction(
+                "Messages of this partition", lambda: self._open_partition(rows[0], False)
+            )
         chosen = [(self.topic, r.partition) for r in rows]
-        elect = menu.addAction("Elect the preferred leader…", lambda: self._actions().elect_preferred(chosen))
+        elect = menu.addAction(
+            "Elect the preferred leader…", lambda: self._actions().elect_preferred(chosen)
+        )
         elect.setEnabled(bool(rows) and not self.context.session.read_only)
 
     def _actions(self) -> TopicActions:

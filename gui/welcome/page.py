@@ -1,4 +1,5 @@
-"""The first thing a person sees: two or three large choices, the clusters of before, what an earlier run left."""
+"""The first thing a person sees: two or three large choices, the clusters of before, what an
+earlier run left."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from gui.local_clusters import Leftover
+from gui.embedded.stored import Leftover
 from gui.rail import environment_color
 from kafka_client.profile import ConnectionProfile
 from widgets import figures
@@ -137,7 +138,9 @@ class WelcomePage(QWidget):
         names = QVBoxLayout()
         names.setSpacing(0)
         names.addWidget(plain("Kafkarium", column, role="hero"))
-        names.addWidget(plain("Watch a Kafka cluster from every side, and reach in.", column, role="muted"))
+        names.addWidget(
+            plain("Watch a Kafka cluster from every side, and reach in.", column, role="muted")
+        )
         head.addLayout(names, 1)
         layout.addLayout(head)
         layout.addSpacing(24)
@@ -165,7 +168,9 @@ class WelcomePage(QWidget):
         whole.setContentsMargins(0, 0, 0, 0)
         whole.addWidget(scroll)
 
-    def show_lists(self, recent: Sequence[ConnectionProfile], leftovers: Sequence[Leftover]) -> None:
+    def show_lists(
+        self, recent: Sequence[ConnectionProfile], leftovers: Sequence[Leftover]
+    ) -> None:
         while self._lists.count():
             item = self._lists.takeAt(0)
             widget = item.widget() if item is not None else None
@@ -197,18 +202,30 @@ class WelcomePage(QWidget):
         start = QPushButton("Start again")
         start.clicked.connect(lambda: self.leftover_requested.emit(leftover))
         line.add(start)
-        line.add(self._small("trash", "Remove its data", lambda: self.remove_requested.emit(leftover)))
+        line.add(
+            self._small("trash", "Remove its data", lambda: self.remove_requested.emit(leftover))
+        )
         return line
 
     def _recent(self, profile: ConnectionProfile) -> QWidget:
         servers = ", ".join(profile.bootstrap_servers)
-        security = "" if profile.security_protocol == "PLAINTEXT" else f"   ·   {profile.security_protocol}"
+        security = (
+            ""
+            if profile.security_protocol == "PLAINTEXT"
+            else f"   ·   {profile.security_protocol}"
+        )
         read_only = "   ·   read-only" if profile.writes_refused else ""
-        line = _Line(self._theme, "brokers", profile.name, f"{servers}{security}{read_only}", profile.colour)
+        line = _Line(
+            self._theme, "brokers", profile.name, f"{servers}{security}{read_only}", profile.colour
+        )
         connect = QPushButton("Connect")
         connect.clicked.connect(lambda: self.profile_requested.emit(profile))
         line.add(connect)
-        line.add(self._small("close", "Forget this connection", lambda: self.forget_requested.emit(profile)))
+        line.add(
+            self._small(
+                "close", "Forget this connection", lambda: self.forget_requested.emit(profile)
+            )
+        )
         return line
 
     def _small(self, icon: str, words: str, act: object) -> QToolButton:

@@ -10,13 +10,17 @@ from kafka_client.errors import BadInput
 from kafka_client.model import ConfigChange, ConfigEntry, ConfigResource, ConfigSource
 
 Current = Mapping[ConfigResource, Sequence[ConfigEntry]]
-RANGES = {"int": (-(2**31), 2**31 - 1), "short": (-(2**15), 2**15 - 1), "long": (-(2**63), 2**63 - 1)}
+RANGES = {
+    "int": (-(2**31), 2**31 - 1),
+    "short": (-(2**15), 2**15 - 1),
+    "long": (-(2**63), 2**63 - 1),
+}
 OWN = {"topic": ConfigSource.TOPIC, "broker": ConfigSource.BROKER}
 
 
 def check_value(entry: ConfigEntry, value: str) -> str:
-    """Why this value cannot be right for the setting's type, as a sentence; empty when it can. The cluster has the
-    last word."""
+    """Why this value cannot be right for the setting's type, as a sentence; empty when it can.
+    The cluster has the last word."""
     text = value.strip()
     if entry.kind == "boolean" and text not in ("true", "false"):
         return "Either true or false."
@@ -53,14 +57,21 @@ def _set_here(resource: ConfigResource, entry: ConfigEntry | None) -> bool:
 def change_configs(current: Current, changes: Sequence[ConfigChange], bootstrap: str) -> Plan:
     """Several edits as one plan.
 
-    Raises: BadInput for a value of the wrong type, or a setting that cannot be changed while the broker runs.
+    Raises: BadInput for a value of the wrong type, or a setting that cannot be changed while the
+    broker runs.
     """
     rows, undo_changes, sensitive = [], [], False
     for change in changes:
         entry = next((e for e in current.get(change.resource, ()) if e.name == change.name), None)
         if entry is not None and entry.read_only:
-            raise BadInput(f"{change.name} cannot be changed while the broker runs; set it in server.properties.")
-        wrong = check_value(entry, change.value) if entry is not None and change.value is not None else ""
+            raise BadInput(
+                f"{change.name} cannot be changed while the broker runs; set it in server.properties."
+            )
+        wrong = (
+            check_value(entry, change.value)
+            if entry is not None and change.value is not None
+            else ""
+        )
         if wrong:
             raise BadInput(f"{change.name}: {wrong}")
         hidden = entry is not None and entry.sensitive
@@ -68,7 +79,11 @@ def change_configs(current: Current, changes: Sequence[ConfigChange], bootstrap:
         old = "" if entry is None else "hidden" if hidden else entry.value or ""
         new = "hidden" if hidden else change.value
         rows.append(
-            PlanRow(f"{change.name}, {resource_words(change.resource)}", old, "the default" if new is None else new)
+            PlanRow(
+                f"{change.name}, {resource_words(change.resource)}",
+                old,
+                "the default" if new is None else new,
+            )
         )
         before = entry.value if entry is not None and _set_here(change.resource, entry) else None
         undo_changes.append(ConfigChange(change.resource, change.name, before))
@@ -77,7 +92,11 @@ def change_configs(current: Current, changes: Sequence[ConfigChange], bootstrap:
         await client.alter_configs(list(changes))
         return f"{counted(len(changes), 'setting')} changed."
 
-    title = f"Change {changes[0].name}" if len(changes) == 1 else f"Change {counted(len(changes), 'setting')}"
+    title = (
+        f"Change {changes[0].name}"
+        if len(changes) == 1
+        else f"Change {counted(len(changes), 'setting')}"
+    )
     brokers = [c for c in changes if c.resource.kind == "broker"]
     return Plan(
         title=title,
@@ -86,7 +105,9 @@ def change_configs(current: Current, changes: Sequence[ConfigChange], bootstrap:
         command="\n".join(_commands(changes, current, bootstrap)),
         apply=apply,
         warnings=("Broker settings take effect at once and outlive a restart.",) if brokers else (),
-        undo=None if sensitive else lambda: change_configs(_after(current, changes), undo_changes, bootstrap),
+        undo=None
+        if sensitive
+        else lambda: change_configs(_after(current, changes), undo_changes, bootstrap),
     )
 
 
@@ -104,7 +125,9 @@ def _after(current: Current, changes: Sequence[ConfigChange]) -> Current:
             source = OWN[resource.kind] if resource.name else ConfigSource.CLUSTER
             value = change.value if change.value is not None else e.default
             after[resource].append(
-                ConfigEntry(e.name, value, source, e.read_only, e.sensitive, e.kind, e.text, e.default)
+                ConfigEntry(
+                    e.name, value, source, e.read_only, e.sensitive, e.kind, e.text, e.default
+                )
             )
     return after
 
@@ -114,7 +137,9 @@ def _commands(changes: Sequence[ConfigChange], current: Current, bootstrap: str)
     for resource in dict.fromkeys(c.resource for c in changes):
         mine = [c for c in changes if c.resource == resource]
         hidden = {e.name for e in current.get(resource, ()) if e.sensitive}
-        adds = ",".join(f"{c.name}={'…' if c.name in hidden else c.value}" for c in mine if c.value is not None)
+        adds = ",".join(
+            f"{c.name}={'…' if c.name in hidden else c.value}" for c in mine if c.value is not None
+        )
         deletes = ",".join(c.name for c in mine if c.value is None)
         where = ["--entity-type", f"{resource.kind}s"]
         where += ["--entity-name", resource.name] if resource.name else ["--entity-default"]

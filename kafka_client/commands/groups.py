@@ -22,7 +22,8 @@ class ResetTo(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ResetSpec:
-    """``value`` is milliseconds since the epoch, an offset, or by how many records to shift (negative: back)."""
+    """``value`` is milliseconds since the epoch, an offset, or by how many records to shift
+    (negative: back)."""
 
     to: ResetTo
     value: int = 0
@@ -44,7 +45,9 @@ async def reset_targets(
     """
     starts = await _all_offsets(client, partitions, EARLIEST)
     ends = await _all_offsets(client, partitions, LATEST)
-    times = await _all_offsets(client, partitions, spec.value) if spec.to is ResetTo.TIMESTAMP else {}
+    times = (
+        await _all_offsets(client, partitions, spec.value) if spec.to is ResetTo.TIMESTAMP else {}
+    )
     targets = {}
     for tp in partitions:
         start, end, note = starts[tp], ends[tp], ""
@@ -81,11 +84,16 @@ async def _all_offsets(
 
 
 async def plan_reset(
-    client: ClusterClient, group: str, partitions: Sequence[TopicPartition], spec: ResetSpec, bootstrap: str
+    client: ClusterClient,
+    group: str,
+    partitions: Sequence[TopicPartition],
+    spec: ResetSpec,
+    bootstrap: str,
 ) -> Plan:
     """Ask for what is committed and what is there, and say where each partition would go.
 
-    Raises: BadInput when the group has members (Kafka refuses the commit), ClientError when it could not be asked.
+    Raises: BadInput when the group has members (Kafka refuses the commit), ClientError when it
+    could not be asked.
     """
     described, errors = await client.describe_groups([group])
     if group in described and described[group].members:
@@ -187,7 +195,9 @@ def delete_groups(snapshot: ClusterSnapshot, names: Sequence[str], bootstrap: st
     """Raises: BadInput when one of them has members."""
     busy = [n for n in names if n in snapshot.groups and snapshot.groups[n].members]
     if busy:
-        raise BadInput(f"{listed(busy)} has members. A group can be deleted once its consumers have stopped.")
+        raise BadInput(
+            f"{listed(busy)} has members. A group can be deleted once its consumers have stopped."
+        )
     rows = []
     for name in names:
         group = snapshot.groups.get(name)
@@ -203,9 +213,14 @@ def delete_groups(snapshot: ClusterSnapshot, names: Sequence[str], bootstrap: st
         title=f"Delete group {names[0]}" if one else f"Delete {len(names)} groups",
         verb="Delete",
         rows=tuple(rows),
-        command="\n".join(command_line("kafka-consumer-groups", bootstrap, "--delete", "--group", n) for n in names),
+        command="\n".join(
+            command_line("kafka-consumer-groups", bootstrap, "--delete", "--group", n)
+            for n in names
+        ),
         apply=apply,
-        warnings=("Their committed offsets are gone: a consumer that joins again starts by its reset policy.",),
+        warnings=(
+            "Their committed offsets are gone: a consumer that joins again starts by its reset policy.",
+        ),
         destructive=True,
         confirm=names[0] if one else f"delete {len(names)} groups",
     )

@@ -1,8 +1,8 @@
 """A plan: what a change will do, said before it is done.
 
-Made from what is known (pure, or after asking for offsets), shown by the window, applied once. Nothing that changes
-anything is sent while a plan is made. ``apply`` raises ``ClientError``; a plan that failed half-way says in its error
-what was done.
+Made from what is known (pure, or after asking for offsets), shown by the window, applied once.
+Nothing that changes anything is sent while a plan is made. ``apply`` raises ``ClientError``; a
+plan that failed half-way says in its error what was done.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from kafka_client.api import ClusterClient
 
 @dataclass(frozen=True, slots=True)
 class PlanRow:
-    """One thing that changes: ``old`` and ``new`` as they read, empty where there was or will be nothing."""
+    """One thing that changes: ``old`` and ``new`` as they read, empty where there was or will be
+    nothing."""
 
     subject: str
     old: str
@@ -26,8 +27,9 @@ class PlanRow:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """``command`` is the equal command line of Kafka's own tools. ``confirm`` is what must be typed before a
-    destructive plan is applied, empty when a click is enough. ``undo`` makes the plan that takes this one back."""
+    """``command`` is the equal command line of Kafka's own tools. ``confirm`` is what must be
+    typed before a destructive plan is applied, empty when a click is enough. ``undo`` makes the
+    plan that takes this one back."""
 
     title: str
     verb: str

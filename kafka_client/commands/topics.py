@@ -42,12 +42,18 @@ def create_topic(snapshot: ClusterSnapshot, topic: NewTopic, bootstrap: str) -> 
     alike = topic.name.replace(".", "_")
     clash = next((t for t in snapshot.topics if t.replace(".", "_") == alike), "")
     if clash:
-        warnings.append(f"Its metrics would be named like those of {clash}: “.” and “_” are one there.")
+        warnings.append(
+            f"Its metrics would be named like those of {clash}: “.” and “_” are one there."
+        )
     if topic.replication_factor == 1 and brokers > 1:
         warnings.append("With replication 1 its records are gone when their broker's disk is.")
     arguments = ["--create", "--topic", topic.name]
     arguments += ["--partitions", str(topic.partitions)] if topic.partitions > 0 else []
-    arguments += ["--replication-factor", str(topic.replication_factor)] if topic.replication_factor > 0 else []
+    arguments += (
+        ["--replication-factor", str(topic.replication_factor)]
+        if topic.replication_factor > 0
+        else []
+    )
     for name, value in topic.configs.items():
         arguments += ["--config", f"{name}={value}"]
 
@@ -97,7 +103,9 @@ def delete_topics(snapshot: ClusterSnapshot, names: Sequence[str], bootstrap: st
         title=f"Delete topic {names[0]}" if one else f"Delete {len(names)} topics",
         verb="Delete",
         rows=tuple(rows),
-        command="\n".join(command_line("kafka-topics", bootstrap, "--delete", "--topic", n) for n in names),
+        command="\n".join(
+            command_line("kafka-topics", bootstrap, "--delete", "--topic", n) for n in names
+        ),
         apply=apply,
         warnings=tuple(warnings),
         destructive=True,
@@ -132,7 +140,9 @@ def add_partitions(snapshot: ClusterSnapshot, topic: str, total: int, bootstrap:
         title=f"Add partitions to {topic}",
         verb="Add partitions",
         rows=(PlanRow("Partitions", str(now), str(total)),),
-        command=command_line("kafka-topics", bootstrap, "--alter", "--topic", topic, "--partitions", str(total)),
+        command=command_line(
+            "kafka-topics", bootstrap, "--alter", "--topic", topic, "--partitions", str(total)
+        ),
         apply=apply,
         warnings=(
             "New records of a key may go to another partition than its older ones: their order across the change is "
@@ -142,15 +152,28 @@ def add_partitions(snapshot: ClusterSnapshot, topic: str, total: int, bootstrap:
     )
 
 
-def empty_topic(snapshot: ClusterSnapshot, topic: str, bootstrap: str, before: dict[int, int] | None = None) -> Plan:
-    """Delete the records before these offsets, by partition; all that is there now when ``before`` is None."""
+def empty_topic(
+    snapshot: ClusterSnapshot, topic: str, bootstrap: str, before: dict[int, int] | None = None
+) -> Plan:
+    """Delete the records before these offsets, by partition; all that is there now when
+    ``before`` is None."""
     rows = []
     for p in snapshot.topics[topic].partitions:
         end = before.get(p.partition) if before is not None else p.high_watermark
         if end is None:
             continue
-        rows.append(PlanRow(f"Partition {p.partition}", f"starts at {p.start_offset or 0:,}", f"starts at {end:,}"))
-    compacted = "" if not rows else "Consumers that stand before the new start go on from it, by their reset policy."
+        rows.append(
+            PlanRow(
+                f"Partition {p.partition}",
+                f"starts at {p.start_offset or 0:,}",
+                f"starts at {end:,}",
+            )
+        )
+    compacted = (
+        ""
+        if not rows
+        else "Consumers that stand before the new start go on from it, by their reset policy."
+    )
 
     async def apply(client: ClusterClient) -> str:
         targets: dict[TopicPartition, int] = {}
@@ -169,7 +192,9 @@ def empty_topic(snapshot: ClusterSnapshot, topic: str, bootstrap: str, before: d
         title=f"Empty topic {topic}",
         verb="Delete records",
         rows=tuple(rows),
-        command=command_line("kafka-delete-records", bootstrap, "--offset-json-file", "offsets.json"),
+        command=command_line(
+            "kafka-delete-records", bootstrap, "--offset-json-file", "offsets.json"
+        ),
         apply=apply,
         warnings=(
             "The records are deleted on every broker. There is no way back.",
@@ -180,7 +205,9 @@ def empty_topic(snapshot: ClusterSnapshot, topic: str, bootstrap: str, before: d
     )
 
 
-def elect_preferred(snapshot: ClusterSnapshot, partitions: Sequence[TopicPartition], bootstrap: str) -> Plan:
+def elect_preferred(
+    snapshot: ClusterSnapshot, partitions: Sequence[TopicPartition], bootstrap: str
+) -> Plan:
     """Raises: BadInput when every one of them is led by its preferred replica already."""
     rows = []
     for name, number in partitions:
@@ -209,7 +236,11 @@ def elect_preferred(snapshot: ClusterSnapshot, partitions: Sequence[TopicPartiti
         verb="Elect",
         rows=tuple(rows),
         command=command_line(
-            "kafka-leader-election", bootstrap, "--election-type", "preferred", "--all-topic-partitions"
+            "kafka-leader-election",
+            bootstrap,
+            "--election-type",
+            "preferred",
+            "--all-topic-partitions",
         )
         if len(partitions) > 1
         else command_line(

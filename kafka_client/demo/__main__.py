@@ -1,8 +1,8 @@
 """python -m kafka_client.demo --bootstrap HOST:PORT,... [--scenario notifications] [--rate 1.0]
 
-Reads commands from standard input, one JSON object a line: {"rate": 2.0}, {"pause": "sms"}, {"resume": "sms"},
-{"add_consumer": "sms"}, {"remove_consumer": "sms"}, {"pause_producer": true}. Writes a status object to standard
-output every second. Ends when standard input is closed.
+Reads commands from standard input, one JSON object a line: {"rate": 2.0}, {"pause": "sms"},
+{"resume": "sms"}, {"add_consumer": "sms"}, {"remove_consumer": "sms"}, {"pause_producer": true}.
+Writes a status object to standard output every second. Ends when standard input is closed.
 """
 
 from __future__ import annotations
@@ -132,7 +132,10 @@ class Demo:
                             await client.create_topics(
                                 [
                                     NewTopic(
-                                        traffic.topic, traffic.partitions, traffic.replication_factor, traffic.configs
+                                        traffic.topic,
+                                        traffic.partitions,
+                                        traffic.replication_factor,
+                                        traffic.configs,
                                     )
                                 ]
                             )
@@ -148,8 +151,12 @@ class Demo:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m kafka_client.demo", description="Traffic for a demo cluster.")
-    parser.add_argument("--bootstrap", required=True, help="addresses, host:port, separated by commas")
+    parser = argparse.ArgumentParser(
+        prog="python -m kafka_client.demo", description="Traffic for a demo cluster."
+    )
+    parser.add_argument(
+        "--bootstrap", required=True, help="addresses, host:port, separated by commas"
+    )
     parser.add_argument("--scenario", default="notifications", choices=scenarios())
     parser.add_argument("--rate", type=float, default=1.0, help="multiplies how fast records come")
     options = parser.parse_args(argv)
@@ -167,4 +174,6 @@ def main(argv: list[str] | None = None) -> int:
 if __name__ == "__main__":
     code = main()
     sys.stdout.flush()
-    os._exit(code)  # librdkafka's threads may still wait for a dead broker; everything worth keeping is done
+    os._exit(
+        code
+    )  # librdkafka's threads may still wait for a dead broker; everything worth keeping is done

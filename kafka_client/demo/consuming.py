@@ -1,4 +1,5 @@
-"""The demo's consumers: one group per topic, each member a thread that takes as long for a record as its rate says."""
+"""The demo's consumers: one group per topic, each member a thread that takes as long for a record
+as its rate says."""
 
 from __future__ import annotations
 
@@ -17,8 +18,8 @@ RESTART_S = 2.0
 
 
 class Consuming:
-    """One group. ``add`` and ``remove`` change the number of its members; ``paused`` holds them all, still as
-    members."""
+    """One group. ``add`` and ``remove`` change the number of its members; ``paused`` holds them
+    all, still as members."""
 
     def __init__(self, base: dict[str, Any], traffic: Traffic, report: Report) -> None:
         self.paused = False
@@ -72,7 +73,9 @@ class _Member:
             "max.partition.fetch.bytes": 8192,
         }
         self._held = False
-        self.thread = threading.Thread(target=self._run, name=self._properties["client.id"], daemon=True)
+        self.thread = threading.Thread(
+            target=self._run, name=self._properties["client.id"], daemon=True
+        )
         self.thread.start()
 
     def _run(self) -> None:
@@ -81,14 +84,18 @@ class _Member:
         while not self.stopping.is_set():
             try:
                 consumer = Consumer(self._properties, logger=make_logger(self._report.log))
-                consumer.subscribe([self._group.traffic.topic], on_assign=lambda *_: self._assigned())
+                consumer.subscribe(
+                    [self._group.traffic.topic], on_assign=lambda *_: self._assigned()
+                )
                 try:
                     self._consume(consumer)
                 finally:
                     consumer.close()
             except KafkaException as error:
                 code, text = error.args[0].code(), error.args[0].str()
-                self._report.failed(str(from_confluent(code, text, f"read {self._group.traffic.topic}")))
+                self._report.failed(
+                    str(from_confluent(code, text, f"read {self._group.traffic.topic}"))
+                )
                 self.stopping.wait(RESTART_S)
 
     def _assigned(self) -> None:

@@ -1,4 +1,5 @@
-"""The demo's producer: every topic's records at its rate, times the multiplier, evenly enough and never in a rush.
+"""The demo's producer: every topic's records at its rate, times the multiplier, evenly enough and
+never in a rush.
 
 What could not be sent while brokers were away is not made up for afterwards.
 """
@@ -24,7 +25,9 @@ MOST_PER_STEP = 5000
 class Producing:
     """A thread of its own from ``start`` to ``stop``."""
 
-    def __init__(self, base: dict[str, Any], scenario: Scenario, report: Report, seed: int = 1) -> None:
+    def __init__(
+        self, base: dict[str, Any], scenario: Scenario, report: Report, seed: int = 1
+    ) -> None:
         self.rate = 1.0
         self.paused = False
         self._base, self._scenario, self._report = base, scenario, report
@@ -62,13 +65,17 @@ class Producing:
             elapsed, before = min(now - before, 1.0), now
             for number, traffic in enumerate(self._scenario.traffic):
                 swing = 1 + SWING * math.sin(2 * math.pi * (now / SWING_S + number / 3))
-                owed[traffic.topic] += 0.0 if self.paused else traffic.records_per_s * self.rate * swing * elapsed
+                owed[traffic.topic] += (
+                    0.0 if self.paused else traffic.records_per_s * self.rate * swing * elapsed
+                )
                 count = min(int(owed[traffic.topic]), MOST_PER_STEP)
                 owed[traffic.topic] -= int(owed[traffic.topic])
                 for _ in range(count):
                     key, value = self._inventor.record(traffic, time.time())
                     try:
-                        producer.produce(traffic.topic, value=value, key=key, on_delivery=self._reported)
+                        producer.produce(
+                            traffic.topic, value=value, key=key, on_delivery=self._reported
+                        )
                     except BufferError:
                         self._report.failed("The brokers take records more slowly than they come.")
                         break
@@ -79,4 +86,6 @@ class Producing:
         if error is None:
             self._report.produced()
         else:
-            self._report.failed(str(from_confluent(error.code(), error.str(), f"send to {message.topic()}")))
+            self._report.failed(
+                str(from_confluent(error.code(), error.str(), f"send to {message.topic()}"))
+            )

@@ -36,7 +36,8 @@ class Report:
             self._error, self._error_until = sentence, time.monotonic() + ERROR_STAYS_S
 
     def take(self) -> tuple[float, dict[str, float], str]:
-        """(records produced per second, consumed per second by topic, error or "") since the last call."""
+        """(records produced per second, consumed per second by topic, error or "") since the last
+        call."""
         with self._lock:
             now = time.monotonic()
             elapsed = max(0.001, now - self._since)

@@ -1,8 +1,9 @@
-"""What a demo cluster does: topics, how fast records come, what they hold, and how fast each group reads.
+"""What a demo cluster does: topics, how fast records come, what they hold, and how fast each
+group reads.
 
-A scenario is a JSON file in ``resources/demo``. In its texts ``{...}`` stands for something made up: {uuid}, {long},
-{user}, {first}, {last}, {time}, {cents}, {int:low,high}, {pick:one,other}; a text that is one such placeholder for a
-number is a number. The same seed makes the same records.
+A scenario is a JSON file in ``resources/demo``. In its texts ``{...}`` stands for something made
+up: {uuid}, {long}, {user}, {first}, {last}, {time}, {cents}, {int:low,high}, {pick:one,other}; a
+text that is one such placeholder for a number is a number. The same seed makes the same records.
 """
 
 from __future__ import annotations
@@ -50,8 +51,8 @@ USERS = 5000
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """One topic with its producer and its one group. Rates are records per second: of all producers, of one
-    consumer."""
+    """One topic with its producer and its one group. Rates are records per second: of all
+    producers, of one consumer."""
 
     topic: str
     partitions: int
@@ -75,14 +76,20 @@ class Scenario:
 def scenarios() -> list[str]:
     """The names that ``load`` knows."""
     folder = resources.files("resources.demo")
-    return sorted(entry.name.removesuffix(".json") for entry in folder.iterdir() if entry.name.endswith(".json"))
+    return sorted(
+        entry.name.removesuffix(".json")
+        for entry in folder.iterdir()
+        if entry.name.endswith(".json")
+    )
 
 
 def load(name: str) -> Scenario:
     """Raises: KeyError for an unknown name."""
     if name not in scenarios():
         raise KeyError(name)
-    data = json.loads(resources.files("resources.demo").joinpath(f"{name}.json").read_text(encoding="utf-8"))
+    data = json.loads(
+        resources.files("resources.demo").joinpath(f"{name}.json").read_text(encoding="utf-8")
+    )
     return Scenario(
         data["name"],
         data["title"],
@@ -117,7 +124,9 @@ class Inventor:
             "first": first,
             "last": last,
             "user": str(self._dice.randrange(USERS)),
-            "time": datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "time": datetime.fromtimestamp(now, UTC)
+            .isoformat(timespec="milliseconds")
+            .replace("+00:00", "Z"),
         }
         key = self._fill(traffic.key, known)
         value = self._make(traffic.value, known)

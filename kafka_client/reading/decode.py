@@ -1,7 +1,7 @@
 """Bytes of a key, value or header as text that people read. Never raises on what the bytes hold.
 
-``guess`` says what the bytes look like and why; ``preview`` is for a cell of a table: it looks at the first bytes
-alone, so that a value of 20 MB costs what one of 2 KB does.
+``guess`` says what the bytes look like and why; ``preview`` is for a cell of a table: it looks at
+the first bytes alone, so that a value of 20 MB costs what one of 2 KB does.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from kafka_client.reading import exact_json
 PREVIEW_BYTES = 2048
 PREVIEW_CHARS = 512
 PARSED_AT_MOST = 128 << 10
-"""bytes of which a guess tries whether they are JSON; larger ones are judged by their first and last character"""
+"""bytes of which a guess tries whether they are JSON; larger ones are judged by their first and
+last character"""
 _TEXT_SAMPLE = 4096
 
 
@@ -40,7 +41,8 @@ class Guess:
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """``kind`` is what it was read as (never GUESS), ``why`` how that was found, ``problem`` why it does not fit."""
+    """``kind`` is what it was read as (never GUESS), ``why`` how that was found, ``problem`` why
+    it does not fit."""
 
     kind: Kind
     text: str
@@ -111,13 +113,17 @@ def preview(data: bytes | None, kind: Kind = Kind.GUESS, limit: int = PREVIEW_CH
         return ""
     head = data[:PREVIEW_BYTES]
     if kind in (Kind.GUESS, Kind.STRING, Kind.JSON):
-        if kind is Kind.GUESS and not _is_text(head if len(data) <= PREVIEW_BYTES else data[:PREVIEW_BYTES]):
+        if kind is Kind.GUESS and not _is_text(
+            head if len(data) <= PREVIEW_BYTES else data[:PREVIEW_BYTES]
+        ):
             kind = _guess_binary(data).kind
         else:
             text = head.decode("utf-8", "replace")
             if len(data) > PREVIEW_BYTES:
                 text = text.rstrip("\ufffd")
-            return " ".join(text[: 2 * limit].split())[:limit] if not text.isspace() else text[:limit]
+            return (
+                " ".join(text[: 2 * limit].split())[:limit] if not text.isspace() else text[:limit]
+            )
     if kind in (Kind.HEX, Kind.BASE64):
         head = data[: limit // 2]
         return (head.hex(" ") if kind is Kind.HEX else base64.b64encode(head).decode())[:limit]
@@ -138,14 +144,24 @@ def decode(data: bytes, kind: Kind = Kind.GUESS, limit: int | None = None) -> De
             size = 4 if kind is Kind.INT32 else 8
             if len(data) == size:
                 return Decoded(kind, str(int.from_bytes(data, "big", signed=True)), why)
-            return Decoded(kind, part.hex(" "), why, f"{len(data):,} bytes are no {kind}; it has {size}. Shown as hex.")
+            return Decoded(
+                kind,
+                part.hex(" "),
+                why,
+                f"{len(data):,} bytes are no {kind}; it has {size}. Shown as hex.",
+            )
         case Kind.UUID:
             if len(data) == 16:
                 return Decoded(kind, str(uuid.UUID(bytes=data)), why)
             text = part.decode("utf-8", "replace")
             if len(data) == 36 and _is_uuid(text):
                 return Decoded(kind, text.lower(), why)
-            return Decoded(kind, part.hex(" "), why, f"{len(data):,} bytes are no UUID; it has 16. Shown as hex.")
+            return Decoded(
+                kind,
+                part.hex(" "),
+                why,
+                f"{len(data):,} bytes are no UUID; it has 16. Shown as hex.",
+            )
         case Kind.BASE64:
             return Decoded(kind, base64.b64encode(part).decode("ascii"), why)
         case _:

@@ -1,4 +1,5 @@
-"""Text that a person typed as the bytes of a key, value or header; the other direction of ``decode``."""
+"""Text that a person typed as the bytes of a key, value or header; the other direction of
+``decode``."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""JSON as it was written: integers of any size, decimals with all their digits, keys that come twice.
+"""JSON as it was written: integers of any size, decimals with all their digits, keys that come
+twice.
 
-Nothing here raises on hostile text: too deep a nesting, numbers of thousands of digits and broken text all give a
-sentence instead of a value.
+Nothing here raises on hostile text: too deep a nesting, numbers of thousands of digits and broken
+text all give a sentence instead of a value.
 """
 
 from __future__ import annotations
@@ -51,7 +52,11 @@ def _integer(literal: str) -> int | Number:
 
 
 _DECODER = json.JSONDecoder(
-    object_pairs_hook=_pairs, parse_int=_integer, parse_float=Number, parse_constant=Number, strict=True
+    object_pairs_hook=_pairs,
+    parse_int=_integer,
+    parse_float=Number,
+    parse_constant=Number,
+    strict=True,
 )
 
 
@@ -64,7 +69,9 @@ def parse(data: bytes | str) -> Parsed:
     try:
         return Parsed(_DECODER.decode(text.removeprefix("\ufeff")))
     except json.JSONDecodeError as error:
-        return Parsed(problem=f"Not valid JSON: {error.msg[:1].lower()}{error.msg[1:]} at character {error.pos + 1:,}.")
+        return Parsed(
+            problem=f"Not valid JSON: {error.msg[:1].lower()}{error.msg[1:]} at character {error.pos + 1:,}."
+        )
     except RecursionError:
         return Parsed(problem="Nested too deeply to be shown as a tree.")
     except (ValueError, MemoryError) as error:
@@ -75,9 +82,9 @@ _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"?|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOTALL)
 
 
 def indented(text: str, most_tokens: int = 1 << 60) -> str:
-    """The same tokens in lines and indented; no value is read, so numbers stay as they are and nothing recurses.
-    Text that is not quite JSON, or was cut, comes out as far as it goes. What follows after ``most_tokens`` is left as
-    it is."""
+    """The same tokens in lines and indented; no value is read, so numbers stay as they are and
+    nothing recurses. Text that is not quite JSON, or was cut, comes out as far as it goes. What
+    follows after ``most_tokens`` is left as it is."""
     out: list[str] = []
     depth = 0
     tokens = _peeked(_TOKEN.finditer(text))

@@ -1,4 +1,5 @@
-"""Records as files: JSON Lines, which lose nothing, and CSV, which a spreadsheet may open without running anything."""
+"""Records as files: JSON Lines, which lose nothing, and CSV, which a spreadsheet may open without
+running anything."""
 
 from __future__ import annotations
 
@@ -14,7 +15,16 @@ from kafka_client.model import Record
 from kafka_client.reading.decode import Kind, decode
 
 FORMULA = tuple("=+-@\t\r\0")
-CSV_COLUMNS = ("topic", "partition", "offset", "timestamp_ms", "timestamp_type", "key", "value", "headers")
+CSV_COLUMNS = (
+    "topic",
+    "partition",
+    "offset",
+    "timestamp_ms",
+    "timestamp_type",
+    "key",
+    "value",
+    "headers",
+)
 
 
 def _bytes_field(name: str, data: bytes | None) -> dict[str, Any]:
@@ -45,17 +55,22 @@ def json_line(record: Record) -> str:
 
 
 def harmless(text: str) -> str:
-    """A text that a spreadsheet would run as a formula gets a leading apostrophe (OWASP ASVS 1.2.10)."""
+    """A text that a spreadsheet would run as a formula gets a leading apostrophe (OWASP ASVS
+    1.2.10)."""
     return f"'{text}" if text.startswith(FORMULA) else text
 
 
-def csv_rows(records: Iterable[Record], key: Kind = Kind.GUESS, value: Kind = Kind.GUESS) -> Iterator[str]:
+def csv_rows(
+    records: Iterable[Record], key: Kind = Kind.GUESS, value: Kind = Kind.GUESS
+) -> Iterator[str]:
     """RFC 4180 with a row of titles; bytes decoded as the viewer shows them."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(CSV_COLUMNS)
     for record in records:
-        headers = json.dumps([[h.key, None if h.value is None else decode(h.value).text] for h in record.headers])
+        headers = json.dumps(
+            [[h.key, None if h.value is None else decode(h.value).text] for h in record.headers]
+        )
         writer.writerow(
             [
                 harmless(record.topic),
@@ -78,9 +93,18 @@ def _cell(data: bytes | None, kind: Kind) -> str:
     return "" if data is None else harmless(decode(data, kind).text.replace("\0", "\u2400"))
 
 
-def write(path: Path, records: Iterable[Record], form: str, key: Kind = Kind.GUESS, value: Kind = Kind.GUESS) -> int:
-    """Write all into the file (``form``: csv or jsonl); how many bytes. Blocks: call in a worker. Raises: OSError."""
-    rows = csv_rows(records, key, value) if form == "csv" else (json_line(r) + "\n" for r in records)
+def write(
+    path: Path,
+    records: Iterable[Record],
+    form: str,
+    key: Kind = Kind.GUESS,
+    value: Kind = Kind.GUESS,
+) -> int:
+    """Write all into the file (``form``: csv or jsonl); how many bytes. Blocks: call in a worker.
+    Raises: OSError."""
+    rows = (
+        csv_rows(records, key, value) if form == "csv" else (json_line(r) + "\n" for r in records)
+    )
     with path.open("w", encoding="utf-8", errors="surrogatepass", newline="") as file:
         for row in rows:
             file.write(row)

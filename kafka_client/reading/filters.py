@@ -1,7 +1,8 @@
 """Which records hold a text: searched in the raw bytes, before anything is decoded.
 
-A text may stand in a record as it is (UTF-8), as JSON writes it (``é`` as ``\\u00e9`` with hex digits of either case,
-``"`` as ``\\"``), and each of these in small or capital letters. ``0x`` and hex digits search for these bytes.
+A text may stand in a record as it is (UTF-8), as JSON writes it (``é`` as ``\\u00e9`` with hex
+digits of either case, ``"`` as ``\\"``), and each of these in small or capital letters. ``0x``
+and hex digits search for these bytes.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ class Contains:
 
 
 def needles(text: str, match_case: bool) -> tuple[bytes, ...]:
-    """The byte strings of which one must stand in the data; ASCII letters small unless ``match_case``."""
+    """The byte strings of which one must stand in the data; ASCII letters small unless
+    ``match_case``."""
     hexes = _HEX.fullmatch(text)
     forms = [text] if match_case else [text, text.lower(), text.upper()]
     found: dict[bytes, None] = {}
@@ -71,7 +73,9 @@ def make_filter(contains: Contains | None) -> Matches | None:
         return any(needle in data for needle in wanted)
 
     def in_headers(record: Record) -> bool:
-        return any(holds(h.value) or holds(h.key.encode("utf-8", "surrogatepass")) for h in record.headers)
+        return any(
+            holds(h.value) or holds(h.key.encode("utf-8", "surrogatepass")) for h in record.headers
+        )
 
     match contains.part:
         case Part.KEY:

@@ -1,5 +1,6 @@
-"""The latest N that match, exactly: windows of offsets are read backward from the ends, each round only where a newer
-match may still hide, and a record is handed out once nothing unread can be newer."""
+"""The latest N that match, exactly: windows of offsets are read backward from the ends, each
+round only where a newer match may still hide, and a record is handed out once nothing unread can
+be newer."""
 
 from __future__ import annotations
 
@@ -49,7 +50,9 @@ async def read_latest(
             else:
                 unread[tp] = Range(unread[tp].start, part.start)
         given += await _settle(waiting, unread, oldest, tally)
-        if given + len(waiting) >= wanted and waiting:  # only who may hold something newer than the last of them
+        if (
+            given + len(waiting) >= wanted and waiting
+        ):  # only who may hold something newer than the last of them
             last = waiting[-1].timestamp_ms
             unread = {tp: r for tp, r in unread.items() if oldest.get(tp, last + 1) > last}
             given += await _settle(waiting, unread, oldest, tally)
@@ -110,7 +113,9 @@ async def _read_windows(
             if ended:
                 reader.pause(ended)
             silent = time.monotonic() - moved_s
-            tally.waiting_for = ", ".join(str(p) for _, p in sorted(left)[:5]) if silent > 3.0 else ""
+            tally.waiting_for = (
+                ", ".join(str(p) for _, p in sorted(left)[:5]) if silent > 3.0 else ""
+            )
             if silent > SILENT_S:
                 raise TimedOut(
                     f"Partition {tally.waiting_for} did not answer for {SILENT_S:.0f} s.",

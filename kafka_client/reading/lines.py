@@ -1,4 +1,5 @@
-"""Records to send, from lines that a person pastes: a value each, key and value, or JSON Lines as exported here."""
+"""Records to send, from lines that a person pastes: a value each, key and value, or JSON Lines as
+exported here."""
 
 from __future__ import annotations
 
@@ -55,7 +56,9 @@ def parse_lines(
     return ParsedLines(tuple(records), tuple(errors))
 
 
-def _parse(line: str, topic: str, form: LineForm, separator: str, partition: int | None) -> NewRecord:
+def _parse(
+    line: str, topic: str, form: LineForm, separator: str, partition: int | None
+) -> NewRecord:
     match form:
         case LineForm.VALUES:
             return NewRecord(topic, None, line.encode("utf-8", "replace"), partition=partition)
@@ -64,7 +67,10 @@ def _parse(line: str, topic: str, form: LineForm, separator: str, partition: int
             if not found:
                 raise _Wrong("no separator between key and value")
             return NewRecord(
-                topic, key.encode("utf-8", "replace"), value.encode("utf-8", "replace"), partition=partition
+                topic,
+                key.encode("utf-8", "replace"),
+                value.encode("utf-8", "replace"),
+                partition=partition,
             )
         case LineForm.JSON_LINES:
             return parse_json_line(line, topic, partition)
@@ -114,7 +120,9 @@ def _headers(found: Any) -> tuple[Header, ...]:
     if not found:
         return ()
     if isinstance(found, dict):
-        return tuple(Header(name, _field({"value": value}, "value")) for name, value in found.items())
+        return tuple(
+            Header(name, _field({"value": value}, "value")) for name, value in found.items()
+        )
     if not isinstance(found, list):
         raise _Wrong("headers are neither an object nor a list")
     headers = []

@@ -1,7 +1,8 @@
-"""Records of many partitions in one order by time, as they come: a k-way merge that waits for whoever is behind.
+"""Records of many partitions in one order by time, as they come: a k-way merge that waits for
+whoever is behind.
 
-Within a partition the order of offsets always holds, also where its timestamps go back: a record counts as written no
-earlier than any before it.
+Within a partition the order of offsets always holds, also where its timestamps go back: a record
+counts as written no earlier than any before it.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ NEVER = -(1 << 62)
 
 
 class Merge:
-    """``add`` what matched, ``passed`` how far each partition was looked at, ``take`` what is certain to come next.
+    """``add`` what matched, ``passed`` how far each partition was looked at, ``take`` what is
+    certain to come next.
 
-    ``open``: partitions that may still bring something earlier; one that ended or that nobody waits for is closed."""
+    ``open``: partitions that may still bring something earlier; one that ended or that nobody
+    waits for is closed."""
 
     def __init__(self, partitions: Iterable[TopicPartition]) -> None:
         self._heap: list[tuple[int, int, int, Record]] = []
@@ -30,7 +33,8 @@ class Merge:
         return len(self._heap)
 
     def passed(self, tp: TopicPartition, timestamp_ms: int) -> int:
-        """The partition was read up to a record of this time. Returns the record's place in the order."""
+        """The partition was read up to a record of this time. Returns the record's place in the
+        order."""
         at = max(self._seen[tp], timestamp_ms)
         self._seen[tp] = at
         return at

@@ -1,5 +1,6 @@
-"""What to read: from where until where, of each partition. Made before anything is read, from two or three requests to
-each leader; ranges end by position, because compaction and transaction markers leave offsets without a record."""
+"""What to read: from where until where, of each partition. Made before anything is read, from two
+or three requests to each leader; ranges end by position, because compaction and transaction
+markers leave offsets without a record."""
 
 from __future__ import annotations
 
@@ -39,8 +40,8 @@ class Order(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ScanRequest:
-    """``start_at``: how many for LATEST, an offset, or ms since the epoch. ``until_at``: how many that match, the last
-    offset (inclusive), or ms since the epoch (exclusive)."""
+    """``start_at``: how many for LATEST, an offset, or ms since the epoch. ``until_at``: how many
+    that match, the last offset (inclusive), or ms since the epoch (exclusive)."""
 
     topic: str
     partitions: tuple[int, ...]
@@ -72,8 +73,8 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class ScanPlan:
-    """``errors``: partitions that cannot be read now, and why; the others are read. ``notes``: what differs from what
-    was asked for."""
+    """``errors``: partitions that cannot be read now, and why; the others are read. ``notes``:
+    what differs from what was asked for."""
 
     ranges: Mapping[TopicPartition, Range]
     errors: Mapping[str, str] = field(default_factory=dict)
@@ -106,10 +107,15 @@ async def plan_scan(client: ClusterClient, request: ScanRequest) -> ScanPlan:
         before = [tp[1] for tp in found if request.start_at < firsts[tp]]
         after = [tp[1] for tp in found if request.start_at > ends[tp]]
         if before:
-            notes.append(f"{_partitions(before)}: that offset is gone already; reads from the first one kept.")
+            notes.append(
+                f"{_partitions(before)}: that offset is gone already; reads from the first one kept."
+            )
         if after:
             notes.append(f"{_partitions(after)}: that offset is not written yet.")
-    ranges = {tp: Range(min(starts[tp], ends[tp]), max(stops[tp], min(starts[tp], ends[tp]))) for tp in found}
+    ranges = {
+        tp: Range(min(starts[tp], ends[tp]), max(stops[tp], min(starts[tp], ends[tp])))
+        for tp in found
+    }
     return ScanPlan(ranges, errors, tuple(notes))
 
 
@@ -148,7 +154,9 @@ async def _stops(
             return dict(ends)
 
 
-async def _at_time(client: ClusterClient, found: list[TopicPartition], timestamp_ms: int) -> dict[TopicPartition, int]:
+async def _at_time(
+    client: ClusterClient, found: list[TopicPartition], timestamp_ms: int
+) -> dict[TopicPartition, int]:
     offsets, _ = await client.offsets(dict.fromkeys(found, max(0, timestamp_ms)), "read_committed")
     return offsets
 

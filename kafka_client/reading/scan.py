@@ -1,7 +1,9 @@
-"""Reads what a plan says, with a reader that joins no group: forward merged by time or partition after partition,
-backward from the end for the latest N, or on and on. Cancelling its task ends it within one wait of the reader.
+"""Reads what a plan says, with a reader that joins no group: forward merged by time or partition
+after partition, backward from the end for the latest N, or on and on. Cancelling its task ends it
+within one wait of the reader.
 
-All on the client loop. ``emit`` is awaited, so that a slow taker slows the reading and nothing piles up.
+All on the client loop. ``emit`` is awaited, so that a slow taker slows the reading and nothing
+piles up.
 """
 
 from __future__ import annotations
@@ -23,8 +25,8 @@ from kafka_client.reading.plan import Order, Range, ScanPlan, ScanRequest, Start
 BATCH = 2000
 WAIT_S = 0.1
 HELD_HIGH, HELD_LOW = (30_000, 16 << 20), (5000, 4 << 20)
-"""records and bytes that a partition may hold back while others are behind: above either it pauses, below both it goes
-on; a pause throws away what was fetched in advance, so they are few"""
+"""records and bytes that a partition may hold back while others are behind: above either it
+pauses, below both it goes on; a pause throws away what was fetched in advance, so they are few"""
 STALLED_S = 3.0
 """a partition that brings nothing for so long is no longer waited for"""
 SILENT_S = 30.0
@@ -95,11 +97,17 @@ class Tally:
         """Hand over what matched, up to what is wanted and what is kept."""
         request = self.request
         most = request.until_at if request.until is Until.COUNT else 1 << 62
-        if request.until is not Until.ENDLESS and request.start is not Start.LIVE and request.keep_records < most:
+        if (
+            request.until is not Until.ENDLESS
+            and request.start is not Start.LIVE
+            and request.keep_records < most
+        ):
             most = request.keep_records
         taken: list[Record] = []
         for record in records:
-            if self.matched >= most or (self.kept_bytes > request.keep_bytes and not request.endless):
+            if self.matched >= most or (
+                self.kept_bytes > request.keep_bytes and not request.endless
+            ):
                 self.enough = True
                 break
             self.matched += 1
@@ -139,7 +147,9 @@ class Tally:
                 fraction, eta = min(1.0, self.matched / counted), None
             elif counted and self.matches is None:
                 eta = None  # it ends long before the whole log is passed
-        return Progress(self.scanned, self.matched, self.scanned_bytes, fraction, rate, eta, self.waiting_for)
+        return Progress(
+            self.scanned, self.matched, self.scanned_bytes, fraction, rate, eta, self.waiting_for
+        )
 
 
 async def run_scan(
@@ -151,7 +161,9 @@ async def run_scan(
     if request.start is Start.LATEST:
         await read_latest(client, request.start_at, plan.ranges, tally)
         if request.until is Until.ENDLESS:
-            await _forward(client, {tp: Range(r.end, r.end) for tp, r in plan.ranges.items()}, tally, missed)
+            await _forward(
+                client, {tp: Range(r.end, r.end) for tp, r in plan.ranges.items()}, tally, missed
+            )
     elif request.order is Order.PARTITION and not request.endless:
         for tp in sorted(plan.ranges):
             if not tally.enough and plan.ranges[tp].span:
@@ -161,7 +173,9 @@ async def run_scan(
     took_s = max(time.monotonic() - tally.begun_s, 1e-6)
     tally.waiting_for = ""
     last = tally.progress()
-    final = Progress(last.scanned, last.matched, last.scanned_bytes, last.fraction, last.scanned / took_s, None)
+    final = Progress(
+        last.scanned, last.matched, last.scanned_bytes, last.fraction, last.scanned / took_s, None
+    )
     report(final)
     return ScanResult(tally.ended, final, took_s, tuple(sorted(missed)))
 
@@ -173,7 +187,9 @@ async def _forward(
     wanted = {tp: r for tp, r in ranges.items() if endless or r.span}
     if not wanted:
         return
-    reader = await client.open_reader({tp: r.start for tp, r in wanted.items()}, 20_000 if not endless else 1000)
+    reader = await client.open_reader(
+        {tp: r.start for tp, r in wanted.items()}, 20_000 if not endless else 1000
+    )
     try:
         await _Forward(reader, wanted, tally, missed).run()
     finally:
@@ -184,7 +200,11 @@ class _Forward:
     """One pass over some ranges, merged by time."""
 
     def __init__(
-        self, reader: RecordReader, ranges: Mapping[TopicPartition, Range], tally: Tally, missed: set[int]
+        self,
+        reader: RecordReader,
+        ranges: Mapping[TopicPartition, Range],
+        tally: Tally,
+        missed: set[int],
     ) -> None:
         self.reader, self.ranges, self.tally, self.missed = reader, ranges, tally, missed
         self.endless = tally.request.endless
@@ -203,7 +223,11 @@ class _Forward:
             for record in await self.reader.next(BATCH, WAIT_S):
                 tp = (record.topic, record.partition)
                 bounds = self.ranges.get(tp)
-                if bounds is None or tp not in self.left or (not self.endless and record.offset >= bounds.end):
+                if (
+                    bounds is None
+                    or tp not in self.left
+                    or (not self.endless and record.offset >= bounds.end)
+                ):
                     continue
                 at = self.merge.passed(tp, record.timestamp_ms)
                 if tally.look(record):
@@ -235,11 +259,16 @@ class _Forward:
             self.reader.pause(ended)
 
     def _wait_for_whom(self) -> None:
-        """Who brought nothing for seconds is not waited for; who brings nothing at all ends the scan."""
+        """Who brought nothing for seconds is not waited for; who brings nothing at all ends the
+        scan."""
         now = time.monotonic()
         for tp in self.paused:
             self.moved_s[tp] = now
-        slow = {tp for tp in self.left if now - self.moved_s[tp] > STALLED_S and self.at[tp] < self.ranges[tp].end}
+        slow = {
+            tp
+            for tp in self.left
+            if now - self.moved_s[tp] > STALLED_S and self.at[tp] < self.ranges[tp].end
+        }
         for tp in slow & self.merge.behind():
             self.merge.close(tp)
         self.tally.waiting_for = ", ".join(str(p) for _, p in sorted(slow)[:5])
@@ -259,9 +288,15 @@ class _Forward:
         held = self.merge.held
         behind = self.merge.behind()
         ahead = {
-            tp for tp in self.left - self.paused - behind if held(tp)[0] > HELD_HIGH[0] or held(tp)[1] > HELD_HIGH[1]
+            tp
+            for tp in self.left - self.paused - behind
+            if held(tp)[0] > HELD_HIGH[0] or held(tp)[1] > HELD_HIGH[1]
         }
-        low = {tp for tp in self.paused & self.left if held(tp)[0] < HELD_LOW[0] and held(tp)[1] < HELD_LOW[1]}
+        low = {
+            tp
+            for tp in self.paused & self.left
+            if held(tp)[0] < HELD_LOW[0] and held(tp)[1] < HELD_LOW[1]
+        }
         ready = low | (self.paused & self.left & behind)
         if ahead:
             self.reader.pause(ahead)

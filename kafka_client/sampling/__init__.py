@@ -1,5 +1,6 @@
-"""Watching a cluster: what is read when, and what is computed from it. The names are looked up when they are used: the
-states alone need no numpy, and a window can be seen before it is loaded."""
+"""Watching a cluster: what is read when, and what is computed from it. The names are looked up
+when they are used: the states alone need no numpy, and a window can be seen before it is
+loaded."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

@@ -1,5 +1,5 @@
-"""What is kept about groups between two rounds, and the ``Group`` values with lags, rates and status that come of
-it."""
+"""What is kept about groups between two rounds, and the ``Group`` values with lags, rates and
+status that come of it."""
 
 from __future__ import annotations
 
@@ -109,7 +109,8 @@ class GroupTracker:
             self._store.forget(measure, group_id)
 
     def unknown_since(self, lags: Iterable[PartitionLag]) -> list[tuple[TopicPartition, int]]:
-        """Places whose age is not known because the history begins later: what an anchor would answer."""
+        """Places whose age is not known because the history begins later: what an anchor would
+        answer."""
         return [
             ((lag.topic, lag.partition), lag.committed)
             for lag in lags
@@ -117,14 +118,21 @@ class GroupTracker:
         ]
 
     def _fair(
-        self, group_id: str, statuses: Mapping[TopicPartition, GroupStatus], owners: Mapping[TopicPartition, Member]
+        self,
+        group_id: str,
+        statuses: Mapping[TopicPartition, GroupStatus],
+        owners: Mapping[TopicPartition, Member],
     ) -> list[GroupStatus]:
-        """A member that is busy with one partition may leave its others waiting for a while: those are behind, not
-        stalled."""
+        """A member that is busy with one partition may leave its others waiting for a while:
+        those are behind, not stalled."""
         busy = set()
         for tp, member in owners.items():
             place = self._places.get((group_id, tp))
-            if place is not None and place.progress and place.progress[-1][1] > place.progress[0][1]:
+            if (
+                place is not None
+                and place.progress
+                and place.progress[-1][1] > place.progress[0][1]
+            ):
                 busy.add(member.member_id)
         return [
             GroupStatus.BEHIND
@@ -148,7 +156,11 @@ class GroupTracker:
             if end is not None:
                 history.add(*end)
         end_offset = end[1] if end else None
-        seconds = lag_seconds(t, offset, end_offset, history) if offset is not None and end_offset is not None else None
+        seconds = (
+            lag_seconds(t, offset, end_offset, history)
+            if offset is not None and end_offset is not None
+            else None
+        )
         return PartitionLag(
             tp[0],
             tp[1],

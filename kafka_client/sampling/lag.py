@@ -1,9 +1,9 @@
 """Lag in records and in seconds: how far a group is behind the end of a partition.
 
-Lag in seconds is the age of the first record that the group has not consumed. It is read off the partition's own past:
-which end offset it had when. The moment at which the end passed the committed offset is interpolated between two
-samples. Before the first sample nothing is known; one read of that record's timestamp (an *anchor*) extends the past
-so far.
+Lag in seconds is the age of the first record that the group has not consumed. It is read off the
+partition's own past: which end offset it had when. The moment at which the end passed the
+committed offset is interpolated between two samples. Before the first sample nothing is known;
+one read of that record's timestamp (an *anchor*) extends the past so far.
 """
 
 from __future__ import annotations
@@ -23,10 +23,12 @@ Progress = tuple[float, int, int]
 
 
 class OffsetHistory:
-    """When the end of one partition passed which offset: points (time, end offset), both growing, 16 bytes each.
+    """When the end of one partition passed which offset: points (time, end offset), both growing,
+    16 bytes each.
 
-    A point is kept when the offset changed, with the last moment at the old offset before it. When full, every second
-    older point is dropped: the recent past stays fine, the distant one gets coarse.
+    A point is kept when the offset changed, with the last moment at the old offset before it.
+    When full, every second older point is dropped: the recent past stays fine, the distant one
+    gets coarse.
     """
 
     __slots__ = ("_count", "_last_seen", "_offsets", "_times")
@@ -55,7 +57,8 @@ class OffsetHistory:
         self._last_seen = t
 
     def anchor(self, offset: int, t: float) -> None:
-        """The record at ``offset`` was written at ``t``: put it before all else, when it is older."""
+        """The record at ``offset`` was written at ``t``: put it before all else, when it is
+        older."""
         if self._count and (offset >= self._offsets[0] or t >= self._times[0]):
             return
         if not self._count:
@@ -67,8 +70,8 @@ class OffsetHistory:
         self._count += 1
 
     def time_of(self, offset: int) -> float | None:
-        """About when the record at this offset was written: when the end moved past it. None when it is older than all
-        that is known, or not written yet."""
+        """About when the record at this offset was written: when the end moved past it. None when
+        it is older than all that is known, or not written yet."""
         count = self._count
         if not count or offset < self._offsets[0] or offset >= self._offsets[count - 1]:
             return None
@@ -103,7 +106,9 @@ def lag_records(committed: int | None, end_offset: int | None) -> int | None:
     return max(0, end_offset - committed)
 
 
-def lag_seconds(now: float, committed: int, end_offset: int, history: OffsetHistory | None) -> float | None:
+def lag_seconds(
+    now: float, committed: int, end_offset: int, history: OffsetHistory | None
+) -> float | None:
     if committed >= end_offset:
         return 0.0
     written = history.time_of(committed) if history else None
@@ -122,10 +127,10 @@ def catch_up_s(lag: int | None, rate_in: float | None, rate_out: float | None) -
 def partition_status(samples: Sequence[Progress], has_members: bool) -> GroupStatus:
     """How one group does in one partition, over its last samples (oldest first).
 
-    Rewound: the committed offset went back. Ok: it was at the end at least once. Stopped: lag, and nobody in the group.
-    Stalled: lag, members, and no commit in the whole window. Behind: the smallest lag of each third of the window is
-    larger than of the third before, by more than a moment's arrivals (so the saw-tooth of periodic commits does not
-    count).
+    Rewound: the committed offset went back. Ok: it was at the end at least once. Stopped: lag,
+    and nobody in the group. Stalled: lag, members, and no commit in the whole window. Behind: the
+    smallest lag of each third of the window is larger than of the third before, by more than a
+    moment's arrivals (so the saw-tooth of periodic commits does not count).
     """
     if not samples:
         return GroupStatus.UNKNOWN

@@ -6,8 +6,8 @@ from collections import deque
 
 
 class RateMeter:
-    """Samples of one counter within ``window_s``, at least two. A counter that goes back (a topic made anew, a reset)
-    begins again."""
+    """Samples of one counter within ``window_s``, at least two. A counter that goes back (a topic
+    made anew, a reset) begins again."""
 
     __slots__ = ("_samples", "_window_s")
 

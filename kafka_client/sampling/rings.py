@@ -1,7 +1,8 @@
 """Ring buffers of samples whose newest part is always one contiguous piece of memory.
 
-A ring of capacity n keeps 2n slots and writes each sample twice, at i and at i + n. Whatever the write position, the
-last k samples lie side by side in one of the two halves, so a chart takes a window without copying.
+A ring of capacity n keeps 2n slots and writes each sample twice, at i and at i + n. Whatever the
+write position, the last k samples lie side by side in one of the two halves, so a chart takes a
+window without copying.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ FIRST_CAPACITY = 64
 
 
 class Ring:
-    """Samples (time, value) in the order of time: float64 seconds since the epoch, float64 value, NaN for a gap.
+    """Samples (time, value) in the order of time: float64 seconds since the epoch, float64 value,
+    NaN for a gap.
 
-    One writer, any readers: views handed out stay valid memory; at worst, a reader that holds a view for a whole turn
-    of the ring sees its oldest samples replaced by newer ones. Starts small and doubles up to ``capacity``.
+    One writer, any readers: views handed out stay valid memory; at worst, a reader that holds a
+    view for a whole turn of the ring sees its oldest samples replaced by newer ones. Starts small
+    and doubles up to ``capacity``.
     """
 
     __slots__ = ("_capacity", "_size", "_slots", "_times", "_values", "_written")
@@ -54,7 +57,8 @@ class Ring:
         self._size = min(self._size + 1, self._slots)
 
     def views(self) -> tuple[Floats, Floats]:
-        """(times, values), oldest first, both shape (len,), without a copy. Do not write to them."""
+        """(times, values), oldest first, both shape (len,), without a copy. Do not write to
+        them."""
         if self._size < self._slots:
             start = 0
         else:

@@ -1,7 +1,8 @@
-"""One round of each kind of datum: what is asked, and how the answer gets into the snapshot and the store.
+"""One round of each kind of datum: what is asked, and how the answer gets into the snapshot and
+the store.
 
-``Rounds`` holds what is known between rounds. It knows no schedule; ``sampler`` decides when a round runs. Every method
-returns an ``Answer``; failure of the whole is raised.
+``Rounds`` holds what is known between rounds. It knows no schedule; ``sampler`` decides when a
+round runs. Every method returns an ``Answer``; failure of the whole is raised.
 """
 
 from __future__ import annotations
@@ -32,7 +33,11 @@ class Rounds:
     """Client thread only."""
 
     def __init__(
-        self, client: ClusterClient, store: SeriesStore, schedule: Schedule, clock: Callable[[], float]
+        self,
+        client: ClusterClient,
+        store: SeriesStore,
+        schedule: Schedule,
+        clock: Callable[[], float],
     ) -> None:
         self.snapshot = ClusterSnapshot()
         self.focus_topics: frozenset[str] = frozenset()
@@ -67,13 +72,21 @@ class Rounds:
         self.snapshot = picture.lay_metadata(self.snapshot, replace(fresh, taken_s=self._clock()))
         self._forget_topics()
         t = self.snapshot.taken_s
-        self._store.append(("under_replicated",), t, float(len(picture.under_replicated(self.snapshot))))
+        self._store.append(
+            ("under_replicated",), t, float(len(picture.under_replicated(self.snapshot)))
+        )
         for broker_id, ms in self._client.round_trips().items():
             self._store.append(("broker_rtt", broker_id), t, ms)
         self.snapshot = picture.lay_brokers(
-            self.snapshot, {b: {"round_trip_ms": ms} for b, ms in self._client.round_trips().items()}, t
+            self.snapshot,
+            {b: {"round_trip_ms": ms} for b, ms in self._client.round_trips().items()},
+            t,
         )
-        return {f"topic {topic.name}": topic.error for topic in self.snapshot.topics.values() if topic.error}, True
+        return {
+            f"topic {topic.name}": topic.error
+            for topic in self.snapshot.topics.values()
+            if topic.error
+        }, True
 
     async def quorum(self) -> Answer:
         quorum = await self._client.quorum()
@@ -97,8 +110,15 @@ class Rounds:
             for p in topic.partitions:
                 by_broker = replicas.get((p.topic, p.partition))
                 if by_broker:
-                    size_of = by_broker.get(p.leader, max(by_broker.values())) if p.leader is not None else None
-                    fields[p.topic, p.partition] = {"replica_bytes": by_broker, "size_bytes": size_of}
+                    size_of = (
+                        by_broker.get(p.leader, max(by_broker.values()))
+                        if p.leader is not None
+                        else None
+                    )
+                    fields[p.topic, p.partition] = {
+                        "replica_bytes": by_broker,
+                        "size_bytes": size_of,
+                    }
         self.snapshot = picture.lay_partitions(self.snapshot, fields, t)
         self.snapshot = picture.lay_brokers(self.snapshot, brokers, t)
         return errors, True
@@ -118,7 +138,9 @@ class Rounds:
         ends, errors = await self._client.offsets(dict.fromkeys(wanted, LATEST))
         t = self._clock()
         fields: dict[TopicPartition, dict[str, object]] = {
-            tp: {"rate_records_per_s": None, "rate_bytes_per_s": None} for tp in wanted if tp not in ends
+            tp: {"rate_records_per_s": None, "rate_bytes_per_s": None}
+            for tp in wanted
+            if tp not in ends
         }
         for tp, end in ends.items():
             self._end_seen(t, tp, end)
@@ -133,7 +155,9 @@ class Rounds:
         self, topics: list[str], fields: dict[TopicPartition, dict[str, object]], now: float
     ) -> Errors:
         """Log start, and for topics in focus the last stable offset: they move seldom."""
-        due = [n for n in topics if now - self._starts_at.get(n, 0.0) >= self._schedule.start_offsets_s]
+        due = [
+            n for n in topics if now - self._starts_at.get(n, 0.0) >= self._schedule.start_offsets_s
+        ]
         wanted = picture.all_partitions(self.snapshot, due)
         if not wanted:
             return {}
@@ -166,7 +190,12 @@ class Rounds:
             for p in self.snapshot.topics[name].partitions if name in self.snapshot.topics else ():
                 values = fields.get((p.topic, p.partition))
                 rate = values.get("rate_records_per_s") if values else None
-                if values is not None and isinstance(rate, float) and p.size_bytes is not None and p.offset_span:
+                if (
+                    values is not None
+                    and isinstance(rate, float)
+                    and p.size_bytes is not None
+                    and p.offset_span
+                ):
                     values["rate_bytes_per_s"] = rate * p.size_bytes / p.offset_span
 
     def _append_rates(self, topics: Iterable[str], t: float, everything: bool) -> None:
@@ -185,7 +214,9 @@ class Rounds:
             self._append_sum(("rate",), t, [p.rate_records_per_s for p in partitions])
             self._append_sum(("bytes",), t, [p.rate_bytes_per_s for p in partitions])
 
-    def _append_sum(self, series: tuple[str | int, ...], t: float, values: list[float | None]) -> None:
+    def _append_sum(
+        self, series: tuple[str | int, ...], t: float, values: list[float | None]
+    ) -> None:
         total = add_known(values)
         if total is None:
             self._store.gap(series, t)
@@ -229,7 +260,11 @@ class Rounds:
         chosen = sorted(self.snapshot.groups) if everything else sorted(self._visible_groups())
         if everything:
             self._rest_committed_at = now
-        chosen = [g for g in chosen if g in self.snapshot.groups and self.snapshot.groups[g].kind != "share"]
+        chosen = [
+            g
+            for g in chosen
+            if g in self.snapshot.groups and self.snapshot.groups[g].kind != "share"
+        ]
         if not chosen:
             return {}, everything
         found, errors = await self._client.committed(chosen)
@@ -240,7 +275,9 @@ class Rounds:
         for group_id, offsets in found.items():
             if group_id in groups:
                 detail = not many or group_id in self.focus_groups
-                groups[group_id] = self._tracker.update(groups[group_id], offsets, self._ends, rates, t, detail)
+                groups[group_id] = self._tracker.update(
+                    groups[group_id], offsets, self._ends, rates, t, detail
+                )
         for group_id in set(chosen) - set(found):
             for measure in MEASURES:
                 for series in self._store.keys(measure, group_id):
@@ -254,7 +291,8 @@ class Rounds:
         return errors, everything
 
     def _anchor_soon(self, groups: Mapping[str, Group]) -> None:
-        """Ask once for the age of records that lie before the history: a few at a time, beside the rounds."""
+        """Ask once for the age of records that lie before the history: a few at a time, beside
+        the rounds."""
         if self._anchoring is not None and not self._anchoring.done():
             return
         wanted: list[tuple[str, TopicPartition, int]] = []
@@ -282,7 +320,12 @@ class Rounds:
     def _visible_topics(self) -> frozenset[str]:
         if self.small:
             return frozenset(self.snapshot.topics)
-        of_groups = {t for g in self.focus_groups if g in self.snapshot.groups for t in self.snapshot.groups[g].topics}
+        of_groups = {
+            t
+            for g in self.focus_groups
+            if g in self.snapshot.groups
+            for t in self.snapshot.groups[g].topics
+        }
         return self.focus_topics | of_groups
 
     def _visible_groups(self) -> frozenset[str]:

@@ -1,9 +1,11 @@
-"""The sampler: keeps a snapshot and the series of one cluster fresh, each kind of datum on a schedule of its own.
+"""The sampler: keeps a snapshot and the series of one cluster fresh, each kind of datum on a
+schedule of its own.
 
-States: connecting -> connected <-> degraded, and any of them -> lost -> connected. Metadata decides over lost: when it
-does not come, nothing can be said; another kind of datum that fails, or a broker that does not answer, is degraded.
-A round that fails leaves a gap in its series and what was known in the snapshot, marked with the error; it is tried
-again after 0.5 s, then later and later up to 15 s, with jitter.
+States: connecting -> connected <-> degraded, and any of them -> lost -> connected. Metadata
+decides over lost: when it does not come, nothing can be said; another kind of datum that fails,
+or a broker that does not answer, is degraded. A round that fails leaves a gap in its series and
+what was known in the snapshot, marked with the error; it is tried again after 0.5 s, then later
+and later up to 15 s, with jitter.
 """
 
 from __future__ import annotations
@@ -37,8 +39,9 @@ _SERIES_OF = {
 
 
 class Sampler:
-    """``start``, ``stop`` and the callbacks run on the client loop; ``focus``, ``pause``, ``resume`` and ``refresh``
-    may be called from any thread. Callbacks must return at once: hand over to another thread by a signal."""
+    """``start``, ``stop`` and the callbacks run on the client loop; ``focus``, ``pause``,
+    ``resume`` and ``refresh`` may be called from any thread. Callbacks must return at once: hand
+    over to another thread by a signal."""
 
     def __init__(
         self,
@@ -129,7 +132,11 @@ class Sampler:
                 "Sampling stopped because of an error in this program.",
                 "Connect again; the application's log has the details.",
             )
-            context = {"message": "the sampler ended with an error", "exception": error, "task": task}
+            context = {
+                "message": "the sampler ended with an error",
+                "exception": error,
+                "task": task,
+            }
             task.get_loop().call_exception_handler(context)
 
     # ---- the schedule
@@ -175,7 +182,8 @@ class Sampler:
             await self._sleep(datum, wait_s)
 
     async def _one(self, datum: Datum, ask: Callable[[], Awaitable[Answer]]) -> ClientError | None:
-        """Run a round; whatever happened is in the snapshot, the store and the callbacks afterwards."""
+        """Run a round; whatever happened is in the snapshot, the store and the callbacks
+        afterwards."""
         began = time.monotonic()
         problem: ClientError | None = None
         errors: dict[str, str] = {}
@@ -204,10 +212,12 @@ class Sampler:
         return problem
 
     def _pause_s(self, datum: Datum) -> float:
-        """Until the next round. While a broker does not answer it comes sooner, so that its return is seen: asking a
-        broker that is known to be away costs nothing."""
+        """Until the next round. While a broker does not answer it comes sooner, so that its
+        return is seen: asking a broker that is known to be away costs nothing."""
         interval = self._interval_s(datum)
-        away = any(subject.startswith("broker ") for subject in self.snapshot.sampled[datum].subject_errors)
+        away = any(
+            subject.startswith("broker ") for subject in self.snapshot.sampled[datum].subject_errors
+        )
         return min(interval, self.schedule.metadata_s) if away else interval
 
     def _interval_s(self, datum: Datum) -> float:
@@ -221,14 +231,20 @@ class Sampler:
             case Datum.GROUPS:
                 return plan.groups_s
             case Datum.COMMITTED:
-                return plan.committed_visible_s if self.snapshot.groups else min(0.3, plan.committed_visible_s)
+                return (
+                    plan.committed_visible_s
+                    if self.snapshot.groups
+                    else min(0.3, plan.committed_visible_s)
+                )
             case Datum.QUORUM:
                 return plan.quorum_s
             case Datum.LOG_DIRS:
                 return plan.log_dirs_s
 
     def _back_off_s(self, failures: int) -> float:
-        return backoff.wait_s(failures, self.schedule.back_off_first_s, self.schedule.back_off_most_s, self._dice)
+        return backoff.wait_s(
+            failures, self.schedule.back_off_first_s, self.schedule.back_off_most_s, self._dice
+        )
 
     async def _sleep(self, datum: Datum, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -247,7 +263,8 @@ class Sampler:
         self._on_snapshot(now, changes)
 
     def _keep(self, datum: Datum) -> None:
-        """New samples of totals, topics and groups go into the history too; single partitions do not."""
+        """New samples of totals, topics and groups go into the history too; single partitions do
+        not."""
         if self._history is None:
             return
         for measure in _SERIES_OF.get(datum, ()):
@@ -278,7 +295,11 @@ class Sampler:
             elif broker_id in failed:
                 fields[broker_id] = {"reachable": False, "error": failed[broker_id]}
             else:
-                reachable = True if broker_id in answered else (broker.reachable and not broker.error) or None
+                reachable = (
+                    True
+                    if broker_id in answered
+                    else (broker.reachable and not broker.error) or None
+                )
                 fields[broker_id] = {"reachable": reachable, "error": ""}
         self._rounds.snapshot = picture.lay_brokers(self.snapshot, fields, now)
 
@@ -293,20 +314,30 @@ class Sampler:
             self.refresh()
         total = len(self.snapshot.brokers)
         away = sorted(b for b, broker in self.snapshot.brokers.items() if broker.reachable is False)
-        failing = [f"{d.value}: {s.error}" for d, s in sorted(self.snapshot.sampled.items()) if s.error]
+        failing = [
+            f"{d.value}: {s.error}" for d, s in sorted(self.snapshot.sampled.items()) if s.error
+        ]
         unsupported = self.snapshot.sampled.get(Datum.QUORUM, Sampled())
         if unsupported.error and unsupported.at_s is None:
             failing = [f for f in failing if not f.startswith(Datum.QUORUM.value)]
         if away:
             first = self.snapshot.brokers[away[0]]
-            sentence = f"{total - len(away)} of {total} brokers answer. Broker {away[0]}: {first.error}"
+            sentence = (
+                f"{total - len(away)} of {total} brokers answer. Broker {away[0]}: {first.error}"
+            )
             self._tell(ConnectionKind.DEGRADED, sentence)
         elif failing:
             self._tell(ConnectionKind.DEGRADED, failing[0])
         else:
             self._tell(ConnectionKind.CONNECTED, f"{total} of {total} brokers answer.")
 
-    def _tell(self, kind: ConnectionKind, sentence: str, next_step: str = "", retry_at_s: float | None = None) -> None:
+    def _tell(
+        self,
+        kind: ConnectionKind,
+        sentence: str,
+        next_step: str = "",
+        retry_at_s: float | None = None,
+    ) -> None:
         since_s = self._state.since_s if kind is self._state.kind else self._clock()
         state = ConnectionState(kind, sentence, next_step, since_s, retry_at_s)
         if state != self._state or not self._connected:

@@ -18,7 +18,8 @@ class ConnectionKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ConnectionState:
-    """``since_s`` and ``retry_at_s`` are seconds since the epoch; ``sentence`` is plain text for people."""
+    """``since_s`` and ``retry_at_s`` are seconds since the epoch; ``sentence`` is plain text for
+    people."""
 
     kind: ConnectionKind
     sentence: str
@@ -29,7 +30,8 @@ class ConnectionState:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One sampling of one kind of datum is over, well or not; the store and the snapshot hold what it brought."""
+    """One sampling of one kind of datum is over, well or not; the store and the snapshot hold
+    what it brought."""
 
     t: float
     datum: Datum
@@ -39,8 +41,8 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Seconds between two samplings. ``_visible_s`` is for the topics and groups in focus, ``_rest_s`` for all
-    others."""
+    """Seconds between two samplings. ``_visible_s`` is for the topics and groups in focus,
+    ``_rest_s`` for all others."""
 
     metadata_s: float = 2.0
     metadata_large_s: float = 7.0

@@ -1,8 +1,9 @@
-"""The samples behind every chart: one series per key, recent ones as sampled, older ones as ten-second means.
+"""The samples behind every chart: one series per key, recent ones as sampled, older ones as
+ten-second means.
 
-Keys are tuples, first the measure: ("lag", group[, topic[, partition]]), ("lag_s", ...), ("committed_rate", ...),
-("end_rate", ...), ("rate"[, topic[, partition]]), ("bytes"[, topic]), ("broker_rtt", broker_id),
-("under_replicated",), ("lag",).
+Keys are tuples, first the measure: ("lag", group[, topic[, partition]]), ("lag_s", ...),
+("committed_rate", ...), ("end_rate", ...), ("rate"[, topic[, partition]]), ("bytes"[, topic]),
+("broker_rtt", broker_id), ("under_replicated",), ("lag",).
 """
 
 from __future__ import annotations
@@ -63,15 +64,16 @@ class _Tiers:
 
 
 class SeriesStore:
-    """Written by the client thread, read by the window's thread. ``append`` and ``window`` take no lock on the
-    samples; a lock guards only the dictionary of series."""
+    """Written by the client thread, read by the window's thread. ``append`` and ``window`` take
+    no lock on the samples; a lock guards only the dictionary of series."""
 
     def __init__(self) -> None:
         self._series: dict[Series, _Tiers] = {}
         self._lock = threading.Lock()
 
     def append(self, series: Series, t: float, value: float) -> None:
-        """Add one sample, NaN for a gap. Samples of one series come in the order of time; an older one is dropped."""
+        """Add one sample, NaN for a gap. Samples of one series come in the order of time; an
+        older one is dropped."""
         tiers = self._series.get(series)
         if tiers is None:
             tiers = _Tiers()
@@ -90,8 +92,9 @@ class SeriesStore:
             tiers.append(t, float("nan"))
 
     def window(self, series: Series, t0: float, t1: float) -> tuple[Floats, Floats]:
-        """(times, values) with t0 <= time <= t1, float64, same length. Views without a copy when the fine samples reach
-        back to t0; do not write to them. Empty arrays for an unknown series."""
+        """(times, values) with t0 <= time <= t1, float64, same length. Views without a copy when
+        the fine samples reach back to t0; do not write to them. Empty arrays for an unknown
+        series."""
         tiers = self._series.get(series)
         if tiers is None:
             return _EMPTY, _EMPTY
@@ -138,7 +141,9 @@ class SeriesStore:
     @property
     def nbytes(self) -> int:
         with self._lock:
-            return sum(t.fine.nbytes + (t.coarse.nbytes if t.coarse else 0) for t in self._series.values())
+            return sum(
+                t.fine.nbytes + (t.coarse.nbytes if t.coarse else 0) for t in self._series.values()
+            )
 
 
 def _between(ring: Ring, t0: float, t1: float) -> tuple[Floats, Floats]:

@@ -1,6 +1,6 @@
-"""Changes that go over the wire: settings, because confluent-kafka cannot name the cluster-wide default of brokers, and
-elections, because its ``elect_leaders`` fails in Python before it sends anything (2.16: its argument list is one
-short).
+"""Changes that go over the wire: settings, because confluent-kafka cannot name the cluster-wide
+default of brokers, and elections, because its ``elect_leaders`` fails in Python before it sends
+anything (2.16: its argument list is one short).
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ SET, DELETE = 0, 1
 
 
 async def alter_configs(wire: Wire, changes: Sequence[ConfigChange], validate_only: bool) -> None:
-    """One request for each broker's own settings, one for all others. Raises for the first resource that was refused;
-    those of other requests may have been applied."""
+    """One request for each broker's own settings, one for all others. Raises for the first
+    resource that was refused; those of other requests may have been applied."""
     by_broker: dict[int | None, dict[ConfigResource, list[ConfigChange]]] = {}
     for change in changes:
         own = change.resource.kind == "broker" and change.resource.name.isdigit()
@@ -35,7 +35,11 @@ async def alter_configs(wire: Wire, changes: Sequence[ConfigChange], validate_on
                     "resource_type": 2 if resource.kind == "topic" else 4,
                     "resource_name": resource.name,
                     "configs": [
-                        {"name": c.name, "config_operation": DELETE if c.value is None else SET, "value": c.value}
+                        {
+                            "name": c.name,
+                            "config_operation": DELETE if c.value is None else SET,
+                            "value": c.value,
+                        }
                         for c in part
                     ],
                 }
@@ -51,11 +55,17 @@ async def alter_configs(wire: Wire, changes: Sequence[ConfigChange], validate_on
             if code_of(result):
                 kind = "topic" if int(result.resource_type) == 2 else "broker"
                 words = f"change settings of {kind} {result.resource_name or 'default'}"
-                raise from_code(code_of(result), words, subject=str(result.resource_name), detail=result.error_message)
+                raise from_code(
+                    code_of(result),
+                    words,
+                    subject=str(result.resource_name),
+                    detail=result.error_message,
+                )
 
 
 async def elect_leaders(wire: Wire, partitions: Sequence[TopicPartition], unclean: bool) -> None:
-    """Raises for the first partition that got no leader; that its leader was the wanted one already is no failure."""
+    """Raises for the first partition that got no leader; that its leader was the wanted one
+    already is no failure."""
     topics: dict[str, list[int]] = {}
     for topic, partition in partitions:
         topics.setdefault(topic, []).append(partition)
@@ -71,4 +81,9 @@ async def elect_leaders(wire: Wire, partitions: Sequence[TopicPartition], unclea
         for p in result.partition_result:
             if code_of(p) not in (0, ELECTION_NOT_NEEDED):
                 subject = f"{result.topic}-{int(p.partition_id)}"
-                raise from_code(code_of(p), f"elect a leader of {subject}", subject=subject, detail=p.error_message)
+                raise from_code(
+                    code_of(p),
+                    f"elect a leader of {subject}",
+                    subject=subject,
+                    detail=p.error_message,
+                )

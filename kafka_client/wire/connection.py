@@ -1,8 +1,8 @@
 """One connection to one broker: dial, agree on versions, log in, then requests side by side.
 
-States: new -> open -> closed, and never open again: whoever wants to go on makes a new one. Any doubt closes it: an
-answer that does not decode, a frame over the limit, a request without an answer in time (so a frozen broker costs one
-deadline, not one per request).
+States: new -> open -> closed, and never open again: whoever wants to go on makes a new one. Any
+doubt closes it: an answer that does not decode, a frame over the limit, a request without an
+answer in time (so a frozen broker costs one deadline, not one per request).
 """
 
 from __future__ import annotations
@@ -34,9 +34,12 @@ _NEWEST_USED = {2: 9, 9: 9, 18: 3}
 
 
 class Connection:
-    """Used from one loop. ``address`` is what is dialled, ``subject`` what errors name ("broker 2")."""
+    """Used from one loop. ``address`` is what is dialled, ``subject`` what errors name ("broker
+    2")."""
 
-    def __init__(self, profile: ConnectionProfile, secrets: Secrets, host: str, port: int, subject: str) -> None:
+    def __init__(
+        self, profile: ConnectionProfile, secrets: Secrets, host: str, port: int, subject: str
+    ) -> None:
         self.subject = subject
         self.address = f"{host}:{port}"
         self.round_trip_ms: float | None = None
@@ -62,7 +65,9 @@ class Connection:
             async with asyncio.timeout(timeout_s):
                 await self._dial()
                 stage = "first request"
-                self._reading = asyncio.create_task(self._read_answers(), name=f"answers of {self.address}")
+                self._reading = asyncio.create_task(
+                    self._read_answers(), name=f"answers of {self.address}"
+                )
                 await self._agree()
                 if self._profile.security_protocol.sasl:
                     stage = "login"
@@ -85,33 +90,47 @@ class Connection:
         theirs = self._ranges.get(api_key)
         newest = min(high, _NEWEST_USED.get(api_key, high), theirs[1] if theirs else -1)
         if theirs is None or newest < max(low, theirs[0]):
-            raise Unsupported(f"The cluster at {self.address} does not offer request {api_key}.", subject=self.subject)
+            raise Unsupported(
+                f"The cluster at {self.address} does not offer request {api_key}.",
+                subject=self.subject,
+            )
         return newest
 
     def offers(self, api_key: int, version: int = 0) -> bool:
         return version <= self._ranges.get(api_key, (0, -1))[1]
 
-    async def ask(self, api_key: int, values: Values, timeout_s: float, version: int | None = None) -> Any:
+    async def ask(
+        self, api_key: int, values: Values, timeout_s: float, version: int | None = None
+    ) -> Any:
         """Send a request and wait for its answer. Raises: Unreachable, TimedOut, Unsupported."""
         if version is None:
             version = self.version(api_key)
         number = next(self._numbers)
-        frame = await self._exchange(number, encode(api_key, version, number, CLIENT_ID, values), timeout_s)
+        frame = await self._exchange(
+            number, encode(api_key, version, number, CLIENT_ID, values), timeout_s
+        )
         try:
             return decode(api_key, version, frame)
         except BadFrame as error:
             raise self._fail(_garbage(self.address, self.subject, str(error))) from error
 
     async def ask_raw(self, body: bytes, timeout_s: float) -> bytes:
-        """A frame without a header of Kafka's, as old SASL logins want; nothing else may be under way."""
+        """A frame without a header of Kafka's, as old SASL logins want; nothing else may be under
+        way."""
         return await self._exchange(0, len(body).to_bytes(4, "big") + body, timeout_s)
 
     async def close(self) -> None:
-        await self._abandon(Unreachable(f"The connection to {self.address} was closed.", subject=self.subject))
+        await self._abandon(
+            Unreachable(f"The connection to {self.address} was closed.", subject=self.subject)
+        )
 
     # ---- inside
     async def _dial(self) -> None:
-        tls = login.tls_context(self._profile, self._secrets) if self._profile.security_protocol.tls else None
+        tls = (
+            login.tls_context(self._profile, self._secrets)
+            if self._profile.security_protocol.tls
+            else None
+        )
         name = self._host if tls is not None else None
         self._reader, self._writer = await asyncio.open_connection(
             self._host, self._port, ssl=tls, server_hostname=name, limit=2**18
@@ -124,7 +143,8 @@ class Connection:
                 raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
 
     async def _agree(self) -> None:
-        """ApiVersions, newest first; a broker that does not know that version answers in version 0 with its range."""
+        """ApiVersions, newest first; a broker that does not know that version answers in version
+        0 with its range."""
         from importlib.metadata import PackageNotFoundError, version
 
         try:
@@ -133,21 +153,29 @@ class Connection:
             software = "0"
         values = {"client_software_name": "kafkarium", "client_software_version": software}
         number = next(self._numbers)
-        frame = await self._exchange(number, encode(API_VERSIONS, 3, number, CLIENT_ID, values), 30.0)
+        frame = await self._exchange(
+            number, encode(API_VERSIONS, 3, number, CLIENT_ID, values), 30.0
+        )
         try:
             if frame[4:6] == b"\0\x23":
                 number = next(self._numbers)
-                frame = await self._exchange(number, encode(API_VERSIONS, 0, number, CLIENT_ID, {}), 30.0)
+                frame = await self._exchange(
+                    number, encode(API_VERSIONS, 0, number, CLIENT_ID, {}), 30.0
+                )
                 answer = decode(API_VERSIONS, 0, frame)
             else:
                 answer = decode(API_VERSIONS, 3, frame)
         except BadFrame as error:
             raise _garbage(self.address, self.subject, str(error)) from error
-        self._ranges = {int(k.api_key): (int(k.min_version), int(k.max_version)) for k in answer.api_keys}
+        self._ranges = {
+            int(k.api_key): (int(k.min_version), int(k.max_version)) for k in answer.api_keys
+        }
 
     async def _exchange(self, number: int, frame: bytes, timeout_s: float) -> bytes:
         if self._closed is not None or self._writer is None:
-            raise self._closed or Unreachable(f"{self.address} is not connected.", subject=self.subject)
+            raise self._closed or Unreachable(
+                f"{self.address} is not connected.", subject=self.subject
+            )
         waiting: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._waiting[number] = waiting
         began = time.perf_counter()

@@ -1,8 +1,10 @@
-"""Answers from bytes, by kio's schemas but with readers of our own: nothing is allocated on a broker's word.
+"""Answers from bytes, by kio's schemas but with readers of our own: nothing is allocated on a
+broker's word.
 
-kio's native readers reserve memory for as many items as an array says it has, and abort the process when that is
-absurd: any host that answers on a port could end the application. Here a length is believed only when that many bytes
-are left, and one frame makes at most ``ITEMS_MOST`` items. Times and durations stay numbers, error codes integers.
+kio's native readers reserve memory for as many items as an array says it has, and abort the
+process when that is absurd: any host that answers on a port could end the application. Here a
+length is believed only when that many bytes are left, and one frame makes at most ``ITEMS_MOST``
+items. Times and durations stay numbers, error codes integers.
 """
 
 from __future__ import annotations
@@ -67,12 +69,16 @@ class Frame:
 
 @cache
 def reader(entity: Any) -> Read:
-    """A function (frame, position) -> (object, position after) for one of kio's classes; its objects have the same
-    field names. Runs of fields of fixed size are unpacked at once."""
+    """A function (frame, position) -> (object, position after) for one of kio's classes; its
+    objects have the same field names. Runs of fields of fixed size are unpacked at once."""
     flexible = bool(entity.__flexible__)
     plain = [f for f in fields(entity) if f.metadata.get("tag") is None]
     tagged = {f.name: _default(f) for f in fields(entity) if f.metadata.get("tag") is not None}
-    made = type(entity.__name__, (), {"__slots__": tuple(f.name for f in fields(entity)), "__module__": __name__})
+    made = type(
+        entity.__name__,
+        (),
+        {"__slots__": tuple(f.name for f in fields(entity)), "__module__": __name__},
+    )
     steps = _steps(plain, flexible)
 
     def read(frame: Frame, at: int) -> tuple[Any, int]:
@@ -96,12 +102,18 @@ def reader(entity: Any) -> Read:
     return read
 
 
-def _steps(plain: list[Field[Any]], flexible: bool) -> list[tuple[tuple[str, ...], struct.Struct | None, Read | None]]:
+def _steps(
+    plain: list[Field[Any]], flexible: bool
+) -> list[tuple[tuple[str, ...], struct.Struct | None, Read | None]]:
     steps: list[tuple[tuple[str, ...], struct.Struct | None, Read | None]] = []
     names: list[str] = []
     codes = ""
     for f in plain:
-        code = _FIXED.get(f.metadata.get("kafka_type", "")) if typing.get_origin(f.type) is not tuple else None
+        code = (
+            _FIXED.get(f.metadata.get("kafka_type", ""))
+            if typing.get_origin(f.type) is not tuple
+            else None
+        )
         if code is not None:
             names.append(f.name)
             codes += code
@@ -122,7 +134,9 @@ def _field_reader(f: Field[Any], flexible: bool) -> Read:
         if typing.get_origin(part) is tuple:
             item: Any = typing.get_args(part)[0]
             one = _nested(item) if is_dataclass(item) else _primitive(kind, flexible)
-            return _array(one, _least(item, kind, flexible), flexible, type(None) in typing.get_args(f.type))
+            return _array(
+                one, _least(item, kind, flexible), flexible, type(None) in typing.get_args(f.type)
+            )
         if is_dataclass(part):
             return _maybe(_nested(part)) if type(None) in typing.get_args(f.type) else _nested(part)
     return _primitive(kind, flexible, type(None) in typing.get_args(f.type))
@@ -135,8 +149,13 @@ def _nested(entity: Any) -> Read:
 def _least(item: Any, kind: str, flexible: bool) -> int:
     """The fewest bytes that one item takes."""
     if is_dataclass(item):
-        sizes = (struct.calcsize(">" + _FIXED.get(f.metadata.get("kafka_type", ""), "b")) for f in fields(item))
-        return max(1, sum(sizes) if not any(f.metadata.get("tag") is not None for f in fields(item)) else 1)
+        sizes = (
+            struct.calcsize(">" + _FIXED.get(f.metadata.get("kafka_type", ""), "b"))
+            for f in fields(item)
+        )
+        return max(
+            1, sum(sizes) if not any(f.metadata.get("tag") is not None for f in fields(item)) else 1
+        )
     return struct.calcsize(">" + _FIXED.get(kind, "b" if flexible else "h"))
 
 

@@ -1,5 +1,5 @@
-"""ListOffsets requests written by hand: asked every second for thousands of partitions, and twenty times dearer by
-schema."""
+"""ListOffsets requests written by hand: asked every second for thousands of partitions, and
+twenty times dearer by schema."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ _WITH_EPOCH = struct.Struct(">iiq")
 _FLEXIBLE = struct.Struct(">iiqB")
 
 
-def list_offsets_body(version: int, wanted: Mapping[TopicPartition, int], committed_only: bool) -> bytes:
+def list_offsets_body(
+    version: int, wanted: Mapping[TopicPartition, int], committed_only: bool
+) -> bytes:
     """What follows the request header, for versions 1 to 9: as a client, any leader epoch."""
     by_topic: dict[str, list[tuple[int, int]]] = {}
     for (topic, partition), timestamp in wanted.items():

@@ -1,8 +1,9 @@
-"""Questions about groups: ListGroups, FindCoordinator, DescribeGroups, ConsumerGroupDescribe, ShareGroupDescribe,
-OffsetFetch.
+"""Questions about groups: ListGroups, FindCoordinator, DescribeGroups, ConsumerGroupDescribe,
+ShareGroupDescribe, OffsetFetch.
 
-Groups of the new protocol look dead to DescribeGroups: the kind from ListGroups decides who is asked how. Many groups
-go into one OffsetFetch per coordinator; brokers older than Kafka 3.0 are asked group by group.
+Groups of the new protocol look dead to DescribeGroups: the kind from ListGroups decides who is
+asked how. Many groups go into one OffsetFetch per coordinator; brokers older than Kafka 3.0 are
+asked group by group.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ class Groups:
     async def _list(self) -> tuple[dict[str, Group], Errors]:
         ids = self._wire.broker_ids
         answers = await asyncio.gather(
-            *(self._wire.ask(b, LIST_GROUPS, {}, LOOK_TIMEOUT_S) for b in ids), return_exceptions=True
+            *(self._wire.ask(b, LIST_GROUPS, {}, LOOK_TIMEOUT_S) for b in ids),
+            return_exceptions=True,
         )
         found: dict[str, Group] = {}
         errors: Errors = {}
@@ -55,7 +57,9 @@ class Groups:
             code = code_of_top(answer)
             if code:
                 if code not in MOVED:
-                    errors[f"groups of broker {broker_id}"] = str(from_code(code, "list its groups"))
+                    errors[f"groups of broker {broker_id}"] = str(
+                        from_code(code, "list its groups")
+                    )
                 continue
             for g in answer.groups:
                 kind = str(getattr(g, "group_type", "") or "classic").lower()
@@ -89,9 +93,13 @@ class Groups:
 
     # ---- coordinators
     async def _at_coordinators(
-        self, group_ids: Sequence[str], ask: Callable[[int, list[str]], Awaitable[dict[str, int]]], errors: Errors
+        self,
+        group_ids: Sequence[str],
+        ask: Callable[[int, list[str]], Awaitable[dict[str, int]]],
+        errors: Errors,
     ) -> None:
-        """Ask every coordinator for its groups; those that have moved are looked up and asked once more."""
+        """Ask every coordinator for its groups; those that have moved are looked up and asked
+        once more."""
         left = list(dict.fromkeys(group_ids))
         for last in (False, True):
             await self._find([g for g in left if g not in self._coordinators], errors)
@@ -104,7 +112,9 @@ class Groups:
                 for broker_id, ids in by_broker.items()
                 for i in range(0, len(ids), AT_ONCE)
             ]
-            answers = await asyncio.gather(*(ask(b, ids) for b, ids in parts), return_exceptions=True)
+            answers = await asyncio.gather(
+                *(ask(b, ids) for b, ids in parts), return_exceptions=True
+            )
             moved: dict[str, int] = {}
             for (broker_id, ids), answer in zip(parts, answers, strict=True):
                 if isinstance(answer, ClientError):
@@ -120,7 +130,9 @@ class Groups:
             if last:
                 for group_id, code in moved.items():
                     if code:
-                        errors[f"group {group_id}"] = str(from_code(code, f"ask for group {group_id}"))
+                        errors[f"group {group_id}"] = str(
+                            from_code(code, f"ask for group {group_id}")
+                        )
             left = list(moved)
             if not left:
                 return
@@ -129,14 +141,21 @@ class Groups:
         if not group_ids:
             return
         if await self._wire.version(None, FIND_COORDINATOR) >= 4:
-            answer = await self._wire.ask_any(FIND_COORDINATOR, {"key_type": 0, "coordinator_keys": group_ids})
+            answer = await self._wire.ask_any(
+                FIND_COORDINATOR, {"key_type": 0, "coordinator_keys": group_ids}
+            )
             results = [(str(c.key), c) for c in answer.coordinators]
         else:
-            answers = [await self._wire.ask_any(FIND_COORDINATOR, {"key_type": 0, "key": g}) for g in group_ids]
+            answers = [
+                await self._wire.ask_any(FIND_COORDINATOR, {"key_type": 0, "key": g})
+                for g in group_ids
+            ]
             results = list(zip(group_ids, answers, strict=True))
         for group_id, result in results:
             if code_of(result):
-                errors[f"group {group_id}"] = str(from_code(code_of(result), f"find the coordinator of {group_id}"))
+                errors[f"group {group_id}"] = str(
+                    from_code(code_of(result), f"find the coordinator of {group_id}")
+                )
             else:
                 self._coordinators[group_id] = int(result.node_id)
 
@@ -164,10 +183,14 @@ class Groups:
                 if code in MOVED:
                     moved[str(g.group_id)] = code
                 elif code:
-                    errors[f"group {g.group_id}"] = str(from_code(code, f"describe group {g.group_id}"))
+                    errors[f"group {g.group_id}"] = str(
+                        from_code(code, f"describe group {g.group_id}")
+                    )
                 else:
                     make = _classic if kind == "classic" else _modern
-                    found[str(g.group_id)] = make(g, self._kinds.get(str(g.group_id), kind), coordinator)
+                    found[str(g.group_id)] = make(
+                        g, self._kinds.get(str(g.group_id), kind), coordinator
+                    )
         return moved
 
     def _family(self, group_id: str) -> str:
@@ -175,15 +198,22 @@ class Groups:
         return kind if kind in ("consumer", "share") else "classic"
 
     # ---- committed offsets
-    async def _committed_at(self, coordinator: int, ids: list[str], found: Offsets, errors: Errors) -> dict[str, int]:
+    async def _committed_at(
+        self, coordinator: int, ids: list[str], found: Offsets, errors: Errors
+    ) -> dict[str, int]:
         if await self._wire.version(coordinator, OFFSET_FETCH) >= 8:
-            values = {"groups": [{"group_id": g, "topics": None} for g in ids], "require_stable": False}
+            values = {
+                "groups": [{"group_id": g, "topics": None} for g in ids],
+                "require_stable": False,
+            }
             answer = await self._wire.ask(coordinator, OFFSET_FETCH, values, LOOK_TIMEOUT_S)
             results = [(str(g.group_id), g) for g in answer.groups]
         else:
             answers = [
                 await self._wire.ask(
-                    coordinator, OFFSET_FETCH, {"group_id": g, "topics": None, "require_stable": False}
+                    coordinator,
+                    OFFSET_FETCH,
+                    {"group_id": g, "topics": None, "require_stable": False},
                 )
                 for g in ids
             ]
@@ -194,10 +224,15 @@ class Groups:
             if code in MOVED:
                 moved[group_id] = code
             elif code:
-                errors[f"group {group_id}"] = str(from_code(code, f"read the offsets of group {group_id}"))
+                errors[f"group {group_id}"] = str(
+                    from_code(code, f"read the offsets of group {group_id}")
+                )
             else:
                 found[group_id] = {
-                    (str(t.name), int(p.partition_index)): (int(p.committed_offset), clean(p.metadata or "", 200))
+                    (str(t.name), int(p.partition_index)): (
+                        int(p.committed_offset),
+                        clean(p.metadata or "", 200),
+                    )
                     for t in result.topics
                     for p in t.partitions
                     if code_of(p) == 0 and int(p.committed_offset) >= 0
@@ -212,11 +247,20 @@ def _classic(answer: Any, kind: str, coordinator: int) -> Group:
             clean(m.client_id, 255),
             clean(m.client_host, 255),
             getattr(m, "group_instance_id", None),
-            read_assignment(bytes(m.member_assignment)) if answer.protocol_type in ("consumer", "") else (),
+            read_assignment(bytes(m.member_assignment))
+            if answer.protocol_type in ("consumer", "")
+            else (),
         )
         for m in answer.members
     )
-    return Group(str(answer.group_id), str(answer.group_state), kind, str(answer.protocol_data), coordinator, members)
+    return Group(
+        str(answer.group_id),
+        str(answer.group_state),
+        kind,
+        str(answer.protocol_data),
+        coordinator,
+        members,
+    )
 
 
 def _modern(answer: Any, kind: str, coordinator: int) -> Group:
@@ -226,16 +270,29 @@ def _modern(answer: Any, kind: str, coordinator: int) -> Group:
             clean(m.client_id, 255),
             clean(m.client_host, 255),
             getattr(m, "instance_id", None),
-            tuple(sorted((str(t.topic_name), int(p)) for t in m.assignment.topic_partitions for p in t.partitions)),
+            tuple(
+                sorted(
+                    (str(t.topic_name), int(p))
+                    for t in m.assignment.topic_partitions
+                    for p in t.partitions
+                )
+            ),
         )
         for m in answer.members
     )
-    return Group(str(answer.group_id), str(answer.group_state), kind, str(answer.assignor_name), coordinator, members)
+    return Group(
+        str(answer.group_id),
+        str(answer.group_state),
+        kind,
+        str(answer.assignor_name),
+        coordinator,
+        members,
+    )
 
 
 def read_assignment(data: bytes) -> tuple[TopicPartition, ...]:
-    """The partitions in a classic member's assignment (version, topics with partition numbers, user data). Members
-    write these bytes themselves: what does not parse is no assignment."""
+    """The partitions in a classic member's assignment (version, topics with partition numbers,
+    user data). Members write these bytes themselves: what does not parse is no assignment."""
     try:
         if len(data) < 6:
             return ()

@@ -1,4 +1,5 @@
-"""TLS and SASL: how a connection proves who is who. PLAIN (RFC 4616) and SCRAM-SHA-256/512 (RFC 5802, 7677)."""
+"""TLS and SASL: how a connection proves who is who. PLAIN (RFC 4616) and SCRAM-SHA-256/512 (RFC
+5802, 7677)."""
 
 from __future__ import annotations
 
@@ -46,9 +47,14 @@ async def log_in(connection: Connection, profile: ConnectionProfile, secrets: Se
     """Raises: Denied, Unreachable."""
     password = secrets.get(profile.sasl_password_ref) if profile.sasl_password_ref else None
     if password is None:
-        raise Denied(f"There is no password for {profile.sasl_username}.", next_step="Enter it in the connection.")
+        raise Denied(
+            f"There is no password for {profile.sasl_username}.",
+            next_step="Enter it in the connection.",
+        )
     mechanism = profile.sasl_mechanism
-    answer = await connection.ask(SASL_HANDSHAKE, {"mechanism": mechanism.value}, LOGIN_TIMEOUT_S, version=1)
+    answer = await connection.ask(
+        SASL_HANDSHAKE, {"mechanism": mechanism.value}, LOGIN_TIMEOUT_S, version=1
+    )
     if answer.error_code:
         offered = ", ".join(clean(m, 40) for m in answer.mechanisms[:10])
         error = from_code(int(answer.error_code), "log in", subject=connection.subject)
@@ -57,7 +63,9 @@ async def log_in(connection: Connection, profile: ConnectionProfile, secrets: Se
     if mechanism is Mechanism.PLAIN:
         await _send(connection, f"\0{profile.sasl_username}\0{password}".encode())
         return
-    scram = Scram(profile.sasl_username, password, "sha256" if mechanism is Mechanism.SCRAM_256 else "sha512")
+    scram = Scram(
+        profile.sasl_username, password, "sha256" if mechanism is Mechanism.SCRAM_256 else "sha512"
+    )
     challenge = await _send(connection, scram.first())
     final = await _send(connection, scram.proof(challenge))
     scram.verify(final)
@@ -65,9 +73,16 @@ async def log_in(connection: Connection, profile: ConnectionProfile, secrets: Se
 
 async def _send(connection: Connection, body: bytes) -> bytes:
     version = min(1, connection.version(SASL_AUTHENTICATE))
-    answer = await connection.ask(SASL_AUTHENTICATE, {"auth_bytes": body}, LOGIN_TIMEOUT_S, version=version)
+    answer = await connection.ask(
+        SASL_AUTHENTICATE, {"auth_bytes": body}, LOGIN_TIMEOUT_S, version=version
+    )
     if answer.error_code:
-        raise from_code(int(answer.error_code), "log in", subject=connection.subject, detail=answer.error_message or "")
+        raise from_code(
+            int(answer.error_code),
+            "log in",
+            subject=connection.subject,
+            detail=answer.error_message or "",
+        )
     return bytes(answer.auth_bytes)
 
 
@@ -86,10 +101,15 @@ class Scram:
         return b"n,," + self._bare.encode()
 
     def proof(self, challenge: bytes) -> bytes:
-        """Raises: Denied when the server's message is not one, or asks for too little or too much work."""
+        """Raises: Denied when the server's message is not one, or asks for too little or too much
+        work."""
         try:
             fields = dict(part.split("=", 1) for part in challenge.decode().split(","))
-            nonce, salt, rounds = fields["r"], base64.b64decode(fields["s"], validate=True), int(fields["i"])
+            nonce, salt, rounds = (
+                fields["r"],
+                base64.b64decode(fields["s"], validate=True),
+                int(fields["i"]),
+            )
         except (ValueError, KeyError) as error:
             raise _distrust() from error
         if not nonce.startswith(self._nonce) or len(nonce) == len(self._nonce):
@@ -102,7 +122,9 @@ class Scram:
         bare = f"c=biws,r={nonce}"
         message = ",".join((self._bare, challenge.decode(), bare)).encode()
         signature = hmac.digest(stored_key, message, self._digest)
-        self._signature = hmac.digest(hmac.digest(salted, b"Server Key", self._digest), message, self._digest)
+        self._signature = hmac.digest(
+            hmac.digest(salted, b"Server Key", self._digest), message, self._digest
+        )
         proof = bytes(a ^ b for a, b in zip(client_key, signature, strict=True))
         return f"{bare},p={base64.b64encode(proof).decode()}".encode()
 

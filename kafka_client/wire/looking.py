@@ -1,7 +1,8 @@
-"""Questions about brokers, topics and logs: Metadata, ListOffsets, DescribeLogDirs, DescribeQuorum, DescribeConfigs.
+"""Questions about brokers, topics and logs: Metadata, ListOffsets, DescribeLogDirs,
+DescribeQuorum, DescribeConfigs.
 
-Bulk by broker: one ListOffsets per leader for all its partitions. What fails for one broker or partition is reported
-under its name; the rest of the answer stands.
+Bulk by broker: one ListOffsets per leader for all its partitions. What fails for one broker or
+partition is reported under its name; the rest of the answer stands.
 """
 
 from __future__ import annotations
@@ -45,7 +46,18 @@ _SOURCES = {
     6: ConfigSource.BROKER,
 }
 _IN_MS = {".hours": 3_600_000, ".minutes": 60_000, ".seconds": 1_000}
-_KINDS = ("unknown", "boolean", "string", "int", "short", "long", "double", "list", "class", "password")
+_KINDS = (
+    "unknown",
+    "boolean",
+    "string",
+    "int",
+    "short",
+    "long",
+    "double",
+    "list",
+    "class",
+    "password",
+)
 
 
 class Looking:
@@ -70,7 +82,9 @@ class Looking:
         }
         answer = await self._wire.ask_any(METADATA, values, METADATA_TIMEOUT_S)
         brokers = {
-            int(b.node_id): Broker(int(b.node_id), clean(b.host, 255), int(b.port), getattr(b, "rack", None))
+            int(b.node_id): Broker(
+                int(b.node_id), clean(b.host, 255), int(b.port), getattr(b, "rack", None)
+            )
             for b in answer.brokers
         }
         if brokers:
@@ -111,7 +125,9 @@ class Looking:
         moved = await self._offsets_once(wanted, isolation, found, errors)
         if moved:
             await self.metadata()
-            again = await self._offsets_once({tp: wanted[tp] for tp in moved}, isolation, found, errors)
+            again = await self._offsets_once(
+                {tp: wanted[tp] for tp in moved}, isolation, found, errors
+            )
             for (topic, partition), code in list(again.items())[:ERRORS_SHOWN]:
                 errors[f"{topic}-{partition}"] = str(from_code(code, "read its offsets"))
         return found, errors
@@ -133,7 +149,8 @@ class Looking:
             else:
                 by_leader.setdefault(leader, {})[tp] = timestamp
         answers = await asyncio.gather(
-            *(self._ask_offsets(leader, part, isolation) for leader, part in by_leader.items()), return_exceptions=True
+            *(self._ask_offsets(leader, part, isolation) for leader, part in by_leader.items()),
+            return_exceptions=True,
         )
         for leader, answer in zip(by_leader, answers, strict=True):
             if isinstance(answer, ClientError):
@@ -153,7 +170,9 @@ class Looking:
                         errors[f"{tp[0]}-{tp[1]}"] = str(from_code(code, "read its offsets"))
         return moved
 
-    async def _ask_offsets(self, leader: int, part: Mapping[TopicPartition, int], isolation: str) -> Any:
+    async def _ask_offsets(
+        self, leader: int, part: Mapping[TopicPartition, int], isolation: str
+    ) -> Any:
         committed_only = isolation == "read_committed"
 
         def body(version: int) -> bytes:
@@ -184,7 +203,9 @@ class Looking:
                     errors[f"log directory of broker {broker_id}"] = problem
         return sizes, volumes, errors
 
-    async def _log_dirs_of(self, broker_id: int) -> tuple[dict[TopicPartition, int], tuple[int, int] | None, str]:
+    async def _log_dirs_of(
+        self, broker_id: int
+    ) -> tuple[dict[TopicPartition, int], tuple[int, int] | None, str]:
         answer = await self._wire.ask(broker_id, DESCRIBE_LOG_DIRS, {"topics": None})
         if code_of_top(answer):
             raise from_code(code_of_top(answer), f"read the log directories of broker {broker_id}")
@@ -195,7 +216,10 @@ class Looking:
             if code_of(folder):
                 problem = str(from_code(code_of(folder), f"read {clean(folder.log_dir, 120)}"))
                 continue
-            total, free = int(getattr(folder, "total_bytes", -1)), int(getattr(folder, "usable_bytes", -1))
+            total, free = (
+                int(getattr(folder, "total_bytes", -1)),
+                int(getattr(folder, "usable_bytes", -1)),
+            )
             if total >= 0:
                 volumes.add((total, free))
             for topic in folder.topics:
@@ -212,8 +236,12 @@ class Looking:
 
     async def _quorum(self) -> Quorum:
         if not await self._wire.offers(DESCRIBE_QUORUM):
-            raise Unsupported("This cluster has no metadata quorum: it is older than KRaft, or hides it.")
-        values = {"topics": [{"topic_name": "__cluster_metadata", "partitions": [{"partition_index": 0}]}]}
+            raise Unsupported(
+                "This cluster has no metadata quorum: it is older than KRaft, or hides it."
+            )
+        values = {
+            "topics": [{"topic_name": "__cluster_metadata", "partitions": [{"partition_index": 0}]}]
+        }
         answer = await self._wire.ask_any(DESCRIBE_QUORUM, values)
         if code_of_top(answer):
             raise from_code(code_of_top(answer), "describe the metadata quorum")
@@ -221,7 +249,10 @@ class Looking:
         if not parts or code_of(parts[0]):
             raise from_code(code_of(parts[0]) if parts else -1, "describe the metadata quorum")
         part = parts[0]
-        ends = {int(r.replica_id): int(r.log_end_offset) for r in (*part.current_voters, *part.observers)}
+        ends = {
+            int(r.replica_id): int(r.log_end_offset)
+            for r in (*part.current_voters, *part.observers)
+        }
         leader = int(part.leader_id)
         newest = ends.get(leader, max(ends.values(), default=0))
         return Quorum(
@@ -234,9 +265,12 @@ class Looking:
         )
 
     # ---- settings
-    async def configs(self, resources: Sequence[ConfigResource]) -> dict[ConfigResource, tuple[ConfigEntry, ...]]:
-        """Of a broker from itself, of the rest from any. Raises for the first resource that failed; a topic that is not
-        known is asked for again, since a broker may be a moment behind."""
+    async def configs(
+        self, resources: Sequence[ConfigResource]
+    ) -> dict[ConfigResource, tuple[ConfigEntry, ...]]:
+        """Of a broker from itself, of the rest from any. Raises for the first resource that
+        failed; a topic that is not known is asked for again, since a broker may be a moment
+        behind."""
         for wait_s in BEHIND_S:
             try:
                 return await self._configs(resources)
@@ -246,26 +280,40 @@ class Looking:
             await asyncio.sleep(wait_s)
         return await self._configs(resources)
 
-    async def _configs(self, resources: Sequence[ConfigResource]) -> dict[ConfigResource, tuple[ConfigEntry, ...]]:
+    async def _configs(
+        self, resources: Sequence[ConfigResource]
+    ) -> dict[ConfigResource, tuple[ConfigEntry, ...]]:
         by_broker: dict[int | None, list[ConfigResource]] = {}
         for resource in resources:
             own = resource.kind == "broker" and resource.name.isdigit()
             by_broker.setdefault(int(resource.name) if own else None, []).append(resource)
         found: dict[ConfigResource, tuple[ConfigEntry, ...]] = {}
-        answers = await asyncio.gather(*(self._ask_configs(b, part) for b, part in by_broker.items()))
+        answers = await asyncio.gather(
+            *(self._ask_configs(b, part) for b, part in by_broker.items())
+        )
         for answer in answers:
             for result in answer.results:
-                resource = ConfigResource("topic" if int(result.resource_type) == 2 else "broker", result.resource_name)
+                resource = ConfigResource(
+                    "topic" if int(result.resource_type) == 2 else "broker", result.resource_name
+                )
                 if code_of(result):
                     words = f"read the settings of {resource.kind} {resource.name or 'default'}"
-                    raise from_code(code_of(result), words, subject=resource.name, detail=result.error_message)
-                found[resource] = tuple(_entry(c) for c in sorted(result.configs, key=lambda c: str(c.name)))
+                    raise from_code(
+                        code_of(result), words, subject=resource.name, detail=result.error_message
+                    )
+                found[resource] = tuple(
+                    _entry(c) for c in sorted(result.configs, key=lambda c: str(c.name))
+                )
         return found
 
     async def _ask_configs(self, broker_id: int | None, part: Sequence[ConfigResource]) -> Any:
         values = {
             "resources": [
-                {"resource_type": 2 if r.kind == "topic" else 4, "resource_name": r.name, "configuration_keys": None}
+                {
+                    "resource_type": 2 if r.kind == "topic" else 4,
+                    "resource_name": r.name,
+                    "configuration_keys": None,
+                }
                 for r in part
             ],
             "include_synonyms": True,
@@ -286,7 +334,10 @@ def _topic(answer: Any) -> Topic:
     topic_id = str(getattr(answer, "topic_id", "") or "")
     code = code_of(answer)
     partitions = tuple(
-        sorted((_partition(name, p) for p in answer.partitions), key=lambda partition: partition.partition)
+        sorted(
+            (_partition(name, p) for p in answer.partitions),
+            key=lambda partition: partition.partition,
+        )
     )
     return Topic(
         name,
@@ -312,7 +363,10 @@ def _partition(topic: str, answer: Any) -> Partition:
 
 
 def _entry(config: Any) -> ConfigEntry:
-    synonyms = tuple((str(s.name), s.value, _SOURCES.get(int(s.source), ConfigSource.UNKNOWN)) for s in config.synonyms)
+    synonyms = tuple(
+        (str(s.name), s.value, _SOURCES.get(int(s.source), ConfigSource.UNKNOWN))
+        for s in config.synonyms
+    )
     kind = int(getattr(config, "config_type", 0))
     source = _SOURCES.get(int(getattr(config, "config_source", -1)), ConfigSource.UNKNOWN)
     value = None if config.is_sensitive else config.value
@@ -330,11 +384,20 @@ def _entry(config: Any) -> ConfigEntry:
 
 
 def _default(name: str, synonyms: tuple[tuple[str, str | None, ConfigSource], ...]) -> str | None:
-    """The default, in the setting's own unit: that of retention.ms is told as log.retention.hours=168."""
+    """The default, in the setting's own unit: that of retention.ms is told as
+    log.retention.hours=168."""
     for synonym, value, source in synonyms:
         if source is ConfigSource.DEFAULT:
-            factor = next((f for unit, f in _IN_MS.items() if synonym.endswith(unit)), 1) if name.endswith(".ms") else 1
-            return str(int(value) * factor) if factor > 1 and value is not None and value.isdigit() else value
+            factor = (
+                next((f for unit, f in _IN_MS.items() if synonym.endswith(unit)), 1)
+                if name.endswith(".ms")
+                else 1
+            )
+            return (
+                str(int(value) * factor)
+                if factor > 1 and value is not None and value.isdigit()
+                else value
+            )
     return None
 
 

@@ -1,7 +1,9 @@
-"""Kafka's messages as plain values on one side and bytes on the other, by kio's schemas, whatever the version.
+"""Kafka's messages as plain values on one side and bytes on the other, by kio's schemas, whatever
+the version.
 
-``encode`` takes a dictionary with the names of the newest version and keeps what this version has; ``decode`` gives
-kio's objects. Schemas are imported when first used, by request and version: all of them would cost half a second.
+``encode`` takes a dictionary with the names of the newest version and keeps what this version
+has; ``decode`` gives kio's objects. Schemas are imported when first used, by request and version:
+all of them would cost half a second.
 """
 
 from __future__ import annotations
@@ -53,7 +55,9 @@ def _writer(entity: Any) -> Callable[[Any, Any], None]:
     return entity_writer(entity)
 
 
-def encode(api_key: int, version: int, correlation_id: int, client_id: str, values: Values) -> bytes:
+def encode(
+    api_key: int, version: int, correlation_id: int, client_id: str, values: Values
+) -> bytes:
     """A whole frame, with its length in front."""
     import io
 
@@ -78,14 +82,17 @@ def encode(api_key: int, version: int, correlation_id: int, client_id: str, valu
 
 
 def decode(api_key: int, version: int, data: bytes) -> Any:
-    """The answer in a frame (without its length): an object with the schema's fields. Raises: BadFrame."""
+    """The answer in a frame (without its length): an object with the schema's fields. Raises:
+    BadFrame."""
     entity = _entity(api_key, version, "response")
     frame = Frame(data)
     try:
         _, at = reader(entity.__header_schema__)(frame, 0)
         answer, _ = reader(entity)(frame, at)
     except (BadFrame, UnicodeDecodeError, struct.error) as error:
-        raise BadFrame(f"an answer to {_name_of(api_key)} v{version} that does not parse") from error
+        raise BadFrame(
+            f"an answer to {_name_of(api_key)} v{version} that does not parse"
+        ) from error
     return answer
 
 

@@ -1,8 +1,8 @@
-"""Connections to all brokers of a cluster, by broker id: dialled when needed, dropped on any doubt, dialled again
-later.
+"""Connections to all brokers of a cluster, by broker id: dialled when needed, dropped on any
+doubt, dialled again later.
 
-A broker that does not answer is left alone for 0.5 s, then longer, up to 15 s; who asks for it meanwhile gets the last
-error at once. Identical questions that are under way are asked once.
+A broker that does not answer is left alone for 0.5 s, then longer, up to 15 s; who asks for it
+meanwhile gets the last error at once. Identical questions that are under way are asked once.
 """
 
 from __future__ import annotations
@@ -53,11 +53,15 @@ class _Line:
 class Wire:
     """Used from one loop; ``connect`` first."""
 
-    def __init__(self, profile: ConnectionProfile, secrets: Secrets, dice: random.Random | None = None) -> None:
+    def __init__(
+        self, profile: ConnectionProfile, secrets: Secrets, dice: random.Random | None = None
+    ) -> None:
         self.profile = profile
         self._secrets = secrets
         self._dice = dice or random.Random()
-        self._seeds = [_Line(*profile.dial(*parse_address(a)), a) for a in profile.bootstrap_servers]
+        self._seeds = [
+            _Line(*profile.dial(*parse_address(a)), a) for a in profile.bootstrap_servers
+        ]
         self._brokers: dict[int, _Line] = {}
         self._flights: dict[Hashable, asyncio.Task[Any]] = {}
         self._closed = False
@@ -109,7 +113,8 @@ class Wire:
 
     # ---- asking
     async def ask_any(self, api_key: int, values: Values, timeout_s: float = ASK_TIMEOUT_S) -> Any:
-        """Any broker that answers: when one fails, the next is tried once each. The last error is raised."""
+        """Any broker that answers: when one fails, the next is tried once each. The last error is
+        raised."""
         deadline = time.monotonic() + timeout_s
         tried: set[int] = set()
         while True:
@@ -117,13 +122,20 @@ class Wire:
             tried.add(id(line))
             try:
                 return await self._ask(
-                    line, api_key, values, max(0.1, min(LOOK_TIMEOUT_S, deadline - time.monotonic()))
+                    line,
+                    api_key,
+                    values,
+                    max(0.1, min(LOOK_TIMEOUT_S, deadline - time.monotonic())),
                 )
             except (Unreachable, TimedOut):
-                if time.monotonic() >= deadline or len(tried) >= len(self._brokers) + len(self._seeds):
+                if time.monotonic() >= deadline or len(tried) >= len(self._brokers) + len(
+                    self._seeds
+                ):
                     raise
 
-    async def ask(self, broker_id: int, api_key: int, values: Values, timeout_s: float = ASK_TIMEOUT_S) -> Any:
+    async def ask(
+        self, broker_id: int, api_key: int, values: Values, timeout_s: float = ASK_TIMEOUT_S
+    ) -> Any:
         """This broker. Raises: Unreachable, TimedOut, Unsupported."""
         return await self._ask(self._line(broker_id), api_key, values, timeout_s)
 
@@ -175,12 +187,18 @@ class Wire:
         return line
 
     async def _any_line(self, timeout_s: float, without: set[int] | None = None) -> _Line:
-        """One that is open, else the first that opens; those in back-off come last and are tried all the same."""
+        """One that is open, else the first that opens; those in back-off come last and are tried
+        all the same."""
         skip = without or set()
         lines = [line for line in self._brokers.values() if id(line) not in skip]
-        open_now = [line for line in lines if line.connection is not None and line.connection.is_open]
+        open_now = [
+            line for line in lines if line.connection is not None and line.connection.is_open
+        ]
         if open_now:
-            return min(open_now, key=lambda line: line.connection.round_trip_ms or 0.0 if line.connection else 0.0)
+            return min(
+                open_now,
+                key=lambda line: line.connection.round_trip_ms or 0.0 if line.connection else 0.0,
+            )
         seeds = [line for line in self._seeds if id(line) not in skip]
         for line in seeds:
             if line.connection is not None and line.connection.is_open:
@@ -213,7 +231,8 @@ class Wire:
         return answer
 
     async def _open(self, line: _Line, timeout_s: float, patient: bool = True) -> Connection:
-        """Its open connection, or a new one. ``patient``: while it is being recovered raise the last error."""
+        """Its open connection, or a new one. ``patient``: while it is being recovered raise the
+        last error."""
         if patient and line.last_error is not None:
             raise line.last_error.with_traceback(None)
         async with line.lock:
@@ -247,7 +266,9 @@ class Wire:
         line.last_error, line.not_before = error, time.monotonic() + wait_s
         known = any(line is other for other in self._brokers.values())
         if known and line.recovering is None and not self._closed:
-            line.recovering = asyncio.create_task(self._recover(line), name=f"dial {line.subject} again")
+            line.recovering = asyncio.create_task(
+                self._recover(line), name=f"dial {line.subject} again"
+            )
 
     async def _recover(self, line: _Line) -> None:
         """Until it is open again, or nobody's any more."""
@@ -255,7 +276,9 @@ class Wire:
             while line.last_error is not None and not self._closed:
                 line.hurry.clear()
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(line.hurry.wait(), max(0.05, line.not_before - time.monotonic()))
+                    await asyncio.wait_for(
+                        line.hurry.wait(), max(0.05, line.not_before - time.monotonic())
+                    )
                 with contextlib.suppress(ClientError):
                     await self._open(line, DIAL_TIMEOUT_S, patient=False)
         finally:

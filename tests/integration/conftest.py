@@ -1,4 +1,5 @@
-"""Fixtures for tests that speak to whole clusters: a real Kafka to compare with, and the clients of strangers."""
+"""Fixtures for tests that speak to whole clusters: a real Kafka to compare with, and the clients
+of strangers."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ RunNode = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture(scope="session")
 def real_kafka() -> Iterator[RealCluster]:
-    """Three brokers of Apache Kafka, shared by the session: a test makes topics and groups of its own."""
+    """Three brokers of Apache Kafka, shared by the session: a test makes topics and groups of its
+    own."""
     reason = why_unavailable()
     if reason is not None:
         pytest.skip(reason)
@@ -30,14 +32,16 @@ def real_kafka() -> Iterator[RealCluster]:
 
 @pytest.fixture(scope="session")
 def embedded_cluster() -> Iterator[str]:
-    """The bootstrap servers of three embedded brokers, shared by the session: a test makes topics of its own."""
+    """The bootstrap servers of three embedded brokers, shared by the session: a test makes topics
+    of its own."""
     with EmbeddedCluster(brokers=3) as cluster:
         yield cluster.bootstrap_servers
 
 
 @pytest.fixture(scope="session")
 def kafka_tool() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Kafka's own command-line tools: kafka_tool("kafka-topics", "--bootstrap-server", servers, "--list")."""
+    """Kafka's own command-line tools: kafka_tool("kafka-topics", "--bootstrap-server", servers,
+    "--list")."""
     reason = why_unavailable()
     if reason is not None:
         pytest.skip(reason)
@@ -64,9 +68,12 @@ def kafkajs_dir() -> Path:
 
 @pytest.fixture(scope="session")
 def run_node(kafkajs_dir: Path) -> RunNode:
-    """run_node(source, *arguments): run JavaScript that may require("kafkajs"); arguments start at process.argv[1]."""
+    """run_node(source, *arguments): run JavaScript that may require("kafkajs"); arguments start
+    at process.argv[1]."""
 
-    def run(source: str, *arguments: str, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
+    def run(
+        source: str, *arguments: str, timeout_s: float = 60
+    ) -> subprocess.CompletedProcess[str]:
         environment = os.environ | {
             "NODE_PATH": str(kafkajs_dir / "node_modules"),
             "KAFKAJS_NO_PARTITIONER_WARNING": "1",

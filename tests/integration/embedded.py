@@ -18,7 +18,9 @@ STOP_S = 20
 class EmbeddedCluster:
     """Started when entered, stopped in order when left. Ports are chosen from a free stretch."""
 
-    def __init__(self, *arguments: str, brokers: int = 3, data_dir: Path | None = None, port: int = 0) -> None:
+    def __init__(
+        self, *arguments: str, brokers: int = 3, data_dir: Path | None = None, port: int = 0
+    ) -> None:
         self.brokers = brokers
         self.port = port or free_ports(brokers)
         command = [sys.executable, "-m", "embedded_broker.shell.command", "run"]
@@ -30,7 +32,11 @@ class EmbeddedCluster:
 
     def __enter__(self) -> EmbeddedCluster:
         self.process = subprocess.Popen(
-            self.command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+            self.command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
         )
         line = self._first_line()
         prefix = "ready bootstrap.servers="
@@ -48,7 +54,10 @@ class EmbeddedCluster:
             return self.process.stdout.readline() if selector.select(READY_S) else ""
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.process.send_signal(signal.SIGTERM)
         try:
@@ -60,7 +69,9 @@ class EmbeddedCluster:
         self.returncode = self.process.returncode
 
     def pid(self, broker_id: int) -> int:
-        assert self.data_dir is not None, "only a cluster with a data directory tells its brokers' pids"
+        assert self.data_dir is not None, (
+            "only a cluster with a data directory tells its brokers' pids"
+        )
         return int((self.data_dir / f"broker-{broker_id}" / "broker.pid").read_text())
 
     def kill(self, broker_id: int, number: int = signal.SIGKILL) -> int:

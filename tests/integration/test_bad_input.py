@@ -1,7 +1,8 @@
 """The table of bad input against a live broker process; each test is named by its row.
 
-Whatever comes: the process lives, its memory stays bounded, a healthy client beside it notices nothing, and the
-connections are gone afterwards. Rows 8 and 15, 17, 18 (listeners with logins) are not built yet, or tested in the unit.
+Whatever comes: the process lives, its memory stays bounded, a healthy client beside it notices
+nothing, and the connections are gone afterwards. Rows 8 and 15, 17, 18 (listeners with logins)
+are not built yet, or tested in the unit.
 """
 
 from __future__ import annotations
@@ -18,26 +19,30 @@ import cramjam
 import pytest
 
 from embedded_broker import ClusterSpec, LocalCluster, TopicSpec
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.protocol.messages.k00_produce import PartitionProduceData, ProduceRequest, TopicProduceData
-from embedded_broker.protocol.messages.k01_fetch import FetchPartition, FetchRequest, FetchTopic
-from embedded_broker.protocol.messages.k03_metadata import MetadataRequest, MetadataRequestTopic
-from embedded_broker.protocol.messages.k08_offset_commit import (
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.messages.k00_produce import (
+    PartitionProduceData,
+    ProduceRequest,
+    TopicProduceData,
+)
+from kafka_protocol.messages.k01_fetch import FetchPartition, FetchRequest, FetchTopic
+from kafka_protocol.messages.k03_metadata import MetadataRequest, MetadataRequestTopic
+from kafka_protocol.messages.k08_offset_commit import (
     OffsetCommitRequest,
     OffsetCommitRequestPartition,
     OffsetCommitRequestTopic,
 )
-from embedded_broker.protocol.messages.k10_find_coordinator import FindCoordinatorRequest
-from embedded_broker.protocol.messages.k11_join_group import JoinGroupRequest, JoinGroupRequestProtocol
-from embedded_broker.protocol.messages.k12_heartbeat import HeartbeatRequest
-from embedded_broker.protocol.messages.k18_api_versions import ApiVersionsRequest
-from embedded_broker.protocol.messages.k19_create_topics import CreatableTopic, CreateTopicsRequest
-from embedded_broker.protocol.messages.k22_init_producer_id import InitProducerIdRequest
-from embedded_broker.protocol.messages.k52_vote import VoteRequest
-from embedded_broker.protocol.messages.k63_broker_heartbeat import BrokerHeartbeatRequest
-from embedded_broker.records.batch import CRC_START, HEADER
-from embedded_broker.records.build import NewRecord, build
-from embedded_broker.records.checksum import crc32c
+from kafka_protocol.messages.k10_find_coordinator import FindCoordinatorRequest
+from kafka_protocol.messages.k11_join_group import JoinGroupRequest, JoinGroupRequestProtocol
+from kafka_protocol.messages.k12_heartbeat import HeartbeatRequest
+from kafka_protocol.messages.k18_api_versions import ApiVersionsRequest
+from kafka_protocol.messages.k19_create_topics import CreatableTopic, CreateTopicsRequest
+from kafka_protocol.messages.k22_init_producer_id import InitProducerIdRequest
+from kafka_protocol.messages.k52_vote import VoteRequest
+from kafka_protocol.messages.k63_broker_heartbeat import BrokerHeartbeatRequest
+from kafka_protocol.records.batch import CRC_START, HEADER
+from kafka_protocol.records.build import NewRecord, build
+from kafka_protocol.records.checksum import crc32c
 from tests.unit.embedded_broker.shell.fakes import Client, framed, header
 
 NOW = 1_700_000_000_000
@@ -112,7 +117,9 @@ def batch(count: int = 1, value: bytes = b"v", **fields: int) -> bytearray:
 
 def patched(data: bytearray, **fields: int) -> bytearray:
     """Header fields changed, the checksum right again."""
-    names = ("base_offset length epoch magic crc attributes delta first_ts max_ts pid pepoch sequence count").split()
+    names = (
+        "base_offset length epoch magic crc attributes delta first_ts max_ts pid pepoch sequence count"
+    ).split()
     values = dict(zip(names, HEADER.unpack_from(data, 0), strict=True)) | fields
     HEADER.pack_into(data, 0, *values.values())
     data[17:21] = crc32c(memoryview(data)[CRC_START:]).to_bytes(4, "big")
@@ -121,7 +128,9 @@ def patched(data: bytearray, **fields: int) -> bytearray:
 
 def produce(data: Any, topic: str = "t", partition: int = 0, acks: int = -1) -> ProduceRequest:
     parts = [PartitionProduceData(partition, data)]
-    return ProduceRequest(acks=acks, timeout_ms=5000, topic_data=[TopicProduceData(topic, partition_data=parts)])
+    return ProduceRequest(
+        acks=acks, timeout_ms=5000, topic_data=[TopicProduceData(topic, partition_data=parts)]
+    )
 
 
 def produced(client: Client, data: Any, version: int = 9, **where: Any) -> int:
@@ -183,13 +192,17 @@ def test_row_07_api_versions_of_an_unknown_version_is_answered(client: Client) -
 
 
 def test_row_08_a_software_name_that_is_none_is_refused(client: Client) -> None:
-    assert client.ask(ApiVersionsRequest("{{name}}\x1b[2J", "1"), 3).error_code == ErrorCode.INVALID_REQUEST
+    assert (
+        client.ask(ApiVersionsRequest("{{name}}\x1b[2J", "1"), 3).error_code
+        == ErrorCode.INVALID_REQUEST
+    )
 
 
 def test_rows_09_and_10_lengths_that_lie_close_the_connection(live: Live) -> None:
     bodies = [
         header(0, 7) + b"\xff\xff\xff\xff\x00\x00\x13\x88\x7f\xff\xff\xff",
-        header(1, 4) + b"\xff\xff\xff\xff\x00\x00\x00\x00\x00\x00\x00\x00\x7f\xff\xff\xff\x00\x7f\xff\xff\xff",
+        header(1, 4)
+        + b"\xff\xff\xff\xff\x00\x00\x00\x00\x00\x00\x00\x00\x7f\xff\xff\xff\x00\x7f\xff\xff\xff",
         header(3, 9) + b"\x00\xfe\xff\xff\xff\x0f",
         header(3, 1) + b"\x00\x00\x00\x01\x7f\xff",
         header(3, 1) + b"\x00\x00\x00\x01\x00\x03\xff\xfe\xfd",
@@ -238,15 +251,24 @@ REFUSED_BATCHES: dict[str, tuple[Callable[[], Any], int]] = {
     "22 two batches": (lambda: batch() + batch(), ErrorCode.INVALID_RECORD),
     "23 length below the least": (lambda: patched(batch(), length=10), ErrorCode.CORRUPT_MESSAGE),
     "23 format of the future": (lambda: patched(batch(), magic=3), ErrorCode.CORRUPT_MESSAGE),
-    "24 length over what is there": (lambda: patched(batch(), length=100_000), ErrorCode.INVALID_RECORD),
+    "24 length over what is there": (
+        lambda: patched(batch(), length=100_000),
+        ErrorCode.INVALID_RECORD,
+    ),
     "25 checksum": (lambda: batch()[:-1] + b"!", ErrorCode.CORRUPT_MESSAGE),
     "26 too large": (lambda: batch(1, b"x" * 1_100_000), ErrorCode.MESSAGE_TOO_LARGE),
     "28 base offset": (lambda: patched(batch(), base_offset=5), ErrorCode.INVALID_RECORD),
     "28 last offset": (lambda: patched(batch(), delta=3), ErrorCode.INVALID_RECORD),
     "28 no records": (lambda: patched(batch(), count=0, delta=-1), ErrorCode.INVALID_RECORD),
     "28 control batch": (lambda: patched(batch(), attributes=0x20), ErrorCode.INVALID_RECORD),
-    "28 no sequence": (lambda: patched(batch(), pid=5, pepoch=0, sequence=-1), ErrorCode.INVALID_RECORD),
-    "29 more records than there are": (lambda: patched(batch(2), count=3, delta=2), ErrorCode.INVALID_RECORD),
+    "28 no sequence": (
+        lambda: patched(batch(), pid=5, pepoch=0, sequence=-1),
+        ErrorCode.INVALID_RECORD,
+    ),
+    "29 more records than there are": (
+        lambda: patched(batch(2), count=3, delta=2),
+        ErrorCode.INVALID_RECORD,
+    ),
     "29 fewer records": (lambda: patched(batch(3), count=2, delta=1), ErrorCode.INVALID_RECORD),
     "32 codec": (lambda: patched(batch(), attributes=6), ErrorCode.UNSUPPORTED_COMPRESSION_TYPE),
 }
@@ -267,7 +289,7 @@ def test_row_32_zstd_before_its_time(client: Client) -> None:
 
 def test_row_33_and_34_bombs_are_stored_unopened_and_do_no_harm(live: Live, client: Client) -> None:
     """A batch is stored as it came; whoever opens it here (a search by time) is bounded."""
-    from embedded_broker.protocol.messages.k02_list_offsets import (
+    from kafka_protocol.messages.k02_list_offsets import (
         ListOffsetsPartition,
         ListOffsetsRequest,
         ListOffsetsTopic,
@@ -300,14 +322,19 @@ def test_row_35_sequences(client: Client) -> None:
     assert first.error_code == 0
     assert send(5).error_code == ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
     again = send(0, 2)
-    assert again.error_code in (0, ErrorCode.DUPLICATE_SEQUENCE_NUMBER) and again.base_offset == first.base_offset
+    assert (
+        again.error_code in (0, ErrorCode.DUPLICATE_SEQUENCE_NUMBER)
+        and again.base_offset == first.base_offset
+    )
     assert send(2).error_code == 0
     data = batch(1, producer_id=pid, producer_epoch=epoch - 1 if epoch else 0, base_sequence=3)
     assert produced(client, data) in (0, ErrorCode.INVALID_PRODUCER_EPOCH)
 
 
 def fetched(client: Client, **fields: Any) -> Any:
-    request = FetchRequest(max_wait_ms=0, min_bytes=0, topics=[FetchTopic("t", partitions=[FetchPartition(**fields)])])
+    request = FetchRequest(
+        max_wait_ms=0, min_bytes=0, topics=[FetchTopic("t", partitions=[FetchPartition(**fields)])]
+    )
     return client.ask(request, 11).responses[0].partitions[0]
 
 
@@ -318,21 +345,30 @@ def test_row_36_offsets_outside_the_log(client: Client) -> None:
 
 
 def test_row_37_epochs(client: Client) -> None:
-    newer = fetched(client, partition=0, fetch_offset=0, current_leader_epoch=99, partition_max_bytes=1000)
+    newer = fetched(
+        client, partition=0, fetch_offset=0, current_leader_epoch=99, partition_max_bytes=1000
+    )
     assert newer.error_code == ErrorCode.UNKNOWN_LEADER_EPOCH
 
 
 def test_row_38_fetch_sessions_that_are_not(client: Client) -> None:
     answer = client.ask(FetchRequest(max_wait_ms=0, session_id=12345, session_epoch=3), 11)
-    assert answer.error_code in (ErrorCode.FETCH_SESSION_ID_NOT_FOUND, ErrorCode.INVALID_FETCH_SESSION_EPOCH)
+    assert answer.error_code in (
+        ErrorCode.FETCH_SESSION_ID_NOT_FOUND,
+        ErrorCode.INVALID_FETCH_SESSION_EPOCH,
+    )
 
 
 def test_row_39_a_replica_that_is_none_is_refused(client: Client) -> None:
-    topics = [FetchTopic("t", partitions=[FetchPartition(0, fetch_offset=0, partition_max_bytes=1000)])]
+    topics = [
+        FetchTopic("t", partitions=[FetchPartition(0, fetch_offset=0, partition_max_bytes=1000)])
+    ]
     client.send(FetchRequest(replica_id=2, max_wait_ms=0, topics=topics), 11)
     found = client.answer(1, 11)
     if found is not None:
-        codes = {p.error_code for t in found[1].responses for p in t.partitions} | {found[1].error_code}
+        codes = {p.error_code for t in found[1].responses for p in t.partitions} | {
+            found[1].error_code
+        }
         refusals = {ErrorCode.TOPIC_AUTHORIZATION_FAILED, ErrorCode.CLUSTER_AUTHORIZATION_FAILED}
         assert codes & refusals
         assert not any(p.records for t in found[1].responses for p in t.partitions)
@@ -373,7 +409,10 @@ def test_row_41_groups(client: Client) -> None:
     assert join("g41") == ErrorCode.MEMBER_ID_REQUIRED
     assert join("g41", session_timeout_ms=10) == ErrorCode.INVALID_SESSION_TIMEOUT
     assert join("g41", member="nobody") == ErrorCode.UNKNOWN_MEMBER_ID
-    assert client.ask(HeartbeatRequest("g41", 7, "nobody"), 3).error_code == ErrorCode.UNKNOWN_MEMBER_ID
+    assert (
+        client.ask(HeartbeatRequest("g41", 7, "nobody"), 3).error_code
+        == ErrorCode.UNKNOWN_MEMBER_ID
+    )
 
 
 def test_row_42_commit_metadata_that_is_too_long(client: Client) -> None:
@@ -398,7 +437,11 @@ def test_row_43_topics_that_cannot_be(client: Client) -> None:
         "x" * 250: ErrorCode.INVALID_TOPIC_EXCEPTION,
     }
     topics = [CreatableTopic(name, 1, 1) for name in wanted]
-    topics += [CreatableTopic("zero", 0, 1), CreatableTopic("many", 1, 3), CreatableTopic("t", 1, 1)]
+    topics += [
+        CreatableTopic("zero", 0, 1),
+        CreatableTopic("many", 1, 3),
+        CreatableTopic("t", 1, 1),
+    ]
     topics += [CreatableTopic("huge", 1_000_000_000, 1)]
     answer = client.ask(CreateTopicsRequest(topics, timeout_ms=5000), 5)
     codes = {t.name: t.error_code for t in answer.topics}
@@ -413,10 +456,16 @@ def test_row_44_names_never_become_paths(live: Live, client: Client) -> None:
     root = live.cluster.broker_directory(1).parent
     before = {p for p in root.rglob("*") if p.is_dir()}
     names = ["../x", "..", "a/b", "/etc/passwd", "a\x00b", "c:\\x", "é" * 20]
-    answer = client.ask(CreateTopicsRequest([CreatableTopic(n, 1, 1) for n in names], timeout_ms=5000), 5)
+    answer = client.ask(
+        CreateTopicsRequest([CreatableTopic(n, 1, 1) for n in names], timeout_ms=5000), 5
+    )
     assert all(t.error_code == ErrorCode.INVALID_TOPIC_EXCEPTION for t in answer.topics)
-    request = MetadataRequest([MetadataRequestTopic(name=n) for n in names], allow_auto_topic_creation=True)
-    assert all(t.error_code == ErrorCode.INVALID_TOPIC_EXCEPTION for t in client.ask(request, 9).topics)
+    request = MetadataRequest(
+        [MetadataRequestTopic(name=n) for n in names], allow_auto_topic_creation=True
+    )
+    assert all(
+        t.error_code == ErrorCode.INVALID_TOPIC_EXCEPTION for t in client.ask(request, 9).topics
+    )
     client.ask(HeartbeatRequest("../../group", 1, "../member"), 3)
     assert {p for p in root.rglob("*") if p.is_dir()} == before
     assert not Path(root.parent, "x").exists()
@@ -437,7 +486,12 @@ def test_row_45_what_only_brokers_may_send(live: Live) -> None:
 
 def test_row_46_control_characters_stay_out_of_the_log(live: Live) -> None:
     client = live.connect()
-    client.raw(framed(header(3, 1, client_id=b"bad\r\n\x1b[31m{{ 7*7 }}" + b"y" * 10_000) + b"\x00\x00\x00\x09"))
+    client.raw(
+        framed(
+            header(3, 1, client_id=b"bad\r\n\x1b[31m{{ 7*7 }}" + b"y" * 10_000)
+            + b"\x00\x00\x00\x09"
+        )
+    )
     assert client.is_closed()
     client.close()
     text = wait_for_line(live, "{{ 7*7 }}")
@@ -448,10 +502,14 @@ def test_that_no_connection_is_left_over(live: Live) -> None:
     """Runs last in the file: the healthy client's is the only one."""
 
     def open_sockets() -> int:
-        return sum(1 for p in Path(f"/proc/{live.pid}/fd").iterdir() if "socket:" in str(p.readlink()))
+        return sum(
+            1 for p in Path(f"/proc/{live.pid}/fd").iterdir() if "socket:" in str(p.readlink())
+        )
 
     deadline = time.monotonic() + 5
-    while open_sockets() > 5 and time.monotonic() < deadline:  # listener, wake-up pair, healthy client, one to spare
+    while (
+        open_sockets() > 5 and time.monotonic() < deadline
+    ):  # listener, wake-up pair, healthy client, one to spare
         time.sleep(0.1)
     assert open_sockets() <= 5
 

@@ -1,4 +1,5 @@
-"""The window with a demo cluster of its own, from the first click to the end: real broker processes, real traffic."""
+"""The window with a demo cluster of its own, from the first click to the end: real broker
+processes, real traffic."""
 
 from __future__ import annotations
 
@@ -14,8 +15,8 @@ from PySide6.QtWidgets import QApplication, QDialog, QPushButton
 from pytestqt.qtbot import QtBot
 
 from gui.app import Application
-from gui.embedded import BrokerState, EmbeddedControl
-from gui.local_clusters import leftovers
+from gui.embedded.cluster import BrokerState, EmbeddedControl
+from gui.embedded.stored import leftovers
 from kafka_client.secrets import MemorySecrets
 
 
@@ -34,7 +35,11 @@ class Demo:
 
     def lag(self) -> int:
         session = self.application.clusters.shown
-        return sum(g.lag_records or 0 for g in session.snapshot.groups.values()) if session is not None else 0
+        return (
+            sum(g.lag_records or 0 for g in session.snapshot.groups.values())
+            if session is not None
+            else 0
+        )
 
     def close(self) -> None:
         self.application.window.close()
@@ -59,16 +64,24 @@ def demo(qtbot: QtBot, qapp: QApplication, tmp_path: Path) -> Iterator[Demo]:
 
 
 def alive(pids: list[int]) -> list[int]:
-    return [pid for pid in pids if psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE]
+    return [
+        pid
+        for pid in pids
+        if psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    ]
 
 
-def test_that_one_click_brings_a_live_picture_and_closing_leaves_nothing_but_the_data(demo: Demo) -> None:
+def test_that_one_click_brings_a_live_picture_and_closing_leaves_nothing_but_the_data(
+    demo: Demo,
+) -> None:
     began = time.monotonic()
     demo.application.welcome.demo.click()
     demo.until(lambda: demo.application.clusters.shown is not None)
     demo.until(lambda: demo.lag() > 0)
     assert time.monotonic() - began < 30, "ten seconds on a quiet machine"
-    demo.until(lambda: len(demo.control.brokers) == 3 and all(b.pid for b in demo.control.brokers.values()))
+    demo.until(
+        lambda: len(demo.control.brokers) == 3 and all(b.pid for b in demo.control.brokers.values())
+    )
     pids = [b.pid for b in demo.control.brokers.values() if b.pid]
     traffic = demo.control.traffic
     assert traffic is not None and traffic.running
@@ -76,7 +89,9 @@ def test_that_one_click_brings_a_live_picture_and_closing_leaves_nothing_but_the
     pids.append(traffic.pid)
     demo.close()
     assert alive(pids) == []
-    assert [held.template for held in leftovers(demo.root)] == ["notifications"], "offered again at the next start"
+    assert [held.template for held in leftovers(demo.root)] == ["notifications"], (
+        "offered again at the next start"
+    )
 
 
 def test_that_a_broker_that_is_killed_shows_so_and_comes_back(demo: Demo) -> None:
@@ -91,7 +106,14 @@ def test_that_a_broker_that_is_killed_shows_so_and_comes_back(demo: Demo) -> Non
     demo.until(lambda: any("Broker 2" in change.words for change in session.changes))
     control.start_broker(2)
     demo.until(lambda: control.brokers[2].state is BrokerState.UP)
-    demo.until(lambda: not any(p.under_replicated for t in session.snapshot.topics.values() for p in t.partitions), 40)
+    demo.until(
+        lambda: (
+            not any(
+                p.under_replicated for t in session.snapshot.topics.values() for p in t.partitions
+            )
+        ),
+        40,
+    )
 
 
 def test_that_closing_asks_first_when_another_program_is_connected(demo: Demo) -> None:
@@ -119,5 +141,7 @@ def _count(control: EmbeddedControl, counted: list[int]) -> int:
 
 
 def _question() -> QDialog | None:
-    dialogs = [w for w in QApplication.topLevelWidgets() if isinstance(w, QDialog) and w.isVisible()]
+    dialogs = [
+        w for w in QApplication.topLevelWidgets() if isinstance(w, QDialog) and w.isVisible()
+    ]
     return dialogs[0] if dialogs else None

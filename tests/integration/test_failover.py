@@ -1,6 +1,7 @@
 """Brokers are killed under a producer and a group: nothing acknowledged is lost, moved or repeated.
 
-The cluster is `kafkarium cluster run` as a user runs it: a killed broker comes back by itself after the time given.
+The cluster is `kafkarium cluster run` as a user runs it: a killed broker comes back by itself
+after the time given.
 """
 
 from __future__ import annotations
@@ -13,7 +14,13 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+)
 
 from tests.integration.embedded import EmbeddedCluster
 
@@ -30,7 +37,8 @@ def cluster(tmp_path: Path) -> Iterator[EmbeddedCluster]:
 
 
 class SteadyProducer:
-    """An idempotent acks=all producer that never stops; remembers what was acknowledged, and where."""
+    """An idempotent acks=all producer that never stops; remembers what was acknowledged, and
+    where."""
 
     def __init__(self, bootstrap: str) -> None:
         self.acknowledged: dict[int, list[tuple[int, int]]] = defaultdict(list)
@@ -38,7 +46,12 @@ class SteadyProducer:
         self.last_ack = defaultdict(float)
         self._stop = threading.Event()
         self._producer = Producer(
-            {"bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 2, "message.timeout.ms": 60000}
+            {
+                "bootstrap.servers": bootstrap,
+                "enable.idempotence": True,
+                "linger.ms": 2,
+                "message.timeout.ms": 60000,
+            }
         )
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
@@ -55,14 +68,17 @@ class SteadyProducer:
         number = 0
         while not self._stop.is_set():
             for partition in range(PARTITIONS):
-                self._producer.produce(TOPIC, str(number), partition=partition, on_delivery=self._delivered)
+                self._producer.produce(
+                    TOPIC, str(number), partition=partition, on_delivery=self._delivered
+                )
             number += 1
             self._producer.poll(0)
             self._stop.wait(0.002)
         self.left = self._producer.flush(30)
 
     def wait_until_all_partitions_take_writes(self, since: float, timeout_s: float) -> float:
-        """Seconds after ``since`` at which each partition had acknowledged something sent after it."""
+        """Seconds after ``since`` at which each partition had acknowledged something sent after
+        it."""
         deadline = since + timeout_s
         while time.monotonic() < deadline:
             if all(self.last_ack[p] > since + 0.001 for p in range(PARTITIONS)):
@@ -106,7 +122,9 @@ class GroupReader:
                 for done in self._consumer.commit(asynchronous=False) or []:
                     if done.error is None and done.offset >= 0:
                         self.committed[done.partition] = done.offset
-            except Exception:  # nothing to commit, or the coordinator is away: the next round commits
+            except (
+                Exception
+            ):  # nothing to commit, or the coordinator is away: the next round commits
                 continue
         self._consumer.close()
 
@@ -121,7 +139,9 @@ def leader_of(admin: AdminClient, topic: str, partition: int) -> int:
 
 def in_sync(admin: AdminClient) -> bool:
     topics = admin.list_topics(timeout=10).topics
-    return all(len(p.isrs) == len(p.replicas) for t in topics.values() for p in t.partitions.values())
+    return all(
+        len(p.isrs) == len(p.replicas) for t in topics.values() for p in t.partitions.values()
+    )
 
 
 def wait_until_in_sync(admin: AdminClient, timeout_s: float = 20) -> None:
@@ -132,7 +152,9 @@ def wait_until_in_sync(admin: AdminClient, timeout_s: float = 20) -> None:
 
 
 def coordinator_of(admin: AdminClient) -> int:
-    return admin.describe_consumer_groups([GROUP], request_timeout=10)[GROUP].result(10).coordinator.id
+    return (
+        admin.describe_consumer_groups([GROUP], request_timeout=10)[GROUP].result(10).coordinator.id
+    )
 
 
 def controller_of(admin: AdminClient) -> int:
@@ -140,7 +162,9 @@ def controller_of(admin: AdminClient) -> int:
 
 
 @pytest.mark.timeout(240)
-def test_that_kills_of_leader_controller_and_coordinator_lose_nothing(cluster: EmbeddedCluster) -> None:
+def test_that_kills_of_leader_controller_and_coordinator_lose_nothing(
+    cluster: EmbeddedCluster,
+) -> None:
     bootstrap = cluster.bootstrap_servers
     admin = AdminClient({"bootstrap.servers": bootstrap})
     config = {"min.insync.replicas": "2"}
@@ -159,7 +183,9 @@ def test_that_kills_of_leader_controller_and_coordinator_lose_nothing(cluster: E
                     broker = coordinator_of(admin)
             killed_at = time.monotonic()
             old = cluster.kill(broker)
-            time.sleep(0.2)  # what was on its way when the broker died is not a sign of a new leader
+            time.sleep(
+                0.2
+            )  # what was on its way when the broker died is not a sign of a new leader
             took = producer.wait_until_all_partitions_take_writes(time.monotonic(), 20)
             resumed[victim] = took + 0.2
             cluster.wait_for_new_pid(broker, old)
@@ -176,7 +202,9 @@ def test_that_kills_of_leader_controller_and_coordinator_lose_nothing(cluster: E
     for partition, acknowledged in producer.acknowledged.items():
         kept = dict(stored[partition])
         lost = [(o, v) for o, v in acknowledged if kept.get(o) != v]
-        assert not lost, f"partition {partition}: {len(lost)} acknowledged records lost or moved, first {lost[0]}"
+        assert not lost, (
+            f"partition {partition}: {len(lost)} acknowledged records lost or moved, first {lost[0]}"
+        )
         values = [v for _, v in stored[partition]]
         assert values == sorted(set(values)), f"partition {partition}: repeated or out of order"
     for partition, seen in reader.seen.items():
@@ -184,7 +212,8 @@ def test_that_kills_of_leader_controller_and_coordinator_lose_nothing(cluster: E
         assert all(kept.get(o) == v for o, v in seen), "a consumer saw what is not there any more"
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": GROUP})
     now = {
-        tp.partition: tp.offset for tp in consumer.committed([TopicPartition(TOPIC, p) for p in range(3)], timeout=10)
+        tp.partition: tp.offset
+        for tp in consumer.committed([TopicPartition(TOPIC, p) for p in range(3)], timeout=10)
     }
     consumer.close()
     assert all(now[p] >= offset for p, offset in reader.committed.items()), (now, reader.committed)
@@ -192,7 +221,9 @@ def test_that_kills_of_leader_controller_and_coordinator_lose_nothing(cluster: E
 
 def read_back(bootstrap: str) -> dict[int, list[tuple[int, int]]]:
     """Every record of the topic, by partition, in offset order."""
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "read-back", "enable.auto.commit": False})
+    consumer = Consumer(
+        {"bootstrap.servers": bootstrap, "group.id": "read-back", "enable.auto.commit": False}
+    )
     parts = [TopicPartition(TOPIC, p, 0) for p in range(PARTITIONS)]
     ends = {p.partition: consumer.get_watermark_offsets(p, timeout=10)[1] for p in parts}
     consumer.assign(parts)
@@ -208,10 +239,14 @@ def read_back(bootstrap: str) -> dict[int, list[tuple[int, int]]]:
 
 
 @pytest.mark.timeout(120)
-def test_that_all_brokers_killed_at_once_keep_what_they_acknowledged(cluster: EmbeddedCluster) -> None:
+def test_that_all_brokers_killed_at_once_keep_what_they_acknowledged(
+    cluster: EmbeddedCluster,
+) -> None:
     bootstrap = cluster.bootstrap_servers
     admin = AdminClient({"bootstrap.servers": bootstrap})
-    admin.create_topics([NewTopic(TOPIC, PARTITIONS, 3, config={"min.insync.replicas": "2"})])[TOPIC].result(20)
+    admin.create_topics([NewTopic(TOPIC, PARTITIONS, 3, config={"min.insync.replicas": "2"})])[
+        TOPIC
+    ].result(20)
     producer = SteadyProducer(bootstrap)
     producer.wait_until_all_partitions_take_writes(time.monotonic(), 20)
     time.sleep(1)
@@ -229,7 +264,9 @@ def test_that_all_brokers_killed_at_once_keep_what_they_acknowledged(cluster: Em
         assert all(kept.get(o) == v for o, v in acknowledged)
 
 
-def test_that_a_setting_changed_while_running_outlives_its_brokers(cluster: EmbeddedCluster) -> None:
+def test_that_a_setting_changed_while_running_outlives_its_brokers(
+    cluster: EmbeddedCluster,
+) -> None:
     bootstrap = cluster.bootstrap_servers
     admin = AdminClient({"bootstrap.servers": bootstrap})
     admin.create_topics([NewTopic("kept", 1, 3)])["kept"].result(20)

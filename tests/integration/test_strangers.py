@@ -81,7 +81,9 @@ def test_that_a_stranger_creates_produces_with_every_codec_and_consumes_in_a_gro
 
 @pytest.mark.parametrize("client", CLIENTS, indirect=True)
 @pytest.mark.parametrize("codec", CODECS)
-def test_that_what_one_stranger_wrote_another_reads(client: Driver, codec: str, embedded_cluster: str) -> None:
+def test_that_what_one_stranger_wrote_another_reads(
+    client: Driver, codec: str, embedded_cluster: str
+) -> None:
     topic = f"crossed-{client.name}-{codec}"
     ConfluentKafka().create(embedded_cluster, topic, 2, 3)
     records = some_records(30)

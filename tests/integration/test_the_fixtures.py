@@ -1,4 +1,5 @@
-"""The comparison itself has to work: a real Kafka answers its own tools and the clients of strangers."""
+"""The comparison itself has to work: a real Kafka answers its own tools and the clients of
+strangers."""
 
 from __future__ import annotations
 
@@ -30,7 +31,9 @@ def test_that_a_real_cluster_creates_a_topic_and_describes_it(
     real_kafka: RealCluster, kafka_tool: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
     server = ["--bootstrap-server", real_kafka.bootstrap_servers]
-    made = kafka_tool("kafka-topics", *server, "--create", "--topic", "described", "--partitions", "3")
+    made = kafka_tool(
+        "kafka-topics", *server, "--create", "--topic", "described", "--partitions", "3"
+    )
     assert "Created topic described" in made.stdout
     described = kafka_tool("kafka-topics", *server, "--describe", "--topic", "described").stdout
     assert described.count("Leader:") == 3

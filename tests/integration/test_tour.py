@@ -32,7 +32,16 @@ def test_that_the_tour_goes_through_a_real_kafka(real_kafka: RealCluster, tmp_pa
             assert time.monotonic() < deadline, "the demo's topics were not created"
             time.sleep(0.2)
         out = tmp_path / "pictures"
-        command = [sys.executable, "-m", "gui.main", "tour", "--out", str(out), "--bootstrap", bootstrap]
+        command = [
+            sys.executable,
+            "-m",
+            "gui.main",
+            "tour",
+            "--out",
+            str(out),
+            "--bootstrap",
+            bootstrap,
+        ]
         done = subprocess.run(
             [*command, "--themes", "light", "--fill", "8"],
             env=os.environ | {"QT_QPA_PLATFORM": "offscreen"},

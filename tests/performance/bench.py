@@ -1,9 +1,10 @@
 """`make bench`: the embedded cluster beside librdkafka's mock cluster, in one run.
 
-The mock has three brokers in one process, keeps no copies and writes no files: what a client can reach when the
-cluster costs next to nothing. Both are up all the time; short bursts alternate in shuffled order and medians are
-quoted, because a shared machine's speed drifts by more than what is measured. Read the ratios and the CPU per MB.
-Goals stand beside the figures; exit code 1 when one is missed by more than the floor allows (--check).
+The mock has three brokers in one process, keeps no copies and writes no files: what a client can
+reach when the cluster costs next to nothing. Both are up all the time; short bursts alternate in
+shuffled order and medians are quoted, because a shared machine's speed drifts by more than what
+is measured. Read the ratios and the CPU per MB. Goals stand beside the figures; exit code 1 when
+one is missed by more than the floor allows (--check).
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ from tests.integration.embedded import EmbeddedCluster
 PARTITIONS = 4
 """As many as the mock gives to a topic."""
 RECYCLE = ["--set", "log.retention.check.interval.ms=1000"]
-"""Old segments go soon, so that bursts write into pages that the machine has used before; a page that a virtual machine
-touches for the first time costs ten times as much."""
+"""Old segments go soon, so that bursts write into pages that the machine has used before; a page
+that a virtual machine touches for the first time costs ten times as much."""
 MOCK = """
 import sys
 from confluent_kafka import Producer
@@ -73,7 +74,9 @@ def burst_produce(target: Target, size: int, megabytes: int) -> None:
         "queue.buffering.max.kbytes": 1_048_576,
     }
     failed: list[str] = []
-    producer = Producer({**settings, "error_cb": lambda e: failed.append(str(e)) if e.fatal() else None})
+    producer = Producer(
+        {**settings, "error_cb": lambda e: failed.append(str(e)) if e.fatal() else None}
+    )
     producer.list_topics(topic, timeout=10)
     value = random.Random(size).randbytes(size)
     count = megabytes * 1_000_000 // size
@@ -102,7 +105,10 @@ def burst_consume(target: Target, size: int, megabytes: int) -> None:
     parts = [TopicPartition(topic, p) for p in range(PARTITIONS)]
     marks = [consumer.get_watermark_offsets(p, timeout=10) for p in parts]
     keep = megabytes * 1_000_000 // size // PARTITIONS
-    starts = [TopicPartition(topic, p.partition, max(lo, hi - keep)) for p, (lo, hi) in zip(parts, marks, strict=True)]
+    starts = [
+        TopicPartition(topic, p.partition, max(lo, hi - keep))
+        for p, (lo, hi) in zip(parts, marks, strict=True)
+    ]
     wanted = sum(hi - s.offset for s, (_, hi) in zip(starts, marks, strict=True))
     cpu, begin, got = target.cpu_s(), time.perf_counter(), 0
     consumer.assign(starts)
@@ -201,7 +207,9 @@ def start_times(rounds: int) -> list[float]:
     """Of clusters whose modules were compiled before, as they are from a user's second start on."""
     took = []
     with tempfile.TemporaryDirectory(prefix="kafkarium-bench-compiled-") as compiled:
-        own = {k: os.environ.pop(k, None) for k in ("PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX")}
+        own = {
+            k: os.environ.pop(k, None) for k in ("PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX")
+        }
         os.environ["PYTHONPYCACHEPREFIX"] = compiled
         for _ in range(1 + rounds):
             start = time.perf_counter()
@@ -230,10 +238,14 @@ def memory_mb(processes: list[psutil.Process]) -> float:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--megabytes", type=int, default=40)
-    parser.add_argument("--check", action="store_true", help="exit 1 when a figure is beyond its floor")
+    parser.add_argument(
+        "--check", action="store_true", help="exit 1 when a figure is beyond its floor"
+    )
     parser.add_argument("--json", type=Path, help="write every figure here")
     options = parser.parse_args()
     single: dict[str, float] = {"ready s": statistics.median(start_times(3))}
@@ -252,14 +264,20 @@ def main() -> int:
     ):
         brokers = [psutil.Process(up.pid(i)) for i in (1, 2, 3)]
         embedded = Target("embedded", up.bootstrap_servers, brokers)
-        mock = Target("mock", mock_process.stdout.readline().strip(), [psutil.Process(mock_process.pid)])
+        mock = Target(
+            "mock", mock_process.stdout.readline().strip(), [psutil.Process(mock_process.pid)]
+        )
         single["broker MB at rest"] = memory_mb(brokers)
         time.sleep(2)
         cpu, start = embedded.cpu_s(), time.perf_counter()
         time.sleep(5)
         single["idle %"] = (embedded.cpu_s() - cpu) * 100 / (time.perf_counter() - start)
         admin = AdminClient({"bootstrap.servers": embedded.bootstrap})
-        keep = {"retention.bytes": "24000000", "segment.bytes": "12000000", "file.delete.delay.ms": "500"}
+        keep = {
+            "retention.bytes": "24000000",
+            "segment.bytes": "12000000",
+            "file.delete.delay.ms": "500",
+        }
         names = ["produce-1000", "produce-100", "synchronous", "end-to-end"]
         futures = admin.create_topics([NewTopic(n, PARTITIONS, 3, config=keep) for n in names])
         for future in futures.values():
@@ -297,7 +315,9 @@ def main() -> int:
         met = value >= goal.goal if goal.at_least else value <= goal.goal
         beyond += not (value >= goal.floor if goal.at_least else value <= goal.floor)
         sign = "at least" if goal.at_least else "at most"
-        print(f"{goal.text:<40}{value:>12.3g}   {sign} {goal.goal:g}: {'met' if met else 'NOT met'}")
+        print(
+            f"{goal.text:<40}{value:>12.3g}   {sign} {goal.goal:g}: {'met' if met else 'NOT met'}"
+        )
     if options.json:
         figures = {t.name: {k: t.median(k) for k in t.figures} for t in (embedded, mock)}
         options.json.write_text(json.dumps({**figures, "alone": single}, indent=2))

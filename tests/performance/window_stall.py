@@ -1,4 +1,5 @@
-"""How long the window's thread is held up while it samples a cluster of 1,000 topics; one JSON line (for bench.py)."""
+"""How long the window's thread is held up while it samples a cluster of 1,000 topics; one JSON
+line (for bench.py)."""
 
 from __future__ import annotations
 
@@ -43,7 +44,9 @@ def main() -> int:
             secrets=MemorySecrets(),
         )
         application.window.show()
-        session = application.clusters.open_profile(ConnectionProfile("large", ("large:9092",)), remember=False)
+        session = application.clusters.open_profile(
+            ConnectionProfile("large", ("large:9092",)), remember=False
+        )
         end = time.monotonic() + 20
         while not session.loaded and time.monotonic() < end:
             wait(0.05)

@@ -1,1 +1,2 @@
-"""A real Apache Kafka for tests to compare with: fetched by Maven, started on loopback, never shipped."""
+"""A real Apache Kafka for tests to compare with: fetched by Maven, started on loopback, never
+shipped."""

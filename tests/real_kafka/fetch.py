@@ -1,7 +1,8 @@
 """Fetch Apache Kafka's jars with Maven into the ignored folder .kafka (or $KAFKARIUM_KAFKA_DIR).
 
-Run by `make kafka`. A second run with the same pom.xml does nothing. Where Maven cannot be had or does not answer,
-it prints one line and exits with UNAVAILABLE; tests that want a real Kafka then skip.
+Run by `make kafka`. A second run with the same pom.xml does nothing. Where Maven cannot be had or
+does not answer, it prints one line and exits with UNAVAILABLE; tests that want a real Kafka then
+skip.
 """
 
 from __future__ import annotations
@@ -20,13 +21,15 @@ MAVEN_TIMEOUT_S = 600
 
 
 def kafka_dir() -> Path:
-    """The folder that holds libs/*.jar: $KAFKARIUM_KAFKA_DIR, else .kafka at the top of the repository."""
+    """The folder that holds libs/*.jar: $KAFKARIUM_KAFKA_DIR, else .kafka at the top of the
+    repository."""
     chosen = os.environ.get("KAFKARIUM_KAFKA_DIR")
     return Path(chosen) if chosen else HERE.parent.parent / ".kafka"
 
 
 def why_unavailable() -> str | None:
-    """None when brokers and tools can be started here; else one sentence that says what is missing."""
+    """None when brokers and tools can be started here; else one sentence that says what is
+    missing."""
     if shutil.which("java") is None:
         return "no java on the PATH: a real Kafka cannot be started here (make kafka)"
     if not any((kafka_dir() / "libs").glob("kafka_*.jar")):
@@ -44,14 +47,19 @@ def _install_with_apt(packages: list[str]) -> None:
     if shutil.which("apt-get") is None or not hasattr(os, "geteuid") or os.geteuid() != 0:
         return
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    quiet = {
+        "stdin": subprocess.DEVNULL,
+        "stdout": subprocess.DEVNULL,
+        "stderr": subprocess.DEVNULL,
+    }
     subprocess.run(["apt-get", "update"], env=environment, check=False, **quiet)
     command = ["apt-get", "install", "-y", "--no-install-recommends", *packages]
     subprocess.run(command, env=environment, check=False, **quiet)
 
 
 def fetch() -> str | None:
-    """Make libs/ hold what pom.xml names. Returns None, or one sentence that says why it could not be done."""
+    """Make libs/ hold what pom.xml names. Returns None, or one sentence that says why it could
+    not be done."""
     home = kafka_dir()
     stamp = home / "pom.sha256"
     wanted = hashlib.sha256(POM.read_bytes()).hexdigest()
@@ -71,13 +79,20 @@ def fetch() -> str | None:
     command += ["-DincludeScope=runtime", f"-DoutputDirectory={libs.resolve()}"]
     try:
         done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=MAVEN_TIMEOUT_S, check=False
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=MAVEN_TIMEOUT_S,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         return f"Maven did not finish within {MAVEN_TIMEOUT_S} s"
     if done.returncode != 0:
         shutil.rmtree(libs, ignore_errors=True)
-        lines = [line for line in done.stdout.splitlines() if "ERROR" in line] or ["no reason given"]
+        lines = [line for line in done.stdout.splitlines() if "ERROR" in line] or [
+            "no reason given"
+        ]
         return f"Maven did not serve Apache Kafka: {lines[0][:200]}"
     stamp.write_text(wanted)
     return None

@@ -2,8 +2,8 @@
 
     python tests/real_kafka/launcher.py --brokers 3          prints `ready bootstrap.servers=...`, stops on SIGTERM
 
-or, in a test, `with RealCluster(brokers=3) as cluster: cluster.bootstrap_servers`. Nodes are numbered from 1.
-Standard library only. The jars come from `make kafka`.
+or, in a test, `with RealCluster(brokers=3) as cluster: cluster.bootstrap_servers`. Nodes are
+numbered from 1. Standard library only. The jars come from `make kafka`.
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ def free_ports(count: int) -> list[int]:
 
 
 def kafka_uuid() -> str:
-    """A random id as Kafka writes them: 16 bytes in URL-safe base64 without padding, not starting with a dash."""
+    """A random id as Kafka writes them: 16 bytes in URL-safe base64 without padding, not starting
+    with a dash."""
     text = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
     return text if not text.startswith("-") else kafka_uuid()
 
@@ -73,10 +74,12 @@ def _die_with_parent() -> None:
 
 
 class RealCluster:
-    """Starts `brokers` nodes and stops them again. `settings` go into every server.properties, last.
+    """Starts `brokers` nodes and stops them again. `settings` go into every server.properties,
+    last.
 
-    `data` keeps the folder; without it a temporary one is removed at the end. With another `protocol` than PLAINTEXT
-    clients need the user of security.py, the certificate `ca_file`, or both; the nodes talk on a listener of their own.
+    `data` keeps the folder; without it a temporary one is removed at the end. With another
+    `protocol` than PLAINTEXT clients need the user of security.py, the certificate `ca_file`, or
+    both; the nodes talk on a listener of their own.
     """
 
     def __init__(
@@ -95,7 +98,9 @@ class RealCluster:
         self.heap_mb = heap_mb
         self.cluster_id = kafka_uuid()
         self._temporary = data is None
-        self.data = data if data is not None else Path(tempfile.mkdtemp(prefix="kafkarium-real-kafka-"))
+        self.data = (
+            data if data is not None else Path(tempfile.mkdtemp(prefix="kafkarium-real-kafka-"))
+        )
         self.protocol = protocol
         ports = free_ports(3 * brokers)
         self.ports = dict(zip(self.node_ids, ports[:brokers], strict=True))
@@ -123,7 +128,7 @@ class RealCluster:
     def pid(self, node_id: int) -> int:
         return self._processes[node_id].pid
 
-    # -- life -------------------------------------------------------------------------------------------------
+    # -- life ------------------------------------------------------------------------------------
 
     def start(self) -> None:
         self.data.mkdir(parents=True, exist_ok=True)
@@ -161,7 +166,8 @@ class RealCluster:
         process.wait()
 
     def stop(self) -> None:
-        """Stop the nodes one by one, the last first. Without a quorum the rest cannot hand over: short patience."""
+        """Stop the nodes one by one, the last first. Without a quorum the rest cannot hand over:
+        short patience."""
         majority = len(self.node_ids) // 2 + 1
         for node_id in reversed(self.node_ids):
             patience_s = STOP_TIMEOUT_S if len(self._processes) > majority else 2.0
@@ -178,11 +184,14 @@ class RealCluster:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.stop()
 
-    # -- parts ------------------------------------------------------------------------------------------------
+    # -- parts -----------------------------------------------------------------------------------
 
     def _properties_file(self, node_id: int) -> Path:
         return self.data / f"node-{node_id}.properties"
@@ -227,20 +236,34 @@ class RealCluster:
         return ["java", f"-Xmx{self.heap_mb}m", *JVM, log4j, "-cp", class_path(), *args]
 
     def _format(self) -> None:
-        """Format the first node's storage with Kafka's tool; the others get the same with their own ids: one JVM."""
+        """Format the first node's storage with Kafka's tool; the others get the same with their
+        own ids: one JVM."""
         first = self.node_ids[0]
         if (self.log_dir(first) / "meta.properties").exists():
             return
-        tool = ["kafka.tools.StorageTool", "format", "-t", self.cluster_id, "-c", str(self._properties_file(first))]
+        tool = [
+            "kafka.tools.StorageTool",
+            "format",
+            "-t",
+            self.cluster_id,
+            "-c",
+            str(self._properties_file(first)),
+        ]
         tool += format_arguments(self.protocol)
-        done = subprocess.run(self._java(*tool), capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(
+            self._java(*tool), capture_output=True, text=True, timeout=60, check=False
+        )
         if done.returncode != 0:
-            raise NotStarted(f"storage could not be formatted: {done.stdout[-1000:]}{done.stderr[-1000:]}")
+            raise NotStarted(
+                f"storage could not be formatted: {done.stdout[-1000:]}{done.stderr[-1000:]}"
+            )
         for node_id in self.node_ids[1:]:
             shutil.copytree(self.log_dir(first), self.log_dir(node_id))
             meta = self.log_dir(node_id) / "meta.properties"
             own = {"node.id": str(node_id), "directory.id": kafka_uuid()}
-            lines = [line for line in meta.read_text().splitlines() if line.split("=")[0] not in own]
+            lines = [
+                line for line in meta.read_text().splitlines() if line.split("=")[0] not in own
+            ]
             meta.write_text("\n".join([*lines, *(f"{k}={v}" for k, v in own.items())]) + "\n")
 
     def _spawn(self, node_id: int) -> None:
@@ -267,16 +290,24 @@ class RealCluster:
                 raise NotStarted(f"node {node_id} ended while starting:\n{text[-3000:]}")
             time.sleep(0.1)
         text = self.log_file(node_id).read_text(errors="replace")
-        raise NotStarted(f"node {node_id} did not start within {START_TIMEOUT_S:.0f} s:\n{text[-3000:]}")
+        raise NotStarted(
+            f"node {node_id} did not start within {START_TIMEOUT_S:.0f} s:\n{text[-3000:]}"
+        )
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Start a real Apache Kafka cluster on loopback.")
     parser.add_argument("--brokers", type=int, default=3)
-    parser.add_argument("--data", type=Path, help="keep the data here (default: a temporary folder)")
+    parser.add_argument(
+        "--data", type=Path, help="keep the data here (default: a temporary folder)"
+    )
     parser.add_argument("--heap-mb", type=int, default=256)
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a server.properties line")
-    parser.add_argument("--protocol", choices=PROTOCOLS, default="PLAINTEXT", help="what clients speak")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="a server.properties line"
+    )
+    parser.add_argument(
+        "--protocol", choices=PROTOCOLS, default="PLAINTEXT", help="what clients speak"
+    )
     options = parser.parse_args()
     reason = why_unavailable()
     if reason is not None:
@@ -290,7 +321,9 @@ def main() -> int:
     settings = dict(line.split("=", 1) for line in options.set)
     with (
         contextlib.suppress(KeyboardInterrupt),
-        RealCluster(options.brokers, settings, options.data, options.heap_mb, options.protocol) as cluster,
+        RealCluster(
+            options.brokers, settings, options.data, options.heap_mb, options.protocol
+        ) as cluster,
     ):
         print(f"ready bootstrap.servers={cluster.bootstrap_servers}", flush=True)
         while True:

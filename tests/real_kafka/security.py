@@ -1,4 +1,5 @@
-"""What server.properties says when clients must come by TLS or SASL: for tests of connections, not a model to copy."""
+"""What server.properties says when clients must come by TLS or SASL: for tests of connections,
+not a model to copy."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ _LOGIN = "org.apache.kafka.common.security"
 
 
 def listener_settings(protocol: str, data: Path) -> dict[str, str]:
-    """Settings of the listener CLIENTS. Makes a self-signed certificate in `data` (ca.pem) where one is needed."""
+    """Settings of the listener CLIENTS. Makes a self-signed certificate in `data` (ca.pem) where
+    one is needed."""
     settings: dict[str, str] = {}
     if protocol.startswith("SASL"):
         prefix = "listener.name.clients."
@@ -22,7 +24,9 @@ def listener_settings(protocol: str, data: Path) -> dict[str, str]:
             f'{_LOGIN}.plain.PlainLoginModule required user_{USER}="{PASSWORD}";'
         )
         for mechanism in MECHANISMS[1:]:
-            settings[f"{prefix}{mechanism.lower()}.sasl.jaas.config"] = f"{_LOGIN}.scram.ScramLoginModule required;"
+            settings[f"{prefix}{mechanism.lower()}.sasl.jaas.config"] = (
+                f"{_LOGIN}.scram.ScramLoginModule required;"
+            )
     if protocol.endswith("SSL"):
         _certificate(data)
         settings["ssl.keystore.type"] = "PEM"
@@ -42,7 +46,25 @@ def _certificate(data: Path) -> None:
     key, certificate = data / "server.key", data / "ca.pem"
     if certificate.exists():
         return
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/CN=localhost"]
-    command += ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "30",
+        "-subj",
+        "/CN=localhost",
+    ]
+    command += [
+        "-addext",
+        "subjectAltName=DNS:localhost,IP:127.0.0.1",
+        "-keyout",
+        str(key),
+        "-out",
+        str(certificate),
+    ]
     subprocess.run(command, check=True, capture_output=True, timeout=60)
     (data / "server.pem").write_text(key.read_text() + certificate.read_text())

@@ -56,11 +56,18 @@ rootLogger.level = WARN
 rootLogger.appenderRef.err.ref = ERR
 """
 
-JVM = ["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-Xshare:auto"]
+JVM = [
+    "-Xmx256m",
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-XX:-UsePerfData",
+    "-Xshare:auto",
+]
 
 
 def kafka_command(name: str, *args: str) -> list[str]:
-    """The command line that runs one of Kafka's tools; for a process that stays, like a console consumer."""
+    """The command line that runs one of Kafka's tools; for a process that stays, like a console
+    consumer."""
     config = kafka_dir() / "tools-log4j2.properties"
     if not config.exists():
         config.write_text(LOG4J)

@@ -1,5 +1,5 @@
-"""Seeds that once found a bug in the core, by what they found. (What a seed does changes with the simulator; the plans
-that matter are kept in their stored form.)"""
+"""Seeds that once found a bug in the core, by what they found. (What a seed does changes with the
+simulator; the plans that matter are kept in their stored form.)"""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def passes(seed: int, brokers: int, family: str) -> None:
 
 @pytest.mark.parametrize("seed", [5000, 5011])
 def test_that_a_new_leader_of_a_durable_log_flushes_what_it_found(seed: int) -> None:
-    """Nothing was flushed until something was appended, so the high watermark, and the coordinator that waits for it
-    before anything is appended, stood still."""
+    """Nothing was flushed until something was appended, so the high watermark, and the
+    coordinator that waits for it before anything is appended, stood still."""
     passes(seed, 3, "F2")
 
 

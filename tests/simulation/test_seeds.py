@@ -1,7 +1,8 @@
-"""Whole clusters under seeded trouble: a fixed set of seeds, a few fresh ones, and that runs repeat exactly.
+"""Whole clusters under seeded trouble: a fixed set of seeds, a few fresh ones, and that runs
+repeat exactly.
 
-SIMULATION_SEEDS=n in the environment runs n more seeds that nobody has run before, drawn from the clock; a failure
-prints the command that replays it.
+SIMULATION_SEEDS=n in the environment runs n more seeds that nobody has run before, drawn from the
+clock; a failure prints the command that replays it.
 """
 
 from __future__ import annotations
@@ -63,7 +64,12 @@ def test_that_a_seed_runs_the_same_in_processes_with_other_hash_seeds() -> None:
     for hash_seed in ("1", "271828"):
         environment = os.environ | {"PYTHONHASHSEED": hash_seed}
         done = subprocess.run(
-            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True, timeout=120
+            [sys.executable, "-c", code],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=120,
         )
         hashes.add(done.stdout)
     assert len(hashes) == 1, hashes

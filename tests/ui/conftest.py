@@ -21,7 +21,12 @@ def large_cluster(topics: int, partitions: int = 3, groups: int = 20) -> FakeCli
     """A fake cluster with that many topics, all of them with traffic."""
     cluster = FakeCluster(time.time, moving=False)
     for number in range(topics):
-        cluster.create(f"service-{number % 40:02}.events-{number:04}", partitions, 2, rate_per_s=1.0 + number % 17)
+        cluster.create(
+            f"service-{number % 40:02}.events-{number:04}",
+            partitions,
+            2,
+            rate_per_s=1.0 + number % 17,
+        )
     return FakeClient(cluster)
 
 

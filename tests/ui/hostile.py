@@ -1,6 +1,8 @@
-"""Messages that attack their viewer: markup, links, terminal escapes, formulas, sizes, nesting, broken encodings.
+"""Messages that attack their viewer: markup, links, terminal escapes, formulas, sizes, nesting,
+broken encodings.
 
-Every view, tool-tip, export, clipboard text and log line must show these as data. One list for all the tests.
+Every view, tool-tip, export, clipboard text and log line must show these as data. One list for
+all the tests.
 """
 
 from __future__ import annotations
@@ -26,7 +28,10 @@ class Payload:
 def _text(name: str, text: str) -> Payload:
     data = text.encode("utf-8", "surrogatepass")
     return Payload(
-        name, data, data[:200], (("header", data[:200]), (text[:100].encode("utf-8", "replace").decode(), b"x"))
+        name,
+        data,
+        data[:200],
+        (("header", data[:200]), (text[:100].encode("utf-8", "replace").decode(), b"x")),
     )
 
 
@@ -117,7 +122,10 @@ BYTES: list[tuple[str, bytes | None]] = [
     ("int32", struct.pack(">i", 2**31 - 1)),
     ("double nan", struct.pack(">d", float("nan"))),
     ("java serialised", b"\xac\xed\x00\x05sr\x00\x11java.util.HashMap"),
-    ("python pickle", b"\x80\x04\x95\x1e\x00\x00\x00\x00\x00\x00\x00\x8c\x05posix\x8c\x06system\x93\x94."),
+    (
+        "python pickle",
+        b"\x80\x04\x95\x1e\x00\x00\x00\x00\x00\x00\x00\x8c\x05posix\x8c\x06system\x93\x94.",
+    ),
     ("gzip bomb", gzip.compress(b"\x00" * 20_000_000)),
     ("zlib bomb", zlib.compress(b"\x00" * 20_000_000)),
     ("avro wire, unknown schema", b"\x00\x00\x00\x00\x63" + b"\x02" * 40),
@@ -164,7 +172,10 @@ SIZES: list[tuple[str, bytes]] = [
     ("1 MB line", b"x" * 1_000_000),
     ("5 MB line", b"y" * 5_000_000),
     ("1 MB of lines", b"line\n" * 200_000),
-    ("2 MB JSON line", json.dumps({"items": [{"id": i, "name": "n" * 50} for i in range(25_000)]}).encode()),
+    (
+        "2 MB JSON line",
+        json.dumps({"items": [{"id": i, "name": "n" * 50} for i in range(25_000)]}).encode(),
+    ),
     ("1 MB of markup", b"<b>" * 330_000),
     ("1 MB of wide characters", "漢".encode() * 330_000),
     ("1 MB without a break in hex", bytes(range(256)) * 4000),

@@ -1,4 +1,5 @@
-"""One page alone over a fake cluster: a session with a client thread of its own, no window around it."""
+"""One page alone over a fake cluster: a session with a client thread of its own, no window around
+it."""
 
 from __future__ import annotations
 
@@ -28,7 +29,9 @@ from widgets.theme import Theme
 class Alone:
     """``context`` for the page; ``gone_to`` and ``said`` keep what it asked the window for."""
 
-    def __init__(self, qtbot: QtBot, qapp: QApplication, client: FakeClient, folder: Path, read_only: bool) -> None:
+    def __init__(
+        self, qtbot: QtBot, qapp: QApplication, client: FakeClient, folder: Path, read_only: bool
+    ) -> None:
         load_fonts()
         self.qtbot = qtbot
         self.client = client

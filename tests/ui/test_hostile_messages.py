@@ -1,4 +1,5 @@
-"""Every hostile message through every view, tooltip, the clipboard, exports and the form: shown as data, at once."""
+"""Every hostile message through every view, tooltip, the clipboard, exports and the form: shown
+as data, at once."""
 
 from __future__ import annotations
 
@@ -34,7 +35,16 @@ UNSEEN = re.compile(
 
 def as_record(number: int, payload: Payload) -> Record:
     headers = tuple(Header(k, v) for k, v in payload.headers)
-    return Record("hostile", 0, number, 1_700_000_000_000 + number, "create", payload.key, payload.value, headers)
+    return Record(
+        "hostile",
+        0,
+        number,
+        1_700_000_000_000 + number,
+        "create",
+        payload.key,
+        payload.value,
+        headers,
+    )
 
 
 RECORDS = [as_record(number, payload) for number, payload in enumerate(CORPUS)]
@@ -102,7 +112,9 @@ def test_that_every_label_is_plain_text(page: MessagesPage, qapp: QApplication) 
         assert label.textFormat() == Qt.TextFormat.PlainText, label.text()
 
 
-def test_that_cells_and_tooltips_are_short_and_hold_nothing_unseen_or_marked_up(page: MessagesPage) -> None:
+def test_that_cells_and_tooltips_are_short_and_hold_nothing_unseen_or_marked_up(
+    page: MessagesPage,
+) -> None:
     page.model.add(RECORDS)
     begun = time.thread_time()
     for row in range(page.model.rowCount()):
@@ -169,7 +181,9 @@ def test_that_a_copy_in_the_form_is_the_same_record(page: MessagesPage) -> None:
         assert page.produce.headers.headers() == record.headers, payload.name
 
 
-def test_that_a_value_of_twenty_megabytes_opens_at_once(page: MessagesPage, qapp: QApplication) -> None:
+def test_that_a_value_of_twenty_megabytes_opens_at_once(
+    page: MessagesPage, qapp: QApplication
+) -> None:
     for value in (b'{"a": "' + b"x" * 20_000_000 + b'"}', b"y" * 20_000_000, b"\xff" * 20_000_000):
         record = Record("hostile", 0, 1, 1, "create", None, value)
         begun = time.thread_time()

@@ -45,7 +45,9 @@ class Page:
 
 @pytest.fixture
 def here(qtbot: QtBot, qapp: QApplication, tmp_path: Path) -> Iterator[Page]:
-    with alone(qtbot, qapp, FakeClient(FakeCluster(time.time, moving=False).populate()), tmp_path) as made:
+    with alone(
+        qtbot, qapp, FakeClient(FakeCluster(time.time, moving=False).populate()), tmp_path
+    ) as made:
         yield Page(made, qtbot)
 
 
@@ -142,7 +144,9 @@ def test_that_wrong_ranges_are_told_and_not_read(here: Page) -> None:
 
 
 def test_that_a_failure_names_its_reason_and_can_be_tried_again(here: Page) -> None:
-    here.made.client.failing["offsets"] = TimedOut("Broker 2 did not answer.", next_step="Look at the brokers.")
+    here.made.client.failing["offsets"] = TimedOut(
+        "Broker 2 did not answer.", next_step="Look at the brokers."
+    )
     here.page.open(topic="email")
     here.ended()
     assert here.page.state.state == "failed"
@@ -266,7 +270,9 @@ def test_that_pasted_lines_are_checked_and_sent(here: Page) -> None:
     here.qtbot.waitUntil(lambda: "2 records stored" in form.banner.sentence)
 
 
-def test_that_a_read_only_connection_sends_nothing(qtbot: QtBot, qapp: QApplication, tmp_path: Path) -> None:
+def test_that_a_read_only_connection_sends_nothing(
+    qtbot: QtBot, qapp: QApplication, tmp_path: Path
+) -> None:
     client = FakeClient(FakeCluster(time.time, moving=False).populate())
     with alone(qtbot, qapp, client, tmp_path, read_only=True) as made:
         here = Page(made, qtbot)
@@ -274,7 +280,10 @@ def test_that_a_read_only_connection_sends_nothing(qtbot: QtBot, qapp: QApplicat
         here.ended()
         here.page.produce.value.text.setPlainText("x")
         here.page.produce._send()
-        assert not here.page.produce.send.isEnabled() and "read-only" in here.page.produce.banner.sentence
+        assert (
+            not here.page.produce.send.isEnabled()
+            and "read-only" in here.page.produce.banner.sentence
+        )
         assert "produce" not in client.calls
 
 

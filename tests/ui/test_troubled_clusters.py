@@ -1,4 +1,5 @@
-"""The window while its cluster is dead, hung or comes and goes: it stays live, says what is so, and recovers."""
+"""The window while its cluster is dead, hung or comes and goes: it stays live, says what is so,
+and recovers."""
 
 from __future__ import annotations
 
@@ -14,8 +15,17 @@ from kafka_client.sampling.state import ConnectionKind
 from tests.ui.conftest import Window
 
 STALL_MS = 100
-"""of the window's own processor time in one go (reliability: no stall over 100 ms in any trouble)"""
-LOOKING = ("metadata", "offsets", "log_dirs", "list_groups", "describe_groups", "committed", "quorum")
+"""of the window's own processor time in one go (reliability: no stall over 100 ms in any
+trouble)"""
+LOOKING = (
+    "metadata",
+    "offsets",
+    "log_dirs",
+    "list_groups",
+    "describe_groups",
+    "committed",
+    "quorum",
+)
 
 
 def state_of(window: Window) -> ConnectionKind | None:
@@ -46,7 +56,9 @@ def walk(window: Window, seconds: float) -> None:
             window.qtbot.wait(120)
 
 
-def test_that_a_dead_cluster_is_said_to_be_lost_and_comes_back_by_itself(window: Window, client: FakeClient) -> None:
+def test_that_a_dead_cluster_is_said_to_be_lost_and_comes_back_by_itself(
+    window: Window, client: FakeClient
+) -> None:
     walk(window, 2)  # pages are made once, in peace
     fail_everything(client, Unreachable("No broker answers.", next_step="Is the cluster running?"))
     window.wait_until(lambda: state_of(window) is ConnectionKind.LOST, 10_000)
@@ -67,7 +79,9 @@ def test_that_a_hung_cluster_leaves_the_window_live(window: Window, client: Fake
     client.delay_s = 0.0
 
 
-def test_that_a_cluster_that_comes_and_goes_does_not_wear_the_window_out(window: Window, client: FakeClient) -> None:
+def test_that_a_cluster_that_comes_and_goes_does_not_wear_the_window_out(
+    window: Window, client: FakeClient
+) -> None:
     walk(window, 2)
     for _ in range(6):
         fail_everything(client, TimedOut("No answer within 3 s."))
@@ -78,7 +92,9 @@ def test_that_a_cluster_that_comes_and_goes_does_not_wear_the_window_out(window:
     window.wait_until(lambda: state_of(window) is ConnectionKind.CONNECTED, 20_000)
 
 
-def test_that_one_dead_broker_greys_its_own_row_and_no_page_fails(window: Window, client: FakeClient) -> None:
+def test_that_one_dead_broker_greys_its_own_row_and_no_page_fails(
+    window: Window, client: FakeClient
+) -> None:
     client.cluster.killed.add(2)
     session = window.application.clusters.shown
     assert session is not None
@@ -88,7 +104,9 @@ def test_that_one_dead_broker_greys_its_own_row_and_no_page_fails(window: Window
     assert session.state is not None and "2" in session.state.sentence
 
 
-def test_that_nothing_can_be_applied_while_the_cluster_is_lost(window: Window, client: FakeClient) -> None:
+def test_that_nothing_can_be_applied_while_the_cluster_is_lost(
+    window: Window, client: FakeClient
+) -> None:
     window.window.navigate("topics")
     view = window.window.view
     assert view is not None

@@ -1,4 +1,5 @@
-"""The real window over a fake cluster: what a person sees when it connects, goes about, and when the cluster fails."""
+"""The real window over a fake cluster: what a person sees when it connects, goes about, and when
+the cluster fails."""
 
 from __future__ import annotations
 
@@ -25,7 +26,10 @@ def test_that_the_overview_fills_by_itself(window: Window) -> None:
     assert isinstance(page, OverviewPage) and page.states is not None
     window.wait_until(lambda: page.groups.rowCount() > 0)
     window.wait_until(lambda: page.states is not None and page.states.state == "content")
-    assert next(chip.sign.words for chip in window.window.header._chips if chip.isVisible()) == "3/3 brokers"
+    assert (
+        next(chip.sign.words for chip in window.window.header._chips if chip.isVisible())
+        == "3/3 brokers"
+    )
 
 
 def test_that_a_cluster_that_is_lost_leaves_its_figures_and_says_since_when(window: Window) -> None:
@@ -34,19 +38,27 @@ def test_that_a_cluster_that_is_lost_leaves_its_figures_and_says_since_when(wind
     assert view is not None
     page = view.widget_of("overview")
     assert isinstance(page, OverviewPage) and page.states is not None
-    client.failing["metadata"] = Unreachable("Nothing listens on orders:9092.", next_step="Start it.")
+    client.failing["metadata"] = Unreachable(
+        "Nothing listens on orders:9092.", next_step="Start it."
+    )
     view.session.refresh()
     window.wait_until(lambda: page.states.banner.isVisible(), 8000)
-    assert "As of" in page.states.banner.sentence and "Nothing listens" in page.states.banner.sentence
+    assert (
+        "As of" in page.states.banner.sentence and "Nothing listens" in page.states.banner.sentence
+    )
     assert page.states.state == "content"
     assert window.window.header._chips[0].sign.words == "not reachable"
     client.failing.clear()
     window.wait_until(lambda: not page.states.banner.isVisible(), 15_000)
 
 
-def test_that_a_cluster_that_never_answered_shows_the_reason_and_the_next_step(window: Window) -> None:
+def test_that_a_cluster_that_never_answered_shows_the_reason_and_the_next_step(
+    window: Window,
+) -> None:
     client = FakeClient(moving=False)
-    client.failing["connect"] = Unreachable("Nothing listens on orders:9092.", next_step="Start it.")
+    client.failing["connect"] = Unreachable(
+        "Nothing listens on orders:9092.", next_step="Start it."
+    )
     window.clients.append(client)
     from kafka_client.profile import quick
 
@@ -136,7 +148,8 @@ def test_that_closing_without_clusters_of_our_own_asks_nothing(window: Window) -
 
 
 def test_that_sampling_a_thousand_topics_does_not_hold_up_the_window(window: Window) -> None:
-    """Processor time of the window's thread in one go, so that a busy machine does not decide. The goal is 50 ms."""
+    """Processor time of the window's thread in one go, so that a busy machine does not decide.
+    The goal is 50 ms."""
     client = large_cluster(1000)
     window.connect(client)
     dog = window.application.watchdog

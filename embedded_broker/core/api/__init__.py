@@ -1,8 +1,10 @@
-"""The requests that this broker speaks: one file per api key, and the table of versions that ApiVersions offers.
+"""The requests that this broker speaks: one file per api key, and the table of versions that
+ApiVersions offers.
 
-A handler module has ``handle(broker, now_ms, event) -> None``; it answers through ``broker.outbox`` now or later. The
-version ranges are Kafka 4.3's for what is built here; Produce 0-2 is offered though refused, because librdkafka before
-2.11.1 reads compression support from it (KAFKA-18659).
+A handler module has ``handle(broker, now_ms, event) -> None``; it answers through
+``broker.outbox`` now or later. The version ranges are Kafka 4.3's for what is built here; Produce
+0-2 is offered though refused, because librdkafka before 2.11.1 reads compression support from it
+(KAFKA-18659).
 """
 
 from __future__ import annotations
@@ -22,8 +24,9 @@ Handler = Callable[["Broker", int, "RequestReceived"], None]
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """``between_brokers``: only a connection that proved to be a broker may send it (and it is not offered to
-    clients); ``controller``: carried out by the active controller, forwarded to it by any other broker."""
+    """``between_brokers``: only a connection that proved to be a broker may send it (and it is
+    not offered to clients); ``controller``: carried out by the active controller, forwarded to it
+    by any other broker."""
 
     module: str
     min_version: int

@@ -1,10 +1,14 @@
 """Produce (0): append record batches, answer by ``acks``.
 
 * Versions 0 to 2 are offered but not spoken (see the table); the shell closes the connection.
-* acks=0 has no answer; when something is wrong the connection is closed, which is all that such a client can notice.
-* acks=all: refused before the append while too few replicas are in sync; answered when the high watermark has passed.
-* A repeated batch of an idempotent producer is answered with its first offset, when that is committed.
-* Transactions are not offered yet: a transactional batch is INVALID_TXN_STATE. Internal topics take none from clients.
+* acks=0 has no answer; when something is wrong the connection is closed, which is all that such a
+  client can notice.
+* acks=all: refused before the append while too few replicas are in sync; answered when the high
+  watermark has passed.
+* A repeated batch of an idempotent producer is answered with its first offset, when that is
+  committed.
+* Transactions are not offered yet: a transactional batch is INVALID_TXN_STATE. Internal topics
+  take none from clients.
 """
 
 from __future__ import annotations
@@ -15,8 +19,8 @@ from embedded_broker.core.effects import Level
 from embedded_broker.core.log.validate import Refused, check_batch, stamp_append_time
 from embedded_broker.core.ports import StorageFailed
 from embedded_broker.core.replication.purgatory import AppendWait
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.protocol.messages.k00_produce import (
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.messages.k00_produce import (
     BatchIndexAndErrorMessage,
     LeaderIdAndEpoch,
     NodeEndpoint,
@@ -62,7 +66,11 @@ class _Produce:
 
     def expire(self, now_ms: int) -> None:
         for answer in self.pending.values():
-            _fail(answer, ErrorCode.REQUEST_TIMED_OUT, "the in-sync replicas did not confirm it in time")
+            _fail(
+                answer,
+                ErrorCode.REQUEST_TIMED_OUT,
+                "the in-sync replicas did not confirm it in time",
+            )
         if self.pending:
             self.pending.clear()
             _answer(self.broker, self.event, self.response)
@@ -112,7 +120,8 @@ def _wait(
         produce.pending[number] = answer
     broker.replicas.append_deadlines.add(produce, now_ms + max(0, event.message.timeout_ms))
     for number, (partition, end, _) in enumerate(waits):
-        partition.when_committed(now_ms, AppendWait(end, lambda _, code, n=number: produce.finish(n, code)))  # type: ignore[misc]
+        wait = AppendWait(end, lambda _, code, n=number: produce.finish(n, code))  # type: ignore[misc]
+        partition.when_committed(now_ms, wait)
 
 
 def _find(
@@ -129,7 +138,11 @@ def _find(
     elif request.transactional_id is not None:
         _fail(answer, ErrorCode.INVALID_TXN_STATE, "transactions are not offered by this cluster")
     elif not name:
-        code = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION if topic.topic_id.int == 0 else ErrorCode.UNKNOWN_TOPIC_ID
+        code = (
+            ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+            if topic.topic_id.int == 0
+            else ErrorCode.UNKNOWN_TOPIC_ID
+        )
         _fail(answer, code, None)
     elif name in INTERNAL_TOPICS:
         _fail(answer, ErrorCode.INVALID_TOPIC_EXCEPTION, f"{name} is written by brokers alone")
@@ -167,7 +180,10 @@ def _append(
         if header.producer_id >= 0:
             wrong, base, timestamp = partition.producers.check(header)
             if wrong != ErrorCode.NONE:
-                raise Refused(wrong, f"producer {header.producer_id}: sequence {header.base_sequence} does not follow")
+                raise Refused(
+                    wrong,
+                    f"producer {header.producer_id}: sequence {header.base_sequence} does not follow",
+                )
             if base >= 0:
                 answer.base_offset = base
                 answer.log_append_time_ms = timestamp if partition.limits.append_time else -1
@@ -182,7 +198,9 @@ def _append(
         return answer.base_offset + header.record_count
     except Refused as refused:
         _fail(answer, refused.code, refused.text)
-        answer.record_errors = [BatchIndexAndErrorMessage(index, text) for index, text in refused.record_errors]
+        answer.record_errors = [
+            BatchIndexAndErrorMessage(index, text) for index, text in refused.record_errors
+        ]
     except StorageFailed as e:
         broker.outbox.note(Level.ERROR, f"{partition} could not be written: {e}")
         _fail(answer, ErrorCode.KAFKA_STORAGE_ERROR, "the broker's disk refused it")

@@ -1,8 +1,10 @@
 """Fetch (1): consumers, followers, and the voters of the metadata log.
 
-* A caller that claims to be a replica must have proved to be that broker, else every partition is answered
-  TOPIC_AUTHORIZATION_FAILED (CVE-2018-1288: who may fetch as a replica may move the high watermark).
-* Followers get incremental sessions; clients are answered with session id 0, which makes each of their fetches full.
+* A caller that claims to be a replica must have proved to be that broker, else every partition is
+  answered TOPIC_AUTHORIZATION_FAILED (CVE-2018-1288: who may fetch as a replica may move the high
+  watermark).
+* Followers get incremental sessions; clients are answered with session id 0, which makes each of
+  their fetches full.
 * A client that names a session has none here: FETCH_SESSION_ID_NOT_FOUND.
 """
 
@@ -11,8 +13,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.protocol.messages.k01_fetch import (
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.messages.k01_fetch import (
     FetchableTopicResponse,
     FetchRequest,
     FetchResponse,
@@ -40,7 +42,9 @@ def handle(broker: Broker, now_ms: int, event: RequestReceived) -> None:
         elif event.version < TOPIC_ID_SINCE:
             _refuse(broker, event)
         else:
-            broker.replicas.sessions.fetch(now_ms, event, replica_id, request.replica_state.replica_epoch)
+            broker.replicas.sessions.fetch(
+                now_ms, event, replica_id, request.replica_state.replica_epoch
+            )
     elif request.session_epoch > 0:
         broker.outbox.respond(event, FetchResponse(error_code=ErrorCode.FETCH_SESSION_ID_NOT_FOUND))
     else:
@@ -54,6 +58,8 @@ def _refuse(broker: Broker, event: RequestReceived) -> None:
         answers = FetchableTopicResponse(topic.topic, topic.topic_id)
         for asked in topic.partitions:
             code = ErrorCode.TOPIC_AUTHORIZATION_FAILED
-            answers.partitions.append(PartitionData(asked.partition, code, high_watermark=-1, records=b""))
+            answers.partitions.append(
+                PartitionData(asked.partition, code, high_watermark=-1, records=b"")
+            )
         response.responses.append(answers)
     broker.outbox.respond(event, response)

@@ -1,8 +1,9 @@
 """ListOffsets (2): where a log starts, ends, or was at a time.
 
 * Latest is the high watermark (there are no transactions, so it is the last stable offset too).
-* Right after an election the high watermark may still be an older one than consumers have seen: until it has reached
-  the start of the leader's epoch, "latest" is OFFSET_NOT_AVAILABLE (LEADER_NOT_AVAILABLE before version 5; KIP-207).
+* Right after an election the high watermark may still be an older one than consumers have seen:
+  until it has reached the start of the leader's epoch, "latest" is OFFSET_NOT_AVAILABLE
+  (LEADER_NOT_AVAILABLE before version 5; KIP-207).
 * Earliest-local is the same as earliest and there is no tiered storage: -5 and -6 answer offset -1.
 """
 
@@ -12,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from embedded_broker.core.effects import Level
 from embedded_broker.core.ports import StorageFailed
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.protocol.messages.k02_list_offsets import (
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.messages.k02_list_offsets import (
     ListOffsetsPartition,
     ListOffsetsPartitionResponse,
     ListOffsetsRequest,
@@ -57,7 +58,10 @@ def handle(broker: Broker, now_ms: int, event: RequestReceived) -> None:
 
 
 def _look_up(
-    partition: Partition, asked: ListOffsetsPartition, answer: ListOffsetsPartitionResponse, version: int
+    partition: Partition,
+    asked: ListOffsetsPartition,
+    answer: ListOffsetsPartitionResponse,
+    version: int,
 ) -> None:
     answer.error_code = partition.fence(asked.current_leader_epoch)
     if answer.error_code:
@@ -84,4 +88,6 @@ def _look_up(
             answer.leader_epoch = partition.leader_epoch
     elif partition.high_watermark_is_old:
         later = version >= OFFSET_NOT_AVAILABLE_SINCE
-        answer.error_code = ErrorCode.OFFSET_NOT_AVAILABLE if later else ErrorCode.LEADER_NOT_AVAILABLE
+        answer.error_code = (
+            ErrorCode.OFFSET_NOT_AVAILABLE if later else ErrorCode.LEADER_NOT_AVAILABLE
+        )

@@ -1,11 +1,14 @@
 """Metadata (3): brokers, and topics with their leaders, as this node's image has them.
 
-* No topic named: all (version 0: an empty list means all, from 1 on null does). Topics may be asked for by id (v12).
-* A topic that is missing is created when the broker's settings and the request allow it, and is answered
-  LEADER_NOT_AVAILABLE meanwhile, or with its partitions when they are known in time.
-* A partition without a leader is LEADER_NOT_AVAILABLE with leader -1, never UNKNOWN_TOPIC_OR_PARTITION; a leader that
-  has no endpoint on the caller's listener is LISTENER_NOT_FOUND (LEADER_NOT_AVAILABLE before version 6).
-* ``controller_id`` is the quorum's leader when this node knows it and it is alive, else any live broker.
+* No topic named: all (version 0: an empty list means all, from 1 on null does). Topics may be
+  asked for by id (v12).
+* A topic that is missing is created when the broker's settings and the request allow it, and is
+  answered LEADER_NOT_AVAILABLE meanwhile, or with its partitions when they are known in time.
+* A partition without a leader is LEADER_NOT_AVAILABLE with leader -1, never
+  UNKNOWN_TOPIC_OR_PARTITION; a leader that has no endpoint on the caller's listener is
+  LISTENER_NOT_FOUND (LEADER_NOT_AVAILABLE before version 6).
+* ``controller_id`` is the quorum's leader when this node knows it and it is alive, else any live
+  broker.
 """
 
 from __future__ import annotations
@@ -13,8 +16,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.protocol.messages.k03_metadata import (
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.messages.k03_metadata import (
     MetadataRequest,
     MetadataRequestTopic,
     MetadataResponse,
@@ -22,7 +25,7 @@ from embedded_broker.protocol.messages.k03_metadata import (
     MetadataResponsePartition,
     MetadataResponseTopic,
 )
-from embedded_broker.protocol.messages.k19_create_topics import CreatableTopic, CreateTopicsRequest
+from kafka_protocol.messages.k19_create_topics import CreatableTopic, CreateTopicsRequest
 
 if TYPE_CHECKING:
     from embedded_broker.core.broker import Broker
@@ -76,7 +79,10 @@ def _to_create(broker: Broker, event: RequestReceived) -> list[str]:
 
 
 def _respond(
-    broker: Broker, event: RequestReceived, refused: dict[str, int] | None = None, creating: list[str] | None = None
+    broker: Broker,
+    event: RequestReceived,
+    refused: dict[str, int] | None = None,
+    creating: list[str] | None = None,
 ) -> None:
     request: MetadataRequest = event.message
     image = broker.image
@@ -91,11 +97,14 @@ def _respond(
     every = request.topics is None or (event.version == 0 and not request.topics)
     if every:
         response.topics = [
-            _topic(broker, image.topics[name], reachable, event.version) for name in sorted(image.topics)
+            _topic(broker, image.topics[name], reachable, event.version)
+            for name in sorted(image.topics)
         ]
     else:
         for asked in request.topics or ():
-            response.topics.append(_asked(broker, asked, reachable, event.version, refused or {}, creating or []))
+            response.topics.append(
+                _asked(broker, asked, reachable, event.version, refused or {}, creating or [])
+            )
     if request.include_topic_authorized_operations:
         for topic in response.topics:
             if topic.error_code == ErrorCode.NONE:
@@ -137,7 +146,9 @@ def _asked(
     return MetadataResponseTopic(code, name, is_internal=name in INTERNAL_TOPICS)
 
 
-def _topic(broker: Broker, topic: TopicImage, reachable: set[int], version: int) -> MetadataResponseTopic:
+def _topic(
+    broker: Broker, topic: TopicImage, reachable: set[int], version: int
+) -> MetadataResponseTopic:
     partitions = topic.partitions
     return MetadataResponseTopic(
         ErrorCode.NONE,
@@ -148,7 +159,9 @@ def _topic(broker: Broker, topic: TopicImage, reachable: set[int], version: int)
     )
 
 
-def _partition(image: PartitionImage, reachable: set[int], version: int) -> MetadataResponsePartition:
+def _partition(
+    image: PartitionImage, reachable: set[int], version: int
+) -> MetadataResponsePartition:
     code = ErrorCode.NONE
     if image.leader < 0:
         code = ErrorCode.LEADER_NOT_AVAILABLE

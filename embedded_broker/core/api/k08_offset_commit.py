@@ -1,6 +1,7 @@
 """OffsetCommit (api key 8): answered when the offsets are committed in ``__consumer_offsets``.
 
-Version 10 names topics by id (UNKNOWN_TOPIC_ID 100). Versions 2 to 4 may ask for a retention of their own.
+Version 10 names topics by id (UNKNOWN_TOPIC_ID 100). Versions 2 to 4 may ask for a retention of
+their own.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """OffsetFetch (api key 9): what groups have committed; -1 where nothing is.
 
-Versions to 7 ask for one group, later ones for many; version 10 names topics by id. Without transactions an offset is
-never in doubt, so ``require_stable`` changes nothing. Member id and epoch (version 9) mean something for groups of the
-consumer protocol only.
+Versions to 7 ask for one group, later ones for many; version 10 names topics by id. Without
+transactions an offset is never in doubt, so ``require_stable`` changes nothing. Member id and
+epoch (version 9) mean something for groups of the consumer protocol only.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from embedded_broker.core.coordinator.group import CommittedOffset
 from embedded_broker.core.coordinator.offsets import BY_TOPIC_ID, NO_OFFSET
 from embedded_broker.core.coordinator.shard import Shard
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.protocol.fields import ZERO_UUID
-from embedded_broker.protocol.messages.k09_offset_fetch import (
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.fields import ZERO_UUID
+from kafka_protocol.messages.k09_offset_fetch import (
     OffsetFetchRequestGroup,
     OffsetFetchResponse,
     OffsetFetchResponseGroup,
@@ -30,15 +30,20 @@ if TYPE_CHECKING:
 
 
 def handle(broker: Broker, now_ms: int, event: RequestReceived) -> None:
-    # A coordinator that was frozen or cut off does not know what its successor has committed meanwhile.
-    response = (_many if event.version >= 8 else _one)(broker, event, broker.lifecycle.in_touch(now_ms))
+    # A coordinator that was frozen or cut off does not know what its successor has committed
+    # meanwhile.
+    response = (_many if event.version >= 8 else _one)(
+        broker, event, broker.lifecycle.in_touch(now_ms)
+    )
     broker.outbox.respond(event, response)
 
 
 def _many(broker: Broker, event: RequestReceived, in_touch: bool) -> OffsetFetchResponse:
     response = OffsetFetchResponse()
     for group in event.message.groups:
-        shard, error = broker.groups.locate(group.group_id) if in_touch else (None, ErrorCode.NOT_COORDINATOR)
+        shard, error = (
+            broker.groups.locate(group.group_id) if in_touch else (None, ErrorCode.NOT_COORDINATOR)
+        )
         answer = OffsetFetchResponseGroup(group.group_id, error_code=error)
         if shard is not None:
             answer.topics = _topics(broker, shard, group, event.version)
@@ -61,10 +66,15 @@ def _topics(
             found.append(OffsetFetchResponseTopics(name, topic_id, told))
         return found
     for asked in group.topics:
-        topic_name: str | None = broker.image.topic_names.get(asked.topic_id) if by_id else asked.name
+        topic_name: str | None = (
+            broker.image.topic_names.get(asked.topic_id) if by_id else asked.name
+        )
         asked_id = asked.topic_id
         if topic_name is None:
-            unknown = [_told(index, NO_OFFSET, ErrorCode.UNKNOWN_TOPIC_ID) for index in asked.partition_indexes]
+            unknown = [
+                _told(index, NO_OFFSET, ErrorCode.UNKNOWN_TOPIC_ID)
+                for index in asked.partition_indexes
+            ]
             found.append(OffsetFetchResponseTopics("", asked_id, unknown))
             continue
         told = [
@@ -75,18 +85,26 @@ def _topics(
     return found
 
 
-def _told(index: int, offset: CommittedOffset, error_code: int = 0) -> OffsetFetchResponsePartitions:
-    return OffsetFetchResponsePartitions(index, offset.offset, offset.leader_epoch, offset.metadata, error_code)
+def _told(
+    index: int, offset: CommittedOffset, error_code: int = 0
+) -> OffsetFetchResponsePartitions:
+    return OffsetFetchResponsePartitions(
+        index, offset.offset, offset.leader_epoch, offset.metadata, error_code
+    )
 
 
 def _one(broker: Broker, event: RequestReceived, in_touch: bool) -> OffsetFetchResponse:
     message = event.message
-    shard, error = broker.groups.locate(message.group_id) if in_touch else (None, ErrorCode.NOT_COORDINATOR)
+    shard, error = (
+        broker.groups.locate(message.group_id) if in_touch else (None, ErrorCode.NOT_COORDINATOR)
+    )
     response = OffsetFetchResponse(error_code=error)
     if shard is None:
         if event.version < 2:  # it has no place for an error but the partitions
             response.topics = [
-                OffsetFetchResponseTopic(t.name, [_single(i, NO_OFFSET, error) for i in t.partition_indexes])
+                OffsetFetchResponseTopic(
+                    t.name, [_single(i, NO_OFFSET, error) for i in t.partition_indexes]
+                )
                 for t in message.topics
             ]
         return response
@@ -102,5 +120,9 @@ def _one(broker: Broker, event: RequestReceived, in_touch: bool) -> OffsetFetchR
     return response
 
 
-def _single(index: int, offset: CommittedOffset, error_code: int = 0) -> OffsetFetchResponsePartition:
-    return OffsetFetchResponsePartition(index, offset.offset, offset.leader_epoch, offset.metadata, error_code)
+def _single(
+    index: int, offset: CommittedOffset, error_code: int = 0
+) -> OffsetFetchResponsePartition:
+    return OffsetFetchResponsePartition(
+        index, offset.offset, offset.leader_epoch, offset.metadata, error_code
+    )

@@ -1,14 +1,16 @@
-"""FindCoordinator (api key 10): which broker coordinates a group. The first question makes ``__consumer_offsets``.
+"""FindCoordinator (api key 10): which broker coordinates a group. The first question makes
+``__consumer_offsets``.
 
-Versions to 3 ask for one key, later ones for many. Coordinators of transactions and share groups are not offered.
+Versions to 3 ask for one key, later ones for many. Coordinators of transactions and share groups
+are not offered.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.protocol.messages.k10_find_coordinator import Coordinator, FindCoordinatorResponse
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.messages.k10_find_coordinator import Coordinator, FindCoordinatorResponse
 
 if TYPE_CHECKING:
     from embedded_broker.core.broker import Broker
@@ -25,7 +27,11 @@ def handle(broker: Broker, now_ms: int, event: RequestReceived) -> None:
         return
     one = _find(broker, now_ms, event, message.key)
     response = FindCoordinatorResponse(
-        error_code=one.error_code, error_message=one.error_message, node_id=one.node_id, host=one.host, port=one.port
+        error_code=one.error_code,
+        error_message=one.error_message,
+        node_id=one.node_id,
+        host=one.host,
+        port=one.port,
     )
     broker.outbox.respond(event, response)
 
@@ -35,7 +41,11 @@ def _find(broker: Broker, now_ms: int, event: RequestReceived, key: str) -> Coor
         text = "This cluster coordinates groups only, no transactions and no share groups."
         return Coordinator(key, -1, "", -1, ErrorCode.INVALID_REQUEST, text)
     node_id = broker.groups.find_coordinator(now_ms, key)
-    endpoint = next(iter(broker.replicas.endpoints(event.caller.listener, [node_id])), None) if node_id >= 0 else None
+    endpoint = (
+        next(iter(broker.replicas.endpoints(event.caller.listener, [node_id])), None)
+        if node_id >= 0
+        else None
+    )
     if endpoint is None:
         text = "The coordinator is not available."
         return Coordinator(key, -1, "", -1, ErrorCode.COORDINATOR_NOT_AVAILABLE, text)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.protocol.messages.k11_join_group import JoinGroupResponse
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.messages.k11_join_group import JoinGroupResponse
 
 if TYPE_CHECKING:
     from embedded_broker.core.broker import Broker

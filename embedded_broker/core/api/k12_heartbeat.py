@@ -1,11 +1,12 @@
-"""Heartbeat (api key 12): a member lives; it learns that it has to join again (REBALANCE_IN_PROGRESS 27)."""
+"""Heartbeat (api key 12): a member lives; it learns that it has to join again
+(REBALANCE_IN_PROGRESS 27)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.protocol.messages.k12_heartbeat import HeartbeatResponse
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.messages.k12_heartbeat import HeartbeatResponse
 
 if TYPE_CHECKING:
     from embedded_broker.core.broker import Broker

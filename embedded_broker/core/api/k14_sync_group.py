@@ -1,11 +1,12 @@
-"""SyncGroup (api key 14): members wait for their part of the leader's assignment, which is in the log by then."""
+"""SyncGroup (api key 14): members wait for their part of the leader's assignment, which is in the
+log by then."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.protocol.messages.k14_sync_group import SyncGroupResponse
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.messages.k14_sync_group import SyncGroupResponse
 
 if TYPE_CHECKING:
     from embedded_broker.core.broker import Broker
@@ -20,5 +21,7 @@ def handle(broker: Broker, now_ms: int, event: RequestReceived) -> None:
             broker.groups.membership.sync(now_ms, shard, event)
             return
         if error == ErrorCode.COORDINATOR_LOAD_IN_PROGRESS:
-            error = ErrorCode.REBALANCE_IN_PROGRESS  # as Kafka: join again, the generation may not have outlived it
+            error = (
+                ErrorCode.REBALANCE_IN_PROGRESS
+            )  # as Kafka: join again, the generation may not have outlived it
     broker.outbox.respond(event, SyncGroupResponse(error_code=error))

@@ -1,4 +1,5 @@
-"""DescribeGroups (api key 15): members, and with a stable group what they subscribe to and were assigned.
+"""DescribeGroups (api key 15): members, and with a stable group what they subscribe to and were
+assigned.
 
 A group that does not exist is "Dead", from version 6 on with GROUP_ID_NOT_FOUND 69.
 """
@@ -8,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from embedded_broker.core.coordinator.group import Group, State
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.protocol.messages.k15_describe_groups import (
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.messages.k15_describe_groups import (
     DescribedGroup,
     DescribedGroupMember,
     DescribeGroupsResponse,

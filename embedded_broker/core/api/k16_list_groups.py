@@ -1,11 +1,12 @@
-"""ListGroups (api key 16): the groups that are coordinated here; states and types may be asked for, in any case."""
+"""ListGroups (api key 16): the groups that are coordinated here; states and types may be asked
+for, in any case."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.protocol.messages.k16_list_groups import ListedGroup, ListGroupsResponse
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.messages.k16_list_groups import ListedGroup, ListGroupsResponse
 
 if TYPE_CHECKING:
     from embedded_broker.core.broker import Broker
@@ -28,6 +29,8 @@ def handle(broker: Broker, now_ms: int, event: RequestReceived) -> None:
             for group_id in sorted(shard.groups):
                 group = shard.groups[group_id]
                 if not states or group.state.value.lower() in states:
-                    listed = ListedGroup(group_id, group.protocol_type or "", group.state.value, CLASSIC)
+                    listed = ListedGroup(
+                        group_id, group.protocol_type or "", group.state.value, CLASSIC
+                    )
                     response.groups.append(listed)
     broker.outbox.respond(event, response)

@@ -1,10 +1,12 @@
 """ApiVersions (18): what this broker speaks, told before anything else is agreed.
 
-* An unknown version is answered in version 0 with UNSUPPORTED_VERSION and the range of this api (KIP-511); the shell
-  writes that answer in version 0 because it knows the version asked for.
-* From version 3 the client names its software; a name that is not a plain word is refused (INVALID_REQUEST).
-* Tagged fields stay at their default unless there is something to say: librdkafka before 2.2.0 misreads an empty
-  list of features followed by an epoch. Version 3 also hides features whose lowest version is 0 (KAFKA-17011).
+* An unknown version is answered in version 0 with UNSUPPORTED_VERSION and the range of this api
+  (KIP-511); the shell writes that answer in version 0 because it knows the version asked for.
+* From version 3 the client names its software; a name that is not a plain word is refused
+  (INVALID_REQUEST).
+* Tagged fields stay at their default unless there is something to say: librdkafka before 2.2.0
+  misreads an empty list of features followed by an epoch. Version 3 also hides features whose
+  lowest version is 0 (KAFKA-17011).
 """
 
 from __future__ import annotations
@@ -14,8 +16,8 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from embedded_broker.core.api import TABLE
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.protocol.messages.k18_api_versions import (
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.messages.k18_api_versions import (
     ApiVersion,
     ApiVersionsRequest,
     ApiVersionsResponse,
@@ -40,7 +42,8 @@ def handle(broker: Broker, now_ms: int, event: RequestReceived) -> None:
         return
     request: ApiVersionsRequest = event.message
     if event.version >= 3 and not (
-        _SOFTWARE.fullmatch(request.client_software_name) and _SOFTWARE.fullmatch(request.client_software_version)
+        _SOFTWARE.fullmatch(request.client_software_name)
+        and _SOFTWARE.fullmatch(request.client_software_version)
     ):
         broker.outbox.respond(event, ApiVersionsResponse(ErrorCode.INVALID_REQUEST))
         return
@@ -52,7 +55,9 @@ def handle(broker: Broker, now_ms: int, event: RequestReceived) -> None:
             for name, (low, high) in sorted(SUPPORTED_FEATURES.items())
             if low > 0 or event.version >= 4
         ]
-        response.finalized_features = [FinalizedFeatureKey(n, level, level) for n, level in sorted(finalized.items())]
+        response.finalized_features = [
+            FinalizedFeatureKey(n, level, level) for n, level in sorted(finalized.items())
+        ]
         response.finalized_features_epoch = broker.image.offset
     broker.outbox.respond(event, response)
 

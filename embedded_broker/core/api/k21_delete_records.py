@@ -1,7 +1,7 @@
 """DeleteRecords (21): move the start of a log forward, on all its living replicas (KIP-107).
 
-Offset -1 means the high watermark. Beyond the high watermark: OFFSET_OUT_OF_RANGE; below the start nothing is left to
-do. Topics that are only compacted refuse: POLICY_VIOLATION.
+Offset -1 means the high watermark. Beyond the high watermark: OFFSET_OUT_OF_RANGE; below the
+start nothing is left to do. Topics that are only compacted refuse: POLICY_VIOLATION.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from embedded_broker.core.effects import Level
 from embedded_broker.core.ports import StorageFailed
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.protocol.messages.k21_delete_records import (
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.messages.k21_delete_records import (
     DeleteRecordsPartitionResult,
     DeleteRecordsRequest,
     DeleteRecordsResponse,
@@ -43,7 +43,9 @@ def handle(broker: Broker, now_ms: int, event: RequestReceived) -> None:
 
     for name, index, offset, result in waiting:
 
-        def done(code: int, low_watermark: int, result: DeleteRecordsPartitionResult = result) -> None:
+        def done(
+            code: int, low_watermark: int, result: DeleteRecordsPartitionResult = result
+        ) -> None:
             nonlocal left
             result.error_code, result.low_watermark = code, low_watermark
             left -= 1
@@ -54,8 +56,11 @@ def handle(broker: Broker, now_ms: int, event: RequestReceived) -> None:
         broker.replicas.deletions.wait(now_ms, partition, offset, request.timeout_ms, done)
 
 
-def _delete(broker: Broker, topic: str, index: int, offset: int, result: DeleteRecordsPartitionResult) -> int:
-    """Delete on this replica; returns the offset that the others have to reach, -1 with an error in ``result``."""
+def _delete(
+    broker: Broker, topic: str, index: int, offset: int, result: DeleteRecordsPartitionResult
+) -> int:
+    """Delete on this replica; returns the offset that the others have to reach, -1 with an error
+    in ``result``."""
     partition = broker.replicas.partitions.get((topic, index))
     if partition is None or not partition.is_leader:
         missing = broker.replicas.missing(topic, index)

@@ -1,13 +1,14 @@
 """OffsetForLeaderEpoch (23): where an epoch ended in the leader's log (KIP-101, KIP-279, KIP-320).
 
-Answers the largest epoch at or below the one asked for, with its end; (-1, -1) when that epoch is not known.
+Answers the largest epoch at or below the one asked for, with its end; (-1, -1) when that epoch is
+not known.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from embedded_broker.protocol.messages.k23_offset_for_leader_epoch import (
+from kafka_protocol.messages.k23_offset_for_leader_epoch import (
     EpochEndOffset,
     OffsetForLeaderEpochRequest,
     OffsetForLeaderEpochResponse,
@@ -32,7 +33,9 @@ def handle(broker: Broker, now_ms: int, event: RequestReceived) -> None:
             else:
                 result.error_code = partition.fence(asked.current_leader_epoch)
                 if not result.error_code:
-                    found = partition.epochs.end_offset_for(asked.leader_epoch, partition.end_offset)
+                    found = partition.epochs.end_offset_for(
+                        asked.leader_epoch, partition.end_offset
+                    )
                     result.leader_epoch, result.end_offset = found
             results.partitions.append(result)
         response.topics.append(results)

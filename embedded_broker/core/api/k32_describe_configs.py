@@ -1,6 +1,8 @@
-"""DescribeConfigs (api key 32): settings with value, source, synonyms, type and text (KIP-226, KIP-569).
+"""DescribeConfigs (api key 32): settings with value, source, synonyms, type and text (KIP-226,
+KIP-569).
 
-Topics, and the broker that is asked: its own id, or the empty name for what is set for all brokers. Secrets are null.
+Topics, and the broker that is asked: its own id, or the empty name for what is set for all
+brokers. Secrets are null.
 """
 
 from __future__ import annotations
@@ -9,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from embedded_broker.core.config import Entry
 from embedded_broker.core.metadata.image import BROKER, TOPIC
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.protocol.messages.k32_describe_configs import (
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.messages.k32_describe_configs import (
     DescribeConfigsRequest,
     DescribeConfigsResource,
     DescribeConfigsResourceResult,
@@ -48,12 +50,18 @@ def _describe(
             entries = broker.config.describe_broker()
         else:
             result.error_code = ErrorCode.INVALID_REQUEST
-            result.error_message = f"Broker {name} was asked for, but this is broker {broker.node_id}."
+            result.error_message = (
+                f"Broker {name} was asked for, but this is broker {broker.node_id}."
+            )
     else:
         result.error_code = ErrorCode.INVALID_REQUEST
-        result.error_message = f"Resource type {resource.resource_type} has no settings here: topic (2), broker (4)."
+        result.error_message = (
+            f"Resource type {resource.resource_type} has no settings here: topic (2), broker (4)."
+        )
     wanted = set(resource.configuration_keys) if resource.configuration_keys else None
-    result.configs = [_told(entry, message) for entry in entries if wanted is None or entry.option.name in wanted]
+    result.configs = [
+        _told(entry, message) for entry in entries if wanted is None or entry.option.name in wanted
+    ]
     return result
 
 

@@ -1,5 +1,5 @@
-"""AlterConfigs (api key 33): all settings of a resource at once; what is not named is taken back. See
-``core.controller.configs``."""
+"""AlterConfigs (api key 33): all settings of a resource at once; what is not named is taken back.
+See ``core.controller.configs``."""
 
 from __future__ import annotations
 

@@ -1,12 +1,13 @@
-"""DescribeLogDirs (35): the sizes of the logs on this broker, and of its disk. There is one log directory a broker."""
+"""DescribeLogDirs (35): the sizes of the logs on this broker, and of its disk. There is one log
+directory a broker."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from embedded_broker.core.ports import StorageFailed
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.protocol.messages.k35_describe_log_dirs import (
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.messages.k35_describe_log_dirs import (
     DescribeLogDirsPartition,
     DescribeLogDirsRequest,
     DescribeLogDirsResponse,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from embedded_broker.core.coordinator.membership import group_error
 from embedded_broker.core.coordinator.records import GroupKey, OffsetKey
 from embedded_broker.core.coordinator.shard import Entry
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.protocol.messages.k42_delete_groups import DeletableGroupResult, DeleteGroupsResponse
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.messages.k42_delete_groups import DeletableGroupResult, DeleteGroupsResponse
 
 if TYPE_CHECKING:
     from embedded_broker.core.broker import Broker
@@ -37,10 +37,14 @@ def handle(broker: Broker, now_ms: int, event: RequestReceived) -> None:
         elif group.members or group.pending:
             result.error_code = ErrorCode.NON_EMPTY_GROUP
         else:
-            entries = [Entry(OffsetKey(group_id, *partition), None) for partition in sorted(group.offsets)]
+            entries = [
+                Entry(OffsetKey(group_id, *partition), None) for partition in sorted(group.offsets)
+            ]
             entries.append(Entry(GroupKey(group_id), None))
 
-            def written(_then_ms: int, error_code: int, result: DeletableGroupResult = result) -> None:
+            def written(
+                _then_ms: int, error_code: int, result: DeletableGroupResult = result
+            ) -> None:
                 result.error_code = group_error(error_code)
                 one_done()
 

@@ -1,5 +1,5 @@
-"""IncrementalAlterConfigs (api key 44): set, take back, append to and subtract from single settings (KIP-339). See
-``core.controller.configs``."""
+"""IncrementalAlterConfigs (api key 44): set, take back, append to and subtract from single
+settings (KIP-339). See ``core.controller.configs``."""
 
 from __future__ import annotations
 

@@ -1,10 +1,11 @@
-"""OffsetDelete (api key 47): take back single committed offsets, of topics that no member subscribes to (KIP-496)."""
+"""OffsetDelete (api key 47): take back single committed offsets, of topics that no member
+subscribes to (KIP-496)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from embedded_broker.protocol.messages.k47_offset_delete import OffsetDeleteResponse
+from kafka_protocol.messages.k47_offset_delete import OffsetDeleteResponse
 
 if TYPE_CHECKING:
     from embedded_broker.core.broker import Broker

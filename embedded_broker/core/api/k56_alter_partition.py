@@ -1,4 +1,5 @@
-"""AlterPartition, from a partition's leader to the controller (api key 56): see ``core.controller.alter_partition``."""
+"""AlterPartition, from a partition's leader to the controller (api key 56): see
+``core.controller.alter_partition``."""
 
 from __future__ import annotations
 

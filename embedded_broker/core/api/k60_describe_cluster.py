@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from embedded_broker.core.api.k03_metadata import OPERATIONS_ALL_OF_CLUSTER, controller_id
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.protocol.messages.k60_describe_cluster import (
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.messages.k60_describe_cluster import (
     DescribeClusterBroker,
     DescribeClusterRequest,
     DescribeClusterResponse,
@@ -29,8 +29,12 @@ def handle(broker: Broker, now_ms: int, event: RequestReceived) -> None:
     if request.endpoint_type != BROKERS:
         mismatched = request.endpoint_type == CONTROLLERS
         response = DescribeClusterResponse(
-            error_code=ErrorCode.MISMATCHED_ENDPOINT_TYPE if mismatched else ErrorCode.UNSUPPORTED_ENDPOINT_TYPE,
-            error_message="this listener is for brokers" if mismatched else "no such type of endpoint",
+            error_code=ErrorCode.MISMATCHED_ENDPOINT_TYPE
+            if mismatched
+            else ErrorCode.UNSUPPORTED_ENDPOINT_TYPE,
+            error_message="this listener is for brokers"
+            if mismatched
+            else "no such type of endpoint",
         )
         broker.outbox.respond(event, response)
         return
@@ -43,7 +47,9 @@ def handle(broker: Broker, now_ms: int, event: RequestReceived) -> None:
         for endpoint in found.endpoints:
             if endpoint.listener == event.caller.listener:
                 response.brokers.append(
-                    DescribeClusterBroker(broker_id, endpoint.host, endpoint.port, found.rack, found.fenced)
+                    DescribeClusterBroker(
+                        broker_id, endpoint.host, endpoint.port, found.rack, found.fenced
+                    )
                 )
                 break
     live = [b.broker_id for b in response.brokers if not b.is_fenced]

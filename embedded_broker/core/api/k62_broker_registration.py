@@ -1,4 +1,5 @@
-"""BrokerRegistration (api key 62), from a broker to the controller: see ``core.controller.brokers``."""
+"""BrokerRegistration (api key 62), from a broker to the controller: see
+``core.controller.brokers``."""
 
 from __future__ import annotations
 

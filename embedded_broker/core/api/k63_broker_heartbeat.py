@@ -1,4 +1,5 @@
-"""BrokerHeartbeat (api key 63), from a broker to the controller: see ``core.controller.brokers``."""
+"""BrokerHeartbeat (api key 63), from a broker to the controller: see
+``core.controller.brokers``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""AllocateProducerIds, from a broker to the controller (api key 67): see ``core.controller.producer_ids``."""
+"""AllocateProducerIds, from a broker to the controller (api key 67): see
+``core.controller.producer_ids``."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """AlterPartition: a leader asks for another in-sync set, or says that its recovery is done.
 
-The request is of a certain life of the leader, of a leader epoch and a partition epoch, and names the life of every
-member (KIP-903): a replica that was started anew since its leader saw it caught up is not let in.
+The request is of a certain life of the leader, of a leader epoch and a partition epoch, and names
+the life of every member (KIP-903): a replica that was started anew since its leader saw it caught
+up is not let in.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from embedded_broker.core.controller.partitions import move
 from embedded_broker.core.metadata.image import PartitionImage
 from embedded_broker.core.metadata.records import RECOVERED, RECOVERING
 from embedded_broker.core.metadata.replay import changed
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.protocol.messages.k56_alter_partition import (
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.messages.k56_alter_partition import (
     AlterPartitionResponse,
     BrokerState,
     PartitionData,
@@ -49,7 +50,11 @@ def alter_partition(controller: Controller, now_ms: int, event: RequestReceived)
         for asked in asked_topic.partitions:
             p = None if topic is None else topic.partitions.get(asked.partition_index)
             if p is None:
-                code = ErrorCode.UNKNOWN_TOPIC_ID if topic is None else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+                code = (
+                    ErrorCode.UNKNOWN_TOPIC_ID
+                    if topic is None
+                    else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+                )
                 answer.partitions.append(ResponsePartitionData(asked.partition_index, code))
                 continue
             members = _members(event.version, asked)
@@ -69,7 +74,9 @@ def alter_partition(controller: Controller, now_ms: int, event: RequestReceived)
             answer.partitions.append(
                 ResponsePartitionData(
                     p.partition,
-                    ErrorCode.NONE if p.leader == request.broker_id else ErrorCode.NEW_LEADER_ELECTED,
+                    ErrorCode.NONE
+                    if p.leader == request.broker_id
+                    else ErrorCode.NEW_LEADER_ELECTED,
                     p.leader,
                     p.leader_epoch,
                     list(p.isr),
@@ -81,7 +88,9 @@ def alter_partition(controller: Controller, now_ms: int, event: RequestReceived)
 
 
 def _members(version: int, asked: PartitionData) -> list[BrokerState]:
-    return list(asked.new_isr_with_epochs) if version >= 3 else [BrokerState(b) for b in asked.new_isr]
+    return (
+        list(asked.new_isr_with_epochs) if version >= 3 else [BrokerState(b) for b in asked.new_isr]
+    )
 
 
 def _in_order(p: PartitionImage, isr: list[int]) -> list[int]:
@@ -90,12 +99,18 @@ def _in_order(p: PartitionImage, isr: list[int]) -> list[int]:
 
 
 def _judge(
-    controller: Controller, leader_id: int, p: PartitionImage, asked: PartitionData, members: list[BrokerState]
+    controller: Controller,
+    leader_id: int,
+    p: PartitionImage,
+    asked: PartitionData,
+    members: list[BrokerState],
 ) -> ErrorCode:
     isr = [m.broker_id for m in members]
     recovery = asked.leader_recovery_state
     if asked.leader_epoch > p.leader_epoch or asked.partition_epoch > p.partition_epoch:
-        return ErrorCode.NOT_CONTROLLER  # the leader knows more than this controller: another one is newer
+        return (
+            ErrorCode.NOT_CONTROLLER
+        )  # the leader knows more than this controller: another one is newer
     if asked.leader_epoch < p.leader_epoch:
         return ErrorCode.FENCED_LEADER_EPOCH
     if p.leader != leader_id:
@@ -104,7 +119,9 @@ def _judge(
         return ErrorCode.INVALID_UPDATE_VERSION
     if len(set(isr)) != len(isr) or any(r not in p.replicas for r in isr) or leader_id not in isr:
         return ErrorCode.INVALID_REQUEST
-    if recovery not in (RECOVERED, RECOVERING) or (recovery == RECOVERING and (not p.recovering or len(isr) > 1)):
+    if recovery not in (RECOVERED, RECOVERING) or (
+        recovery == RECOVERING and (not p.recovering or len(isr) > 1)
+    ):
         return ErrorCode.INVALID_REQUEST
     for member in members:
         known = controller.image.brokers.get(member.broker_id)

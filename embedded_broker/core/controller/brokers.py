@@ -1,9 +1,10 @@
 """BrokerRegistration and BrokerHeartbeat: who is in the cluster, serving, leaving.
 
-A broker's epoch is the metadata offset of its registration: every new life has a higher one, and a message that names
-an older is refused (STALE_BROKER_EPOCH). A registration ends the former life at once when it is a later life on the
-same log directory, which two processes cannot hold; from another directory only when the former life's session has
-lapsed. The lives on a directory are counted, for the registration of an earlier one may arrive late.
+A broker's epoch is the metadata offset of its registration: every new life has a higher one, and
+a message that names an older is refused (STALE_BROKER_EPOCH). A registration ends the former life
+at once when it is a later life on the same log directory, which two processes cannot hold; from
+another directory only when the former life's session has lapsed. The lives on a directory are
+counted, for the registration of an earlier one may arrive late.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ from embedded_broker.core.metadata.records import (
     BrokerRegistrationChangeRecord,
     RegisterBrokerRecord,
 )
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.protocol.messages.k62_broker_registration import BrokerRegistrationResponse
-from embedded_broker.protocol.messages.k63_broker_heartbeat import BrokerHeartbeatResponse
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.messages.k62_broker_registration import BrokerRegistrationResponse
+from kafka_protocol.messages.k63_broker_heartbeat import BrokerHeartbeatResponse
 
 if TYPE_CHECKING:
     from embedded_broker.core.controller.controller import Controller
@@ -49,7 +50,9 @@ def register(controller: Controller, now_ms: int, event: RequestReceived) -> Non
     if known is not None and known.incarnation_id == request.incarnation_id:
         # Asked again: the answer to the first was lost, or is still on its way.
         controller.sessions.touch(now_ms, request.broker_id, event.caller.connection_id)
-        controller.reply(now_ms, event, [], BrokerRegistrationResponse(broker_epoch=known.broker_epoch))
+        controller.reply(
+            now_ms, event, [], BrokerRegistrationResponse(broker_epoch=known.broker_epoch)
+        )
         return
     same_disk = known is not None and set(known.directory_ids) == set(request.log_dirs)
     later = known is not None and life_of(request.incarnation_id) - life_of(known.incarnation_id)
@@ -57,7 +60,11 @@ def register(controller: Controller, now_ms: int, event: RequestReceived) -> Non
         controller.refuse(event, ErrorCode.DUPLICATE_BROKER_REGISTRATION)
         return
     takes_over = same_disk and later > 0
-    if known is not None and not takes_over and controller.sessions.is_live(now_ms, request.broker_id):
+    if (
+        known is not None
+        and not takes_over
+        and controller.sessions.is_live(now_ms, request.broker_id)
+    ):
         broker.outbox.note(
             Level.WARNING,
             f"A second broker {request.broker_id} (log directory {_names(request.log_dirs)}) was refused: broker "
@@ -80,8 +87,13 @@ def _registration(request: Any, broker_epoch: int) -> RegisterBrokerRecord:
         broker_id=request.broker_id,
         incarnation_id=request.incarnation_id,
         broker_epoch=broker_epoch,
-        end_points=[BrokerEndpoint(e.name, e.host, e.port, e.security_protocol) for e in request.listeners],
-        features=[BrokerFeature(f.name, f.min_supported_version, f.max_supported_version) for f in request.features],
+        end_points=[
+            BrokerEndpoint(e.name, e.host, e.port, e.security_protocol) for e in request.listeners
+        ],
+        features=[
+            BrokerFeature(f.name, f.min_supported_version, f.max_supported_version)
+            for f in request.features
+        ],
         rack=request.rack,
         log_dirs=list(request.log_dirs),
     )
@@ -114,16 +126,25 @@ def heartbeat(controller: Controller, now_ms: int, event: RequestReceived) -> No
         elif not known.fenced and request.want_fence:
             records = fence(controller, known.broker_id)
         fenced = request.want_fence or (known.fenced and not records)
-        controller.reply(now_ms, event, records, BrokerHeartbeatResponse(is_caught_up=caught_up, is_fenced=fenced))
+        controller.reply(
+            now_ms,
+            event,
+            records,
+            BrokerHeartbeatResponse(is_caught_up=caught_up, is_fenced=fenced),
+        )
 
 
 def unfence(controller: Controller, known: BrokerImage) -> list[Any]:
-    controller.broker.outbox.note(Level.INFO, f"Broker {known.broker_id} serves (epoch {known.broker_epoch}).")
+    controller.broker.outbox.note(
+        Level.INFO, f"Broker {known.broker_id} serves (epoch {known.broker_epoch})."
+    )
     change = BrokerRegistrationChangeRecord(known.broker_id, known.broker_epoch, fenced=-1)
     return [change, *with_broker(controller, known.broker_id)]
 
 
-def _let_go(controller: Controller, now_ms: int, event: RequestReceived, known: BrokerImage) -> None:
+def _let_go(
+    controller: Controller, now_ms: int, event: RequestReceived, known: BrokerImage
+) -> None:
     """Controlled shutdown: take the leaderships, wait until the others know, fence, and say go.
 
     The controller's own broker goes after all others that are leaving: they need it to commit.
@@ -133,7 +154,9 @@ def _let_go(controller: Controller, now_ms: int, event: RequestReceived, known: 
     sessions = controller.sessions
     others = [b for b in sorted(image.brokers) if b != broker_id and image.alive(b)]
     go = BrokerHeartbeatResponse(is_caught_up=True, is_fenced=True, should_shut_down=True)
-    wait = BrokerHeartbeatResponse(is_caught_up=True, is_fenced=known.fenced, should_shut_down=False)
+    wait = BrokerHeartbeatResponse(
+        is_caught_up=True, is_fenced=known.fenced, should_shut_down=False
+    )
     if known.fenced:
         controller.reply(now_ms, event, [], go)
         return
@@ -142,10 +165,14 @@ def _let_go(controller: Controller, now_ms: int, event: RequestReceived, known: 
         controller.reply(now_ms, event, [], go)
         return
     if not known.in_controlled_shutdown:
-        change = BrokerRegistrationChangeRecord(broker_id, known.broker_epoch, in_controlled_shutdown=1)
+        change = BrokerRegistrationChangeRecord(
+            broker_id, known.broker_epoch, in_controlled_shutdown=1
+        )
         records: list[Any] = [change, *without_broker(controller, broker_id)]
         sessions.leaving[broker_id] = controller.next_offset + len(records)
-        controller.broker.outbox.note(Level.INFO, f"Broker {broker_id} is leaving; its leaderships move.")
+        controller.broker.outbox.note(
+            Level.INFO, f"Broker {broker_id} is leaving; its leaderships move."
+        )
         controller.reply(now_ms, event, records, wait)
         return
     staying = [b for b in others if image.eligible(b)]

@@ -1,8 +1,9 @@
 """From this broker to the active controller, wherever it is.
 
-A call is carried out here when this broker is the controller, else sent to the quorum's leader; on NOT_CONTROLLER, a
-broken connection or a change of leader it is tried again until its time is over. A call that was sent twice may be
-carried out twice: what is called must bear that, as Kafka's forwarding does.
+A call is carried out here when this broker is the controller, else sent to the quorum's leader;
+on NOT_CONTROLLER, a broken connection or a change of leader it is tried again until its time is
+over. A call that was sent twice may be carried out twice: what is called must bear that, as
+Kafka's forwarding does.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ class _Call:
 
     __slots__ = ("asked", "deadline_ms", "done", "message", "number", "send_id", "version")
 
-    def __init__(self, number: int, message: Any, version: int, deadline_ms: int, done: CallDone) -> None:
+    def __init__(
+        self, number: int, message: Any, version: int, deadline_ms: int, done: CallDone
+    ) -> None:
         self.number = number
         self.message = message
         self.version = version
@@ -50,13 +53,17 @@ class ControllerChannel:
         self._calls: dict[int, _Call] = {}
         self._numbers = 0
         self._try_ms: int = min(
-            broker.settings["controller.quorum.request.timeout.ms"], broker.settings["broker.session.timeout.ms"] // 2
+            broker.settings["controller.quorum.request.timeout.ms"],
+            broker.settings["broker.session.timeout.ms"] // 2,
         )
         self._settling: dict[int, tuple[_Call, Any]] = {}
         self._caller = Caller(-1, "", "", f"broker-{broker.node_id}", broker_id=broker.node_id)
 
-    def call(self, now_ms: int, message: Any, version: int, timeout_ms: int, done: CallDone) -> None:
-        """Ask the controller; ``done(now_ms, response, "")``, or with None and why not after ``timeout_ms``."""
+    def call(
+        self, now_ms: int, message: Any, version: int, timeout_ms: int, done: CallDone
+    ) -> None:
+        """Ask the controller; ``done(now_ms, response, "")``, or with None and why not after
+        ``timeout_ms``."""
         self._numbers += 1
         call = _Call(self._numbers, message, version, now_ms + timeout_ms, done)
         self._calls[call.number] = call
@@ -67,7 +74,11 @@ class ControllerChannel:
         quorum = self._broker.quorum
         for number in sorted(self._calls):
             call = self._calls.get(number)
-            if call is None or number in self._settling or call.asked == (quorum.leader_id, quorum.epoch):
+            if (
+                call is None
+                or number in self._settling
+                or call.asked == (quorum.leader_id, quorum.epoch)
+            ):
                 continue
             if call.asked != NOBODY:
                 self._broker.outbox.forget(call.send_id)
@@ -95,7 +106,9 @@ class ControllerChannel:
 
             # A connection may be dead without saying so: no try may cost more than its share.
             try_ms = max(1, min(remaining_ms, self._try_ms))
-            call.send_id = broker.outbox.send(leader_id, "control", call.message, call.version, try_ms, done)
+            call.send_id = broker.outbox.send(
+                leader_id, "control", call.message, call.version, try_ms, done
+            )
 
     def _here(self, now_ms: int, call: _Call) -> None:
         """Carry it out on this broker; the answer comes by way of a timer, as from afar."""
@@ -103,9 +116,13 @@ class ControllerChannel:
         call.asked = (broker.node_id, broker.quorum.epoch)
 
         def answered(response: Any) -> None:
-            broker.outbox.timer(f"channel.{call.number}", now_ms, lambda now: self._answered(now, call, response))
+            broker.outbox.timer(
+                f"channel.{call.number}", now_ms, lambda now: self._answered(now, call, response)
+            )
 
-        event = RequestReceived(broker.outbox.expect_here(answered), call.version, call.message, self._caller)
+        event = RequestReceived(
+            broker.outbox.expect_here(answered), call.version, call.message, self._caller
+        )
         api.handler(call.message.API_KEY)(broker, now_ms, event)
 
     def _answered(self, now_ms: int, call: _Call, response: Any) -> None:
@@ -120,7 +137,9 @@ class ControllerChannel:
             # Whoever asked will ask this broker about it next.
             self._settling[call.number] = (call, response)
             until_ms = now_ms + SETTLE_MS
-            self._broker.outbox.timer(f"channel.{call.number}", until_ms, lambda now: self._settled(now, call.number))
+            self._broker.outbox.timer(
+                f"channel.{call.number}", until_ms, lambda now: self._settled(now, call.number)
+            )
 
     def on_metadata(self, now_ms: int) -> None:
         """Called when committed records have been applied."""
@@ -134,7 +153,9 @@ class ControllerChannel:
         self._end(now_ms, call, response, "")
 
     def _again(self, now_ms: int, call: _Call, delay_ms: int) -> None:
-        self._broker.outbox.timer(f"channel.{call.number}", now_ms + delay_ms, lambda now: self._try(now, call))
+        self._broker.outbox.timer(
+            f"channel.{call.number}", now_ms + delay_ms, lambda now: self._try(now, call)
+        )
 
     def _end(self, now_ms: int, call: _Call, response: Any, reason: str) -> None:
         del self._calls[call.number]

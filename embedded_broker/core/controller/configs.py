@@ -1,8 +1,9 @@
-"""Changing settings at run time: judged by the declarations in ``options``, kept in the metadata log.
+"""Changing settings at run time: judged by the declarations in ``options``, kept in the metadata
+log.
 
-Resources are topics, single brokers, and with an empty name all brokers. A broker's setting must be dynamic: those that
-belong to one broker may be set for that one, those of the cluster for one or for all (KIP-226). One resource's changes
-happen all or not at all.
+Resources are topics, single brokers, and with an empty name all brokers. A broker's setting must
+be dynamic: those that belong to one broker may be set for that one, those of the cluster for one
+or for all (KIP-226). One resource's changes happen all or not at all.
 """
 
 from __future__ import annotations
@@ -13,11 +14,19 @@ from typing import TYPE_CHECKING, Any
 from embedded_broker.core.events import RequestReceived
 from embedded_broker.core.metadata.image import BROKER, TOPIC
 from embedded_broker.core.metadata.records import ConfigRecord
-from embedded_broker.options import OPTIONS, TOPIC_OPTIONS, Dynamic, Option, SettingError, Type, check_topic_configs
+from embedded_broker.options import (
+    OPTIONS,
+    TOPIC_OPTIONS,
+    Dynamic,
+    Option,
+    SettingError,
+    Type,
+    check_topic_configs,
+)
 from embedded_broker.options.names import unknown
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.protocol.messages import k33_alter_configs as k33
-from embedded_broker.protocol.messages import k44_incremental_alter_configs as k44
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.messages import k33_alter_configs as k33
+from kafka_protocol.messages import k44_incremental_alter_configs as k44
 
 if TYPE_CHECKING:
     from embedded_broker.core.controller.controller import Controller
@@ -47,7 +56,10 @@ def alter_configs(controller: Controller, now_ms: int, event: RequestReceived) -
         key = (resource.resource_type, resource.resource_name)
         try:
             if counts[key] > 1:
-                raise Refused(ErrorCode.INVALID_REQUEST, "The resource is named more than once in the request.")
+                raise Refused(
+                    ErrorCode.INVALID_REQUEST,
+                    "The resource is named more than once in the request.",
+                )
             records += _change(controller, resource)
             told.append((0, None, *key))
         except Refused as e:
@@ -56,9 +68,13 @@ def alter_configs(controller: Controller, now_ms: int, event: RequestReceived) -
         records = []
     response: Any
     if isinstance(message, k33.AlterConfigsRequest):
-        response = k33.AlterConfigsResponse(responses=[k33.AlterConfigsResourceResponse(*t) for t in told])
+        response = k33.AlterConfigsResponse(
+            responses=[k33.AlterConfigsResourceResponse(*t) for t in told]
+        )
     else:
-        response = k44.IncrementalAlterConfigsResponse(responses=[k44.AlterConfigsResourceResponse(*t) for t in told])
+        response = k44.IncrementalAlterConfigsResponse(
+            responses=[k44.AlterConfigsResourceResponse(*t) for t in told]
+        )
     controller.reply(now_ms, event, records, response)
 
 
@@ -93,10 +109,16 @@ def _change(
                 _check_dynamic(option, name)
             after[key] = value
         if kind == TOPIC:
-            check_topic_configs({key: value for key, value in after.items() if key in TOPIC_OPTIONS})
+            check_topic_configs(
+                {key: value for key, value in after.items() if key in TOPIC_OPTIONS}
+            )
     except SettingError as e:
         raise Refused(ErrorCode.INVALID_CONFIG, str(e)) from e
-    return [ConfigRecord(kind, name, key, changes[key]) for key in sorted(changes) if before.get(key) != changes[key]]
+    return [
+        ConfigRecord(kind, name, key, changes[key])
+        for key in sorted(changes)
+        if before.get(key) != changes[key]
+    ]
 
 
 def _options(controller: Controller, kind: int, name: str) -> dict[str, Option]:
@@ -105,12 +127,18 @@ def _options(controller: Controller, kind: int, name: str) -> dict[str, Option]:
             raise Refused(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, f"There is no topic {name}.")
         return TOPIC_OPTIONS
     if kind == BROKER:
-        if name and not (name.isascii() and name.isdigit() and int(name) in controller.image.brokers):
+        if name and not (
+            name.isascii() and name.isdigit() and int(name) in controller.image.brokers
+        ):
             known = ", ".join(map(str, sorted(controller.image.brokers)))
-            raise Refused(ErrorCode.INVALID_REQUEST, f"There is no broker {name}: allowed is one of {known}, or empty.")
+            raise Refused(
+                ErrorCode.INVALID_REQUEST,
+                f"There is no broker {name}: allowed is one of {known}, or empty.",
+            )
         return OPTIONS
     raise Refused(
-        ErrorCode.INVALID_REQUEST, f"Resource type {kind} has no settings that can be changed: topic (2), broker (4)."
+        ErrorCode.INVALID_REQUEST,
+        f"Resource type {kind} has no settings that can be changed: topic (2), broker (4).",
     )
 
 
@@ -123,16 +151,23 @@ def _option(options: dict[str, Option], name: str, kind: int) -> Option:
 
 def _check_dynamic(option: Option, broker: str) -> None:
     if option.dynamic is Dynamic.NO:
-        raise SettingError(f"{option.name} cannot be changed while a broker runs: set it in server.properties")
+        raise SettingError(
+            f"{option.name} cannot be changed while a broker runs: set it in server.properties"
+        )
     if option.dynamic is Dynamic.PER_BROKER and not broker:
         raise SettingError(f"{option.name} can be set for single brokers only, not for all")
 
 
 def _incremental(
-    controller: Controller, resource: k44.AlterConfigsResource, options: dict[str, Option], before: dict[str, str]
+    controller: Controller,
+    resource: k44.AlterConfigsResource,
+    options: dict[str, Option],
+    before: dict[str, str],
 ) -> Changes:
     if len({c.name for c in resource.configs}) != len(resource.configs):
-        raise Refused(ErrorCode.INVALID_REQUEST, "A setting is named more than once for one resource.")
+        raise Refused(
+            ErrorCode.INVALID_REQUEST, "A setting is named more than once for one resource."
+        )
     changes: Changes = {}
     for asked in resource.configs:
         if asked.config_operation == DELETE:
@@ -142,16 +177,25 @@ def _incremental(
             continue
         option = _option(options, asked.name, resource.resource_type)
         if asked.value is None:
-            raise Refused(ErrorCode.INVALID_REQUEST, f"{asked.name} has no value: allowed is {option.allowed()}.")
+            raise Refused(
+                ErrorCode.INVALID_REQUEST,
+                f"{asked.name} has no value: allowed is {option.allowed()}.",
+            )
         if asked.config_operation == SET:
             changes[asked.name] = asked.value
         elif asked.config_operation not in (APPEND, SUBTRACT):
-            raise Refused(ErrorCode.INVALID_REQUEST, f"Operation {asked.config_operation} is not known.")
+            raise Refused(
+                ErrorCode.INVALID_REQUEST, f"Operation {asked.config_operation} is not known."
+            )
         elif option.type is not Type.LIST:
-            raise SettingError(f"{asked.name} is no list: nothing can be appended to it or subtracted from it")
+            raise SettingError(
+                f"{asked.name} is no list: nothing can be appended to it or subtracted from it"
+            )
         else:
             parts = (
-                _parts(before[asked.name]) if asked.name in before else _parts(_effective(controller, option, resource))
+                _parts(before[asked.name])
+                if asked.name in before
+                else _parts(_effective(controller, option, resource))
             )
             named = _parts(asked.value)
             if asked.config_operation == APPEND:

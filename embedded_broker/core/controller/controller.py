@@ -3,9 +3,10 @@
     inactive -> active     this node leads the quorum and the first record of its epoch is committed
     active   -> inactive   leadership is lost; what is not committed yet is forgotten, its requests get NOT_CONTROLLER
 
-While active it holds an image that runs ahead of the committed one by its own proposals: each request is judged by all
-that was decided before it. An answer, also one that changes nothing, leaves when everything it was judged by is
-committed, so that nobody is told of what may still be lost.
+While active it holds an image that runs ahead of the committed one by its own proposals: each
+request is judged by all that was decided before it. An answer, also one that changes nothing,
+leaves when everything it was judged by is committed, so that nobody is told of what may still be
+lost.
 """
 
 from __future__ import annotations
@@ -24,14 +25,15 @@ from embedded_broker.core.metadata.image import MetadataDelta, MetadataImage
 from embedded_broker.core.metadata.records import FeatureLevelRecord
 from embedded_broker.core.metadata.replay import copy, replay
 from embedded_broker.core.quorum.quorum import NotLeader
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.protocol.fields import ZERO_UUID
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.fields import ZERO_UUID
 
 if TYPE_CHECKING:
     from embedded_broker.core.broker import Broker
 
 FEATURES = {"metadata.version": 25, "eligible.leader.replicas.version": 1}
-"""Finalised when a cluster begins: 4.0-IV3, the first level whose records are all that is written here."""
+"""Finalised when a cluster begins: 4.0-IV3, the first level whose records are all that is written
+here."""
 REBALANCE_TIMER = "controller.rebalance"
 MAX_REBALANCED = 1000
 
@@ -40,7 +42,8 @@ Waiting = tuple[int, RequestReceived | None, Any]
 
 
 class Controller:
-    """Every handler in ``core.controller`` and the api files reads ``image`` and ends in ``reply``."""
+    """Every handler in ``core.controller`` and the api files reads ``image`` and ends in
+    ``reply``."""
 
     def __init__(self, broker: Broker) -> None:
         self.broker = broker
@@ -55,12 +58,16 @@ class Controller:
     def is_active(self) -> bool:
         return self._active
 
-    # ------------------------------------------------------------------------------------------- leadership
+    # ---- leadership
     def on_leadership(self, now_ms: int) -> None:
         """The quorum's leader or epoch has changed; may be told twice."""
-        if self._active and (not self.broker.quorum.is_leader or self.broker.quorum.epoch != self.active_epoch):
+        if self._active and (
+            not self.broker.quorum.is_leader or self.broker.quorum.epoch != self.active_epoch
+        ):
             self._active = False
-            self.broker.outbox.note(Level.INFO, f"Is no longer the active controller (epoch {self.active_epoch}).")
+            self.broker.outbox.note(
+                Level.INFO, f"Is no longer the active controller (epoch {self.active_epoch})."
+            )
             self.broker.outbox.cancel(REBALANCE_TIMER)
             self.sessions.close()
             self.image = MetadataImage()
@@ -82,22 +89,31 @@ class Controller:
 
     def _activate(self, now_ms: int) -> None:
         quorum = self.broker.quorum
-        assert quorum.high_watermark == quorum.log.end_offset, "records of this epoch before it was active"
+        assert quorum.high_watermark == quorum.log.end_offset, (
+            "records of this epoch before it was active"
+        )
         self._active = True
         self.active_epoch = quorum.epoch
         self.image = copy(self.broker.image)
         self.config = Config(self.broker.settings, self.image)
-        self.broker.outbox.note(Level.INFO, f"Is the active controller (epoch {self.active_epoch}).")
+        self.broker.outbox.note(
+            Level.INFO, f"Is the active controller (epoch {self.active_epoch})."
+        )
         self.sessions.start(now_ms)
-        missing = [FeatureLevelRecord(n, v) for n, v in FEATURES.items() if n not in self.image.features]
+        missing = [
+            FeatureLevelRecord(n, v) for n, v in FEATURES.items() if n not in self.image.features
+        ]
         if missing:
             self.propose(now_ms, missing)
         self._set_rebalance_timer(now_ms)
         self.broker.channel.on_leader_change(now_ms)
 
-    # ------------------------------------------------------------------------------------------- proposals
-    def reply(self, now_ms: int, request: RequestReceived, records: Sequence[Any], response: Any) -> None:
-        """Propose what the request asks for; answer it when that, and all it was judged by, is committed."""
+    # ---- proposals
+    def reply(
+        self, now_ms: int, request: RequestReceived, records: Sequence[Any], response: Any
+    ) -> None:
+        """Propose what the request asks for; answer it when that, and all it was judged by, is
+        committed."""
         if not self._active or (records and not self.propose(now_ms, records)):
             self.refuse(request)
             return
@@ -122,12 +138,17 @@ class Controller:
         self.image.version += 1
         return True
 
-    def refuse(self, request: RequestReceived, code: ErrorCode = ErrorCode.NOT_CONTROLLER, text: str = "") -> None:
-        self.broker.outbox.respond(request, refusal(request.message, code, text or "This is not the controller."))
+    def refuse(
+        self, request: RequestReceived, code: ErrorCode = ErrorCode.NOT_CONTROLLER, text: str = ""
+    ) -> None:
+        self.broker.outbox.respond(
+            request, refusal(request.message, code, text or "This is not the controller.")
+        )
 
     @property
     def next_offset(self) -> int:
-        """Where the next record proposed will lie: a broker's epoch is the offset of its registration."""
+        """Where the next record proposed will lie: a broker's epoch is the offset of its
+        registration."""
         return self.broker.quorum.log.end_offset
 
     def connection_closed(self, now_ms: int, connection_id: int) -> None:
@@ -135,13 +156,14 @@ class Controller:
             self.sessions.hung_up(now_ms, connection_id)
 
     def knows_another(self, now_ms: int, broker_id: int, directory_id: UUID) -> bool:
-        """Whether a live broker has this id and another log directory: then this one's word does not count for it."""
+        """Whether a live broker has this id and another log directory: then this one's word does
+        not count for it."""
         known = self.image.brokers.get(broker_id) if self._active else None
         if known is None or directory_id == ZERO_UUID or not known.directory_ids:
             return False
         return directory_id not in known.directory_ids and self.sessions.is_live(now_ms, broker_id)
 
-    # ------------------------------------------------------------------------------------------- housekeeping
+    # ---- housekeeping
     def every(self, now_ms: int, key: str, at_ms: int, work: Callable[[int], None]) -> None:
         """A timer of the active controller: it does nothing after this activity has ended."""
         epoch = self.active_epoch

@@ -1,4 +1,5 @@
-"""ElectLeaders: give leadership to the preferred replica, or to any living one where none that is in sync is left."""
+"""ElectLeaders: give leadership to the preferred replica, or to any living one where none that is
+in sync is left."""
 
 from __future__ import annotations
 
@@ -6,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from embedded_broker.core.controller.partitions import all_partitions, move, note_unclean
 from embedded_broker.core.metadata.image import NO_LEADER, PartitionImage
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.protocol.messages.k43_elect_leaders import (
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.messages.k43_elect_leaders import (
     ElectLeadersResponse,
     PartitionResult,
     ReplicaElectionResult,
@@ -39,7 +40,9 @@ def elect_leaders(controller: Controller, now_ms: int, event: RequestReceived) -
     if request.topic_partitions is None:
         for p in all_partitions(controller.image):
             code, text, record = _elect(controller, p, kind)
-            if code is not ErrorCode.ELECTION_NOT_NEEDED:  # of all partitions, those are told where there was a need
+            if (
+                code is not ErrorCode.ELECTION_NOT_NEEDED
+            ):  # of all partitions, those are told where there was a need
                 note(p.topic, p.partition, code, text)
             records += [record] if record is not None else []
     else:
@@ -47,16 +50,25 @@ def elect_leaders(controller: Controller, now_ms: int, event: RequestReceived) -
         for topic, number in sorted(asked):
             found = controller.image.partition(topic, number)
             if found is None:
-                note(topic, number, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, "This cluster has no such partition.")
+                note(
+                    topic,
+                    number,
+                    ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
+                    "This cluster has no such partition.",
+                )
                 continue
             code, text, record = _elect(controller, found, kind)
             note(topic, number, code, text)
             records += [record] if record is not None else []
-    response = ElectLeadersResponse(replica_election_results=[results[name] for name in sorted(results)])
+    response = ElectLeadersResponse(
+        replica_election_results=[results[name] for name in sorted(results)]
+    )
     controller.reply(now_ms, event, records, response)
 
 
-def _elect(controller: Controller, p: PartitionImage, kind: int) -> tuple[ErrorCode, str | None, Any]:
+def _elect(
+    controller: Controller, p: PartitionImage, kind: int
+) -> tuple[ErrorCode, str | None, Any]:
     if kind == PREFERRED:
         if p.leader == p.replicas[0]:
             return ErrorCode.ELECTION_NOT_NEEDED, "The preferred replica leads already.", None
@@ -69,6 +81,10 @@ def _elect(controller: Controller, p: PartitionImage, kind: int) -> tuple[ErrorC
         return ErrorCode.ELECTION_NOT_NEEDED, "The partition has a leader.", None
     record = move(controller, p, p.isr, unclean=True)
     if record is None or record.leader < 0:
-        return ErrorCode.ELIGIBLE_LEADERS_NOT_AVAILABLE, "No replica of the partition is alive.", None
+        return (
+            ErrorCode.ELIGIBLE_LEADERS_NOT_AVAILABLE,
+            "No replica of the partition is alive.",
+            None,
+        )
     note_unclean(controller, p, record)
     return ErrorCode.NONE, None, record

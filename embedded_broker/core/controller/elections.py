@@ -1,9 +1,10 @@
-"""Who leads a partition, and who may: in-sync replicas, then eligible leader replicas, then the last known leader.
+"""Who leads a partition, and who may: in-sync replicas, then eligible leader replicas, then the
+last known leader.
 
-An eligible leader replica (ELR, KIP-966) has left the in-sync set while that was smaller than min.insync.replicas.
-Nothing was acknowledged since, so it holds all that ever was. A replica whose disk may have lost something is in
-neither set. When both are empty, the replica that led last may lead again, marked as recovering; any other only where
-unclean election is allowed.
+An eligible leader replica (ELR, KIP-966) has left the in-sync set while that was smaller than
+min.insync.replicas. Nothing was acknowledged since, so it holds all that ever was. A replica
+whose disk may have lost something is in neither set. When both are empty, the replica that led
+last may lead again, marked as recovering; any other only where unclean election is allowed.
 """
 
 from __future__ import annotations
@@ -11,7 +12,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 
 from embedded_broker.core.metadata.image import NO_LEADER, PartitionImage
-from embedded_broker.core.metadata.records import LEADER_UNCHANGED, RECOVERED, RECOVERING, PartitionChangeRecord
+from embedded_broker.core.metadata.records import (
+    LEADER_UNCHANGED,
+    RECOVERED,
+    RECOVERING,
+    PartitionChangeRecord,
+)
 
 
 def change(
@@ -25,11 +31,12 @@ def change(
     unclean: bool = False,
     recovered: bool = False,
 ) -> PartitionChangeRecord | None:
-    """The record that takes ``p`` to a new in-sync set and, when needed, to a new leader; None when nothing changes.
+    """The record that takes ``p`` to a new in-sync set and, when needed, to a new leader; None
+    when nothing changes.
 
-    ``may_lead`` says which replicas are alive and staying; ``lost_data`` those whose disks lost something;
-    ``preferred`` wants the first replica to lead even when the present leader could; ``unclean`` allows any replica;
-    ``recovered`` ends the recovery after an unclean election.
+    ``may_lead`` says which replicas are alive and staying; ``lost_data`` those whose disks lost
+    something; ``preferred`` wants the first replica to lead even when the present leader could;
+    ``unclean`` allows any replica; ``recovered`` ends the recovery after an unclean election.
     """
     isr = tuple(isr)
     elr = eligible(p, isr, min_isr, lost_data)
@@ -70,11 +77,15 @@ def is_empty(record: PartitionChangeRecord) -> bool:
     )
 
 
-def eligible(p: PartitionImage, isr: Sequence[int], min_isr: int, lost_data: Collection[int]) -> tuple[int, ...]:
+def eligible(
+    p: PartitionImage, isr: Sequence[int], min_isr: int, lost_data: Collection[int]
+) -> tuple[int, ...]:
     """The eligible leader replicas once ``isr`` is the in-sync set."""
     if len(isr) >= min(min_isr, len(p.replicas)):
         return ()
-    return tuple(r for r in p.replicas if (r in p.isr or r in p.elr) and r not in isr and r not in lost_data)
+    return tuple(
+        r for r in p.replicas if (r in p.isr or r in p.elr) and r not in isr and r not in lost_data
+    )
 
 
 def _elect(

@@ -16,9 +16,13 @@ from embedded_broker.core.effects import Level
 from embedded_broker.core.metadata.image import MetadataDelta
 from embedded_broker.core.ports import StorageFailed
 from embedded_broker.options import PROTOCOLS
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.protocol.messages.k62_broker_registration import BrokerRegistrationRequest, Feature, Listener
-from embedded_broker.protocol.messages.k63_broker_heartbeat import BrokerHeartbeatRequest
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.messages.k62_broker_registration import (
+    BrokerRegistrationRequest,
+    Feature,
+    Listener,
+)
+from kafka_protocol.messages.k63_broker_heartbeat import BrokerHeartbeatRequest
 
 if TYPE_CHECKING:
     from embedded_broker.core.broker import Broker
@@ -35,7 +39,8 @@ PATIENCE_MS = 5_000
 
 
 def incarnation(life: int, random: UUID) -> UUID:
-    """An incarnation id that tells which of two lives on one disk is the later: its first 48 bits count them."""
+    """An incarnation id that tells which of two lives on one disk is the later: its first 48 bits
+    count them."""
     return UUID(int=(life << 80) | (random.int & ((1 << 80) - 1)))
 
 
@@ -68,8 +73,8 @@ class Lifecycle:
         self._heartbeat_due = False
 
     def in_touch(self, now_ms: int) -> bool:
-        """Whether the controller cannot have fenced this broker yet, for it has heard from it within the session: what
-        this broker knows of its partitions then still holds."""
+        """Whether the controller cannot have fenced this broker yet, for it has heard from it
+        within the session: what this broker knows of its partitions then still holds."""
         return now_ms < self._in_touch_until_ms
 
     @property
@@ -83,17 +88,23 @@ class Lifecycle:
 
     def start(self, now_ms: int) -> None:
         try:
-            self.incarnation_id = incarnation(self._broker.quorum.begin_life(), self._broker.dice.uuid())
+            self.incarnation_id = incarnation(
+                self._broker.quorum.begin_life(), self._broker.dice.uuid()
+            )
         except StorageFailed as e:
-            self._refused(f"The log directory of broker {self._broker.node_id} cannot be written: {e}")
+            self._refused(
+                f"The log directory of broker {self._broker.node_id} cannot be written: {e}"
+            )
             return
         self._begin(now_ms)
 
     def _begin(self, now_ms: int) -> None:
-        self._register_until_ms = now_ms + self._broker.settings["initial.broker.registration.timeout.ms"]
+        self._register_until_ms = (
+            now_ms + self._broker.settings["initial.broker.registration.timeout.ms"]
+        )
         self._register(now_ms)
 
-    # ------------------------------------------------------------------------------------------- registration
+    # ---- registration
     def _register(self, now_ms: int) -> None:
         broker = self._broker
         settings = broker.settings
@@ -104,7 +115,8 @@ class Lifecycle:
             cluster_id=settings.cluster_id,
             incarnation_id=self.incarnation_id,
             listeners=[
-                Listener(a.name, a.host, a.port, PROTOCOLS[a.security_protocol]) for a in settings.advertised_listeners
+                Listener(a.name, a.host, a.port, PROTOCOLS[a.security_protocol])
+                for a in settings.advertised_listeners
             ],
             features=[Feature("metadata.version", 25, 25)],
             rack=settings.rack,
@@ -130,7 +142,9 @@ class Lifecycle:
             return
         name = f"broker {broker.node_id} of cluster {broker.settings.cluster_id}"
         if error is ErrorCode.INCONSISTENT_CLUSTER_ID:
-            self._refused(f"This is {name}, but the controller leads another cluster; it was not let in.")
+            self._refused(
+                f"This is {name}, but the controller leads another cluster; it was not let in."
+            )
         elif error is ErrorCode.DUPLICATE_BROKER_REGISTRATION:
             # It may be this broker's own former life, whose session has not lapsed yet.
             if self._duplicate_since_ms < 0:
@@ -143,9 +157,13 @@ class Lifecycle:
             else:
                 broker.outbox.timer(TIMER, now_ms + RETRY_MS, self._register)
         elif error is ErrorCode.CLUSTER_AUTHORIZATION_FAILED:
-            self._refused(f"This is {name}, but the controller does not take it for a broker of its cluster.")
+            self._refused(
+                f"This is {name}, but the controller does not take it for a broker of its cluster."
+            )
         elif now_ms >= self._register_until_ms:
-            self._refused(f"This is {name}; no controller has registered it in time ({reason or error.name}).")
+            self._refused(
+                f"This is {name}; no controller has registered it in time ({reason or error.name})."
+            )
         else:
             broker.outbox.timer(TIMER, now_ms + RETRY_MS, self._register)
 
@@ -153,7 +171,7 @@ class Lifecycle:
         self.state = State.STOPPED
         self._broker.outbox.stop(2, sentence)
 
-    # ------------------------------------------------------------------------------------------- heartbeats
+    # ---- heartbeats
     def _heartbeat(self, now_ms: int) -> None:
         broker = self._broker
         if self._asking or self.state in (State.STARTING, State.STOPPED):
@@ -180,19 +198,25 @@ class Lifecycle:
         if error is ErrorCode.NONE:
             self._in_touch_until_ms = self._asked_ms + self._session_ms
         if error is ErrorCode.STALE_BROKER_EPOCH:
-            self._refused(f"Broker {broker.node_id} was registered anew elsewhere; this process is no longer it.")
+            self._refused(
+                f"Broker {broker.node_id} was registered anew elsewhere; this process is no longer it."
+            )
             return
         if error is ErrorCode.BROKER_ID_NOT_REGISTERED and self.state is not State.LEAVING:
             self.state = State.STARTING
             self._begin(now_ms)
             return
-        if self.state is State.LEAVING and (error is not ErrorCode.NONE or response.should_shut_down):
+        if self.state is State.LEAVING and (
+            error is not ErrorCode.NONE or response.should_shut_down
+        ):
             self._leave(now_ms)
             return
         if self._heartbeat_due:
             self._heartbeat(now_ms)
             return
-        delay_ms = {State.LEAVING: LEAVING_MS, State.REGISTERED: CATCHING_UP_MS}.get(self.state, self._heartbeat_ms)
+        delay_ms = {State.LEAVING: LEAVING_MS, State.REGISTERED: CATCHING_UP_MS}.get(
+            self.state, self._heartbeat_ms
+        )
         broker.outbox.timer(TIMER, now_ms + delay_ms, self._heartbeat)
 
     def on_metadata(self, now_ms: int, delta: MetadataDelta) -> None:
@@ -217,7 +241,7 @@ class Lifecycle:
             broker.outbox.note(Level.WARNING, "Was fenced by the controller.")
             self._heartbeat(now_ms)
 
-    # ------------------------------------------------------------------------------------------- leaving
+    # ---- leaving
     def stop(self, now_ms: int) -> None:
         """Hand over and go; asked twice, go at once."""
         if self.state is State.STOPPED:

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from embedded_broker.core.controller.elections import change
 from embedded_broker.core.effects import Level
-from embedded_broker.core.metadata.image import BROKER, NO_LEADER, TOPIC, MetadataImage, PartitionImage
+from embedded_broker.core.metadata.image import (
+    BROKER,
+    NO_LEADER,
+    TOPIC,
+    MetadataImage,
+    PartitionImage,
+)
 from embedded_broker.core.metadata.records import ConfigRecord, PartitionChangeRecord
 
 if TYPE_CHECKING:
@@ -52,9 +58,11 @@ def move(
     )
 
 
-def without_broker(controller: Controller, broker_id: int, lost_data: bool = False) -> list[PartitionChangeRecord]:
-    """Take a broker that is fenced, leaving or beginning a new life out of every in-sync set and leadership; out of the
-    eligible replicas too when its disk lost something."""
+def without_broker(
+    controller: Controller, broker_id: int, lost_data: bool = False
+) -> list[PartitionChangeRecord]:
+    """Take a broker that is fenced, leaving or beginning a new life out of every in-sync set and
+    leadership; out of the eligible replicas too when its disk lost something."""
     found: list[PartitionChangeRecord] = []
     lost = (broker_id,) if lost_data else ()
 
@@ -63,7 +71,9 @@ def without_broker(controller: Controller, broker_id: int, lost_data: bool = Fal
 
     for p in all_partitions(controller.image):
         if broker_id in p.isr or p.leader == broker_id or (lost_data and broker_id in p.elr):
-            record = move(controller, p, [r for r in p.isr if r != broker_id], may_lead, lost_data=lost)
+            record = move(
+                controller, p, [r for r in p.isr if r != broker_id], may_lead, lost_data=lost
+            )
             if record is not None:
                 found.append(record)
     return found
@@ -105,12 +115,14 @@ def preferred_changes(controller: Controller, limit: int) -> list[PartitionChang
     return found
 
 
-def after_config_change(controller: Controller, records: Sequence[Any]) -> list[PartitionChangeRecord]:
+def after_config_change(
+    controller: Controller, records: Sequence[Any]
+) -> list[PartitionChangeRecord]:
     """What follows from settings that are about to change, in the same batch.
 
-    Another min.insync.replicas ends the eligibility outside the in-sync set (KIP-966), except where that set is empty:
-    there nothing can have been acknowledged under the new rule. Allowing unclean election gives a leader to partitions
-    that have none.
+    Another min.insync.replicas ends the eligibility outside the in-sync set (KIP-966), except
+    where that set is empty: there nothing can have been acknowledged under the new rule. Allowing
+    unclean election gives a leader to partitions that have none.
     """
     found: list[PartitionChangeRecord] = []
     for record in records:
@@ -118,7 +130,9 @@ def after_config_change(controller: Controller, records: Sequence[Any]) -> list[
             continue
         for p in _touched(controller, record):
             if record.name == MIN_ISR and p.isr and p.elr:
-                found.append(PartitionChangeRecord(p.partition, p.topic_id, eligible_leader_replicas=[]))
+                found.append(
+                    PartitionChangeRecord(p.partition, p.topic_id, eligible_leader_replicas=[])
+                )
             elif record.name == UNCLEAN and record.value == "true" and p.leader == NO_LEADER:
                 elected = move(controller, p, p.isr, unclean=True)
                 if elected is not None:

@@ -1,8 +1,9 @@
 """On which brokers the replicas of new partitions go.
 
-Brokers stand in a ring in which the racks alternate. Each partition's leader is the next living broker of the ring, so
-that a topic's leaders are spread; its followers are taken from the ring behind the leader, one step further each time
-round, first one of every rack, living brokers before fenced ones.
+Brokers stand in a ring in which the racks alternate. Each partition's leader is the next living
+broker of the ring, so that a topic's leaders are spread; its followers are taken from the ring
+behind the leader, one step further each time round, first one of every rack, living brokers
+before fenced ones.
 """
 
 from __future__ import annotations
@@ -29,11 +30,14 @@ def ring(spots: Sequence[Spot]) -> list[Spot]:
     return [members[i] for i in range(rounds) for members in order if i < len(members)]
 
 
-def place(spots: Sequence[Spot], partitions: int, factor: int, start: int, first: int = 0) -> list[list[int]]:
-    """Replicas of ``partitions`` partitions, the leader first in each; ``first`` is the number of the first of them.
+def place(
+    spots: Sequence[Spot], partitions: int, factor: int, start: int, first: int = 0
+) -> list[list[int]]:
+    """Replicas of ``partitions`` partitions, the leader first in each; ``first`` is the number of
+    the first of them.
 
-    ``start`` is any number that is not the same for every topic. At least one spot is usable and there are at least
-    ``factor`` of them.
+    ``start`` is any number that is not the same for every topic. At least one spot is usable and
+    there are at least ``factor`` of them.
     """
     order = ring(spots)
     leaders = [i for i, spot in enumerate(order) if spot.usable]
@@ -57,7 +61,11 @@ def _followers(leader: Spot, behind: Sequence[Spot], count: int) -> list[int]:
             for spot in behind:
                 if len(chosen) == count:
                     return chosen
-                if spot.usable is usable and spot.broker_id not in chosen and (not new_rack or spot.rack not in racks):
+                if (
+                    spot.usable is usable
+                    and spot.broker_id not in chosen
+                    and (not new_rack or spot.rack not in racks)
+                ):
                     chosen.append(spot.broker_id)
                     racks.add(spot.rack)
     return chosen

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from embedded_broker.core.metadata.records import ProducerIdsRecord
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.protocol.messages.k67_allocate_producer_ids import AllocateProducerIdsResponse
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.messages.k67_allocate_producer_ids import AllocateProducerIdsResponse
 
 if TYPE_CHECKING:
     from embedded_broker.core.controller.controller import Controller

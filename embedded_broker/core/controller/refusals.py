@@ -1,16 +1,17 @@
-"""A whole request refused with one error code, in the shape of its answer: at the top, or for each of its parts."""
+"""A whole request refused with one error code, in the shape of its answer: at the top, or for
+each of its parts."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from embedded_broker.protocol.codec import response_class
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.protocol.messages import k19_create_topics as k19
-from embedded_broker.protocol.messages import k20_delete_topics as k20
-from embedded_broker.protocol.messages import k33_alter_configs as k33
-from embedded_broker.protocol.messages import k37_create_partitions as k37
-from embedded_broker.protocol.messages import k44_incremental_alter_configs as k44
+from kafka_protocol.codec import response_class
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.messages import k19_create_topics as k19
+from kafka_protocol.messages import k20_delete_topics as k20
+from kafka_protocol.messages import k33_alter_configs as k33
+from kafka_protocol.messages import k37_create_partitions as k37
+from kafka_protocol.messages import k44_incremental_alter_configs as k44
 
 
 def refusal(message: Any, code: ErrorCode, text: str) -> Any:
@@ -18,7 +19,10 @@ def refusal(message: Any, code: ErrorCode, text: str) -> Any:
     match message:
         case k19.CreateTopicsRequest():
             return k19.CreateTopicsResponse(
-                topics=[k19.CreatableTopicResult(t.name, error_code=code, error_message=text) for t in message.topics]
+                topics=[
+                    k19.CreatableTopicResult(t.name, error_code=code, error_message=text)
+                    for t in message.topics
+                ]
             )
         case k20.DeleteTopicsRequest():
             named = [*message.topics, *(k20.DeleteTopicState(name) for name in message.topic_names)]
@@ -27,7 +31,9 @@ def refusal(message: Any, code: ErrorCode, text: str) -> Any:
             )
         case k37.CreatePartitionsRequest():
             return k37.CreatePartitionsResponse(
-                results=[k37.CreatePartitionsTopicResult(t.name, code, text) for t in message.topics]
+                results=[
+                    k37.CreatePartitionsTopicResult(t.name, code, text) for t in message.topics
+                ]
             )
         case k33.AlterConfigsRequest():
             return k33.AlterConfigsResponse(

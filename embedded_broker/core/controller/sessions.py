@@ -1,7 +1,7 @@
 """Which brokers the controller has heard of, and when one that is silent is fenced.
 
-A broker whose connection has ended, as a killed process's does at once, has less time: two heartbeats, in which one
-that lives has connected again. Kafka waits for the whole session.
+A broker whose connection has ended, as a killed process's does at once, has less time: two
+heartbeats, in which one that lives has connected again. Kafka waits for the whole session.
 """
 
 from __future__ import annotations
@@ -19,21 +19,25 @@ TIMER = "controller.sessions"
 
 
 class Sessions:
-    """Last signs of life by the monotonic clock, of unfenced brokers; kept by the active controller alone."""
+    """Last signs of life by the monotonic clock, of unfenced brokers; kept by the active
+    controller alone."""
 
     def __init__(self, controller: Controller) -> None:
         self._controller = controller
         self._timeout_ms: int = controller.broker.settings["broker.session.timeout.ms"]
-        self._grace_ms = min(self._timeout_ms, 2 * int(controller.broker.settings["broker.heartbeat.interval.ms"]))
+        self._grace_ms = min(
+            self._timeout_ms, 2 * int(controller.broker.settings["broker.heartbeat.interval.ms"])
+        )
         self._contact_ms: dict[int, int] = {}
         self._connections: dict[int, int] = {}
         """Connection id -> the broker that sent its newest heartbeat over it."""
         self.leaving: dict[int, int] = {}
-        """Brokers in controlled shutdown: the offset after the records that took their leaderships."""
+        """Brokers in controlled shutdown: the offset after the records that took their
+        leaderships."""
 
     def start(self, now_ms: int) -> None:
-        """A new controller gives everyone a whole session, except the leader before it: its silence is what made
-        this one the controller, and it has been measured."""
+        """A new controller gives everyone a whole session, except the leader before it: its
+        silence is what made this one the controller, and it has been measured."""
         self._contact_ms.clear()
         self.leaving.clear()
         quorum = self._controller.broker.quorum
@@ -88,7 +92,8 @@ class Sessions:
     def _expire(self, now_ms: int, due_ms: int) -> None:
         late_ms = now_ms - due_ms
         if late_ms > self._timeout_ms // 4:
-            # This process itself stood still; heartbeats may wait unread. The others get the time back.
+            # This process itself stood still; heartbeats may wait unread. The others get the time
+            # back.
             for broker_id in self._contact_ms:
                 self._contact_ms[broker_id] += late_ms
         for broker_id in sorted(self._contact_ms):
@@ -102,7 +107,8 @@ class Sessions:
         if not controller.is_active or not controller.image.alive(broker_id):
             return
         controller.broker.outbox.note(
-            Level.WARNING, f"Broker {broker_id} is silent (session {self._timeout_ms} ms) and is fenced."
+            Level.WARNING,
+            f"Broker {broker_id} is silent (session {self._timeout_ms} ms) and is fenced.",
         )
         controller.propose(now_ms, fence(controller, broker_id))
 
@@ -110,4 +116,7 @@ class Sessions:
 def fence(controller: Controller, broker_id: int) -> list[object]:
     """The records that fence a broker and give its leaderships to others."""
     epoch = controller.image.brokers[broker_id].broker_epoch
-    return [BrokerRegistrationChangeRecord(broker_id, epoch, fenced=1), *without_broker(controller, broker_id)]
+    return [
+        BrokerRegistrationChangeRecord(broker_id, epoch, fenced=1),
+        *without_broker(controller, broker_id),
+    ]

@@ -1,6 +1,7 @@
 """Whether this broker's own image shows what the controller's answer tells of.
 
-A client that created a topic asks the same broker for it next; without this it would often be told that there is none.
+A client that created a topic asks the same broker for it next; without this it would often be
+told that there is none.
 """
 
 from __future__ import annotations
@@ -8,11 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 from embedded_broker.core.metadata.image import MetadataImage
-from embedded_broker.protocol.fields import ZERO_UUID
-from embedded_broker.protocol.messages import k19_create_topics as k19
-from embedded_broker.protocol.messages import k20_delete_topics as k20
-from embedded_broker.protocol.messages import k37_create_partitions as k37
-from embedded_broker.protocol.messages import k44_incremental_alter_configs as k44
+from kafka_protocol.fields import ZERO_UUID
+from kafka_protocol.messages import k19_create_topics as k19
+from kafka_protocol.messages import k20_delete_topics as k20
+from kafka_protocol.messages import k37_create_partitions as k37
+from kafka_protocol.messages import k44_incremental_alter_configs as k44
 
 SET, DELETE = 0, 1
 
@@ -20,10 +21,14 @@ SET, DELETE = 0, 1
 def is_settled(image: MetadataImage, request: Any, response: Any) -> bool:
     match request, response:
         case k19.CreateTopicsRequest(), k19.CreateTopicsResponse():
-            ids = [t.topic_id for t in response.topics if t.error_code == 0 and t.topic_id != ZERO_UUID]
+            ids = [
+                t.topic_id for t in response.topics if t.error_code == 0 and t.topic_id != ZERO_UUID
+            ]
             return all(topic_id in image.topic_names for topic_id in ids)
         case k20.DeleteTopicsRequest(), k20.DeleteTopicsResponse():
-            return all(t.error_code != 0 or t.topic_id not in image.topic_names for t in response.responses)
+            return all(
+                t.error_code != 0 or t.topic_id not in image.topic_names for t in response.responses
+            )
         case k37.CreatePartitionsRequest(), k37.CreatePartitionsResponse():
             failed = {r.name for r in response.results if r.error_code != 0}
             return request.validate_only or all(
@@ -32,7 +37,9 @@ def is_settled(image: MetadataImage, request: Any, response: Any) -> bool:
                 if t.name in image.topics
             )
         case k44.IncrementalAlterConfigsRequest(), k44.IncrementalAlterConfigsResponse():
-            failed_resources = {(r.resource_type, r.resource_name) for r in response.responses if r.error_code != 0}
+            failed_resources = {
+                (r.resource_type, r.resource_name) for r in response.responses if r.error_code != 0
+            }
             return request.validate_only or all(
                 _shows(image, (r.resource_type, r.resource_name), c)
                 for r in request.resources

@@ -1,4 +1,5 @@
-"""CreateTopics, DeleteTopics, CreatePartitions: judged topic by topic, proposed together, answered when committed."""
+"""CreateTopics, DeleteTopics, CreatePartitions: judged topic by topic, proposed together,
+answered when committed."""
 
 from __future__ import annotations
 
@@ -9,7 +10,13 @@ from uuid import UUID
 
 from embedded_broker.core.config import Config
 from embedded_broker.core.controller.placement import Spot, place, ring
-from embedded_broker.core.metadata.image import BROKER, TOPIC, MetadataImage, PartitionImage, TopicImage
+from embedded_broker.core.metadata.image import (
+    BROKER,
+    TOPIC,
+    MetadataImage,
+    PartitionImage,
+    TopicImage,
+)
 from embedded_broker.core.metadata.records import (
     RECOVERED,
     ConfigRecord,
@@ -19,11 +26,11 @@ from embedded_broker.core.metadata.records import (
 )
 from embedded_broker.core.quorum.log import METADATA_TOPIC
 from embedded_broker.options import SettingError, check_topic_configs
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.protocol.fields import ZERO_UUID
-from embedded_broker.protocol.messages import k19_create_topics as k19
-from embedded_broker.protocol.messages import k20_delete_topics as k20
-from embedded_broker.protocol.messages import k37_create_partitions as k37
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.fields import ZERO_UUID
+from kafka_protocol.messages import k19_create_topics as k19
+from kafka_protocol.messages import k20_delete_topics as k20
+from kafka_protocol.messages import k37_create_partitions as k37
 
 if TYPE_CHECKING:
     from embedded_broker.core.controller.controller import Controller
@@ -54,14 +61,16 @@ def check_name(name: str) -> None:
     elif len(name) > NAME_MAX:
         wrong = f"the name is longer than {NAME_MAX} characters"
     elif not _NAME.fullmatch(name):
-        wrong = f"the name {name!r} has characters other than ASCII letters, digits, '.', '_' and '-'"
+        wrong = (
+            f"the name {name!r} has characters other than ASCII letters, digits, '.', '_' and '-'"
+        )
     elif name == METADATA_TOPIC:
         wrong = f"{METADATA_TOPIC} is the cluster's own log"
     if wrong:
         raise Refused(ErrorCode.INVALID_TOPIC_EXCEPTION, f"Topic name is invalid: {wrong}.")
 
 
-# ------------------------------------------------------------------------------------------------ create topics
+# ---- create topics
 def create_topics(controller: Controller, now_ms: int, event: RequestReceived) -> None:
     request: k19.CreateTopicsRequest = event.message
     if not controller.is_active:
@@ -91,7 +100,9 @@ def create_topics(controller: Controller, now_ms: int, event: RequestReceived) -
         factor = len(partitions[0].replicas)
         result = k19.CreatableTopicResult(asked.name, topic_id, 0, None, 0, len(partitions), factor)
         if event.version >= 5:
-            result.configs = _effective(controller, asked.name, {c.name: c.value or "" for c in asked.configs})
+            result.configs = _effective(
+                controller, asked.name, {c.name: c.value or "" for c in asked.configs}
+            )
         results.append(result)
         if not request.validate_only:
             records += made
@@ -102,7 +113,9 @@ def _no_topic(name: str, code: ErrorCode, text: str) -> k19.CreatableTopicResult
     return k19.CreatableTopicResult(name, error_code=code, error_message=text)
 
 
-def _create(controller: Controller, asked: k19.CreatableTopic, taken: dict[str, str], room: int) -> list[Any]:
+def _create(
+    controller: Controller, asked: k19.CreatableTopic, taken: dict[str, str], room: int
+) -> list[Any]:
     """The records of one new topic.
 
     Raises:
@@ -114,7 +127,10 @@ def _create(controller: Controller, asked: k19.CreatableTopic, taken: dict[str, 
     if other == name:
         raise Refused(ErrorCode.TOPIC_ALREADY_EXISTS, f"Topic '{name}' already exists.")
     if other is not None:
-        raise Refused(ErrorCode.INVALID_TOPIC_EXCEPTION, f"Topic '{name}' collides with existing topic: {other}.")
+        raise Refused(
+            ErrorCode.INVALID_TOPIC_EXCEPTION,
+            f"Topic '{name}' collides with existing topic: {other}.",
+        )
     try:
         check_topic_configs({c.name: c.value for c in asked.configs})
     except SettingError as e:
@@ -123,7 +139,9 @@ def _create(controller: Controller, asked: k19.CreatableTopic, taken: dict[str, 
     topic_id = controller.broker.dice.uuid()
     records: list[Any] = [TopicRecord(name, topic_id)]
     records += [ConfigRecord(TOPIC, name, c.name, c.value) for c in asked.configs]
-    records += [_partition(controller, topic_id, n, replicas) for n, replicas in enumerate(placement)]
+    records += [
+        _partition(controller, topic_id, n, replicas) for n, replicas in enumerate(placement)
+    ]
     return records
 
 
@@ -142,22 +160,31 @@ def _placement(controller: Controller, asked: k19.CreatableTopic, room: int) -> 
             )
         by_number = {a.partition_index: list(a.broker_ids) for a in asked.assignments}
         if len(by_number) != len(asked.assignments):
-            raise Refused(ErrorCode.INVALID_REPLICA_ASSIGNMENT, "A partition is assigned more than once.")
+            raise Refused(
+                ErrorCode.INVALID_REPLICA_ASSIGNMENT, "A partition is assigned more than once."
+            )
         if sorted(by_number) != list(range(len(by_number))):
-            raise Refused(ErrorCode.INVALID_REPLICA_ASSIGNMENT, "Partitions must be numbered from 0 without a gap.")
+            raise Refused(
+                ErrorCode.INVALID_REPLICA_ASSIGNMENT,
+                "Partitions must be numbered from 0 without a gap.",
+            )
         check_room(len(by_number), room)
         placement = [by_number[n] for n in range(len(by_number))]
         for replicas in placement:
             _check_manual(controller, replicas, len(placement[0]))
         return placement
-    partitions = asked.num_partitions if asked.num_partitions != -1 else settings.broker("num.partitions")
+    partitions = (
+        asked.num_partitions if asked.num_partitions != -1 else settings.broker("num.partitions")
+    )
     factor = asked.replication_factor
     if factor == -1:
         factor = settings.broker("default.replication.factor")
     if partitions < 1:
         raise Refused(ErrorCode.INVALID_PARTITIONS, "The number of partitions must be above 0.")
     if factor < 1:
-        raise Refused(ErrorCode.INVALID_REPLICATION_FACTOR, "The replication factor must be above 0.")
+        raise Refused(
+            ErrorCode.INVALID_REPLICATION_FACTOR, "The replication factor must be above 0."
+        )
     check_room(partitions, room)
     return _choose(controller, partitions, factor)
 
@@ -165,12 +192,16 @@ def _placement(controller: Controller, asked: k19.CreatableTopic, room: int) -> 
 def check_room(partitions: int, room: int) -> None:
     if partitions > room:
         raise Refused(
-            ErrorCode.POLICY_VIOLATION, f"Excessively large number of partitions: {PARTITIONS_MAX} per request at most."
+            ErrorCode.POLICY_VIOLATION,
+            f"Excessively large number of partitions: {PARTITIONS_MAX} per request at most.",
         )
 
 
-def _choose(controller: Controller, partitions: int, factor: int, first: int = 0, after: int = -1) -> list[list[int]]:
-    """Replicas for partitions from number ``first`` on; the first leader is the broker after ``after``, if given.
+def _choose(
+    controller: Controller, partitions: int, factor: int, first: int = 0, after: int = -1
+) -> list[list[int]]:
+    """Replicas for partitions from number ``first`` on; the first leader is the broker after
+    ``after``, if given.
 
     Raises:
         Refused (INVALID_REPLICATION_FACTOR)
@@ -209,7 +240,9 @@ def _check_manual(controller: Controller, replicas: list[int], factor: int) -> N
         raise Refused(ErrorCode.INVALID_REPLICA_ASSIGNMENT, wrong)
 
 
-def _partition(controller: Controller, topic_id: UUID, number: int, replicas: list[int]) -> PartitionRecord:
+def _partition(
+    controller: Controller, topic_id: UUID, number: int, replicas: list[int]
+) -> PartitionRecord:
     isr = [r for r in replicas if controller.image.eligible(r)]
     directories = []
     for replica in replicas:
@@ -228,17 +261,21 @@ def _partition(controller: Controller, topic_id: UUID, number: int, replicas: li
     )
 
 
-def _effective(controller: Controller, name: str, given: dict[str, str]) -> list[k19.CreatableTopicConfigs]:
+def _effective(
+    controller: Controller, name: str, given: dict[str, str]
+) -> list[k19.CreatableTopicConfigs]:
     """The settings that the new topic has, as CreateTopics v5 tells them."""
     configs = {key: values for key, values in controller.image.configs.items() if key[0] == BROKER}
-    config = Config(controller.broker.settings, MetadataImage(configs={**configs, (TOPIC, name): given}))
+    config = Config(
+        controller.broker.settings, MetadataImage(configs={**configs, (TOPIC, name): given})
+    )
     return [
         k19.CreatableTopicConfigs(e.option.name, e.value, e.read_only, e.source, e.option.sensitive)
         for e in config.describe_topic(name)
     ]
 
 
-# ------------------------------------------------------------------------------------------------ delete topics
+# ---- delete topics
 def delete_topics(controller: Controller, now_ms: int, event: RequestReceived) -> None:
     request: k20.DeleteTopicsRequest = event.message
     if not controller.is_active:
@@ -252,7 +289,9 @@ def delete_topics(controller: Controller, now_ms: int, event: RequestReceived) -
         try:
             topic = _to_delete(controller, state)
             if counts[topic.name] > 1:
-                raise Refused(ErrorCode.INVALID_REQUEST, "The topic is named more than once in the request.")
+                raise Refused(
+                    ErrorCode.INVALID_REQUEST, "The topic is named more than once in the request."
+                )
         except Refused as e:
             results.append(k20.DeletableTopicResult(state.name, state.topic_id, e.code, e.text))
             continue
@@ -265,7 +304,9 @@ def delete_topics(controller: Controller, now_ms: int, event: RequestReceived) -
 
 
 def _found_name(controller: Controller, state: k20.DeleteTopicState) -> str | None:
-    return state.name if state.name is not None else controller.image.topic_names.get(state.topic_id)
+    return (
+        state.name if state.name is not None else controller.image.topic_names.get(state.topic_id)
+    )
 
 
 def _to_delete(controller: Controller, state: k20.DeleteTopicState) -> TopicImage:
@@ -273,7 +314,9 @@ def _to_delete(controller: Controller, state: k20.DeleteTopicState) -> TopicImag
     if not controller.config.broker("delete.topic.enable"):
         raise Refused(ErrorCode.TOPIC_DELETION_DISABLED, "delete.topic.enable is false.")
     if state.name is not None and state.topic_id != ZERO_UUID:
-        raise Refused(ErrorCode.INVALID_REQUEST, "A topic is named by its name or by its id, not by both.")
+        raise Refused(
+            ErrorCode.INVALID_REQUEST, "A topic is named by its name or by its id, not by both."
+        )
     if state.name is not None:
         found = controller.image.topics.get(state.name)
         if found is None:
@@ -287,7 +330,7 @@ def _to_delete(controller: Controller, state: k20.DeleteTopicState) -> TopicImag
     return found
 
 
-# ------------------------------------------------------------------------------------------------ create partitions
+# ---- create partitions
 def create_partitions(controller: Controller, now_ms: int, event: RequestReceived) -> None:
     request: k37.CreatePartitionsRequest = event.message
     if not controller.is_active:
@@ -301,7 +344,9 @@ def create_partitions(controller: Controller, now_ms: int, event: RequestReceive
         if counts[asked.name] > 1:
             if not any(r.name == asked.name for r in results):
                 text = "The topic is named more than once in the request."
-                results.append(k37.CreatePartitionsTopicResult(asked.name, ErrorCode.INVALID_REQUEST, text))
+                results.append(
+                    k37.CreatePartitionsTopicResult(asked.name, ErrorCode.INVALID_REQUEST, text)
+                )
             continue
         try:
             made = _grow(controller, asked, room)
@@ -315,7 +360,9 @@ def create_partitions(controller: Controller, now_ms: int, event: RequestReceive
     controller.reply(now_ms, event, records, k37.CreatePartitionsResponse(results=results))
 
 
-def _grow(controller: Controller, asked: k37.CreatePartitionsTopic, room: int) -> list[PartitionRecord]:
+def _grow(
+    controller: Controller, asked: k37.CreatePartitionsTopic, room: int
+) -> list[PartitionRecord]:
     """Raises: Refused."""
     topic = controller.image.topics.get(asked.name)
     if topic is None:
@@ -332,11 +379,18 @@ def _grow(controller: Controller, asked: k37.CreatePartitionsTopic, room: int) -
     factor = len(sample.replicas)
     if asked.assignments is not None:
         if len(asked.assignments) != more:
-            text = f"{more} partition(s) are added, but {len(asked.assignments)} assignment(s) given."
+            text = (
+                f"{more} partition(s) are added, but {len(asked.assignments)} assignment(s) given."
+            )
             raise Refused(ErrorCode.INVALID_REPLICA_ASSIGNMENT, text)
         placement = [list(a.broker_ids) for a in asked.assignments]
         for replicas in placement:
             _check_manual(controller, replicas, factor)
     else:
-        placement = _choose(controller, more, factor, have, after=topic.partitions[have - 1].replicas[0])
-    return [_partition(controller, topic.topic_id, have + n, replicas) for n, replicas in enumerate(placement)]
+        placement = _choose(
+            controller, more, factor, have, after=topic.partitions[have - 1].replicas[0]
+        )
+    return [
+        _partition(controller, topic.topic_id, have + n, replicas)
+        for n, replicas in enumerate(placement)
+    ]

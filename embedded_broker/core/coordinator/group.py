@@ -1,5 +1,5 @@
-"""One consumer group of the classic protocol: its members, its state, what they agreed on. Plain data and questions
-about it; ``membership`` moves it.
+"""One consumer group of the classic protocol: its members, its state, what they agreed on. Plain
+data and questions about it; ``membership`` moves it.
 
 States, and what moves them:
     EMPTY                 no members; perhaps committed offsets
@@ -24,7 +24,7 @@ from uuid import UUID
 
 from embedded_broker.core.coordinator.records import GroupValue, MemberValue
 from embedded_broker.core.events import RequestReceived
-from embedded_broker.protocol.fields import ZERO_UUID
+from kafka_protocol.fields import ZERO_UUID
 
 CONSUMER = "consumer"
 NEVER = 2**62
@@ -42,7 +42,8 @@ class State(Enum):
 
 @dataclass(frozen=True, slots=True)
 class CommittedOffset:
-    """``commit_ms`` and ``expire_ms`` are wall-clock times; ``expire_ms`` is -1 without a retention of its own."""
+    """``commit_ms`` and ``expire_ms`` are wall-clock times; ``expire_ms`` is -1 without a
+    retention of its own."""
 
     offset: int
     leader_epoch: int
@@ -93,7 +94,8 @@ class Group:
     static_members: dict[str, str] = field(default_factory=dict)
     """group.instance.id -> member id"""
     pending: dict[str, int] = field(default_factory=dict)
-    """Member ids that were given out and have not joined yet, with the time at which they are forgotten."""
+    """Member ids that were given out and have not joined yet, with the time at which they are
+    forgotten."""
     unsynced: set[str] = field(default_factory=set)
     """Members of this generation that have not sent their SyncGroup yet."""
     join_deadline_ms: int = NEVER
@@ -122,7 +124,9 @@ class Group:
         names = [{name for name, _ in m.protocols} for m in self.members.values()]
         return set.intersection(*names) if names else set()
 
-    def accepts(self, protocol_type: str, protocols: list[tuple[str, bytes]], replaces: str | None = None) -> bool:
+    def accepts(
+        self, protocol_type: str, protocols: list[tuple[str, bytes]], replaces: str | None = None
+    ) -> bool:
         """Whether a member with these protocols fits to the others."""
         others = [m for m in self.members.values() if m.member_id != replaces]
         if self.state is State.EMPTY or not others:
@@ -133,7 +137,8 @@ class Group:
         )
 
     def select_protocol(self) -> str:
-        """The one most members like best of those that all know; the first voted for when there is a tie."""
+        """The one most members like best of those that all know; the first voted for when there
+        is a tie."""
         common = self.common_protocols()
         assert common, f"group {self.group_id} has members without a common protocol"
         votes: dict[str, int] = {}
@@ -212,14 +217,17 @@ class Group:
                     rebalance_timeout=m.rebalance_timeout_ms,
                     session_timeout=m.session_timeout_ms,
                     subscription=m.metadata(self.protocol),
-                    assignment=m.assignment if assignments is None else assignments.get(m.member_id, b""),
+                    assignment=m.assignment
+                    if assignments is None
+                    else assignments.get(m.member_id, b""),
                 )
                 for m in self.members.values()
             ],
         )
 
     def load(self, value: GroupValue, now_ms: int) -> None:
-        """Become what a record of the log says; its members have their whole session to be heard from."""
+        """Become what a record of the log says; its members have their whole session to be heard
+        from."""
         self.protocol_type = value.protocol_type or None
         self.generation = value.generation
         self.protocol = value.protocol
@@ -240,7 +248,9 @@ class Group:
                     now_ms + m.session_timeout,
                 )
             )
-        self.leader = value.leader if value.leader in self.members else next(iter(self.members), None)
+        self.leader = (
+            value.leader if value.leader in self.members else next(iter(self.members), None)
+        )
         self.state = State.STABLE if self.members else State.EMPTY
         self.state_since_ms = max(0, value.current_state_timestamp)
 
@@ -256,7 +266,8 @@ class Group:
 
 
 def _topics_of_subscription(data: bytes) -> list[str] | None:
-    """Topic names in the consumer protocol's Subscription (int16 version, then an array of strings)."""
+    """Topic names in the consumer protocol's Subscription (int16 version, then an array of
+    strings)."""
     try:
         count = int.from_bytes(data[2:6], "big", signed=True)
         if len(data) < 6 or not 0 <= count <= len(data):

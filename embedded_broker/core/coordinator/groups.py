@@ -1,7 +1,9 @@
-"""The group coordinator of a node: which groups are looked after here, and who looks after each request.
+"""The group coordinator of a node: which groups are looked after here, and who looks after each
+request.
 
-A group belongs to one partition of ``__consumer_offsets``, by its id's hash; the leader of that partition coordinates
-it. The partitions led here are ``Shard``s; ``Membership`` and ``Offsets`` carry requests out on them.
+A group belongs to one partition of ``__consumer_offsets``, by its id's hash; the leader of that
+partition coordinates it. The partitions led here are ``Shard``s; ``Membership`` and ``Offsets``
+carry requests out on them.
 """
 
 from __future__ import annotations
@@ -14,8 +16,8 @@ from embedded_broker.core.coordinator.offsets import Offsets
 from embedded_broker.core.coordinator.shard import OFFSETS_TOPIC, Shard
 from embedded_broker.core.effects import Level
 from embedded_broker.core.metadata.image import MetadataDelta
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.protocol.messages.k19_create_topics import (
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.messages.k19_create_topics import (
     CreatableTopic,
     CreatableTopicConfig,
     CreateTopicsRequest,
@@ -59,7 +61,8 @@ class Groups:
         self._plan_expiry(now_ms)
 
     def connection_closed(self, now_ms: int, connection_id: int) -> None:
-        """A member's silence, not its connection, decides, as in Kafka: a client may come back on another one."""
+        """A member's silence, not its connection, decides, as in Kafka: a client may come back on
+        another one."""
 
     def on_metadata(self, now_ms: int, delta: MetadataDelta) -> None:
         if delta.deleted_topics:
@@ -69,11 +72,13 @@ class Groups:
                 if not shard.loading and not shard.failed:
                     self.offsets.forget_topics(now_ms, shard, names)
 
-    # ------------------------------------------------------------------------------------------------ leadership
+    # ---- leadership
     def on_become_leader(self, now_ms: int, partition: int, leader_epoch: int) -> None:
         shard = self.shards.get(partition)
         if shard is not None and leader_epoch <= shard.leader_epoch + 1:
-            shard.leader_epoch = leader_epoch  # no other leader was in between, so nobody else has changed anything
+            shard.leader_epoch = (
+                leader_epoch  # no other leader was in between, so nobody else has changed anything
+            )
             return
         if shard is not None:
             self.on_resign(now_ms, partition)
@@ -91,7 +96,11 @@ class Groups:
 
     def _load(self, now_ms: int) -> None:
         """Load one slice of one partition that has something to load; a tick stays short."""
-        loading = [self.shards[p] for p in sorted(self.shards) if self.shards[p].loading and not self.shards[p].failed]
+        loading = [
+            self.shards[p]
+            for p in sorted(self.shards)
+            if self.shards[p].loading and not self.shards[p].failed
+        ]
         ready = [shard for shard in loading if not shard.waits_for_high_watermark]
         for shard in ready:
             read = shard.load(now_ms)
@@ -105,7 +114,7 @@ class Groups:
         elif loading:
             self._plan_load(now_ms + STALLED_POLL_MS)
 
-    # ------------------------------------------------------------------------------------------------ who is asked
+    # ---- who is asked
     def locate(self, group_id: str) -> tuple[Shard | None, int]:
         """The shard that a group belongs to, when it may be asked here; else the error code."""
         topic = self._broker.image.topics.get(OFFSETS_TOPIC)
@@ -119,7 +128,8 @@ class Groups:
         return shard, ErrorCode.NONE
 
     def find_coordinator(self, now_ms: int, group_id: str) -> int:
-        """The node that coordinates a group, -1 when there is none at the moment; makes the topic on first use."""
+        """The node that coordinates a group, -1 when there is none at the moment; makes the topic
+        on first use."""
         topic = self._broker.image.topics.get(OFFSETS_TOPIC)
         if topic is None:
             self._create_topic(now_ms)
@@ -141,7 +151,9 @@ class Groups:
                     configs=[
                         CreatableTopicConfig("cleanup.policy", "compact"),
                         CreatableTopicConfig("compression.type", "producer"),
-                        CreatableTopicConfig("segment.bytes", str(config.broker("offsets.topic.segment.bytes"))),
+                        CreatableTopicConfig(
+                            "segment.bytes", str(config.broker("offsets.topic.segment.bytes"))
+                        ),
                     ],
                 )
             ],
@@ -159,9 +171,11 @@ class Groups:
                 self._broker.outbox.note(Level.WARNING, f"{OFFSETS_TOPIC} cannot be made: {reason}")
             self._broker.outbox.timer("groups/create", then_ms + CREATE_BACKOFF_MS, over)
 
-        self._broker.channel.call(now_ms, request, CreateTopicsRequest.MAX_VERSION, CREATE_TIMEOUT_MS, done)
+        self._broker.channel.call(
+            now_ms, request, CreateTopicsRequest.MAX_VERSION, CREATE_TIMEOUT_MS, done
+        )
 
-    # ------------------------------------------------------------------------------------------------ expiry
+    # ---- expiry
     def _plan_expiry(self, now_ms: int) -> None:
         every_ms: int = self._broker.config.broker("offsets.retention.check.interval.ms")
         self._broker.outbox.timer("groups/expiry", now_ms + every_ms, self._expire)

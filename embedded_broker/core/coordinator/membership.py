@@ -1,8 +1,10 @@
-"""Joining, syncing, heartbeats and leaving: the classic group protocol (KIP-62, 134, 345, 394, 559, 814).
+"""Joining, syncing, heartbeats and leaving: the classic group protocol (KIP-62, 134, 345, 394,
+559, 814).
 
-The states are in ``group``. A request that cannot be answered yet is kept in its member (``join``, ``sync``). Each
-group has one timer for the earliest of its deadlines; heartbeats only move deadlines, the timer finds out when it
-fires. Who does not join again in time is dropped, unless it is a static member.
+The states are in ``group``. A request that cannot be answered yet is kept in its member
+(``join``, ``sync``). Each group has one timer for the earliest of its deadlines; heartbeats only
+move deadlines, the timer finds out when it fires. Who does not join again in time is dropped,
+unless it is a static member.
 """
 
 from __future__ import annotations
@@ -14,9 +16,9 @@ from embedded_broker.core.coordinator.records import GroupKey
 from embedded_broker.core.coordinator.shard import Entry, Shard, timer_key
 from embedded_broker.core.effects import Level
 from embedded_broker.core.events import RequestReceived
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.protocol.messages.k11_join_group import JoinGroupResponse, JoinGroupResponseMember
-from embedded_broker.protocol.messages.k14_sync_group import SyncGroupResponse
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.messages.k11_join_group import JoinGroupResponse, JoinGroupResponseMember
+from kafka_protocol.messages.k14_sync_group import SyncGroupResponse
 
 if TYPE_CHECKING:
     from embedded_broker.core.broker import Broker
@@ -37,7 +39,11 @@ def group_error(error_code: int) -> int:
             return ErrorCode.COORDINATOR_NOT_AVAILABLE
         case ErrorCode.NOT_LEADER_OR_FOLLOWER | ErrorCode.KAFKA_STORAGE_ERROR:
             return ErrorCode.NOT_COORDINATOR
-        case ErrorCode.MESSAGE_TOO_LARGE | ErrorCode.RECORD_LIST_TOO_LARGE | ErrorCode.INVALID_FETCH_SIZE:
+        case (
+            ErrorCode.MESSAGE_TOO_LARGE
+            | ErrorCode.RECORD_LIST_TOO_LARGE
+            | ErrorCode.INVALID_FETCH_SIZE
+        ):
             return ErrorCode.UNKNOWN_SERVER_ERROR
     return error_code
 
@@ -47,7 +53,7 @@ class Membership:
         self._broker = broker
         self._outbox = broker.outbox
 
-    # ------------------------------------------------------------------------------------------------ join
+    # ---- join
     def join(self, now_ms: int, shard: Shard, event: RequestReceived) -> None:
         message = event.message
         config = self._broker.config
@@ -68,7 +74,9 @@ class Membership:
             shard.forget_if_idle(group)
             return
         replaced = group.static_members.get(message.group_instance_id)
-        if not group.accepts(message.protocol_type, protocols_of(message), message.member_id or replaced):
+        if not group.accepts(
+            message.protocol_type, protocols_of(message), message.member_id or replaced
+        ):
             self._refuse_join(event, ErrorCode.INCONSISTENT_GROUP_PROTOCOL)
         elif not message.member_id:
             self._join_unknown(now_ms, shard, group, event)
@@ -88,7 +96,9 @@ class Membership:
                 return member_id not in group.members and len(group.members) >= most
         return False
 
-    def _join_unknown(self, now_ms: int, shard: Shard, group: Group, event: RequestReceived) -> None:
+    def _join_unknown(
+        self, now_ms: int, shard: Shard, group: Group, event: RequestReceived
+    ) -> None:
         message = event.message
         instance_id = message.group_instance_id
         member_id = f"{instance_id if instance_id is not None else event.caller.client_id}-{self._broker.dice.uuid()}"
@@ -121,16 +131,22 @@ class Membership:
                 self._update(group, member, event)
                 self._complete_join_if_all_are_there(now_ms, shard, group)
             case State.COMPLETING if same:
-                self._answer_join(now_ms, group, member, event)  # it did not get the answer; the generation stands
+                self._answer_join(
+                    now_ms, group, member, event
+                )  # it did not get the answer; the generation stands
             case State.STABLE if same and group.leader != member_id:
                 self._answer_join(now_ms, group, member, event)
             case State.COMPLETING | State.STABLE:
                 self._update(group, member, event)
-                self.prepare_rebalance(now_ms, shard, group, f"{member_id} joins with other protocols or as leader")
+                self.prepare_rebalance(
+                    now_ms, shard, group, f"{member_id} joins with other protocols or as leader"
+                )
             case _:
                 self._refuse_join(event, ErrorCode.UNKNOWN_MEMBER_ID)
 
-    def _add(self, now_ms: int, shard: Shard, group: Group, member_id: str, event: RequestReceived) -> None:
+    def _add(
+        self, now_ms: int, shard: Shard, group: Group, member_id: str, event: RequestReceived
+    ) -> None:
         message = event.message
         member = Member(
             member_id,
@@ -138,7 +154,9 @@ class Membership:
             event.caller.client_id,
             f"/{event.caller.host}",
             message.session_timeout_ms,
-            message.rebalance_timeout_ms if message.rebalance_timeout_ms >= 0 else message.session_timeout_ms,
+            message.rebalance_timeout_ms
+            if message.rebalance_timeout_ms >= 0
+            else message.session_timeout_ms,
             protocols_of(message),
             deadline_ms=now_ms + NEW_MEMBER_TIMEOUT_MS,
             is_new=True,
@@ -156,20 +174,31 @@ class Membership:
     def _update(self, group: Group, member: Member, event: RequestReceived) -> None:
         message = event.message
         if member.join is not None and member.join is not event:
-            self._refuse_join(member.join, ErrorCode.REBALANCE_IN_PROGRESS)  # it asks again on another connection
+            self._refuse_join(
+                member.join, ErrorCode.REBALANCE_IN_PROGRESS
+            )  # it asks again on another connection
         member.join = event
         member.protocols = protocols_of(message)
         member.session_timeout_ms = message.session_timeout_ms
         member.rebalance_timeout_ms = (
-            message.rebalance_timeout_ms if message.rebalance_timeout_ms >= 0 else message.session_timeout_ms
+            message.rebalance_timeout_ms
+            if message.rebalance_timeout_ms >= 0
+            else message.session_timeout_ms
         )
         member.client_id = event.caller.client_id
         member.client_host = f"/{event.caller.host}"
 
     def _replace_static(
-        self, now_ms: int, shard: Shard, group: Group, old_id: str, new_id: str, event: RequestReceived
+        self,
+        now_ms: int,
+        shard: Shard,
+        group: Group,
+        old_id: str,
+        new_id: str,
+        event: RequestReceived,
     ) -> None:
-        """A static member was started again: it takes the place of its former life, which is fenced (KIP-345)."""
+        """A static member was started again: it takes the place of its former life, which is
+        fenced (KIP-345)."""
         old_leader = group.leader or ""
         member = group.replace_static(old_id, new_id)
         if member.join is not None:
@@ -184,27 +213,40 @@ class Membership:
             if group.state is State.PREPARING:
                 self._complete_join_if_all_are_there(now_ms, shard, group)
             else:
-                self.prepare_rebalance(now_ms, shard, group, f"static member {member.group_instance_id} is back")
+                self.prepare_rebalance(
+                    now_ms, shard, group, f"static member {member.group_instance_id} is back"
+                )
             return
         if group.select_protocol() != before:
-            self.prepare_rebalance(now_ms, shard, group, f"static member {member.group_instance_id} knows others")
+            self.prepare_rebalance(
+                now_ms, shard, group, f"static member {member.group_instance_id} knows others"
+            )
             return
-        # Nothing changes for the others: the new id goes into the log, then it may go on with its old assignment.
+        # Nothing changes for the others: the new id goes into the log, then it may go on with its
+        # old assignment.
         member.join = None
         generation = group.generation
 
         def written(then_ms: int, error_code: int) -> None:
-            if error_code or group.generation != generation or group.members.get(new_id) is not member:
-                self._refuse_join(event, group_error(error_code) or ErrorCode.UNKNOWN_MEMBER_ID, new_id)
+            if (
+                error_code
+                or group.generation != generation
+                or group.members.get(new_id) is not member
+            ):
+                self._refuse_join(
+                    event, group_error(error_code) or ErrorCode.UNKNOWN_MEMBER_ID, new_id
+                )
             elif event.version >= 9:
-                self._answer_join(then_ms, group, member, event, skip_assignment=group.leader == new_id)
+                self._answer_join(
+                    then_ms, group, member, event, skip_assignment=group.leader == new_id
+                )
             else:  # told that its former id leads, it does not assign anew
                 self._answer_join(then_ms, group, member, event, leader=old_leader)
 
         value = group.record(self._broker.clock.wall_ms())
         shard.write(now_ms, [Entry(GroupKey(group.group_id), value)], written)
 
-    # ------------------------------------------------------------------------------------------------ rebalance
+    # ---- rebalance
     def prepare_rebalance(self, now_ms: int, shard: Shard, group: Group, why: str) -> None:
         if group.state is State.COMPLETING:
             self._give_up_assignment(group, ErrorCode.REBALANCE_IN_PROGRESS)
@@ -212,8 +254,13 @@ class Membership:
         group.sync_deadline_ms = NEVER
         first = group.state is State.EMPTY
         group.enter(State.PREPARING, self._broker.clock.wall_ms())
-        self._outbox.note(Level.DEBUG, f"group {group.group_id!r} prepares generation {group.generation + 1}: {why}")
-        delay_ms: int = self._broker.config.broker("group.initial.rebalance.delay.ms") if first else 0
+        self._outbox.note(
+            Level.DEBUG,
+            f"group {group.group_id!r} prepares generation {group.generation + 1}: {why}",
+        )
+        delay_ms: int = (
+            self._broker.config.broker("group.initial.rebalance.delay.ms") if first else 0
+        )
         if first and delay_ms:
             group.join_deadline_ms = now_ms + delay_ms
             group.initial_left_ms = max(0, group.rebalance_timeout_ms - delay_ms)
@@ -232,7 +279,10 @@ class Membership:
 
     def _join_is_due(self, now_ms: int, shard: Shard, group: Group) -> None:
         if group.initial_left_ms > 0 and group.newcomers:
-            delay_ms = min(self._broker.config.broker("group.initial.rebalance.delay.ms"), group.initial_left_ms)
+            delay_ms = min(
+                self._broker.config.broker("group.initial.rebalance.delay.ms"),
+                group.initial_left_ms,
+            )
             group.initial_left_ms -= delay_ms
             group.newcomers = False
             group.join_deadline_ms = now_ms + delay_ms
@@ -257,7 +307,9 @@ class Membership:
         if not group.members:
             group.protocol = group.leader = None
             group.enter(State.EMPTY, wall_ms)
-            shard.write(now_ms, [Entry(GroupKey(group.group_id), group.record(wall_ms))], self._ignored)
+            shard.write(
+                now_ms, [Entry(GroupKey(group.group_id), group.record(wall_ms))], self._ignored
+            )
             return
         group.protocol = group.select_protocol()
         group.enter(State.COMPLETING, wall_ms)
@@ -272,16 +324,19 @@ class Membership:
                 self._answer_join(now_ms, group, member, waiting)
 
     def _ignored(self, now_ms: int, error_code: int) -> None:
-        """Whether it stands in the log that a group is empty only saves its next coordinator time."""
+        """Whether it stands in the log that a group is empty only saves its next coordinator
+        time."""
 
-    # ------------------------------------------------------------------------------------------------ sync
+    # ---- sync
     def sync(self, now_ms: int, shard: Shard, event: RequestReceived) -> None:
         message = event.message
         group = shard.groups.get(message.group_id)
         if group is None:
             self._answer_sync(None, event, ErrorCode.UNKNOWN_MEMBER_ID)
             return
-        error = self.member_error(group, message.member_id, message.group_instance_id, message.generation_id)
+        error = self.member_error(
+            group, message.member_id, message.group_instance_id, message.generation_id
+        )
         if not error and (
             (message.protocol_type is not None and message.protocol_type != group.protocol_type)
             or (message.protocol_name is not None and message.protocol_name != group.protocol)
@@ -306,10 +361,17 @@ class Membership:
                 self._answer_sync(group, member.sync, ErrorCode.REBALANCE_IN_PROGRESS)
             member.sync = event
             if group.leader == member.member_id and not group.assigning:
-                self._assign(now_ms, shard, group, {a.member_id: bytes(a.assignment) for a in message.assignments})
+                self._assign(
+                    now_ms,
+                    shard,
+                    group,
+                    {a.member_id: bytes(a.assignment) for a in message.assignments},
+                )
         self.arm(now_ms, shard, group)
 
-    def _assign(self, now_ms: int, shard: Shard, group: Group, assignments: dict[str, bytes]) -> None:
+    def _assign(
+        self, now_ms: int, shard: Shard, group: Group, assignments: dict[str, bytes]
+    ) -> None:
         group.assigning = True
         generation = group.generation
         wall_ms = self._broker.clock.wall_ms()
@@ -320,7 +382,9 @@ class Membership:
             group.assigning = False
             if error_code:
                 self._give_up_assignment(group, group_error(error_code))
-                self.prepare_rebalance(then_ms, shard, group, f"its assignment was not written ({error_code})")
+                self.prepare_rebalance(
+                    then_ms, shard, group, f"its assignment was not written ({error_code})"
+                )
             else:
                 group.enter(State.STABLE, wall_ms)
                 for member in group.members.values():
@@ -331,7 +395,9 @@ class Membership:
                         self._answer_sync(group, waiting, ErrorCode.NONE, member.assignment)
             self.arm(then_ms, shard, group)
 
-        shard.write(now_ms, [Entry(GroupKey(group.group_id), group.record(wall_ms, assignments))], written)
+        shard.write(
+            now_ms, [Entry(GroupKey(group.group_id), group.record(wall_ms, assignments))], written
+        )
 
     def _give_up_assignment(self, group: Group, error_code: int) -> None:
         group.assigning = False
@@ -341,22 +407,27 @@ class Membership:
             if waiting is not None:
                 self._answer_sync(group, waiting, error_code)
 
-    # ------------------------------------------------------------------------------------------------ heartbeat, leave
+    # ---- heartbeat, leave
     def heartbeat(self, now_ms: int, shard: Shard, event: RequestReceived) -> int:
         """Returns the error code."""
         message = event.message
         group = shard.groups.get(message.group_id)
         if group is None:
             return ErrorCode.UNKNOWN_MEMBER_ID
-        error = self.member_error(group, message.member_id, message.group_instance_id, message.generation_id)
+        error = self.member_error(
+            group, message.member_id, message.group_instance_id, message.generation_id
+        )
         if error or group.state is State.EMPTY:
             return error or ErrorCode.UNKNOWN_MEMBER_ID
         member = group.members[message.member_id]
         member.deadline_ms = now_ms + member.session_timeout_ms
         return ErrorCode.REBALANCE_IN_PROGRESS if group.state is State.PREPARING else ErrorCode.NONE
 
-    def leave(self, now_ms: int, shard: Shard, group: Group, member_id: str, instance_id: str | None) -> int:
-        """Take one member out; returns the error code. With an instance id, the member id may be empty."""
+    def leave(
+        self, now_ms: int, shard: Shard, group: Group, member_id: str, instance_id: str | None
+    ) -> int:
+        """Take one member out; returns the error code. With an instance id, the member id may be
+        empty."""
         if instance_id is not None:
             found = group.static_members.get(instance_id)
             if found is None:
@@ -388,7 +459,7 @@ class Membership:
             elif group.initial_left_ms < 0 and not group.pending:
                 self._complete_join(now_ms, shard, group)
 
-    # ------------------------------------------------------------------------------------------------ time
+    # ---- time
     def arm(self, now_ms: int, shard: Shard, group: Group) -> None:
         """Set the group's timer when something is due before it would fire."""
         if group.state is State.DEAD:
@@ -413,7 +484,10 @@ class Membership:
             if member.member_id not in group.members:
                 continue  # an earlier one's expiry took it along
             if member.deadline_ms <= now_ms and (member.is_new or not member.waits):
-                self._outbox.note(Level.INFO, f"group {group.group_id!r}: {member.member_id} has not been heard from")
+                self._outbox.note(
+                    Level.INFO,
+                    f"group {group.group_id!r}: {member.member_id} has not been heard from",
+                )
                 self._remove(now_ms, shard, group, member.member_id, "is silent")
         if group.join_deadline_ms <= now_ms:
             self._join_is_due(now_ms, shard, group)
@@ -443,8 +517,10 @@ class Membership:
                     self._answer_sync(group, member.sync, ErrorCode.NOT_COORDINATOR)
                 member.join = member.sync = None
 
-    # ------------------------------------------------------------------------------------------------ checks, answers
-    def member_error(self, group: Group, member_id: str, instance_id: str | None, generation: int | None = None) -> int:
+    # ---- checks, answers
+    def member_error(
+        self, group: Group, member_id: str, instance_id: str | None, generation: int | None = None
+    ) -> int:
         """Whether who says so is this member of this generation."""
         if instance_id is not None:
             found = group.static_members.get(instance_id)
@@ -458,8 +534,12 @@ class Membership:
             return ErrorCode.ILLEGAL_GENERATION
         return ErrorCode.NONE
 
-    def _refuse_join(self, event: RequestReceived, error_code: int, member_id: str | None = None) -> None:
-        response = JoinGroupResponse(error_code=error_code, protocol_name=None if event.version >= 7 else "")
+    def _refuse_join(
+        self, event: RequestReceived, error_code: int, member_id: str | None = None
+    ) -> None:
+        response = JoinGroupResponse(
+            error_code=error_code, protocol_name=None if event.version >= 7 else ""
+        )
         response.member_id = event.message.member_id if member_id is None else member_id
         self._outbox.respond(event, response)
 
@@ -485,7 +565,9 @@ class Membership:
         )
         if leads:
             response.members = [
-                JoinGroupResponseMember(m.member_id, m.group_instance_id, m.metadata(group.protocol))
+                JoinGroupResponseMember(
+                    m.member_id, m.group_instance_id, m.metadata(group.protocol)
+                )
                 for m in group.members.values()
             ]
         self._outbox.respond(event, response)

@@ -1,4 +1,5 @@
-"""Committed offsets: commit, fetch, delete, and what becomes of them when nobody needs them any more."""
+"""Committed offsets: commit, fetch, delete, and what becomes of them when nobody needs them any
+more."""
 
 from __future__ import annotations
 
@@ -11,14 +12,14 @@ from embedded_broker.core.coordinator.records import GroupKey, OffsetKey, Offset
 from embedded_broker.core.coordinator.shard import Entry, Shard
 from embedded_broker.core.events import RequestReceived
 from embedded_broker.core.metadata.image import MetadataImage
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.protocol.fields import ZERO_UUID
-from embedded_broker.protocol.messages.k08_offset_commit import (
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.fields import ZERO_UUID
+from kafka_protocol.messages.k08_offset_commit import (
     OffsetCommitResponse,
     OffsetCommitResponsePartition,
     OffsetCommitResponseTopic,
 )
-from embedded_broker.protocol.messages.k47_offset_delete import (
+from kafka_protocol.messages.k47_offset_delete import (
     OffsetDeleteResponse,
     OffsetDeleteResponsePartition,
     OffsetDeleteResponseTopic,
@@ -34,7 +35,11 @@ BY_TOPIC_ID = 10
 
 def commit_error(error_code: int) -> int:
     match error_code:
-        case ErrorCode.MESSAGE_TOO_LARGE | ErrorCode.RECORD_LIST_TOO_LARGE | ErrorCode.INVALID_FETCH_SIZE:
+        case (
+            ErrorCode.MESSAGE_TOO_LARGE
+            | ErrorCode.RECORD_LIST_TOO_LARGE
+            | ErrorCode.INVALID_FETCH_SIZE
+        ):
             return ErrorCode.INVALID_COMMIT_OFFSET_SIZE
     return group_error(error_code)
 
@@ -48,7 +53,7 @@ class Offsets:
     def _image(self) -> MetadataImage:
         return self._broker.image
 
-    # ------------------------------------------------------------------------------------------------ commit
+    # ---- commit
     def commit(self, now_ms: int, shard: Shard, event: RequestReceived) -> None:
         message = event.message
         group = shard.groups.get(message.group_id)
@@ -79,9 +84,16 @@ class Offsets:
                 else:
                     waiting.append(told)
                     value = OffsetValue(
-                        asked.committed_offset, asked.committed_leader_epoch, metadata, wall_ms, expire_ms, topic_id
+                        asked.committed_offset,
+                        asked.committed_leader_epoch,
+                        metadata,
+                        wall_ms,
+                        expire_ms,
+                        topic_id,
                     )
-                    entries.append(Entry(OffsetKey(message.group_id, name, asked.partition_index), value))
+                    entries.append(
+                        Entry(OffsetKey(message.group_id, name, asked.partition_index), value)
+                    )
         if not entries:
             self._broker.outbox.respond(event, response)
             return
@@ -100,11 +112,15 @@ class Offsets:
         if group is None:
             if generation < 0:
                 return ErrorCode.NONE  # who assigns partitions itself, or an administrator
-            return ErrorCode.GROUP_ID_NOT_FOUND if event.version >= 9 else ErrorCode.ILLEGAL_GENERATION
+            return (
+                ErrorCode.GROUP_ID_NOT_FOUND if event.version >= 9 else ErrorCode.ILLEGAL_GENERATION
+            )
         if generation < 0 and group.state is State.EMPTY:
             return ErrorCode.NONE
         if generation >= 0 or message.member_id or message.group_instance_id is not None:
-            error = self._membership.member_error(group, message.member_id, message.group_instance_id, generation)
+            error = self._membership.member_error(
+                group, message.member_id, message.group_instance_id, generation
+            )
             if error:
                 return error
         else:
@@ -118,7 +134,10 @@ class Offsets:
     def refuse_commit(self, event: RequestReceived, error_code: int) -> None:
         response = OffsetCommitResponse()
         for topic in event.message.topics:
-            told = [OffsetCommitResponsePartition(p.partition_index, error_code) for p in topic.partitions]
+            told = [
+                OffsetCommitResponsePartition(p.partition_index, error_code)
+                for p in topic.partitions
+            ]
             response.topics.append(OffsetCommitResponseTopic(topic.name, topic.topic_id, told))
         self._broker.outbox.respond(event, response)
 
@@ -130,9 +149,13 @@ class Offsets:
         else:
             found = self._image.topics.get(topic.name)
             error = ErrorCode.NONE if found is not None else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
-        return (topic.name, topic.topic_id, error) if found is None else (found.name, found.topic_id, error)
+        return (
+            (topic.name, topic.topic_id, error)
+            if found is None
+            else (found.name, found.topic_id, error)
+        )
 
-    # ------------------------------------------------------------------------------------------------ fetch
+    # ---- fetch
     def committed(self, shard: Shard, group_id: str, topic: str, partition: int) -> CommittedOffset:
         group = shard.groups.get(group_id)
         return NO_OFFSET if group is None else group.offsets.get((topic, partition), NO_OFFSET)
@@ -145,7 +168,7 @@ class Offsets:
             found.setdefault(topic, {})[partition] = group.offsets[topic, partition]
         return found
 
-    # ------------------------------------------------------------------------------------------------ delete
+    # ---- delete
     def delete(self, now_ms: int, shard: Shard, event: RequestReceived) -> None:
         message = event.message
         group = shard.groups.get(message.group_id)
@@ -174,7 +197,9 @@ class Offsets:
                 elif topic.name in subscribed:
                     told.error_code = ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC
                 elif (topic.name, asked.partition_index) in group.offsets:
-                    entries.append(Entry(OffsetKey(group.group_id, topic.name, asked.partition_index), None))
+                    entries.append(
+                        Entry(OffsetKey(group.group_id, topic.name, asked.partition_index), None)
+                    )
         if not entries:
             self._broker.outbox.respond(event, response)
             return
@@ -187,10 +212,10 @@ class Offsets:
 
         shard.write(now_ms, entries, written)
 
-    # ------------------------------------------------------------------------------------------------ forgetting
+    # ---- forgetting
     def forget_topics(self, now_ms: int, shard: Shard, names: set[str] | None = None) -> None:
-        """Take back the offsets of topics that are gone, or are other topics of the same name; ``names`` limits
-        what is looked at."""
+        """Take back the offsets of topics that are gone, or are other topics of the same name;
+        ``names`` limits what is looked at."""
         entries = []
         for group_id in sorted(shard.groups):
             for (topic, partition), offset in sorted(shard.groups[group_id].offsets.items()):

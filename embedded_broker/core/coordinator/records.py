@@ -1,8 +1,10 @@
-"""The records of ``__consumer_offsets``, in Kafka's own key and value versions, so that its tools read them.
+"""The records of ``__consumer_offsets``, in Kafka's own key and value versions, so that its tools
+read them.
 
-A key and a value each begin with an int16 version. Keys: 0 and 1 a committed offset, 2 a group; others belong to group
-kinds that are not spoken here and are passed over. A null value takes the key back. Written are offset value 4 (1 when
-the client set a retention of its own) and group value 3, as Kafka 4 does; all older versions are read.
+A key and a value each begin with an int16 version. Keys: 0 and 1 a committed offset, 2 a group;
+others belong to group kinds that are not spoken here and are passed over. A null value takes the
+key back. Written are offset value 4 (1 when the client set a retention of its own) and group
+value 3, as Kafka 4 does; all older versions are read.
 """
 
 from __future__ import annotations
@@ -11,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 from uuid import UUID
 
-from embedded_broker.protocol.codec import ProtocolError, decode, encode
-from embedded_broker.protocol.fields import (
+from kafka_protocol.codec import ProtocolError, decode, encode
+from kafka_protocol.fields import (
     BYTES,
     FOREVER,
     INT32,

@@ -1,7 +1,9 @@
-"""Writing everything that is alive in a shard again at the end of its log, in slices, so that what is before can go.
+"""Writing everything that is alive in a shard again at the end of its log, in slices, so that
+what is before can go.
 
-What is not committed yet when this begins is written again too, from the record that waits: it lies before the new
-start. A key with a record on its way is passed over later: that record lies behind the new start and is newer.
+What is not committed yet when this begins is written again too, from the record that waits: it
+lies before the new start. A key with a record on its way is passed over later: that record lies
+behind the new start and is newer.
 """
 
 from __future__ import annotations
@@ -9,9 +11,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from embedded_broker.core.coordinator.group import CommittedOffset
-from embedded_broker.core.coordinator.records import GroupKey, OffsetKey, OffsetValue, write_key, write_offset
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.records.build import NewRecord
+from embedded_broker.core.coordinator.records import (
+    GroupKey,
+    OffsetKey,
+    OffsetValue,
+    write_key,
+    write_offset,
+)
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.records.build import NewRecord
 
 if TYPE_CHECKING:
     from embedded_broker.core.broker import Broker
@@ -23,7 +31,12 @@ BATCH_BYTES = 512 * 1024
 
 def value_of(offset: CommittedOffset) -> OffsetValue:
     return OffsetValue(
-        offset.offset, offset.leader_epoch, offset.metadata, offset.commit_ms, offset.expire_ms, offset.topic_id
+        offset.offset,
+        offset.leader_epoch,
+        offset.metadata,
+        offset.commit_ms,
+        offset.expire_ms,
+        offset.topic_id,
     )
 
 
@@ -70,7 +83,11 @@ class Rewrite:
             return []
         wall_ms = self._broker.clock.wall_ms()
         found = [
-            NewRecord(write_key(OffsetKey(group_id, topic, partition)), write_offset(value_of(offset)), wall_ms)
+            NewRecord(
+                write_key(OffsetKey(group_id, topic, partition)),
+                write_offset(value_of(offset)),
+                wall_ms,
+            )
             for (topic, partition), offset in group.offsets.items()
         ]
         if group.stored is not None:

@@ -1,13 +1,15 @@
-"""One partition of ``__consumer_offsets`` that is led here: its groups, and how they get into the log and out of it.
+"""One partition of ``__consumer_offsets`` that is led here: its groups, and how they get into the
+log and out of it.
 
-Loading reads the log from its start until the high watermark has passed the end that the log had when this node was
-elected: everything the former coordinator acknowledged lies below it, though perhaps not yet below the high watermark
-(KAFKA-20634). Only then may the groups be asked. Afterwards ``write`` appends, and what it wrote counts, in memory as
-for the client, once it is committed.
+Loading reads the log from its start until the high watermark has passed the end that the log had
+when this node was elected: everything the former coordinator acknowledged lies below it, though
+perhaps not yet below the high watermark (KAFKA-20634). Only then may the groups be asked.
+Afterwards ``write`` appends, and what it wrote counts, in memory as for the client, once it is
+committed.
 
-Nothing compacts the log yet. Instead, when it has grown to a multiple of what is alive in it, all that is alive is
-written again at its end, and the log's start moves to where that began. Kafka compacts the topic; what a reader of the
-topic sees is the same, the last record of each key.
+Nothing compacts the log yet. Instead, when it has grown to a multiple of what is alive in it, all
+that is alive is written again at its end, and the log's start moves to where that began. Kafka
+compacts the topic; what a reader of the topic sees is the same, the last record of each key.
 """
 
 from __future__ import annotations
@@ -33,11 +35,11 @@ from embedded_broker.core.coordinator.records import (
 )
 from embedded_broker.core.coordinator.rewrite import Rewrite
 from embedded_broker.core.effects import Level
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.records.batch import CorruptBatch, batches
-from embedded_broker.records.build import NewRecord, build
-from embedded_broker.records.compression import UnknownCodec
-from embedded_broker.records.record import InvalidRecord, Record, records
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.records.batch import CorruptBatch, batches
+from kafka_protocol.records.build import NewRecord, build
+from kafka_protocol.records.compression import UnknownCodec
+from kafka_protocol.records.record import InvalidRecord, Record, records
 
 if TYPE_CHECKING:
     from embedded_broker.core.broker import Broker
@@ -48,8 +50,9 @@ REWRITE_AT_LEAST_BYTES = 4 * 1024 * 1024
 REWRITE_FACTOR = 4
 """The log is written anew when it is this many times larger than what is alive in it."""
 CUT_DELAY_MS = 60_000
-"""How long the old records stay after that: by then the new ones have reached the disks, also where nothing is flushed
-on purpose (Linux writes dirty pages after 30 s), so that a power cut cannot take both."""
+"""How long the old records stay after that: by then the new ones have reached the disks, also
+where nothing is flushed on purpose (Linux writes dirty pages after 30 s), so that a power cut
+cannot take both."""
 SLICE_BYTES = 64 * 1024
 """How much is loaded in one step, 2 to 5 ms."""
 
@@ -92,7 +95,8 @@ def timer_key(group_id: str) -> str:
 
 
 class Shard:
-    """``groups`` may be asked when neither ``loading`` nor ``failed``; after ``close`` nothing here counts."""
+    """``groups`` may be asked when neither ``loading`` nor ``failed``; after ``close`` nothing
+    here counts."""
 
     def __init__(self, broker: Broker, partition: int, leader_epoch: int) -> None:
         self.partition = partition
@@ -112,10 +116,13 @@ class Shard:
         self._live_bytes = 0
         self._rewrite: Rewrite | None = None
 
-    # ------------------------------------------------------------------------------------------------ loading
+    # ---- loading
     def load(self, now_ms: int) -> int:
-        """Take in the next slice of the log; returns its size in bytes. ``loading`` or ``failed`` tell the end."""
-        data = self._broker.replicas.read_local(OFFSETS_TOPIC, self.partition, self._position, SLICE_BYTES)
+        """Take in the next slice of the log; returns its size in bytes. ``loading`` or ``failed``
+        tell the end."""
+        data = self._broker.replicas.read_local(
+            OFFSETS_TOPIC, self.partition, self._position, SLICE_BYTES
+        )
         newest: dict[bytes, Record] = {}
         try:
             for header in batches(data):
@@ -145,7 +152,9 @@ class Shard:
         try:
             key = read_key(key_bytes)
             if isinstance(key, OffsetKey):
-                self._replay_offset(key, None if record.value is None else read_offset(record.value))
+                self._replay_offset(
+                    key, None if record.value is None else read_offset(record.value)
+                )
             elif isinstance(key, GroupKey):
                 value = None if record.value is None else read_group(record.value)
                 if value is not None:
@@ -154,17 +163,22 @@ class Shard:
         except UnreadableRecord as e:
             self.note(Level.WARNING, f"record {record.offset} is passed over: {e}")
 
-    # ------------------------------------------------------------------------------------------------ what counts
+    # ---- what counts
     def group(self, group_id: str) -> Group:
         """The group, made when there is none."""
         found = self.groups.get(group_id)
         if found is None:
-            found = self.groups[group_id] = Group(group_id, state_since_ms=self._broker.clock.wall_ms())
+            found = self.groups[group_id] = Group(
+                group_id, state_since_ms=self._broker.clock.wall_ms()
+            )
         return found
 
     def forget_if_idle(self, group: Group) -> None:
         """Drop a group that has nobody and nothing, and was never written."""
-        if not (group.members or group.pending or group.offsets or group.stored) and group.state is State.EMPTY:
+        if (
+            not (group.members or group.pending or group.offsets or group.stored)
+            and group.state is State.EMPTY
+        ):
             self._drop(group)
 
     def _drop(self, group: Group) -> None:
@@ -200,10 +214,11 @@ class Shard:
                 group.state = State.EMPTY
             self.forget_if_idle(group)
 
-    # ------------------------------------------------------------------------------------------------ writing
+    # ---- writing
     def write(self, now_ms: int, entries: list[Entry], done: WriteDone) -> None:
-        """Append records in one batch; ``done`` is told when they are committed, or cannot be, or when it took too
-        long (then they may be committed later all the same, and count from then on)."""
+        """Append records in one batch; ``done`` is told when they are committed, or cannot be, or
+        when it took too long (then they may be committed later all the same, and count from then
+        on)."""
         assert entries and not self.loading
         wall_ms = self._broker.clock.wall_ms()
         new = [entry.encoded(wall_ms) for entry in entries]
@@ -211,7 +226,10 @@ class Shard:
         write = _Write(now_ms + timeout_ms, done)
 
         def settled(then_ms: int, error_code: int, _base_offset: int) -> None:
-            if not self.closed and error_code in (ErrorCode.NONE, ErrorCode.NOT_ENOUGH_REPLICAS_AFTER_APPEND):
+            if not self.closed and error_code in (
+                ErrorCode.NONE,
+                ErrorCode.NOT_ENOUGH_REPLICAS_AFTER_APPEND,
+            ):
                 for entry, record in zip(entries, new, strict=True):
                     self._replay(entry, record.value)
             write.answer(then_ms, error_code)
@@ -221,11 +239,15 @@ class Shard:
             self._waiting.append(write)
             if not self._broker.outbox.has_timer(self._timer_key):
                 self._broker.outbox.timer(self._timer_key, write.deadline_ms, self._expire)
-        if self._rewrite is None and self._log_bytes > max(REWRITE_AT_LEAST_BYTES, REWRITE_FACTOR * self._live_bytes):
+        if self._rewrite is None and self._log_bytes > max(
+            REWRITE_AT_LEAST_BYTES, REWRITE_FACTOR * self._live_bytes
+        ):
             self._rewrite = Rewrite(self, self._broker)
             self._rewrite.step(now_ms)
 
-    def _append(self, now_ms: int, new: list[NewRecord], done: Callable[[int, int, int], None]) -> None:
+    def _append(
+        self, now_ms: int, new: list[NewRecord], done: Callable[[int, int, int], None]
+    ) -> None:
         for record in new:
             assert record.key is not None
             count, _ = self.appended.get(record.key, (0, record))
@@ -261,12 +283,15 @@ class Shard:
         if waiting:
             self._broker.outbox.timer(self._timer_key, waiting[0].deadline_ms, self._expire)
 
-    def append_again(self, now_ms: int, new: list[NewRecord], done: Callable[[int, int, int], None]) -> None:
+    def append_again(
+        self, now_ms: int, new: list[NewRecord], done: Callable[[int, int, int], None]
+    ) -> None:
         """For ``Rewrite``: append records that change nothing."""
         self._append(now_ms, new, done)
 
     def rewritten(self, cut_offset: int | None, live_bytes: int, now_ms: int) -> None:
-        """A rewrite ended; None when it did not come through, and is tried again after as much again."""
+        """A rewrite ended; None when it did not come through, and is tried again after as much
+        again."""
         self._rewrite = None
         self._log_bytes = live_bytes
         self._live_bytes = live_bytes
@@ -279,7 +304,7 @@ class Shard:
 
         self._broker.outbox.timer(self._cut_key, now_ms + CUT_DELAY_MS, cut)
 
-    # ------------------------------------------------------------------------------------------------ the end
+    # ---- the end
     def close(self) -> None:
         """No longer led here. Who waits for a write is told by the write."""
         self.closed = True

@@ -1,7 +1,9 @@
-"""Which leader epoch wrote which part of a log (KIP-101, KIP-279): what truncation and fencing are decided by.
+"""Which leader epoch wrote which part of a log (KIP-101, KIP-279): what truncation and fencing
+are decided by.
 
-Entries are (epoch, offset of its first record), ascending in both. A new leader records its epoch at its end offset
-before it appends anything, so that a leader which wrote nothing is known all the same.
+Entries are (epoch, offset of its first record), ascending in both. A new leader records its epoch
+at its end offset before it appends anything, so that a leader which wrote nothing is known all
+the same.
 """
 
 from __future__ import annotations
@@ -40,7 +42,8 @@ class EpochCache:
 
     @property
     def newest_known(self) -> int:
-        """As ``latest``, and never older than what the file said at the start, even if no record of it was left."""
+        """As ``latest``, and never older than what the file said at the start, even if no record
+        of it was left."""
         return max(self.latest, self._newest_loaded)
 
     @property
@@ -51,15 +54,19 @@ class EpochCache:
         """Records from ``start_offset`` on are of ``epoch``, which is newer than all before it."""
         if epoch == self.latest:
             return
-        assert epoch > self.latest, f"epoch {epoch} after {self.latest} in {self._log.topic}-{self._log.partition}"
+        assert epoch > self.latest, (
+            f"epoch {epoch} after {self.latest} in {self._log.topic}-{self._log.partition}"
+        )
         self._drop_from(start_offset)
         self._push(epoch, start_offset)
         self._save()
 
     def end_offset_for(self, epoch: int, log_end_offset: int) -> tuple[int, int]:
-        """(largest epoch at or below ``epoch``, where it ends); (-1, -1) when ``epoch`` is newer than the log.
+        """(largest epoch at or below ``epoch``, where it ends); (-1, -1) when ``epoch`` is newer
+        than the log.
 
-        When the log starts after ``epoch`` the answer is that epoch itself, ending where the log's first epoch starts.
+        When the log starts after ``epoch`` the answer is that epoch itself, ending where the
+        log's first epoch starts.
         """
         if epoch < 0 or not self._epochs or epoch > self._epochs[-1]:
             return UNDEFINED, UNDEFINED
@@ -93,7 +100,11 @@ class EpochCache:
             self._save()
 
     def _push(self, epoch: int, start: int) -> None:
-        assert epoch > self.latest and (not self._starts or start >= self._starts[-1]), (self.entries, epoch, start)
+        assert epoch > self.latest and (not self._starts or start >= self._starts[-1]), (
+            self.entries,
+            epoch,
+            start,
+        )
         self._epochs.append(epoch)
         self._starts.append(start)
 

@@ -1,15 +1,16 @@
 """What a log knows of its idempotent producers: each one's epoch and its last five batches.
 
-A repeated batch is told from a new one by its sequence numbers. The state follows from the log alone: leaders and
-followers update it by the batches that they append, and after a start or a truncation it is read back from the batch
-headers when it is first needed. Source: KIP-98, KIP-360 (an unknown producer may begin at any sequence).
+A repeated batch is told from a new one by its sequence numbers. The state follows from the log
+alone: leaders and followers update it by the batches that they append, and after a start or a
+truncation it is read back from the batch headers when it is first needed. Source: KIP-98, KIP-360
+(an unknown producer may begin at any sequence).
 """
 
 from __future__ import annotations
 
 from embedded_broker.core.ports import PartitionLog
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.records.batch import BatchHeader
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.records.batch import BatchHeader
 
 MAX_INT = 0x7FFFFFFF
 KEPT_BATCHES = 5
@@ -23,8 +24,8 @@ def add_sequence(sequence: int, count: int) -> int:
 
 
 class _Producer:
-    """``recent`` is flat, oldest batch first: plain integers, so that a million batches are no work for the garbage
-    collector."""
+    """``recent`` is flat, oldest batch first: plain integers, so that a million batches are no
+    work for the garbage collector."""
 
     __slots__ = ("epoch", "last_timestamp", "recent")
 
@@ -58,7 +59,11 @@ class ProducerStates:
             return ErrorCode.INVALID_PRODUCER_EPOCH, -1, -1
         first = header.base_sequence
         if header.producer_epoch > known.epoch:
-            return (ErrorCode.NONE if first == 0 else ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER), -1, -1
+            return (
+                (ErrorCode.NONE if first == 0 else ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER),
+                -1,
+                -1,
+            )
         recent = known.recent
         if first == (recent[-_WIDTH + 1] + 1) & MAX_INT:
             return ErrorCode.NONE, -1, -1
@@ -84,7 +89,12 @@ class ProducerStates:
         if len(recent) == KEPT_BATCHES * _WIDTH:
             del recent[:_WIDTH]
         first = header.base_sequence
-        recent += (first, add_sequence(first, header.record_count - 1), base_offset, header.max_timestamp)
+        recent += (
+            first,
+            add_sequence(first, header.record_count - 1),
+            base_offset,
+            header.max_timestamp,
+        )
         known.last_timestamp = header.max_timestamp
 
     def forget(self) -> None:
@@ -94,7 +104,9 @@ class ProducerStates:
 
     def expire(self, before_timestamp: int) -> None:
         """Drop producers whose newest batch is older than this wall time in milliseconds."""
-        old = [pid for pid, known in self._producers.items() if known.last_timestamp < before_timestamp]
+        old = [
+            pid for pid, known in self._producers.items() if known.last_timestamp < before_timestamp
+        ]
         for pid in old:
             del self._producers[pid]
 

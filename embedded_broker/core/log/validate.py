@@ -1,8 +1,8 @@
 """Whether a batch from a client may be appended: judged by its header alone.
 
-The order is that of Kafka's checks, and each refusal is a row of the table of bad input in the tests: nothing is
-decompressed, and no record is looked at, except where a compacted topic must refuse records without a key and where a
-batch is so small that walking it costs nothing.
+The order is that of Kafka's checks, and each refusal is a row of the table of bad input in the
+tests: nothing is decompressed, and no record is looked at, except where a compacted topic must
+refuse records without a key and where a batch is so small that walking it costs nothing.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.protocol.fields import Buffer
-from embedded_broker.records.batch import (
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.fields import Buffer
+from kafka_protocol.records.batch import (
     COMPRESSION_MASK,
     CRC_START,
     HEADER_SIZE,
@@ -23,13 +23,15 @@ from embedded_broker.records.batch import (
     crc_matches,
     read_header,
 )
-from embedded_broker.records.checksum import crc32c
+from kafka_protocol.records.checksum import crc32c
 
 ZSTD = 4
 LEAST_RECORD_SIZE = 7
-"""Length, attributes, timestamp delta, offset delta, key length, value length, header count: one byte each."""
+"""Length, attributes, timestamp delta, offset delta, key length, value length, header count: one
+byte each."""
 WALKED_RECORDS = 16
-"""An uncompressed batch of at most so many records is walked, to refuse counts and lengths that lie (row 29)."""
+"""An uncompressed batch of at most so many records is walked, to refuse counts and lengths that
+lie (row 29)."""
 MAGIC_AT = 16
 _CRC_AT = 17
 _ATTRIBUTES_AT = 21
@@ -41,9 +43,12 @@ _UINT32 = struct.Struct(">I")
 
 
 class Refused(Exception):
-    """Why a batch is not appended; ``record_errors`` are (index in the batch, message) of single records."""
+    """Why a batch is not appended; ``record_errors`` are (index in the batch, message) of single
+    records."""
 
-    def __init__(self, code: int, text: str, record_errors: tuple[tuple[int, str], ...] = ()) -> None:
+    def __init__(
+        self, code: int, text: str, record_errors: tuple[tuple[int, str], ...] = ()
+    ) -> None:
         super().__init__(text)
         self.code = code
         self.text = text
@@ -62,7 +67,9 @@ class AppendLimits:
     compacted: bool = False
 
 
-def check_batch(records: Buffer | None, limits: AppendLimits, produce_version: int, wall_ms: int) -> BatchHeader:
+def check_batch(
+    records: Buffer | None, limits: AppendLimits, produce_version: int, wall_ms: int
+) -> BatchHeader:
     """The header of the one batch in ``records``, when all is well with it.
 
     Raises:
@@ -74,11 +81,17 @@ def check_batch(records: Buffer | None, limits: AppendLimits, produce_version: i
     (length,) = _INT32.unpack_from(records, 8)
     magic = records[MAGIC_AT]
     if length < HEADER_SIZE - LOG_OVERHEAD or magic > MAGIC_V2:
-        raise Refused(ErrorCode.CORRUPT_MESSAGE, f"a record batch of length {length} and format {magic}")
+        raise Refused(
+            ErrorCode.CORRUPT_MESSAGE, f"a record batch of length {length} and format {magic}"
+        )
     if magic != MAGIC_V2:
-        raise Refused(ErrorCode.INVALID_RECORD, f"record batches of format {magic} are no longer written")
+        raise Refused(
+            ErrorCode.INVALID_RECORD, f"record batches of format {magic} are no longer written"
+        )
     if length + LOG_OVERHEAD != size:
-        raise Refused(ErrorCode.INVALID_RECORD, "the records of a partition must be exactly one batch")
+        raise Refused(
+            ErrorCode.INVALID_RECORD, "the records of a partition must be exactly one batch"
+        )
     header = read_header(records)
     if size > limits.max_message_bytes:
         raise Refused(
@@ -110,12 +123,17 @@ def _check_fields(header: BatchHeader, produce_version: int) -> None:
     if header.is_control:
         raise Refused(ErrorCode.INVALID_RECORD, "clients do not write control batches")
     if header.producer_id >= 0 and header.base_sequence < 0:
-        raise Refused(ErrorCode.INVALID_RECORD, f"producer {header.producer_id} without a sequence number")
+        raise Refused(
+            ErrorCode.INVALID_RECORD, f"producer {header.producer_id} without a sequence number"
+        )
     if header.is_transactional:
         raise Refused(ErrorCode.INVALID_TXN_STATE, "transactions are not offered by this cluster")
     codec = header.attributes & COMPRESSION_MASK
     if codec > ZSTD or (codec == ZSTD and produce_version < 7):
-        raise Refused(ErrorCode.UNSUPPORTED_COMPRESSION_TYPE, f"compression codec {codec} in Produce {produce_version}")
+        raise Refused(
+            ErrorCode.UNSUPPORTED_COMPRESSION_TYPE,
+            f"compression codec {codec} in Produce {produce_version}",
+        )
 
 
 def _check_contents(records: Buffer, header: BatchHeader, limits: AppendLimits) -> None:
@@ -150,12 +168,14 @@ def _walk(records: Buffer, header: BatchHeader) -> None:
         if length < LEAST_RECORD_SIZE - 1 or at > end:
             raise Refused(ErrorCode.INVALID_RECORD, "a record's length is not that of its bytes")
     if at != end:
-        raise Refused(ErrorCode.INVALID_RECORD, "a batch holds more than the records that it counts")
+        raise Refused(
+            ErrorCode.INVALID_RECORD, "a batch holds more than the records that it counts"
+        )
 
 
 def _refuse_missing_keys(records: Buffer, header: BatchHeader) -> None:
     """Compaction keeps the last record of each key, so each must have one."""
-    from embedded_broker.records.record import InvalidRecord, null_keys
+    from kafka_protocol.records.record import InvalidRecord, null_keys
 
     try:
         missing = null_keys(records, header)
@@ -169,13 +189,20 @@ def _refuse_missing_keys(records: Buffer, header: BatchHeader) -> None:
 def _check_timestamps(header: BatchHeader, limits: AppendLimits, wall_ms: int) -> None:
     late, early = header.max_timestamp, header.base_timestamp
     if late >= 0 and late - wall_ms > limits.after_max_ms:
-        raise Refused(ErrorCode.INVALID_TIMESTAMP, f"timestamp {late} is too far ahead of this broker's {wall_ms}")
+        raise Refused(
+            ErrorCode.INVALID_TIMESTAMP,
+            f"timestamp {late} is too far ahead of this broker's {wall_ms}",
+        )
     if early >= 0 and wall_ms - early > limits.before_max_ms:
-        raise Refused(ErrorCode.INVALID_TIMESTAMP, f"timestamp {early} is too far behind this broker's {wall_ms}")
+        raise Refused(
+            ErrorCode.INVALID_TIMESTAMP,
+            f"timestamp {early} is too far behind this broker's {wall_ms}",
+        )
 
 
 def stamp_append_time(records: bytearray | memoryview, wall_ms: int) -> None:
-    """Make the broker's time the time of every record in the batch (LogAppendTime), and renew its checksum."""
+    """Make the broker's time the time of every record in the batch (LogAppendTime), and renew its
+    checksum."""
     (attributes,) = _INT16.unpack_from(records, _ATTRIBUTES_AT)
     _INT16.pack_into(records, _ATTRIBUTES_AT, attributes | TIMESTAMP_APPEND_TIME)
     _INT64.pack_into(records, _MAX_TIMESTAMP_AT, wall_ms)

@@ -1,7 +1,8 @@
 """The cluster as the metadata log tells it, up to the last record that this node has applied.
 
-One image a node for its committed view, changed by ``replay`` alone; the active controller holds a second one that
-runs ahead with its own proposals. Records are the classes of ``core.metadata.records``.
+One image a node for its committed view, changed by ``replay`` alone; the active controller holds
+a second one that runs ahead with its own proposals. Records are the classes of
+``core.metadata.records``.
 """
 
 from __future__ import annotations
@@ -67,7 +68,8 @@ class TopicImage:
 
 @dataclass(slots=True)
 class MetadataImage:
-    """All that the metadata log says. ``version`` rises with every change and keys caches of encoded answers."""
+    """All that the metadata log says. ``version`` rises with every change and keys caches of
+    encoded answers."""
 
     cluster_id: str = ""
     offset: int = 0
@@ -100,7 +102,8 @@ class MetadataImage:
 
 @dataclass(slots=True)
 class MetadataDelta:
-    """What a stretch of applied records changed; handed to the machines that follow the metadata."""
+    """What a stretch of applied records changed; handed to the machines that follow the
+    metadata."""
 
     partitions: set[tuple[str, int]] = field(default_factory=set)
     """Created or changed; sort before iterating."""

@@ -1,8 +1,8 @@
 """The records of the metadata log: what the controller decides, and what every broker replays.
 
-The schemas are those of `common/metadata/*.json` in Kafka's metadata module, at the versions named here, so that
-Kafka's dump tool reads the log. A record's value is frame version 1, api key and version as unsigned varints, then the
-message; its key is null.
+The schemas are those of `common/metadata/*.json` in Kafka's metadata module, at the versions
+named here, so that Kafka's dump tool reads the log. A record's value is frame version 1, api key
+and version as unsigned varints, then the message; its key is null.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Any, ClassVar
 from uuid import UUID
 
-from embedded_broker.protocol.codec import ProtocolError, decode, encode, read_uvarint, write_uvarint
-from embedded_broker.protocol.fields import (
+from kafka_protocol.codec import ProtocolError, decode, encode, read_uvarint, write_uvarint
+from kafka_protocol.fields import (
     BOOL,
     INT8,
     INT16,
@@ -104,8 +104,12 @@ class PartitionRecord(_Record):
     leader_epoch: int = wire(INT32, default=-1)
     partition_epoch: int = wire(INT32, default=-1)
     directories: list[UUID] = wire(Array(UUID_), since=1, factory=list)
-    eligible_leader_replicas: list[int] | None = wire(Array(INT32), since=2, nullable_since=2, tag=1, default=None)
-    last_known_elr: list[int] | None = wire(Array(INT32), since=2, nullable_since=2, tag=2, default=None)
+    eligible_leader_replicas: list[int] | None = wire(
+        Array(INT32), since=2, nullable_since=2, tag=1, default=None
+    )
+    last_known_elr: list[int] | None = wire(
+        Array(INT32), since=2, nullable_since=2, tag=2, default=None
+    )
 
 
 @message
@@ -121,7 +125,8 @@ class ConfigRecord(_Record):
 
 @message
 class PartitionChangeRecord(_Record):
-    """What changed in a partition; None (or -2, -1 for the leader and its recovery state) is "as it was".
+    """What changed in a partition; None (or -2, -1 for the leader and its recovery state) is "as
+    it was".
 
     Naming a leader, even the present one or none (-1), begins a new leader epoch.
     """
@@ -136,9 +141,15 @@ class PartitionChangeRecord(_Record):
     removing_replicas: list[int] | None = wire(Array(INT32), nullable_since=0, tag=3, default=None)
     adding_replicas: list[int] | None = wire(Array(INT32), nullable_since=0, tag=4, default=None)
     leader_recovery_state: int = wire(INT8, tag=5, default=-1)
-    eligible_leader_replicas: list[int] | None = wire(Array(INT32), since=2, nullable_since=2, tag=6, default=None)
-    last_known_elr: list[int] | None = wire(Array(INT32), since=2, nullable_since=2, tag=7, default=None)
-    directories: list[UUID] | None = wire(Array(UUID_), since=1, nullable_since=1, tag=8, default=None)
+    eligible_leader_replicas: list[int] | None = wire(
+        Array(INT32), since=2, nullable_since=2, tag=6, default=None
+    )
+    last_known_elr: list[int] | None = wire(
+        Array(INT32), since=2, nullable_since=2, tag=7, default=None
+    )
+    directories: list[UUID] | None = wire(
+        Array(UUID_), since=1, nullable_since=1, tag=8, default=None
+    )
 
 
 @message
@@ -164,7 +175,8 @@ class ProducerIdsRecord(_Record):
 
 @message
 class BrokerRegistrationChangeRecord(_Record):
-    """``fenced``: -1 unfenced, 0 as it was, 1 fenced; ``in_controlled_shutdown``: 1 when it begins to leave."""
+    """``fenced``: -1 unfenced, 0 as it was, 1 fenced; ``in_controlled_shutdown``: 1 when it
+    begins to leave."""
 
     API_KEY: ClassVar[int] = 17
     VERSION: ClassVar[int] = 2
@@ -212,7 +224,8 @@ CLASSES: dict[int, Any] = {
 }
 
 
-# ------------------------------------------------------------------------------------- control records of the quorum
+# ---- control
+# records of the quorum
 LEADER_CHANGE_TYPE = 2
 
 

@@ -1,4 +1,5 @@
-"""Metadata records into the image: the only writer of ``MetadataImage``, on every broker and in the controller."""
+"""Metadata records into the image: the only writer of ``MetadataImage``, on every broker and in
+the controller."""
 
 from __future__ import annotations
 
@@ -34,7 +35,8 @@ from embedded_broker.core.metadata.records import (
 def replay(image: MetadataImage, record: Any, delta: MetadataDelta) -> None:
     """Apply one record and note in ``delta`` what it touched.
 
-    A record that does not fit the image is a broken invariant: the log is written by controllers that had replayed it.
+    A record that does not fit the image is a broken invariant: the log is written by controllers
+    that had replayed it.
     """
     match record:
         case PartitionChangeRecord():
@@ -115,7 +117,8 @@ def _partition_change(image: MetadataImage, r: PartitionChangeRecord, delta: Met
 
 
 def changed(old: PartitionImage, r: PartitionChangeRecord) -> PartitionImage:
-    """The partition as the record leaves it: one partition epoch on, and one leader epoch when a leader is named."""
+    """The partition as the record leaves it: one partition epoch on, and one leader epoch when a
+    leader is named."""
     changes: dict[str, Any] = {"partition_epoch": old.partition_epoch + 1}
     for name, value in (
         ("isr", r.isr),
@@ -152,7 +155,9 @@ def _register(image: MetadataImage, r: RegisterBrokerRecord) -> None:
         broker_id=r.broker_id,
         broker_epoch=r.broker_epoch,
         incarnation_id=r.incarnation_id,
-        endpoints=tuple(Endpoint(e.name, e.host, e.port, e.security_protocol) for e in r.end_points),
+        endpoints=tuple(
+            Endpoint(e.name, e.host, e.port, e.security_protocol) for e in r.end_points
+        ),
         rack=r.rack,
         fenced=r.fenced,
         in_controlled_shutdown=r.in_controlled_shutdown,
@@ -162,7 +167,9 @@ def _register(image: MetadataImage, r: RegisterBrokerRecord) -> None:
 
 def _registration_change(image: MetadataImage, r: BrokerRegistrationChangeRecord) -> None:
     old = image.brokers[r.broker_id]
-    assert old.broker_epoch == r.broker_epoch, f"a change of broker {r.broker_id}'s life {r.broker_epoch}"
+    assert old.broker_epoch == r.broker_epoch, (
+        f"a change of broker {r.broker_id}'s life {r.broker_epoch}"
+    )
     image.brokers[r.broker_id] = replace(
         old,
         fenced=old.fenced if r.fenced == 0 else r.fenced > 0,

@@ -1,4 +1,5 @@
-"""An election, or the question before it: asking every other voter until a majority is for or against."""
+"""An election, or the question before it: asking every other voter until a majority is for or
+against."""
 
 from __future__ import annotations
 
@@ -7,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from embedded_broker.core.effects import Level
 from embedded_broker.core.ports import StorageFailed
 from embedded_broker.core.quorum.log import METADATA_TOPIC
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.protocol.messages.k52_vote import PartitionData, TopicData, VoteRequest
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.messages.k52_vote import PartitionData, TopicData, VoteRequest
 
 if TYPE_CHECKING:
     from embedded_broker.core.quorum.quorum import Quorum
@@ -16,11 +17,13 @@ if TYPE_CHECKING:
 VOTE_VERSION = 2
 RETRY_MS = 50
 FORGETFUL_VOTE = ErrorCode.INELIGIBLE_REPLICA
-"""Beside a granted vote: it is a forgetful voter's, and counts only when all voters grant theirs."""
+"""Beside a granted vote: it is a forgetful voter's, and counts only when all voters grant
+theirs."""
 
 
 class Campaign:
-    """One round of votes in one epoch. A voter that cannot be reached is asked again until the round is over."""
+    """One round of votes in one epoch. A voter that cannot be reached is asked again until the
+    round is over."""
 
     def __init__(self, quorum: Quorum, now_ms: int, pre_vote: bool) -> None:
         self._quorum = quorum
@@ -38,7 +41,9 @@ class Campaign:
 
     def start(self, now_ms: int) -> None:
         q = self._quorum
-        q.expect_within(now_ms, q.election_timeout_ms + q.broker.dice.below(q.election_timeout_ms + 1), q.lost)
+        q.expect_within(
+            now_ms, q.election_timeout_ms + q.broker.dice.below(q.election_timeout_ms + 1), q.lost
+        )
         if self._is_won():
             q.won(now_ms)
             return
@@ -67,20 +72,30 @@ class Campaign:
 
         def done(now: int, response: Any, reason: str) -> None:
             if response is None:
-                q.broker.outbox.timer(f"quorum.vote.{voter}", now + RETRY_MS, lambda later: self._ask(later, voter))
+                q.broker.outbox.timer(
+                    f"quorum.vote.{voter}", now + RETRY_MS, lambda later: self._ask(later, voter)
+                )
             else:
                 self._answered(now, voter, response)
 
         timeout_ms = min(q.request_timeout_ms, q.election_timeout_ms)
-        self._sends[voter] = q.broker.outbox.send(voter, "quorum", request, VOTE_VERSION, timeout_ms, done)
+        self._sends[voter] = q.broker.outbox.send(
+            voter, "quorum", request, VOTE_VERSION, timeout_ms, done
+        )
 
     def _answered(self, now_ms: int, voter: int, response: Any) -> None:
         q = self._quorum
         if response.error_code == ErrorCode.INCONSISTENT_CLUSTER_ID:
-            q.broker.outbox.note(Level.WARNING, f"Broker {voter} belongs to another cluster than {q.cluster_id}.")
+            q.broker.outbox.note(
+                Level.WARNING, f"Broker {voter} belongs to another cluster than {q.cluster_id}."
+            )
             self._count(now_ms, self._refused, voter)
             return
-        answer = response.topics[0].partitions[0] if response.topics and response.topics[0].partitions else None
+        answer = (
+            response.topics[0].partitions[0]
+            if response.topics and response.topics[0].partitions
+            else None
+        )
         if answer is None:
             self._count(now_ms, self._refused, voter)
             return
@@ -92,12 +107,16 @@ class Campaign:
             return
         side = self._refused
         if answer.vote_granted:
-            side = {ErrorCode.NONE: self._granted, FORGETFUL_VOTE: self._conditional}.get(answer.error_code, side)
+            side = {ErrorCode.NONE: self._granted, FORGETFUL_VOTE: self._conditional}.get(
+                answer.error_code, side
+            )
         self._count(now_ms, side, voter)
 
     def _is_won(self) -> bool:
         q = self._quorum
-        return len(self._granted) >= q.majority or len(self._granted | self._conditional) == len(q.voters)
+        return len(self._granted) >= q.majority or len(self._granted | self._conditional) == len(
+            q.voters
+        )
 
     def _count(self, now_ms: int, side: set[int], voter: int) -> None:
         q = self._quorum

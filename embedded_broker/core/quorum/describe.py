@@ -1,4 +1,5 @@
-"""DescribeQuorum: who leads the metadata quorum, and how far each voter's log is. Answered by the leader."""
+"""DescribeQuorum: who leads the metadata quorum, and how far each voter's log is. Answered by the
+leader."""
 
 from __future__ import annotations
 
@@ -6,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from embedded_broker.core.quorum.leading import Leading, Progress
 from embedded_broker.core.quorum.log import METADATA_TOPIC
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.protocol.messages.k55_describe_quorum import (
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.messages.k55_describe_quorum import (
     DescribeQuorumResponse,
     Listener,
     Node,
@@ -33,7 +34,9 @@ def describe_quorum(q: Quorum, now_ms: int, event: RequestReceived) -> None:
         for partition in asked.partitions:
             if asked.topic_name != METADATA_TOPIC or partition.partition_index != 0:
                 code = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
-                answer.partitions.append(ResponsePartitionData(partition.partition_index, code, "Not a quorum."))
+                answer.partitions.append(
+                    ResponsePartitionData(partition.partition_index, code, "Not a quorum.")
+                )
             else:
                 answer.partitions.append(_describe(q, leading))
     response = DescribeQuorumResponse(topics=topics)
@@ -58,7 +61,10 @@ def _describe(q: Quorum, leading: Leading) -> ResponsePartitionData:
         q.epoch,
         q.high_watermark,
         [_state(q, voter, voters[voter]) for voter in sorted(voters)],
-        [_state(q, observer, leading.observers[observer]) for observer in sorted(leading.observers)],
+        [
+            _state(q, observer, leading.observers[observer])
+            for observer in sorted(leading.observers)
+        ],
     )
 
 

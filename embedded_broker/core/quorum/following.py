@@ -1,7 +1,7 @@
 """A follower of the quorum's leader: fetch, append, flush, fetch again from what is flushed.
 
-When the logs part, the leader answers with its end of the last epoch that both may share, and the follower cuts off
-what is past it (KIP-595, in the manner of KIP-101).
+When the logs part, the leader answers with its end of the last epoch that both may share, and the
+follower cuts off what is past it (KIP-595, in the manner of KIP-101).
 """
 
 from __future__ import annotations
@@ -11,21 +11,22 @@ from typing import TYPE_CHECKING, Any
 from embedded_broker.core.effects import Level
 from embedded_broker.core.ports import StorageFailed
 from embedded_broker.core.quorum.log import METADATA_TOPIC_ID
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.protocol.messages.k01_fetch import (
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.messages.k01_fetch import (
     FetchPartition,
     FetchRequest,
     FetchTopic,
     PartitionData,
     ReplicaState,
 )
-from embedded_broker.records.batch import CorruptBatch
+from kafka_protocol.records.batch import CorruptBatch
 
 if TYPE_CHECKING:
     from embedded_broker.core.quorum.quorum import Quorum
 
 FETCH_VERSION = 18
-"""The first that tells the leader the follower's high watermark (KIP-1166), so that a new one is not waited for."""
+"""The first that tells the leader the follower's high watermark (KIP-1166), so that a new one is
+not waited for."""
 MAX_BYTES = 8 << 20
 MAX_WAIT_MS = 500
 RETRY_TIMER = "quorum.fetch"
@@ -54,14 +55,22 @@ class Following:
         self._quorum.broker.outbox.cancel(RETRY_TIMER)
 
     def in_touch(self, now_ms: int) -> bool:
-        """Whether the leader has been heard lately; then another's wish to replace it is refused."""
-        return self._failures == 0 and now_ms - self._quorum.leader_heard_ms < self._quorum.fetch_timeout_ms
+        """Whether the leader has been heard lately; then another's wish to replace it is
+        refused."""
+        return (
+            self._failures == 0
+            and now_ms - self._quorum.leader_heard_ms < self._quorum.fetch_timeout_ms
+        )
 
     def _heard(self, now_ms: int) -> None:
         q = self._quorum
         q.heard_leader_id, q.leader_heard_ms, q.leader_hung_up = q.leader_id, now_ms, False
         self._failures = 0
-        q.expect_within(now_ms, q.fetch_timeout_ms + q.broker.dice.below(q.fetch_timeout_ms // 8 + 1), q.campaign)
+        q.expect_within(
+            now_ms,
+            q.fetch_timeout_ms + q.broker.dice.below(q.fetch_timeout_ms // 8 + 1),
+            q.campaign,
+        )
 
     def _fetch(self, now_ms: int) -> None:
         if not self._open:
@@ -100,11 +109,15 @@ class Following:
         self._quorum.broker.outbox.timer(RETRY_TIMER, now_ms + delay_ms, self._fetch)
 
     def _failed(self, now_ms: int) -> None:
-        """No answer, or one of no use. A leader whose process has gone is noticed here long before the timeout; the
-        pre-vote keeps this from disturbing a leader that the others still hear."""
+        """No answer, or one of no use. A leader whose process has gone is noticed here long
+        before the timeout; the pre-vote keeps this from disturbing a leader that the others still
+        hear."""
         q = self._quorum
         self._failures += 1
-        if self._failures >= FAILURES_TO_CAMPAIGN and now_ms - q.leader_heard_ms >= q.fetch_timeout_ms // 8:
+        if (
+            self._failures >= FAILURES_TO_CAMPAIGN
+            and now_ms - q.leader_heard_ms >= q.fetch_timeout_ms // 8
+        ):
             q.leader_hung_up = True
             q.campaign(now_ms)
         else:
@@ -118,7 +131,9 @@ class Following:
             self._failed(now_ms)
             return
         if response.error_code == ErrorCode.INCONSISTENT_CLUSTER_ID:
-            q.broker.outbox.stop(2, f"Broker {q.leader_id} belongs to another cluster than {q.cluster_id}.")
+            q.broker.outbox.stop(
+                2, f"Broker {q.leader_id} belongs to another cluster than {q.cluster_id}."
+            )
             return
         if response.error_code or not response.responses or not response.responses[0].partitions:
             self._failed(now_ms)
@@ -136,7 +151,9 @@ class Following:
             q.broker.outbox.note(Level.ERROR, f"The metadata log cannot be written: {e}")
             self._again(now_ms, DISK_RETRY_MS)
         except CorruptBatch as e:
-            q.broker.outbox.note(Level.WARNING, f"Damaged metadata records from broker {q.leader_id}: {e}")
+            q.broker.outbox.note(
+                Level.WARNING, f"Damaged metadata records from broker {q.leader_id}: {e}"
+            )
             self._again(now_ms, RETRY_MAX_MS)
 
     def _take(self, now_ms: int, data: PartitionData) -> None:
@@ -149,7 +166,9 @@ class Following:
         if data.diverging_epoch.epoch >= 0:
             _, own_end = q.log.end_offset_for(data.diverging_epoch.epoch)
             cut = min(own_end, data.diverging_epoch.end_offset)
-            assert cut >= q.high_watermark, f"told to cut the metadata log at {cut}, below {q.high_watermark}"
+            assert cut >= q.high_watermark, (
+                f"told to cut the metadata log at {cut}, below {q.high_watermark}"
+            )
             q.broker.outbox.note(Level.INFO, f"The metadata log is cut from {before} to {cut}.")
             q.log.truncate(cut)
         elif data.records:
@@ -162,8 +181,8 @@ class Following:
         self._fetch(now_ms)
 
     def _has_all_committed(self, high_watermark: int) -> bool:
-        """Whether this log holds, on disk, what is committed: a leader knows that only from the first record of its
-        own epoch on."""
+        """Whether this log holds, on disk, what is committed: a leader knows that only from the
+        first record of its own epoch on."""
         q = self._quorum
         if not q.log.epochs or q.log.last_epoch != q.epoch:
             return False

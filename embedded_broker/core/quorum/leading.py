@@ -1,8 +1,8 @@
 """The leader's side: append, serve the voters' fetches, and move the high watermark.
 
-The high watermark is the offset that a majority has flushed, once it lies past the start of this leader's epoch. A
-leader that hears no majority resigns after one and a half fetch timeouts (check quorum): the others have elected
-another by then, or nobody can.
+The high watermark is the offset that a majority has flushed, once it lies past the start of this
+leader's epoch. A leader that hears no majority resigns after one and a half fetch timeouts (check
+quorum): the others have elected another by then, or nobody can.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from embedded_broker.core.events import RequestReceived
 from embedded_broker.core.metadata.records import LeaderChangeMessage, Voter
 from embedded_broker.core.ports import StorageFailed
 from embedded_broker.core.quorum.log import METADATA_TOPIC, METADATA_TOPIC_ID
-from embedded_broker.protocol.codec import encode
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.protocol.fields import Buffer
-from embedded_broker.protocol.messages.k01_fetch import (
+from kafka_protocol.codec import encode
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.fields import Buffer
+from kafka_protocol.messages.k01_fetch import (
     EpochEndOffset,
     FetchableTopicResponse,
     FetchPartition,
@@ -27,12 +27,12 @@ from embedded_broker.protocol.messages.k01_fetch import (
     LeaderIdAndEpoch,
     PartitionData,
 )
-from embedded_broker.protocol.messages.k53_begin_quorum_epoch import BeginQuorumEpochRequest
-from embedded_broker.protocol.messages.k53_begin_quorum_epoch import PartitionData as BeginPartition
-from embedded_broker.protocol.messages.k53_begin_quorum_epoch import TopicData as BeginTopic
-from embedded_broker.protocol.messages.k54_end_quorum_epoch import EndQuorumEpochRequest, ReplicaInfo
-from embedded_broker.protocol.messages.k54_end_quorum_epoch import PartitionData as EndPartition
-from embedded_broker.protocol.messages.k54_end_quorum_epoch import TopicData as EndTopic
+from kafka_protocol.messages.k53_begin_quorum_epoch import BeginQuorumEpochRequest
+from kafka_protocol.messages.k53_begin_quorum_epoch import PartitionData as BeginPartition
+from kafka_protocol.messages.k53_begin_quorum_epoch import TopicData as BeginTopic
+from kafka_protocol.messages.k54_end_quorum_epoch import EndQuorumEpochRequest, ReplicaInfo
+from kafka_protocol.messages.k54_end_quorum_epoch import PartitionData as EndPartition
+from kafka_protocol.messages.k54_end_quorum_epoch import TopicData as EndTopic
 
 if TYPE_CHECKING:
     from embedded_broker.core.quorum.quorum import Quorum
@@ -75,7 +75,9 @@ class Leading:
         q = self._quorum
         q.broker.outbox.note(Level.INFO, f"Leads the metadata quorum in epoch {q.epoch}.")
         everyone = [Voter(v) for v in q.voters]
-        message = LeaderChangeMessage(leader_id=q.node_id, voters=everyone, granting_voters=[Voter(q.node_id)])
+        message = LeaderChangeMessage(
+            leader_id=q.node_id, voters=everyone, granting_voters=[Voter(q.node_id)]
+        )
         try:
             q.remember()
             q.log.append_leader_change(encode(message, 0), q.epoch, q.broker.clock.wall_ms())
@@ -92,10 +94,12 @@ class Leading:
         for replica in sorted(self._waiting):
             event, _ = self._waiting[replica]
             self._quorum.broker.outbox.cancel(f"quorum.fetch.{replica}")
-            self._quorum.broker.outbox.respond(event, self._answer(ErrorCode.NOT_LEADER_OR_FOLLOWER))
+            self._quorum.broker.outbox.respond(
+                event, self._answer(ErrorCode.NOT_LEADER_OR_FOLLOWER)
+            )
         self._waiting.clear()
 
-    # ------------------------------------------------------------------------------------------------ appends
+    # ---- appends
     def append(self, now_ms: int, values: Sequence[Buffer]) -> int:
         """Metadata records as one atomic batch; returns the end offset after it.
 
@@ -124,19 +128,27 @@ class Leading:
 
     def _advance(self, now_ms: int) -> None:
         q = self._quorum
-        ends = sorted([q.log.flushed_offset, *(p.end_offset for p in self.voters.values())], reverse=True)
+        ends = sorted(
+            [q.log.flushed_offset, *(p.end_offset for p in self.voters.values())], reverse=True
+        )
         agreed = ends[q.majority - 1]
         if agreed > self.epoch_start_offset and agreed > q.high_watermark:
             q.advance(now_ms, agreed)
             if self._open:
                 self._serve_waiting(now_ms)
 
-    # ------------------------------------------------------------------------------------------------ fetches
-    def fetch(self, now_ms: int, event: RequestReceived, replica_id: int, asked: FetchPartition) -> None:
+    # ---- fetches
+    def fetch(
+        self, now_ms: int, event: RequestReceived, replica_id: int, asked: FetchPartition
+    ) -> None:
         """A replica asks for what follows its flushed end; its epoch is this leader's."""
         q = self._quorum
         epoch, end_offset = q.log.end_offset_for(asked.last_fetched_epoch)
-        if asked.fetch_offset < 0 or epoch != asked.last_fetched_epoch or end_offset < asked.fetch_offset:
+        if (
+            asked.fetch_offset < 0
+            or epoch != asked.last_fetched_epoch
+            or end_offset < asked.fetch_offset
+        ):
             answer = self._answer(ErrorCode.NONE)
             answer.responses[0].partitions[0].diverging_epoch = EpochEndOffset(epoch, end_offset)
             self._note_contact(now_ms, replica_id)
@@ -155,7 +167,9 @@ class Leading:
             return
         self._waiting[replica_id] = (event, asked)
         deadline_ms = now_ms + event.message.max_wait_ms
-        q.broker.outbox.timer(f"quorum.fetch.{replica_id}", deadline_ms, lambda now: self._expire(now, replica_id))
+        q.broker.outbox.timer(
+            f"quorum.fetch.{replica_id}", deadline_ms, lambda now: self._expire(now, replica_id)
+        )
 
     def _serve(self, now_ms: int, event: RequestReceived, asked: FetchPartition) -> None:
         answer = self._answer(ErrorCode.NONE)
@@ -187,7 +201,11 @@ class Leading:
             aborted_transactions=None,
         )
         return FetchResponse(
-            responses=[FetchableTopicResponse(topic=METADATA_TOPIC, topic_id=METADATA_TOPIC_ID, partitions=[data])]
+            responses=[
+                FetchableTopicResponse(
+                    topic=METADATA_TOPIC, topic_id=METADATA_TOPIC_ID, partitions=[data]
+                )
+            ]
         )
 
     def _note_contact(self, now_ms: int, replica_id: int) -> Progress:
@@ -211,7 +229,7 @@ class Leading:
         p.fetched_wall_ms = wall_ms
         p.leader_end_at_fetch = q.log.end_offset
 
-    # ------------------------------------------------------------------------------------------------ the voters
+    # ---- the voters
     def _check(self, now_ms: int) -> None:
         """Resign when no majority has fetched lately."""
         q = self._quorum
@@ -219,7 +237,9 @@ class Leading:
         fetched = sorted([now_ms, *(p.fetched_ms for p in self.voters.values())], reverse=True)
         lapse_ms = fetched[q.majority - 1] + limit_ms
         if lapse_ms <= now_ms:
-            q.broker.outbox.note(Level.WARNING, f"No majority of voters fetched for {limit_ms} ms; resigns.")
+            q.broker.outbox.note(
+                Level.WARNING, f"No majority of voters fetched for {limit_ms} ms; resigns."
+            )
             q.resign(now_ms)
         elif q.majority > 1:
             q.expect_within(now_ms, lapse_ms - now_ms, self._check)
@@ -232,13 +252,22 @@ class Leading:
             progress = self.voters[voter]
             if progress.end_offset < 0 or now_ms - progress.fetched_ms > 3 * patience_ms:
                 partition = BeginPartition(leader_id=q.node_id, leader_epoch=q.epoch)
-                request = BeginQuorumEpochRequest(q.cluster_id, voter, [BeginTopic(METADATA_TOPIC, [partition])])
-                q.broker.outbox.send(voter, "quorum", request, BEGIN_VERSION, patience_ms, self._began)
+                request = BeginQuorumEpochRequest(
+                    q.cluster_id, voter, [BeginTopic(METADATA_TOPIC, [partition])]
+                )
+                q.broker.outbox.send(
+                    voter, "quorum", request, BEGIN_VERSION, patience_ms, self._began
+                )
         if self.voters:
             q.broker.outbox.timer(BEGIN_TIMER, now_ms + patience_ms, self._begin)
 
     def _began(self, now_ms: int, response: Any, reason: str) -> None:
-        if response is None or not self._open or not response.topics or not response.topics[0].partitions:
+        if (
+            response is None
+            or not self._open
+            or not response.topics
+            or not response.topics[0].partitions
+        ):
             return
         answer = response.topics[0].partitions[0]
         try:
@@ -247,7 +276,8 @@ class Leading:
             self._quorum.storage_failed(now_ms, e)
 
     def say_goodbye(self) -> None:
-        """Name the voters that have most of the log first, so that one of them campaigns at once."""
+        """Name the voters that have most of the log first, so that one of them campaigns at
+        once."""
         q = self._quorum
         order = sorted(self.voters, key=lambda v: (-self.voters[v].end_offset, v))
         partition = EndPartition(
@@ -258,4 +288,6 @@ class Leading:
         )
         for voter in order:
             request = EndQuorumEpochRequest(q.cluster_id, [EndTopic(METADATA_TOPIC, [partition])])
-            q.broker.outbox.send(voter, "quorum", request, END_VERSION, q.request_timeout_ms, lambda *_: None)
+            q.broker.outbox.send(
+                voter, "quorum", request, END_VERSION, q.request_timeout_ms, lambda *_: None
+            )

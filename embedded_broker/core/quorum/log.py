@@ -1,6 +1,7 @@
 """The metadata log on this node: appends, epochs, and how much of it is on disk.
 
-Only what has been flushed counts, for the leader's own vote on the high watermark and for a follower's fetch offset.
+Only what has been flushed counts, for the leader's own vote on the high watermark and for a
+follower's fetch offset.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ from uuid import UUID
 
 from embedded_broker.core.metadata.records import LEADER_CHANGE_TYPE, decode_record
 from embedded_broker.core.ports import Disk, PartitionLog, RecordSlice
-from embedded_broker.protocol.fields import Buffer
-from embedded_broker.records.batch import CONTROL, BatchHeader, batches
-from embedded_broker.records.build import NewRecord, build
-from embedded_broker.records.record import all_records
+from kafka_protocol.fields import Buffer
+from kafka_protocol.records.batch import CONTROL, BatchHeader, batches
+from kafka_protocol.records.build import NewRecord, build
+from kafka_protocol.records.record import all_records
 
 METADATA_TOPIC = "__cluster_metadata"
 METADATA_TOPIC_ID = UUID(int=1)
@@ -24,18 +25,22 @@ READ_BYTES = 1 << 20
 
 
 class MetadataLog:
-    """Offsets inclusive at the start, exclusive at the end. Raises StorageFailed as the disk does."""
+    """Offsets inclusive at the start, exclusive at the end. Raises StorageFailed as the disk
+    does."""
 
     def __init__(self, disk: Disk) -> None:
         found = [log for log in disk.logs() if log.topic == METADATA_TOPIC]
-        self.log: PartitionLog = found[0] if found else disk.create_log(METADATA_TOPIC, METADATA_TOPIC_ID, 0)
+        self.log: PartitionLog = (
+            found[0] if found else disk.create_log(METADATA_TOPIC, METADATA_TOPIC_ID, 0)
+        )
         self.epochs: list[tuple[int, int]] = self.log.load_epochs()
         """(leader epoch, its start offset), ascending."""
         self.flushed_offset = 0
-        """What is on disk for certain. After a start nothing is, until the first flush: a kill leaves the end of the
-        log in the page cache."""
+        """What is on disk for certain. After a start nothing is, until the first flush: a kill
+        leaves the end of the log in the page cache."""
         self.cuts = 0
-        """How often it was truncated: a flush that began before a cut says nothing of what came after."""
+        """How often it was truncated: a flush that began before a cut says nothing of what came
+        after."""
 
     @property
     def end_offset(self) -> int:
@@ -56,13 +61,19 @@ class MetadataLog:
 
     def append_as_leader(self, values: Sequence[Buffer], epoch: int, wall_ms: int) -> int:
         """Metadata records as one atomic batch; returns the end offset after it."""
-        return self._lead([NewRecord(None, bytes(value), wall_ms) for value in values], epoch, wall_ms, 0)
+        return self._lead(
+            [NewRecord(None, bytes(value), wall_ms) for value in values], epoch, wall_ms, 0
+        )
 
     def append_leader_change(self, message: Buffer, epoch: int, wall_ms: int) -> int:
-        return self._lead([NewRecord(LEADER_CHANGE_KEY, bytes(message), wall_ms)], epoch, wall_ms, CONTROL)
+        return self._lead(
+            [NewRecord(LEADER_CHANGE_KEY, bytes(message), wall_ms)], epoch, wall_ms, CONTROL
+        )
 
     def _lead(self, records: list[NewRecord], epoch: int, wall_ms: int, attributes: int) -> int:
-        data = build(records, attributes=attributes, base_offset=self.end_offset, leader_epoch=epoch)
+        data = build(
+            records, attributes=attributes, base_offset=self.end_offset, leader_epoch=epoch
+        )
         self._append(data, list(batches(data, check_crc=False)), wall_ms)
         return self.end_offset
 
@@ -74,7 +85,9 @@ class MetadataLog:
         """
         headers = list(batches(data))
         if headers:
-            assert headers[0].base_offset == self.end_offset, "the leader sent another offset than was asked for"
+            assert headers[0].base_offset == self.end_offset, (
+                "the leader sent another offset than was asked for"
+            )
             self._append(data, headers, wall_ms)
 
     def _append(self, data: Buffer, headers: list[BatchHeader], wall_ms: int) -> None:
@@ -99,9 +112,12 @@ class MetadataLog:
         return self.log.read(start_offset, max_bytes, self.end_offset, at_least_one=True)
 
     def records(self, start_offset: int, end_offset: int) -> tuple[list[Any], int]:
-        """The metadata records from ``start_offset``, at most about READ_BYTES of them, and the offset after them."""
+        """The metadata records from ``start_offset``, at most about READ_BYTES of them, and the
+        offset after them."""
         data = self.log.read(start_offset, READ_BYTES, end_offset, at_least_one=True).tobytes()
-        found = [decode_record(record.value) for record in all_records(data) if record.value is not None]
+        found = [
+            decode_record(record.value) for record in all_records(data) if record.value is not None
+        ]
         reached = start_offset
         for header in batches(data, check_crc=False):
             reached = header.next_offset

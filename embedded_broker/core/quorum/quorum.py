@@ -1,4 +1,5 @@
-"""The metadata quorum: one leader per epoch among the voters, and a log that a majority has on disk (KRaft).
+"""The metadata quorum: one leader per epoch among the voters, and a log that a majority has on
+disk (KRaft).
 
 Roles and their transitions:
 
@@ -11,13 +12,14 @@ Roles and their transitions:
     resigned     was leader; leads no more          -> prospective (timer)
     any          -> unattached or follower when a higher epoch is seen
 
-Epoch, vote and leader are on disk before anything is answered or sent (KIP-595). The epoch of a message is looked at
-before all else in it. What a majority has flushed is committed once it holds a record of the leader's own epoch: the
-LeaderChange record that opens each epoch.
+Epoch, vote and leader are on disk before anything is answered or sent (KIP-595). The epoch of a
+message is looked at before all else in it. What a majority has flushed is committed once it holds
+a record of the leader's own epoch: the LeaderChange record that opens each epoch.
 
-A voter that comes with an empty disk votes under a condition: that all voters do. As one of a bare majority it could
-help to elect a leader that lacks what its lost disk had confirmed. So a new cluster is formed by all its voters, and
-an old one is not emptied by new disks (Kafka's static voters have no such guard).
+A voter that comes with an empty disk votes under a condition: that all voters do. As one of a
+bare majority it could help to elect a leader that lacks what its lost disk had confirmed. So a
+new cluster is formed by all its voters, and an old one is not emptied by new disks (Kafka's
+static voters have no such guard).
 """
 
 from __future__ import annotations
@@ -78,9 +80,12 @@ class Quorum:
         self.voted_id: int = self._saved.get("votedId", NOBODY)
         self.leader_id: int = self._saved.get("leaderId", NOBODY)
         self._lives: int = self._saved.get("lives", 0)
-        self.forgetful: bool = self._saved.get("forgetful", not self._saved and len(self.voters) > 1)
-        """Whether this disk is new, or may be: what this voter held and whom it voted for is not known. Its vote then
-        counts only where all voters agree, which a new cluster's do; a caught-up follower has its memory back."""
+        self.forgetful: bool = self._saved.get(
+            "forgetful", not self._saved and len(self.voters) > 1
+        )
+        """Whether this disk is new, or may be: what this voter held and whom it voted for is not
+        known. Its vote then counts only where all voters agree, which a new cluster's do; a
+        caught-up follower has its memory back."""
         self.role = Role.UNATTACHED
         self.high_watermark = 0
         self.applied_offset = 0
@@ -93,7 +98,7 @@ class Quorum:
         self._part: Campaign | Following | Leading | None = None
         self._stopping = False
 
-    # -------------------------------------------------------------------------------------------- what others ask
+    # ---- what others ask
     @property
     def is_leader(self) -> bool:
         return self.role is Role.LEADER
@@ -111,7 +116,8 @@ class Quorum:
         return self._part if isinstance(self._part, Following) else None
 
     def propose(self, now_ms: int, records: Sequence[Any]) -> int:
-        """Append records as one atomic batch; they count when the high watermark reaches the offset returned.
+        """Append records as one atomic batch; they count when the high watermark reaches the
+        offset returned.
 
         Raises:
             NotLeader: nothing was appended (or the disk refused it, and this node has resigned).
@@ -122,7 +128,9 @@ class Quorum:
         try:
             return leading.append(now_ms, [encode_record(r) for r in records])
         except StorageFailed as e:
-            self.broker.outbox.note(Level.ERROR, f"The metadata log cannot be written, leadership given up: {e}")
+            self.broker.outbox.note(
+                Level.ERROR, f"The metadata log cannot be written, leadership given up: {e}"
+            )
             self.resign(now_ms)
             raise NotLeader from e
 
@@ -155,7 +163,7 @@ class Quorum:
         self._save(self.epoch, self.leader_id, self.voted_id)
         return self._lives
 
-    # ------------------------------------------------------------------------------------------------ life
+    # ---- life
     def start(self, now_ms: int) -> None:
         outbox = self.broker.outbox
         for voter in self.voters:
@@ -176,12 +184,13 @@ class Quorum:
         elif self.leader_id != NOBODY:
             self._set(now_ms, Role.FOLLOWER, self.epoch, self.leader_id, self.voted_id)
         else:
-            # Soon, for a cluster that starts has no leader to disturb, and an old one refuses the question.
+            # Soon, for a cluster that starts has no leader to disturb, and an old one refuses the
+            # question.
             self._wait(now_ms, self.broker.dice.below(self.election_timeout_ms // 4 + 1))
 
     def flush(self, then: Callable[[int], None]) -> None:
-        """Call ``then`` when all that is in the log now is on disk; a disk that refuses ends this broker, for what it
-        has forgotten is not known."""
+        """Call ``then`` when all that is in the log now is on disk; a disk that refuses ends this
+        broker, for what it has forgotten is not known."""
         end_offset, cuts = self.log.end_offset, self.log.cuts
 
         def done(now_ms: int, error: str) -> None:
@@ -201,7 +210,7 @@ class Quorum:
             self.leading.say_goodbye()
         self.resign(now_ms)
 
-    # ------------------------------------------------------------------------------------------------ transitions
+    # ---- transitions
     def become(self, now_ms: int, role: Role, epoch: int, leader_id: int, voted_id: int) -> None:
         """Take a role; the only place where epoch, leader, vote and role change.
 
@@ -210,7 +219,9 @@ class Quorum:
         """
         assert epoch >= self.epoch, f"epoch goes back from {self.epoch} to {epoch}"
         if epoch == self.epoch and leader_id != NOBODY and self.leader_id != NOBODY:
-            assert leader_id == self.leader_id, f"two leaders in epoch {epoch}: {self.leader_id} and {leader_id}"
+            assert leader_id == self.leader_id, (
+                f"two leaders in epoch {epoch}: {self.leader_id} and {leader_id}"
+            )
         if (epoch, leader_id, voted_id) != (self.epoch, self.leader_id, self.voted_id):
             self._save(epoch, leader_id, voted_id)
         self._set(now_ms, role, epoch, leader_id, voted_id)
@@ -262,7 +273,8 @@ class Quorum:
             self.storage_failed(now_ms, e)
 
     def lost(self, now_ms: int) -> None:
-        """No majority is to be had now: back to the leader that the others still hear, else wait a random while."""
+        """No majority is to be had now: back to the leader that the others still hear, else wait
+        a random while."""
         self.lost_elections += 1
         if self.leader_id not in (NOBODY, self.node_id):
             self._set(now_ms, Role.FOLLOWER, self.epoch, self.leader_id, self.voted_id)
@@ -284,7 +296,9 @@ class Quorum:
         """
         if leader_id not in self.voters:
             leader_id = NOBODY
-        if epoch < self.epoch or (epoch == self.epoch and leader_id in (NOBODY, self.node_id, self.leader_id)):
+        if epoch < self.epoch or (
+            epoch == self.epoch and leader_id in (NOBODY, self.node_id, self.leader_id)
+        ):
             return False
         if epoch == self.epoch and self.role is Role.LEADER:
             raise AssertionError(f"broker {leader_id} leads epoch {epoch}, which this broker leads")
@@ -315,7 +329,8 @@ class Quorum:
         return self.election_timeout_ms + self.broker.dice.below(self.election_timeout_ms + 1)
 
     def hurry(self, now_ms: int, position: int) -> None:
-        """The leader has said goodbye: campaign now, or a little later when others were named before this node."""
+        """The leader has said goodbye: campaign now, or a little later when others were named
+        before this node."""
         self.leader_heard_ms = now_ms
         self._set(now_ms, Role.UNATTACHED, self.epoch, self.leader_id, self.voted_id)
         self._wait(now_ms, position * RETRY_MS * 2)
@@ -334,7 +349,7 @@ class Quorum:
             self.broker.disk.save_quorum_state(state)
             self._saved = state
 
-    # ------------------------------------------------------------------------------------------------ what is committed
+    # ---- what is committed
     def advance(self, now_ms: int, high_watermark: int) -> None:
         """The high watermark has moved: hand on what is committed now."""
         assert high_watermark >= self.high_watermark, "the metadata high watermark goes back"
@@ -342,6 +357,8 @@ class Quorum:
             return
         self.high_watermark = high_watermark
         while self.applied_offset < self.high_watermark:
-            records, self.applied_offset = self.log.records(self.applied_offset, self.high_watermark)
+            records, self.applied_offset = self.log.records(
+                self.applied_offset, self.high_watermark
+            )
             self.broker.on_committed(now_ms, records, self.applied_offset)
         self.broker.controller.on_high_watermark(now_ms, self.high_watermark)

@@ -1,7 +1,8 @@
-"""What the other voters ask of this one: Vote, BeginQuorumEpoch, EndQuorumEpoch, and Fetch of the metadata log.
+"""What the other voters ask of this one: Vote, BeginQuorumEpoch, EndQuorumEpoch, and Fetch of the
+metadata log.
 
-A message of another cluster is refused before anything in it is believed; then its epoch is looked at, before all
-else. A vote is on disk before it is answered.
+A message of another cluster is refused before anything in it is believed; then its epoch is
+looked at, before all else. A vote is on disk before it is answered.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from embedded_broker.core.ports import StorageFailed
 from embedded_broker.core.quorum.campaign import FORGETFUL_VOTE
 from embedded_broker.core.quorum.log import METADATA_TOPIC, METADATA_TOPIC_ID
 from embedded_broker.core.quorum.quorum import NOBODY, Quorum, Role
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.protocol.messages import k52_vote as vote_messages
-from embedded_broker.protocol.messages import k53_begin_quorum_epoch as begin_messages
-from embedded_broker.protocol.messages import k54_end_quorum_epoch as end_messages
-from embedded_broker.protocol.messages.k01_fetch import (
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.messages import k52_vote as vote_messages
+from kafka_protocol.messages import k53_begin_quorum_epoch as begin_messages
+from kafka_protocol.messages import k54_end_quorum_epoch as end_messages
+from kafka_protocol.messages.k01_fetch import (
     FetchableTopicResponse,
     FetchResponse,
     LeaderIdAndEpoch,
@@ -26,13 +27,15 @@ from embedded_broker.protocol.messages.k01_fetch import (
 )
 
 if TYPE_CHECKING:
-    from embedded_broker.protocol.messages.k52_vote import PartitionData as VoteQuestion
+    from kafka_protocol.messages.k52_vote import PartitionData as VoteQuestion
 
 
 def vote(q: Quorum, now_ms: int, event: RequestReceived) -> None:
     request = event.message
     if _other_cluster(q, request.cluster_id):
-        q.broker.outbox.respond(event, vote_messages.VoteResponse(ErrorCode.INCONSISTENT_CLUSTER_ID))
+        q.broker.outbox.respond(
+            event, vote_messages.VoteResponse(ErrorCode.INCONSISTENT_CLUSTER_ID)
+        )
         return
     asked = _only_partition(request.topics)
     if asked is None:
@@ -46,11 +49,16 @@ def vote(q: Quorum, now_ms: int, event: RequestReceived) -> None:
         return
     answer = vote_messages.ResponsePartitionData(0, error, q.leader_id, q.epoch, granted)
     q.broker.outbox.respond(
-        event, vote_messages.VoteResponse(topics=[vote_messages.ResponseTopicData(METADATA_TOPIC, [answer])])
+        event,
+        vote_messages.VoteResponse(
+            topics=[vote_messages.ResponseTopicData(METADATA_TOPIC, [answer])]
+        ),
     )
 
 
-def _judge(q: Quorum, now_ms: int, event: RequestReceived, asked: VoteQuestion) -> tuple[ErrorCode, bool]:
+def _judge(
+    q: Quorum, now_ms: int, event: RequestReceived, asked: VoteQuestion
+) -> tuple[ErrorCode, bool]:
     """Whether this node votes as asked; an error says why the question itself is refused.
 
     Raises:
@@ -63,7 +71,11 @@ def _judge(q: Quorum, now_ms: int, event: RequestReceived, asked: VoteQuestion) 
         return ErrorCode.INCONSISTENT_VOTER_SET, False
     if asked.replica_epoch < q.epoch:
         return ErrorCode.FENCED_LEADER_EPOCH, False
-    if asked.last_offset < 0 or asked.last_offset_epoch < 0 or asked.last_offset_epoch > asked.replica_epoch:
+    if (
+        asked.last_offset < 0
+        or asked.last_offset_epoch < 0
+        or asked.last_offset_epoch > asked.replica_epoch
+    ):
         return ErrorCode.INVALID_REQUEST, False
     has_log = (asked.last_offset_epoch, asked.last_offset) >= (q.log.last_epoch, q.log.end_offset)
     yes = FORGETFUL_VOTE if q.forgetful else ErrorCode.NONE
@@ -94,7 +106,9 @@ def begin_quorum_epoch(q: Quorum, now_ms: int, event: RequestReceived) -> None:
         return
     said = _only_partition(request.topics)
     if said is None:
-        q.broker.outbox.respond(event, begin_messages.BeginQuorumEpochResponse(ErrorCode.INVALID_REQUEST))
+        q.broker.outbox.respond(
+            event, begin_messages.BeginQuorumEpochResponse(ErrorCode.INVALID_REQUEST)
+        )
         return
     error = ErrorCode.NONE
     if said.leader_id not in q.voters:
@@ -120,11 +134,15 @@ def begin_quorum_epoch(q: Quorum, now_ms: int, event: RequestReceived) -> None:
 def end_quorum_epoch(q: Quorum, now_ms: int, event: RequestReceived) -> None:
     request = event.message
     if _other_cluster(q, request.cluster_id):
-        q.broker.outbox.respond(event, end_messages.EndQuorumEpochResponse(ErrorCode.INCONSISTENT_CLUSTER_ID))
+        q.broker.outbox.respond(
+            event, end_messages.EndQuorumEpochResponse(ErrorCode.INCONSISTENT_CLUSTER_ID)
+        )
         return
     said = _only_partition(request.topics)
     if said is None:
-        q.broker.outbox.respond(event, end_messages.EndQuorumEpochResponse(ErrorCode.INVALID_REQUEST))
+        q.broker.outbox.respond(
+            event, end_messages.EndQuorumEpochResponse(ErrorCode.INVALID_REQUEST)
+        )
         return
     error = ErrorCode.NONE
     if said.leader_id not in q.voters:
@@ -135,7 +153,9 @@ def end_quorum_epoch(q: Quorum, now_ms: int, event: RequestReceived) -> None:
         try:
             q.heard_of(now_ms, said.leader_epoch, said.leader_id)
             if q.role in (Role.FOLLOWER, Role.UNATTACHED):
-                named = [c.candidate_id for c in said.preferred_candidates] or list(said.preferred_successors)
+                named = [c.candidate_id for c in said.preferred_candidates] or list(
+                    said.preferred_successors
+                )
                 q.hurry(now_ms, named.index(q.node_id) if q.node_id in named else len(named))
         except StorageFailed as e:
             q.broker.outbox.note(Level.ERROR, f"The new epoch cannot be written: {e}")
@@ -175,7 +195,9 @@ def fetch(q: Quorum, now_ms: int, event: RequestReceived) -> None:
         current_leader=LeaderIdAndEpoch(q.leader_id, q.epoch),
         aborted_transactions=None,
     )
-    topics = [FetchableTopicResponse(topic=METADATA_TOPIC, topic_id=METADATA_TOPIC_ID, partitions=[data])]
+    topics = [
+        FetchableTopicResponse(topic=METADATA_TOPIC, topic_id=METADATA_TOPIC_ID, partitions=[data])
+    ]
     q.broker.outbox.respond(event, FetchResponse(responses=topics))
 
 
@@ -184,7 +206,8 @@ def _other_cluster(q: Quorum, cluster_id: str | None) -> bool:
 
 
 def _only_partition(topics: list[Any]) -> Any:
-    """The one partition that a quorum message is about: None when it names another, more or none."""
+    """The one partition that a quorum message is about: None when it names another, more or
+    none."""
     if len(topics) != 1 or topics[0].topic_name != METADATA_TOPIC or len(topics[0].partitions) != 1:
         return None
     partition = topics[0].partitions[0]

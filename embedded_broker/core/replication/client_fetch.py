@@ -1,7 +1,8 @@
 """Fetches of consumers: read up to the high watermark, or wait for more.
 
-All are looked at once at the end of the tick in which they came, and again at the end of each tick in which something
-came for them. A request waits until ``min_bytes`` are there, something is wrong, or ``max_wait_ms`` is over.
+All are looked at once at the end of the tick in which they came, and again at the end of each
+tick in which something came for them. A request waits until ``min_bytes`` are there, something is
+wrong, or ``max_wait_ms`` is over.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from embedded_broker.core.events import RequestReceived
 from embedded_broker.core.ports import StorageFailed
 from embedded_broker.core.replication.partition import Partition
 from embedded_broker.core.replication.purgatory import Deadlines
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.protocol.messages.k01_fetch import (
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.messages.k01_fetch import (
     EpochEndOffset,
     FetchableTopicResponse,
     FetchPartition,
@@ -101,7 +102,7 @@ class ClientFetches:
         self._deadlines.withdraw(fetch)
         self.ready.pop(fetch, None)
 
-    # -------------------------------------------------------------------------------------------- answers
+    # ---- answers
     def complete(self, fetch: ClientFetch, always: bool) -> bool:
         """Answer, if there is enough to say or ``always``; whether it was answered."""
         event = fetch.event
@@ -123,13 +124,18 @@ class ClientFetches:
                     data = PartitionData(asked.partition, partition, high_watermark=-1, records=b"")
                 if data.error_code or data.diverging_epoch.epoch >= 0:
                     at_once = True
-                    if data.error_code in (ErrorCode.NOT_LEADER_OR_FOLLOWER, ErrorCode.FENCED_LEADER_EPOCH):
+                    if data.error_code in (
+                        ErrorCode.NOT_LEADER_OR_FOLLOWER,
+                        ErrorCode.FENCED_LEADER_EPOCH,
+                    ):
                         self._hint(data, topic, leaders)
                 answers.partitions.append(data)
         if not (always or at_once or size >= request.min_bytes):
             return False
         if leaders and event.version >= HINTS_SINCE:
-            for node_id, host, port, rack in self._replicas.endpoints(event.caller.listener, sorted(leaders)):
+            for node_id, host, port, rack in self._replicas.endpoints(
+                event.caller.listener, sorted(leaders)
+            ):
                 response.node_endpoints.append(NodeEndpoint(node_id, host, port, rack))
         self._withdraw(fetch)
         of_connection = self._by_connection.get(event.caller.connection_id)
@@ -144,14 +150,18 @@ class ClientFetches:
         """The partition, or the error code why it cannot be read here."""
         replicas = self._replicas
         if version < TOPIC_ID_SINCE:
-            return replicas.partitions.get((topic.topic, index)) or replicas.missing(topic.topic, index)
+            return replicas.partitions.get((topic.topic, index)) or replicas.missing(
+                topic.topic, index
+            )
         found = replicas.by_id.get((topic.topic_id, index))
         if found is not None:
             return found
         name = replicas.image.topic_names.get(topic.topic_id)
         return ErrorCode.UNKNOWN_TOPIC_ID if name is None else replicas.missing(name, index)
 
-    def _read(self, partition: Partition, asked: FetchPartition, room: int, first: bool) -> PartitionData:
+    def _read(
+        self, partition: Partition, asked: FetchPartition, room: int, first: bool
+    ) -> PartitionData:
         code = partition.fence(asked.current_leader_epoch)
         offset = asked.fetch_offset
         high = partition.high_watermark
@@ -159,14 +169,20 @@ class ClientFetches:
         if code == ErrorCode.NONE:
             diverging = partition.divergence(asked.last_fetched_epoch, offset)
             if diverging is not None and diverging[0] >= 0:
-                data = PartitionData(asked.partition, 0, high, high, start, aborted_transactions=None, records=b"")
+                data = PartitionData(
+                    asked.partition, 0, high, high, start, aborted_transactions=None, records=b""
+                )
                 data.diverging_epoch = EpochEndOffset(*diverging)
                 return data
             if diverging is not None or not start <= offset <= partition.end_offset:
                 code = ErrorCode.OFFSET_OUT_OF_RANGE
         if code != ErrorCode.NONE:
-            return PartitionData(asked.partition, code, high_watermark=-1, aborted_transactions=None, records=b"")
-        data = PartitionData(asked.partition, 0, high, high, start, aborted_transactions=None, records=b"")
+            return PartitionData(
+                asked.partition, code, high_watermark=-1, aborted_transactions=None, records=b""
+            )
+        data = PartitionData(
+            asked.partition, 0, high, high, start, aborted_transactions=None, records=b""
+        )
         if offset < high and (room > 0 or first):
             try:
                 most = max(0, min(asked.partition_max_bytes, room))

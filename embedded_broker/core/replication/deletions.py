@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from embedded_broker.core.replication.purgatory import Deadlines
-from embedded_broker.protocol.errors import ErrorCode
+from kafka_protocol.errors import ErrorCode
 
 if TYPE_CHECKING:
     from embedded_broker.core.replication.partition import Partition
@@ -36,7 +36,9 @@ class Deletions:
         self._waiting: dict[_Deletion, None] = {}
         self._deadlines = Deadlines(replicas.outbox, "deletions", 100)
 
-    def wait(self, now_ms: int, partition: Partition, offset: int, timeout_ms: int, done: Done) -> None:
+    def wait(
+        self, now_ms: int, partition: Partition, offset: int, timeout_ms: int, done: Done
+    ) -> None:
         deletion = _Deletion(self, partition, offset, done)
         self._waiting[deletion] = None
         self._deadlines.add(deletion, now_ms + max(0, timeout_ms))
@@ -54,7 +56,9 @@ class Deletions:
     def low_watermark(self, partition: Partition) -> int:
         """The least start offset over the living replicas."""
         image = self._replicas.image
-        followers = [f.start_offset for f in partition.followers.values() if image.alive(f.broker_id)]
+        followers = [
+            f.start_offset for f in partition.followers.values() if image.alive(f.broker_id)
+        ]
         return min([partition.start_offset, *followers])
 
     def timed_out(self, deletion: _Deletion) -> None:

@@ -1,12 +1,14 @@
-"""How this node follows: one fetch session for each broker that leads something it replicates (KIP-227).
+"""How this node follows: one fetch session for each broker that leads something it replicates
+(KIP-227).
 
-A lane has at most one Fetch waiting at its leader, named by changes only; the next leaves at the end of the tick in
-which the answer was taken in. A partition that has just come to the lane does not sit out the wait: a second request
-follows the first, which makes the leader answer the first at once. Truncation is told by the diverging epoch in an
-answer (KIP-595's addition to Fetch v12), never guessed from the high watermark (KIP-101).
+A lane has at most one Fetch waiting at its leader, named by changes only; the next leaves at the
+end of the tick in which the answer was taken in. A partition that has just come to the lane does
+not sit out the wait: a second request follows the first, which makes the leader answer the first
+at once. Truncation is told by the diverging epoch in an answer (KIP-595's addition to Fetch v12),
+never guessed from the high watermark (KIP-101).
 
-What an answer says of a partition counts only when the partition is still where the request said it was: same leader
-epoch, same end offset.
+What an answer says of a partition counts only when the partition is still where the request said
+it was: same leader epoch, same end offset.
 """
 
 from __future__ import annotations
@@ -18,8 +20,8 @@ from uuid import UUID
 from embedded_broker.core.effects import Level
 from embedded_broker.core.ports import StorageFailed
 from embedded_broker.core.replication.partition import Partition
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.protocol.messages.k01_fetch import (
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.messages.k01_fetch import (
     FetchPartition,
     FetchRequest,
     FetchResponse,
@@ -28,7 +30,7 @@ from embedded_broker.protocol.messages.k01_fetch import (
     PartitionData,
     ReplicaState,
 )
-from embedded_broker.records.batch import CorruptBatch
+from kafka_protocol.records.batch import CorruptBatch
 
 if TYPE_CHECKING:
     from embedded_broker.core.replication.replicas import Replicas
@@ -41,7 +43,15 @@ MAX_IN_FLIGHT = 2
 class _Followed:
     """One partition in a lane, and what the leader's session believes of it."""
 
-    __slots__ = ("delayed_until", "failures", "in_session", "partition", "request", "told_end", "told_epoch")
+    __slots__ = (
+        "delayed_until",
+        "failures",
+        "in_session",
+        "partition",
+        "request",
+        "told_end",
+        "told_epoch",
+    )
 
     def __init__(self, partition: Partition) -> None:
         self.partition = partition
@@ -76,7 +86,7 @@ class Lane:
     def __len__(self) -> int:
         return len(self._followed)
 
-    # -------------------------------------------------------------------------------------------- what is followed
+    # ---- what is followed
     def follow(self, partition: Partition) -> None:
         """Fetch it from now on; or its leader epoch has changed."""
         followed = self._followed.get(partition)
@@ -113,11 +123,13 @@ class Lane:
             self._forgotten.append((followed.partition.topic_id, followed.partition.index))
             followed.in_session = False
 
-    # -------------------------------------------------------------------------------------------- requests
+    # ---- requests
     def send(self, now_ms: int) -> None:
         """At the end of a tick: ask the leader for more, unless it has been asked already."""
         waiting = len(self._in_flight)
-        if waiting and not (self._urgent and self._changed and waiting < MAX_IN_FLIGHT and self._session_epoch > 0):
+        if waiting and not (
+            self._urgent and self._changed and waiting < MAX_IN_FLIGHT and self._session_epoch > 0
+        ):
             return
         if now_ms < self._retry_at:
             return
@@ -149,7 +161,9 @@ class Lane:
         if self._session_epoch > 0:
             self._session_epoch += 1
         number = self._requests
-        timeout_ms = replicas.fetch_wait_ms + max(1_000, min(replicas.socket_timeout_ms, replicas.lag_ms // 3))
+        timeout_ms = replicas.fetch_wait_ms + max(
+            1_000, min(replicas.socket_timeout_ms, replicas.lag_ms // 3)
+        )
         send_id = self._outbox.send(
             self.leader_id, "fetch", request, FETCH_VERSION, timeout_ms, partial(self._done, number)
         )
@@ -185,7 +199,7 @@ class Lane:
         self._forgotten.clear()
         return list(topics.values())
 
-    # -------------------------------------------------------------------------------------------- answers
+    # ---- answers
     def _done(self, number: int, now_ms: int, response: FetchResponse | None, reason: str) -> None:
         self._replicas.fetcher_busy(self)
         if response is None or response.error_code != ErrorCode.NONE:
@@ -197,7 +211,9 @@ class Lane:
                 self._failures += 1
                 if self._failures == 1:
                     why = reason if response is None else f"error {response.error_code}"
-                    self._replicas.note(Level.WARNING, f"Fetching from broker {self.leader_id} failed: {why}")
+                    self._replicas.note(
+                        Level.WARNING, f"Fetching from broker {self.leader_id} failed: {why}"
+                    )
                 self._retry_at = now_ms + self._backoff(self._failures)
                 self._outbox.timer(self._timer, self._retry_at, self._wake)
             return
@@ -225,21 +241,31 @@ class Lane:
 
     def _take_in(self, now_ms: int, followed: _Followed, data: PartitionData) -> None:
         partition = followed.partition
-        if (followed.told_epoch, followed.told_end) != (partition.leader_epoch, partition.end_offset):
+        if (followed.told_epoch, followed.told_end) != (
+            partition.leader_epoch,
+            partition.end_offset,
+        ):
             self._changed[followed] = None
             return
         try:
             if data.error_code != ErrorCode.NONE:
                 self._refused(now_ms, followed, data)
             elif data.diverging_epoch.epoch >= 0:
-                partition.truncate_to_divergence(data.diverging_epoch.epoch, data.diverging_epoch.end_offset)
+                partition.truncate_to_divergence(
+                    data.diverging_epoch.epoch, data.diverging_epoch.end_offset
+                )
                 self._changed[followed] = None
             else:
                 self._append(followed, data)
         except StorageFailed as e:
             self._delay(now_ms, followed, f"the disk failed: {e}", Level.ERROR)
         except CorruptBatch as e:
-            self._delay(now_ms, followed, f"broker {self.leader_id} sent what cannot be appended: {e}", Level.ERROR)
+            self._delay(
+                now_ms,
+                followed,
+                f"broker {self.leader_id} sent what cannot be appended: {e}",
+                Level.ERROR,
+            )
 
     def _append(self, followed: _Followed, data: PartitionData) -> None:
         partition = followed.partition
@@ -265,7 +291,12 @@ class Lane:
                 partition.restart_at(data.log_start_offset)
                 self._changed[followed] = None
                 return
-        self._delay(now_ms, followed, f"broker {self.leader_id} answered error {data.error_code}", Level.DEBUG)
+        self._delay(
+            now_ms,
+            followed,
+            f"broker {self.leader_id} answered error {data.error_code}",
+            Level.DEBUG,
+        )
 
     def _delay(self, now_ms: int, followed: _Followed, why: str, level: Level) -> None:
         followed.failures += 1

@@ -1,7 +1,8 @@
-"""What timers do for the logs: retention by time and size, fallen-behind followers, high watermarks on disk.
+"""What timers do for the logs: retention by time and size, fallen-behind followers, high
+watermarks on disk.
 
-Retention drops whole segments from the old end, never beyond the high watermark, on every replica by its own clock
-(as Kafka's does); what a leader has dropped its followers drop too.
+Retention drops whole segments from the old end, never beyond the high watermark, on every replica
+by its own clock (as Kafka's does); what a leader has dropped its followers drop too.
 """
 
 from __future__ import annotations
@@ -20,7 +21,14 @@ if TYPE_CHECKING:
 
 def start(broker: Broker, now_ms: int) -> None:
     """Begin the timers."""
-    _every(broker, now_ms, "high watermarks", "replica.high.watermark.checkpoint.interval.ms", 1, _checkpoint)
+    _every(
+        broker,
+        now_ms,
+        "high watermarks",
+        "replica.high.watermark.checkpoint.interval.ms",
+        1,
+        _checkpoint,
+    )
     _every(broker, now_ms, "followers", "replica.lag.time.max.ms", 2, _check_followers)
     _every(broker, now_ms, "retention", "log.retention.check.interval.ms", 1, retain)
 
@@ -51,14 +59,19 @@ def retain(broker: Broker, now_ms: int) -> None:
         try:
             _retain(broker, partition, wall_ms)
         except StorageFailed as e:
-            broker.outbox.note(Level.ERROR, f"old segments of {partition} could not be deleted: {e}")
+            broker.outbox.note(
+                Level.ERROR, f"old segments of {partition} could not be deleted: {e}"
+            )
 
 
 def _retain(broker: Broker, partition: Partition, wall_ms: int) -> None:
     topic, config = partition.topic, broker.config
     if "delete" not in config.topic(topic, "cleanup.policy"):
         return
-    retention_ms, retention_bytes = config.topic(topic, "retention.ms"), config.topic(topic, "retention.bytes")
+    retention_ms, retention_bytes = (
+        config.topic(topic, "retention.ms"),
+        config.topic(topic, "retention.bytes"),
+    )
     log = partition.log
     segments = log.segments()
     if not segments:
@@ -78,7 +91,9 @@ def _retain(broker: Broker, partition: Partition, wall_ms: int) -> None:
         keep_from = following.base_offset
     if keep_from > partition.start_offset:
         partition.delete_before(keep_from)
-        broker.outbox.note(Level.INFO, f"{partition} now starts at {keep_from}: older segments were deleted")
+        broker.outbox.note(
+            Level.INFO, f"{partition} now starts at {keep_from}: older segments were deleted"
+        )
 
 
 def _age_mark(segment: _Segment) -> int:
@@ -101,7 +116,9 @@ def configure(broker: Broker, partition: Partition) -> None:
     partition.durable = config.durable(topic)
     partition.flush_if_needed()
     partition.log.configure(
-        segment_bytes, config.topic(topic, "segment.ms"), config.topic(topic, "index.interval.bytes")
+        segment_bytes,
+        config.topic(topic, "segment.ms"),
+        config.topic(topic, "index.interval.bytes"),
     )
 
 

@@ -1,15 +1,17 @@
-"""Asks the controller to change in-sync sets: one AlterPartition in flight, with all partitions that wait for one.
+"""Asks the controller to change in-sync sets: one AlterPartition in flight, with all partitions
+that wait for one.
 
-A pending change stays pending, and the partition's maximal in-sync set with it, until an answer or newer metadata
-says what became of it; a lost answer is followed by the same question again (KAFKA-13091).
+A pending change stays pending, and the partition's maximal in-sync set with it, until an answer
+or newer metadata says what became of it; a lost answer is followed by the same question again
+(KAFKA-13091).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.protocol.messages.k56_alter_partition import (
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.messages.k56_alter_partition import (
     AlterPartitionRequest,
     AlterPartitionResponse,
     BrokerState,
@@ -73,7 +75,9 @@ class IsrChanges:
                 PartitionData(
                     partition.index,
                     partition.leader_epoch,
-                    new_isr_with_epochs=[self._state(partition, broker_id) for broker_id in proposal],
+                    new_isr_with_epochs=[
+                        self._state(partition, broker_id) for broker_id in proposal
+                    ],
                     partition_epoch=partition.partition_epoch,
                 )
             )
@@ -112,7 +116,9 @@ class IsrChanges:
                     self._ask_again(now_ms, partition, UNDECIDED_MS)
                 elif answer.partition_epoch > partition.partition_epoch:
                     recovering = answer.leader_recovery_state != 0
-                    partition.commit_isr(now_ms, tuple(answer.isr), answer.partition_epoch, recovering)
+                    partition.commit_isr(
+                        now_ms, tuple(answer.isr), answer.partition_epoch, recovering
+                    )
                 else:
                     partition.proposal_refused(now_ms)
             elif answer.error_code in _NOT_DONE:

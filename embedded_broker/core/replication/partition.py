@@ -1,14 +1,17 @@
 """One partition on this node: its log, its role, and how far its replicas are.
 
-States: FOLLOWER (also when the partition has no leader) and LEADER. ``lead`` and ``follow`` change between them, always
-to a leader epoch that is not older; a change of the in-sync set within an epoch is ``commit_isr``.
+States: FOLLOWER (also when the partition has no leader) and LEADER. ``lead`` and ``follow``
+change between them, always to a leader epoch that is not older; a change of the in-sync set
+within an epoch is ``commit_isr``.
 
 What keeps acknowledged records safe, by the numbers of what usually goes wrong:
-* the high watermark is the least end offset over the *maximal* in-sync set (committed, and what a pending
-  AlterPartition may make of it) and over followers about to join; it never moves while the committed set is smaller
-  than min.insync.replicas, and never back;
-* a follower joins when it has the high watermark and the first offset of this leader's epoch (KAFKA-7128);
-* a pending change is cleared only by the controller's answer or by newer metadata, never by what repeats the old;
+* the high watermark is the least end offset over the *maximal* in-sync set (committed, and what a
+  pending AlterPartition may make of it) and over followers about to join; it never moves while
+  the committed set is smaller than min.insync.replicas, and never back;
+* a follower joins when it has the high watermark and the first offset of this leader's epoch
+  (KAFKA-7128);
+* a pending change is cleared only by the controller's answer or by newer metadata, never by what
+  repeats the old;
 * a node never leads an epoch that its log already knows from before its restart.
 """
 
@@ -25,9 +28,9 @@ from embedded_broker.core.log.validate import AppendLimits
 from embedded_broker.core.metadata.image import PartitionImage
 from embedded_broker.core.ports import PartitionLog, StorageFailed
 from embedded_broker.core.replication.purgatory import AppendWait
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.protocol.fields import Buffer
-from embedded_broker.records.batch import BatchHeader, CorruptBatch, batches, place
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.fields import Buffer
+from kafka_protocol.records.batch import BatchHeader, CorruptBatch, batches, place
 
 if TYPE_CHECKING:
     from embedded_broker.core.replication.client_fetch import ClientFetch
@@ -74,7 +77,8 @@ class Partition:
         self.limits = AppendLimits()
         self.min_isr = 1
         self.durable = False
-        """Whether only what has been flushed counts, for the high watermark and for what a fetch confirms."""
+        """Whether only what has been flushed counts, for the high watermark and for what a fetch
+        confirms."""
         self.flushed_offset = log.log_start_offset
         self._cuts = 0
         self.high_watermark = min(max(high_watermark, log.log_start_offset), log.log_end_offset)
@@ -118,20 +122,25 @@ class Partition:
 
     @property
     def high_watermark_is_old(self) -> bool:
-        """A new leader does not know how far its predecessor had committed until its own epoch's start has been."""
+        """A new leader does not know how far its predecessor had committed until its own epoch's
+        start has been."""
         return self.high_watermark < self.epoch_start_offset
 
     def in_maximal_isr(self, broker_id: int) -> bool:
-        return broker_id in self.isr or (self.pending_isr is not None and broker_id in self.pending_isr)
+        return broker_id in self.isr or (
+            self.pending_isr is not None and broker_id in self.pending_isr
+        )
 
-    # -------------------------------------------------------------------------------------------- roles
+    # ---- roles
     def lead(self, now_ms: int, image: PartitionImage) -> bool:
-        """Become the leader of a new epoch; False when this node led the same epoch in an earlier life, and must
-        wait for a newer one (what it had not yet on disk then may have been replaced since)."""
+        """Become the leader of a new epoch; False when this node led the same epoch in an earlier
+        life, and must wait for a newer one (what it had not yet on disk then may have been
+        replaced since)."""
         assert image.leader_epoch > self.leader_epoch, (self, image, self.leader_epoch)
         if self.epochs.newest_known >= image.leader_epoch:
             self._replicas.note(
-                Level.WARNING, f"{self} does not lead epoch {image.leader_epoch} again, which its log already knows"
+                Level.WARNING,
+                f"{self} does not lead epoch {image.leader_epoch} again, which its log already knows",
             )
             return False
         self.is_leader = True
@@ -152,7 +161,8 @@ class Partition:
         return True
 
     def flush_if_needed(self) -> None:
-        """Where only what is on the disk counts, bring there what is not: nothing else may ever come to be appended."""
+        """Where only what is on the disk counts, bring there what is not: nothing else may ever
+        come to be appended."""
         if self.durable and self.flushed_offset < self.end_offset:
             self._replicas.flushes[self] = None
 
@@ -167,7 +177,9 @@ class Partition:
         self._fail_appends(now_ms, ErrorCode.NOT_LEADER_OR_FOLLOWER)
         self._replicas.woken(self)
 
-    def commit_isr(self, now_ms: int, isr: tuple[int, ...], partition_epoch: int, recovering: bool) -> None:
+    def commit_isr(
+        self, now_ms: int, isr: tuple[int, ...], partition_epoch: int, recovering: bool
+    ) -> None:
         """The controller has committed an in-sync set in this leader's epoch."""
         assert self.is_leader and partition_epoch > self.partition_epoch, (self, partition_epoch)
         if self._replicas.node_id not in isr:
@@ -204,8 +216,14 @@ class Partition:
         self._fail_appends(now_ms, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
         self._replicas.woken(self)
 
-    # -------------------------------------------------------------------------------------------- leader: appends
-    def append(self, now_ms: int, records: bytearray | memoryview, headers: Sequence[BatchHeader], wall_ms: int) -> int:
+    # ---- leader: appends
+    def append(
+        self,
+        now_ms: int,
+        records: bytearray | memoryview,
+        headers: Sequence[BatchHeader],
+        wall_ms: int,
+    ) -> int:
         """Give the batches their offsets and write them; returns the base offset.
 
         Raises:
@@ -218,7 +236,9 @@ class Partition:
         for header in headers:
             place(records, header.position, end, self.leader_epoch)
             last = end + header.record_count - 1
-            placed.append(BatchHeader(header.position, header.size, end, last, self.leader_epoch, *header[5:]))
+            placed.append(
+                BatchHeader(header.position, header.size, end, last, self.leader_epoch, *header[5:])
+            )
             end = last + 1
         log.append(records, placed, wall_ms)
         for header in placed:
@@ -274,30 +294,37 @@ class Partition:
                 waiting.popleft().finish(now_ms, code)
 
     def _about_to_join(self, follower: FollowerState, now_ms: int) -> bool:
-        """Caught up of late and eligible, though not in the in-sync set: the high watermark waits for it, so that it
-        can join (else a fast producer would keep it out for good)."""
+        """Caught up of late and eligible, though not in the in-sync set: the high watermark waits
+        for it, so that it can join (else a fast producer would keep it out for good)."""
         return self._caught_up(follower, now_ms) and self._eligible(follower)
 
     def _caught_up(self, follower: FollowerState, now_ms: int) -> bool:
-        return follower.end_offset == self.end_offset or now_ms - follower.caught_up_ms <= self._replicas.lag_ms
+        return (
+            follower.end_offset == self.end_offset
+            or now_ms - follower.caught_up_ms <= self._replicas.lag_ms
+        )
 
     def _eligible(self, follower: FollowerState) -> bool:
-        """KIP-841, KIP-903: alive, not leaving, and the same incarnation as the one that fetched."""
+        """KIP-841, KIP-903: alive, not leaving, and the same incarnation as the one that
+        fetched."""
         image = self._replicas.image
         return image.eligible(follower.broker_id) and (
             image.brokers[follower.broker_id].broker_epoch == follower.broker_epoch
         )
 
-    # -------------------------------------------------------------------------------------------- leader: followers
+    # ---- leader: followers
     def follower_fetched(
         self, now_ms: int, broker_id: int, broker_epoch: int, fetch_offset: int, start_offset: int
     ) -> int:
-        """A follower whose log agrees with ours below ``fetch_offset`` asks for more; returns an error code."""
+        """A follower whose log agrees with ours below ``fetch_offset`` asks for more; returns an
+        error code."""
         follower = self.followers.get(broker_id)
         if follower is None or broker_epoch < follower.broker_epoch:
             return ErrorCode.NOT_LEADER_OR_FOLLOWER
         end = self.log.log_end_offset
-        assert fetch_offset <= end, f"{self}: follower {broker_id} is at {fetch_offset}, beyond the end {end}"
+        assert fetch_offset <= end, (
+            f"{self}: follower {broker_id} is at {fetch_offset}, beyond the end {end}"
+        )
         if fetch_offset >= end:
             follower.caught_up_ms = max(follower.caught_up_ms, now_ms)
         elif fetch_offset >= follower.fetch_end_offset:
@@ -317,8 +344,9 @@ class Partition:
         return ErrorCode.NONE
 
     def consider_joins(self, now_ms: int, fetching: int = -1) -> None:
-        """Let followers into the in-sync set that may be there: looked at when one fetches, when a broker's state
-        changes, and when an earlier change is settled (a follower with nothing new is not heard of again)."""
+        """Let followers into the in-sync set that may be there: looked at when one fetches, when
+        a broker's state changes, and when an earlier change is settled (a follower with nothing
+        new is not heard of again)."""
         if not self.is_leader or self.pending_isr is not None or now_ms < self.propose_after_ms:
             return
         least = max(self.high_watermark, self.epoch_start_offset)
@@ -334,7 +362,8 @@ class Partition:
             self._propose((*self.isr, *joining))
 
     def check_followers(self, now_ms: int) -> None:
-        """Called by a timer: followers that have fallen behind leave the in-sync set, others may join it."""
+        """Called by a timer: followers that have fallen behind leave the in-sync set, others may
+        join it."""
         if not self.is_leader or self.pending_isr is not None:
             return
         end = self.log.log_end_offset
@@ -351,7 +380,7 @@ class Partition:
         self.consider_joins(now_ms)
         self.advance_high_watermark(now_ms)
 
-    # -------------------------------------------------------------------------------------------- leader: in-sync set
+    # ---- leader: in-sync set
     def _propose(self, isr: tuple[int, ...]) -> None:
         assert self.pending_isr is None and self._replicas.node_id in isr, (self, isr)
         self.pending_isr = isr
@@ -363,9 +392,10 @@ class Partition:
         self.propose_after_ms = now_ms + REFUSED_PAUSE_MS
         self.advance_high_watermark(now_ms)
 
-    # -------------------------------------------------------------------------------------------- reading
+    # ---- reading
     def fence(self, current_leader_epoch: int) -> int:
-        """The error for a request that believes in this leader epoch (-1: it does not say), which is for a leader."""
+        """The error for a request that believes in this leader epoch (-1: it does not say), which
+        is for a leader."""
         if current_leader_epoch >= 0:
             if current_leader_epoch < self.leader_epoch:
                 return ErrorCode.FENCED_LEADER_EPOCH
@@ -374,7 +404,8 @@ class Partition:
         return ErrorCode.NONE if self.is_leader else ErrorCode.NOT_LEADER_OR_FOLLOWER
 
     def divergence(self, last_fetched_epoch: int, fetch_offset: int) -> tuple[int, int] | None:
-        """Where a reader's log leaves ours: (epoch, its end offset here); None when it agrees so far."""
+        """Where a reader's log leaves ours: (epoch, its end offset here); None when it agrees so
+        far."""
         if last_fetched_epoch < 0:
             return None
         epoch, end = self.epochs.end_offset_for(last_fetched_epoch, self.log.log_end_offset)
@@ -382,7 +413,7 @@ class Partition:
             return epoch, end
         return None
 
-    # -------------------------------------------------------------------------------------------- follower
+    # ---- follower
     def append_fetched(self, data: Buffer, wall_ms: int) -> None:
         """Append what the leader sent, byte for byte.
 
@@ -393,7 +424,11 @@ class Partition:
         assert not self.is_leader
         headers = list(batches(data))
         end = self.log.log_end_offset
-        if headers and headers[0].base_offset < end <= headers[0].last_offset and self.start_offset == end:
+        if (
+            headers
+            and headers[0].base_offset < end <= headers[0].last_offset
+            and self.start_offset == end
+        ):
             self.restart_at(headers[0].base_offset)
             end = headers[0].base_offset
         epoch = self.epochs.latest
@@ -401,7 +436,9 @@ class Partition:
             if header.base_offset < end or header.last_offset < header.base_offset:
                 raise CorruptBatch(f"offset {header.base_offset} where {end} is next")
             if not epoch <= header.leader_epoch <= self.leader_epoch:
-                raise CorruptBatch(f"leader epoch {header.leader_epoch} at offset {header.base_offset}")
+                raise CorruptBatch(
+                    f"leader epoch {header.leader_epoch} at offset {header.base_offset}"
+                )
             epoch = header.leader_epoch
             end = header.last_offset + 1
         if epoch > self.epochs.latest:
@@ -428,9 +465,11 @@ class Partition:
         self.delete_before(min(start_offset, self.high_watermark))
 
     def truncate_to_divergence(self, epoch: int, end_offset: int) -> None:
-        """The leader's log has ``epoch`` only up to ``end_offset``: cut off what cannot be the same (KIP-279).
+        """The leader's log has ``epoch`` only up to ``end_offset``: cut off what cannot be the
+        same (KIP-279).
 
-        When this log does not have that epoch it is cut to the one before, and the next fetch asks again.
+        When this log does not have that epoch it is cut to the one before, and the next fetch
+        asks again.
         """
         end = self.end_offset
         own_epoch, own_end = self.epochs.end_offset_for(epoch, end)
@@ -443,7 +482,8 @@ class Partition:
         assert not self.is_leader
         if offset < self.high_watermark:
             self._replicas.note(
-                Level.WARNING, f"{self} is cut back to {offset}, below its high watermark {self.high_watermark}"
+                Level.WARNING,
+                f"{self} is cut back to {offset}, below its high watermark {self.high_watermark}",
             )
         if offset < self.start_offset:
             self.restart_at(offset)
@@ -464,7 +504,7 @@ class Partition:
         self._cuts += 1
         self.flushed_offset = self.high_watermark = offset
 
-    # -------------------------------------------------------------------------------------------- start offset
+    # ---- start offset
     def delete_before(self, offset: int) -> bool:
         """Move the start of the log forward, never beyond the high watermark; whether it moved."""
         if offset <= self.start_offset:
@@ -477,13 +517,14 @@ class Partition:
                 held.watermarks_moved()
         return True
 
-    # -------------------------------------------------------------------------------------------- the disk
+    # ---- the disk
     def begin_flush(self) -> tuple[int, int]:
         """What a flush that begins now will have brought to the disk; for ``end_flush``."""
         return self.log.log_end_offset, self._cuts
 
     def end_flush(self, now_ms: int, began: tuple[int, int]) -> bool:
-        """Whether everything in the log is on the disk now; a flush from before a truncation counts for nothing."""
+        """Whether everything in the log is on the disk now; a flush from before a truncation
+        counts for nothing."""
         offset, cuts = began
         if cuts == self._cuts and offset > self.flushed_offset:
             self.flushed_offset = offset

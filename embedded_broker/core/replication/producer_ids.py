@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.protocol.messages.k67_allocate_producer_ids import AllocateProducerIdsRequest
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.messages.k67_allocate_producer_ids import AllocateProducerIdsRequest
 
 if TYPE_CHECKING:
     from embedded_broker.core.replication.replicas import Replicas
@@ -33,13 +33,19 @@ class ProducerIds:
         self._waiting.append(done)
         if not self._asking:
             self._asking = True
-            request = AllocateProducerIdsRequest(self._replicas.node_id, self._replicas.broker_epoch)
+            request = AllocateProducerIdsRequest(
+                self._replicas.node_id, self._replicas.broker_epoch
+            )
             self._replicas.channel.call(now_ms, request, 0, TIMEOUT_MS, self._allocated)
 
     def _allocated(self, now_ms: int, response: Any, reason: str) -> None:
         self._asking = False
         waiting, self._waiting = self._waiting, deque()
-        if response is None or response.error_code != ErrorCode.NONE or response.producer_id_len <= 0:
+        if (
+            response is None
+            or response.error_code != ErrorCode.NONE
+            or response.producer_id_len <= 0
+        ):
             for done in waiting:
                 done(-1, ErrorCode.COORDINATOR_LOAD_IN_PROGRESS)
             return

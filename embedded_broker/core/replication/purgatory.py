@@ -1,7 +1,8 @@
-"""What waits: produces for the high watermark, fetches for data, deletions for followers; and until when.
+"""What waits: produces for the high watermark, fetches for data, deletions for followers; and
+until when.
 
-Deadlines are kept in buckets of a fixed width with one timer for the earliest, so that a request which is answered in
-time costs one insertion and one removal, and no timer of its own.
+Deadlines are kept in buckets of a fixed width with one timer for the earliest, so that a request
+which is answered in time costs one insertion and one removal, and no timer of its own.
 """
 
 from __future__ import annotations
@@ -71,9 +72,11 @@ class Deadlines:
 
 
 class AppendWait:
-    """An append that waits until the high watermark has passed it, for a request or for a local caller.
+    """An append that waits until the high watermark has passed it, for a request or for a local
+    caller.
 
-    ``done(now_ms, error code)`` is called once; ``offset`` is the first offset after what was appended.
+    ``done(now_ms, error code)`` is called once; ``offset`` is the first offset after what was
+    appended.
     """
 
     __slots__ = ("bucket", "done", "offset")

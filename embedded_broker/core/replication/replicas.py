@@ -1,7 +1,9 @@
-"""All partitions of this node: which there are, who leads them, and what each tick and timer does for them.
+"""All partitions of this node: which there are, who leads them, and what each tick and timer does
+for them.
 
-Metadata decides roles, but only from the moment at which it contains this life's own registration: what it said
-before was said to an earlier life of this node, whose log may have held more (reliability notes, 2.6).
+Metadata decides roles, but only from the moment at which it contains this life's own
+registration: what it said before was said to an earlier life of this node, whose log may have
+held more (reliability notes, 2.6).
 """
 
 from __future__ import annotations
@@ -12,7 +14,13 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from embedded_broker.core.effects import Level
-from embedded_broker.core.metadata.image import BROKER, TOPIC, MetadataDelta, MetadataImage, PartitionImage
+from embedded_broker.core.metadata.image import (
+    BROKER,
+    TOPIC,
+    MetadataDelta,
+    MetadataImage,
+    PartitionImage,
+)
 from embedded_broker.core.ports import PartitionLog, StorageFailed
 from embedded_broker.core.replication import housekeeping
 from embedded_broker.core.replication.client_fetch import ClientFetches
@@ -23,8 +31,8 @@ from embedded_broker.core.replication.partition import Partition
 from embedded_broker.core.replication.producer_ids import ProducerIds
 from embedded_broker.core.replication.purgatory import AppendWait, Deadlines
 from embedded_broker.core.replication.sessions import FetchSessions
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.records.batch import batches
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.records.batch import batches
 
 if TYPE_CHECKING:
     from embedded_broker.core.broker import Broker
@@ -82,7 +90,7 @@ class Replicas:
     def new_session_id(self) -> int:
         return self._broker.dice.below(0x7FFFFFFE) + 1
 
-    # -------------------------------------------------------------------------------------------- events
+    # ---- events
     def start(self, now_ms: int) -> None:
         """Take stock of the disk; partitions come to life with the metadata."""
         self._saved_high_watermarks = dict(self._broker.disk.load_high_watermarks())
@@ -92,7 +100,8 @@ class Replicas:
         housekeeping.start(self._broker, now_ms)
 
     def tick_ended(self, now_ms: int) -> None:
-        """Complete what can be: followers first, for their fetches commit what producers wait for."""
+        """Complete what can be: followers first, for their fetches commit what producers wait
+        for."""
         self.sessions.complete_woken(now_ms)
         self.client_fetches.complete_ready(now_ms)
         self.isr_changes.flush(now_ms)
@@ -104,14 +113,17 @@ class Replicas:
             flushes, self.flushes = self.flushes, {}
             for partition in flushes:
                 if not partition.deleted:
-                    self.outbox.flush(partition.log, partial(self._flushed, partition, partition.begin_flush()))
+                    self.outbox.flush(
+                        partition.log, partial(self._flushed, partition, partition.begin_flush())
+                    )
 
     def connection_closed(self, now_ms: int, connection_id: int) -> None:
         self.sessions.connection_closed(connection_id)
         self.client_fetches.connection_closed(connection_id)
 
     def checkpoint(self) -> None:
-        """Write down how far each partition is committed; also called by the lifecycle at an orderly stop."""
+        """Write down how far each partition is committed; also called by the lifecycle at an
+        orderly stop."""
         if self.high_watermarks_changed:
             self.high_watermarks_changed = False
             values = {key: p.high_watermark for key, p in self.partitions.items()}
@@ -120,7 +132,9 @@ class Replicas:
             except StorageFailed as e:
                 self.note(Level.ERROR, f"high watermarks were not written down: {e}")
 
-    def _flushed(self, partition: Partition, began: tuple[int, int], now_ms: int, error: str) -> None:
+    def _flushed(
+        self, partition: Partition, began: tuple[int, int], now_ms: int, error: str
+    ) -> None:
         if partition.deleted:
             return
         if error:
@@ -134,7 +148,7 @@ class Replicas:
             if lane is not None:
                 lane.flushed(partition)
 
-    # -------------------------------------------------------------------------------------------- metadata
+    # ---- metadata
     def on_metadata(self, now_ms: int, delta: MetadataDelta) -> None:
         """The image has changed."""
         own = self.image.brokers.get(self.node_id)
@@ -168,7 +182,8 @@ class Replicas:
                 self._apply(now_ms, self.image.topics[name].partitions[index])
         for log in self._found.values():
             self.note(
-                Level.WARNING, f"deleting {log.topic}-{log.partition}, which is no longer assigned to this broker"
+                Level.WARNING,
+                f"deleting {log.topic}-{log.partition}, which is no longer assigned to this broker",
             )
             self._broker.disk.delete_log(log)
         self._found.clear()
@@ -201,7 +216,11 @@ class Replicas:
             return
         if led:
             self._resigned(now_ms, partition)
-        leads = image.leader == self.node_id and image.leader_epoch > old_epoch and partition.lead(now_ms, image)
+        leads = (
+            image.leader == self.node_id
+            and image.leader_epoch > old_epoch
+            and partition.lead(now_ms, image)
+        )
         if not leads:
             partition.follow(now_ms, image)
         follows = -1 if leads or image.leader == self.node_id else image.leader
@@ -269,7 +288,7 @@ class Replicas:
                 housekeeping.configure(self._broker, partition)
                 partition.advance_high_watermark(now_ms)
 
-    # -------------------------------------------------------------------------------------------- for the partitions
+    # ---- for the partitions
     def woken(self, partition: Partition) -> None:
         """Its role or epoch has changed: whoever waits for it must hear."""
         self.sessions.partition_changed(partition)
@@ -288,13 +307,15 @@ class Replicas:
         if self._lanes.get(lane.leader_id) is lane:
             self._busy_lanes[lane] = None
 
-    # -------------------------------------------------------------------------------------------- for the apis
+    # ---- for the apis
     def missing(self, topic: str, index: int) -> int:
         """The error for a partition that is not here."""
         known = self.image.partition(topic, index) is not None
         return ErrorCode.NOT_LEADER_OR_FOLLOWER if known else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
 
-    def endpoints(self, listener: str, broker_ids: Iterable[int]) -> Iterator[tuple[int, str, int, str | None]]:
+    def endpoints(
+        self, listener: str, broker_ids: Iterable[int]
+    ) -> Iterator[tuple[int, str, int, str | None]]:
         """(id, host, port, rack) of those brokers that are alive and have this listener."""
         for broker_id in broker_ids:
             broker = self.image.brokers.get(broker_id)
@@ -305,21 +326,34 @@ class Replicas:
                     yield broker_id, endpoint.host, endpoint.port, broker.rack
                     break
 
-    # -------------------------------------------------------------------------------------------- for the coordinator
+    # ---- for the coordinator
     def leader_epoch_if_leader(self, topic: str, partition: int) -> int | None:
         found = self.partitions.get((topic, partition))
         return found.leader_epoch if found is not None and found.is_leader else None
 
     def append_local(
-        self, now_ms: int, topic: str, partition: int, records: bytearray, done: Callable[[int, int, int], None]
+        self,
+        now_ms: int,
+        topic: str,
+        partition: int,
+        records: bytearray,
+        done: Callable[[int, int, int], None],
     ) -> None:
-        """Append as leader with acks=all: ``done(now_ms, error code, base offset)``, once, perhaps at once.
+        """Append as leader with acks=all: ``done(now_ms, error code, base offset)``, once,
+        perhaps at once.
 
-        It is not given up after a time: ``done`` tells the true end, commitment or the loss of leadership.
+        It is not given up after a time: ``done`` tells the true end, commitment or the loss of
+        leadership.
         """
         found = self.partitions.get((topic, partition))
         if found is None or not found.is_leader:
-            done(now_ms, self.missing(topic, partition) if found is None else ErrorCode.NOT_LEADER_OR_FOLLOWER, -1)
+            done(
+                now_ms,
+                self.missing(topic, partition)
+                if found is None
+                else ErrorCode.NOT_LEADER_OR_FOLLOWER,
+                -1,
+            )
             return
         if found.under_min_isr:
             done(now_ms, ErrorCode.NOT_ENOUGH_REPLICAS, -1)
@@ -331,10 +365,13 @@ class Replicas:
             self.note(Level.ERROR, f"{found} could not be written: {e}")
             done(now_ms, ErrorCode.KAFKA_STORAGE_ERROR, -1)
             return
-        found.when_committed(now_ms, AppendWait(found.end_offset, lambda then_ms, code: done(then_ms, code, base)))
+        found.when_committed(
+            now_ms, AppendWait(found.end_offset, lambda then_ms, code: done(then_ms, code, base))
+        )
 
     def read_local(self, topic: str, partition: int, offset: int, max_bytes: int) -> bytes:
-        """Whole batches from ``offset`` up to the high watermark; empty at the end, or when not here."""
+        """Whole batches from ``offset`` up to the high watermark; empty at the end, or when not
+        here."""
         found = self.partitions.get((topic, partition))
         if found is None or not found.start_offset <= offset < found.high_watermark:
             return b""
@@ -348,7 +385,8 @@ class Replicas:
         return found.start_offset, found.high_watermark, found.end_offset
 
     def delete_before(self, now_ms: int, topic: str, partition: int, offset: int) -> None:
-        """As leader, move the start of a log forward to an offset at or below its high watermark; followers follow."""
+        """As leader, move the start of a log forward to an offset at or below its high watermark;
+        followers follow."""
         found = self.partitions.get((topic, partition))
         if found is None or not found.is_leader:
             return

@@ -1,12 +1,12 @@
 """Fetch sessions with followers, on the leader's side (KIP-227).
 
-A follower names a partition only when its own state of it has changed; the answer names only partitions with
-something new. So a wake-up costs what changed, not what is replicated. One session a follower; its waiting request is
-completed at the end of a tick, when data has come for it, or at its deadline, and then also carries high watermarks
-and start offsets that have moved.
+A follower names a partition only when its own state of it has changed; the answer names only
+partitions with something new. So a wake-up costs what changed, not what is replicated. One
+session a follower; its waiting request is completed at the end of a tick, when data has come for
+it, or at its deadline, and then also carries high watermarks and start offsets that have moved.
 
-A session partition whose leader epoch is newer than this node knows of is kept, silently, until the metadata arrives:
-the follower was told first. Clients get no session (session id 0).
+A session partition whose leader epoch is newer than this node knows of is kept, silently, until
+the metadata arrives: the follower was told first. Clients get no session (session id 0).
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from embedded_broker.core.events import RequestReceived
 from embedded_broker.core.ports import StorageFailed
 from embedded_broker.core.replication.partition import Partition
 from embedded_broker.core.replication.purgatory import Deadlines
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.protocol.messages.k01_fetch import (
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.messages.k01_fetch import (
     EpochEndOffset,
     FetchableTopicResponse,
     FetchPartition,
@@ -113,7 +113,9 @@ class FetchSessions:
         self._deadlines = Deadlines(replicas.outbox, "follower fetches", 20)
         self.woken: dict[FetchSession, None] = {}
 
-    def fetch(self, now_ms: int, event: RequestReceived, replica_id: int, broker_epoch: int) -> None:
+    def fetch(
+        self, now_ms: int, event: RequestReceived, replica_id: int, broker_epoch: int
+    ) -> None:
         """A follower's Fetch; it is answered at the end of this tick or later."""
         request: FetchRequest = event.message
         session = self._by_replica.get(replica_id)
@@ -123,10 +125,14 @@ class FetchSessions:
             session = FetchSession(self, replica_id, self._replicas.new_session_id())
             self._by_replica[replica_id] = session
         elif session is None or session.session_id != request.session_id:
-            self._outbox.respond(event, FetchResponse(error_code=ErrorCode.FETCH_SESSION_ID_NOT_FOUND))
+            self._outbox.respond(
+                event, FetchResponse(error_code=ErrorCode.FETCH_SESSION_ID_NOT_FOUND)
+            )
             return
         elif session.next_epoch != request.session_epoch:
-            self._outbox.respond(event, FetchResponse(error_code=ErrorCode.INVALID_FETCH_SESSION_EPOCH))
+            self._outbox.respond(
+                event, FetchResponse(error_code=ErrorCode.INVALID_FETCH_SESSION_EPOCH)
+            )
             return
         else:
             session.next_epoch = 1 if session.next_epoch == MAX_EPOCH else session.next_epoch + 1
@@ -144,7 +150,9 @@ class FetchSessions:
                     held = session.partitions[key] = SessionPartition(session, key)
                 held.say(told)
                 self._take_in(now_ms, held)
-                if not held.fresh and held.reply is None and told.fetch_offset == held.partition.end_offset:  # type: ignore[union-attr]
+                partition = held.partition
+                caught_up = partition is not None and told.fetch_offset == partition.end_offset
+                if not held.fresh and held.reply is None and caught_up:
                     session.ready.pop(held, None)
         session.request = event
         if request.max_wait_ms > 0:
@@ -162,7 +170,8 @@ class FetchSessions:
                 self.complete(now_ms, session, always=session.request.message.max_wait_ms <= 0)
 
     def partition_changed(self, partition: Partition) -> None:
-        """It came, went, or has another role or epoch: look at it again for every follower that asks for it."""
+        """It came, went, or has another role or epoch: look at it again for every follower that
+        asks for it."""
         for session in self._by_replica.values():
             held = session.partitions.get((partition.topic_id, partition.index))
             if held is not None:
@@ -170,13 +179,17 @@ class FetchSessions:
 
     def connection_closed(self, connection_id: int) -> None:
         for session in self._by_replica.values():
-            if session.request is not None and session.request.caller.connection_id == connection_id:
+            if (
+                session.request is not None
+                and session.request.caller.connection_id == connection_id
+            ):
                 session.request = None
                 self._deadlines.withdraw(session)
 
-    # -------------------------------------------------------------------------------------------- answers
+    # ---- answers
     def complete(self, now_ms: int, session: FetchSession, always: bool) -> None:
-        """Answer the waiting request if there is something to say; ``always``: say so too if there is nothing."""
+        """Answer the waiting request if there is something to say; ``always``: say so too if
+        there is nothing."""
         event = session.request
         assert event is not None
         request: FetchRequest = event.message
@@ -202,17 +215,29 @@ class FetchSessions:
             return
         for held in session.stale:
             partition = held.partition
-            if partition is not None and partition.is_leader and partition.leader_epoch == held.leader_epoch:
+            if (
+                partition is not None
+                and partition.is_leader
+                and partition.leader_epoch == held.leader_epoch
+            ):
                 moved = (partition.high_watermark, partition.start_offset)
-                if moved != (held.sent_high_watermark, held.sent_start_offset) and held.reply is None:
+                if (
+                    moved != (held.sent_high_watermark, held.sent_start_offset)
+                    and held.reply is None
+                ):
                     _add(topics, held.key[0], _empty(held, partition))
         session.stale.clear()
         session.request = None
         self._deadlines.withdraw(session)
-        self._outbox.respond(event, FetchResponse(session_id=session.session_id, responses=list(topics.values())))
+        self._outbox.respond(
+            event, FetchResponse(session_id=session.session_id, responses=list(topics.values()))
+        )
 
-    def _answer(self, now_ms: int, held: SessionPartition, room: int, first: bool) -> PartitionData | None:
-        """What to say of one partition: None for nothing, without records when there is no room for them."""
+    def _answer(
+        self, now_ms: int, held: SessionPartition, room: int, first: bool
+    ) -> PartitionData | None:
+        """What to say of one partition: None for nothing, without records when there is no room
+        for them."""
         if held.fresh or held.reply is not None or not self._agrees(held):
             self._take_in(now_ms, held)
             if held.reply is not None:
@@ -229,7 +254,9 @@ class FetchSessions:
             return _error(held, partition)
         data = _empty(held, partition)
         try:
-            data.records = partition.log.read(held.fetch_offset, min(held.max_bytes, room), end, first)  # type: ignore[assignment]
+            data.records = partition.log.read(
+                held.fetch_offset, min(held.max_bytes, room), end, first
+            )  # type: ignore[assignment]
         except StorageFailed as e:
             self._replicas.note(Level.ERROR, f"{partition} cannot be read: {e}")
             data.error_code = ErrorCode.KAFKA_STORAGE_ERROR
@@ -246,8 +273,8 @@ class FetchSessions:
         )
 
     def _take_in(self, now_ms: int, held: SessionPartition) -> None:
-        """Judge what the follower said: ``held.reply`` is set when it must hear of an error or a divergence;
-        ``held.fresh`` stays set while this node does not know enough to judge."""
+        """Judge what the follower said: ``held.reply`` is set when it must hear of an error or a
+        divergence; ``held.fresh`` stays set while this node does not know enough to judge."""
         partition = held.partition
         if partition is None or partition.deleted:
             self._detach(held)
@@ -266,11 +293,18 @@ class FetchSessions:
         if code == ErrorCode.NONE:
             diverging = partition.divergence(held.last_fetched_epoch, held.fetch_offset)
             if diverging is None or diverging[0] < 0:
-                if diverging is not None or not partition.start_offset <= held.fetch_offset <= partition.end_offset:
+                if (
+                    diverging is not None
+                    or not partition.start_offset <= held.fetch_offset <= partition.end_offset
+                ):
                     code = ErrorCode.OFFSET_OUT_OF_RANGE
                 else:
                     code = partition.follower_fetched(
-                        now_ms, held.session.replica_id, held.session.broker_epoch, held.fetch_offset, held.start_offset
+                        now_ms,
+                        held.session.replica_id,
+                        held.session.broker_epoch,
+                        held.fetch_offset,
+                        held.start_offset,
                     )
         held.fresh = False
         if code != ErrorCode.NONE:
@@ -279,12 +313,14 @@ class FetchSessions:
             held.reply = _empty(held, partition)
             held.reply.diverging_epoch = EpochEndOffset(*diverging)
 
-    # -------------------------------------------------------------------------------------------- bookkeeping
+    # ---- bookkeeping
     def _drop(self, session: FetchSession) -> None:
         for held in session.partitions.values():
             self._detach(held)
         if session.request is not None:
-            self._outbox.respond(session.request, FetchResponse(error_code=ErrorCode.FETCH_SESSION_ID_NOT_FOUND))
+            self._outbox.respond(
+                session.request, FetchResponse(error_code=ErrorCode.FETCH_SESSION_ID_NOT_FOUND)
+            )
             session.request = None
         self._deadlines.withdraw(session)
         self.woken.pop(session, None)
@@ -311,9 +347,13 @@ def _empty(held: SessionPartition, partition: Partition) -> PartitionData:
     return PartitionData(held.key[1], 0, high, high, start, records=b"")
 
 
-def _error(held: SessionPartition, partition: Partition, code: int = ErrorCode.OFFSET_OUT_OF_RANGE) -> PartitionData:
+def _error(
+    held: SessionPartition, partition: Partition, code: int = ErrorCode.OFFSET_OUT_OF_RANGE
+) -> PartitionData:
     """An error; with the leader's start offset, which tells a follower where to begin again."""
-    return PartitionData(held.key[1], code, high_watermark=-1, log_start_offset=partition.start_offset, records=b"")
+    return PartitionData(
+        held.key[1], code, high_watermark=-1, log_start_offset=partition.start_offset, records=b""
+    )
 
 
 def _add(topics: dict[UUID, FetchableTopicResponse], topic_id: UUID, data: PartitionData) -> None:

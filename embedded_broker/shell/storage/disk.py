@@ -1,8 +1,9 @@
 """A broker's log directory: its partition logs, its identity, and how its last process left it.
 
-Files beside the logs, as Kafka has them: meta.properties, .lock, .kafka_cleanshutdown, the three offset checkpoints,
-quorum-state (in ``__cluster_metadata-0``). Our own: ``.boot``, the machine's boot in which the last process started,
-and ``.registered``, the boot in which the cluster last knew the state of this directory.
+Files beside the logs, as Kafka has them: meta.properties, .lock, .kafka_cleanshutdown, the three
+offset checkpoints, quorum-state (in ``__cluster_metadata-0``). Our own: ``.boot``, the machine's
+boot in which the last process started, and ``.registered``, the boot in which the cluster last
+knew the state of this directory.
 """
 
 from __future__ import annotations
@@ -20,7 +21,12 @@ from uuid import UUID, uuid4
 from embedded_broker.core.ports import PartitionLog, StorageFailed
 from embedded_broker.shell import platform
 from embedded_broker.shell.storage import files
-from embedded_broker.shell.storage.partition_log import IDENTITY, DiskPartitionLog, decode_uuid, encode_uuid
+from embedded_broker.shell.storage.partition_log import (
+    IDENTITY,
+    DiskPartitionLog,
+    decode_uuid,
+    encode_uuid,
+)
 from embedded_broker.shell.storage.recovery import LastStop
 
 HIGH_WATERMARKS = "replication-offset-checkpoint"
@@ -49,10 +55,16 @@ def run_now(work: Callable[[], None]) -> None:
 
 
 class LogDirectory:
-    """See ``core.ports.Disk``. Used from the broker's loop; file work that may wait goes to ``background``."""
+    """See ``core.ports.Disk``. Used from the broker's loop; file work that may wait goes to
+    ``background``."""
 
     def __init__(
-        self, path: Path, node_id: int, cluster_id: str, background: Background = run_now, boot_id: str | None = None
+        self,
+        path: Path,
+        node_id: int,
+        cluster_id: str,
+        background: Background = run_now,
+        boot_id: str | None = None,
     ) -> None:
         """Lock the directory, check whose it is, recover its logs.
 
@@ -68,9 +80,13 @@ class LogDirectory:
             path.mkdir(parents=True, exist_ok=True)
             self._lock = platform.lock_file(path / ".lock")
         except platform.InUse:
-            raise DirectoryRefused(f"the data directory {path} is in use by another running broker") from None
+            raise DirectoryRefused(
+                f"the data directory {path} is in use by another running broker"
+            ) from None
         except OSError as e:
-            raise DirectoryRefused(f"the data directory {path} cannot be used: {e.strerror or e}") from e
+            raise DirectoryRefused(
+                f"the data directory {path} cannot be used: {e.strerror or e}"
+            ) from e
         try:
             self.cluster_id, self._directory_id = self._identify(cluster_id)
             self.last_stop = self._how_it_stopped()
@@ -88,7 +104,7 @@ class LogDirectory:
         self._saved_points: dict[tuple[str, int], int] = {}
         self._saved_starts: dict[tuple[str, int], int] = {}
 
-    # ------------------------------------------------------------------------------------------------ start
+    # ---- start
     def _identify(self, cluster_id: str) -> tuple[str, UUID]:
         meta = files.read_properties(self.path / META)
         if meta:
@@ -122,9 +138,15 @@ class LogDirectory:
     def _judge(self) -> bool:
         """Whether nothing appended can be lost, and the cluster knew the state before that."""
         known = files.read_text(self.path / ".registered")
-        if known is None or any(log.was_corrupt for log in self._logs.values()) or self.refused_logs:
+        if (
+            known is None
+            or any(log.was_corrupt for log in self._logs.values())
+            or self.refused_logs
+        ):
             return False
-        return self.last_stop is LastStop.CLEAN or (self._boot != "" and known.strip() == self._boot)
+        return self.last_stop is LastStop.CLEAN or (
+            self._boot != "" and known.strip() == self._boot
+        )
 
     def _open_logs(self) -> None:
         points = files.read_offsets(self.path / RECOVERY_POINTS)
@@ -156,7 +178,8 @@ class LogDirectory:
                     started_ms,
                 )
             except (StorageFailed, ValueError) as e:
-                # One bad partition must not keep the others from being served; it is fetched again as new.
+                # One bad partition must not keep the others from being served; it is fetched
+                # again as new.
                 self.refused_logs.append(f"{directory.name}: {e}")
                 directory.rename(directory.with_name(f"{directory.name}.{uuid4().hex}-stray"))
                 continue
@@ -164,7 +187,7 @@ class LogDirectory:
         if doomed:
             self.background(lambda: _remove_trees(doomed))
 
-    # ------------------------------------------------------------------------------------------------ logs
+    # ---- logs
     def logs(self) -> Iterable[PartitionLog]:
         return list(self._logs.values())
 
@@ -172,7 +195,12 @@ class LogDirectory:
         return self._logs.get((topic, partition))
 
     def create_log(self, topic: str, topic_id: UUID, partition: int) -> DiskPartitionLog:
-        if not topic or len(topic) > 249 or topic in (".", "..") or not TOPIC_CHARACTERS.issuperset(topic):
+        if (
+            not topic
+            or len(topic) > 249
+            or topic in (".", "..")
+            or not TOPIC_CHARACTERS.issuperset(topic)
+        ):
             raise StorageFailed(f"{topic!r} is no name for a topic")
         assert (topic, partition) not in self._logs, "a log that is there already"
         directory = self.path / f"{topic}-{partition}"
@@ -197,7 +225,7 @@ class LogDirectory:
 
         self.background(work)
 
-    # ------------------------------------------------------------------------------------------------ checkpoints
+    # ---- checkpoints
     def load_high_watermarks(self) -> dict[tuple[str, int], int]:
         return files.read_offsets(self.path / HIGH_WATERMARKS)
 
@@ -206,9 +234,12 @@ class LogDirectory:
         self.background(lambda: files.write_offsets(self.path / HIGH_WATERMARKS, snapshot))
 
     def checkpoint(self) -> None:
-        """Write recovery points and start offsets if they moved; called now and then by the shell."""
+        """Write recovery points and start offsets if they moved; called now and then by the
+        shell."""
         points = {key: log.recovery_point() for key, log in self._logs.items()}
-        starts = {key: log.log_start_offset for key, log in self._logs.items() if log.log_start_offset}
+        starts = {
+            key: log.log_start_offset for key, log in self._logs.items() if log.log_start_offset
+        }
         if points != self._saved_points:
             self._saved_points = points
             self.background(lambda: files.write_offsets(self.path / RECOVERY_POINTS, points))
@@ -217,7 +248,9 @@ class LogDirectory:
             self.background(lambda: files.write_offsets(self.path / START_OFFSETS, starts))
 
     def load_quorum_state(self) -> dict[str, Any]:
-        text = files.read_text(self.path / METADATA_LOG / QUORUM_STATE) or files.read_text(self.path / QUORUM_STATE)
+        text = files.read_text(self.path / METADATA_LOG / QUORUM_STATE) or files.read_text(
+            self.path / QUORUM_STATE
+        )
         if not text:
             return {}
         try:
@@ -233,7 +266,7 @@ class LogDirectory:
         if target is folder:
             (self.path / QUORUM_STATE).unlink(missing_ok=True)
 
-    # ------------------------------------------------------------------------------------------------ identity, stop
+    # ---- identity, stop
     @property
     def directory_id(self) -> UUID:
         return self._directory_id
@@ -248,7 +281,9 @@ class LogDirectory:
         for log in self._logs.values():
             if log.cut_bytes:
                 why = "a damaged batch" if log.was_corrupt else "an incomplete batch"
-                notes.append(f"{log.topic}-{log.partition}: {log.cut_bytes} bytes from {why} on were cut off")
+                notes.append(
+                    f"{log.topic}-{log.partition}: {log.cut_bytes} bytes from {why} on were cut off"
+                )
         return notes
 
     def registered(self) -> None:
@@ -259,19 +294,24 @@ class LogDirectory:
         return usage.total, usage.free
 
     def close(self, clean: bool) -> None:
-        """Give the directory back; ``clean`` says that everything was flushed and the end is orderly."""
+        """Give the directory back; ``clean`` says that everything was flushed and the end is
+        orderly."""
         if clean:
             for log in self._logs.values():
                 for segment, file, size in log.unflushed():
                     platform.fdatasync(file.fd)
                     segment.flushed_size = size
             points = {key: log.recovery_point() for key, log in self._logs.items()}
-            starts = {key: log.log_start_offset for key, log in self._logs.items() if log.log_start_offset}
+            starts = {
+                key: log.log_start_offset for key, log in self._logs.items() if log.log_start_offset
+            }
             for log in self._logs.values():
                 log.close()
             files.write_offsets(self.path / RECOVERY_POINTS, points)
             files.write_offsets(self.path / START_OFFSETS, starts)
-            files.write_whole(self.path / CLEAN_SHUTDOWN, '{"version":0,"brokerEpoch":-1}', durable=True)
+            files.write_whole(
+                self.path / CLEAN_SHUTDOWN, '{"version":0,"brokerEpoch":-1}', durable=True
+            )
         os.close(self._lock)
 
 

@@ -51,12 +51,15 @@ def read_text(path: Path) -> str | None:
 
 def write_offsets(path: Path, offsets: dict[tuple[str, int], int]) -> None:
     """An offset checkpoint: ``topic partition offset`` a line."""
-    lines = [f"{topic} {partition} {offset}\n" for (topic, partition), offset in sorted(offsets.items())]
+    lines = [
+        f"{topic} {partition} {offset}\n" for (topic, partition), offset in sorted(offsets.items())
+    ]
     write_whole(path, f"0\n{len(lines)}\n{''.join(lines)}", durable=True)
 
 
 def read_offsets(path: Path) -> dict[tuple[str, int], int]:
-    """Empty when the file is absent or unreadable: what it holds can always be found again, only slower."""
+    """Empty when the file is absent or unreadable: what it holds can always be found again, only
+    slower."""
     found: dict[tuple[str, int], int] = {}
     for fields in _entries(read_text(path), 3):
         topic, partition, offset = fields
@@ -66,7 +69,8 @@ def read_offsets(path: Path) -> dict[tuple[str, int], int]:
 
 
 def write_epochs(path: Path, entries: Sequence[tuple[int, int]]) -> None:
-    """leader-epoch-checkpoint: ``epoch startOffset`` a line. Not flushed: every batch carries its epoch."""
+    """leader-epoch-checkpoint: ``epoch startOffset`` a line. Not flushed: every batch carries its
+    epoch."""
     lines = [f"{epoch} {start}\n" for epoch, start in entries]
     write_whole(path, f"0\n{len(lines)}\n{''.join(lines)}", durable=False)
 

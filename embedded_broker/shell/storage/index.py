@@ -1,9 +1,11 @@
-"""A segment's two indexes as memory-mapped files: a lookup is a binary search, an entry is eight or twelve bytes.
+"""A segment's two indexes as memory-mapped files: a lookup is a binary search, an entry is eight
+or twelve bytes.
 
-``.index``: int32 (last offset of an append, less the segment's base), int32 (where in the file that append starts).
-``.timeindex``: int64 (greatest timestamp so far), int32 (last offset of the batch that has it, less the base).
-Both are sparse, strictly rising, big-endian, not checksummed; a doubtful one is rebuilt from the log. Kafka allots a
-file of its full size at once; here it doubles from one page, and is trimmed when the segment closes.
+``.index``: int32 (last offset of an append, less the segment's base), int32 (where in the file
+that append starts). ``.timeindex``: int64 (greatest timestamp so far), int32 (last offset of the
+batch that has it, less the base). Both are sparse, strictly rising, big-endian, not checksummed;
+a doubtful one is rebuilt from the log. Kafka allots a file of its full size at once; here it
+doubles from one page, and is trimmed when the segment closes.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ FIRST_ENTRIES = 340
 
 
 def allot(fd: int, size: int) -> None:
-    """Grow a file and take its blocks now: a store into a mapped hole on a full disk would kill the process."""
+    """Grow a file and take its blocks now: a store into a mapped hole on a full disk would kill
+    the process."""
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(fd, 0, size)
     else:
@@ -94,7 +97,8 @@ class MappedIndex:
         self.count += 1
 
     def find(self, value: int, column: int) -> int:
-        """The place of the last entry whose ``column`` is at most ``value``; -1 when there is none."""
+        """The place of the last entry whose ``column`` is at most ``value``; -1 when there is
+        none."""
         low, high = 0, self.count
         while low < high:
             middle = (low + high) // 2

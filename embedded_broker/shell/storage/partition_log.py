@@ -1,7 +1,8 @@
 """One partition's log on this broker's disk: segments in a directory named ``topic-partition``.
 
-States: open -> failed (the disk refused; reads of what is there may still work) -> closed or deleted. All calls come
-from the broker's loop; only ``flush_files`` hands descriptors to the flusher's thread.
+States: open -> failed (the disk refused; reads of what is there may still work) -> closed or
+deleted. All calls come from the broker's loop; only ``flush_files`` hands descriptors to the
+flusher's thread.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from pathlib import Path
 from uuid import UUID
 
 from embedded_broker.core.ports import SegmentInfo, StorageFailed
-from embedded_broker.protocol.fields import Buffer
-from embedded_broker.records.batch import BatchHeader
 from embedded_broker.shell.storage import files
 from embedded_broker.shell.storage.recovery import LastStop, open_segments
 from embedded_broker.shell.storage.segment import MAX_RELATIVE_OFFSET, Segment
 from embedded_broker.shell.storage.slices import NOTHING, FileSlice, LogFile
+from kafka_protocol.fields import Buffer
+from kafka_protocol.records.batch import BatchHeader
 
 EPOCHS = "leader-epoch-checkpoint"
 IDENTITY = "partition.metadata"
@@ -28,7 +29,9 @@ Remove = Callable[[list[Path]], None]
 class DiskPartitionLog:
     """See ``core.ports.PartitionLog`` for what is promised."""
 
-    def __init__(self, directory: Path, topic: str, topic_id: UUID, partition: int, remove: Remove) -> None:
+    def __init__(
+        self, directory: Path, topic: str, topic_id: UUID, partition: int, remove: Remove
+    ) -> None:
         self.directory = directory
         self.topic = topic
         self.topic_id = topic_id
@@ -46,10 +49,16 @@ class DiskPartitionLog:
         self._epochs_seen: list[tuple[int, int]] = []
         self._active: Segment
 
-    # ------------------------------------------------------------------------------------------------ opening
+    # ---- opening
     @classmethod
     def create(
-        cls, directory: Path, topic: str, topic_id: UUID, partition: int, remove: Remove, now_ms: int
+        cls,
+        directory: Path,
+        topic: str,
+        topic_id: UUID,
+        partition: int,
+        remove: Remove,
+        now_ms: int,
     ) -> DiskPartitionLog:
         """Raises: StorageFailed."""
         log = cls(directory, topic, topic_id, partition, remove)
@@ -96,7 +105,7 @@ class DiskPartitionLog:
         self._bases.append(base_offset)
         self._active = segment
 
-    # ------------------------------------------------------------------------------------------------ bounds
+    # ---- bounds
     @property
     def log_start_offset(self) -> int:
         return self._start
@@ -110,14 +119,17 @@ class DiskPartitionLog:
         return self._size
 
     def segments(self) -> Sequence[SegmentInfo]:
-        return [SegmentInfo(s.base_offset, s.size, s.max_timestamp, s.modified_ms) for s in self._segments]
+        return [
+            SegmentInfo(s.base_offset, s.size, s.max_timestamp, s.modified_ms)
+            for s in self._segments
+        ]
 
     def configure(self, segment_bytes: int, segment_ms: int, index_interval_bytes: int) -> None:
         self._segment_bytes = segment_bytes
         self._segment_ms = segment_ms
         self._index_interval = index_interval_bytes
 
-    # ------------------------------------------------------------------------------------------------ writing
+    # ---- writing
     def append(self, records: Buffer, headers: Sequence[BatchHeader], now_ms: int) -> None:
         active = self._active
         size = len(records)
@@ -157,8 +169,10 @@ class DiskPartitionLog:
         if not self._size:
             self._start = offset
 
-    # ------------------------------------------------------------------------------------------------ reading
-    def read(self, start_offset: int, max_bytes: int, end_offset: int, at_least_one: bool) -> FileSlice:
+    # ---- reading
+    def read(
+        self, start_offset: int, max_bytes: int, end_offset: int, at_least_one: bool
+    ) -> FileSlice:
         active = self._active
         end = min(end_offset, active.next_offset)
         if start_offset >= end:
@@ -184,9 +198,11 @@ class DiskPartitionLog:
     def headers(self, start_offset: int) -> Iterator[BatchHeader]:
         for segment in list(self._segments):
             if segment.next_offset > start_offset:
-                yield from segment.headers(segment.position_of(max(start_offset, segment.base_offset)))
+                yield from segment.headers(
+                    segment.position_of(max(start_offset, segment.base_offset))
+                )
 
-    # ------------------------------------------------------------------------------------------------ cutting
+    # ---- cutting
     def truncate(self, offset: int) -> None:
         if offset >= self.log_end_offset:
             return
@@ -223,7 +239,7 @@ class DiskPartitionLog:
         self._size -= segment.size
         self._remove(segment.delete())
 
-    # ------------------------------------------------------------------------------------------------ timestamps
+    # ---- timestamps
     def offset_for_timestamp(self, timestamp: int, end_offset: int) -> tuple[int, int] | None:
         for segment in list(self._segments):
             if segment.base_offset >= end_offset:
@@ -234,7 +250,9 @@ class DiskPartitionLog:
                 if header.base_offset >= end_offset:
                     return None
                 if header.max_timestamp >= timestamp and header.last_offset >= self._start:
-                    found = first_record(segment.file, header, timestamp, max(self._start, header.base_offset))
+                    found = first_record(
+                        segment.file, header, timestamp, max(self._start, header.base_offset)
+                    )
                     if found is not None:
                         return found if found[0] < end_offset else None
         return None
@@ -242,7 +260,9 @@ class DiskPartitionLog:
     def offset_of_max_timestamp(self, end_offset: int) -> tuple[int, int] | None:
         best: tuple[int, Segment, BatchHeader] | None = None
         for segment in self._segments:
-            if segment.base_offset >= end_offset or (best is not None and segment.max_timestamp <= best[0]):
+            if segment.base_offset >= end_offset or (
+                best is not None and segment.max_timestamp <= best[0]
+            ):
                 continue
             header = _latest_batch(segment, end_offset, self._start)
             if header is not None and (best is None or header.max_timestamp > best[0]):
@@ -252,7 +272,7 @@ class DiskPartitionLog:
         timestamp, segment, header = best
         return first_record(segment.file, header, timestamp, header.base_offset)
 
-    # ------------------------------------------------------------------------------------------------ epochs
+    # ---- epochs
     def load_epochs(self) -> list[tuple[int, int]]:
         end = self.log_end_offset
         known = [(e, s) for e, s in files.read_epochs(self.directory / EPOCHS) if s <= end]
@@ -266,9 +286,10 @@ class DiskPartitionLog:
     def save_epochs(self, entries: Sequence[tuple[int, int]]) -> None:
         files.write_epochs(self.directory / EPOCHS, entries)
 
-    # ------------------------------------------------------------------------------------------------ the disk's side
+    # ---- the disk's side
     def unflushed(self) -> list[tuple[Segment, LogFile, int]]:
-        """What a flush has to bring to the disk: segment, its file, and the size that is flushed when it is done."""
+        """What a flush has to bring to the disk: segment, its file, and the size that is flushed
+        when it is done."""
         return [(s, s.file, s.size) for s in self._segments if s.flushed_size < s.size]
 
     def recovery_point(self) -> int:
@@ -292,7 +313,8 @@ class DiskPartitionLog:
 
 
 def _latest_batch(segment: Segment, end_offset: int, start_offset: int) -> BatchHeader | None:
-    """The first batch with the segment's greatest timestamp among those in [start_offset, end_offset)."""
+    """The first batch with the segment's greatest timestamp among those in [start_offset,
+    end_offset)."""
     if end_offset >= segment.next_offset and segment.max_timestamp_offset >= start_offset:
         position = segment.position_of(segment.max_timestamp_offset)
         return next(segment.headers(position), None)
@@ -300,7 +322,9 @@ def _latest_batch(segment: Segment, end_offset: int, start_offset: int) -> Batch
     position = 0
     if i >= 0:
         position = segment.position_of(segment.base_offset + segment.times.entry(i)[1])
-    position = max(position, segment.position_of(start_offset) if start_offset > segment.base_offset else 0)
+    position = max(
+        position, segment.position_of(start_offset) if start_offset > segment.base_offset else 0
+    )
     best: BatchHeader | None = None
     for header in segment.headers(position):
         if header.base_offset >= end_offset:
@@ -310,16 +334,19 @@ def _latest_batch(segment: Segment, end_offset: int, start_offset: int) -> Batch
     return best
 
 
-def first_record(file: LogFile, header: BatchHeader, timestamp: int, least_offset: int) -> tuple[int, int] | None:
-    """(offset, timestamp) of the first record in a batch at or after both ``timestamp`` and ``least_offset``."""
-    from embedded_broker.records.batch import TIMESTAMP_APPEND_TIME
+def first_record(
+    file: LogFile, header: BatchHeader, timestamp: int, least_offset: int
+) -> tuple[int, int] | None:
+    """(offset, timestamp) of the first record in a batch at or after both ``timestamp`` and
+    ``least_offset``."""
+    from kafka_protocol.records.batch import TIMESTAMP_APPEND_TIME
 
     if header.attributes & TIMESTAMP_APPEND_TIME:
         return max(header.base_offset, least_offset), header.max_timestamp
     if header.record_count == 1 and header.base_offset >= least_offset:
         return header.base_offset, header.max_timestamp
-    from embedded_broker.records.compression import CannotDecompress
-    from embedded_broker.records.record import InvalidRecord, records
+    from kafka_protocol.records.compression import CannotDecompress
+    from kafka_protocol.records.record import InvalidRecord, records
 
     batch = file.read(header.size, header.position)
     try:
@@ -327,7 +354,9 @@ def first_record(file: LogFile, header: BatchHeader, timestamp: int, least_offse
             if record.timestamp >= timestamp and record.offset >= least_offset:
                 return record.offset, record.timestamp
     except (InvalidRecord, CannotDecompress):
-        return max(header.base_offset, least_offset), header.max_timestamp  # its reader meets the damage there
+        return max(
+            header.base_offset, least_offset
+        ), header.max_timestamp  # its reader meets the damage there
     return None
 
 

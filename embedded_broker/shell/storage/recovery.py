@@ -1,9 +1,10 @@
 """Opening a partition's directory: which bytes of it are a log.
 
-After an orderly stop everything is as it was left. After a kill in the same boot of the machine the page cache still
-has every whole write, so only the end can be torn: the last stretch of the newest segment is read with checksums.
-After a power cut everything past the recovery point is read with checksums and its indexes are made again. The log
-ends before the first batch that is cut off, corrupt, or out of order; what follows it is dropped.
+After an orderly stop everything is as it was left. After a kill in the same boot of the machine
+the page cache still has every whole write, so only the end can be torn: the last stretch of the
+newest segment is read with checksums. After a power cut everything past the recovery point is
+read with checksums and its indexes are made again. The log ends before the first batch that is
+cut off, corrupt, or out of order; what follows it is dropped.
 """
 
 from __future__ import annotations
@@ -15,9 +16,16 @@ from enum import Enum
 from pathlib import Path
 
 from embedded_broker.core.ports import StorageFailed
-from embedded_broker.records.batch import CRC_START, HEADER, HEADER_SIZE, LOG_OVERHEAD, MAGIC_V2, BatchHeader
-from embedded_broker.records.checksum import crc32c
 from embedded_broker.shell.storage.segment import Segment
+from kafka_protocol.records.batch import (
+    CRC_START,
+    HEADER,
+    HEADER_SIZE,
+    LOG_OVERHEAD,
+    MAGIC_V2,
+    BatchHeader,
+)
+from kafka_protocol.records.checksum import crc32c
 
 TAIL_BYTES = 64 * 1024 * 1024
 READ_BYTES = 4 * 1024 * 1024
@@ -41,7 +49,9 @@ class Recovered:
     """Whether a whole batch was bad, and not only the end missing."""
 
 
-def open_segments(directory: Path, last_stop: LastStop, recovery_point: int, index_interval: int) -> Recovered:
+def open_segments(
+    directory: Path, last_stop: LastStop, recovery_point: int, index_interval: int
+) -> Recovered:
     """The segments of a log, oldest first, recovered; an empty list when the directory holds none.
 
     Raises: StorageFailed.
@@ -62,7 +72,14 @@ def open_segments(directory: Path, last_stop: LastStop, recovery_point: int, ind
         modified_ms = int((directory / f"{base:020d}.log").stat().st_mtime * 1000)
         segment = Segment(directory, base, modified_ms, create=False)
         result.segments.append(segment)
-        intact = _open(segment, bases[i + 1] if not newest else None, last_stop, recovery_point, index_interval, result)
+        intact = _open(
+            segment,
+            bases[i + 1] if not newest else None,
+            last_stop,
+            recovery_point,
+            index_interval,
+            result,
+        )
         if not intact and not newest:
             for later in bases[i + 1 :]:
                 dropped = Segment(directory, later, 0, create=False)
@@ -132,7 +149,8 @@ def _read_first(segment: Segment) -> None:
 
 
 def _scan(segment: Segment, start: int, index_interval: int, result: Recovered) -> bool:
-    """Read batches with checksums from ``start``, making index entries again; cut off what is not a log."""
+    """Read batches with checksums from ``start``, making index entries again; cut off what is not
+    a log."""
     size = segment.size
     segment.offsets.cut(segment.offsets.find(start - 1, 1) + 1 if start else 0)
     segment.size = start
@@ -149,7 +167,8 @@ def _scan(segment: Segment, start: int, index_interval: int, result: Recovered) 
     expected, epoch = -1 if start else segment.base_offset, -1
     corrupt = False
     for header in _whole_batches(segment, start, size):
-        # Offset and epoch are outside the checksum; a log is dense (nothing here compacts) and epochs only rise.
+        # Offset and epoch are outside the checksum; a log is dense (nothing here compacts) and
+        # epochs only rise.
         if header is None or not _follows(header, expected, epoch):
             corrupt = True
             break
@@ -181,7 +200,10 @@ def _count(segment: Segment, header: BatchHeader, index_interval: int, result: R
     if segment.first_timestamp < 0:
         segment.first_timestamp = header.max_timestamp
     if header.max_timestamp > segment.max_timestamp:
-        segment.max_timestamp, segment.max_timestamp_offset = header.max_timestamp, header.last_offset
+        segment.max_timestamp, segment.max_timestamp_offset = (
+            header.max_timestamp,
+            header.last_offset,
+        )
     if not result.epochs or header.leader_epoch > result.epochs[-1][0]:
         result.epochs.append((header.leader_epoch, header.base_offset))
     segment.size = header.position + header.size
@@ -190,18 +212,35 @@ def _count(segment: Segment, header: BatchHeader, index_interval: int, result: R
 
 
 def _whole_batches(segment: Segment, start: int, size: int) -> Iterator[BatchHeader | None]:
-    """Whole batches with right checksums; None once for one that is whole and wrong; ends at a cut-off one."""
+    """Whole batches with right checksums; None once for one that is whole and wrong; ends at a
+    cut-off one."""
     position, data, data_start = start, b"", start
     while position < size:
         at = position - data_start
         if at + HEADER_SIZE > len(data):
-            data, data_start, at = segment.file.read(min(READ_BYTES, size - position), position), position, 0
+            data, data_start, at = (
+                segment.file.read(min(READ_BYTES, size - position), position),
+                position,
+                0,
+            )
             if len(data) < HEADER_SIZE:
                 return
         try:
-            base, length, epoch, magic, crc, attributes, delta, first_ts, max_ts, pid, pepoch, seq, count = (
-                HEADER.unpack_from(data, at)
-            )
+            (
+                base,
+                length,
+                epoch,
+                magic,
+                crc,
+                attributes,
+                delta,
+                first_ts,
+                max_ts,
+                pid,
+                pepoch,
+                seq,
+                count,
+            ) = HEADER.unpack_from(data, at)
         except struct.error:
             return
         whole = length + LOG_OVERHEAD
@@ -219,6 +258,17 @@ def _whole_batches(segment: Segment, start: int, size: int) -> Iterator[BatchHea
             yield None
             return
         yield BatchHeader(
-            position, whole, base, base + delta, epoch, attributes, first_ts, max_ts, pid, pepoch, seq, count
+            position,
+            whole,
+            base,
+            base + delta,
+            epoch,
+            attributes,
+            first_ts,
+            max_ts,
+            pid,
+            pepoch,
+            seq,
+            count,
         )
         position += whole

@@ -1,7 +1,8 @@
-"""One segment of a partition's log: a .log file, its two sparse indexes, and where its newest batches lie.
+"""One segment of a partition's log: a .log file, its two sparse indexes, and where its newest
+batches lie.
 
-The positions of the last few thousand batches are held in memory, so that a read near the end, which is nearly every
-read, touches no file to find its bounds.
+The positions of the last few thousand batches are held in memory, so that a read near the end,
+which is nearly every read, touches no file to find its bounds.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from embedded_broker.core.ports import StorageFailed
-from embedded_broker.protocol.fields import Buffer
-from embedded_broker.records.batch import HEADER, HEADER_SIZE, LOG_OVERHEAD, MAGIC_V2, BatchHeader
 from embedded_broker.shell.storage.index import OFFSET_ENTRY, TIME_ENTRY, MappedIndex
 from embedded_broker.shell.storage.slices import LogFile
+from kafka_protocol.fields import Buffer
+from kafka_protocol.records.batch import HEADER, HEADER_SIZE, LOG_OVERHEAD, MAGIC_V2, BatchHeader
 
 RECENT = 4096
 CHUNK = 16_384
@@ -34,7 +35,9 @@ def file_name(base_offset: int, suffix: str) -> str:
 class Segment:
     """Offsets [base_offset, next_offset). Only the newest segment of a log is appended to."""
 
-    def __init__(self, directory: Path, base_offset: int, created_ms: int, create: bool = True) -> None:
+    def __init__(
+        self, directory: Path, base_offset: int, created_ms: int, create: bool = True
+    ) -> None:
         self.directory = directory
         self.base_offset = base_offset
         self.next_offset = base_offset
@@ -47,14 +50,20 @@ class Segment:
         self.flushed_size = 0
         self.path = directory / file_name(base_offset, ".log")
         self.file = LogFile(self.path, create)
-        self.offsets = MappedIndex(directory / file_name(base_offset, ".index"), OFFSET_ENTRY, INDEX_BYTES)
-        self.times = MappedIndex(directory / file_name(base_offset, ".timeindex"), TIME_ENTRY, INDEX_BYTES)
+        self.offsets = MappedIndex(
+            directory / file_name(base_offset, ".index"), OFFSET_ENTRY, INDEX_BYTES
+        )
+        self.times = MappedIndex(
+            directory / file_name(base_offset, ".timeindex"), TIME_ENTRY, INDEX_BYTES
+        )
         self._since_entry = 0
         self._recent_offsets = array("q")
         self._recent_positions = array("q")
 
-    # ------------------------------------------------------------------------------------------------ writing
-    def append(self, records: Buffer, headers: Sequence[BatchHeader], index_interval: int, now_ms: int) -> None:
+    # ---- writing
+    def append(
+        self, records: Buffer, headers: Sequence[BatchHeader], index_interval: int, now_ms: int
+    ) -> None:
         """Raises: StorageFailed, and then nothing of it is there."""
         position, size = self.size, len(records)
         last = headers[-1]
@@ -82,7 +91,10 @@ class Segment:
             self.first_timestamp = headers[0].max_timestamp
         for header in headers:
             if header.max_timestamp > self.max_timestamp:
-                self.max_timestamp, self.max_timestamp_offset = header.max_timestamp, header.last_offset
+                self.max_timestamp, self.max_timestamp_offset = (
+                    header.max_timestamp,
+                    header.last_offset,
+                )
         self.size = position + size
         self.next_offset = last.last_offset + 1
         self.modified_ms = now_ms
@@ -91,15 +103,20 @@ class Segment:
     def _write(self, records: Buffer, position: int, size: int) -> None:
         fd = self.file.fd
         try:
-            written = os.pwrite(fd, records, position) if sys.platform != "win32" else self._plain_write(records)
+            written = (
+                os.pwrite(fd, records, position)
+                if sys.platform != "win32"
+                else self._plain_write(records)
+            )
             while written < size:
                 more = os.pwrite(fd, memoryview(records)[written:], position + written)
                 if more <= 0:
                     raise OSError(f"{written} of {size} bytes written")
                 written += more
         except OSError as e:
-            # A part of a batch must not stay. These bytes were never readable, so no slice points at them.
-            # Should even that fail, positions here say where the log ends, and the next start cuts the torn tail.
+            # A part of a batch must not stay. These bytes were never readable, so no slice points
+            # at them. Should even that fail, positions here say where the log ends, and the next
+            # start cuts the torn tail.
             with suppress(OSError):
                 os.ftruncate(fd, position)
             raise StorageFailed(f"cannot write {self.path}: {e.strerror or e}") from e
@@ -112,7 +129,8 @@ class Segment:
         return done
 
     def add_index_entries(self, last_offset: int, position: int) -> None:
-        """For an append that starts at ``position`` and ends with ``last_offset``; called before it is counted."""
+        """For an append that starts at ``position`` and ends with ``last_offset``; called before
+        it is counted."""
         self.offsets.append(last_offset - self.base_offset, position)
         self.add_time_entry()
         self._since_entry = 0
@@ -137,12 +155,15 @@ class Segment:
         self.times.trim()
 
     def cut(self, position: int, next_offset: int) -> None:
-        """Drop the batches at and after ``position``, a batch boundary; ``next_offset`` is then the end offset.
+        """Drop the batches at and after ``position``, a batch boundary; ``next_offset`` is then
+        the end offset.
 
         When slices of this file are still to be sent, it is copied up to ``position`` and replaced.
         """
         relative = next_offset - 1 - self.base_offset
-        self.offsets.cut(min(self.offsets.find(position - 1, 1), self.offsets.find(relative, 0)) + 1)
+        self.offsets.cut(
+            min(self.offsets.find(position - 1, 1), self.offsets.find(relative, 0)) + 1
+        )
         self.times.cut(self.times.find(relative, 1) + 1)
         try:
             if sys.getrefcount(self.file) > 2:
@@ -175,20 +196,26 @@ class Segment:
         self.file = fresh
 
     def recount(self) -> None:
-        """Find the greatest timestamp and the bytes since the last index entry again, from the indexes and the
-        batches after them."""
+        """Find the greatest timestamp and the bytes since the last index entry again, from the
+        indexes and the batches after them."""
         last_time = self.times.last()
         self.max_timestamp, self.max_timestamp_offset = -1, -1
         if last_time is not None:
-            self.max_timestamp, self.max_timestamp_offset = last_time[0], last_time[1] + self.base_offset
+            self.max_timestamp, self.max_timestamp_offset = (
+                last_time[0],
+                last_time[1] + self.base_offset,
+            )
         last = self.offsets.last()
         start = last[1] if last is not None else 0
         self._since_entry = self.size - start
         for header in self.headers(start):
             if header.max_timestamp > self.max_timestamp:
-                self.max_timestamp, self.max_timestamp_offset = header.max_timestamp, header.last_offset
+                self.max_timestamp, self.max_timestamp_offset = (
+                    header.max_timestamp,
+                    header.last_offset,
+                )
 
-    # ------------------------------------------------------------------------------------------------ finding
+    # ---- finding
     def headers(self, position: int) -> Iterator[BatchHeader]:
         """Batches from a boundary to the end; ``BatchHeader.position`` is the place in the file."""
         chunk, chunk_start = b"", position
@@ -198,21 +225,45 @@ class Segment:
                 chunk = self.file.read(min(CHUNK, self.size - position), position)
                 chunk_start, at = position, 0
             try:
-                base, length, epoch, magic, _crc, attributes, delta, first_ts, max_ts, pid, pepoch, seq, count = (
-                    HEADER.unpack_from(chunk, at)
-                )
+                (
+                    base,
+                    length,
+                    epoch,
+                    magic,
+                    _crc,
+                    attributes,
+                    delta,
+                    first_ts,
+                    max_ts,
+                    pid,
+                    pepoch,
+                    seq,
+                    count,
+                ) = HEADER.unpack_from(chunk, at)
             except struct.error as e:
                 raise StorageFailed(f"{self.path} ends within a batch header at {position}") from e
             size = length + LOG_OVERHEAD
             if magic != MAGIC_V2 or size < HEADER_SIZE:
                 raise StorageFailed(f"{self.path} holds no batch at {position}")
             yield BatchHeader(
-                position, size, base, base + delta, epoch, attributes, first_ts, max_ts, pid, pepoch, seq, count
+                position,
+                size,
+                base,
+                base + delta,
+                epoch,
+                attributes,
+                first_ts,
+                max_ts,
+                pid,
+                pepoch,
+                seq,
+                count,
             )
             position += size
 
     def position_of(self, offset: int) -> int:
-        """Where the batch that holds ``offset`` starts, or the next one when none does; the size when past the end."""
+        """Where the batch that holds ``offset`` starts, or the next one when none does; the size
+        when past the end."""
         if offset >= self.next_offset:
             return self.size
         recent = self._recent_offsets
@@ -251,17 +302,19 @@ class Segment:
         if i < 0:
             return 0
         reached, relative = self.times.entry(i)
-        # The entry's own batch ends at that offset; earlier batches are strictly older than the entry.
+        # The entry's own batch ends at that offset; earlier batches are strictly older than the
+        # entry.
         return self.position_of(self.base_offset + relative) if reached <= timestamp else 0
 
-    # ------------------------------------------------------------------------------------------------ leaving
+    # ---- leaving
     def close(self) -> None:
         self.offsets.close()
         self.times.close()
         self.file.close()
 
     def delete(self) -> list[Path]:
-        """Take the files out of the log; returns what is left to remove. Slices of them can still be sent."""
+        """Take the files out of the log; returns what is left to remove. Slices of them can still
+        be sent."""
         self.offsets.release()
         self.times.release()
         left = []

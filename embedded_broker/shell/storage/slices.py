@@ -10,12 +10,18 @@ from embedded_broker.shell import platform
 
 
 class LogFile:
-    """An open .log file. Slices keep it open after its segment was deleted, so that what is queued can be sent."""
+    """An open .log file. Slices keep it open after its segment was deleted, so that what is
+    queued can be sent."""
 
     __slots__ = ("__weakref__", "fd", "path")
 
     def __init__(self, path: Path, create: bool) -> None:
-        flags = os.O_RDWR | platform.O_BINARY | getattr(os, "O_CLOEXEC", 0) | (os.O_CREAT if create else 0)
+        flags = (
+            os.O_RDWR
+            | platform.O_BINARY
+            | getattr(os, "O_CLOEXEC", 0)
+            | (os.O_CREAT if create else 0)
+        )
         self.path = path
         self.fd = -1
         try:
@@ -39,8 +45,8 @@ class LogFile:
 
 
 class FileSlice:
-    """Whole batches in a log file: ``size`` bytes at ``position``. Sent with sendfile, never changed underneath: a
-    file that slices point into is replaced, not truncated."""
+    """Whole batches in a log file: ``size`` bytes at ``position``. Sent with sendfile, never
+    changed underneath: a file that slices point into is replaced, not truncated."""
 
     __slots__ = ("file", "position", "size")
 

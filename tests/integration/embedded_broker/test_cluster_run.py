@@ -1,4 +1,5 @@
-"""`kafkarium cluster run` and LocalCluster with real broker processes: start, stop, kill, refuse, leave nothing."""
+"""`kafkarium cluster run` and LocalCluster with real broker processes: start, stop, kill, refuse,
+leave nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from embedded_broker import BrokerOptions, ClusterRefused, ClusterSpec, LocalCluster, State, TopicSpec
+from embedded_broker import (
+    BrokerOptions,
+    ClusterRefused,
+    ClusterSpec,
+    LocalCluster,
+    State,
+    TopicSpec,
+)
 from embedded_broker.shell import admin
 from tests.integration.embedded import EmbeddedCluster, free_ports
 
@@ -38,7 +46,9 @@ def alive(pid: int) -> bool:
 
 def run(*arguments: str, timeout_s: float = 30) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "embedded_broker.shell.command", "run", *arguments]
-    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=timeout_s, check=False)
+    return subprocess.run(
+        command, cwd=REPOSITORY, capture_output=True, text=True, timeout=timeout_s, check=False
+    )
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +67,9 @@ def serving(cluster: LocalCluster) -> bool:
     return all(s.state is State.SERVING for s in cluster.statuses())
 
 
-def test_that_every_broker_is_a_process_of_its_own_and_knows_the_others(cluster: LocalCluster) -> None:
+def test_that_every_broker_is_a_process_of_its_own_and_knows_the_others(
+    cluster: LocalCluster,
+) -> None:
     pids = [s.pid for s in cluster.statuses()]
     assert len(set(pids)) == 3 and all(map(alive, pids))
     for status in cluster.statuses():
@@ -77,7 +89,9 @@ def test_that_topics_are_made_once(cluster: LocalCluster) -> None:
         cluster.create_topics([TopicSpec("made-not", 1, 4)], timeout_s=2)
 
 
-def test_that_a_killed_broker_is_told_from_a_stopped_one_and_starts_again(cluster: LocalCluster) -> None:
+def test_that_a_killed_broker_is_told_from_a_stopped_one_and_starts_again(
+    cluster: LocalCluster,
+) -> None:
     cluster.kill(2)
     assert cluster.wait_for(2, State.DIED)
     assert cluster.status(2).reason == "killed by SIGKILL"
@@ -91,7 +105,9 @@ def test_that_a_killed_broker_is_told_from_a_stopped_one_and_starts_again(cluste
     cluster.wait_ready(15)
 
 
-def test_that_a_frozen_broker_accepts_and_says_nothing_until_it_is_thawed(cluster: LocalCluster) -> None:
+def test_that_a_frozen_broker_accepts_and_says_nothing_until_it_is_thawed(
+    cluster: LocalCluster,
+) -> None:
     cluster.freeze(1)
     try:
         assert cluster.status(1).state is State.FROZEN
@@ -123,7 +139,10 @@ def test_that_all_brokers_killed_at_once_come_back_with_their_data(cluster: Loca
 
 def test_that_brokers_of_one_cluster_may_differ(tmp_path: Path) -> None:
     spec = ClusterSpec(
-        tmp_path / "c", brokers=2, port=0, per_broker={2: BrokerOptions("rack-b", {"log.retention.hours": "5"})}
+        tmp_path / "c",
+        brokers=2,
+        port=0,
+        per_broker={2: BrokerOptions("rack-b", {"log.retention.hours": "5"})},
     )
     with LocalCluster(spec) as cluster:
         text = (cluster.broker_directory(2) / "server.properties").read_text()
@@ -180,13 +199,17 @@ def test_that_brokers_stop_by_themselves_when_the_program_dies(tmp_path: Path, p
     process.stdout.close()
     for number in (1, 2):
         folder = tmp_path / "c" / f"broker-{number}"
-        assert (folder / "data" / ".kafka_cleanshutdown").exists(), (folder / "broker.log").read_text()
+        assert (folder / "data" / ".kafka_cleanshutdown").exists(), (
+            folder / "broker.log"
+        ).read_text()
         assert not (folder / "broker.pid").exists()
 
 
 def test_that_cluster_run_says_ready_and_stops_in_order(tmp_path: Path) -> None:
     data = tmp_path / "data"
-    with EmbeddedCluster("--topic", "orders:3:3", "--set", "log.retention.ms=60000", data_dir=data) as cluster:
+    with EmbeddedCluster(
+        "--topic", "orders:3:3", "--set", "log.retention.ms=60000", data_dir=data
+    ) as cluster:
         first = cluster.port
         assert cluster.bootstrap_servers == ",".join(f"127.0.0.1:{first + i}" for i in range(3))
         assert "log.retention.ms=60000" in (data / "broker-1" / "server.properties").read_text()
@@ -206,7 +229,9 @@ def test_that_never_leaves_a_dead_broker_dead_and_it_starts_by_hand(tmp_path: Pa
         cluster.kill(3)
         time.sleep(3)
         properties = data / "broker-3" / "server.properties"
-        by_hand = subprocess.Popen([sys.executable, "-m", "embedded_broker", str(properties)], cwd=REPOSITORY)
+        by_hand = subprocess.Popen(
+            [sys.executable, "-m", "embedded_broker", str(properties)], cwd=REPOSITORY
+        )
         until(lambda: admin.brokers_known_to(("127.0.0.1", cluster.port + 2), 0.5) == {1, 2, 3})
         by_hand.send_signal(signal.SIGTERM)
         assert by_hand.wait(20) == 0
@@ -216,7 +241,16 @@ def test_that_never_leaves_a_dead_broker_dead_and_it_starts_by_hand(tmp_path: Pa
 def test_that_temporary_data_is_removed(tmp_path: Path) -> None:
     environment = os.environ | {"TMPDIR": str(tmp_path)}
     process = subprocess.Popen(
-        [sys.executable, "-m", "embedded_broker.shell.command", "run", "--port", str(free_ports(1)), "--brokers", "1"],
+        [
+            sys.executable,
+            "-m",
+            "embedded_broker.shell.command",
+            "run",
+            "--port",
+            str(free_ports(1)),
+            "--brokers",
+            "1",
+        ],
         cwd=REPOSITORY,
         env=environment,
         stdout=subprocess.PIPE,
@@ -241,7 +275,9 @@ def test_that_what_cannot_be_is_one_sentence_and_nothing_is_started(tmp_path: Pa
         refused = {
             "Address already in use": run("--port", str(port), "--data-dir", str(tmp_path / "a")),
             "num.partitoins": run("--set", "num.partitoins=3", "--data-dir", str(tmp_path / "b")),
-            "num.partitions": run("--set", "num.partitions=many", "--data-dir", str(tmp_path / "c")),
+            "num.partitions": run(
+                "--set", "num.partitions=many", "--data-dir", str(tmp_path / "c")
+            ),
             "not empty": run("--data-dir", str(full)),
             "no setting": run("--set", "nonsense"),
             "no topic": run("--topic", "a:b:c"),
@@ -264,7 +300,9 @@ def test_that_the_data_of_another_cluster_is_refused(tmp_path: Path) -> None:
     for path in data.iterdir():
         if path.is_file():
             path.unlink()
-    (data / "meta.properties").write_text((tmp_path / "two" / "broker-1" / "data" / "meta.properties").read_text())
+    (data / "meta.properties").write_text(
+        (tmp_path / "two" / "broker-1" / "data" / "meta.properties").read_text()
+    )
     done = run("--data-dir", str(tmp_path / "one"), "--port", str(free_ports(1)))
     assert done.returncode == 2 and "belongs to cluster" in done.stderr
     wrong = run("--brokers", "3", "--data-dir", str(tmp_path / "two"), "--port", str(free_ports(3)))

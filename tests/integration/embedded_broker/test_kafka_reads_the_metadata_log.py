@@ -11,9 +11,9 @@ import pytest
 
 from embedded_broker.core.metadata.records import LeaderChangeMessage, Voter, encode_record
 from embedded_broker.core.quorum.log import LEADER_CHANGE_KEY
-from embedded_broker.protocol.codec import encode
-from embedded_broker.records.batch import CONTROL
-from embedded_broker.records.build import NewRecord, build
+from kafka_protocol.codec import encode
+from kafka_protocol.records.batch import CONTROL
+from kafka_protocol.records.build import NewRecord, build
 from tests.unit.embedded_broker.metadata_samples import SAMPLES
 
 
@@ -21,9 +21,15 @@ from tests.unit.embedded_broker.metadata_samples import SAMPLES
 def test_that_kafkas_dump_tool_reads_every_metadata_record(
     tmp_path: Path, kafka_tool: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
-    change = LeaderChangeMessage(leader_id=1, voters=[Voter(1), Voter(2)], granting_voters=[Voter(1)])
+    change = LeaderChangeMessage(
+        leader_id=1, voters=[Voter(1), Voter(2)], granting_voters=[Voter(1)]
+    )
     now = 1_700_000_000_000
-    data = build([NewRecord(LEADER_CHANGE_KEY, bytes(encode(change, 0)), now)], attributes=CONTROL, leader_epoch=1)
+    data = build(
+        [NewRecord(LEADER_CHANGE_KEY, bytes(encode(change, 0)), now)],
+        attributes=CONTROL,
+        leader_epoch=1,
+    )
     values = [NewRecord(None, bytes(encode_record(record)), now) for record, _ in SAMPLES]
     data += build(values, base_offset=1, leader_epoch=1)
     path = tmp_path / "00000000000000000000.log"

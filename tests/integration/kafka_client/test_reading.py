@@ -57,17 +57,30 @@ class ReadingContract:
         found = await self.scan(client, filled, start=Start.LATEST, start_at=100)
         assert [r.timestamp_ms for r in found] == times[:-101:-1]
         found = await self.scan(client, filled, start=Start.EARLIEST, order=Order.PARTITION)
-        assert [(r.partition, r.offset) for r in found] == [(p, o) for p in ALL for o in range(COUNT // 3)]
+        assert [(r.partition, r.offset) for r in found] == [
+            (p, o) for p in ALL for o in range(COUNT // 3)
+        ]
         found = await self.scan(client, filled, start=Start.EARLIEST, contains=Contains("GRÖSSE"))
         assert found == []
         found = await self.scan(client, filled, start=Start.EARLIEST, contains=Contains("GRÖßE"))
         assert len(found) == COUNT // 10
         found = await self.scan(
-            client, filled, start=Start.TIMESTAMP, start_at=times[600], until=Until.TIMESTAMP, until_at=times[700]
+            client,
+            filled,
+            start=Start.TIMESTAMP,
+            start_at=times[600],
+            until=Until.TIMESTAMP,
+            until_at=times[700],
         )
         assert [r.timestamp_ms for r in found] == times[600:700]
         found = await self.scan(
-            client, filled, partitions=(1,), start=Start.OFFSET, start_at=50, until=Until.OFFSET, until_at=59
+            client,
+            filled,
+            partitions=(1,),
+            start=Start.OFFSET,
+            start_at=50,
+            until=Until.OFFSET,
+            until_at=59,
         )
         assert [r.offset for r in found] == list(range(50, 60))
 

@@ -1,4 +1,5 @@
-"""The client against a real Kafka that wants TLS, a login, or both: every protocol and mechanism, and refusals."""
+"""The client against a real Kafka that wants TLS, a login, or both: every protocol and mechanism,
+and refusals."""
 
 from __future__ import annotations
 
@@ -32,7 +33,9 @@ def sasl_ssl() -> Iterator[RealCluster]:
     yield from cluster(Protocol.SASL_SSL)
 
 
-def profile(running: RealCluster, mechanism: Mechanism = Mechanism.SCRAM_512, **changes) -> ConnectionProfile:
+def profile(
+    running: RealCluster, mechanism: Mechanism = Mechanism.SCRAM_512, **changes
+) -> ConnectionProfile:
     return ConnectionProfile(
         **{
             "name": "secure",
@@ -89,7 +92,9 @@ async def test_that_a_certificate_nobody_vouches_for_is_refused(sasl_ssl):
 
 
 async def test_that_plain_speech_to_a_tls_port_says_so(sasl_ssl):
-    client = open_client(profile(sasl_ssl, security_protocol=Protocol.PLAINTEXT, sasl_username="x"), secrets())
+    client = open_client(
+        profile(sasl_ssl, security_protocol=Protocol.PLAINTEXT, sasl_username="x"), secrets()
+    )
     with pytest.raises(ClientError) as caught:
         await closing(client, client.connect(3.0))
     assert "security protocol" in caught.value.next_step

@@ -1,4 +1,5 @@
-"""The sampler and the demo's traffic over an embedded cluster whose brokers are killed, frozen and started again."""
+"""The sampler and the demo's traffic over an embedded cluster whose brokers are killed, frozen
+and started again."""
 
 from __future__ import annotations
 
@@ -53,8 +54,18 @@ class Traffic:
     """The demo process, and its last status."""
 
     def __init__(self, bootstrap: str) -> None:
-        command = [sys.executable, "-m", "kafka_client.demo", "--bootstrap", bootstrap, "--rate", "2"]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        command = [
+            sys.executable,
+            "-m",
+            "kafka_client.demo",
+            "--bootstrap",
+            bootstrap,
+            "--rate",
+            "2",
+        ]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
         self.status: dict = {}
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -76,7 +87,9 @@ class Traffic:
 
 @pytest.fixture
 def cluster(tmp_path):
-    running = LocalCluster(ClusterSpec(tmp_path / "cluster", brokers=3, port=0, restart_after_s=None))
+    running = LocalCluster(
+        ClusterSpec(tmp_path / "cluster", brokers=3, port=0, restart_after_s=None)
+    )
     running.start()
     yield running
     running.stop()
@@ -101,7 +114,9 @@ def test_that_the_picture_and_the_traffic_survive_every_trouble_of_brokers(clust
         cluster.freeze(1)
         watch.until(watch.state(ConnectionKind.DEGRADED), 8)
         samples = len(watch.store.window(("rate", "email"), 0, 1e12)[0])
-        watch.until(lambda: len(watch.store.window(("rate", "email"), 0, 1e12)[0]) > samples + 2, 12)
+        watch.until(
+            lambda: len(watch.store.window(("rate", "email"), 0, 1e12)[0]) > samples + 2, 12
+        )
         cluster.thaw(1)
         watch.until(watch.state(ConnectionKind.CONNECTED), 8)
 

@@ -1,7 +1,8 @@
-"""Five clients written by others behind one small face: create a topic, produce, and consume in a group.
+"""Five clients written by others behind one small face: create a topic, produce, and consume in a
+group.
 
-Each uses its client as its own documentation shows, with what users usually set. ``consume`` joins a group, reads the
-asked number of records from the beginning, commits, and leaves.
+Each uses its client as its own documentation shows, with what users usually set. ``consume``
+joins a group, reads the asked number of records from the beginning, commits, and leaves.
 """
 
 from __future__ import annotations
@@ -37,18 +38,28 @@ class ConfluentKafka:
         from confluent_kafka.admin import AdminClient, NewTopic
 
         admin = AdminClient({"bootstrap.servers": bootstrap})
-        futures = admin.create_topics([NewTopic(topic, partitions, replication)], operation_timeout=20)
+        futures = admin.create_topics(
+            [NewTopic(topic, partitions, replication)], operation_timeout=20
+        )
         futures[topic].result(TIMEOUT_S)
 
     def produce(self, bootstrap: str, topic: str, codec: str, records: list[Pair]) -> None:
         from confluent_kafka import Producer
 
         failed: list[str] = []
-        settings = {"bootstrap.servers": bootstrap, "compression.type": codec, "enable.idempotence": True}
+        settings = {
+            "bootstrap.servers": bootstrap,
+            "compression.type": codec,
+            "enable.idempotence": True,
+        }
         producer = Producer(settings)
         for key, value in records:
             producer.produce(
-                topic, value, key, headers={"by": self.name}, on_delivery=lambda e, _: failed.append(str(e)) if e else 0
+                topic,
+                value,
+                key,
+                headers={"by": self.name},
+                on_delivery=lambda e, _: failed.append(str(e)) if e else 0,
             )
         assert producer.flush(TIMEOUT_S) == 0
         assert not failed, failed[0]
@@ -56,7 +67,11 @@ class ConfluentKafka:
     def consume(self, bootstrap: str, topic: str, group: str, count: int) -> list[Seen]:
         from confluent_kafka import Consumer
 
-        settings = {"bootstrap.servers": bootstrap, "group.id": group, "auto.offset.reset": "earliest"}
+        settings = {
+            "bootstrap.servers": bootstrap,
+            "group.id": group,
+            "auto.offset.reset": "earliest",
+        }
         consumer = Consumer({**settings, "enable.auto.commit": False})
         consumer.subscribe([topic])
         seen: list[Seen] = []
@@ -65,7 +80,14 @@ class ConfluentKafka:
             for message in consumer.consume(count - len(seen), timeout=1):
                 assert message.error() is None, message.error()
                 assert dict(message.headers() or [])
-                seen.append((message.partition(), message.offset(), message.key().decode(), message.value().decode()))
+                seen.append(
+                    (
+                        message.partition(),
+                        message.offset(),
+                        message.key().decode(),
+                        message.value().decode(),
+                    )
+                )
         consumer.commit(asynchronous=False)
         consumer.close()
         return seen
@@ -85,10 +107,14 @@ class KafkaPython:
         from kafka import KafkaProducer
 
         producer = KafkaProducer(
-            bootstrap_servers=bootstrap.split(","), acks="all", compression_type=None if codec == "none" else codec
+            bootstrap_servers=bootstrap.split(","),
+            acks="all",
+            compression_type=None if codec == "none" else codec,
         )
         by = [("by", self.name.encode())]
-        sent = [producer.send(topic, key=k.encode(), value=v.encode(), headers=by) for k, v in records]
+        sent = [
+            producer.send(topic, key=k.encode(), value=v.encode(), headers=by) for k, v in records
+        ]
         producer.flush(TIMEOUT_S)
         for future in sent:
             future.get(TIMEOUT_S)
@@ -136,12 +162,18 @@ class Aiokafka:
         async def run() -> None:
             compression = None if codec == "none" else codec
             producer = AIOKafkaProducer(
-                bootstrap_servers=bootstrap, compression_type=compression, enable_idempotence=True, acks="all"
+                bootstrap_servers=bootstrap,
+                compression_type=compression,
+                enable_idempotence=True,
+                acks="all",
             )
             await producer.start()
             try:
                 by = [("by", self.name.encode())]
-                sent = [await producer.send(topic, v.encode(), k.encode(), headers=by) for k, v in records]
+                sent = [
+                    await producer.send(topic, v.encode(), k.encode(), headers=by)
+                    for k, v in records
+                ]
                 await asyncio.gather(*sent)
             finally:
                 await producer.stop()
@@ -164,7 +196,9 @@ class Aiokafka:
             try:
                 while len(seen) < count:
                     for batch in (await consumer.getmany(timeout_ms=1000)).values():
-                        seen.extend((r.partition, r.offset, r.key.decode(), r.value.decode()) for r in batch)
+                        seen.extend(
+                            (r.partition, r.offset, r.key.decode(), r.value.decode()) for r in batch
+                        )
                 await consumer.commit()
             finally:
                 await consumer.stop()
@@ -181,14 +215,22 @@ class Kcat:
 
     def _run(self, *arguments: str, text: str = "") -> str:
         done = subprocess.run(
-            [self.program, *arguments], input=text, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+            [self.program, *arguments],
+            input=text,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
 
     def create(self, bootstrap: str, topic: str, partitions: int, replication: int) -> None:
-        """kcat has no admin: it asks for the topic's metadata, and the broker creates it with its defaults."""
-        self._run("-b", bootstrap, "-X", "allow.auto.create.topics=true", "-P", "-t", topic, text="")
+        """kcat has no admin: it asks for the topic's metadata, and the broker creates it with its
+        defaults."""
+        self._run(
+            "-b", bootstrap, "-X", "allow.auto.create.topics=true", "-P", "-t", topic, text=""
+        )
         deadline = time.monotonic() + TIMEOUT_S
         while f'topic "{topic}" with' not in self._run("-b", bootstrap, "-L", "-t", topic):
             assert time.monotonic() < deadline
@@ -196,10 +238,32 @@ class Kcat:
     def produce(self, bootstrap: str, topic: str, codec: str, records: list[Pair]) -> None:
         lines = "".join(f"{k}\t{v}\n" for k, v in records)
         flags = ["-X", "enable.idempotence=true"]
-        self._run("-b", bootstrap, "-P", "-t", topic, "-K\t", "-z", codec, "-H", "by=kcat", *flags, text=lines)
+        self._run(
+            "-b",
+            bootstrap,
+            "-P",
+            "-t",
+            topic,
+            "-K\t",
+            "-z",
+            codec,
+            "-H",
+            "by=kcat",
+            *flags,
+            text=lines,
+        )
 
     def consume(self, bootstrap: str, topic: str, group: str, count: int) -> list[Seen]:
-        command = ["-b", bootstrap, "-G", group, "-X", "auto.offset.reset=earliest", "-c", str(count)]
+        command = [
+            "-b",
+            bootstrap,
+            "-G",
+            group,
+            "-X",
+            "auto.offset.reset=earliest",
+            "-c",
+            str(count),
+        ]
         text = self._run(*command, "-f", "%p\t%o\t%k\t%s\n", "-q", topic)
         rows = (line.split("\t") for line in text.splitlines())
         return [(int(p), int(o), k, v) for p, o, k, v in rows]

@@ -1,7 +1,9 @@
-"""Put kcat and kafkajs on this machine, once: `make strangers`, and the fixtures call the same functions.
+"""Put kcat and kafkajs on this machine, once: `make strangers`, and the fixtures call the same
+functions.
 
-kafkajs goes into the ignored folder .node (or $KAFKARIUM_NODE_DIR) by npm, kcat comes from the system's packages.
-A function that cannot deliver raises Unavailable with one sentence; tests then skip with it.
+kafkajs goes into the ignored folder .node (or $KAFKARIUM_NODE_DIR) by npm, kcat comes from the
+system's packages. A function that cannot deliver raises Unavailable with one sentence; tests then
+skip with it.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ INSTALL_TIMEOUT_S = 300
 
 
 class Unavailable(Exception):
-    """The client is not here and cannot be had; the message is the sentence a skipped test shows."""
+    """The client is not here and cannot be had; the message is the sentence a skipped test
+    shows."""
 
 
 def _quietly(*command: str, cwd: Path | None = None) -> bool:
@@ -42,7 +45,9 @@ def apt(*packages: str) -> bool:
     """Install Debian packages; only root may."""
     if shutil.which("apt-get") is None or os.geteuid() != 0:
         return False
-    return _quietly("apt-get", "update") and _quietly("apt-get", "install", "-y", "--no-install-recommends", *packages)
+    return _quietly("apt-get", "update") and _quietly(
+        "apt-get", "install", "-y", "--no-install-recommends", *packages
+    )
 
 
 def kcat() -> Path:
@@ -56,13 +61,18 @@ def kcat() -> Path:
 
 
 def kafkajs() -> Path:
-    """The folder that holds node_modules/kafkajs; give it to node as NODE_PATH=<folder>/node_modules."""
+    """The folder that holds node_modules/kafkajs; give it to node as
+    NODE_PATH=<folder>/node_modules."""
     folder = Path(os.environ.get("KAFKARIUM_NODE_DIR") or TOP / ".node")
     if shutil.which("node") is None:
         raise Unavailable("node is not installed (apt-get install nodejs npm)")
     wanted = (HERE / "package.json").read_text()
     manifest = folder / "package.json"
-    if manifest.exists() and manifest.read_text() == wanted and (folder / "node_modules" / "kafkajs").is_dir():
+    if (
+        manifest.exists()
+        and manifest.read_text() == wanted
+        and (folder / "node_modules" / "kafkajs").is_dir()
+    ):
         return folder
     if shutil.which("npm") is None:
         raise Unavailable("npm is not installed (apt-get install npm)")

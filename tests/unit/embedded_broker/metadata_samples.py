@@ -38,7 +38,10 @@ SAMPLES: list[tuple[MetadataRecord, str]] = [
         "REGISTER_BROKER_RECORD",
     ),
     (BrokerRegistrationChangeRecord(1, 2, fenced=-1), "BROKER_REGISTRATION_CHANGE_RECORD"),
-    (BrokerRegistrationChangeRecord(1, 2, in_controlled_shutdown=1), "BROKER_REGISTRATION_CHANGE_RECORD"),
+    (
+        BrokerRegistrationChangeRecord(1, 2, in_controlled_shutdown=1),
+        "BROKER_REGISTRATION_CHANGE_RECORD",
+    ),
     (TopicRecord("t", ID), "TOPIC_RECORD"),
     (ConfigRecord(2, "t", "retention.ms", "5"), "CONFIG_RECORD"),
     (ConfigRecord(2, "t", "retention.ms", None), "CONFIG_RECORD"),
@@ -70,7 +73,9 @@ SAMPLES: list[tuple[MetadataRecord, str]] = [
         "PARTITION_CHANGE_RECORD",
     ),
     (
-        PartitionChangeRecord(0, ID, replicas=[1, 3], removing_replicas=[2], adding_replicas=[3], directories=[ID, ID]),
+        PartitionChangeRecord(
+            0, ID, replicas=[1, 3], removing_replicas=[2], adding_replicas=[3], directories=[ID, ID]
+        ),
         "PARTITION_CHANGE_RECORD",
     ),
     (ProducerIdsRecord(1, 2, 1000), "PRODUCER_IDS_RECORD"),

@@ -1,4 +1,5 @@
-"""Nodes of the simulated world that have the quorum and the controller, and nothing of the data plane."""
+"""Nodes of the simulated world that have the quorum and the controller, and nothing of the data
+plane."""
 
 from __future__ import annotations
 
@@ -61,7 +62,9 @@ def settings(node_id: int, voters: int, extra: dict[str, str]) -> Settings:
             "node.id": str(node_id),
             "cluster.id": "unit",
             "listeners": f"PLAINTEXT://127.0.0.1:{19091 + node_id}",
-            "controller.quorum.voters": ",".join(f"{n}@127.0.0.1:{19091 + n}" for n in range(1, voters + 1)),
+            "controller.quorum.voters": ",".join(
+                f"{n}@127.0.0.1:{19091 + n}" for n in range(1, voters + 1)
+            ),
             "broker.session.timeout.ms": "2000",
             "broker.heartbeat.interval.ms": "400",
             **extra,
@@ -77,7 +80,9 @@ class Wired:
         self.network = Network(self.world, codec=True)
         texts = {name.replace("_", "."): text for name, text in extra.items()}
         ids = range(1, brokers + 1)
-        self.nodes = {n: Node(self.world, self.network, n, settings(n, brokers, texts)) for n in ids}
+        self.nodes = {
+            n: Node(self.world, self.network, n, settings(n, brokers, texts)) for n in ids
+        }
         for node in self.nodes.values():
             node.peers = self.nodes
         self._clients: dict[int, Any] = {}
@@ -112,7 +117,9 @@ class Wired:
         """A client's request to one node, and its answer."""
         answers: list[Any] = []
         connection = self.network.connect(100, node, -1, "test")
-        connection.call(message, version, within_ms, lambda response, reason: answers.append(response or reason))
+        connection.call(
+            message, version, within_ms, lambda response, reason: answers.append(response or reason)
+        )
         self.until(lambda: answers, within_ms + 1_000)
         assert not isinstance(answers[0], str), answers[0]
         return answers[0]

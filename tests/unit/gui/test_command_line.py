@@ -9,7 +9,11 @@ from gui.command_line import looks_like_one, read
     ("line", "page", "where"),
     [
         ("bin/kafka-topics.sh --bootstrap-server a:9092 --list", "topics", {}),
-        ("kafka-topics --bootstrap-server a:9092 --describe --topic email", "topics", {"topic": "email"}),
+        (
+            "kafka-topics --bootstrap-server a:9092 --describe --topic email",
+            "topics",
+            {"topic": "email"},
+        ),
         (
             "/opt/kafka/bin/kafka-topics.sh --create --topic x --partitions 3 --replication-factor 2",
             "topics",
@@ -31,10 +35,16 @@ from gui.command_line import looks_like_one, read
             "messages",
             {"topic": "email", "partition": 1, "offset": 5},
         ),
-        ("kafka-console-producer.sh --topic email", "messages", {"topic": "email", "produce": True}),
+        (
+            "kafka-console-producer.sh --topic email",
+            "messages",
+            {"topic": "email", "produce": True},
+        ),
     ],
 )
-def test_that_a_pasted_line_opens_the_page_that_does_the_same(line: str, page: str, where: dict[str, object]) -> None:
+def test_that_a_pasted_line_opens_the_page_that_does_the_same(
+    line: str, page: str, where: dict[str, object]
+) -> None:
     assert looks_like_one(line)
     meant = read(line)
     assert meant is not None and (meant.page, meant.where) == (page, where)

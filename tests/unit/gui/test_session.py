@@ -39,11 +39,15 @@ def session(qapp: object, runner: ClientThread, client: FakeClient) -> Iterator[
     made.close()
 
 
-def test_that_the_first_picture_comes_with_its_groups_and_series(qtbot: QtBot, session: Session) -> None:
+def test_that_the_first_picture_comes_with_its_groups_and_series(
+    qtbot: QtBot, session: Session
+) -> None:
     told: list[Any] = []
     session.snapshot_changed.connect(lambda snapshot, changes: told.append(changes))
     session.start()
-    qtbot.waitUntil(lambda: bool(session.snapshot.groups) and ("rate",) in session.store, timeout=5000)
+    qtbot.waitUntil(
+        lambda: bool(session.snapshot.groups) and ("rate",) in session.store, timeout=5000
+    )
     assert told[0].first
     assert session.state.kind is ConnectionKind.CONNECTED
 
@@ -53,15 +57,21 @@ def test_that_a_lost_cluster_is_told_with_the_reason_and_comes_back(
 ) -> None:
     states: list[ConnectionState] = []
     session.state_changed.connect(states.append)
-    client.failing["connect"] = Unreachable("Nothing listens on localhost:9092.", next_step="Start it.")
+    client.failing["connect"] = Unreachable(
+        "Nothing listens on localhost:9092.", next_step="Start it."
+    )
     session.start()
     qtbot.waitUntil(lambda: any(s.kind is ConnectionKind.LOST for s in states), timeout=3000)
     assert "Nothing listens" in session.state.sentence and session.state.next_step == "Start it."
     del client.failing["connect"]
-    qtbot.waitUntil(lambda: session.loaded and session.state.kind is ConnectionKind.CONNECTED, timeout=6000)
+    qtbot.waitUntil(
+        lambda: session.loaded and session.state.kind is ConnectionKind.CONNECTED, timeout=6000
+    )
 
 
-def test_that_a_job_tells_its_progress_and_ends_with_a_sentence(qtbot: QtBot, session: Session) -> None:
+def test_that_a_job_tells_its_progress_and_ends_with_a_sentence(
+    qtbot: QtBot, session: Session
+) -> None:
     told: list[Job] = []
     session.job_changed.connect(told.append)
 
@@ -89,7 +99,9 @@ def test_that_a_job_can_be_cancelled(qtbot: QtBot, session: Session) -> None:
     assert told[-1].state is JobState.CANCELLED
 
 
-def test_that_an_answer_is_dropped_when_the_session_is_closed(qtbot: QtBot, session: Session) -> None:
+def test_that_an_answer_is_dropped_when_the_session_is_closed(
+    qtbot: QtBot, session: Session
+) -> None:
     got: list[Any] = []
     owner = QObject()
     session.ask(lambda client: client.metadata(), got.append, got.append, owner)

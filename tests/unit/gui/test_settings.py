@@ -13,10 +13,14 @@ def test_that_values_come_back_after_a_start(qtbot: QtBot, tmp_path: Path) -> No
     settings.set_value("tables/topics", {"widths": {"name": 200}})
     qtbot.waitUntil(path.exists, timeout=2000)
     assert Settings(path).value("tables/topics") == {"widths": {"name": 200}}
-    assert [p.name for p in path.parent.iterdir()] == ["settings.json"], "no half-written file stays"
+    assert [p.name for p in path.parent.iterdir()] == ["settings.json"], (
+        "no half-written file stays"
+    )
 
 
-def test_that_a_damaged_file_is_put_aside_and_the_defaults_hold(qapp: object, tmp_path: Path) -> None:
+def test_that_a_damaged_file_is_put_aside_and_the_defaults_hold(
+    qapp: object, tmp_path: Path
+) -> None:
     path = tmp_path / "settings.json"
     path.write_text("{not json")
     assert Settings(path).value("theme", "system") == "system"

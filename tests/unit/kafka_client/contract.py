@@ -1,6 +1,6 @@
-"""What every ``ClusterClient`` must do, whoever answers: run against the fake in tests/unit and real clusters in
-tests/integration. A class that derives from this gives a fixture ``client``, connected, to a cluster of three
-brokers."""
+"""What every ``ClusterClient`` must do, whoever answers: run against the fake in tests/unit and
+real clusters in tests/integration. A class that derives from this gives a fixture ``client``,
+connected, to a cluster of three brokers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ import pytest
 
 from kafka_client.api import EARLIEST, LATEST, MAX_TIMESTAMP
 from kafka_client.errors import ClientError, Rejected
-from kafka_client.model import ConfigChange, ConfigResource, ConfigSource, Header, NewRecord, NewTopic
+from kafka_client.model import (
+    ConfigChange,
+    ConfigResource,
+    ConfigSource,
+    Header,
+    NewRecord,
+    NewTopic,
+)
 
 
 async def eventually(question, holds, seconds=15.0):
@@ -36,7 +43,11 @@ async def make_topic(client, partitions=3, factor=3, **configs):
 
     def complete(snapshot):
         topic = snapshot.topics.get(name)
-        return topic and len(topic.partitions) == partitions and all(p.leader is not None for p in topic.partitions)
+        return (
+            topic
+            and len(topic.partitions) == partitions
+            and all(p.leader is not None for p in topic.partitions)
+        )
 
     await eventually(client.metadata, complete)
     return name
@@ -55,7 +66,11 @@ class ClusterContract:
         assert [p.partition for p in topic.partitions] == [0, 1, 2]
         assert topic.topic_id and topic.replication_factor == 3
         for p in topic.partitions:
-            assert p.leader in p.replicas and set(p.isr) <= set(p.replicas) and p.leader_epoch is not None
+            assert (
+                p.leader in p.replicas
+                and set(p.isr) <= set(p.replicas)
+                and p.leader_epoch is not None
+            )
         assert {p.leader for p in topic.partitions} == set(snapshot.brokers)
 
     async def test_that_looking_for_an_unknown_topic_does_not_create_it(self, client):
@@ -75,14 +90,21 @@ class ClusterContract:
         stamp = int(time.time() * 1000) - 5000
         sent = [
             record(
-                name, b"plain", b"k", partition=1, timestamp_ms=stamp, headers=(Header("h", b"1"), Header("n", None))
+                name,
+                b"plain",
+                b"k",
+                partition=1,
+                timestamp_ms=stamp,
+                headers=(Header("h", b"1"), Header("n", None)),
             ),
             record(name, None, b"k", partition=1),
             record(name, b"", None, partition=1),
         ]
         placed = await client.produce(sent)
         assert placed == [(1, 0), (1, 1), (1, 2)]
-        read = await eventually(lambda: client.read({(name, 1): 0}, 10, 2.0), lambda found: len(found) == 3)
+        read = await eventually(
+            lambda: client.read({(name, 1): 0}, 10, 2.0), lambda found: len(found) == 3
+        )
         assert [r.value for r in read] == [b"plain", None, b""]
         assert [r.key for r in read] == [b"k", b"k", None]
         assert read[0].headers == (Header("h", b"1"), Header("n", None))
@@ -91,9 +113,17 @@ class ClusterContract:
 
     async def test_that_offsets_are_found_by_end_and_by_time(self, client):
         name = await make_topic(client)
-        await client.produce([record(name, b"v", partition=0, timestamp_ms=1000 * (i + 1)) for i in range(5)])
+        await client.produce(
+            [record(name, b"v", partition=0, timestamp_ms=1000 * (i + 1)) for i in range(5)]
+        )
         first, second = (name, 0), (name, 1)
-        for wanted, expected in ((EARLIEST, 0), (LATEST, 5), (2500, 2), (MAX_TIMESTAMP, 4), (99_000, -1)):
+        for wanted, expected in (
+            (EARLIEST, 0),
+            (LATEST, 5),
+            (2500, 2),
+            (MAX_TIMESTAMP, 4),
+            (99_000, -1),
+        ):
             found, errors = await client.offsets({first: wanted})
             assert (found, errors) == ({first: expected}, {}), wanted
         found, _ = await client.offsets({first: LATEST, second: LATEST})
@@ -151,7 +181,9 @@ class ClusterContract:
             await client.create_topics([NewTopic(name, 1, 1)])
         assert caught.value.name == "TOPIC_ALREADY_EXISTS"
         await client.create_partitions(name, 3)
-        await eventually(client.metadata, lambda s: name in s.topics and len(s.topics[name].partitions) == 3)
+        await eventually(
+            client.metadata, lambda s: name in s.topics and len(s.topics[name].partitions) == 3
+        )
         with pytest.raises(Rejected) as caught:
             await client.create_partitions(name, 2)
         assert caught.value.code == 37
@@ -182,7 +214,9 @@ class ClusterContract:
 
         entry = await retention()
         assert (entry.value, entry.source) == ("60000", ConfigSource.TOPIC)
-        await client.alter_configs([ConfigChange(resource, "retention.ms", "70000")], validate_only=True)
+        await client.alter_configs(
+            [ConfigChange(resource, "retention.ms", "70000")], validate_only=True
+        )
         assert (await retention()).value == "60000"
         await client.alter_configs([ConfigChange(resource, "retention.ms", "70000")])
         await eventually(retention, lambda e: e.value == "70000")
@@ -219,7 +253,10 @@ class ClusterContract:
         listed, _ = await client.list_groups()
         assert listed[group].state == "Empty" and listed[group].kind == "classic"
         described, _ = await client.describe_groups([group])
-        assert described[group].members == () and described[group].coordinator in (await client.metadata()).brokers
+        assert (
+            described[group].members == ()
+            and described[group].coordinator in (await client.metadata()).brokers
+        )
         await client.delete_groups([group])
 
         async def names():

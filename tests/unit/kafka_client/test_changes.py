@@ -2,14 +2,28 @@ from dataclasses import replace
 
 from kafka_client.changes import ChangeKind, diff
 from kafka_client.fake_cluster import FakeCluster
-from kafka_client.model import Broker, ClusterSnapshot, Datum, Group, Member, Partition, Sampled, Topic
+from kafka_client.model import (
+    Broker,
+    ClusterSnapshot,
+    Datum,
+    Group,
+    Member,
+    Partition,
+    Sampled,
+    Topic,
+)
 from kafka_client.snapshot import lay_groups, lay_metadata, lay_partitions
 
 SAMPLED = {Datum.METADATA: Sampled(1.0), Datum.GROUPS: Sampled(1.0)}
 
 
 def topic(name="t", leader=1, isr=(1, 2), partitions=1, topic_id="a"):
-    return Topic(name, topic_id, False, tuple(Partition(name, p, leader, 0, (1, 2), isr) for p in range(partitions)))
+    return Topic(
+        name,
+        topic_id,
+        False,
+        tuple(Partition(name, p, leader, 0, (1, 2), isr) for p in range(partitions)),
+    )
 
 
 def cluster(*topics, brokers=(1, 2), groups=(), controller=1):
@@ -39,7 +53,12 @@ def test_that_a_leader_move_and_a_shrunk_set_are_told_in_words():
     assert [e.kind for e in events] == [ChangeKind.LEADER_MOVED, ChangeKind.ISR_SHRANK]
     assert events[0].words == "Leader of t-0 moved from broker 1 to broker 2"
     assert events[1].words == "In-sync set of t-0 shrank to (2): broker 1 fell out"
-    assert (events[0].at_s, events[0].topic, events[0].partition, events[0].broker_id) == (5.0, "t", 0, 2)
+    assert (events[0].at_s, events[0].topic, events[0].partition, events[0].broker_id) == (
+        5.0,
+        "t",
+        0,
+        2,
+    )
 
 
 def test_that_brokers_topics_and_the_controller_have_their_events():
@@ -50,8 +69,12 @@ def test_that_brokers_topics_and_the_controller_have_their_events():
     ]
     assert words(cluster(), cluster(topic())) == ["Topic t was created with 1 partition"]
     assert words(cluster(topic()), cluster()) == ["Topic t was deleted"]
-    assert words(cluster(topic()), cluster(topic(topic_id="b"))) == ["Topic t was deleted and created again"]
-    assert words(cluster(topic()), cluster(topic(partitions=3))) == ["Topic t grew from 1 to 3 partitions"]
+    assert words(cluster(topic()), cluster(topic(topic_id="b"))) == [
+        "Topic t was deleted and created again"
+    ]
+    assert words(cluster(topic()), cluster(topic(partitions=3))) == [
+        "Topic t grew from 1 to 3 partitions"
+    ]
 
 
 def test_that_groups_and_members_have_their_events():

@@ -9,7 +9,9 @@ from kafka_client.demo.scenario import Inventor, load, scenarios
 
 @pytest.fixture
 def demo(monkeypatch):
-    monkeypatch.setattr(Consuming, "add", lambda self: self._members.append(None) or len(self._members) < 3)
+    monkeypatch.setattr(
+        Consuming, "add", lambda self: self._members.append(None) or len(self._members) < 3
+    )
     return Demo("127.0.0.1:1", load("notifications"), 1.0)
 
 
@@ -40,17 +42,37 @@ def test_that_records_are_json_with_every_placeholder_filled_and_the_same_for_a_
 
 
 def test_that_commands_change_the_traffic_and_show_in_the_status(demo):
-    for line in ('{"rate": 2.5}', '{"pause": "sms"}', '{"add_consumer": "sms"}', '{"pause_producer": true}'):
+    for line in (
+        '{"rate": 2.5}',
+        '{"pause": "sms"}',
+        '{"add_consumer": "sms"}',
+        '{"pause_producer": true}',
+    ):
         assert demo.obey(line) == ""
     status = demo.status()
     assert status["rate"] == 2.5 and status["producer_paused"]
-    assert status["consumers"]["sms"] == {"paused": True, "members": 1, "per_s": 0.0, "group": "sms-senders"}
+    assert status["consumers"]["sms"] == {
+        "paused": True,
+        "members": 1,
+        "per_s": 0.0,
+        "group": "sms-senders",
+    }
     assert demo.obey('{"resume": "sms"}') == "" and not demo.status()["consumers"]["sms"]["paused"]
 
 
 @pytest.mark.parametrize(
     "line",
-    ["", "nonsense", "[]", "{}", '{"rate": "fast"}', '{"pause": "fax"}', '{"pause": []}', '{"x": 1}', "[" * 9999],
+    [
+        "",
+        "nonsense",
+        "[]",
+        "{}",
+        '{"rate": "fast"}',
+        '{"pause": "fax"}',
+        '{"pause": []}',
+        '{"x": 1}',
+        "[" * 9999,
+    ],
 )
 def test_that_a_command_that_is_none_is_refused_and_nothing_changes(demo, line):
     before = demo.status()

@@ -27,7 +27,10 @@ async def test_that_brokers_that_cannot_be_reached_where_they_are_advertised_are
     server.close()
     await server.wait_closed()
     assert told[len(STAGES) - 1].state is StageState.WARNED
-    assert "advertised" in told[len(STAGES) - 1].sentence and "advertised.listeners" in told[4].next_step
+    assert (
+        "advertised" in told[len(STAGES) - 1].sentence
+        and "advertised.listeners" in told[4].next_step
+    )
 
 
 async def test_that_a_refused_login_ends_the_examination_and_closes_the_client() -> None:

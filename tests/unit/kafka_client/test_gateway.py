@@ -30,7 +30,9 @@ ARGUMENTS = {"topic": "t", "total": 3, "group_id": "g", "offsets": {}, "before":
 
 
 def public(kind):
-    return {name for name, _ in inspect.getmembers(kind, inspect.isfunction) if not name.startswith("_")}
+    return {
+        name for name, _ in inspect.getmembers(kind, inspect.isfunction) if not name.startswith("_")
+    }
 
 
 def test_that_every_method_of_the_protocol_is_known_as_looking_or_changing():
@@ -65,7 +67,9 @@ async def test_that_every_change_is_told_with_its_outcome():
     with pytest.raises(Rejected):
         await gateway.delete_topics(["email"])
     assert told[0] == ("delete_topics", "email", "")
-    assert told[1][:2] == ("delete_topics", "email") and told[1][2].startswith("Cannot delete topic email")
+    assert told[1][:2] == ("delete_topics", "email") and told[1][2].startswith(
+        "Cannot delete topic email"
+    )
 
 
 def test_that_production_is_read_only_unless_said_otherwise():
@@ -79,7 +83,11 @@ def test_that_production_is_read_only_unless_said_otherwise():
 
 def test_that_nobody_reaches_a_cluster_past_the_gate():
     top = Path(__file__).resolve().parents[3]
-    behind = {"kafka_client.confluent", "kafka_client.confluent_admin", "kafka_client.confluent_data"}
+    behind = {
+        "kafka_client.confluent",
+        "kafka_client.confluent_admin",
+        "kafka_client.confluent_data",
+    }
     allowed = ("kafka_client/gateway.py", "kafka_client/confluent", "kafka_client/demo/")
     found = []
     for room in ("gui", "widgets", "kafka_client"):

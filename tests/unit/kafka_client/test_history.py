@@ -60,13 +60,19 @@ def test_that_everything_is_there_after_a_restart(tmp_path, clock):
     first = History(tmp_path / "h.sqlite", clock)
     first.sample(("rate", "émail"), NOW, 3.0)
     first.event(Change(NOW, ChangeKind.LEADER_MOVED, "moved", "t", 1, 2, partitions=(("t", 1),)))
-    first.journal(JournalEntry(NOW, "Delete topic t", "kafka-topics.sh --delete", "done", [["t", "3"]]))
+    first.journal(
+        JournalEntry(NOW, "Delete topic t", "kafka-topics.sh --delete", "done", [["t", "3"]])
+    )
     first.close()
     second = History(tmp_path / "h.sqlite", clock)
     assert second.keys() == [("rate", "émail")]
     assert second.window(("rate", "émail"), NOW - 1, NOW + 1)[1].tolist() == [3.0]
     (event,) = second.events(NOW - 1, NOW + 1)
-    assert (event.kind, event.topic, event.partitions) == (ChangeKind.LEADER_MOVED, "t", (("t", 1),))
+    assert (event.kind, event.topic, event.partitions) == (
+        ChangeKind.LEADER_MOVED,
+        "t",
+        (("t", 1),),
+    )
     assert second.entries()[0].detail == [["t", "3"]]
     second.close()
 

@@ -40,7 +40,9 @@ def test_that_a_profile_survives_json_and_holds_no_secret(tmp_path):
     save_profiles(path, [FULL, quick("localhost:9092")])
     assert load_profiles(path) == [FULL, quick("localhost:9092")]
     secrets = MemorySecrets({"staging/password": SECRET})
-    assert SECRET not in path.read_text() and SECRET not in repr(FULL) and SECRET not in repr(secrets)
+    assert (
+        SECRET not in path.read_text() and SECRET not in repr(FULL) and SECRET not in repr(secrets)
+    )
     assert properties(FULL, secrets)["sasl.password"] == SECRET
     assert [p.name for p in tmp_path.iterdir()] == ["connections.json"]
 
@@ -55,7 +57,13 @@ def test_that_an_absent_file_is_no_profiles_and_a_broken_one_a_sentence(tmp_path
 
 @pytest.mark.parametrize(
     "name",
-    ["plugin.library.paths", "sasl.kerberos.kinit.cmd", "ssl.engine.location", "ssl.providers", "ssl.ca.location"],
+    [
+        "plugin.library.paths",
+        "sasl.kerberos.kinit.cmd",
+        "ssl.engine.location",
+        "ssl.providers",
+        "ssl.ca.location",
+    ],
 )
 def test_that_a_property_that_could_do_harm_is_refused(name):
     with pytest.raises(BadInput, match="is not allowed"):
@@ -85,7 +93,12 @@ def test_that_what_does_not_fit_is_refused_with_a_sentence(data):
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("h", ("h", 9092)), ("h:1", ("h", 1)), ("[::1]:9", ("::1", 9)), (" 10.0.0.1:9092 ", ("10.0.0.1", 9092))],
+    [
+        ("h", ("h", 9092)),
+        ("h:1", ("h", 1)),
+        ("[::1]:9", ("::1", 9)),
+        (" 10.0.0.1:9092 ", ("10.0.0.1", 9092)),
+    ],
 )
 def test_that_addresses_are_read(text, expected):
     assert parse_address(text) == expected

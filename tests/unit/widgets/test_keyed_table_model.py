@@ -31,7 +31,9 @@ COLUMNS = (
 @pytest.fixture
 def model(qapp: object) -> KeyedTableModel[Row]:
     made = KeyedTableModel(COLUMNS, key=lambda r: r.name)
-    made.tester = QAbstractItemModelTester(made, QAbstractItemModelTester.FailureReportingMode.Fatal, made)  # type: ignore[attr-defined]
+    made.tester = QAbstractItemModelTester(
+        made, QAbstractItemModelTester.FailureReportingMode.Fatal, made
+    )  # type: ignore[attr-defined]
     return made
 
 
@@ -86,7 +88,9 @@ def test_that_selection_and_current_row_survive_merging_sorting_and_filtering(
     assert [row.name for row in view.selected_rows()] == ["b"]
 
 
-def test_that_scrolling_stays_while_rows_come_and_change(qtbot: QtBot, model: KeyedTableModel[Row]) -> None:
+def test_that_scrolling_stays_while_rows_come_and_change(
+    qtbot: QtBot, model: KeyedTableModel[Row]
+) -> None:
     model.merge([Row(f"{i:04}", i) for i in range(1000)])
     view = TableView(Theme(), model, name="t")
     qtbot.addWidget(view)
@@ -103,7 +107,8 @@ def test_that_any_sequence_of_merges_keeps_the_models_contract(model: KeyedTable
     selection = QItemSelectionModel(model)
     for _ in range(200):
         rows = [
-            Row(str(i), dice.choice([None, dice.randrange(50)])) for i in dice.sample(range(60), dice.randrange(60))
+            Row(str(i), dice.choice([None, dice.randrange(50)]))
+            for i in dice.sample(range(60), dice.randrange(60))
         ]
         match dice.randrange(4):
             case 0:

@@ -34,7 +34,9 @@ def clock(qapp: object) -> ChartClock:
 
 
 @pytest.mark.parametrize("stacked", [False, True])
-def test_that_a_chart_is_drawn_only_while_it_is_seen(qtbot: QtBot, clock: ChartClock, stacked: bool) -> None:
+def test_that_a_chart_is_drawn_only_while_it_is_seen(
+    qtbot: QtBot, clock: ChartClock, stacked: bool
+) -> None:
     stack = QStackedWidget()
     qtbot.addWidget(stack)
     chart = make(qtbot, clock, stacked)

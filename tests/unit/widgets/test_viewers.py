@@ -30,7 +30,9 @@ def test_that_long_lines_are_cut_and_short_ones_are_not() -> None:
     assert chopped(text).replace("\n", "") == text.replace("\n", "")
 
 
-def test_that_text_is_shown_in_part_and_more_on_request(qtbot: QtBot, theme: Theme, tmp_path: Path) -> None:
+def test_that_text_is_shown_in_part_and_more_on_request(
+    qtbot: QtBot, theme: Theme, tmp_path: Path
+) -> None:
     view = TextView(theme)
     qtbot.addWidget(view)
     data = b"z" * (8 << 20)

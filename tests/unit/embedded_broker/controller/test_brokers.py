@@ -8,24 +8,24 @@ from uuid import UUID
 
 from embedded_broker.core.controller.lifecycle import State
 from embedded_broker.core.effects import Stop
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.protocol.messages.k19_create_topics import (
+from embedded_broker.simulator.node import Node, Observer
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.messages.k19_create_topics import (
     CreatableReplicaAssignment,
     CreatableTopic,
     CreatableTopicConfig,
     CreateTopicsRequest,
 )
-from embedded_broker.protocol.messages.k43_elect_leaders import ElectLeadersRequest, TopicPartitions
-from embedded_broker.protocol.messages.k56_alter_partition import (
+from kafka_protocol.messages.k43_elect_leaders import ElectLeadersRequest, TopicPartitions
+from kafka_protocol.messages.k56_alter_partition import (
     AlterPartitionRequest,
     BrokerState,
     PartitionData,
     TopicData,
 )
-from embedded_broker.protocol.messages.k62_broker_registration import BrokerRegistrationRequest, Listener
-from embedded_broker.protocol.messages.k63_broker_heartbeat import BrokerHeartbeatRequest
-from embedded_broker.protocol.messages.k67_allocate_producer_ids import AllocateProducerIdsRequest
-from embedded_broker.simulator.node import Node, Observer
+from kafka_protocol.messages.k62_broker_registration import BrokerRegistrationRequest, Listener
+from kafka_protocol.messages.k63_broker_heartbeat import BrokerHeartbeatRequest
+from kafka_protocol.messages.k67_allocate_producer_ids import AllocateProducerIdsRequest
 from tests.unit.embedded_broker.wired import Wired, settings
 
 Cluster = Callable[..., Wired]
@@ -39,7 +39,10 @@ def topic(c: Wired, name: str, *replicas: list[int], **configs: str) -> UUID:
                 -1,
                 -1,
                 [CreatableReplicaAssignment(n, ids) for n, ids in enumerate(replicas)],
-                [CreatableTopicConfig(key.replace("_", "."), value) for key, value in configs.items()],
+                [
+                    CreatableTopicConfig(key.replace("_", "."), value)
+                    for key, value in configs.items()
+                ],
             )
         ],
         5_000,
@@ -64,7 +67,9 @@ def as_broker(c: Wired, broker_id: int, message: Any, version: int) -> Any:
     """A request to the controller over a connection that proved to be broker ``broker_id``."""
     answers: list[Any] = []
     connection = c.network.connect(broker_id, leader(c), broker_id, f"broker-{broker_id}")
-    connection.call(message, version, 3_000, lambda response, reason: answers.append(response or reason))
+    connection.call(
+        message, version, 3_000, lambda response, reason: answers.append(response or reason)
+    )
     c.until(lambda: answers, 4_000)
     assert not isinstance(answers[0], str), answers[0]
     return answers[0]
@@ -94,7 +99,9 @@ def test_that_a_killed_broker_is_fenced_and_its_leaderships_move(cluster: Cluste
     assert image_of(c, "t").leader == others[0]
 
 
-def test_that_a_killed_controllers_partitions_lead_again_within_five_seconds(cluster: Cluster) -> None:
+def test_that_a_killed_controllers_partitions_lead_again_within_five_seconds(
+    cluster: Cluster,
+) -> None:
     c = cluster(broker_session_timeout_ms="3000")
     old = leader(c)
     others = sorted(n for n in c.nodes if n != old.node_id)
@@ -104,7 +111,9 @@ def test_that_a_killed_controllers_partitions_lead_again_within_five_seconds(clu
     c.until(lambda: c.controller() is not None and image_of(c, "t").leader == others[0], 4_000)
 
 
-def test_that_a_process_that_ended_is_fenced_long_before_its_session_lapses(cluster: Cluster) -> None:
+def test_that_a_process_that_ended_is_fenced_long_before_its_session_lapses(
+    cluster: Cluster,
+) -> None:
     c = cluster(broker_session_timeout_ms="9000")
     for victim in (next(n for n in c.nodes.values() if n is not c.controller()), leader(c)):
         c.run(1_000)
@@ -126,7 +135,9 @@ def test_that_a_broken_connection_alone_fences_nobody(cluster: Cluster) -> None:
     assert other.broker.lifecycle.broker_epoch == epoch and other.broker.lifecycle.is_ready
 
 
-def test_that_a_quick_restart_on_the_same_disk_is_let_in_at_once_and_gives_up_its_leaderships(cluster: Cluster) -> None:
+def test_that_a_quick_restart_on_the_same_disk_is_let_in_at_once_and_gives_up_its_leaderships(
+    cluster: Cluster,
+) -> None:
     c = cluster()
     victim = next(n for n in c.nodes.values() if n is not c.controller())
     others = sorted(n for n in c.nodes if n != victim.node_id)
@@ -139,7 +150,9 @@ def test_that_a_quick_restart_on_the_same_disk_is_let_in_at_once_and_gives_up_it
     assert image_of(c, "t").leader == others[0]
 
 
-def test_that_the_only_replica_leads_again_after_a_kill_but_is_marked_after_a_power_cut(cluster: Cluster) -> None:
+def test_that_the_only_replica_leads_again_after_a_kill_but_is_marked_after_a_power_cut(
+    cluster: Cluster,
+) -> None:
     c = cluster()
     victim = next(n for n in c.nodes.values() if n is not c.controller())
     topic(c, "t", [victim.node_id])
@@ -178,9 +191,14 @@ def test_that_a_second_live_broker_with_the_same_id_is_refused_and_stops(cluster
     twin.replace_disk()
     twin.observers.append(stops)
     twin.peers = {**c.nodes}
-    # The twin asks the controller itself; as a voter it shares the id, and its votes are refused or harmless.
+    # The twin asks the controller itself; as a voter it shares the id, and its votes are refused
+    # or harmless.
     request = BrokerRegistrationRequest(
-        original.node_id, "unit", UUID(int=99), [Listener("PLAINTEXT", "127.0.0.1", 1, 0)], log_dirs=[UUID(int=98)]
+        original.node_id,
+        "unit",
+        UUID(int=99),
+        [Listener("PLAINTEXT", "127.0.0.1", 1, 0)],
+        log_dirs=[UUID(int=98)],
     )
     response = as_broker(c, original.node_id, request, 4)
     assert response.error_code == ErrorCode.DUPLICATE_BROKER_REGISTRATION
@@ -195,7 +213,11 @@ def test_that_a_second_live_broker_with_the_same_id_is_refused_and_stops(cluster
 def test_that_a_broker_of_another_cluster_is_refused(cluster: Cluster) -> None:
     c = cluster()
     request = BrokerRegistrationRequest(
-        9, "another", UUID(int=99), [Listener("PLAINTEXT", "127.0.0.1", 1, 0)], log_dirs=[UUID(int=98)]
+        9,
+        "another",
+        UUID(int=99),
+        [Listener("PLAINTEXT", "127.0.0.1", 1, 0)],
+        log_dirs=[UUID(int=98)],
     )
     assert as_broker(c, 9, request, 4).error_code == ErrorCode.INCONSISTENT_CLUSTER_ID
     stray = Node(c.world, c.network, 3, settings(3, 3, {"cluster.id": "another"}))
@@ -220,7 +242,10 @@ def test_that_a_message_of_a_former_life_is_refused(cluster: Cluster) -> None:
     assert as_broker(c, victim.node_id, beat, 1).error_code == ErrorCode.STALE_BROKER_EPOCH
     ids = AllocateProducerIdsRequest(victim.node_id, epoch)
     assert as_broker(c, victim.node_id, ids, 0).error_code == ErrorCode.STALE_BROKER_EPOCH
-    assert as_broker(c, 77, BrokerHeartbeatRequest(77, 5), 1).error_code == ErrorCode.BROKER_ID_NOT_REGISTERED
+    assert (
+        as_broker(c, 77, BrokerHeartbeatRequest(77, 5), 1).error_code
+        == ErrorCode.BROKER_ID_NOT_REGISTERED
+    )
 
 
 def test_that_a_client_cannot_speak_for_a_broker(cluster: Cluster) -> None:
@@ -285,7 +310,9 @@ def alter(c: Wired, topic_id: UUID, by: int, isr: list[tuple[int, int]], **stale
     return response.error_code or response.topics[0].partitions[0]
 
 
-def test_that_an_in_sync_set_is_changed_only_by_the_present_leader_for_present_lives(cluster: Cluster) -> None:
+def test_that_an_in_sync_set_is_changed_only_by_the_present_leader_for_present_lives(
+    cluster: Cluster,
+) -> None:
     c = cluster()
     topic_id = topic(c, "t", [1, 2, 3])
     lives = {n: (n, c.nodes[n].broker.lifecycle.broker_epoch) for n in c.nodes}
@@ -303,7 +330,12 @@ def test_that_an_in_sync_set_is_changed_only_by_the_present_leader_for_present_l
     ):
         assert alter(c, topic_id, by, isr, **stale).error_code == expected
     answer = alter(c, topic_id, 1, [lives[1], lives[2]])
-    assert (answer.error_code, answer.leader_id, answer.isr, answer.partition_epoch) == (0, 1, [1, 2], 1)
+    assert (answer.error_code, answer.leader_id, answer.isr, answer.partition_epoch) == (
+        0,
+        1,
+        [1, 2],
+        1,
+    )
     same = alter(c, topic_id, 1, [lives[1], lives[2]])
     assert (same.error_code, same.partition_epoch) == (0, 1)
 
@@ -319,7 +351,9 @@ def test_that_leaders_are_elected_on_demand(cluster: Cluster) -> None:
 
     def elect(kind: int, name: str, number: int = 0) -> int:
         request = ElectLeadersRequest(kind, [TopicPartitions(name, [number])], 5_000)
-        code: int = c.ask(leader(c), request, 2).replica_election_results[0].partition_result[0].error_code
+        code: int = (
+            c.ask(leader(c), request, 2).replica_election_results[0].partition_result[0].error_code
+        )
         return code
 
     assert elect(0, "t") == ErrorCode.PREFERRED_LEADER_NOT_AVAILABLE
@@ -335,7 +369,10 @@ def test_that_leaders_are_elected_on_demand(cluster: Cluster) -> None:
     assert elect(0, "t") == ErrorCode.ELECTION_NOT_NEEDED
     everything = c.ask(leader(c), ElectLeadersRequest(0, None, 5_000), 2)
     assert everything.replica_election_results == []
-    assert c.ask(leader(c), ElectLeadersRequest(9, None, 5_000), 2).error_code == ErrorCode.INVALID_REQUEST
+    assert (
+        c.ask(leader(c), ElectLeadersRequest(9, None, 5_000), 2).error_code
+        == ErrorCode.INVALID_REQUEST
+    )
 
 
 def test_that_preferred_leaders_come_back_by_themselves(cluster: Cluster) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from embedded_broker.protocol.messages.k67_allocate_producer_ids import AllocateProducerIdsRequest
 from embedded_broker.simulator.node import Node
+from kafka_protocol.messages.k67_allocate_producer_ids import AllocateProducerIdsRequest
 from tests.unit.embedded_broker.wired import Wired
 
 Cluster = Callable[..., Wired]

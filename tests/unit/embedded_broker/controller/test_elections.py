@@ -1,4 +1,5 @@
-"""Who may lead (KIP-966): in-sync replicas, eligible ones, the last known leader; any other only uncleanly."""
+"""Who may lead (KIP-966): in-sync replicas, eligible ones, the last known leader; any other only
+uncleanly."""
 
 from __future__ import annotations
 
@@ -20,19 +21,32 @@ def partition(**values: object) -> PartitionImage:
     return replace(base, **values)  # type: ignore[arg-type]
 
 
-def moved(p: PartitionImage, isr: tuple[int, ...], alive: set[int], min_isr: int = 2, **how: object) -> PartitionImage:
+def moved(
+    p: PartitionImage, isr: tuple[int, ...], alive: set[int], min_isr: int = 2, **how: object
+) -> PartitionImage:
     record = change(p, isr, lambda r: r in alive, min_isr, **how)  # type: ignore[arg-type]
     return p if record is None else changed(p, record)
 
 
 def test_that_the_first_living_in_sync_replica_follows_a_dead_leader() -> None:
     after = moved(partition(), (2, 3), {2, 3})
-    assert (after.leader, after.isr, after.elr, after.leader_epoch, after.partition_epoch) == (2, (2, 3), (), 5, 10)
+    assert (after.leader, after.isr, after.elr, after.leader_epoch, after.partition_epoch) == (
+        2,
+        (2, 3),
+        (),
+        5,
+        10,
+    )
 
 
 def test_that_a_smaller_in_sync_set_alone_keeps_leader_and_epoch() -> None:
     after = moved(partition(), (1, 2), {1, 2})
-    assert (after.leader, after.isr, after.leader_epoch, after.partition_epoch) == (1, (1, 2), 4, 10)
+    assert (after.leader, after.isr, after.leader_epoch, after.partition_epoch) == (
+        1,
+        (1, 2),
+        4,
+        10,
+    )
 
 
 def test_that_who_leaves_below_min_insync_replicas_stays_eligible() -> None:
@@ -46,7 +60,13 @@ def test_that_an_eligible_replica_leads_when_nobody_is_in_sync() -> None:
     none = partition(isr=(), elr=(1, 2), leader=NO_LEADER, last_known_elr=(1,))
     assert moved(none, (), {3}).leader == NO_LEADER
     after = moved(none, (), {2, 3})
-    assert (after.leader, after.isr, after.elr, after.recovering, after.last_known_elr) == (2, (2,), (1,), False, ())
+    assert (after.leader, after.isr, after.elr, after.recovering, after.last_known_elr) == (
+        2,
+        (2,),
+        (1,),
+        False,
+        (),
+    )
 
 
 def test_that_enough_in_sync_replicas_end_the_eligibility_of_others() -> None:
@@ -95,7 +115,8 @@ def test_that_recovery_ends_when_the_leader_says_so() -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_that_who_is_in_sync_or_eligible_holds_all_that_was_acknowledged(seed: int) -> None:
-    """C7 on a model: replicas come and go, some disks lose everything, records are acknowledged by the strict rule."""
+    """C7 on a model: replicas come and go, some disks lose everything, records are acknowledged
+    by the strict rule."""
     dice = random.Random(seed)
     p, alive, min_isr = partition(), {1, 2, 3}, 2
     held: dict[int, set[int]] = {1: set(), 2: set(), 3: set()}
@@ -112,7 +133,9 @@ def test_that_who_is_in_sync_or_eligible_holds_all_that_was_acknowledged(seed: i
                     acknowledged.add(number)
             case 2 if replica in alive:
                 alive.discard(replica)
-                lost = dice.random() < 0.3 and len(set(p.isr) | set(p.elr)) == 3  # one at a time, of a full set
+                lost = (
+                    dice.random() < 0.3 and len(set(p.isr) | set(p.elr)) == 3
+                )  # one at a time, of a full set
                 if lost:
                     held[replica].clear()
                 isr = tuple(r for r in p.isr if r != replica)

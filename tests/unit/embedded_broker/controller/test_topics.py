@@ -1,4 +1,5 @@
-"""CreateTopics, DeleteTopics and CreatePartitions on a cluster of control nodes (reliability row 43)."""
+"""CreateTopics, DeleteTopics and CreatePartitions on a cluster of control nodes (reliability row
+43)."""
 
 from __future__ import annotations
 
@@ -7,28 +8,35 @@ from uuid import UUID
 
 import pytest
 
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.protocol.messages.k19_create_topics import (
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.messages.k19_create_topics import (
     CreatableReplicaAssignment,
     CreatableTopic,
     CreatableTopicConfig,
     CreatableTopicResult,
     CreateTopicsRequest,
 )
-from embedded_broker.protocol.messages.k20_delete_topics import DeleteTopicsRequest, DeleteTopicState
-from embedded_broker.protocol.messages.k37_create_partitions import CreatePartitionsRequest, CreatePartitionsTopic
+from kafka_protocol.messages.k20_delete_topics import DeleteTopicsRequest, DeleteTopicState
+from kafka_protocol.messages.k37_create_partitions import (
+    CreatePartitionsRequest,
+    CreatePartitionsTopic,
+)
 from tests.unit.embedded_broker.wired import Wired
 
 Cluster = Callable[..., Wired]
 
 
-def create(c: Wired, *topics: CreatableTopic, validate_only: bool = False, via: int = 1) -> list[CreatableTopicResult]:
+def create(
+    c: Wired, *topics: CreatableTopic, validate_only: bool = False, via: int = 1
+) -> list[CreatableTopicResult]:
     request = CreateTopicsRequest(list(topics), 5_000, validate_only)
     answer: list[CreatableTopicResult] = c.ask(c.nodes[via], request, 7).topics
     return answer
 
 
-def test_that_a_topic_of_three_partitions_spreads_its_leaders_over_three_brokers(cluster: Cluster) -> None:
+def test_that_a_topic_of_three_partitions_spreads_its_leaders_over_three_brokers(
+    cluster: Cluster,
+) -> None:
     c = cluster()
     for via in (1, 2, 3):  # two of the three have to forward it
         (result,) = create(c, CreatableTopic(f"t{via}", 3, 3), via=via)
@@ -39,10 +47,14 @@ def test_that_a_topic_of_three_partitions_spreads_its_leaders_over_three_brokers
         for node in c.nodes.values():
             partitions = node.broker.image.topics[f"t{via}"].partitions
             assert sorted(p.leader for p in partitions.values()) == [1, 2, 3]
-            assert all(p.isr == p.replicas and len(set(p.replicas)) == 3 for p in partitions.values())
+            assert all(
+                p.isr == p.replicas and len(set(p.replicas)) == 3 for p in partitions.values()
+            )
 
 
-def test_that_the_answer_to_a_creation_leaves_when_the_asked_broker_knows_the_topic(cluster: Cluster) -> None:
+def test_that_the_answer_to_a_creation_leaves_when_the_asked_broker_knows_the_topic(
+    cluster: Cluster,
+) -> None:
     c = cluster()
     for n in range(6):
         via = n % 3 + 1
@@ -65,15 +77,41 @@ def test_that_the_answer_to_a_creation_leaves_when_the_asked_broker_knows_the_to
         (CreatableTopic("none", 1, 0), ErrorCode.INVALID_REPLICATION_FACTOR),
         (CreatableTopic("wide", 1, 4), ErrorCode.INVALID_REPLICATION_FACTOR),
         (CreatableTopic("huge", 1_000_000_000, 1), ErrorCode.POLICY_VIOLATION),
-        (CreatableTopic("c", 1, 1, configs=[CreatableTopicConfig("no.such", "1")]), ErrorCode.INVALID_CONFIG),
-        (CreatableTopic("c", 1, 1, configs=[CreatableTopicConfig("retention.ms", "soon")]), ErrorCode.INVALID_CONFIG),
-        (CreatableTopic("m", 1, -1, [CreatableReplicaAssignment(0, [1])]), ErrorCode.INVALID_REQUEST),
-        (CreatableTopic("m", -1, -1, [CreatableReplicaAssignment(1, [1])]), ErrorCode.INVALID_REPLICA_ASSIGNMENT),
-        (CreatableTopic("m", -1, -1, [CreatableReplicaAssignment(0, [1, 1])]), ErrorCode.INVALID_REPLICA_ASSIGNMENT),
-        (CreatableTopic("m", -1, -1, [CreatableReplicaAssignment(0, [9])]), ErrorCode.INVALID_REPLICA_ASSIGNMENT),
-        (CreatableTopic("m", -1, -1, [CreatableReplicaAssignment(0, [])]), ErrorCode.INVALID_REPLICA_ASSIGNMENT),
         (
-            CreatableTopic("m", -1, -1, [CreatableReplicaAssignment(0, [1]), CreatableReplicaAssignment(1, [1, 2])]),
+            CreatableTopic("c", 1, 1, configs=[CreatableTopicConfig("no.such", "1")]),
+            ErrorCode.INVALID_CONFIG,
+        ),
+        (
+            CreatableTopic("c", 1, 1, configs=[CreatableTopicConfig("retention.ms", "soon")]),
+            ErrorCode.INVALID_CONFIG,
+        ),
+        (
+            CreatableTopic("m", 1, -1, [CreatableReplicaAssignment(0, [1])]),
+            ErrorCode.INVALID_REQUEST,
+        ),
+        (
+            CreatableTopic("m", -1, -1, [CreatableReplicaAssignment(1, [1])]),
+            ErrorCode.INVALID_REPLICA_ASSIGNMENT,
+        ),
+        (
+            CreatableTopic("m", -1, -1, [CreatableReplicaAssignment(0, [1, 1])]),
+            ErrorCode.INVALID_REPLICA_ASSIGNMENT,
+        ),
+        (
+            CreatableTopic("m", -1, -1, [CreatableReplicaAssignment(0, [9])]),
+            ErrorCode.INVALID_REPLICA_ASSIGNMENT,
+        ),
+        (
+            CreatableTopic("m", -1, -1, [CreatableReplicaAssignment(0, [])]),
+            ErrorCode.INVALID_REPLICA_ASSIGNMENT,
+        ),
+        (
+            CreatableTopic(
+                "m",
+                -1,
+                -1,
+                [CreatableReplicaAssignment(0, [1]), CreatableReplicaAssignment(1, [1, 2])],
+            ),
             ErrorCode.INVALID_REPLICA_ASSIGNMENT,
         ),
     ],
@@ -97,7 +135,10 @@ def test_that_defaults_manual_replicas_and_a_mere_check_are_as_asked(cluster: Cl
         c,
         CreatableTopic("defaults", -1, -1),
         CreatableTopic(
-            "manual", -1, -1, [CreatableReplicaAssignment(0, [3, 1]), CreatableReplicaAssignment(1, [2, 3])]
+            "manual",
+            -1,
+            -1,
+            [CreatableReplicaAssignment(0, [3, 1]), CreatableReplicaAssignment(1, [2, 3])],
         ),
     )
     assert (defaults.num_partitions, defaults.replication_factor) == (4, 2)
@@ -112,11 +153,21 @@ def test_that_defaults_manual_replicas_and_a_mere_check_are_as_asked(cluster: Cl
 
 def test_that_a_topic_named_twice_in_a_request_is_refused(cluster: Cluster) -> None:
     c = cluster()
-    results = create(c, CreatableTopic("twice", 1, 1), CreatableTopic("once", 1, 1), CreatableTopic("twice", 1, 1))
-    assert [(r.name, r.error_code) for r in results] == [("twice", ErrorCode.INVALID_REQUEST), ("once", 0)]
+    results = create(
+        c,
+        CreatableTopic("twice", 1, 1),
+        CreatableTopic("once", 1, 1),
+        CreatableTopic("twice", 1, 1),
+    )
+    assert [(r.name, r.error_code) for r in results] == [
+        ("twice", ErrorCode.INVALID_REQUEST),
+        ("once", 0),
+    ]
 
 
-def test_that_topics_are_deleted_by_name_or_id_and_may_come_again_with_another_id(cluster: Cluster) -> None:
+def test_that_topics_are_deleted_by_name_or_id_and_may_come_again_with_another_id(
+    cluster: Cluster,
+) -> None:
     c = cluster()
     one, two = create(c, CreatableTopic("one", 1, 3), CreatableTopic("two", 1, 3))
     request = DeleteTopicsRequest(
@@ -137,7 +188,12 @@ def test_that_topics_are_deleted_by_name_or_id_and_may_come_again_with_another_i
         ErrorCode.UNKNOWN_TOPIC_ID,
         ErrorCode.INVALID_REQUEST,
     ]
-    assert c.ask(c.nodes[1], DeleteTopicsRequest(topic_names=["one"], timeout_ms=5_000), 5).responses[0].error_code == 0
+    assert (
+        c.ask(c.nodes[1], DeleteTopicsRequest(topic_names=["one"], timeout_ms=5_000), 5)
+        .responses[0]
+        .error_code
+        == 0
+    )
     (again,) = create(c, CreatableTopic("one", 1, 3))
     assert again.error_code == 0
     assert again.topic_id != one.topic_id

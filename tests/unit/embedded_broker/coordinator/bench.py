@@ -1,4 +1,5 @@
-"""One node's coordinator, with a log that a test holds back or breaks; messages go through the codec, time by hand."""
+"""One node's coordinator, with a log that a test holds back or breaks; messages go through the
+codec, time by hand."""
 
 from __future__ import annotations
 
@@ -13,21 +14,28 @@ from embedded_broker.core.config import Config
 from embedded_broker.core.coordinator.groups import OFFSETS_TOPIC, Groups
 from embedded_broker.core.effects import Drop, Respond, SetTimer
 from embedded_broker.core.events import Caller, RequestReceived, TimerFired
-from embedded_broker.core.metadata.image import BrokerImage, Endpoint, MetadataDelta, MetadataImage, TopicImage
+from embedded_broker.core.metadata.image import (
+    BrokerImage,
+    Endpoint,
+    MetadataDelta,
+    MetadataImage,
+    TopicImage,
+)
 from embedded_broker.core.metadata.image import PartitionImage as PartitionImage_
 from embedded_broker.core.outbox import Outbox
 from embedded_broker.options import Settings
-from embedded_broker.protocol.codec import decode, encode
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.protocol.messages.k11_join_group import JoinGroupRequest, JoinGroupRequestProtocol
-from embedded_broker.protocol.messages.k14_sync_group import SyncGroupRequest, SyncGroupRequestAssignment
-from embedded_broker.records.batch import place, read_header
+from kafka_protocol.codec import decode, encode
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.messages.k11_join_group import JoinGroupRequest, JoinGroupRequestProtocol
+from kafka_protocol.messages.k14_sync_group import SyncGroupRequest, SyncGroupRequestAssignment
+from kafka_protocol.records.batch import place, read_header
 
 WALL_MS = 1_760_000_000_000
 
 
 class Log:
-    """``__consumer_offsets`` of one partition; stands in for the replicas. ``hold`` keeps the high watermark."""
+    """``__consumer_offsets`` of one partition; stands in for the replicas. ``hold`` keeps the
+    high watermark."""
 
     def __init__(self) -> None:
         self.batches: list[tuple[int, bytes]] = []
@@ -37,7 +45,12 @@ class Log:
         self._waiting: list[tuple[int, int, Callable[[int, int, int], None]]] = []
 
     def append_local(
-        self, now_ms: int, topic: str, partition: int, records: bytearray, done: Callable[[int, int, int], None]
+        self,
+        now_ms: int,
+        topic: str,
+        partition: int,
+        records: bytearray,
+        done: Callable[[int, int, int], None],
     ) -> None:
         assert (topic, partition) == (OFFSETS_TOPIC, 0)
         if self.refuse:
@@ -73,7 +86,9 @@ class Log:
     def delete_before(self, now_ms: int, topic: str, partition: int, offset: int) -> None:
         assert offset <= self.high_watermark
         self.start = offset
-        self.batches = [(base, data) for base, data in self.batches if read_header(data).last_offset >= offset]
+        self.batches = [
+            (base, data) for base, data in self.batches if read_header(data).last_offset >= offset
+        ]
 
     def endpoints(self, listener: str, ids: list[int]) -> list[tuple[int, str, int, None]]:
         return [(i, "127.0.0.1", 19_090 + i, None) for i in ids]
@@ -159,7 +174,9 @@ class Bench:
         self._requests += 1
         self._versions[self._requests] = version
         message = decode(type(message), version, encode(message, version))
-        event = RequestReceived(self._requests, version, message, Caller(1, host, "PLAINTEXT", client))
+        event = RequestReceived(
+            self._requests, version, message, Caller(1, host, "PLAINTEXT", client)
+        )
         api.handler(message.API_KEY)(self.broker, self.now_ms, event)
         self._take()
         return event.request_id
@@ -200,8 +217,10 @@ class Bench:
                 case SetTimer():
                     self._timers[effect.key] = (effect.token, effect.at_ms)
 
-    # -------------------------------------------------------------------------------------------- the usual calls
-    def join_message(self, member: str = "", instance: str | None = None, **more: Any) -> JoinGroupRequest:
+    # ---- the usual calls
+    def join_message(
+        self, member: str = "", instance: str | None = None, **more: Any
+    ) -> JoinGroupRequest:
         names = more.pop("protocols", ["range"])
         return JoinGroupRequest(
             group_id=more.pop("group", "g"),
@@ -213,7 +232,9 @@ class Bench:
             protocols=[JoinGroupRequestProtocol(n, more.get("metadata", b"m")) for n in names],
         )
 
-    def join(self, member: str = "", instance: str | None = None, version: int = 9, **more: Any) -> int:
+    def join(
+        self, member: str = "", instance: str | None = None, version: int = 9, **more: Any
+    ) -> int:
         """Join; a new dynamic member joins again with the id that it is given."""
         number = self.send(self.join_message(member, instance, **more), version)
         answer = self.answers.get(number)
@@ -221,10 +242,18 @@ class Bench:
             number = self.send(self.join_message(answer.member_id, instance, **more), version)
         return number
 
-    def sync(self, member: str, generation: int, assign: dict[str, bytes] | None = None, **more: Any) -> int:
+    def sync(
+        self, member: str, generation: int, assign: dict[str, bytes] | None = None, **more: Any
+    ) -> int:
         assignments = [SyncGroupRequestAssignment(m, a) for m, a in (assign or {}).items()]
         message = SyncGroupRequest(
-            more.pop("group", "g"), generation, member, more.pop("instance", None), "consumer", "range", assignments
+            more.pop("group", "g"),
+            generation,
+            member,
+            more.pop("instance", None),
+            "consumer",
+            "range",
+            assignments,
         )
         return self.send(message, more.pop("version", 5))
 

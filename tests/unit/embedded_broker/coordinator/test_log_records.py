@@ -21,7 +21,7 @@ from embedded_broker.core.coordinator.records import (
     write_key,
     write_offset,
 )
-from embedded_broker.protocol.codec import encode
+from kafka_protocol.codec import encode
 
 
 def test_that_groups_belong_where_java_puts_them() -> None:
@@ -48,8 +48,12 @@ def test_that_what_is_written_is_read() -> None:
         assert read_key(write_key(key)) == key
     for offset in (OffsetValue(5, 2, "m", 9), OffsetValue(5, 2, "m", 9, topic_id=UUID(int=3))):
         assert read_offset(write_offset(offset)) == offset
-    assert read_offset(write_offset(OffsetValue(5, 2, "m", 9, 77))) == OffsetValue(5, -1, "m", 9, 77)
-    value = GroupValue("consumer", 4, "range", "x", 9, [MemberValue("x", "i", "c", "/h", 5, 6, b"s", b"a")])
+    assert read_offset(write_offset(OffsetValue(5, 2, "m", 9, 77))) == OffsetValue(
+        5, -1, "m", 9, 77
+    )
+    value = GroupValue(
+        "consumer", 4, "range", "x", 9, [MemberValue("x", "i", "c", "/h", 5, 6, b"s", b"a")]
+    )
     assert read_group(write_group(value)) == value
     for version in range(5):
         data = bytes(encode(value, version, bytearray(version.to_bytes(2, "big"))))

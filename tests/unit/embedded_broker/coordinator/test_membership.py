@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.protocol.messages.k12_heartbeat import HeartbeatRequest
-from embedded_broker.protocol.messages.k13_leave_group import LeaveGroupRequest, MemberIdentity
-from embedded_broker.protocol.messages.k15_describe_groups import DescribeGroupsRequest
-from embedded_broker.protocol.messages.k16_list_groups import ListGroupsRequest
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.messages.k12_heartbeat import HeartbeatRequest
+from kafka_protocol.messages.k13_leave_group import LeaveGroupRequest, MemberIdentity
+from kafka_protocol.messages.k15_describe_groups import DescribeGroupsRequest
+from kafka_protocol.messages.k16_list_groups import ListGroupsRequest
 from tests.unit.embedded_broker.coordinator.bench import Bench
 
 
@@ -41,7 +41,11 @@ def test_that_a_new_member_is_given_its_id_before_it_may_join(bench: Bench) -> N
 def test_that_an_old_client_joins_at_once(bench: Bench) -> None:
     for version in range(4):
         answer = bench.ask(bench.join_message(group=f"g{version}"), version)
-        assert answer.error_code == 0 and answer.leader == answer.member_id and answer.protocol_name == "range"
+        assert (
+            answer.error_code == 0
+            and answer.leader == answer.member_id
+            and answer.protocol_name == "range"
+        )
 
 
 def test_that_a_client_of_version_0_has_its_session_to_join_again(bench: Bench) -> None:
@@ -53,7 +57,9 @@ def test_that_only_the_leader_hears_who_is_there_and_protocol_names_are_told(ben
     ids = bench.stable(3)
     group = bench.groups.shards[0].groups["g"]
     assert group.generation == 3 and group.leader == ids[0]
-    number = bench.join(ids[1])  # asks again with nothing changed: the same generation, no rebalance
+    number = bench.join(
+        ids[1]
+    )  # asks again with nothing changed: the same generation, no rebalance
     answer = bench.answers[number]
     assert (answer.generation_id, answer.members, answer.leader) == (3, [], ids[0])
     assert (answer.protocol_type, answer.protocol_name) == ("consumer", "range")
@@ -106,7 +112,9 @@ def test_that_who_does_not_join_again_in_time_is_dropped(bench: Bench) -> None:
     assert two not in bench.answers
     bench.run(2_000)
     answer = bench.answers[two]
-    assert answer.generation_id == 2 and answer.leader == answer.member_id and len(answer.members) == 1
+    assert (
+        answer.generation_id == 2 and answer.leader == answer.member_id and len(answer.members) == 1
+    )
 
 
 def test_that_the_longest_rebalance_timeout_counts(bench: Bench) -> None:
@@ -184,7 +192,9 @@ def test_row_41_that_bad_joins_have_kafkas_errors(bench: Bench) -> None:
     assert code(protocols=[]) == code(kind="") == ErrorCode.INCONSISTENT_GROUP_PROTOCOL
     assert bench.groups.shards[0].groups == {}
     (one,) = bench.stable()
-    assert code(kind="connect") == code(protocols=["other"]) == ErrorCode.INCONSISTENT_GROUP_PROTOCOL
+    assert (
+        code(kind="connect") == code(protocols=["other"]) == ErrorCode.INCONSISTENT_GROUP_PROTOCOL
+    )
     assert beat(bench, one, 7) == ErrorCode.ILLEGAL_GENERATION
     assert bench.answers[bench.sync(one, 7)].error_code == ErrorCode.ILLEGAL_GENERATION
     assert bench.answers[bench.sync("nobody", 1)].error_code == ErrorCode.UNKNOWN_MEMBER_ID
@@ -203,9 +213,14 @@ def test_that_the_protocol_most_members_prefer_of_the_common_ones_is_chosen(benc
     assert bench.answers[again].protocol_name == "b" and bench.answers[second].protocol_name == "b"
 
 
-def test_that_leaving_begins_a_rebalance_and_the_last_one_leaves_an_empty_group(bench: Bench) -> None:
+def test_that_leaving_begins_a_rebalance_and_the_last_one_leaves_an_empty_group(
+    bench: Bench,
+) -> None:
     one, two = bench.stable(2)
-    assert leave(bench, (two, None), ("nobody", None)).members[1].error_code == ErrorCode.UNKNOWN_MEMBER_ID
+    assert (
+        leave(bench, (two, None), ("nobody", None)).members[1].error_code
+        == ErrorCode.UNKNOWN_MEMBER_ID
+    )
     assert beat(bench, one, 2) == ErrorCode.REBALANCE_IN_PROGRESS
     assert leave(bench, (one, None)).members[0].error_code == 0
     assert described(bench).group_state == "Empty"
@@ -225,10 +240,15 @@ def test_that_a_join_that_is_sent_again_is_answered_once_on_each_connection(benc
     bench.stable()
     two = bench.ask(bench.join_message(), 9).member_id
     first, second = bench.send(bench.join_message(two), 9), bench.send(bench.join_message(two), 9)
-    assert bench.answers[first].error_code == ErrorCode.REBALANCE_IN_PROGRESS and second not in bench.answers
+    assert (
+        bench.answers[first].error_code == ErrorCode.REBALANCE_IN_PROGRESS
+        and second not in bench.answers
+    )
 
 
-def test_that_a_static_member_comes_back_to_its_assignment_without_a_rebalance(bench: Bench) -> None:
+def test_that_a_static_member_comes_back_to_its_assignment_without_a_rebalance(
+    bench: Bench,
+) -> None:
     one = bench.answers[bench.join(instance="i1")]
     two_waits = bench.join(instance="i2")
     one_again = bench.answers[bench.join(one.member_id, "i1")]
@@ -239,17 +259,30 @@ def test_that_a_static_member_comes_back_to_its_assignment_without_a_rebalance(b
     assert one_again.generation_id == 2
 
     back = bench.answers[bench.join(instance="i2")]  # not the leader
-    assert (back.error_code, back.generation_id, back.members) == (0, 2, []) and back.member_id != two.member_id
+    assert (back.error_code, back.generation_id, back.members) == (
+        0,
+        2,
+        [],
+    ) and back.member_id != two.member_id
     assert bench.answers[bench.sync(back.member_id, 2, instance="i2")].assignment == b"B"
     assert beat(bench, two.member_id, 2, "i2") == ErrorCode.FENCED_INSTANCE_ID
     assert beat(bench, one.member_id, 2, "i1") == 0
 
     leader = bench.answers[bench.join(instance="i1")]  # the leader, from version 9 on
     assert leader.skip_assignment and leader.leader == leader.member_id and len(leader.members) == 2
-    older = bench.answers[bench.join(instance="i1", version=8)]  # before: told that its former life leads
-    assert older.leader == leader.member_id != older.member_id and not older.skip_assignment and not older.members
+    older = bench.answers[
+        bench.join(instance="i1", version=8)
+    ]  # before: told that its former life leads
+    assert (
+        older.leader == leader.member_id != older.member_id
+        and not older.skip_assignment
+        and not older.members
+    )
     after = bench.successor()
-    assert after.groups.shards[0].groups["g"].static_members == {"i1": older.member_id, "i2": back.member_id}
+    assert after.groups.shards[0].groups["g"].static_members == {
+        "i1": older.member_id,
+        "i2": back.member_id,
+    }
 
 
 def test_that_a_static_member_with_another_protocol_begins_a_rebalance(bench: Bench) -> None:
@@ -263,17 +296,29 @@ def test_that_a_former_life_that_waits_is_fenced(bench: Bench) -> None:
     bench.log.hold = True
     waiting = bench.sync(one.member_id, 1, {one.member_id: b"A"}, instance="i1")
     back = bench.answers[bench.join(instance="i1")]
-    assert bench.answers[waiting].error_code == ErrorCode.FENCED_INSTANCE_ID and back.generation_id == 2
+    assert (
+        bench.answers[waiting].error_code == ErrorCode.FENCED_INSTANCE_ID
+        and back.generation_id == 2
+    )
 
 
-def test_that_static_members_stay_when_they_do_not_join_in_time_and_leave_by_their_instance(bench: Bench) -> None:
+def test_that_static_members_stay_when_they_do_not_join_in_time_and_leave_by_their_instance(
+    bench: Bench,
+) -> None:
     one = bench.answers[bench.join(instance="i1", session=100_000)]
     bench.sync(one.member_id, 1, {one.member_id: b"A"}, instance="i1")
     two = bench.join(instance="i2", session=100_000)
     bench.run(21_000)
-    assert bench.answers[two].leader == bench.answers[two].member_id and len(bench.answers[two].members) == 2
+    assert (
+        bench.answers[two].leader == bench.answers[two].member_id
+        and len(bench.answers[two].members) == 2
+    )
     gone = leave(bench, ("", "i1"), ("", "i9"), ("wrong", "i2"))
-    assert [m.error_code for m in gone.members] == [0, ErrorCode.UNKNOWN_MEMBER_ID, ErrorCode.FENCED_INSTANCE_ID]
+    assert [m.error_code for m in gone.members] == [
+        0,
+        ErrorCode.UNKNOWN_MEMBER_ID,
+        ErrorCode.FENCED_INSTANCE_ID,
+    ]
 
 
 def test_that_groups_are_described_and_listed(bench: Bench) -> None:
@@ -303,7 +348,9 @@ def test_that_groups_are_described_and_listed(bench: Bench) -> None:
     )
 
 
-def test_that_the_next_coordinator_knows_the_members_and_gives_them_their_session(bench: Bench) -> None:
+def test_that_the_next_coordinator_knows_the_members_and_gives_them_their_session(
+    bench: Bench,
+) -> None:
     one, two = bench.stable(2)
     after = bench.successor()
     assert beat(after, one, 2) == 0 and beat(after, two, 1) == ErrorCode.ILLEGAL_GENERATION

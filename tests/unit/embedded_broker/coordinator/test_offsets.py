@@ -7,22 +7,22 @@ from uuid import UUID
 
 import pytest
 
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.protocol.messages.k08_offset_commit import (
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.messages.k08_offset_commit import (
     OffsetCommitRequest,
     OffsetCommitRequestPartition,
     OffsetCommitRequestTopic,
 )
-from embedded_broker.protocol.messages.k09_offset_fetch import (
+from kafka_protocol.messages.k09_offset_fetch import (
     OffsetFetchRequest,
     OffsetFetchRequestGroup,
     OffsetFetchRequestTopic,
     OffsetFetchRequestTopics,
 )
-from embedded_broker.protocol.messages.k10_find_coordinator import FindCoordinatorRequest
-from embedded_broker.protocol.messages.k13_leave_group import LeaveGroupRequest, MemberIdentity
-from embedded_broker.protocol.messages.k42_delete_groups import DeleteGroupsRequest
-from embedded_broker.protocol.messages.k47_offset_delete import (
+from kafka_protocol.messages.k10_find_coordinator import FindCoordinatorRequest
+from kafka_protocol.messages.k13_leave_group import LeaveGroupRequest, MemberIdentity
+from kafka_protocol.messages.k42_delete_groups import DeleteGroupsRequest
+from kafka_protocol.messages.k47_offset_delete import (
     OffsetDeleteRequest,
     OffsetDeleteRequestPartition,
     OffsetDeleteRequestTopic,
@@ -37,7 +37,9 @@ def bench() -> Bench:
     return Bench().lead()
 
 
-def commit_message(bench: Bench, version: int, offset: int, partition: int = 0, **more: Any) -> OffsetCommitRequest:
+def commit_message(
+    bench: Bench, version: int, offset: int, partition: int = 0, **more: Any
+) -> OffsetCommitRequest:
     topic = more.pop("topic", "events")
     image = bench.image.topics.get(topic)
     return OffsetCommitRequest(
@@ -61,8 +63,12 @@ def commit(bench: Bench, offset: int, partition: int = 0, version: int = 9, **mo
     return int(answer.topics[0].partitions[0].error_code)
 
 
-def fetch(bench: Bench, partition: int = 0, topic: str = "events", group: str = "g") -> tuple[int, int, str]:
-    asked = OffsetFetchRequestGroup(group, topics=[OffsetFetchRequestTopics(topic, partition_indexes=[partition])])
+def fetch(
+    bench: Bench, partition: int = 0, topic: str = "events", group: str = "g"
+) -> tuple[int, int, str]:
+    asked = OffsetFetchRequestGroup(
+        group, topics=[OffsetFetchRequestTopics(topic, partition_indexes=[partition])]
+    )
     answer = bench.ask(OffsetFetchRequest(groups=[asked]), 9).groups[0]
     assert answer.error_code == 0
     found = answer.topics[0].partitions[0]
@@ -75,11 +81,18 @@ def test_that_what_is_committed_is_fetched_with_its_metadata_in_every_version(be
         expected = (100 + version, 7 if version >= 6 else -1, f"m{version}")
         assert fetch(bench) == expected
     for version in range(1, 8):
-        message = OffsetFetchRequest(group_id="g", topics=[OffsetFetchRequestTopic("events", [0, 2])])
+        message = OffsetFetchRequest(
+            group_id="g", topics=[OffsetFetchRequestTopic("events", [0, 2])]
+        )
         answer = bench.ask(message, version)
-        assert [(p.committed_offset, p.metadata) for p in answer.topics[0].partitions] == [(110, "m10"), (-1, "")]
+        assert [(p.committed_offset, p.metadata) for p in answer.topics[0].partitions] == [
+            (110, "m10"),
+            (-1, ""),
+        ]
     everything = bench.ask(OffsetFetchRequest(group_id="g", topics=None), 7)
-    assert [(t.name, [p.partition_index for p in t.partitions]) for t in everything.topics] == [("events", [0])]
+    assert [(t.name, [p.partition_index for p in t.partitions]) for t in everything.topics] == [
+        ("events", [0])
+    ]
 
 
 def test_that_many_groups_and_topic_ids_are_fetched_at_once(bench: Bench) -> None:
@@ -87,13 +100,20 @@ def test_that_many_groups_and_topic_ids_are_fetched_at_once(bench: Bench) -> Non
     commit(bench, 6, group="h")
     events = bench.image.topics["events"].topic_id
     asked = [
-        OffsetFetchRequestGroup("g", topics=[OffsetFetchRequestTopics(topic_id=events, partition_indexes=[0])]),
+        OffsetFetchRequestGroup(
+            "g", topics=[OffsetFetchRequestTopics(topic_id=events, partition_indexes=[0])]
+        ),
         OffsetFetchRequestGroup("h", topics=None),
-        OffsetFetchRequestGroup("g", topics=[OffsetFetchRequestTopics(topic_id=UUID(int=9), partition_indexes=[1])]),
+        OffsetFetchRequestGroup(
+            "g", topics=[OffsetFetchRequestTopics(topic_id=UUID(int=9), partition_indexes=[1])]
+        ),
         OffsetFetchRequestGroup("nobody", topics=None),
     ]
     found = bench.ask(OffsetFetchRequest(groups=asked, require_stable=True), 10).groups
-    assert found[0].topics[0].topic_id == events and found[0].topics[0].partitions[0].committed_offset == 5
+    assert (
+        found[0].topics[0].topic_id == events
+        and found[0].topics[0].partitions[0].committed_offset == 5
+    )
     assert found[1].topics[0].partitions[0].committed_offset == 6
     assert found[2].topics[0].partitions[0].error_code == ErrorCode.UNKNOWN_TOPIC_ID
     assert found[3].topics == [] and found[3].error_code == 0
@@ -108,7 +128,9 @@ def test_that_a_commit_is_answered_and_seen_once_it_is_replicated(bench: Bench) 
     assert bench.answers[waiting].topics[0].partitions[0].error_code == 0 and fetch(bench)[0] == 2
 
 
-def test_that_a_commit_that_takes_too_long_is_refused_and_counts_when_it_is_replicated(bench: Bench) -> None:
+def test_that_a_commit_that_takes_too_long_is_refused_and_counts_when_it_is_replicated(
+    bench: Bench,
+) -> None:
     bench.log.hold = True
     waiting = bench.send(commit_message(bench, 9, 2), 9)
     bench.run(5_100)
@@ -127,7 +149,9 @@ def test_that_a_commit_that_takes_too_long_is_refused_and_counts_when_it_is_repl
         (ErrorCode.MESSAGE_TOO_LARGE, ErrorCode.INVALID_COMMIT_OFFSET_SIZE),
     ],
 )
-def test_that_a_failed_write_is_told_in_the_words_of_groups(bench: Bench, refused: int, told: int) -> None:
+def test_that_a_failed_write_is_told_in_the_words_of_groups(
+    bench: Bench, refused: int, told: int
+) -> None:
     bench.log.refuse = refused
     assert commit(bench, 2) == told
     assert fetch(bench)[0] == -1
@@ -137,11 +161,18 @@ def test_that_a_commit_below_too_few_replicas_is_refused_but_counts(bench: Bench
     bench.log.hold = True
     waiting = bench.send(commit_message(bench, 9, 2), 9)
     bench.commit(ErrorCode.NOT_ENOUGH_REPLICAS_AFTER_APPEND)
-    assert bench.answers[waiting].topics[0].partitions[0].error_code == ErrorCode.COORDINATOR_NOT_AVAILABLE
-    assert fetch(bench)[0] == 2  # it lies below the high watermark, the next coordinator will know it too
+    assert (
+        bench.answers[waiting].topics[0].partitions[0].error_code
+        == ErrorCode.COORDINATOR_NOT_AVAILABLE
+    )
+    assert (
+        fetch(bench)[0] == 2
+    )  # it lies below the high watermark, the next coordinator will know it too
 
 
-def test_that_only_members_of_the_generation_commit_for_a_group_that_has_members(bench: Bench) -> None:
+def test_that_only_members_of_the_generation_commit_for_a_group_that_has_members(
+    bench: Bench,
+) -> None:
     (one,) = bench.stable()
     assert commit(bench, 1) == ErrorCode.UNKNOWN_MEMBER_ID
     assert commit(bench, 1, member="nobody", generation=1) == ErrorCode.UNKNOWN_MEMBER_ID
@@ -149,11 +180,19 @@ def test_that_only_members_of_the_generation_commit_for_a_group_that_has_members
     assert commit(bench, 1, member=one, generation=1) == 0
     assert commit(bench, 1, member=one, generation=1, instance="i") == ErrorCode.UNKNOWN_MEMBER_ID
     bench.join()
-    assert commit(bench, 2, member=one, generation=1) == 0  # while others join, who had partitions may say how far
+    assert (
+        commit(bench, 2, member=one, generation=1) == 0
+    )  # while others join, who had partitions may say how far
     bench.join(one)
     assert commit(bench, 3, member=one, generation=2) == ErrorCode.REBALANCE_IN_PROGRESS
-    assert commit(bench, 1, group="h", generation=4, member="x", version=8) == ErrorCode.ILLEGAL_GENERATION
-    assert commit(bench, 1, group="h", generation=4, member="x", version=9) == ErrorCode.GROUP_ID_NOT_FOUND
+    assert (
+        commit(bench, 1, group="h", generation=4, member="x", version=8)
+        == ErrorCode.ILLEGAL_GENERATION
+    )
+    assert (
+        commit(bench, 1, group="h", generation=4, member="x", version=9)
+        == ErrorCode.GROUP_ID_NOT_FOUND
+    )
 
 
 def test_that_a_commit_keeps_a_member_alive(bench: Bench) -> None:
@@ -182,12 +221,16 @@ def test_that_the_next_coordinator_knows_all_offsets(bench: Bench) -> None:
 def test_that_nothing_is_told_until_the_log_that_was_there_is_replicated(bench: Bench) -> None:
     commit(bench, 1)
     bench.log.hold = True
-    bench.send(commit_message(bench, 9, 2), 9)  # acknowledged perhaps by the former leader, not yet below our mark
+    bench.send(
+        commit_message(bench, 9, 2), 9
+    )  # acknowledged perhaps by the former leader, not yet below our mark
     bench.resign()
     after = Bench(bench.log).lead()
     asked = OffsetFetchRequest(groups=[OffsetFetchRequestGroup("g", topics=None)])
     assert after.ask(asked, 9).groups[0].error_code == ErrorCode.COORDINATOR_LOAD_IN_PROGRESS
-    old = after.ask(OffsetFetchRequest(group_id="g", topics=[OffsetFetchRequestTopic("events", [0])]), 1)
+    old = after.ask(
+        OffsetFetchRequest(group_id="g", topics=[OffsetFetchRequestTopic("events", [0])]), 1
+    )
     assert old.topics[0].partitions[0].error_code == ErrorCode.COORDINATOR_LOAD_IN_PROGRESS
     assert commit(after, 3) == ErrorCode.COORDINATOR_LOAD_IN_PROGRESS
     after.log.hold = False
@@ -200,13 +243,18 @@ def test_that_a_group_and_its_offsets_are_deleted(bench: Bench) -> None:
     (one,) = bench.stable()
     commit(bench, 1, member=one, generation=1)
     codes = bench.ask(DeleteGroupsRequest(["g", "nobody"]), 2).results
-    assert [r.error_code for r in codes] == [ErrorCode.NON_EMPTY_GROUP, ErrorCode.GROUP_ID_NOT_FOUND]
+    assert [r.error_code for r in codes] == [
+        ErrorCode.NON_EMPTY_GROUP,
+        ErrorCode.GROUP_ID_NOT_FOUND,
+    ]
     bench.ask(LeaveGroupRequest("g", members=[MemberIdentity(one)]), 5)
     assert bench.ask(DeleteGroupsRequest(["g"]), 2).results[0].error_code == 0
     assert bench.groups.shards[0].groups == {} and bench.successor().groups.shards[0].groups == {}
 
 
-def test_that_single_offsets_are_deleted_unless_a_member_subscribes_to_the_topic(bench: Bench) -> None:
+def test_that_single_offsets_are_deleted_unless_a_member_subscribes_to_the_topic(
+    bench: Bench,
+) -> None:
     def delete(topic: str, group: str = "g") -> Any:
         asked = OffsetDeleteRequestTopic(topic, [OffsetDeleteRequestPartition(0)])
         answer = bench.ask(OffsetDeleteRequest(group, [asked]), 0)
@@ -224,7 +272,9 @@ def test_that_single_offsets_are_deleted_unless_a_member_subscribes_to_the_topic
     assert fetch(bench.successor(), topic="other")[0] == -1
 
 
-def test_that_offsets_expire_and_then_their_group_and_that_a_commit_may_have_a_time_of_its_own(bench: Bench) -> None:
+def test_that_offsets_expire_and_then_their_group_and_that_a_commit_may_have_a_time_of_its_own(
+    bench: Bench,
+) -> None:
     commit(bench, 2, group="alone")
     commit(bench, 3, group="brief", version=4, retention=DAY_MS)
     bench.run(2 * DAY_MS)
@@ -241,7 +291,9 @@ def test_that_retention_counts_from_when_the_group_became_empty(bench: Bench) ->
     bench.groups.shards[0].groups["g"].members[one].deadline_ms = 10**12
     commit(bench, 1, member=one, generation=1)
     bench.run(8 * DAY_MS)
-    assert fetch(bench)[0] == 1  # not subscribed to anything that is known, so nothing expires under it
+    assert (
+        fetch(bench)[0] == 1
+    )  # not subscribed to anything that is known, so nothing expires under it
     bench.ask(LeaveGroupRequest("g", members=[MemberIdentity(one)]), 5)
     bench.run(6 * DAY_MS)
     assert fetch(bench)[0] == 1
@@ -258,7 +310,9 @@ def test_that_offsets_go_with_their_topic(bench: Bench) -> None:
     assert fetch(bench.successor())[0] == -1
 
 
-def test_that_offsets_of_a_topic_that_was_made_anew_meanwhile_are_not_taken_over(bench: Bench) -> None:
+def test_that_offsets_of_a_topic_that_was_made_anew_meanwhile_are_not_taken_over(
+    bench: Bench,
+) -> None:
     commit(bench, 1)
     bench.resign()
     del bench.image.topics["events"]
@@ -267,7 +321,9 @@ def test_that_offsets_of_a_topic_that_was_made_anew_meanwhile_are_not_taken_over
     assert fetch(after.lead())[0] == -1
 
 
-def test_that_a_long_log_is_loaded_in_slices_and_written_anew(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_that_a_long_log_is_loaded_in_slices_and_written_anew(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("embedded_broker.core.coordinator.shard.REWRITE_AT_LEAST_BYTES", 50_000)
     monkeypatch.setattr("embedded_broker.core.coordinator.shard.CUT_DELAY_MS", 10)
     monkeypatch.setattr("embedded_broker.core.coordinator.shard.SLICE_BYTES", 4_000)
@@ -292,7 +348,9 @@ def test_that_a_long_log_is_loaded_in_slices_and_written_anew(bench: Bench, monk
     assert {g: (x.offsets, x.stored) for g, x in after.groups.shards[0].groups.items()} == before
 
 
-def test_that_writing_anew_keeps_what_is_not_committed_yet(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_that_writing_anew_keeps_what_is_not_committed_yet(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for group in "abc":
         commit(bench, 1, group=group)
     bench.log.hold = True
@@ -306,7 +364,9 @@ def test_that_writing_anew_keeps_what_is_not_committed_yet(bench: Bench, monkeyp
     bench.run(50_000)
     assert bench.log.start == 0  # the old records stay until the new ones are surely on a disk
     bench.run(20_000)
-    assert bench.log.start > 3 and later in bench.answers and all(w in bench.answers for w in waiting)
+    assert (
+        bench.log.start > 3 and later in bench.answers and all(w in bench.answers for w in waiting)
+    )
     after = bench.successor()
     assert [fetch(after, group=g)[0] for g in ("a", "b", "c", "new")] == [2, 3, 4, 2]
 
@@ -314,7 +374,12 @@ def test_that_writing_anew_keeps_what_is_not_committed_yet(bench: Bench, monkeyp
 def test_that_the_coordinator_is_found_and_its_topic_made_on_first_use(bench: Bench) -> None:
     for version in range(4):
         found = bench.ask(FindCoordinatorRequest("g"), version)
-        assert (found.error_code, found.node_id, found.host, found.port) == (0, 1, "127.0.0.1", 19_091)
+        assert (found.error_code, found.node_id, found.host, found.port) == (
+            0,
+            1,
+            "127.0.0.1",
+            19_091,
+        )
     many = bench.ask(FindCoordinatorRequest(coordinator_keys=["g", "h"]), 6).coordinators
     assert [(c.key, c.error_code, c.node_id) for c in many] == [("g", 0, 1), ("h", 0, 1)]
     transactional = bench.ask(FindCoordinatorRequest("t", 1), 3)
@@ -323,9 +388,16 @@ def test_that_the_coordinator_is_found_and_its_topic_made_on_first_use(bench: Be
     fresh = Bench(offsets_topic_num_partitions="7")
     del fresh.image.topics["__consumer_offsets"]
     for _ in range(3):
-        assert fresh.ask(FindCoordinatorRequest("g"), 3).error_code == ErrorCode.COORDINATOR_NOT_AVAILABLE
+        assert (
+            fresh.ask(FindCoordinatorRequest("g"), 3).error_code
+            == ErrorCode.COORDINATOR_NOT_AVAILABLE
+        )
     assert commit(fresh, 1) == ErrorCode.NOT_COORDINATOR
     assert len(fresh.controller_calls) == 1
     topic = fresh.controller_calls[0][1].topics[0]
-    assert (topic.name, topic.num_partitions, topic.replication_factor) == ("__consumer_offsets", 7, 3)
+    assert (topic.name, topic.num_partitions, topic.replication_factor) == (
+        "__consumer_offsets",
+        7,
+        3,
+    )
     assert {c.name: c.value for c in topic.configs}["cleanup.policy"] == "compact"

@@ -8,10 +8,10 @@ import pytest
 
 from embedded_broker.core.log.epochs import EpochCache
 from embedded_broker.core.log.producers import MAX_INT, ProducerStates
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.records.batch import BatchHeader, place, read_header
 from embedded_broker.simulator import batches
 from embedded_broker.simulator.disk import Platter, SimDisk, SimLog
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.records.batch import BatchHeader, place, read_header
 
 
 @pytest.fixture
@@ -21,7 +21,9 @@ def log() -> SimLog:
     return found
 
 
-def append(log: SimLog, epoch: int = 0, count: int = 1, producer: tuple[int, int, int] = (-1, -1, -1)) -> BatchHeader:
+def append(
+    log: SimLog, epoch: int = 0, count: int = 1, producer: tuple[int, int, int] = (-1, -1, -1)
+) -> BatchHeader:
     data = batches.build([(None, b"x")] * count, 1000, *producer)
     place(data, 0, log.log_end_offset, epoch)
     header = read_header(data)
@@ -87,7 +89,13 @@ def test_that_the_last_five_batches_are_known_again(log: SimLog) -> None:
     for sequence in range(7):
         assert states.check(batch(sequence)) == (0, -1, -1)
         states.appended(batch(sequence), 100 + sequence)
-    assert [states.check(batch(sequence))[1] for sequence in range(2, 7)] == [102, 103, 104, 105, 106]
+    assert [states.check(batch(sequence))[1] for sequence in range(2, 7)] == [
+        102,
+        103,
+        104,
+        105,
+        106,
+    ]
     assert states.check(batch(1))[0] == ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
     assert states.check(batch(8))[0] == ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
     assert states.check(batch(6, count=2))[0] == ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER

@@ -9,9 +9,9 @@ import pytest
 from crc32c import crc32c
 
 from embedded_broker.core.log.validate import AppendLimits, Refused, check_batch, stamp_append_time
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.records.batch import crc_matches, read_header
 from embedded_broker.simulator import batches
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.records.batch import crc_matches, read_header
 
 NOW_MS = 1_760_000_000_000
 
@@ -27,7 +27,9 @@ def patched(at: int, code: str, value: int, data: bytearray | None = None) -> by
     return data
 
 
-def refusal(records: bytes | bytearray | None, limits: AppendLimits | None = None, version: int = 9) -> int:
+def refusal(
+    records: bytes | bytearray | None, limits: AppendLimits | None = None, version: int = 9
+) -> int:
     with pytest.raises(Refused) as refused:
         check_batch(records, limits or AppendLimits(), version, NOW_MS)
     return refused.value.code
@@ -51,26 +53,52 @@ ROWS: list[tuple[str, Callable[[], bytes | bytearray | None], int]] = [
     ("row 23: length under the minimum", lambda: patched(8, ">i", 48), ErrorCode.CORRUPT_MESSAGE),
     ("row 23: negative length", lambda: patched(8, ">i", -1), ErrorCode.CORRUPT_MESSAGE),
     ("row 23: magic 3", lambda: patched(16, ">b", 3), ErrorCode.CORRUPT_MESSAGE),
-    ("row 24: longer than what is there", lambda: patched(8, ">i", 1 << 20), ErrorCode.INVALID_RECORD),
+    (
+        "row 24: longer than what is there",
+        lambda: patched(8, ">i", 1 << 20),
+        ErrorCode.INVALID_RECORD,
+    ),
     ("row 24: cut off", lambda: good()[:-1], ErrorCode.INVALID_RECORD),
     ("row 25: wrong checksum", flipped, ErrorCode.CORRUPT_MESSAGE),
     ("row 28: base offset", lambda: patched(0, ">q", 5), ErrorCode.INVALID_RECORD),
     ("row 28: last offset", lambda: patched(23, ">i", 7), ErrorCode.INVALID_RECORD),
     ("row 28: no records", lambda: patched(57, ">i", 0), ErrorCode.INVALID_RECORD),
     ("row 28: control batch", lambda: patched(21, ">h", 0x20), ErrorCode.INVALID_RECORD),
-    ("row 28: no sequence", lambda: good(producer_id=4, producer_epoch=0), ErrorCode.INVALID_RECORD),
-    ("row 29: more records than fit", lambda: patched(57, ">i", 9, patched(23, ">i", 8)), ErrorCode.INVALID_RECORD),
-    ("row 29: fewer records than there are", lambda: patched(57, ">i", 1, patched(23, ">i", 0)), 87),
+    (
+        "row 28: no sequence",
+        lambda: good(producer_id=4, producer_epoch=0),
+        ErrorCode.INVALID_RECORD,
+    ),
+    (
+        "row 29: more records than fit",
+        lambda: patched(57, ">i", 9, patched(23, ">i", 8)),
+        ErrorCode.INVALID_RECORD,
+    ),
+    (
+        "row 29: fewer records than there are",
+        lambda: patched(57, ">i", 1, patched(23, ">i", 0)),
+        87,
+    ),
     ("row 29: a record's length lies", lambda: patched(61, ">b", 2), ErrorCode.INVALID_RECORD),
-    ("row 31: too far ahead", lambda: batches.build([(None, b"")], NOW_MS + 3_600_001), ErrorCode.INVALID_TIMESTAMP),
-    ("row 31: too far behind", lambda: batches.build([(None, b"")], NOW_MS - 10_001), ErrorCode.INVALID_TIMESTAMP),
+    (
+        "row 31: too far ahead",
+        lambda: batches.build([(None, b"")], NOW_MS + 3_600_001),
+        ErrorCode.INVALID_TIMESTAMP,
+    ),
+    (
+        "row 31: too far behind",
+        lambda: batches.build([(None, b"")], NOW_MS - 10_001),
+        ErrorCode.INVALID_TIMESTAMP,
+    ),
     ("row 32: unknown codec", lambda: patched(21, ">h", 5), ErrorCode.UNSUPPORTED_COMPRESSION_TYPE),
     ("transactional", lambda: patched(21, ">h", 0x10), ErrorCode.INVALID_TXN_STATE),
 ]
 
 
 @pytest.mark.parametrize(("row", "make", "code"), ROWS, ids=[row for row, _, _ in ROWS])
-def test_that_bad_input_is_refused_with_its_code(row: str, make: Callable[[], bytearray], code: int) -> None:
+def test_that_bad_input_is_refused_with_its_code(
+    row: str, make: Callable[[], bytearray], code: int
+) -> None:
     assert refusal(make(), AppendLimits(before_max_ms=10_000, after_max_ms=3_600_000)) == code
 
 
@@ -84,7 +112,9 @@ def test_that_sizes_are_checked_from_the_header_first_rows_26_and_27() -> None:
 
 
 def test_that_a_compacted_topic_names_the_records_without_a_key_row_30() -> None:
-    data = batches.build([(b"k", b"v"), (None, b"v"), (None, b"v"), (None, b"v"), (None, b"v")], NOW_MS)
+    data = batches.build(
+        [(b"k", b"v"), (None, b"v"), (None, b"v"), (None, b"v"), (None, b"v")], NOW_MS
+    )
     with pytest.raises(Refused) as refused:
         check_batch(data, AppendLimits(compacted=True), 9, NOW_MS)
     assert refused.value.code == ErrorCode.INVALID_RECORD

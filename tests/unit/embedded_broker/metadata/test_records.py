@@ -22,7 +22,7 @@ from embedded_broker.core.metadata.records import (
     encode_record,
 )
 from embedded_broker.core.metadata.replay import copy, replay
-from embedded_broker.protocol.codec import ProtocolError
+from kafka_protocol.codec import ProtocolError
 from tests.unit.embedded_broker.metadata_samples import ID, SAMPLES
 
 
@@ -32,13 +32,18 @@ def test_that_a_record_comes_back_as_it_was_written(record: MetadataRecord) -> N
 
 
 def test_that_the_bytes_are_those_that_kafkas_dump_tool_has_read() -> None:
-    assert encode_record(ProducerIdsRecord(1, 2, 1000)).hex() == "010f0000000001000000000000000200000000000003e800"
+    assert (
+        encode_record(ProducerIdsRecord(1, 2, 1000)).hex()
+        == "010f0000000001000000000000000200000000000003e800"
+    )
     assert encode_record(PartitionChangeRecord(0, ID, isr=[1], leader=1)).hex() == (
         "01050200000000000000000000000000000012345678900200050200000001010400000001"
     )
 
 
-@pytest.mark.parametrize("value", [b"\x00", b"\x02\x00\x00", b"\x01\x63\x00", b"\x01\x02\x09", b"\x01\x14\x00\x00\x00"])
+@pytest.mark.parametrize(
+    "value", [b"\x00", b"\x02\x00\x00", b"\x01\x63\x00", b"\x01\x02\x09", b"\x01\x14\x00\x00\x00"]
+)
 def test_that_an_unknown_frame_record_or_version_is_refused(value: bytes) -> None:
     with pytest.raises(ProtocolError):
         decode_record(value)
@@ -76,7 +81,9 @@ def test_that_naming_a_leader_begins_a_leader_epoch_and_any_change_a_partition_e
 
 
 def test_that_a_deleted_topic_takes_its_settings_along_and_is_told_as_it_was() -> None:
-    told, delta = image(*TOPIC_T, ConfigRecord(TOPIC, "t", "retention.ms", "5"), RemoveTopicRecord(ID))
+    told, delta = image(
+        *TOPIC_T, ConfigRecord(TOPIC, "t", "retention.ms", "5"), RemoveTopicRecord(ID)
+    )
     assert not told.topics and not told.topic_names and not told.configs
     assert [t.name for t in delta.deleted_topics] == ["t"]
     assert sorted(delta.deleted_topics[0].partitions) == [0]
@@ -95,7 +102,9 @@ def test_that_settings_are_set_changed_and_removed() -> None:
 
 def test_that_a_registration_is_a_new_life_that_is_fenced_until_told_otherwise() -> None:
     told, delta = image(
-        RegisterBrokerRecord(3, broker_epoch=7, end_points=[BrokerEndpoint("P", "h", 1, 0)], rack="r", log_dirs=[ID]),
+        RegisterBrokerRecord(
+            3, broker_epoch=7, end_points=[BrokerEndpoint("P", "h", 1, 0)], rack="r", log_dirs=[ID]
+        ),
         BrokerRegistrationChangeRecord(3, 7, fenced=-1),
     )
     assert told.alive(3) and told.eligible(3)

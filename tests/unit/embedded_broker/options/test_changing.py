@@ -9,14 +9,24 @@ from uuid import UUID
 from embedded_broker.core import api
 from embedded_broker.core.config import Config
 from embedded_broker.core.events import Caller, RequestReceived
-from embedded_broker.core.metadata.image import BROKER, TOPIC, BrokerImage, MetadataDelta, MetadataImage, TopicImage
+from embedded_broker.core.metadata.image import (
+    BROKER,
+    TOPIC,
+    BrokerImage,
+    MetadataDelta,
+    MetadataImage,
+    TopicImage,
+)
 from embedded_broker.core.metadata.replay import replay
 from embedded_broker.options import OPTIONS, Settings
-from embedded_broker.protocol.codec import decode, encode
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.protocol.messages import k33_alter_configs as k33
-from embedded_broker.protocol.messages import k44_incremental_alter_configs as k44
-from embedded_broker.protocol.messages.k32_describe_configs import DescribeConfigsRequest, DescribeConfigsResource
+from kafka_protocol.codec import decode, encode
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.messages import k33_alter_configs as k33
+from kafka_protocol.messages import k44_incremental_alter_configs as k44
+from kafka_protocol.messages.k32_describe_configs import (
+    DescribeConfigsRequest,
+    DescribeConfigsResource,
+)
 
 SET, DELETE, APPEND, SUBTRACT = range(4)
 
@@ -45,16 +55,24 @@ class Desk:
         self.answers.append(response)
 
     def ask(self, message: Any, version: int) -> Any:
-        event = RequestReceived(1, version, decode(type(message), version, encode(message, version)), Caller(1, "", ""))
+        event = RequestReceived(
+            1, version, decode(type(message), version, encode(message, version)), Caller(1, "", "")
+        )
         api.handler(message.API_KEY)(self.broker, 0, event)
         return decode(type(self.answers[-1]), version, encode(self.answers[-1], version))
 
-    def change(self, kind: int, name: str, *changes: tuple[str, int, str | None], check: bool = False) -> Any:
+    def change(
+        self, kind: int, name: str, *changes: tuple[str, int, str | None], check: bool = False
+    ) -> Any:
         configs = [k44.AlterableConfig(*change) for change in changes]
-        message = k44.IncrementalAlterConfigsRequest([k44.AlterConfigsResource(kind, name, configs)], check)
+        message = k44.IncrementalAlterConfigsRequest(
+            [k44.AlterConfigsResource(kind, name, configs)], check
+        )
         return self.ask(message, 1).responses[0]
 
-    def describe(self, kind: int, name: str, keys: list[str] | None = None, version: int = 4) -> Any:
+    def describe(
+        self, kind: int, name: str, keys: list[str] | None = None, version: int = 4
+    ) -> Any:
         message = DescribeConfigsRequest([DescribeConfigsResource(kind, name, keys)], True, True)
         return self.ask(message, version).results[0]
 
@@ -64,8 +82,16 @@ def test_that_a_topics_setting_is_set_and_taken_back() -> None:
     assert desk.change(TOPIC, "t", ("retention.ms", SET, "5")).error_code == 0
     assert desk.config.topic("t", "retention.ms") == 5
     found = desk.describe(TOPIC, "t", ["retention.ms"]).configs[0]
-    assert (found.value, found.config_source, found.read_only, found.config_type) == ("5", 1, False, 5)
-    assert [(s.name, s.source) for s in found.synonyms] == [("retention.ms", 1), ("log.retention.hours", 5)]
+    assert (found.value, found.config_source, found.read_only, found.config_type) == (
+        "5",
+        1,
+        False,
+        5,
+    )
+    assert [(s.name, s.source) for s in found.synonyms] == [
+        ("retention.ms", 1),
+        ("log.retention.hours", 5),
+    ]
     assert found.documentation.startswith("Segments older")
     assert desk.change(TOPIC, "t", ("retention.ms", DELETE, None)).error_code == 0
     assert desk.config.topic("t", "retention.ms") == 604_800_000 and desk.image.configs == {}
@@ -74,7 +100,10 @@ def test_that_a_topics_setting_is_set_and_taken_back() -> None:
 def test_that_validate_only_changes_nothing() -> None:
     desk = Desk()
     assert desk.change(TOPIC, "t", ("retention.ms", SET, "5"), check=True).error_code == 0
-    assert desk.change(TOPIC, "t", ("retention.ms", SET, "x"), check=True).error_code == ErrorCode.INVALID_CONFIG
+    assert (
+        desk.change(TOPIC, "t", ("retention.ms", SET, "x"), check=True).error_code
+        == ErrorCode.INVALID_CONFIG
+    )
     assert desk.image.configs == {}
 
 
@@ -84,18 +113,32 @@ def test_that_lists_are_appended_to_and_subtracted_from() -> None:
     assert desk.config.topic("t", "cleanup.policy") == ("delete", "compact")
     desk.change(TOPIC, "t", ("cleanup.policy", SUBTRACT, "delete"))
     assert desk.config.topic("t", "cleanup.policy") == ("compact",)
-    assert desk.change(TOPIC, "t", ("retention.ms", APPEND, "1")).error_code == ErrorCode.INVALID_CONFIG
+    assert (
+        desk.change(TOPIC, "t", ("retention.ms", APPEND, "1")).error_code
+        == ErrorCode.INVALID_CONFIG
+    )
 
 
 def test_that_what_cannot_be_set_is_refused_in_a_sentence_and_nothing_of_it_happens() -> None:
     desk = Desk()
     refused = desk.change(TOPIC, "t", ("segment.bytes", SET, "100"), ("retention.mss", SET, "5"))
-    assert refused.error_code == ErrorCode.INVALID_CONFIG and "did you mean retention.ms?" in refused.error_message
+    assert (
+        refused.error_code == ErrorCode.INVALID_CONFIG
+        and "did you mean retention.ms?" in refused.error_message
+    )
     assert desk.image.configs == {}
-    assert desk.change(TOPIC, "gone", ("retention.ms", SET, "5")).error_code == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
-    assert desk.change(BROKER, "7", ("log.retention.ms", SET, "5")).error_code == ErrorCode.INVALID_REQUEST
+    assert (
+        desk.change(TOPIC, "gone", ("retention.ms", SET, "5")).error_code
+        == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+    )
+    assert (
+        desk.change(BROKER, "7", ("log.retention.ms", SET, "5")).error_code
+        == ErrorCode.INVALID_REQUEST
+    )
     assert desk.change(8, "1", ("x", SET, "INFO")).error_code == ErrorCode.INVALID_REQUEST
-    assert desk.change(TOPIC, "t", ("retention.ms", SET, None)).error_code == ErrorCode.INVALID_REQUEST
+    assert (
+        desk.change(TOPIC, "t", ("retention.ms", SET, None)).error_code == ErrorCode.INVALID_REQUEST
+    )
     twice = desk.change(TOPIC, "t", ("retention.ms", SET, "1"), ("retention.ms", SET, "2"))
     assert twice.error_code == ErrorCode.INVALID_REQUEST
     resource = k44.AlterConfigsResource(TOPIC, "t", [k44.AlterableConfig("retention.ms", SET, "1")])
@@ -106,7 +149,9 @@ def test_that_what_cannot_be_set_is_refused_in_a_sentence_and_nothing_of_it_happ
 def test_that_only_dynamic_settings_of_brokers_are_changed() -> None:
     desk = Desk()
     fixed = desk.change(BROKER, "", ("num.partitions", SET, "5"))
-    assert fixed.error_code == ErrorCode.INVALID_CONFIG and "server.properties" in fixed.error_message
+    assert (
+        fixed.error_code == ErrorCode.INVALID_CONFIG and "server.properties" in fixed.error_message
+    )
     single = desk.change(BROKER, "", ("ssl.keystore.type", SET, "PEM"))
     assert single.error_code == ErrorCode.INVALID_CONFIG
     assert desk.change(BROKER, "", ("min.insync.replicas", SET, "2")).error_code == 0
@@ -114,7 +159,9 @@ def test_that_only_dynamic_settings_of_brokers_are_changed() -> None:
     assert desk.change(BROKER, "1", ("min.insync.replicas", SET, "1")).error_code == 0
     assert desk.config.broker("min.insync.replicas") == 1
     everywhere = desk.describe(BROKER, "").configs
-    assert [(c.name, c.value, c.config_source) for c in everywhere] == [("min.insync.replicas", "2", 3)]
+    assert [(c.name, c.value, c.config_source) for c in everywhere] == [
+        ("min.insync.replicas", "2", 3)
+    ]
 
 
 def test_that_alter_configs_replaces_all_settings_of_a_resource() -> None:

@@ -15,11 +15,17 @@ def make(text: str = "") -> tuple[Config, MetadataImage]:
 def test_that_hours_stand_in_for_milliseconds() -> None:
     config, _ = make("log.retention.hours=3\nlog.roll.hours=1")
     assert config.broker("log.retention.ms") == 10_800_000
-    assert config.topic("t", "retention.ms") == 10_800_000 and config.topic("t", "segment.ms") == 3_600_000
+    assert (
+        config.topic("t", "retention.ms") == 10_800_000
+        and config.topic("t", "segment.ms") == 3_600_000
+    )
 
 
 def test_that_minutes_go_before_hours_and_forever_stays_forever() -> None:
-    assert make("log.retention.hours=3\nlog.retention.minutes=2")[0].broker("log.retention.ms") == 120_000
+    assert (
+        make("log.retention.hours=3\nlog.retention.minutes=2")[0].broker("log.retention.ms")
+        == 120_000
+    )
     assert make("log.retention.hours=-1")[0].topic("t", "retention.ms") == -1
 
 
@@ -58,6 +64,9 @@ def test_that_a_description_tells_sources_and_synonyms_and_no_secret() -> None:
     entries = {e.option.name: e for e in config.describe_broker()}
     assert entries["cluster.secret"].value is None
     assert all(value != "S" for _, value, _ in entries["cluster.secret"].synonyms)
-    assert entries["log.retention.ms"].source is Source.FILE and not entries["log.retention.ms"].read_only
+    assert (
+        entries["log.retention.ms"].source is Source.FILE
+        and not entries["log.retention.ms"].read_only
+    )
     assert entries["num.partitions"].read_only
     assert config.describe_cluster_defaults() == []

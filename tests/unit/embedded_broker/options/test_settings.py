@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 import embedded_broker
-from embedded_broker.options import OPTIONS, TOPIC_OPTIONS, SettingError, Settings, Type, parse_properties
+from embedded_broker.options import (
+    OPTIONS,
+    TOPIC_OPTIONS,
+    SettingError,
+    Settings,
+    Type,
+    parse_properties,
+)
 from embedded_broker.options.topic import check_topic_configs
 
 
@@ -19,7 +26,12 @@ def refusal(text: str) -> str:
 
 def test_that_values_are_typed_and_the_rest_has_its_default() -> None:
     s = Settings.parse("node.id=3\nnum.partitions = 6\ndelete.topic.enable:false\nbroker.rack r1\n")
-    assert s.node_id == 3 and s["num.partitions"] == 6 and s["delete.topic.enable"] is False and s.rack == "r1"
+    assert (
+        s.node_id == 3
+        and s["num.partitions"] == 6
+        and s["delete.topic.enable"] is False
+        and s.rack == "r1"
+    )
     assert s["offsets.topic.num.partitions"] == 50
 
 
@@ -84,7 +96,11 @@ def test_that_two_listeners_with_names_of_their_own_are_understood() -> None:
         "node.id=1\nlisteners=IN://[::1]:1,OUT://:2\nlistener.security.protocol.map=IN:PLAINTEXT,OUT:PLAINTEXT\n"
         "inter.broker.listener.name=in\n"
     )
-    assert s.inter_broker_listener == "IN" and s.listener("IN").host == "::1" and s.voters == {1: ("::1", 1)}
+    assert (
+        s.inter_broker_listener == "IN"
+        and s.listener("IN").host == "::1"
+        and s.voters == {1: ("::1", 1)}
+    )
 
 
 def test_that_every_default_is_a_value_that_may_be_set() -> None:
@@ -99,7 +115,9 @@ def test_that_every_default_is_a_value_that_may_be_set() -> None:
 
 
 def test_that_a_secret_is_not_repeated_in_a_refusal() -> None:
-    assert all(OPTIONS[n].sensitive for n in ("cluster.secret", "ssl.key.password", "sasl.jaas.config"))
+    assert all(
+        OPTIONS[n].sensitive for n in ("cluster.secret", "ssl.key.password", "sasl.jaas.config")
+    )
 
 
 def test_that_a_topics_settings_are_checked() -> None:
@@ -120,11 +138,19 @@ def test_that_a_topics_settings_are_checked() -> None:
 def test_that_a_setting_that_claims_an_effect_is_named_by_the_code_that_heeds_it() -> None:
     root = Path(embedded_broker.__file__).parent
     rooms = [root / "core", root / "shell", root / "options" / "settings.py"]
-    files = [path for room in rooms for path in ([room] if room.is_file() else sorted(room.rglob("*.py")))]
+    files = [
+        path
+        for room in rooms
+        for path in ([room] if room.is_file() else sorted(room.rglob("*.py")))
+    ]
     text = "".join(path.read_text() for path in files)
     named = {name for name in {**OPTIONS, **TOPIC_OPTIONS} if f'"{name}"' in text}
     for option in [*TOPIC_OPTIONS.values(), *OPTIONS.values()]:
         if option.name in named and option.effect:
             named.update(option.synonyms)
-    idle = [o.name for o in [*OPTIONS.values(), *TOPIC_OPTIONS.values()] if o.effect and o.name not in named]
+    idle = [
+        o.name
+        for o in [*OPTIONS.values(), *TOPIC_OPTIONS.values()]
+        if o.effect and o.name not in named
+    ]
     assert not idle, f"these claim an effect and have none: {idle}"

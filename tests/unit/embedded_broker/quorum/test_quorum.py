@@ -1,4 +1,5 @@
-"""The quorum alone, on a network that loses messages and among nodes that are killed, cut off and lose power."""
+"""The quorum alone, on a network that loses messages and among nodes that are killed, cut off and
+lose power."""
 
 from __future__ import annotations
 
@@ -12,19 +13,20 @@ from embedded_broker.core.events import Event
 from embedded_broker.core.metadata.records import NoOpRecord, ProducerIdsRecord
 from embedded_broker.core.quorum.campaign import FORGETFUL_VOTE
 from embedded_broker.core.quorum.quorum import Role
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.protocol.messages.k52_vote import PartitionData, TopicData, VoteRequest
-from embedded_broker.protocol.messages.k55_describe_quorum import DescribeQuorumRequest
-from embedded_broker.protocol.messages.k55_describe_quorum import PartitionData as DescribePartition
-from embedded_broker.protocol.messages.k55_describe_quorum import TopicData as DescribeTopic
 from embedded_broker.simulator.node import Node, Observer
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.messages.k52_vote import PartitionData, TopicData, VoteRequest
+from kafka_protocol.messages.k55_describe_quorum import DescribeQuorumRequest
+from kafka_protocol.messages.k55_describe_quorum import PartitionData as DescribePartition
+from kafka_protocol.messages.k55_describe_quorum import TopicData as DescribeTopic
 from tests.unit.embedded_broker.wired import Wired, control_brokers
 
 Cluster = Callable[..., Wired]
 
 
 class Watcher(Observer):
-    """One leader an epoch; epochs never go back, not even over a restart; what is committed stays as it is."""
+    """One leader an epoch; epochs never go back, not even over a restart; what is committed stays
+    as it is."""
 
     def __init__(self) -> None:
         self.leaders: dict[int, int] = {}
@@ -42,13 +44,17 @@ class Watcher(Observer):
         self.epochs[node.node_id] = quorum.epoch
         if quorum.role is Role.LEADER:
             first = self.leaders.setdefault(quorum.epoch, node.node_id)
-            assert first == node.node_id, f"{first} and {node.node_id} both lead epoch {quorum.epoch}"
+            assert first == node.node_id, (
+                f"{first} and {node.node_id} both lead epoch {quorum.epoch}"
+            )
         seen = self._seen[node.node_id]
         if quorum.high_watermark > seen:
             log: Any = quorum.log.log
             for header, data in log.between(seen, quorum.high_watermark):
                 known = self.committed.setdefault(header.base_offset, bytes(data))
-                assert known == bytes(data), f"what was committed at {header.base_offset} has changed"
+                assert known == bytes(data), (
+                    f"what was committed at {header.base_offset} has changed"
+                )
             self._seen[node.node_id] = quorum.high_watermark
 
 
@@ -85,7 +91,9 @@ def trouble(c: Wired, dice: random.Random, power: bool) -> None:
 
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("brokers", [3, 5])
-def test_that_through_random_trouble_one_leads_an_epoch_and_what_is_committed_stays(brokers: int, seed: int) -> None:
+def test_that_through_random_trouble_one_leads_an_epoch_and_what_is_committed_stays(
+    brokers: int, seed: int
+) -> None:
     dice = random.Random(f"{brokers} {seed}")
     with control_brokers():
         c, watcher = watched(brokers, seed)
@@ -98,7 +106,9 @@ def test_that_through_random_trouble_one_leads_an_epoch_and_what_is_committed_st
                 controller = leading.broker.controller
                 if leading.paused_until_ms <= c.world.now_ms:
                     following = controller.image.next_producer_id + 1
-                    controller.propose(leading.clock.monotonic_ms(), [ProducerIdsRecord(1, 1, following)])
+                    controller.propose(
+                        leading.clock.monotonic_ms(), [ProducerIdsRecord(1, 1, following)]
+                    )
         c.network.heal_all()
         for node in c.nodes.values():
             node.start()
@@ -235,7 +245,9 @@ def test_that_a_follower_cuts_off_what_the_new_leader_never_had(cluster: Cluster
     assert len({tuple(node.broker.quorum.log.epochs) for node in c.nodes.values()}) == 1
 
 
-def test_that_a_voter_with_an_empty_disk_helps_nobody_to_lead_who_lacks_what_was_committed(cluster: Cluster) -> None:
+def test_that_a_voter_with_an_empty_disk_helps_nobody_to_lead_who_lacks_what_was_committed(
+    cluster: Cluster,
+) -> None:
     c = cluster()
     leading = c.controller()
     assert leading is not None
@@ -243,7 +255,9 @@ def test_that_a_voter_with_an_empty_disk_helps_nobody_to_lead_who_lacks_what_was
     laggard.crash(power=False)
     c.run(100)
     for number in range(5):
-        leading.broker.controller.propose(leading.clock.monotonic_ms(), [ProducerIdsRecord(1, 1, number + 1)])
+        leading.broker.controller.propose(
+            leading.clock.monotonic_ms(), [ProducerIdsRecord(1, 1, number + 1)]
+        )
         c.run(200)
     assert witness.broker.image.next_producer_id == 5
     leading.crash(power=False)
@@ -259,7 +273,9 @@ def test_that_a_voter_with_an_empty_disk_helps_nobody_to_lead_who_lacks_what_was
     assert not witness.broker.quorum.forgetful
 
 
-def test_that_voters_whose_disks_are_all_but_one_empty_keep_what_the_one_has(cluster: Cluster) -> None:
+def test_that_voters_whose_disks_are_all_but_one_empty_keep_what_the_one_has(
+    cluster: Cluster,
+) -> None:
     c = cluster()
     for node in c.nodes.values():
         node.crash(power=False)
@@ -269,4 +285,6 @@ def test_that_voters_whose_disks_are_all_but_one_empty_keep_what_the_one_has(clu
     c.until(lambda: c.controller() and c.all_ready(), 10_000)
     leading = c.controller()
     assert leading is not None and leading.broker.quorum.epoch > 1
-    assert len({bytes(n.broker.quorum.log.read(0, 1 << 20).tobytes()) for n in c.nodes.values()}) == 1
+    assert (
+        len({bytes(n.broker.quorum.log.read(0, 1 << 20).tobytes()) for n in c.nodes.values()}) == 1
+    )

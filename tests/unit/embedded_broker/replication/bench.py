@@ -1,4 +1,5 @@
-"""A few nodes with real replication and a controller that a test plays: messages go through the codec, time by hand."""
+"""A few nodes with real replication and a controller that a test plays: messages go through the
+codec, time by hand."""
 
 from __future__ import annotations
 
@@ -11,7 +12,16 @@ from uuid import UUID
 
 from embedded_broker.core.broker import Broker
 from embedded_broker.core.config import Config
-from embedded_broker.core.effects import Drop, Flush, NoResponse, Note, Respond, Send, SetTimer, Stop
+from embedded_broker.core.effects import (
+    Drop,
+    Flush,
+    NoResponse,
+    Note,
+    Respond,
+    Send,
+    SetTimer,
+    Stop,
+)
 from embedded_broker.core.events import (
     Caller,
     Event,
@@ -35,23 +45,28 @@ from embedded_broker.core.outbox import Outbox
 from embedded_broker.core.replication.partition import Partition
 from embedded_broker.core.replication.replicas import Replicas
 from embedded_broker.options import Settings
-from embedded_broker.protocol.codec import decode, encode
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.protocol.messages.k00_produce import (
+from embedded_broker.simulator import batches
+from embedded_broker.simulator.disk import Platter, SimDisk
+from kafka_protocol.codec import decode, encode
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.messages.k00_produce import (
     PartitionProduceData,
     PartitionProduceResponse,
     ProduceRequest,
     TopicProduceData,
 )
-from embedded_broker.protocol.messages.k01_fetch import FetchPartition, FetchRequest, FetchTopic, PartitionData
-from embedded_broker.protocol.messages.k56_alter_partition import (
+from kafka_protocol.messages.k01_fetch import (
+    FetchPartition,
+    FetchRequest,
+    FetchTopic,
+    PartitionData,
+)
+from kafka_protocol.messages.k56_alter_partition import (
     AlterPartitionRequest,
     AlterPartitionResponse,
     ResponsePartitionData,
     ResponseTopicData,
 )
-from embedded_broker.simulator import batches
-from embedded_broker.simulator.disk import Platter, SimDisk
 
 T = "events"
 TOPIC_ID = UUID(int=77)
@@ -117,7 +132,9 @@ class _Channel:
     def __init__(self, bench: Bench) -> None:
         self._bench = bench
 
-    def call(self, now_ms: int, message: Any, version: int, timeout_ms: int, done: Callable[..., None]) -> None:
+    def call(
+        self, now_ms: int, message: Any, version: int, timeout_ms: int, done: Callable[..., None]
+    ) -> None:
         message = decode(type(message), version, encode(message, version))
         self._bench.controller_calls.append((message, done))
 
@@ -180,22 +197,33 @@ class Node:
         return self.broker.replicas.partitions[topic, index]
 
     def ask(self, message: Any, version: int, broker_id: int = -1) -> int:
-        """Hand a client's request in, through the codec; returns its id, under which the answer will be."""
+        """Hand a client's request in, through the codec; returns its id, under which the answer
+        will be."""
         request_id = self.bench.next_id()
         message = decode(type(message), version, encode(message, version))
-        self.handle(RequestReceived(request_id, version, message, Caller(1, "h", "PLAINTEXT", broker_id=broker_id)))
+        self.handle(
+            RequestReceived(
+                request_id, version, message, Caller(1, "h", "PLAINTEXT", broker_id=broker_id)
+            )
+        )
         return request_id
 
-    def produce(self, records: bytes | bytearray, acks: int = -1, index: int = 0, version: int = 9) -> int:
+    def produce(
+        self, records: bytes | bytearray, acks: int = -1, index: int = 0, version: int = 9
+    ) -> int:
         topic = TopicProduceData(T, TOPIC_ID, [PartitionProduceData(index, bytes(records))])
         return self.ask(ProduceRequest(None, acks, 30_000, [topic]), version)
 
     def produced(self, request_id: int) -> PartitionProduceResponse:
-        answer: PartitionProduceResponse = self.answers[request_id].responses[0].partition_responses[0]
+        answer: PartitionProduceResponse = (
+            self.answers[request_id].responses[0].partition_responses[0]
+        )
         return answer
 
     def fetch(self, offset: int, index: int = 0, version: int = 12, **more: Any) -> int:
-        asked = FetchPartition(index, more.pop("epoch", -1), offset, more.pop("last_epoch", -1), -1, 1 << 20)
+        asked = FetchPartition(
+            index, more.pop("epoch", -1), offset, more.pop("last_epoch", -1), -1, 1 << 20
+        )
         request = FetchRequest(topics=[FetchTopic(T, TOPIC_ID, [asked])], min_bytes=1, **more)
         return self.ask(request, version)
 
@@ -253,14 +281,20 @@ class Bench:
         life = sender.broker
         peer = self.nodes[send.peer_id]
         if peer.broker is None or (sender.node_id, send.peer_id) in self.cut:
-            self._mail.append(lambda: self._reply(sender, life, SendFailed(send.send_id, send.peer_id, "cut")))
+            self._mail.append(
+                lambda: self._reply(sender, life, SendFailed(send.send_id, send.peer_id, "cut"))
+            )
             return
         data = encode(send.message, send.version)
         request_id = self.next_id()
 
         def answered(message: Any) -> None:
             back = decode(type(message), send.version, encode(message, send.version))
-            self._mail.append(lambda: self._reply(sender, life, ResponseReceived(send.send_id, send.peer_id, back)))
+            self._mail.append(
+                lambda: self._reply(
+                    sender, life, ResponseReceived(send.send_id, send.peer_id, back)
+                )
+            )
 
         def arrive() -> None:
             if peer.broker is None:
@@ -269,7 +303,9 @@ class Bench:
             peer.callbacks[request_id] = answered
             caller = Caller(100 + sender.node_id, "h", "PLAINTEXT", broker_id=sender.node_id)
             peer.handle(
-                RequestReceived(request_id, send.version, decode(type(send.message), send.version, data), caller)
+                RequestReceived(
+                    request_id, send.version, decode(type(send.message), send.version, data), caller
+                )
             )
 
         self._mail.append(arrive)
@@ -330,21 +366,29 @@ class Bench:
             node.broker.replicas.on_metadata(self.now_ms, delta)
             node.perform(node.broker.outbox.take())
 
-    def create(self, replicas: tuple[int, ...] = (1, 2, 3), partitions: int = 1, **configs: str) -> None:
+    def create(
+        self, replicas: tuple[int, ...] = (1, 2, 3), partitions: int = 1, **configs: str
+    ) -> None:
         self.image.topic_names[TOPIC_ID] = T
         self.image.configs[TOPIC, T] = {k.replace("_", "."): v for k, v in configs.items()}
-        found = {i: PartitionImage(TOPIC_ID, T, i, replicas, replicas, replicas[0], 0, 0) for i in range(partitions)}
+        found = {
+            i: PartitionImage(TOPIC_ID, T, i, replicas, replicas, replicas[0], 0, 0)
+            for i in range(partitions)
+        }
         self.image.topics[T] = TopicImage(TOPIC_ID, T, found)
         self.publish(MetadataDelta(partitions={(T, i) for i in range(partitions)}))
         self.settle()
 
     def change(self, index: int = 0, to: list[int] | None = None, **values: Any) -> PartitionImage:
-        """A PartitionChange record: a leader change raises the leader epoch, any change the partition epoch."""
+        """A PartitionChange record: a leader change raises the leader epoch, any change the
+        partition epoch."""
         old = self.image.topics[T].partitions[index]
         if "leader" in values:
             values.setdefault("leader_epoch", old.leader_epoch + 1)
         new = replace(old, partition_epoch=old.partition_epoch + 1, **values)
-        self.image.topics[T] = TopicImage(TOPIC_ID, T, {**self.image.topics[T].partitions, index: new})
+        self.image.topics[T] = TopicImage(
+            TOPIC_ID, T, {**self.image.topics[T].partitions, index: new}
+        )
         self.publish(MetadataDelta(partitions={(T, index)}), to)
         return new
 
@@ -367,7 +411,9 @@ class Bench:
                     answer.error_code = ErrorCode.INVALID_UPDATE_VERSION
                 elif code == ErrorCode.NONE:
                     isr = tuple(sorted(s.broker_id for s in data.new_isr_with_epochs))
-                    new = replace(image, isr=isr, partition_epoch=image.partition_epoch + 1, recovering=False)
+                    new = replace(
+                        image, isr=isr, partition_epoch=image.partition_epoch + 1, recovering=False
+                    )
                     partitions = {**self.image.topics[T].partitions, data.partition_index: new}
                     self.image.topics[T] = TopicImage(TOPIC_ID, T, partitions)
                     answer.leader_id, answer.leader_epoch = new.leader, new.leader_epoch
@@ -381,7 +427,9 @@ class Bench:
         return message
 
 
-def batch(*values: str, producer: tuple[int, int, int] = (-1, -1, -1), timestamp: int = WALL_MS) -> bytearray:
+def batch(
+    *values: str, producer: tuple[int, int, int] = (-1, -1, -1), timestamp: int = WALL_MS
+) -> bytearray:
     """A batch of records without keys; ``producer`` is (id, epoch, first sequence)."""
     return batches.build([(None, value.encode()) for value in values], timestamp, *producer)
 
@@ -389,4 +437,6 @@ def batch(*values: str, producer: tuple[int, int, int] = (-1, -1, -1), timestamp
 def values(records: Any) -> list[str]:
     """The values in what a Fetch answered."""
     data = records if isinstance(records, bytes | bytearray | memoryview) else records.tobytes()
-    return [record.value.decode() for record in batches.records(bytes(data)) if record.value is not None]
+    return [
+        record.value.decode() for record in batches.records(bytes(data)) if record.value is not None
+    ]

@@ -10,32 +10,44 @@ import pytest
 
 from embedded_broker.core.metadata.image import MetadataDelta
 from embedded_broker.core.replication import housekeeping
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.protocol.messages.k01_fetch import FetchPartition, FetchRequest, FetchTopic
-from embedded_broker.protocol.messages.k02_list_offsets import (
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.messages.k01_fetch import FetchPartition, FetchRequest, FetchTopic
+from kafka_protocol.messages.k02_list_offsets import (
     ListOffsetsPartition,
     ListOffsetsPartitionResponse,
     ListOffsetsRequest,
     ListOffsetsTopic,
 )
-from embedded_broker.protocol.messages.k03_metadata import MetadataRequest, MetadataRequestTopic, MetadataResponse
-from embedded_broker.protocol.messages.k18_api_versions import ApiVersionsRequest, ApiVersionsResponse
-from embedded_broker.protocol.messages.k19_create_topics import CreatableTopicResult, CreateTopicsResponse
-from embedded_broker.protocol.messages.k21_delete_records import (
+from kafka_protocol.messages.k03_metadata import (
+    MetadataRequest,
+    MetadataRequestTopic,
+    MetadataResponse,
+)
+from kafka_protocol.messages.k18_api_versions import ApiVersionsRequest, ApiVersionsResponse
+from kafka_protocol.messages.k19_create_topics import CreatableTopicResult, CreateTopicsResponse
+from kafka_protocol.messages.k21_delete_records import (
     DeleteRecordsPartition,
     DeleteRecordsRequest,
     DeleteRecordsTopic,
 )
-from embedded_broker.protocol.messages.k22_init_producer_id import InitProducerIdRequest
-from embedded_broker.protocol.messages.k23_offset_for_leader_epoch import (
+from kafka_protocol.messages.k22_init_producer_id import InitProducerIdRequest
+from kafka_protocol.messages.k23_offset_for_leader_epoch import (
     OffsetForLeaderEpochRequest,
     OffsetForLeaderPartition,
     OffsetForLeaderTopic,
 )
-from embedded_broker.protocol.messages.k35_describe_log_dirs import DescribeLogDirsRequest
-from embedded_broker.protocol.messages.k60_describe_cluster import DescribeClusterRequest
-from embedded_broker.protocol.messages.k67_allocate_producer_ids import AllocateProducerIdsResponse
-from tests.unit.embedded_broker.replication.bench import TOPIC_ID, WALL_MS, Bench, Node, T, batch, values
+from kafka_protocol.messages.k35_describe_log_dirs import DescribeLogDirsRequest
+from kafka_protocol.messages.k60_describe_cluster import DescribeClusterRequest
+from kafka_protocol.messages.k67_allocate_producer_ids import AllocateProducerIdsResponse
+from tests.unit.embedded_broker.replication.bench import (
+    TOPIC_ID,
+    WALL_MS,
+    Bench,
+    Node,
+    T,
+    batch,
+    values,
+)
 
 
 @pytest.fixture
@@ -55,13 +67,16 @@ def answer(node: Node, message: Any, version: int) -> Any:
     return node.answers[node.ask(message, version)]
 
 
-# ---------------------------------------------------------------------------------------------------- Produce
+# ---- Produce
 def test_that_a_repeated_batch_is_answered_with_its_first_offset(bench: Bench) -> None:
     fill(bench, "a")
     for _ in range(2):
         request = bench.nodes[1].produce(batch("b", producer=(7, 0, 0)))
         bench.settle()
-        assert (bench.nodes[1].produced(request).error_code, bench.nodes[1].produced(request).base_offset) == (0, 1)
+        assert (
+            bench.nodes[1].produced(request).error_code,
+            bench.nodes[1].produced(request).base_offset,
+        ) == (0, 1)
     assert bench.nodes[1].partition().end_offset == 2
 
 
@@ -105,7 +120,7 @@ def test_that_log_append_time_is_the_brokers() -> None:
     assert bench.nodes[1].produced(request).log_append_time_ms == WALL_MS + bench.now_ms
 
 
-# ---------------------------------------------------------------------------------------------------- Fetch
+# ---- Fetch
 def test_that_offsets_outside_the_log_are_refused_row_36(bench: Bench) -> None:
     fill(bench, "a", "b")
     bench.nodes[1].partition().delete_before(1)
@@ -138,7 +153,9 @@ def test_that_clients_have_no_sessions_row_38(bench: Bench) -> None:
 def test_that_the_first_batch_is_whole_whatever_the_limits_row_40(bench: Bench) -> None:
     fill(bench, "a" * 500, "b")
     asked = [FetchPartition(0, -1, 0, -1, -1, 10)]
-    request = bench.nodes[1].ask(FetchRequest(max_bytes=10, topics=[FetchTopic(T, TOPIC_ID, asked)]), 12)
+    request = bench.nodes[1].ask(
+        FetchRequest(max_bytes=10, topics=[FetchTopic(T, TOPIC_ID, asked)]), 12
+    )
     bench.settle()
     assert values(bench.nodes[1].fetched(request).records) == ["a" * 500]
 
@@ -146,7 +163,9 @@ def test_that_the_first_batch_is_whole_whatever_the_limits_row_40(bench: Bench) 
 def test_that_a_reader_waits_for_min_bytes(bench: Bench) -> None:
     fill(bench, "a")
     asked = [FetchPartition(0, -1, 0, -1, -1, 1 << 20)]
-    wanted = FetchRequest(max_wait_ms=10_000, min_bytes=100, topics=[FetchTopic(T, TOPIC_ID, asked)])
+    wanted = FetchRequest(
+        max_wait_ms=10_000, min_bytes=100, topics=[FetchTopic(T, TOPIC_ID, asked)]
+    )
     request = bench.nodes[1].ask(wanted, 13)
     bench.settle()
     assert request not in bench.nodes[1].answers
@@ -183,11 +202,15 @@ def test_that_a_closed_connections_fetch_is_forgotten(bench: Bench) -> None:
     assert not bench.nodes[1].partition().waiting_fetches
 
 
-# ---------------------------------------------------------------------------------------------------- ListOffsets
-def list_offsets(bench: Bench, timestamp: int, version: int = 7, node: int = 1) -> ListOffsetsPartitionResponse:
+# ---- ListOffsets
+def list_offsets(
+    bench: Bench, timestamp: int, version: int = 7, node: int = 1
+) -> ListOffsetsPartitionResponse:
     topics = [ListOffsetsTopic(T, [ListOffsetsPartition(0, -1, timestamp)])]
     found: ListOffsetsPartitionResponse = (
-        answer(bench.nodes[node], ListOffsetsRequest(topics=topics), version).topics[0].partitions[0]
+        answer(bench.nodes[node], ListOffsetsRequest(topics=topics), version)
+        .topics[0]
+        .partitions[0]
     )
     return found
 
@@ -203,7 +226,7 @@ def test_that_offsets_are_found_by_place_and_time(bench: Bench) -> None:
     assert list_offsets(bench, -5, version=9).offset == -1
 
 
-# ---------------------------------------------------------------------------------------------------- Metadata
+# ---- Metadata
 def metadata(bench: Bench, request: MetadataRequest, version: int) -> MetadataResponse:
     found: MetadataResponse = answer(bench.nodes[1], request, version)
     return found
@@ -215,14 +238,21 @@ def test_that_all_topics_are_told_in_every_version(bench: Bench, version: int) -
     assert [b.port for b in found.brokers] == [19091, 19092, 19093]
     assert [t.name for t in found.topics] == [T]
     partition = found.topics[0].partitions[0]
-    assert (partition.leader_id, partition.replica_nodes, partition.isr_nodes) == (1, [1, 2, 3], [1, 2, 3])
+    assert (partition.leader_id, partition.replica_nodes, partition.isr_nodes) == (
+        1,
+        [1, 2, 3],
+        [1, 2, 3],
+    )
     assert found.controller_id == 1
 
 
 def test_that_topics_are_found_by_id(bench: Bench) -> None:
     asked = [MetadataRequestTopic(TOPIC_ID, None), MetadataRequestTopic(UUID(int=9), None)]
     found = metadata(bench, MetadataRequest(topics=asked), 12)
-    assert [(t.error_code, t.name) for t in found.topics] == [(0, T), (ErrorCode.UNKNOWN_TOPIC_ID, None)]
+    assert [(t.error_code, t.name) for t in found.topics] == [
+        (0, T),
+        (ErrorCode.UNKNOWN_TOPIC_ID, None),
+    ]
 
 
 def test_that_a_partition_without_a_leader_is_not_an_unknown_one(bench: Bench) -> None:
@@ -250,13 +280,17 @@ def test_that_a_missing_topic_is_created_when_allowed(bench: Bench) -> None:
     node.perform(node.broker.outbox.take())
     assert node.answers[request].topics[0].error_code == ErrorCode.LEADER_NOT_AVAILABLE
     for text, allowed in (("new", False), ("a/b", True)):
-        asked = MetadataRequest(topics=[MetadataRequestTopic(name=text)], allow_auto_topic_creation=allowed)
+        asked = MetadataRequest(
+            topics=[MetadataRequestTopic(name=text)], allow_auto_topic_creation=allowed
+        )
         code = metadata(bench, asked, 9).topics[0].error_code
-        expected = ErrorCode.INVALID_TOPIC_EXCEPTION if allowed else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+        expected = (
+            ErrorCode.INVALID_TOPIC_EXCEPTION if allowed else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+        )
         assert code == expected
 
 
-# ---------------------------------------------------------------------------------------------------- others
+# ---- others
 def test_that_versions_are_told_and_names_checked_rows_7_and_8(bench: Bench) -> None:
     node = bench.nodes[1]
     found: ApiVersionsResponse = answer(node, ApiVersionsRequest("librdkafka", "2.16.1"), 3)
@@ -271,7 +305,7 @@ def test_that_versions_are_told_and_names_checked_rows_7_and_8(bench: Bench) -> 
 
 
 def test_that_only_brokers_call_what_is_between_brokers_row_45(bench: Bench) -> None:
-    from embedded_broker.protocol.messages.k67_allocate_producer_ids import AllocateProducerIdsRequest
+    from kafka_protocol.messages.k67_allocate_producer_ids import AllocateProducerIdsRequest
 
     found = answer(bench.nodes[1], AllocateProducerIdsRequest(), 0)
     assert found.error_code == ErrorCode.CLUSTER_AUTHORIZATION_FAILED
@@ -283,7 +317,9 @@ def test_that_producer_ids_come_from_blocks(bench: Bench) -> None:
     first, second = (node.ask(InitProducerIdRequest(None, 0), 4) for _ in range(2))
     (_, done), *more = bench.controller_calls
     assert not more
-    done(bench.now_ms, AllocateProducerIdsResponse(producer_id_start=5000, producer_id_len=1000), "")
+    done(
+        bench.now_ms, AllocateProducerIdsResponse(producer_id_start=5000, producer_id_len=1000), ""
+    )
     node.perform(node.broker.outbox.take())
     assert [node.answers[r].producer_id for r in (first, second)] == [5000, 5001]
     assert answer(node, InitProducerIdRequest(None, 0), 4).producer_id == 5002
@@ -317,7 +353,11 @@ def test_that_the_end_of_an_epoch_is_told(bench: Bench) -> None:
     fill(bench, "c")
     for epoch, end in ((0, 2), (1, 3), (2, -1)):
         topics = [OffsetForLeaderTopic(T, [OffsetForLeaderPartition(0, -1, epoch)])]
-        found = answer(bench.nodes[1], OffsetForLeaderEpochRequest(topics=topics), 3).topics[0].partitions[0]
+        found = (
+            answer(bench.nodes[1], OffsetForLeaderEpochRequest(topics=topics), 3)
+            .topics[0]
+            .partitions[0]
+        )
         assert (found.leader_epoch, found.end_offset) == (epoch if end >= 0 else -1, end)
 
 
@@ -330,7 +370,7 @@ def test_that_sizes_of_logs_and_the_cluster_are_described(bench: Bench) -> None:
     assert [b.broker_id for b in cluster.brokers] == [1, 2, 3] and cluster.cluster_id == "bench"
 
 
-# ---------------------------------------------------------------------------------------------------- housekeeping
+# ---- housekeeping
 def test_that_old_and_superfluous_segments_are_deleted_whole() -> None:
     bench = Bench()
     bench.create(retention_ms="1000", segment_bytes="1048576")

@@ -8,8 +8,8 @@ from uuid import UUID
 import pytest
 
 from embedded_broker.core.metadata.image import MetadataDelta
-from embedded_broker.protocol.errors import ErrorCode
-from embedded_broker.protocol.messages.k01_fetch import FetchPartition, FetchRequest, FetchTopic, ReplicaState
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.messages.k01_fetch import FetchPartition, FetchRequest, FetchTopic, ReplicaState
 from tests.unit.embedded_broker.replication.bench import TOPIC_ID, Bench, T, batch, values
 
 
@@ -29,7 +29,10 @@ def test_that_acks_1_is_answered_by_the_leader_alone_and_acks_0_not_at_all() -> 
     bench = Bench()
     bench.create()
     bench.cut = {(2, 1), (3, 1)}
-    one, none = bench.nodes[1].produce(batch("a"), acks=1), bench.nodes[1].produce(batch("b"), acks=0)
+    one, none = (
+        bench.nodes[1].produce(batch("a"), acks=1),
+        bench.nodes[1].produce(batch("b"), acks=0),
+    )
     assert bench.nodes[1].produced(one).base_offset == 0
     assert type(bench.nodes[1].answers[none]).__name__ == "NoResponse"
     assert bench.nodes[1].partition().high_watermark == 0
@@ -67,7 +70,9 @@ def test_that_a_waiting_consumer_is_answered_when_its_wait_is_over() -> None:
     assert not bench.nodes[1].fetched(request).records
 
 
-def test_that_a_follower_that_stays_away_leaves_the_in_sync_set_and_returns_when_it_has_caught_up() -> None:
+def test_that_a_follower_that_stays_away_leaves_the_in_sync_set_and_returns_when_it_has_caught_up() -> (
+    None
+):
     bench = Bench(extra="replica.lag.time.max.ms=2000\n")
     bench.create(min_insync_replicas="2")
     bench.cut = {(3, 1)}
@@ -201,7 +206,7 @@ def test_that_a_follower_truncates_step_by_step_over_epochs_that_its_leader_neve
 
 
 def test_that_a_new_leader_does_not_know_the_latest_offset_until_its_epoch_is_committed() -> None:
-    from embedded_broker.protocol.messages.k02_list_offsets import (
+    from kafka_protocol.messages.k02_list_offsets import (
         ListOffsetsPartition,
         ListOffsetsRequest,
         ListOffsetsTopic,
@@ -380,7 +385,8 @@ def test_that_only_a_broker_may_fetch_as_a_replica() -> None:
     bench.create()
     asked = FetchPartition(0, 0, 0, -1, 0, 1 << 20)
     request = FetchRequest(
-        replica_state=ReplicaState(2, 200), topics=[FetchTopic(topic_id=TOPIC_ID, partitions=[asked])]
+        replica_state=ReplicaState(2, 200),
+        topics=[FetchTopic(topic_id=TOPIC_ID, partitions=[asked])],
     )
     refused = bench.nodes[1].ask(request, 17)
     assert bench.nodes[1].fetched(refused).error_code == ErrorCode.TOPIC_AUTHORIZATION_FAILED
@@ -411,7 +417,9 @@ def test_that_the_coordinator_can_append_and_read_back() -> None:
     bench.create()
     results: list[tuple[int, int]] = []
     replicas = bench.nodes[1].broker.replicas
-    replicas.append_local(bench.now_ms, T, 0, batch("a"), lambda _, code, base: results.append((code, base)))
+    replicas.append_local(
+        bench.now_ms, T, 0, batch("a"), lambda _, code, base: results.append((code, base))
+    )
     bench.nodes[1].perform(bench.nodes[1].broker.outbox.take())
     assert results == []
     bench.settle()

@@ -1,4 +1,5 @@
-"""A broker's shell around a core that does next to nothing, in a thread; and a client of bare sockets."""
+"""A broker's shell around a core that does next to nothing, in a thread; and a client of bare
+sockets."""
 
 from __future__ import annotations
 
@@ -14,28 +15,29 @@ from uuid import UUID
 
 from embedded_broker.core.effects import Effect, NoResponse, Respond, SetTimer, Stop
 from embedded_broker.core.events import Event, RequestReceived, StopRequested, TickEnded, TimerFired
-from embedded_broker.protocol.codec import decode, is_flexible, response_class
-from embedded_broker.protocol.messages.k00_produce import (
-    PartitionProduceResponse,
-    ProduceResponse,
-    TopicProduceResponse,
-)
-from embedded_broker.protocol.messages.k01_fetch import FetchableTopicResponse, FetchResponse, PartitionData
-from embedded_broker.protocol.messages.k03_metadata import MetadataResponse
-from embedded_broker.protocol.messages.k18_api_versions import ApiVersionsResponse
-from embedded_broker.records.batch import batches, place
 from embedded_broker.shell.connection import encode_request
 from embedded_broker.shell.journal import Journal
 from embedded_broker.shell.loop import Loop
 from embedded_broker.shell.runner import Runner
 from embedded_broker.shell.server import Limits, bind
 from embedded_broker.shell.storage.disk import LogDirectory
+from kafka_protocol.codec import decode, is_flexible, response_class
+from kafka_protocol.messages.k00_produce import (
+    PartitionProduceResponse,
+    ProduceResponse,
+    TopicProduceResponse,
+)
+from kafka_protocol.messages.k01_fetch import FetchableTopicResponse, FetchResponse, PartitionData
+from kafka_protocol.messages.k03_metadata import MetadataResponse
+from kafka_protocol.messages.k18_api_versions import ApiVersionsResponse
+from kafka_protocol.records.batch import batches, place
 
 SECRET = b"s" * 32
 
 
 class FakeNode:
-    """Produce appends to one log, Fetch reads it, Metadata waits for a timer of ``hold_ms``; all callers are kept."""
+    """Produce appends to one log, Fetch reads it, Metadata waits for a timer of ``hold_ms``; all
+    callers are kept."""
 
     def __init__(self, disk: LogDirectory) -> None:
         self.disk = disk
@@ -66,10 +68,15 @@ class FakeNode:
             case 0:
                 return self._produce(event)
             case 1:
-                records = self.log.read(event.message.topics[0].partitions[0].fetch_offset, 50_000_000, 1 << 60, True)
+                records = self.log.read(
+                    event.message.topics[0].partitions[0].fetch_offset, 50_000_000, 1 << 60, True
+                )
                 data = PartitionData(0, 0, self.log.log_end_offset, records=records)  # type: ignore[arg-type]
                 return [
-                    Respond(event.request_id, FetchResponse(responses=[FetchableTopicResponse("t", partitions=[data])]))
+                    Respond(
+                        event.request_id,
+                        FetchResponse(responses=[FetchableTopicResponse("t", partitions=[data])]),
+                    )
                 ]
             case 18:
                 return [Respond(event.request_id, ApiVersionsResponse())]
@@ -86,12 +93,19 @@ class FakeNode:
                 base = self.log.log_end_offset
                 headers = list(batches(p.records))
                 place(p.records, 0, base, 0)
-                headers[0] = headers[0]._replace(base_offset=base, last_offset=base + headers[0].record_count - 1)
+                headers[0] = headers[0]._replace(
+                    base_offset=base, last_offset=base + headers[0].record_count - 1
+                )
                 self.log.append(p.records, headers, 0)
                 answers.append(PartitionProduceResponse(p.index, 0, base))
         if event.message.acks == 0:
             return [NoResponse(event.request_id)]
-        return [Respond(event.request_id, ProduceResponse([TopicProduceResponse("t", partition_responses=answers)]))]
+        return [
+            Respond(
+                event.request_id,
+                ProduceResponse([TopicProduceResponse("t", partition_responses=answers)]),
+            )
+        ]
 
 
 class Served:
@@ -140,7 +154,9 @@ class Client:
     def send(self, message: Any, version: int, client_id: bytes = b"test") -> int:
         self.correlation_id += 1
         flexible = is_flexible(message.API_KEY, version)
-        self.sock.sendall(encode_request(message, version, self.correlation_id, client_id, flexible))
+        self.sock.sendall(
+            encode_request(message, version, self.correlation_id, client_id, flexible)
+        )
         return self.correlation_id
 
     def raw(self, data: bytes) -> None:
@@ -160,7 +176,9 @@ class Client:
         if frame is None:
             return None
         start = 5 if is_flexible(api_key, version) and api_key != 18 else 4
-        return struct.unpack_from(">i", frame)[0], decode(response_class(api_key), version, frame, start)
+        return struct.unpack_from(">i", frame)[0], decode(
+            response_class(api_key), version, frame, start
+        )
 
     def ask(self, message: Any, version: int) -> Any:
         sent = self.send(message, version)

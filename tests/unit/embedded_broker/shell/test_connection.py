@@ -7,12 +7,16 @@ from pathlib import Path
 import pytest
 
 from embedded_broker.core.events import ConnectionClosed
-from embedded_broker.protocol.messages.k00_produce import PartitionProduceData, ProduceRequest, TopicProduceData
-from embedded_broker.protocol.messages.k01_fetch import FetchPartition, FetchRequest, FetchTopic
-from embedded_broker.protocol.messages.k03_metadata import MetadataRequest
-from embedded_broker.protocol.messages.k18_api_versions import ApiVersionsRequest
 from embedded_broker.shell.answers import MetadataAnswers
 from embedded_broker.shell.server import Limits
+from kafka_protocol.messages.k00_produce import (
+    PartitionProduceData,
+    ProduceRequest,
+    TopicProduceData,
+)
+from kafka_protocol.messages.k01_fetch import FetchPartition, FetchRequest, FetchTopic
+from kafka_protocol.messages.k03_metadata import MetadataRequest
+from kafka_protocol.messages.k18_api_versions import ApiVersionsRequest
 from tests.unit.embedded_broker.shell.fakes import Served, framed, header, served
 from tests.unit.embedded_broker.shell.storage.batches import batch, parsed
 
@@ -24,11 +28,16 @@ def broker(tmp_path: Path) -> Iterator[Served]:
 
 
 def produce(data: bytes, acks: int = 1) -> ProduceRequest:
-    return ProduceRequest(acks=acks, topic_data=[TopicProduceData("t", partition_data=[PartitionProduceData(0, data)])])
+    return ProduceRequest(
+        acks=acks,
+        topic_data=[TopicProduceData("t", partition_data=[PartitionProduceData(0, data)])],
+    )
 
 
 def fetch(offset: int) -> FetchRequest:
-    return FetchRequest(topics=[FetchTopic("t", partitions=[FetchPartition(0, fetch_offset=offset)])])
+    return FetchRequest(
+        topics=[FetchTopic("t", partitions=[FetchPartition(0, fetch_offset=offset)])]
+    )
 
 
 def written(path: Path, word: str) -> str:
@@ -59,7 +68,9 @@ def test_that_produce_requests_are_pipelined_and_answered_in_order(broker: Serve
     ids = [client.send(produce(batch(0)), 7) for _ in range(200)]
     answers = [client.answer(0, 7) for _ in ids]
     assert [a[0] for a in answers if a] == ids
-    assert [a[1].responses[0].partition_responses[0].base_offset for a in answers if a] == list(range(200))
+    assert [a[1].responses[0].partition_responses[0].base_offset for a in answers if a] == list(
+        range(200)
+    )
     client.close()
 
 
@@ -71,7 +82,11 @@ def test_that_a_request_behind_one_that_waits_is_answered_after_it(broker: Serve
     big = client.send(produce(batch(0, 1, b"b" * 300_000)), 7)
     time.sleep(0.02)
     assert broker.node.log.log_end_offset == 0
-    assert [client.answer(3, 9)[0], client.answer(0, 7)[0], client.answer(0, 7)[0]] == [first, second, big]
+    assert [client.answer(3, 9)[0], client.answer(0, 7)[0], client.answer(0, 7)[0]] == [
+        first,
+        second,
+        big,
+    ]
     assert broker.node.log.log_end_offset == 2
     client.close()
 
@@ -131,7 +146,11 @@ def test_that_a_flood_of_small_requests_is_dealt_with_in_turns(broker: Served) -
 
 
 def test_row_01_and_02_a_size_below_zero_or_above_the_limit_closes(broker: Served) -> None:
-    for size in (b"\xff\xff\xff\xff", b"\x80\x00\x00\x00", (100 * 1024 * 1024 + 1).to_bytes(4, "big")):
+    for size in (
+        b"\xff\xff\xff\xff",
+        b"\x80\x00\x00\x00",
+        (100 * 1024 * 1024 + 1).to_bytes(4, "big"),
+    ):
         client = broker.connect()
         client.raw(size + b"12345678")
         assert client.is_closed()
@@ -139,7 +158,10 @@ def test_row_01_and_02_a_size_below_zero_or_above_the_limit_closes(broker: Serve
 
 
 def test_row_03_tls_and_http_close_with_a_hint(broker: Served, tmp_path: Path) -> None:
-    for hello, word in ((b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "TLS"), (b"GET / HTTP/1.1\r\n\r\n", "HTTP")):
+    for hello, word in (
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "TLS"),
+        (b"GET / HTTP/1.1\r\n\r\n", "HTTP"),
+    ):
         client = broker.connect()
         client.raw(hello)
         assert client.is_closed()
@@ -214,7 +236,9 @@ def test_row_12_a_client_that_never_reads_does_not_fill_memory(broker: Served) -
     with pytest.raises(TimeoutError):
         while True:
             client.raw(request * 2000)
-    most = broker.inside(lambda: max(c.out_bytes for c in broker.runner.server.connections.values()))
+    most = broker.inside(
+        lambda: max(c.out_bytes for c in broker.runner.server.connections.values())
+    )
     assert most <= 9 * 1024 * 1024
     client.close()
 
@@ -255,7 +279,7 @@ def test_row_14_a_silent_connection_is_closed(tmp_path: Path) -> None:
 
 
 def test_row_16_a_mechanism_that_is_not_offered_is_refused(broker: Served) -> None:
-    from embedded_broker.protocol.messages.k17_sasl_handshake import SaslHandshakeRequest
+    from kafka_protocol.messages.k17_sasl_handshake import SaslHandshakeRequest
 
     client = broker.connect()
     assert client.ask(SaslHandshakeRequest("PLAIN"), 1).error_code == 33
@@ -265,7 +289,9 @@ def test_row_16_a_mechanism_that_is_not_offered_is_refused(broker: Served) -> No
 
 def test_row_46_control_characters_are_escaped_in_the_log(broker: Served, tmp_path: Path) -> None:
     client = broker.connect()
-    client.raw(framed(header(3, 1, client_id=b"evil\n\x1b[31m{{" + b"y" * 10_000) + b"\x00\x00\x00\x09"))
+    client.raw(
+        framed(header(3, 1, client_id=b"evil\n\x1b[31m{{" + b"y" * 10_000) + b"\x00\x00\x00\x09")
+    )
     assert client.is_closed()
     client.close()
     text = written(tmp_path / "log", "evil")

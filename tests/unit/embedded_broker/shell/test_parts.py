@@ -62,7 +62,9 @@ def test_that_replaced_timers_do_not_pile_up() -> None:
 
 def test_that_calls_from_other_threads_wake_the_loop() -> None:
     loop, seen = Loop(), []
-    thread = threading.Thread(target=lambda: [loop.post(lambda i=i: seen.append(i)) for i in range(1000)])
+    thread = threading.Thread(
+        target=lambda: [loop.post(lambda i=i: seen.append(i)) for i in range(1000)]
+    )
     thread.start()
     run_until(loop, lambda: len(seen) == 1000)
     thread.join()
@@ -116,10 +118,14 @@ def test_that_connections_wait_when_too_much_is_being_received() -> None:
     assert pool.in_use == 0
 
 
-def test_that_flushes_asked_for_meanwhile_are_done_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_that_flushes_asked_for_meanwhile_are_done_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     loop, done, synced = Loop(), [], []
     log = DiskPartitionLog.create(tmp_path / "t-0", "t", UUID(int=1), 0, lambda _paths: None, 0)
-    flusher = Flusher(loop, lambda flush_id, error: done.append((flush_id, error)), lambda _text: None)
+    flusher = Flusher(
+        loop, lambda flush_id, error: done.append((flush_id, error)), lambda _text: None
+    )
     gate = threading.Event()
 
     def slow(fd: int) -> None:
@@ -155,7 +161,9 @@ def test_that_a_flush_that_failed_says_so(tmp_path: Path, monkeypatch: pytest.Mo
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(platform, "fdatasync", broken)
-    flusher = Flusher(loop, lambda flush_id, error: done.append((flush_id, error)), lambda _text: None)
+    flusher = Flusher(
+        loop, lambda flush_id, error: done.append((flush_id, error)), lambda _text: None
+    )
     flusher.start()
     flusher.flush(1, log)
     run_until(loop, lambda: done)

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from embedded_broker.core.effects import Send
-from embedded_broker.protocol.messages.k03_metadata import MetadataRequest
 from embedded_broker.shell.authentication import Authentication, Proving, find_secret, make_secret
 from embedded_broker.shell.framed import Shared
 from embedded_broker.shell.loop import Loop
 from embedded_broker.shell.peers import Peers
+from kafka_protocol.messages.k03_metadata import MetadataRequest
 from tests.unit.embedded_broker.shell.fakes import SECRET, Served, served
 
 
@@ -41,7 +41,9 @@ class Dialler:
         self.peers.flush()
         return again
 
-    def send(self, send_id: int, timeout_ms: int = 5000, lane: str = "control", peer: int = 1) -> None:
+    def send(
+        self, send_id: int, timeout_ms: int = 5000, lane: str = "control", peer: int = 1
+    ) -> None:
         effect = Send(send_id, peer, lane, MetadataRequest(), 9, timeout_ms)
         self.loop.post(lambda: self.peers.send(effect))
 
@@ -72,7 +74,9 @@ def dialler(broker: Served) -> Iterator[Dialler]:
     found.stop()
 
 
-def test_that_a_peer_proves_to_be_a_broker_and_is_answered_in_order(broker: Served, dialler: Dialler) -> None:
+def test_that_a_peer_proves_to_be_a_broker_and_is_answered_in_order(
+    broker: Served, dialler: Dialler
+) -> None:
     for send_id in range(1, 51):
         dialler.send(send_id)
     dialler.wait(answers=50)
@@ -165,8 +169,8 @@ class Connection:
 
 
 def test_that_a_proof_cannot_be_replayed_or_skipped() -> None:
-    from embedded_broker.protocol.messages.k17_sasl_handshake import SaslHandshakeRequest
-    from embedded_broker.protocol.messages.k36_sasl_authenticate import SaslAuthenticateRequest
+    from kafka_protocol.messages.k17_sasl_handshake import SaslHandshakeRequest
+    from kafka_protocol.messages.k36_sasl_authenticate import SaslAuthenticateRequest
 
     listener, connection = Authentication(SECRET), Connection()
     assert listener.answer(connection, SaslAuthenticateRequest(b"x" * 40))[2]

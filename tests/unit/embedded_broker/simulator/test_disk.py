@@ -8,9 +8,9 @@ from uuid import UUID
 import pytest
 
 from embedded_broker.core.ports import StorageFailed
-from embedded_broker.records.batch import batches, place
 from embedded_broker.simulator.batches import build, records
 from embedded_broker.simulator.disk import Platter, SimDisk, SimLog
+from kafka_protocol.records.batch import batches, place
 
 ID = UUID(int=7)
 
@@ -42,7 +42,14 @@ def test_that_reads_give_whole_batches_below_the_end_asked_for() -> None:
     put(log, 0, 0, count=3)
     put(log, 3, 0, count=2)
     put(log, 5, 1)
-    assert [r.offset for r in records(log.read(1, 1 << 20, 6, True).tobytes())] == [0, 1, 2, 3, 4, 5]
+    assert [r.offset for r in records(log.read(1, 1 << 20, 6, True).tobytes())] == [
+        0,
+        1,
+        2,
+        3,
+        4,
+        5,
+    ]
     assert [r.offset for r in records(log.read(0, 1 << 20, 4, True).tobytes())] == [0, 1, 2]
     assert len(log.read(3, 1, 6, False)) == 0
     assert [r.offset for r in records(log.read(4, 1, 6, True).tobytes())] == [3, 4]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from embedded_broker.protocol.messages.k12_heartbeat import HeartbeatRequest, HeartbeatResponse
 from embedded_broker.simulator.network import Connection, Network
 from embedded_broker.simulator.world import NodeClock, World
+from kafka_protocol.messages.k12_heartbeat import HeartbeatRequest, HeartbeatResponse
 
 
 class Echo:
-    """A host whose process answers each heartbeat with its generation as the error code, at once or when told."""
+    """A host whose process answers each heartbeat with its generation as the error code, at once
+    or when told."""
 
     def __init__(self, host_id: int, at_once: bool = True) -> None:
         self.host_id = host_id
@@ -129,4 +130,7 @@ def test_that_a_drifting_clock_finds_its_way_back_to_world_time() -> None:
             clock._world = later
             shown = clock.monotonic_ms()
             clock._world = world
-            assert shown >= clock.monotonic_ms() + ahead and at <= world.now_ms + ahead + ahead // 1_000 + 1
+            assert (
+                shown >= clock.monotonic_ms() + ahead
+                and at <= world.now_ms + ahead + ahead // 1_000 + 1
+            )

@@ -9,7 +9,14 @@ from kafka_client.commands import configs, groups, topics
 from kafka_client.commands.groups import ResetSpec, ResetTo
 from kafka_client.errors import BadInput
 from kafka_client.fake import FakeClient
-from kafka_client.model import ClusterSnapshot, ConfigChange, ConfigResource, Group, Member, NewTopic
+from kafka_client.model import (
+    ClusterSnapshot,
+    ConfigChange,
+    ConfigResource,
+    Group,
+    Member,
+    NewTopic,
+)
 
 AT = "127.0.0.1:9092"
 
@@ -24,7 +31,9 @@ async def snapshot_of(fake: FakeClient) -> ClusterSnapshot:
 
 async def test_that_a_created_topic_is_there_and_the_command_says_the_same() -> None:
     fake = client()
-    plan = topics.create_topic(await snapshot_of(fake), NewTopic("invoices", 4, 3, {"retention.ms": "1000"}), AT)
+    plan = topics.create_topic(
+        await snapshot_of(fake), NewTopic("invoices", 4, 3, {"retention.ms": "1000"}), AT
+    )
     assert plan.command == (
         f"kafka-topics.sh --bootstrap-server {AT} --create --topic invoices --partitions 4 --replication-factor 3 "
         "--config retention.ms=1000"
@@ -118,8 +127,12 @@ async def test_that_a_changed_setting_is_taken_back_by_its_undo() -> None:
 
 async def test_that_a_secret_value_is_never_in_a_plan() -> None:
     resource = ConfigResource("broker", "1")
-    secret = configs.ConfigEntry("ssl.key.password", None, configs.ConfigSource.FILE, sensitive=True, kind="password")
-    plan = configs.change_configs({resource: [secret]}, [ConfigChange(resource, secret.name, "CANARY")], AT)
+    secret = configs.ConfigEntry(
+        "ssl.key.password", None, configs.ConfigSource.FILE, sensitive=True, kind="password"
+    )
+    plan = configs.change_configs(
+        {resource: [secret]}, [ConfigChange(resource, secret.name, "CANARY")], AT
+    )
     assert "CANARY" not in repr(plan.rows) + plan.command + plan.title
     assert plan.undo is None
 
@@ -143,14 +156,18 @@ async def test_that_a_reset_shows_each_partition_goes_there_and_comes_back() -> 
     assert now == ends
     assert plan.undo is not None
     await plan.undo().apply(fake)
-    assert (await fake.committed([group]))[0][group] == {tp: (o, "") for tp, (o, _) in committed.items()}
+    assert (await fake.committed([group]))[0][group] == {
+        tp: (o, "") for tp, (o, _) in committed.items()
+    }
 
 
 async def test_that_a_shift_stays_inside_what_the_partition_holds() -> None:
     fake = client()
     partitions = [("email", 0)]
     ends, _ = await fake.offsets({("email", 0): LATEST})
-    targets = await groups.reset_targets(fake, partitions, {("email", 0): 5}, ResetSpec(ResetTo.SHIFT, 10**12))
+    targets = await groups.reset_targets(
+        fake, partitions, {("email", 0): 5}, ResetSpec(ResetTo.SHIFT, 10**12)
+    )
     offset, note = targets["email", 0]
     assert offset == ends["email", 0]
     assert "are there" in note

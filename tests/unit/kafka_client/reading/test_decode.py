@@ -73,9 +73,11 @@ def test_that_previews_are_one_short_line_of_every_kind() -> None:
 
 @pytest.mark.parametrize("kind", [k for k in Kind if k is not Kind.GUESS])
 def test_that_what_is_decoded_encodes_to_the_same_bytes(kind: Kind) -> None:
-    data = {Kind.INT32: b"\xff\xff\xff\xfe", Kind.INT64: b"\x80" + b"\x00" * 7, Kind.UUID: bytes(range(16))}.get(
-        kind, b'{"a": [1, "\xc3\xa9"]}'
-    )
+    data = {
+        Kind.INT32: b"\xff\xff\xff\xfe",
+        Kind.INT64: b"\x80" + b"\x00" * 7,
+        Kind.UUID: bytes(range(16)),
+    }.get(kind, b'{"a": [1, "\xc3\xa9"]}')
     assert encode(decode(data, kind).text, kind) == data
 
 
@@ -112,7 +114,9 @@ def test_that_keys_that_come_twice_are_both_kept() -> None:
     assert exact_json.parse('{"a": 1, "a": 2}').value == (("a", 1), ("a", 2))
 
 
-@pytest.mark.parametrize("text", ["[" * 100_000 + "]" * 100_000, '{"a":' * 50_000 + "1" + "}" * 50_000, "", "{'a': 1}"])
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000 + "]" * 100_000, '{"a":' * 50_000 + "1" + "}" * 50_000, "", "{'a': 1}"]
+)
 def test_that_hostile_json_gives_a_sentence(text: str) -> None:
     found = exact_json.parse(text)
     assert not found.ok and found.problem.endswith(".")

@@ -14,12 +14,24 @@ from kafka_client.reading.export import csv_rows, json_line, write
 from kafka_client.reading.lines import LineForm, parse_lines
 
 
-def record(value: bytes | None, key: bytes | None = b"k", headers: tuple[Header, ...] = ()) -> Record:
+def record(
+    value: bytes | None, key: bytes | None = b"k", headers: tuple[Header, ...] = ()
+) -> Record:
     return Record("t", 1, 7, 1_700_000_000_000, "create", key, value, headers)
 
 
 @pytest.mark.parametrize(
-    "value", [None, b"", b"text", b"\xff\x00", "é\n\u2028".encode(), b"\xed\xa0\x80", bytes(range(256)), b"=1+1"]
+    "value",
+    [
+        None,
+        b"",
+        b"text",
+        b"\xff\x00",
+        "é\n\u2028".encode(),
+        b"\xed\xa0\x80",
+        bytes(range(256)),
+        b"=1+1",
+    ],
 )
 def test_that_json_lines_come_back_as_the_same_bytes(value: bytes | None) -> None:
     headers = (Header("a", value), Header("b", None), Header("a", b"twice"))
@@ -34,7 +46,11 @@ def test_that_json_lines_come_back_as_the_same_bytes(value: bytes | None) -> Non
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
 def test_that_no_cell_of_csv_begins_a_formula(text: str) -> None:
-    rows = list(csv.reader(io.StringIO("".join(csv_rows([record(text.encode(), text.encode())])), newline="")))
+    rows = list(
+        csv.reader(
+            io.StringIO("".join(csv_rows([record(text.encode(), text.encode())])), newline="")
+        )
+    )
     assert rows[1][5] == rows[1][6] == f"'{text}"
 
 
@@ -48,7 +64,10 @@ def test_that_files_are_written_whole(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
     size = write(path, [record(b"1"), record(b"2")], "jsonl")
     lines = path.read_text().splitlines()
-    assert [json.loads(line)["value"] for line in lines] == ["1", "2"] and path.stat().st_size == size
+    assert [json.loads(line)["value"] for line in lines] == [
+        "1",
+        "2",
+    ] and path.stat().st_size == size
     write(tmp_path / "out.csv", [record(b"1")], "csv")
     assert (tmp_path / "out.csv").read_bytes().count(b"\r\n") == 2
 
@@ -57,7 +76,9 @@ def test_that_pasted_lines_become_records() -> None:
     assert [r.value for r in parse_lines("a\r\n\nb", "t", LineForm.VALUES).records] == [b"a", b"b"]
     (found,) = parse_lines("k:v:w", "t", LineForm.KEY_VALUE, ":").records
     assert (found.key, found.value) == (b"k", b"v:w")
-    (found,) = parse_lines('{"key": "k", "value": {"a": 1}}', "t", LineForm.JSON_LINES, partition=2).records
+    (found,) = parse_lines(
+        '{"key": "k", "value": {"a": 1}}', "t", LineForm.JSON_LINES, partition=2
+    ).records
     assert (found.value, found.partition) == (b'{"a": 1}', 2)
     (found,) = parse_lines('{"key": "k", "value": null}', "t", LineForm.JSON_LINES).records
     assert found.value is None

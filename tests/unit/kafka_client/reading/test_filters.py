@@ -10,7 +10,9 @@ from kafka_client.model import Header, Record
 from kafka_client.reading.filters import Contains, Part, make_filter
 
 
-def record(value: bytes | None, key: bytes | None = None, headers: tuple[Header, ...] = ()) -> Record:
+def record(
+    value: bytes | None, key: bytes | None = None, headers: tuple[Header, ...] = ()
+) -> Record:
     return Record("t", 0, 0, 0, "create", key, value, headers)
 
 

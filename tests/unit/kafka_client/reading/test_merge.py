@@ -1,4 +1,5 @@
-"""The merge keeps each partition's order, waits for whoever is behind, and for nobody who is gone."""
+"""The merge keeps each partition's order, waits for whoever is behind, and for nobody who is
+gone."""
 
 from __future__ import annotations
 
@@ -48,7 +49,9 @@ def test_that_all_come_out_once_and_offsets_never_go_back(writes: list[tuple[int
         merge.close(("t", partition))
     out += merge.take()
     for partition in range(3):
-        assert [r.offset for r in out if r.partition == partition] == list(range(offsets[partition]))
+        assert [r.offset for r in out if r.partition == partition] == list(
+            range(offsets[partition])
+        )
     highest = [-(10**9)] * 3
     order = []
     for found in out:

@@ -25,7 +25,9 @@ def client() -> FakeClient:
     return FakeClient(FakeCluster(lambda: NOW_S, moving=False).populate())
 
 
-async def read(who: ClusterClient, request: ScanRequest) -> tuple[list[Record], ScanResult, list[Progress]]:
+async def read(
+    who: ClusterClient, request: ScanRequest
+) -> tuple[list[Record], ScanResult, list[Progress]]:
     found: list[Record] = []
     told: list[Progress] = []
 
@@ -37,7 +39,11 @@ async def read(who: ClusterClient, request: ScanRequest) -> tuple[list[Record], 
 
 
 def everything(who: FakeClient, topic: str) -> list[Record]:
-    return [log.record(o) for log in who.cluster.logs[topic] for o in range(log.start_offset, log.end_offset(NOW_S))]
+    return [
+        log.record(o)
+        for log in who.cluster.logs[topic]
+        for o in range(log.start_offset, log.end_offset(NOW_S))
+    ]
 
 
 async def test_that_all_of_a_topic_comes_in_the_order_of_time() -> None:
@@ -51,8 +57,12 @@ async def test_that_all_of_a_topic_comes_in_the_order_of_time() -> None:
 
 async def test_that_partition_order_brings_one_after_another() -> None:
     who = client()
-    found, _, _ = await read(who, ScanRequest("email", (0, 2), Start.EARLIEST, order=Order.PARTITION))
-    assert [(r.partition, r.offset) for r in found] == sorted((r.partition, r.offset) for r in found)
+    found, _, _ = await read(
+        who, ScanRequest("email", (0, 2), Start.EARLIEST, order=Order.PARTITION)
+    )
+    assert [(r.partition, r.offset) for r in found] == sorted(
+        (r.partition, r.offset) for r in found
+    )
     assert {r.partition for r in found} == {0, 2}
 
 
@@ -77,7 +87,8 @@ async def test_that_the_latest_that_match_are_looked_for_far_back() -> None:
 
 
 async def test_that_a_quiet_partition_does_not_hide_its_newer_records() -> None:
-    """Partition 0 has few and new records, partition 1 many: windows must not stop too early at either."""
+    """Partition 0 has few and new records, partition 1 many: windows must not stop too early at
+    either."""
     who = FakeClient(FakeCluster(lambda: NOW_S, moving=False))
     who.cluster.create("t", 2, 1)
     for n in range(5000):
@@ -85,7 +96,9 @@ async def test_that_a_quiet_partition_does_not_hide_its_newer_records() -> None:
     for n in range(3000):
         who.cluster.logs["t"][0].sent[n] = Record("t", 0, n, 20_000 + n * 10, "create", None, b"a")
     found, _, _ = await read(who, ScanRequest("t", (0, 1), Start.LATEST, 3000))
-    times = sorted([n * 10 for n in range(5000)] + [20_000 + n * 10 for n in range(3000)], reverse=True)
+    times = sorted(
+        [n * 10 for n in range(5000)] + [20_000 + n * 10 for n in range(3000)], reverse=True
+    )
     assert [r.timestamp_ms for r in found] == times[:3000]
 
 
@@ -95,22 +108,31 @@ async def test_that_ranges_by_offset_and_time_hold() -> None:
     found, _, _ = await read(who, request)
     assert [r.offset for r in found] == list(range(100, 120))
     low, high = found[3].timestamp_ms, found[9].timestamp_ms
-    found, _, _ = await read(who, ScanRequest("email", (1,), Start.TIMESTAMP, low, Until.TIMESTAMP, high))
+    found, _, _ = await read(
+        who, ScanRequest("email", (1,), Start.TIMESTAMP, low, Until.TIMESTAMP, high)
+    )
     assert [r.offset for r in found] == list(range(103, 109))
 
 
 async def test_that_a_count_of_matches_ends_it() -> None:
     found, result, _ = await read(
-        client(), ScanRequest("email", (0, 1, 2), Start.EARLIEST, 0, Until.COUNT, 5, contains=Contains("invoice"))
+        client(),
+        ScanRequest(
+            "email", (0, 1, 2), Start.EARLIEST, 0, Until.COUNT, 5, contains=Contains("invoice")
+        ),
     )
     assert len(found) == 5 and result.ended is Ended.COUNT
     assert all(b"invoice" in (r.value or b"") for r in found)
 
 
 async def test_that_it_stops_at_what_is_kept_at_most() -> None:
-    found, result, _ = await read(client(), ScanRequest("email", (0, 1, 2), Start.EARLIEST, keep_records=50))
+    found, result, _ = await read(
+        client(), ScanRequest("email", (0, 1, 2), Start.EARLIEST, keep_records=50)
+    )
     assert len(found) == 50 and result.ended is Ended.KEPT
-    found, result, _ = await read(client(), ScanRequest("email", (0, 1, 2), Start.EARLIEST, keep_bytes=10_000))
+    found, result, _ = await read(
+        client(), ScanRequest("email", (0, 1, 2), Start.EARLIEST, keep_bytes=10_000)
+    )
     assert 50 < len(found) < 120 and result.ended is Ended.KEPT
 
 
@@ -149,7 +171,9 @@ async def test_that_a_live_scan_goes_on_until_it_is_cancelled() -> None:
         found.extend(records)
 
     request = ScanRequest("email", (0, 1, 2), Start.LIVE)
-    task = asyncio.create_task(run_scan(who, request, await plan_scan(who, request), emit, lambda _: None))
+    task = asyncio.create_task(
+        run_scan(who, request, await plan_scan(who, request), emit, lambda _: None)
+    )
     await asyncio.sleep(0.05)
     assert found == []
     now[0] += 10
@@ -160,8 +184,8 @@ async def test_that_a_live_scan_goes_on_until_it_is_cancelled() -> None:
 
 
 class Holes:
-    """A reader over a log with holes: only even offsets hold records, and the last ones are control records. One of
-    its partitions may fall silent."""
+    """A reader over a log with holes: only even offsets hold records, and the last ones are
+    control records. One of its partitions may fall silent."""
 
     def __init__(self, starts: Mapping[TopicPartition, int], end: int, silent: set[int]) -> None:
         self.at, self.end, self.silent = dict(starts), end, silent
@@ -175,7 +199,11 @@ class Holes:
             if (t, p) in self.paused or p in self.silent or at >= self.end:
                 continue
             stop = min(at + 100, self.end)
-            records += [Record(t, p, o, o, "create", None, b"x") for o in range(at, stop) if not o % 2 and o < 180]
+            records += [
+                Record(t, p, o, o, "create", None, b"x")
+                for o in range(at, stop)
+                if not o % 2 and o < 180
+            ]
             self.at[t, p] = stop
         return records
 
@@ -215,21 +243,29 @@ async def read_holes(who: HolesClient, request: ScanRequest) -> tuple[list[Recor
 
 
 @pytest.mark.parametrize("start", [Start.EARLIEST, Start.LATEST])
-async def test_that_a_range_ends_by_position_where_the_last_offsets_hold_no_records(start: Start) -> None:
+async def test_that_a_range_ends_by_position_where_the_last_offsets_hold_no_records(
+    start: Start,
+) -> None:
     found, result = await asyncio.wait_for(
         read_holes(HolesClient(300, set()), ScanRequest("t", (0, 1), start, 1000)), 5
     )
     assert len(found) == 180 and result.progress.fraction == 1.0
 
 
-async def test_that_a_silent_partition_does_not_hold_the_others_back(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_that_a_silent_partition_does_not_hold_the_others_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(scanning, "STALLED_S", 0.05)
     monkeypatch.setattr(scanning, "SILENT_S", 0.2)
-    found, result = await read_holes(HolesClient(300, {1}), ScanRequest("t", (0, 1), Start.EARLIEST))
+    found, result = await read_holes(
+        HolesClient(300, {1}), ScanRequest("t", (0, 1), Start.EARLIEST)
+    )
     assert len(found) == 90 and result.missed == (1,)
 
 
-async def test_that_silence_everywhere_ends_with_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_that_silence_everywhere_ends_with_a_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(scanning, "STALLED_S", 0.05)
     monkeypatch.setattr(scanning, "SILENT_S", 0.2)
     with pytest.raises(TimedOut, match="did not answer"):

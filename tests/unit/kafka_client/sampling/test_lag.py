@@ -87,7 +87,10 @@ def test_that_the_status_of_a_partition_follows_its_rule(committed, ends, member
 
 
 def test_that_a_group_is_as_bad_as_its_worst_partition():
-    assert group_status([GroupStatus.OK, GroupStatus.STALLED, GroupStatus.BEHIND]) is GroupStatus.STALLED
+    assert (
+        group_status([GroupStatus.OK, GroupStatus.STALLED, GroupStatus.BEHIND])
+        is GroupStatus.STALLED
+    )
     assert group_status([]) is GroupStatus.UNKNOWN
 
 

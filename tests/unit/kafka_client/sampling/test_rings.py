@@ -54,7 +54,11 @@ def test_that_series_are_found_by_prefix_and_partitions_sort_as_numbers():
     for partition in (10, 2, 1):
         store.append(("lag", "g", "t", partition), 1.0, 1.0)
     store.append(("lag", "h"), 1.0, 1.0)
-    assert store.keys("lag", "g") == [("lag", "g", "t", 1), ("lag", "g", "t", 2), ("lag", "g", "t", 10)]
+    assert store.keys("lag", "g") == [
+        ("lag", "g", "t", 1),
+        ("lag", "g", "t", 2),
+        ("lag", "g", "t", 10),
+    ]
     store.forget("lag", "g")
     assert list(store) == [("lag", "h")]
 

@@ -77,7 +77,11 @@ async def test_that_a_failed_round_is_a_gap_and_keeps_what_was_known():
         client.failing["committed"] = Unreachable("Nothing listens there.", next_step="Start it.")
         await watch.until(lambda: watch.sampler.state.kind is ConnectionKind.DEGRADED)
         sampled = watch.sampler.snapshot.sampled[Datum.COMMITTED]
-        assert sampled.error == "Nothing listens there." and sampled.next_step == "Start it." and sampled.at_s
+        assert (
+            sampled.error == "Nothing listens there."
+            and sampled.next_step == "Start it."
+            and sampled.at_s
+        )
         assert watch.sampler.snapshot.groups["sms-senders"].lag_records
         assert np.isnan(watch.store.window(("lag", "sms-senders"), 0, 1e12)[1][-1])
         del client.failing["committed"]
@@ -187,7 +191,9 @@ async def test_that_a_rate_is_a_gap_while_its_leader_does_not_answer():
 async def test_that_a_bug_ends_the_sampler_with_a_sentence_and_not_in_silence():
     client = FakeClient(moving=False)
     told = []
-    asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context["message"]))
+    asyncio.get_running_loop().set_exception_handler(
+        lambda loop, context: told.append(context["message"])
+    )
     try:
         async with Watch(client) as watch:
             await watch.until(lambda: watch.store.last(("lag",)))

@@ -1,4 +1,5 @@
-"""A broker of a few lines on a real socket: answers what a test tells it to, or misbehaves in a chosen way."""
+"""A broker of a few lines on a real socket: answers what a test tells it to, or misbehaves in a
+chosen way."""
 
 from __future__ import annotations
 
@@ -16,8 +17,9 @@ OFFERED = (2, 3, 9, 10, 15, 16, 17, 18, 32, 35, 36, 44, 55, 69)
 
 
 class FakeBroker:
-    """``answers[api_key]`` makes the values of an answer from the decoded request. ``mode``: fine, hang (take, never
-    answer), garbage, huge (a frame of 2 GB), close (after the request)."""
+    """``answers[api_key]`` makes the values of an answer from the decoded request. ``mode``:
+    fine, hang (take, never answer), garbage, huge (a frame of 2 GB), close (after the
+    request)."""
 
     def __init__(self, node_id: int = 1) -> None:
         self.node_id = node_id
@@ -52,7 +54,10 @@ class FakeBroker:
             while True:
                 size = int.from_bytes(await reader.readexactly(4), "big")
                 frame = await reader.readexactly(size)
-                api_key, version = int.from_bytes(frame[:2], "big"), int.from_bytes(frame[2:4], "big")
+                api_key, version = (
+                    int.from_bytes(frame[:2], "big"),
+                    int.from_bytes(frame[2:4], "big"),
+                )
                 self.asked.append(api_key)
                 match self.mode:
                     case "hang":
@@ -83,7 +88,9 @@ class FakeBroker:
         response = _entity(api_key, version, "response")
         buffer = io.BytesIO()
         number = int.from_bytes(frame[4:8], "big")
-        _writer(response.__header_schema__)(buffer, _build(response.__header_schema__, {"correlation_id": number}))
+        _writer(response.__header_schema__)(
+            buffer, _build(response.__header_schema__, {"correlation_id": number})
+        )
         _writer(response)(buffer, _complete(response, values))
         return _framed(buffer.getvalue())
 
@@ -93,14 +100,18 @@ class FakeBroker:
             versions = schema_name_map[_name_of(api_key)]
             high = min(max(versions), self.highest.get(api_key, 99))
             if high >= 0:
-                ranges.append({"api_key": api_key, "min_version": min(versions), "max_version": high})
+                ranges.append(
+                    {"api_key": api_key, "min_version": min(versions), "max_version": high}
+                )
         return {"api_keys": ranges}
 
     def _metadata(self, request: Any) -> dict[str, Any]:
         return {
             "cluster_id": "fake",
             "controller_id": self.node_id,
-            "brokers": [{"node_id": b.node_id, "host": "127.0.0.1", "port": b.port} for b in self.brokers],
+            "brokers": [
+                {"node_id": b.node_id, "host": "127.0.0.1", "port": b.port} for b in self.brokers
+            ],
             "topics": self.topics,
         }
 
@@ -193,7 +204,9 @@ def sample(entity: Any) -> Any:
         for part in (f.type, *typing.get_args(f.type)):
             if typing.get_origin(part) is tuple:
                 item = typing.get_args(part)[0]
-                value = (sample(item), sample(item)) if is_dataclass(item) else (value, value, value)
+                value = (
+                    (sample(item), sample(item)) if is_dataclass(item) else (value, value, value)
+                )
                 break
             if is_dataclass(part):
                 value = sample(part)

@@ -14,7 +14,12 @@ USED = (2, 3, 9, 10, 15, 16, 17, 18, 32, 35, 36, 43, 44, 55, 69, 77)
 
 @pytest.mark.parametrize("version", range(1, NEWEST + 1))
 def test_that_the_hand_written_request_is_what_the_schema_writes(version):
-    wanted = {("a" * 200, 0): -1, ("b", 2): -2, ("a" * 200, 1): 1_700_000_000_000, **{("c", p): -1 for p in range(300)}}
+    wanted = {
+        ("a" * 200, 0): -1,
+        ("b", 2): -2,
+        ("a" * 200, 1): 1_700_000_000_000,
+        **{("c", p): -1 for p in range(300)},
+    }
     topics = {}
     for (topic, partition), timestamp in wanted.items():
         topics.setdefault(topic, []).append({"partition_index": partition, "timestamp": timestamp})
@@ -36,7 +41,9 @@ def test_that_every_request_can_be_written_in_every_version_from_nothing(api_key
         assert int.from_bytes(frame[:4], "big") == len(frame) - 4
 
 
-@pytest.mark.parametrize("length", [b"\xff\xff\xff\xff\x0f", b"\xff\xff\xff\xff\xff\xff", b"\x80\x80\x80\x08"])
+@pytest.mark.parametrize(
+    "length", [b"\xff\xff\xff\xff\x0f", b"\xff\xff\xff\xff\xff\xff", b"\x80\x80\x80\x08"]
+)
 def test_that_no_memory_is_given_on_a_brokers_word(length):
     with pytest.raises(BadFrame):
         decode(3, 12, b"\0\0\0\1\0" + b"\0\0\0\0" + length + b"\0" * 200)

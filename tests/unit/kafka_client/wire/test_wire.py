@@ -37,7 +37,9 @@ class Cluster:
             broker.brokers = self.brokers
             broker.topics = [topic(f"t{b.node_id}", b.node_id, 2) for b in self.brokers]
             broker.answers[2] = self.end_offsets
-        self.wire = Wire(quick(f"127.0.0.1:{self.brokers[0].port}"), MemorySecrets(), random.Random(1))
+        self.wire = Wire(
+            quick(f"127.0.0.1:{self.brokers[0].port}"), MemorySecrets(), random.Random(1)
+        )
         self.looking = Looking(self.wire)
         return self
 
@@ -46,7 +48,9 @@ class Cluster:
             "topics": [
                 {
                     "name": t.name,
-                    "partitions": [{"partition_index": p.partition_index, "offset": 7} for p in t.partitions],
+                    "partitions": [
+                        {"partition_index": p.partition_index, "offset": 7} for p in t.partitions
+                    ],
                 }
                 for t in request.topics
             ]
@@ -68,7 +72,9 @@ async def test_that_metadata_names_brokers_and_who_leads():
 
 async def test_that_offsets_are_asked_once_per_leader():
     async with Cluster(2) as cluster:
-        found, errors = await cluster.looking.offsets({(f"t{b}", p): -1 for b in (1, 2) for p in (0, 1)})
+        found, errors = await cluster.looking.offsets(
+            {(f"t{b}", p): -1 for b in (1, 2) for p in (0, 1)}
+        )
         assert set(found.values()) == {7} and len(found) == 4 and not errors
         assert [b.asked.count(2) for b in cluster.brokers] == [1, 1]
 
@@ -99,7 +105,9 @@ async def test_that_a_broker_that_takes_and_never_answers_costs_its_deadline_onc
         began = time.monotonic()
         found, errors = await cluster.looking.offsets(wanted)
         assert found == {("t1", 0): 7} and list(errors) == ["broker 2"]
-        assert "did not answer within" in errors["broker 2"] or "does not answer" in errors["broker 2"]
+        assert (
+            "did not answer within" in errors["broker 2"] or "does not answer" in errors["broker 2"]
+        )
         assert time.monotonic() - began < 1.0
         began = time.monotonic()
         for _ in range(20):
@@ -177,7 +185,12 @@ async def test_that_an_old_broker_is_spoken_to_in_its_version():
         await looking.quorum()
     broker.answers[10] = lambda request: {"node_id": 1, "host": "127.0.0.1", "port": broker.port}
     broker.answers[9] = lambda request: {
-        "topics": [{"name": "t", "partitions": [{"partition_index": 0, "committed_offset": 5, "metadata": ""}]}]
+        "topics": [
+            {
+                "name": "t",
+                "partitions": [{"partition_index": 0, "committed_offset": 5, "metadata": ""}],
+            }
+        ]
     }
     found, errors = await Groups(wire).committed(["g", "h"])
     assert found == {"g": {("t", 0): (5, "")}, "h": {("t", 0): (5, "")}} and not errors
@@ -191,18 +204,28 @@ async def test_that_a_moved_coordinator_is_found_again():
         for broker in cluster.brokers:
             broker.answers[16] = lambda request: {"groups": []}
             broker.answers[10] = lambda request: {
-                "coordinators": [{"key": k, "node_id": 2, "host": "", "port": 0} for k in request.coordinator_keys]
+                "coordinators": [
+                    {"key": k, "node_id": 2, "host": "", "port": 0}
+                    for k in request.coordinator_keys
+                ]
             }
         first, second = cluster.brokers
         first.answers[16] = lambda request: {
             "groups": [{"group_id": "g", "group_state": "Empty", "group_type": "classic"}]
         }
-        first.answers[9] = lambda request: {"groups": [{"group_id": "g", "error_code": 16, "topics": []}]}
+        first.answers[9] = lambda request: {
+            "groups": [{"group_id": "g", "error_code": 16, "topics": []}]
+        }
         second.answers[9] = lambda request: {
             "groups": [
                 {
                     "group_id": "g",
-                    "topics": [{"name": "t1", "partitions": [{"partition_index": 0, "committed_offset": 3}]}],
+                    "topics": [
+                        {
+                            "name": "t1",
+                            "partitions": [{"partition_index": 0, "committed_offset": 3}],
+                        }
+                    ],
                 }
             ]
         }
@@ -215,14 +238,23 @@ async def test_that_a_moved_coordinator_is_found_again():
 
 def plain(port, username="ada", mechanism=Mechanism.PLAIN):
     return ConnectionProfile(
-        "sasl", (f"127.0.0.1:{port}",), Protocol.SASL_PLAINTEXT, mechanism, username, "sasl/password"
+        "sasl",
+        (f"127.0.0.1:{port}",),
+        Protocol.SASL_PLAINTEXT,
+        mechanism,
+        username,
+        "sasl/password",
     )
 
 
 async def test_that_a_wrong_password_is_denied_and_the_password_is_nowhere_in_the_error():
     broker = await FakeBroker().start()
     broker.answers[17] = lambda request: {"mechanisms": ["PLAIN"]}
-    broker.answers[36] = lambda request: {"error_code": 58, "error_message": "Authentication failed", "auth_bytes": b""}
+    broker.answers[36] = lambda request: {
+        "error_code": 58,
+        "error_message": "Authentication failed",
+        "auth_bytes": b"",
+    }
     wire = Wire(plain(broker.port), MemorySecrets({"sasl/password": "canary-81"}))
     with pytest.raises(Denied) as caught:
         await wire.connect(1.0)
@@ -234,7 +266,10 @@ async def test_that_a_wrong_password_is_denied_and_the_password_is_nowhere_in_th
 
 async def test_that_a_mechanism_that_is_not_offered_names_those_that_are():
     broker = await FakeBroker().start()
-    broker.answers[17] = lambda request: {"error_code": 33, "mechanisms": ["SCRAM-SHA-512", "OAUTHBEARER"]}
+    broker.answers[17] = lambda request: {
+        "error_code": 33,
+        "mechanisms": ["SCRAM-SHA-512", "OAUTHBEARER"],
+    }
     wire = Wire(plain(broker.port), MemorySecrets({"sasl/password": "x"}))
     with pytest.raises(Denied) as caught:
         await wire.connect(1.0)
@@ -246,7 +281,9 @@ async def test_that_a_mechanism_that_is_not_offered_names_those_that_are():
 def test_that_scram_follows_the_vectors_of_rfc_7677():
     scram = Scram("user", "pencil", "sha256", nonce="rOprNGfwEbeRWgbNEkqO")
     assert scram.first() == b"n,,n=user,r=rOprNGfwEbeRWgbNEkqO"
-    challenge = b"r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096"
+    challenge = (
+        b"r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096"
+    )
     assert scram.proof(challenge) == (
         b"c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="
     )

@@ -14,7 +14,9 @@ from tests.unit.embedded_broker.shell.storage.batches import batch, parsed
 ID = UUID(int=7)
 
 
-def opened(path: Path, boot: str = "boot-1", node_id: int = 1, cluster_id: str = "cluster-a") -> LogDirectory:
+def opened(
+    path: Path, boot: str = "boot-1", node_id: int = 1, cluster_id: str = "cluster-a"
+) -> LogDirectory:
     return LogDirectory(path, node_id, cluster_id, boot_id=boot)
 
 
@@ -37,15 +39,24 @@ def test_that_a_directory_is_as_kafka_lays_it_out(tmp_path: Path) -> None:
     disk.close(clean=True)
     top = tmp_path / "d"
     names = {p.name for p in top.iterdir()}
-    wanted = {"meta.properties", ".lock", ".kafka_cleanshutdown", "recovery-point-offset-checkpoint"}
+    wanted = {
+        "meta.properties",
+        ".lock",
+        ".kafka_cleanshutdown",
+        "recovery-point-offset-checkpoint",
+    }
     assert wanted | {"replication-offset-checkpoint", "t-0", "__cluster_metadata-0"} <= names
     assert {"00000000000000000000.log", "leader-epoch-checkpoint", "partition.metadata"} <= {
         p.name for p in (top / "t-0").iterdir()
     }
-    assert (top / "t-0" / "partition.metadata").read_text() == "version: 0\ntopic_id: AAAAAAAAAAAAAAAAAAAABw\n"
+    assert (
+        top / "t-0" / "partition.metadata"
+    ).read_text() == "version: 0\ntopic_id: AAAAAAAAAAAAAAAAAAAABw\n"
     assert (top / "t-0" / "leader-epoch-checkpoint").read_text() == "0\n1\n0 0\n"
     assert (top / "replication-offset-checkpoint").read_text() == "0\n1\nt 0 2\n"
-    assert (top / "recovery-point-offset-checkpoint").read_text() == "0\n2\n__cluster_metadata 0 0\nt 0 3\n"
+    assert (
+        top / "recovery-point-offset-checkpoint"
+    ).read_text() == "0\n2\n__cluster_metadata 0 0\nt 0 3\n"
     assert files.read_properties(top / "meta.properties")["cluster.id"] == "cluster-a"
     assert (top / "__cluster_metadata-0" / "quorum-state").exists()
 
@@ -59,7 +70,9 @@ def test_that_everything_is_there_again_after_a_stop(tmp_path: Path) -> None:
     disk.close(clean=True)
     again = opened(tmp_path / "d")
     assert again.last_stop is LastStop.CLEAN
-    assert [(log.topic, log.topic_id, log.partition, log.log_end_offset) for log in again.logs()] == [("t", ID, 0, 3)]
+    assert [
+        (log.topic, log.topic_id, log.partition, log.log_end_offset) for log in again.logs()
+    ] == [("t", ID, 0, 3)]
     assert again.load_high_watermarks() == {("t", 0): 2}
     assert again.load_quorum_state() == {"leaderEpoch": 4}
     assert again.directory_id == directory_id
@@ -71,7 +84,9 @@ def test_that_a_directory_is_refused_to_strangers_and_seconds(tmp_path: Path) ->
     with pytest.raises(DirectoryRefused, match="in use"):
         opened(tmp_path / "d")
     disk.close(clean=True)
-    with pytest.raises(DirectoryRefused, match="belongs to cluster cluster-a, and this is cluster cluster-b"):
+    with pytest.raises(
+        DirectoryRefused, match="belongs to cluster cluster-a, and this is cluster cluster-b"
+    ):
         opened(tmp_path / "d", cluster_id="cluster-b")
     with pytest.raises(DirectoryRefused, match="belongs to broker 1, and this is broker 2"):
         opened(tmp_path / "d", node_id=2)
@@ -79,7 +94,8 @@ def test_that_a_directory_is_refused_to_strangers_and_seconds(tmp_path: Path) ->
 
 
 def test_that_only_a_known_state_counts_as_clean(tmp_path: Path) -> None:
-    """Unclean stays until the cluster has heard of it, however often the broker starts meanwhile."""
+    """Unclean stays until the cluster has heard of it, however often the broker starts
+    meanwhile."""
     disk = opened(tmp_path / "d")
     assert not disk.was_clean  # a new disk has nothing to show
     disk.registered()

@@ -59,11 +59,15 @@ def test_that_a_read_ends_on_a_batch_boundary_within_max_bytes(tmp_path: Path) -
 def test_that_reads_are_the_same_without_the_memory_of_recent_batches(tmp_path: Path) -> None:
     log = new_log(tmp_path, segment_bytes=3000)
     fill(log, 120)
-    answers = [log.read(o, n, 110, True).tobytes() for o in range(0, 110, 7) for n in (0, 200, 1000)]
+    answers = [
+        log.read(o, n, 110, True).tobytes() for o in range(0, 110, 7) for n in (0, 200, 1000)
+    ]
     log.close()
     log = DiskPartitionLog.open(tmp_path / "t-0", "t", ID, 0, remove, LastStop.CLEAN, 120, 0, 0)
     assert len(log.segments()) > 3
-    assert answers == [log.read(o, n, 110, True).tobytes() for o in range(0, 110, 7) for n in (0, 200, 1000)]
+    assert answers == [
+        log.read(o, n, 110, True).tobytes() for o in range(0, 110, 7) for n in (0, 200, 1000)
+    ]
 
 
 def test_that_a_truncated_log_ends_at_the_boundary_before_the_offset(tmp_path: Path) -> None:
@@ -126,7 +130,9 @@ def test_that_a_reset_log_starts_anew(tmp_path: Path) -> None:
     assert log.log_end_offset == 1001
 
 
-def test_that_a_failed_write_leaves_nothing_of_the_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_that_a_failed_write_leaves_nothing_of_the_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     log = new_log(tmp_path)
     fill(log, 3)
     whole = os.pwrite

@@ -90,8 +90,12 @@ def test_that_a_log_cut_at_any_byte_recovers_to_its_last_whole_batch(tmp_path: P
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.data(), st.lists(st.integers(0, 300), min_size=1, max_size=25), st.sampled_from([400, 10**6]))
-def test_that_flipped_bits_leave_a_prefix_of_the_log(data: st.DataObject, sizes: list[int], segment: int) -> None:
+@given(
+    st.data(), st.lists(st.integers(0, 300), min_size=1, max_size=25), st.sampled_from([400, 10**6])
+)
+def test_that_flipped_bits_leave_a_prefix_of_the_log(
+    data: st.DataObject, sizes: list[int], segment: int
+) -> None:
     with tempfile.TemporaryDirectory() as folder_name:
         folder = Path(folder_name) / "t-0"
         everything = written(folder, sizes, segment)
@@ -112,7 +116,9 @@ def test_that_flipped_bits_leave_a_prefix_of_the_log(data: st.DataObject, sizes:
         epochless = contents(log)
         good = bytearray(everything[: len(epochless)])
         for header in parsed(bytes(good)):  # the leader epoch is outside every check
-            good[header.position + 12 : header.position + 16] = epochless[header.position + 12 : header.position + 16]
+            good[header.position + 12 : header.position + 16] = epochless[
+                header.position + 12 : header.position + 16
+            ]
         assert bytes(good) == epochless
         check_against_full_scan(log)
         log.close()
@@ -124,7 +130,10 @@ def test_that_flipped_bits_leave_a_prefix_of_the_log(data: st.DataObject, sizes:
 
 
 @settings(max_examples=30, deadline=None)
-@given(sizes=st.lists(st.integers(0, 300), min_size=1, max_size=30), segment=st.sampled_from([400, 2000, 10**6]))
+@given(
+    sizes=st.lists(st.integers(0, 300), min_size=1, max_size=30),
+    segment=st.sampled_from([400, 2000, 10**6]),
+)
 def test_that_an_orderly_stop_and_a_kill_lose_nothing(sizes: list[int], segment: int) -> None:
     with tempfile.TemporaryDirectory() as folder_name:
         folder = Path(folder_name) / "t-0"

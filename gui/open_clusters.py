@@ -1,0 +1,145 @@
+"""The clusters of this window: their sessions, which of them is shown, and those that were open
+before."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import hashlib
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QObject, Signal
+
+from gui.embedded.cluster import EmbeddedControl
+from gui.session import Session
+from gui.tasks import RunsCoroutines
+from kafka_client.api import ClusterClient
+from kafka_client.errors import BadInput
+from kafka_client.profile import ConnectionProfile, load_profiles, save_profiles
+
+RECENT_KEPT = 12
+
+MakeClient = Callable[[ConnectionProfile], ClusterClient]
+
+
+class Clusters(QObject):
+    """``make_client`` makes what speaks to a cluster; it is called in the window's thread and
+    must not wait."""
+
+    opened = Signal(object)  # Session
+    closed = Signal(object)  # Session
+    shown_changed = Signal(object)  # Session or None
+    recent_changed = Signal()
+    trouble = Signal(str)
+
+    def __init__(
+        self,
+        runner: RunsCoroutines,
+        make_client: MakeClient,
+        recent_path: Path,
+        history_folder: Path,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._runner = runner
+        self._make_client = make_client
+        self._recent_path = recent_path
+        self._history_folder = history_folder
+        self._keys = itertools.count(1)
+        self.sessions: dict[int, Session] = {}
+        self.shown: Session | None = None
+        self.recent: list[ConnectionProfile] = []
+        try:
+            self.recent = load_profiles(recent_path)
+        except BadInput as error:
+            self.problem = str(error)
+
+    def open_profile(
+        self,
+        profile: ConnectionProfile,
+        *,
+        embedded: EmbeddedControl | None = None,
+        history_path: Path | None = None,
+        remember: bool = True,
+    ) -> Session:
+        """Connect; the session is shown at once and tells how it goes. One that is open already
+        is shown again. Its history is kept by its addresses, or at ``history_path``."""
+        for session in self.sessions.values():
+            if session.profile == profile:
+                self.show(session)
+                return session
+        from kafka_client.sampling.store import SeriesStore
+
+        client = self._make_client(profile)
+        session = Session(
+            profile, client, self._runner, SeriesStore(), embedded=embedded, parent=self
+        )
+        key = next(self._keys)
+        session.setProperty("key", key)
+        self.sessions[key] = session
+        session.start(history_path=history_path or self._history_of(profile))
+        self.opened.emit(session)
+        self.show(session)
+        if remember and embedded is None:
+            self.remember(profile)
+        return session
+
+    def _history_of(self, profile: ConnectionProfile) -> Path:
+        addresses = ",".join(sorted(profile.bootstrap_servers))
+        return (
+            self._history_folder / f"{hashlib.sha256(addresses.encode()).hexdigest()[:16]}.sqlite"
+        )
+
+    def show(self, session: Session | None) -> None:
+        if session is not self.shown:
+            self.shown = session
+            self.shown_changed.emit(session)
+
+    def close_session(self, session: Session) -> concurrent.futures.Future[None] | None:
+        """What comes back is done when its connections are closed and its history is written."""
+        key = session.property("key")
+        if self.sessions.pop(key, None) is None:
+            return None
+        if self.shown is session:
+            self.show(next(reversed(self.sessions.values()), None))
+        ending = session.close()
+        self.closed.emit(session)
+        session.deleteLater()
+        return ending
+
+    def close_all(self) -> list[concurrent.futures.Future[None]]:
+        closed = [self.close_session(session) for session in list(self.sessions.values())]
+        return [ending for ending in closed if ending is not None]
+
+    @property
+    def embedded(self) -> list[EmbeddedControl]:
+        return [s.embedded for s in self.sessions.values() if s.embedded is not None]
+
+    # ---- those of before
+
+    def remember(self, profile: ConnectionProfile) -> None:
+        others = [
+            p
+            for p in self.recent
+            if p.name != profile.name and p.bootstrap_servers != profile.bootstrap_servers
+        ]
+        self._keep([profile, *others][:RECENT_KEPT])
+
+    def forget(self, profile: ConnectionProfile) -> None:
+        self._keep([p for p in self.recent if p != profile])
+
+    def _keep(self, profiles: list[ConnectionProfile]) -> None:
+        self.recent = profiles
+        try:
+            save_profiles(self._recent_path, profiles)
+        except OSError as error:
+            self.trouble.emit(
+                f"The list of connections could not be saved: {error.strerror or error}."
+            )
+        self.recent_changed.emit()
+
+
+def key_of(session: Session) -> Any:
+    return session.property("key")

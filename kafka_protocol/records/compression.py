@@ -1,0 +1,153 @@
+"""Compressing and, with a bound, decompressing the records of a batch.
+
+Nothing here allocates what a length in the input claims: output goes into buffers of our own that
+grow with what is really there and end at ``MOST_BYTES`` (reliability rows 33 and 34). cramjam's
+plain ``snappy.decompress*`` trust the claimed length and abort the process; they are not used.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable
+from enum import IntEnum
+
+import cramjam
+
+from kafka_protocol.fields import Buffer
+
+MOST_BYTES = 64 * 1024 * 1024
+_XERIAL = b"\x82SNAPPY\x00"
+_XERIAL_HEADER = struct.Struct(">8sii")
+_XERIAL_BLOCK = 32 * 1024
+
+
+class Codec(IntEnum):
+    NONE = 0
+    GZIP = 1
+    SNAPPY = 2
+    LZ4 = 3
+    ZSTD = 4
+
+
+class UnknownCodec(Exception):
+    """The batch names a compression that does not exist (UNSUPPORTED_COMPRESSION_TYPE)."""
+
+
+class CannotDecompress(Exception):
+    """The compressed bytes are damaged, or hold more than may be unpacked."""
+
+
+def decompress(codec: int, data: Buffer, most_bytes: int = MOST_BYTES) -> bytes | memoryview:
+    """What ``data`` holds, at most ``most_bytes``; for codec 0 the data itself.
+
+    Raises:
+        UnknownCodec: codec 5 to 7.
+        CannotDecompress: damaged, or more than ``most_bytes``.
+    """
+    match codec:
+        case Codec.NONE:
+            return memoryview(data)
+        case Codec.GZIP:
+            return _gunzip(data, most_bytes)
+        case Codec.SNAPPY:
+            return _unsnappy(data, most_bytes)
+        case Codec.LZ4:
+            return _grow(cramjam.lz4.decompress_into, data, most_bytes)
+        case Codec.ZSTD:
+            return _grow(cramjam.zstd.decompress_into, data, most_bytes)
+    raise UnknownCodec(f"compression type {codec}")
+
+
+def compress(codec: int, data: Buffer) -> bytes:
+    """Raises: UnknownCodec."""
+    plain = bytes(data)
+    match codec:
+        case Codec.NONE:
+            return plain
+        case Codec.GZIP:
+            return bytes(cramjam.gzip.compress(plain))
+        case Codec.SNAPPY:
+            out = bytearray(_XERIAL_HEADER.pack(_XERIAL, 1, 1))
+            for start in range(0, len(plain), _XERIAL_BLOCK):
+                block = bytes(cramjam.snappy.compress_raw(plain[start : start + _XERIAL_BLOCK]))
+                out += len(block).to_bytes(4, "big") + block
+            return bytes(out)
+        case Codec.LZ4:
+            return bytes(cramjam.lz4.compress(plain))
+        case Codec.ZSTD:
+            return bytes(cramjam.zstd.compress(plain))
+    raise UnknownCodec(f"compression type {codec}")
+
+
+def _too_much(most_bytes: int) -> CannotDecompress:
+    return CannotDecompress(f"the batch unpacks to more than {most_bytes} bytes")
+
+
+def _gunzip(data: Buffer, most_bytes: int) -> bytes:
+    machine = zlib.decompressobj(31)
+    try:
+        out = machine.decompress(data, most_bytes + 1)
+    except zlib.error as e:
+        raise CannotDecompress(f"gzip: {e}") from e
+    if len(out) > most_bytes:
+        raise _too_much(most_bytes)
+    if not machine.eof:
+        raise CannotDecompress("gzip: the data ends early")
+    return out
+
+
+def _grow(into: Callable[[Buffer, bytearray], int], data: Buffer, most_bytes: int) -> memoryview:
+    """Decompress into a buffer that is made larger until it suffices or is ``most_bytes`` large."""
+    size = min(most_bytes, max(16 * 1024, 4 * len(data)))
+    while True:
+        out = bytearray(size)
+        try:
+            written = into(data, out)
+            return memoryview(out)[:written]
+        except cramjam.DecompressionError as e:
+            if "whole buffer" not in str(e):
+                raise CannotDecompress(str(e)) from e
+        if size == most_bytes:
+            raise _too_much(most_bytes)
+        size = min(most_bytes, size * 4)
+
+
+def _unsnappy(data: Buffer, most_bytes: int) -> bytes | memoryview:
+    """Snappy as Java's producers frame it (blocks behind a header, "xerial") or as one raw
+    block."""
+    view = memoryview(data)
+    if bytes(view[:8]) != _XERIAL:
+        return _unsnappy_block(view, most_bytes)
+    out = bytearray()
+    position = _XERIAL_HEADER.size
+    if position > len(view):
+        raise CannotDecompress("snappy: the header is cut off")
+    while position < len(view):
+        size = int.from_bytes(view[position : position + 4], "big")
+        position += 4
+        if position + size > len(view):
+            raise CannotDecompress("snappy: a block is cut off")
+        out += _unsnappy_block(view[position : position + size], most_bytes - len(out))
+        position += size
+    return bytes(out)
+
+
+def _unsnappy_block(block: memoryview, most_bytes: int) -> memoryview:
+    if not block:
+        raise CannotDecompress("snappy: the data is empty")
+    try:
+        claimed: int = cramjam.snappy.decompress_raw_len(block)
+        # snappy cannot shrink to less than about 1/21, so a larger claim is a lie and nothing is
+        # allocated for it
+        if claimed > most_bytes:
+            raise _too_much(most_bytes)
+        if claimed > 32 * len(block) + 64:
+            raise CannotDecompress(f"snappy: {len(block)} bytes cannot hold {claimed}")
+        out = bytearray(claimed)
+        written = cramjam.snappy.decompress_raw_into(block, out) if claimed else 0
+    except cramjam.DecompressionError as e:
+        raise CannotDecompress(str(e)) from e
+    if written != claimed:
+        raise CannotDecompress(f"snappy: {written} bytes where {claimed} were announced")
+    return memoryview(out)
