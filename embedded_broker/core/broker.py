@@ -31,7 +31,7 @@ from embedded_broker.core.events import (
 from embedded_broker.core.metadata.image import MetadataDelta, MetadataImage
 from embedded_broker.core.metadata.replay import replay
 from embedded_broker.core.outbox import Outbox
-from embedded_broker.core.ports import Clock, Dice, Disk
+from embedded_broker.core.ports import Clock, Disk, Rng
 from embedded_broker.core.quorum.quorum import Quorum
 from embedded_broker.core.replication.replicas import Replicas
 from kafka_protocol.codec import response_class
@@ -47,12 +47,12 @@ FORWARD_TIMEOUT_MS = 30_000
 class Broker:
     """Routes events; see the machines for what happens."""
 
-    def __init__(self, settings: Settings, disk: Disk, clock: Clock, dice: Dice) -> None:
+    def __init__(self, settings: Settings, disk: Disk, clock: Clock, rng: Rng) -> None:
         self.node_id: int = settings.node_id
         self.settings = settings
         self.disk = disk
         self.clock = clock
-        self.dice = dice
+        self.rng = rng
         self.outbox = Outbox()
         self.image = MetadataImage(cluster_id=settings.cluster_id)
         self.config = Config(settings, self.image)

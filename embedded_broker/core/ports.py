@@ -1,5 +1,6 @@
-"""What a node is given at its start: its disk, its clock, its dice. The shell gives real ones,
-the simulator its own.
+"""What a node is given at its start: its disk, its clock, its random number generator.
+
+The shell gives real ones, the simulator its own.
 
 The disk is called directly and not by effects: an append is one write into the page cache (4 us),
 and a log that is read back in the same step must show it. What can be late or be lost, the flush,
@@ -28,7 +29,9 @@ class Clock(Protocol):
         """Milliseconds since the epoch; may jump, so only for timestamps, never for timeouts."""
 
 
-class Dice(Protocol):
+class Rng(Protocol):
+    """The node's random number generator; a simulated one repeats itself for the same seed."""
+
     def below(self, n: int) -> int:
         """A random integer in [0, n)."""
 

@@ -22,7 +22,7 @@ from embedded_broker.shell.answers import MetadataAnswers
 from embedded_broker.shell.authentication import find_secret
 from embedded_broker.shell.journal import Journal
 from embedded_broker.shell.loop import Loop
-from embedded_broker.shell.runner import Runner, SystemClock, SystemDice
+from embedded_broker.shell.runner import Runner, SystemClock, SystemRng
 from embedded_broker.shell.server import Limits, ListenFailed, bind
 from embedded_broker.shell.storage.disk import DirectoryRefused, LogDirectory
 
@@ -104,7 +104,7 @@ def _run(path: Path, serving: Callable[[], None], parent: TextIO | None) -> int:
     for sock, name in sockets:
         runner.server.listen(sock, name)
     _say_how_it_starts(journal, settings, disk)
-    broker = Broker(settings, disk, SystemClock(), SystemDice())
+    broker = Broker(settings, disk, SystemClock(), SystemRng())
     runner.server.metadata_answers = MetadataAnswers(
         lambda: (broker.image.version, broker.quorum.leader_id)
     )

@@ -68,7 +68,7 @@ class SystemClock:
         return time.time_ns() // 1_000_000
 
 
-class SystemDice:
+class SystemRng:
     def below(self, n: int) -> int:
         return random.randrange(n)
 

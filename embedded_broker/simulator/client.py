@@ -48,7 +48,7 @@ class SimClient:
     ) -> None:
         self.world, self.network, self.hosts = world, network, hosts
         self.name, self.host_id, self.history = name, host_id, history
-        self.dice: random.Random = world.dice(f"workload {name}")
+        self.rng: random.Random = world.rng(f"workload {name}")
         self.topics: set[str] = set()
         self.leaders: dict[TopicPartition, Leader] = {}
         self.topic_ids: dict[str, UUID] = {}
@@ -83,7 +83,7 @@ class SimClient:
             connection.close("client stopped")
 
     def anyone(self) -> int:
-        return self.dice.choice(sorted(self.hosts))
+        return self.rng.choice(sorted(self.hosts))
 
     # ---- metadata
     def refresh(self, then: Callable[[], None] | None = None) -> None:
@@ -145,7 +145,7 @@ class SimClient:
                 response.coordinators[0] if response is not None and response.coordinators else None
             )
             if found is None or found.error_code:
-                self.later(self.dice.randint(50, 250), self.find_coordinator, group, then)
+                self.later(self.rng.randint(50, 250), self.find_coordinator, group, then)
             else:
                 self.coordinators[group] = found.node_id
                 then()

@@ -34,9 +34,9 @@ class Fetcher:
         self.client, self.checks = client, checks
         self.positions: dict[TopicPartition, int] = {}
         self.running = False
-        self.version = client.dice.choice([11, 12, 13, 16])
-        self.max_wait_ms = client.dice.choice([50, 300, 500])
-        self.max_bytes = client.dice.choice([300, 2_000, 1 << 20])
+        self.version = client.rng.choice([11, 12, 13, 16])
+        self.max_wait_ms = client.rng.choice([50, 300, 500])
+        self.max_bytes = client.rng.choice([300, 2_000, 1 << 20])
         self.generation = 0
         """Raised when positions are replaced: answers to older fetches are dropped."""
         self.on_progress: Callable[[], None] | None = None
@@ -73,7 +73,7 @@ class Fetcher:
         for broker_id, keys in sorted(by_leader.items()):
             if broker_id not in self._busy:
                 self._fetch(broker_id, keys)
-        self.client.later(self.client.dice.randint(20, 120), self._round, loop)
+        self.client.later(self.client.rng.randint(20, 120), self._round, loop)
 
     def _fetch(self, broker_id: int, keys: Sequence[TopicPartition]) -> None:
         self._busy.add(broker_id)
@@ -181,10 +181,10 @@ class Reader:
         self._ask_end()
 
     def _ask_end(self) -> None:
-        key = self.client.dice.choice(self.partitions)
+        key = self.client.rng.choice(self.partitions)
         leader = self.client.leader(key)
         if leader is not None:
-            which = self.client.dice.choice([LATEST, LATEST, EARLIEST])
+            which = self.client.rng.choice([LATEST, LATEST, EARLIEST])
             part = ListOffsetsPartition(key[1], leader.epoch, which)
             request = ListOffsetsRequest(replica_id=-1, topics=[ListOffsetsTopic(key[0], [part])])
             floor = self.checks.end_floor(key) if which == LATEST else 0
@@ -199,4 +199,4 @@ class Reader:
                     )
 
             self.client.call(leader.broker_id, request, 6, 1_000, done)
-        self.client.later(self.client.dice.randint(300, 1_200), self._ask_end)
+        self.client.later(self.client.rng.randint(300, 1_200), self._ask_end)

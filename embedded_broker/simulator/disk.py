@@ -255,34 +255,34 @@ class SimLog:
     def make_durable(self) -> None:
         self.end_flush(self.begin_flush())
 
-    def lose_power(self, dice: random.Random) -> int:
+    def lose_power(self, rng: random.Random) -> int:
         """Keep what a power cut leaves, as recovery would find it. Returns how many batches are
         gone."""
         before = len(self.headers_)
         durable = max(0, self._durable - self._trimmed)
-        if self._ghosts and before == durable and dice.random() < 0.5:
-            for header, data in self._ghosts[: dice.randint(0, len(self._ghosts))]:
+        if self._ghosts and before == durable and rng.random() < 0.5:
+            for header, data in self._ghosts[: rng.randint(0, len(self._ghosts))]:
                 if header.base_offset >= self._end:
                     self._push(header, data)
         else:
             keep = durable
-            while keep < before and dice.random() < 0.7:
+            while keep < before and rng.random() < 0.7:
                 keep += 1
             if keep < before:
                 self._cut_tail(
                     keep,
                     max(self._start, self._last_offsets[keep - 1] + 1 if keep else self._base()),
                 )
-        if dice.random() < 0.5:
+        if rng.random() < 0.5:
             self._epochs = list(self._durable_epochs)
-        if dice.random() < 0.5:
+        if rng.random() < 0.5:
             self._start = max(self._durable_start, self._base())
         # A log start that is lost with the batches before it leaves no hole: the log ends where
         # its batches do.
         self._end = max(
             self._start, self._last_offsets[-1] + 1 if self._last_offsets else self._start
         )
-        self.recover(dice)
+        self.recover(rng)
         self._ghosts = []
         self._marks.clear()
         self.make_durable()
@@ -291,10 +291,10 @@ class SimLog:
     def _base(self) -> int:
         return self.headers_[0].base_offset if self.headers_ else self._start
 
-    def recover(self, dice: random.Random) -> None:
+    def recover(self, rng: random.Random) -> None:
         """Bring the epochs file in line with the log, as the shell does when it opens a log:
         entries past the end go, epochs that only the batches know are added."""
-        end = self._end + dice.randint(0, 1)
+        end = self._end + rng.randint(0, 1)
         epochs = [(e, s) for e, s in self._epochs if s < end]
         for header in self.headers_:
             newest = epochs[-1][0] if epochs else -1
@@ -358,16 +358,16 @@ class Platter:
         if self.failing:
             raise StorageFailed(f"{log.topic}-{log.partition}: input/output error")
 
-    def process_ended(self, dice: random.Random, power: bool) -> int:
+    def process_ended(self, rng: random.Random, power: bool) -> int:
         """The node's process is gone. Returns how many batches a power cut took."""
         lost = 0
         for log in self.logs.values():
             log.forget_process()
             if power:
-                lost += log.lose_power(dice)
+                lost += log.lose_power(rng)
             else:
-                log.recover(dice)
-        if power and dice.random() < 0.5:
+                log.recover(rng)
+        if power and rng.random() < 0.5:
             self.high_watermarks = dict(self.durable_high_watermarks)
         self.unclean = self.unclean or power
         return lost

@@ -55,7 +55,7 @@ class Member:
         self.client, self.checks, self.group = client, checks, group
         self.partitions = sorted(partitions)
         self.instance_id = client.name if static else None
-        self.session_timeout_ms = client.dice.choice([2_000, 3_000])
+        self.session_timeout_ms = client.rng.choice([2_000, 3_000])
         self.member_id = ""
         self.generation = -1
         self.state = "out"
@@ -126,7 +126,7 @@ class Member:
         if code in (ErrorCode.UNKNOWN_MEMBER_ID, ErrorCode.FENCED_INSTANCE_ID):
             self.member_id = ""
         turn = self._enter("out")
-        wait_ms = self.client.dice.randint(REJOIN_MS // 2, 2 * REJOIN_MS)
+        wait_ms = self.client.rng.randint(REJOIN_MS // 2, 2 * REJOIN_MS)
         again = self._find if code in LOST or code == ErrorCode.NETWORK_EXCEPTION else self._join
         self.client.later(wait_ms, lambda: again() if turn == self.turn else None)
 
@@ -247,7 +247,7 @@ class Member:
             elif code:
                 self._again(code)
             else:
-                self.client.later(self.client.dice.randint(200, 500), self._heartbeat, turn)
+                self.client.later(self.client.rng.randint(200, 500), self._heartbeat, turn)
 
         self._ask(request, 4, done)
 
@@ -257,7 +257,7 @@ class Member:
             self.client.later(wait_ms, self._commit_loop, turn)
         elif turn == self.turn:
             self._commit(turn)
-            self.client.later(self.client.dice.randint(150, 900), self._commit_loop, turn)
+            self.client.later(self.client.rng.randint(150, 900), self._commit_loop, turn)
 
     def _commit(self, turn: int) -> None:
         """Commit where the positions have moved; the answer may come after the member has moved
@@ -329,7 +329,7 @@ class Admin:
         self.busy = False
 
     def start(self) -> None:
-        self.client.later(self.client.dice.randint(300, 2_000), self._act)
+        self.client.later(self.client.rng.randint(300, 2_000), self._act)
 
     def create(self, name: str, partitions: int, then: Any) -> None:
         """Until it is there."""
@@ -348,10 +348,10 @@ class Admin:
         self.client.call(self.client.anyone(), request, 7, 4_000, done)
 
     def _act(self) -> None:
-        self.client.later(self.client.dice.randint(300, 2_500), self._act)
+        self.client.later(self.client.rng.randint(300, 2_500), self._act)
         if self.busy:
             return
-        choice = self.client.dice.random()
+        choice = self.client.rng.random()
         alive = [name for name, there in sorted(self.exists.items()) if there]
         if choice < 0.15:
             self.client.call(
@@ -362,9 +362,9 @@ class Admin:
                 lambda r, why: None,
             )
         elif alive and choice < 0.5:
-            self._delete(self.client.dice.choice(alive))
+            self._delete(self.client.rng.choice(alive))
         elif alive and choice < 0.6:
-            name = self.client.dice.choice(alive)
+            name = self.client.rng.choice(alive)
             more = CreatePartitionsRequest([CreatePartitionsTopic(name, 4, None)], timeout_ms=2_000)
             self.client.call(self.client.anyone(), more, 3, 3_000, lambda r, why: None)
         else:
@@ -372,14 +372,14 @@ class Admin:
 
     def _create(self) -> None:
         gone = [name for name, there in sorted(self.exists.items()) if there is False]
-        if gone and self.client.dice.random() < 0.5:
-            name = self.client.dice.choice(gone)
+        if gone and self.client.rng.random() < 0.5:
+            name = self.client.rng.choice(gone)
         else:
             self.number += 1
             name = f"churn-{self.number}"
         self.busy = True
         before, self.exists[name] = self.exists.get(name, False), None
-        topic = CreatableTopic(name, self.client.dice.randint(1, 3), self.replication)
+        topic = CreatableTopic(name, self.client.rng.randint(1, 3), self.replication)
 
         def done(response: Any, reason: str) -> None:
             self.busy = False

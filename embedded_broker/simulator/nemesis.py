@@ -70,50 +70,50 @@ DESTRUCTIVE = ["power"] * 4 + ["new_disk"]
 WHOLE_WITHIN_MS = 30_000
 
 
-def plan(dice: random.Random, family: str, length_ms: int, durable: bool = False) -> list[Fault]:
+def plan(rng: random.Random, family: str, length_ms: int, durable: bool = False) -> list[Fault]:
     """The faults of one run. Where every append is flushed before it counts (``durable``), all
     may lose power."""
     if family == "F0":
         return []
     faults: list[Fault] = []
-    at_ms = dice.randint(200, 1_500)
+    at_ms = rng.randint(200, 1_500)
     pace_ms = {
         "F1": 2_500,
-        "F2": dice.choice([500, 1_200, 2_500]),
-        "F3": dice.choice([500, 1_500]),
+        "F2": rng.choice([500, 1_200, 2_500]),
+        "F3": rng.choice([500, 1_500]),
     }[family]
     destructive = {"F1": 0.2, "F2": 0.12, "F3": 0.35}[family]
     while at_ms < length_ms:
-        kind = dice.choice(DESTRUCTIVE if dice.random() < destructive else GENTLE)
-        if durable and family == "F2" and dice.random() < 0.2:
-            kind = dice.choice(["power", "power_all"])
-        for_ms = dice.choice(
-            [dice.randint(20, 400), dice.randint(300, 3_000), dice.randint(2_000, 8_000)]
+        kind = rng.choice(DESTRUCTIVE if rng.random() < destructive else GENTLE)
+        if durable and family == "F2" and rng.random() < 0.2:
+            kind = rng.choice(["power", "power_all"])
+        for_ms = rng.choice(
+            [rng.randint(20, 400), rng.randint(300, 3_000), rng.randint(2_000, 8_000)]
         )
         fault = {
             "at_ms": at_ms,
             "do": kind,
-            "aim": dice.choice(AIMS),
-            "pick": dice.randrange(60),
+            "aim": rng.choice(AIMS),
+            "pick": rng.randrange(60),
             "for_ms": for_ms,
         }
         if kind in ("cut", "cut_one_way", "reset", "black_hole", "slow_link"):
-            fault["other"] = dice.randrange(60)
+            fault["other"] = rng.randrange(60)
         if kind == "trip":
-            fault |= {"on": dice.choice(TRIPS), "for_ms": dice.choice([5, 50, 300, 2_000])}
+            fault |= {"on": rng.choice(TRIPS), "for_ms": rng.choice([5, 50, 300, 2_000])}
         faults.append(fault)
-        if kind == "power" and family != "F1" and dice.random() < 0.5:
+        if kind == "power" and family != "F1" and rng.random() < 0.5:
             # Misfortunes that come together are what a lost tail needs to matter.
-            for _ in range(dice.randint(1, 3)):
-                after_ms = at_ms + dice.randint(0, 3_000)
+            for _ in range(rng.randint(1, 3)):
+                after_ms = at_ms + rng.randint(0, 3_000)
                 more = {
                     "at_ms": after_ms,
                     "do": "kill",
-                    "aim": dice.choice(AIMS),
-                    "pick": dice.randrange(60),
+                    "aim": rng.choice(AIMS),
+                    "pick": rng.randrange(60),
                 }
-                faults.append(more | {"for_ms": dice.randint(200, 5_000)})
-        at_ms += int(dice.expovariate(1 / pace_ms)) + 20
+                faults.append(more | {"for_ms": rng.randint(200, 5_000)})
+        at_ms += int(rng.expovariate(1 / pace_ms)) + 20
     return sorted(faults, key=lambda f: int(f["at_ms"]))
 
 
@@ -143,7 +143,7 @@ class Nemesis:
         self.durable = durable
         self.world, self.network, self.cluster, self.family = world, network, cluster, family
         self.faults = faults
-        self.dice = world.dice("nemesis at work")
+        self.rng = world.rng("nemesis at work")
         self.done = False
         self.struck = 0
         self.stuck = ""
@@ -286,7 +286,7 @@ class Nemesis:
             case "clock_jump":
                 # Less than a day apart: beyond that a broker rightly forgets producers
                 # (producer.id.expiration.ms).
-                node.clock.wall_skew_ms = self.dice.choice([-1, 1]) * self.dice.choice(
+                node.clock.wall_skew_ms = self.rng.choice([-1, 1]) * self.rng.choice(
                     [1_000, 3_600_000, 39_600_000]
                 )
             case _:
@@ -294,9 +294,9 @@ class Nemesis:
         return None
 
     def _one_by_one(self, ups: list[Callable[[], None]]) -> None:
-        self.dice.shuffle(ups)
+        self.rng.shuffle(ups)
         for i, up in enumerate(ups):
-            self.world.after(i * self.dice.randint(0, 1_500), up)
+            self.world.after(i * self.rng.randint(0, 1_500), up)
 
     def _tripped(self, node: Node, for_ms: int) -> None:
         if not self.done:

@@ -198,7 +198,7 @@ class Network:
     def __init__(self, world: World, codec: bool) -> None:
         self.world = world
         self.codec = codec
-        self.dice = world.dice("net")
+        self.rng = world.rng("net")
         self.cuts: set[tuple[int, int]] = set()
         self.stalled: list[Pipe] = []
         self.slow: dict[tuple[int, int], int] = {}
@@ -208,10 +208,10 @@ class Network:
 
     def latency_ms(self, source: int, target: int) -> int:
         extra = self.slow.get((source, target), 0)
-        base = 0 if self.dice.random() < 0.5 else 1
-        if self.dice.random() < 0.05:
-            base += int(self.dice.expovariate(1 / 8))
-        return base + (self.dice.randint(extra // 2, extra) if extra else 0)
+        base = 0 if self.rng.random() < 0.5 else 1
+        if self.rng.random() < 0.05:
+            base += int(self.rng.expovariate(1 / 8))
+        return base + (self.rng.randint(extra // 2, extra) if extra else 0)
 
     def copy(self, message: Any, version: int) -> Any:
         """What the other side gets: never the sender's own records; in a share of the worlds the
@@ -265,7 +265,7 @@ class Network:
     def _wake(self) -> None:
         stalled, self.stalled = self.stalled, []
         for pipe in stalled:
-            self.world.after(self.dice.randint(0, 400), pipe.pump)
+            self.world.after(self.rng.randint(0, 400), pipe.pump)
 
     def between(self, a: int, b: int) -> list[Connection]:
         pair = {a, b}
@@ -274,7 +274,7 @@ class Network:
     def reset(self, a: int, b: int) -> None:
         """Break every connection of a pair; one side may not hear of it (half open)."""
         for connection in self.between(a, b):
-            heard = self.dice.randrange(3)
+            heard = self.rng.randrange(3)
             if heard != 1:
                 connection.close("connection reset")
             else:

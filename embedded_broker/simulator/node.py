@@ -37,7 +37,7 @@ from embedded_broker.core.events import (
 from embedded_broker.core.ports import StorageFailed
 from embedded_broker.simulator.disk import Platter, SimDisk, SimLog
 from embedded_broker.simulator.network import Connection, Network
-from embedded_broker.simulator.world import NodeClock, NodeDice, Violation, World
+from embedded_broker.simulator.world import NodeClock, NodeRng, Violation, World
 from kafka_protocol.messages.k00_produce import ProduceRequest
 from kafka_protocol.messages.k01_fetch import FetchResponse
 
@@ -54,8 +54,8 @@ class Process:
         self.life = life
         self.alive = True
         self.disk = SimDisk(node.platter)
-        dice = NodeDice(node.world.dice(f"node {node.node_id} life {life}"))
-        self.broker = Broker(node.settings, self.disk, node.clock, dice)
+        rng = NodeRng(node.world.rng(f"node {node.node_id} life {life}"))
+        self.broker = Broker(node.settings, self.disk, node.clock, rng)
         self._inbox: list[Event] = []
         self._turn_set = False
         self._requests: dict[int, tuple[Connection, list[Any]]] = {}
@@ -246,10 +246,10 @@ class Node:
         self.host_id = node_id
         self.settings = settings
         self.peers: dict[int, Node] = {}
-        self.dice = world.dice(f"machine {node_id}")
-        self.disk_dice = world.dice(f"disk {node_id}")
-        self.clock = NodeClock(world, self.dice)
-        self.platter = Platter(_uuid(self.disk_dice))
+        self.rng = world.rng(f"machine {node_id}")
+        self.disk_rng = world.rng(f"disk {node_id}")
+        self.clock = NodeClock(world, self.rng)
+        self.platter = Platter(_uuid(self.disk_rng))
         self.powered = True
         self.process: Process | None = None
         self.lives = 0
@@ -277,14 +277,14 @@ class Node:
 
     def delay_ms(self) -> int:
         if self.slow_ms:
-            return self.dice.randint(0, self.slow_ms)
-        return 1 if self.dice.random() < 0.05 else 0
+            return self.rng.randint(0, self.slow_ms)
+        return 1 if self.rng.random() < 0.05 else 0
 
     def flush_ms(self) -> int:
         if self.slow_disk_ms:
-            return self.disk_dice.randint(self.slow_disk_ms // 2, self.slow_disk_ms)
-        return self.disk_dice.randint(0, 2) + (
-            self.disk_dice.randint(0, 40) if self.disk_dice.random() < 0.02 else 0
+            return self.disk_rng.randint(self.slow_disk_ms // 2, self.slow_disk_ms)
+        return self.disk_rng.randint(0, 2) + (
+            self.disk_rng.randint(0, 40) if self.disk_rng.random() < 0.02 else 0
         )
 
     # ---- what befalls it
@@ -322,7 +322,7 @@ class Node:
             process.end(power)
         self.process = None
         self.powered = not power
-        self.lost_batches += self.platter.process_ended(self.disk_dice, power)
+        self.lost_batches += self.platter.process_ended(self.disk_rng, power)
 
     def stop(self) -> None:
         """Ask it to leave in order (SIGTERM)."""
@@ -335,7 +335,7 @@ class Node:
             observer.ending(self)
         process.end(power=False)
         self.process = None
-        self.platter.process_ended(self.disk_dice, power=False)
+        self.platter.process_ended(self.disk_rng, power=False)
         for observer in self.observers:
             observer.stopped(self, effect)
 
@@ -347,7 +347,7 @@ class Node:
         """A new, empty disk; only while no process runs."""
         assert self.process is None
         self.world.trace(f"{self.node_id} gets an empty disk")
-        self.platter = Platter(_uuid(self.disk_dice))
+        self.platter = Platter(_uuid(self.disk_rng))
 
     def before_event(self, process: Process, event: Event) -> None:
         for observer in self.observers:
@@ -392,5 +392,5 @@ def _spoil(holder: Any) -> None:
     holder.records = None
 
 
-def _uuid(dice: random.Random) -> UUID:
-    return UUID(int=dice.getrandbits(128), version=4)
+def _uuid(rng: random.Random) -> UUID:
+    return UUID(int=rng.getrandbits(128), version=4)

@@ -70,10 +70,10 @@ class Producer:
         self.producer_id, self.producer_epoch = -1, -1
         self.lanes = {key: Lane() for key in self.partitions}
         self.numbers = 0
-        self.version = client.dice.choice([9, 11, 12, 13])
-        self.in_flight_max = client.dice.choice([1, 2, 5])
-        self.delivery_timeout_ms = client.dice.choice([4_000, 8_000, 20_000])
-        self.request_timeout_ms = client.dice.choice([500, 1_500, 4_000])
+        self.version = client.rng.choice([9, 11, 12, 13])
+        self.in_flight_max = client.rng.choice([1, 2, 5])
+        self.delivery_timeout_ms = client.rng.choice([4_000, 8_000, 20_000])
+        self.request_timeout_ms = client.rng.choice([500, 1_500, 4_000])
         self.paused = False
         client.topics |= {topic for topic, _ in partitions}
 
@@ -121,21 +121,21 @@ class Producer:
             return
         session = self.session
         if not self.paused:
-            lane_key = self.client.dice.choice(self.partitions)
+            lane_key = self.client.rng.choice(self.partitions)
             if len(self.lanes[lane_key].queue) < 20:
                 self._make(lane_key)
         for key in self.partitions:
             self._send_ready(key)
             if self.session != session or (self.idempotent and self.producer_id < 0):
                 return
-        self.client.later(self.client.dice.randint(1, 2 * self.period_ms), self._tick_of, session)
+        self.client.later(self.client.rng.randint(1, 2 * self.period_ms), self._tick_of, session)
 
     def _tick_of(self, session: int) -> None:
         if session == self.session:
             self._tick()
 
     def _make(self, key: TopicPartition) -> None:
-        count = self.client.dice.choice([1, 1, 1, 2, 3])
+        count = self.client.rng.choice([1, 1, 1, 2, 3])
         values = []
         for _ in range(count):
             self.numbers += 1
@@ -208,7 +208,7 @@ class Producer:
         if code in NEW_SESSION and self.idempotent:
             self._end_session()
             return
-        batch.not_before_ms = now_ms + self.client.dice.randint(20, 150)
+        batch.not_before_ms = now_ms + self.client.rng.randint(20, 150)
         self.client.refresh()
 
     def _give_up(self, batch: Batch) -> None:

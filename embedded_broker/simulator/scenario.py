@@ -90,10 +90,10 @@ class Scenario:
         self.seed, self.family, self.size = seed, family, brokers
         self.world = World(seed)
         self.world.watch = watch
-        self.dice = self.world.dice("scenario")
-        self.network = Network(self.world, codec=self.dice.random() < 0.4)
+        self.rng = self.world.rng("scenario")
+        self.network = Network(self.world, codec=self.rng.random() < 0.4)
         knobs = self._knobs()
-        self.durable = self.dice.random() < 0.25
+        self.durable = self.rng.random() < 0.25
         """Whether data is flushed before it counts; then a power cut of the whole cluster must
         lose nothing."""
         knobs["log.durable"] = str(self.durable).lower()
@@ -107,9 +107,9 @@ class Scenario:
             node.peers = self.nodes
         self.checks = Checks(self.world, self.nodes, strict=family != "F3")
         self.history = History()
-        self.length_ms = self.dice.choice([5_000, 8_000, 15_000])
+        self.length_ms = self.rng.choice([5_000, 8_000, 15_000])
         if faults is None:
-            faults = plan(self.world.dice("nemesis"), family, self.length_ms, self.durable)
+            faults = plan(self.world.rng("nemesis"), family, self.length_ms, self.durable)
         self.nemesis = Nemesis(self.world, self.network, self, family, faults, self.durable)
         self.checks.restart = self.nemesis.start_if_dead
         self.clients: list[SimClient] = []
@@ -117,24 +117,24 @@ class Scenario:
         self.readers: list[Reader] = []
         self.members: list[Member] = []
         self.admin = Admin(self._client("admin"), 3)
-        self.topics = {"data": self.dice.choice([1, 2, 3])}
+        self.topics = {"data": self.rng.choice([1, 2, 3])}
         self.partitions = [(topic, p) for topic, n in self.topics.items() for p in range(n)]
         self.core = dict(self.nodes)
         """The nodes that live after the heal."""
         self.healed_in_ms = 0
 
     def _knobs(self) -> dict[str, Any]:
-        dice = self.dice
+        rng = self.rng
         return {
-            "broker.session.timeout.ms": dice.choice([1_500, 3_000]),
-            "broker.heartbeat.interval.ms": dice.choice([250, 500]),
-            "controller.quorum.election.timeout.ms": dice.choice([500, 1_000]),
-            "controller.quorum.fetch.timeout.ms": dice.choice([1_000, 2_000]),
-            "controller.quorum.request.timeout.ms": dice.choice([1_000, 2_000]),
-            "controller.quorum.election.backoff.max.ms": dice.choice([300, 1_000]),
-            "replica.lag.time.max.ms": dice.choice([800, 2_000, 5_000]),
-            "replica.fetch.wait.max.ms": dice.choice([100, 500]),
-            "replica.fetch.max.bytes": dice.choice([200, 1 << 20, 1 << 20]),
+            "broker.session.timeout.ms": rng.choice([1_500, 3_000]),
+            "broker.heartbeat.interval.ms": rng.choice([250, 500]),
+            "controller.quorum.election.timeout.ms": rng.choice([500, 1_000]),
+            "controller.quorum.fetch.timeout.ms": rng.choice([1_000, 2_000]),
+            "controller.quorum.request.timeout.ms": rng.choice([1_000, 2_000]),
+            "controller.quorum.election.backoff.max.ms": rng.choice([300, 1_000]),
+            "replica.lag.time.max.ms": rng.choice([800, 2_000, 5_000]),
+            "replica.fetch.wait.max.ms": rng.choice([100, 500]),
+            "replica.fetch.max.bytes": rng.choice([200, 1 << 20, 1 << 20]),
         }
 
     def _client(self, name: str) -> SimClient:
@@ -209,7 +209,7 @@ class Scenario:
     def run(self) -> None:
         """Raises: Violation."""
         for node in self.nodes.values():
-            self.world.after(self.dice.randint(0, 600), node.start)
+            self.world.after(self.rng.randint(0, 600), node.start)
         self._wait(self.whole, START_WITHIN_MS, "the cluster did not start")
         ready: list[str] = []
         for topic, count in self.topics.items():
@@ -258,19 +258,19 @@ class Scenario:
     def _start_clients(self) -> None:
         kinds: list[dict[str, Any]] = [
             {"idempotent": True},
-            {"idempotent": self.dice.random() < 0.5},
+            {"idempotent": self.rng.random() < 0.5},
         ]
-        if self.dice.random() < 0.3:
+        if self.rng.random() < 0.3:
             kinds.append({"acks": 1})
         for i, kind in enumerate(kinds):
-            period_ms = self.dice.choice([30, 80, 200])
+            period_ms = self.rng.choice([30, 80, 200])
             client = self._client(f"p{i}")
             self.producers.append(
                 Producer(client, self.checks, self.partitions, period_ms=period_ms, **kind)
             )
         self.readers.append(Reader(self._client("reader"), self.checks, self.partitions))
-        static = self.dice.random() < 0.3
-        for i in range(self.dice.choice([1, 2, 3])):
+        static = self.rng.random() < 0.3
+        for i in range(self.rng.choice([1, 2, 3])):
             self.members.append(
                 Member(self._client(f"m{i}"), self.checks, GROUP, self.partitions, static)
             )
@@ -278,7 +278,7 @@ class Scenario:
         starts += [a.start for a in self.readers]
         starts += [a.start for a in self.members]
         for start in starts:
-            self.world.after(self.dice.randint(0, 400), start)
+            self.world.after(self.rng.randint(0, 400), start)
         if self.family != "F0":
             self.admin.start()
             self._churn_members()
@@ -286,11 +286,11 @@ class Scenario:
     def _churn_members(self) -> None:
         if self.nemesis.done:
             return
-        if self.members and self.dice.random() < 0.3:
-            member = self.dice.choice(self.members)
-            away = self.dice.choice([member.vanish, member.leave, member.freeze, member.freeze])
-            away(self.dice.randint(100, 5_000))
-        self.world.after(self.dice.randint(1_000, 4_000), self._churn_members)
+        if self.members and self.rng.random() < 0.3:
+            member = self.rng.choice(self.members)
+            away = self.rng.choice([member.vanish, member.leave, member.freeze, member.freeze])
+            away(self.rng.randint(100, 5_000))
+        self.world.after(self.rng.randint(1_000, 4_000), self._churn_members)
 
     def _clients_work(self) -> bool:
         acked = all(self.checks.newest_ack_ms.get(p, -1) >= 0 for p in self.partitions)
@@ -303,8 +303,8 @@ class Scenario:
         self.network.heal_all()
         self.admin.client.stopped = True
         core = sorted(self.nodes)
-        if self.family == "F2" and self.dice.random() < 0.25 and not self.nemesis.destroyed:
-            self.dice.shuffle(core)
+        if self.family == "F2" and self.rng.random() < 0.25 and not self.nemesis.destroyed:
+            self.rng.shuffle(core)
             core = sorted(core[: self.size // 2 + 1])
         self.core = {n: self.nodes[n] for n in core}
         for node in self.nodes.values():
@@ -315,7 +315,7 @@ class Scenario:
                 node.crash(power=False)
             else:
                 node.paused_until_ms = 0
-        self.world.after(self.dice.randint(0, 1_000), self._keep_alive)
+        self.world.after(self.rng.randint(0, 1_000), self._keep_alive)
 
     def _keep_alive(self) -> None:
         """Start what is dead, also what was still leaving in order when the faults ended."""

@@ -29,13 +29,13 @@ class Violation(Exception):
 
 
 class World:
-    """The scheduler, its dice, and the trace."""
+    """The scheduler, its random streams, and the trace."""
 
     def __init__(self, seed: int, keep_lines: int = 400) -> None:
         self.seed = seed
         self.now_ms = 0
         self.events = 0
-        self.order = self.dice("order")
+        self.order = self.rng("order")
         self._heap: list[tuple[int, int, int, Callable[..., None], tuple[Any, ...]]] = []
         self._sequence = 0
         self._hash = hashlib.blake2b(digest_size=16)
@@ -43,7 +43,7 @@ class World:
         """The newest lines of the trace, for a person who looks for a bug."""
         self.watch: Callable[[str], None] | None = None
 
-    def dice(self, purpose: str) -> random.Random:
+    def rng(self, purpose: str) -> random.Random:
         """A stream of randomness of its own; the same for the same seed and purpose."""
         return random.Random(f"{self.seed}/{purpose}")
 
@@ -85,11 +85,11 @@ class World:
 class NodeClock:
     """A machine's clocks: monotonic with an offset and a drift, and a wall clock that jumps."""
 
-    def __init__(self, world: World, dice: random.Random) -> None:
+    def __init__(self, world: World, rng: random.Random) -> None:
         self._world = world
-        self._rate_ppm = dice.randint(-300, 300)
-        self._booted_ms = world.now_ms - dice.randint(1_000, 10_000_000)
-        self.wall_skew_ms = dice.randint(-200, 200)
+        self._rate_ppm = rng.randint(-300, 300)
+        self._booted_ms = world.now_ms - rng.randint(1_000, 10_000_000)
+        self.wall_skew_ms = rng.randint(-200, 200)
 
     def reboot(self) -> None:
         """Monotonic clocks begin anew with the machine."""
@@ -110,8 +110,8 @@ class NodeClock:
         return WALL_START_MS + self._world.now_ms + self.wall_skew_ms
 
 
-class NodeDice:
-    """The Dice port on a stream of its own."""
+class NodeRng:
+    """The Rng port on a stream of its own."""
 
     def __init__(self, stream: random.Random) -> None:
         self._stream = stream

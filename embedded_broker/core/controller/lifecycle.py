@@ -62,7 +62,7 @@ class Lifecycle:
         self.state = State.STARTING
         self.broker_epoch = -1
         """This life's registration; -1 before it is committed."""
-        self.incarnation_id = broker.dice.uuid()
+        self.incarnation_id = broker.rng.uuid()
         self._heartbeat_ms: int = broker.settings["broker.heartbeat.interval.ms"]
         self._session_ms: int = broker.settings["broker.session.timeout.ms"]
         self._register_until_ms = 0
@@ -89,7 +89,7 @@ class Lifecycle:
     def start(self, now_ms: int) -> None:
         try:
             self.incarnation_id = incarnation(
-                self._broker.quorum.begin_life(), self._broker.dice.uuid()
+                self._broker.quorum.begin_life(), self._broker.rng.uuid()
             )
         except StorageFailed as e:
             self._refused(

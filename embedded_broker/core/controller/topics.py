@@ -136,7 +136,7 @@ def _create(
     except SettingError as e:
         raise Refused(ErrorCode.INVALID_CONFIG, str(e)) from e
     placement = _placement(controller, asked, room)
-    topic_id = controller.broker.dice.uuid()
+    topic_id = controller.broker.rng.uuid()
     records: list[Any] = [TopicRecord(name, topic_id)]
     records += [ConfigRecord(TOPIC, name, c.name, c.value) for c in asked.configs]
     records += [
@@ -215,7 +215,7 @@ def _choose(
         )
     if not any(spot.usable for spot in spots):
         raise Refused(ErrorCode.INVALID_REPLICATION_FACTOR, "All brokers are fenced or leaving.")
-    start = controller.broker.dice.below(1 << 20)
+    start = controller.broker.rng.below(1 << 20)
     leaders = [spot.broker_id for spot in ring(spots) if spot.usable]
     if after in leaders:
         start += (leaders.index(after) + 1 - first - start) % len(leaders)

@@ -101,7 +101,7 @@ class Membership:
     ) -> None:
         message = event.message
         instance_id = message.group_instance_id
-        member_id = f"{instance_id if instance_id is not None else event.caller.client_id}-{self._broker.dice.uuid()}"
+        member_id = f"{instance_id if instance_id is not None else event.caller.client_id}-{self._broker.rng.uuid()}"
         if instance_id is not None:
             old_id = group.static_members.get(instance_id)
             if old_id is None:

@@ -42,7 +42,7 @@ class Campaign:
     def start(self, now_ms: int) -> None:
         q = self._quorum
         q.expect_within(
-            now_ms, q.election_timeout_ms + q.broker.dice.below(q.election_timeout_ms + 1), q.lost
+            now_ms, q.election_timeout_ms + q.broker.rng.below(q.election_timeout_ms + 1), q.lost
         )
         if self._is_won():
             q.won(now_ms)

@@ -68,7 +68,7 @@ class Following:
         self._failures = 0
         q.expect_within(
             now_ms,
-            q.fetch_timeout_ms + q.broker.dice.below(q.fetch_timeout_ms // 8 + 1),
+            q.fetch_timeout_ms + q.broker.rng.below(q.fetch_timeout_ms // 8 + 1),
             q.campaign,
         )
 

@@ -186,7 +186,7 @@ class Quorum:
         else:
             # Soon, for a cluster that starts has no leader to disturb, and an old one refuses the
             # question.
-            self._wait(now_ms, self.broker.dice.below(self.election_timeout_ms // 4 + 1))
+            self._wait(now_ms, self.broker.rng.below(self.election_timeout_ms // 4 + 1))
 
     def flush(self, then: Callable[[int], None]) -> None:
         """Call ``then`` when all that is in the log now is on disk; a disk that refuses ends this
@@ -281,7 +281,7 @@ class Quorum:
             return
         self._set(now_ms, Role.UNATTACHED, self.epoch, NOBODY, self.voted_id)
         backoff_ms = min(self.backoff_max_ms, RETRY_MS << min(self.lost_elections, 10))
-        self._wait(now_ms, RETRY_MS // 2 + self.broker.dice.below(backoff_ms + 1))
+        self._wait(now_ms, RETRY_MS // 2 + self.broker.rng.below(backoff_ms + 1))
 
     def resign(self, now_ms: int) -> None:
         """Stop leading in this epoch (it cannot be led again: the vote for oneself stays)."""
@@ -326,7 +326,7 @@ class Quorum:
         self.broker.outbox.timer(TIMER, now_ms + delay_ms, fire)
 
     def _random_election_ms(self) -> int:
-        return self.election_timeout_ms + self.broker.dice.below(self.election_timeout_ms + 1)
+        return self.election_timeout_ms + self.broker.rng.below(self.election_timeout_ms + 1)
 
     def hurry(self, now_ms: int, position: int) -> None:
         """The leader has said goodbye: campaign now, or a little later when others were named

@@ -88,7 +88,7 @@ class Replicas:
         self.outbox.note(level, text)
 
     def new_session_id(self) -> int:
-        return self._broker.dice.below(0x7FFFFFFE) + 1
+        return self._broker.rng.below(0x7FFFFFFE) + 1
 
     # ---- events
     def start(self, now_ms: int) -> None:

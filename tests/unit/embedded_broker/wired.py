@@ -33,12 +33,12 @@ class _Nothing:
 class ControlBroker(Broker):
     """A broker without replicas and groups."""
 
-    def __init__(self, settings: Any, disk: Any, clock: Any, dice: Any) -> None:
+    def __init__(self, settings: Any, disk: Any, clock: Any, rng: Any) -> None:
         self.node_id = settings.node_id
         self.settings = settings
         self.disk = disk
         self.clock = clock
-        self.dice = dice
+        self.rng = rng
         self.outbox = Outbox()
         self.image = MetadataImage()
         self.config = Config(settings, self.image)

@@ -117,14 +117,14 @@ def test_that_recovery_ends_when_the_leader_says_so() -> None:
 def test_that_who_is_in_sync_or_eligible_holds_all_that_was_acknowledged(seed: int) -> None:
     """C7 on a model: replicas come and go, some disks lose everything, records are acknowledged
     by the strict rule."""
-    dice = random.Random(seed)
+    rng = random.Random(seed)
     p, alive, min_isr = partition(), {1, 2, 3}, 2
     held: dict[int, set[int]] = {1: set(), 2: set(), 3: set()}
     acknowledged: set[int] = set()
     number = 0
     for _ in range(300):
-        replica = dice.choice((1, 2, 3))
-        match dice.randrange(6):
+        replica = rng.choice((1, 2, 3))
+        match rng.randrange(6):
             case 0 | 1 if p.leader != NO_LEADER:
                 number += 1
                 for member in p.isr:
@@ -134,7 +134,7 @@ def test_that_who_is_in_sync_or_eligible_holds_all_that_was_acknowledged(seed: i
             case 2 if replica in alive:
                 alive.discard(replica)
                 lost = (
-                    dice.random() < 0.3 and len(set(p.isr) | set(p.elr)) == 3
+                    rng.random() < 0.3 and len(set(p.isr) | set(p.elr)) == 3
                 )  # one at a time, of a full set
                 if lost:
                     held[replica].clear()

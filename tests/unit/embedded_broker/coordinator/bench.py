@@ -122,7 +122,7 @@ class Bench:
             image=self.image,
             replicas=self.log,
             clock=SimpleNamespace(wall_ms=lambda: self.wall_offset_ms + self.now_ms),
-            dice=SimpleNamespace(uuid=uuid),
+            rng=SimpleNamespace(uuid=uuid),
             lifecycle=SimpleNamespace(in_touch=lambda now_ms: True),
             channel=SimpleNamespace(call=lambda *args: self.controller_calls.append(args)),
         )

@@ -65,28 +65,28 @@ def watched(brokers: int, seed: int) -> tuple[Wired, Watcher]:
     return c, watcher
 
 
-def trouble(c: Wired, dice: random.Random, power: bool) -> None:
+def trouble(c: Wired, rng: random.Random, power: bool) -> None:
     """One fault, or the end of one."""
-    node = c.nodes[dice.choice(sorted(c.nodes))]
-    if dice.random() < 0.5:
+    node = c.nodes[rng.choice(sorted(c.nodes))]
+    if rng.random() < 0.5:
         leading = c.controller()
         node = leading or node
-    match dice.randrange(7):
+    match rng.randrange(7):
         case 0 | 1 if node.running:
-            node.crash(power and dice.random() < 0.3)
+            node.crash(power and rng.random() < 0.3)
         case 2 | 3:
             for other in c.nodes.values():
                 other.start()
         case 4:
             for other_id in c.nodes:
-                if other_id != node.node_id and dice.random() < 0.7:
+                if other_id != node.node_id and rng.random() < 0.7:
                     c.network.cut(node.node_id, other_id)
-                    if dice.random() < 0.5:
+                    if rng.random() < 0.5:
                         c.network.cut(other_id, node.node_id)
         case 5:
             c.network.heal_all()
         case 6 if node.running:
-            node.pause(dice.randrange(100, 4_000))
+            node.pause(rng.randrange(100, 4_000))
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -94,13 +94,13 @@ def trouble(c: Wired, dice: random.Random, power: bool) -> None:
 def test_that_through_random_trouble_one_leads_an_epoch_and_what_is_committed_stays(
     brokers: int, seed: int
 ) -> None:
-    dice = random.Random(f"{brokers} {seed}")
+    rng = random.Random(f"{brokers} {seed}")
     with control_brokers():
         c, watcher = watched(brokers, seed)
         c.start()
         for _ in range(40):
-            c.run(dice.randrange(20, 1_200))
-            trouble(c, dice, power=True)
+            c.run(rng.randrange(20, 1_200))
+            trouble(c, rng, power=True)
             leading = c.controller()
             if leading is not None and leading.running and leading.broker.controller.is_active:
                 controller = leading.broker.controller

@@ -85,7 +85,7 @@ class _Clock:
         return WALL_MS + self._bench.now_ms
 
 
-class _Dice:
+class _Rng:
     def __init__(self) -> None:
         self._random = Random(1)
 
@@ -156,7 +156,7 @@ class Node:
         broker.settings = Settings.parse(SETTINGS.format(id=node_id) + extra)
         broker.disk = SimDisk(platter)
         broker.clock = _Clock(bench)
-        broker.dice = _Dice()
+        broker.rng = _Rng()
         broker.outbox = Outbox()
         broker.image = MetadataImage(cluster_id="bench")
         broker.config = Config(broker.settings, broker.image)

@@ -102,10 +102,10 @@ def test_that_a_flush_covers_only_what_was_there_when_it_began() -> None:
     log.end_flush(mark)
     ends = set()
     for seed in range(60):
-        dice = random.Random(seed)
+        rng = random.Random(seed)
         trial, other = fresh()
         put(other, 0, 5)
-        trial.process_ended(dice, power=True)
+        trial.process_ended(rng, power=True)
         ends.add(other.log_end_offset)
     assert ends == {0, 1}
     platter.process_ended(random.Random(3), power=False)

@@ -122,7 +122,7 @@ def test_that_what_a_dead_process_sent_still_arrives() -> None:
 def test_that_a_drifting_clock_finds_its_way_back_to_world_time() -> None:
     world = World(6)
     for purpose in range(50):
-        clock = NodeClock(world, world.dice(str(purpose)))
+        clock = NodeClock(world, world.rng(str(purpose)))
         for ahead in (0, 1, 7, 999, 123_456):
             at = clock.world_ms(clock.monotonic_ms() + ahead)
             later = World(6)
