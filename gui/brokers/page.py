@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QMenu, QSplitter, QVBoxLayout, QWidget
 from gui.background import Latest
 from gui.brokers.broker_panel import BrokerPanel
 from gui.brokers.rows import BrokerRow, rows
-from gui.live_page import LivePage
+from gui.page_kit.live_page import LivePage
 from gui.pages import PageContext
 from kafka_client.changes import Changes
 from kafka_client.model import ClusterSnapshot

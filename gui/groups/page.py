@@ -10,7 +10,7 @@ from gui.background import Latest
 from gui.groups.actions import delete_groups
 from gui.groups.group_view import GroupView
 from gui.groups.rows import GROUP_COLUMNS, GroupRow, group_row
-from gui.live_page import LivePage
+from gui.page_kit.live_page import LivePage
 from gui.pages import PageContext
 from kafka_client.changes import Changes
 from kafka_client.model import ClusterSnapshot, Datum

@@ -8,9 +8,9 @@ import numpy as np
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
 from gui.health import Tally, brokers_up
-from gui.live_page import LivePage
 from gui.overview.change_list import ChangeList
 from gui.overview.demo_panel import DemoPanel
+from gui.page_kit.live_page import LivePage
 from gui.pages import PageContext
 from kafka_client.changes import Change, Changes
 from kafka_client.model import ClusterSnapshot, Group, GroupStatus

@@ -16,7 +16,7 @@ from PySide6.QtWidgets import (
 from typing_extensions import override
 
 from gui.background import Latest
-from gui.live_page import LivePage
+from gui.page_kit.live_page import LivePage
 from gui.pages import PageContext
 from gui.topics.actions import TopicActions
 from gui.topics.rows import TOPIC_COLUMNS, TopicRow, topic_rows

@@ -1,9 +1,13 @@
-"""What a page that shows the snapshot shares: it looks at a new one only while it is seen, and
-says when it is old."""
+"""The base of every page that shows the cluster snapshot.
+
+A live page refreshes only while it is visible, and shows the loading, failed and stale states
+on behalf of its content. GUI thread only.
+"""
 
 from __future__ import annotations
 
 import time
+from abc import abstractmethod
 
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QHideEvent, QShowEvent
@@ -17,10 +21,14 @@ from kafka_client.model import ClusterSnapshot
 from kafka_client.sampling.state import ConnectionKind
 from widgets.page_state import PageState
 
+STALE_CHECK_MS = 1000
+
 
 class LivePage(QWidget):
-    """Give ``set_content`` the page's widget, or ``watch`` its own PageStates; override
-    ``refresh``. Loading, failed and stale are then handled here."""
+    """Call ``set_content`` with the page's widget, or ``watch`` with its own PageStates.
+
+    Subclasses implement ``refresh`` and may override ``incomplete``.
+    """
 
     def __init__(self, context: PageContext, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -28,19 +36,23 @@ class LivePage(QWidget):
         self.session = context.session
         self.theme = context.theme
         self._missed: Changes | None = None
-        self._ever = False
-        self._replaced = False
+        """changes that arrived while the page was hidden"""
+        self._refreshed = False
+        """the page has shown at least one snapshot"""
+        self._shows_state = False
+        """the loading or failed state stands in place of the content"""
         self._watched: tuple[PageState, ...] = ()
         self.setProperty("role", "page")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.session.snapshot_changed.connect(self._snapshot_changed)
-        self.session.state_changed.connect(lambda _: self._judge())
-        self.session.paused_changed.connect(lambda _: self._judge())
-        self._aging = QTimer(self)
-        self._aging.setInterval(1000)
-        self._aging.timeout.connect(self._judge)
+        self.session.state_changed.connect(lambda _: self._update_states())
+        self.session.paused_changed.connect(lambda _: self._update_states())
+        self._stale_check = QTimer(self)
+        self._stale_check.setInterval(STALE_CHECK_MS)
+        self._stale_check.timeout.connect(self._update_states)
 
     def set_content(self, content: QWidget, margin: int = 24) -> None:
+        """Fill the page with ``content`` inside one PageState."""
         state = PageState(self.theme, content, self)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(margin, 16 if margin else 0, margin, 16 if margin else 0)
@@ -48,76 +60,77 @@ class LivePage(QWidget):
         self.watch(state)
 
     def watch(self, *states: PageState) -> None:
+        """Show loading, failed and stale in these PageStates."""
         self._watched = states
         for state in states:
             state.retry_requested.connect(lambda: self.session.refresh())
-        self._judge()
+        self._update_states()
 
     @property
     def states(self) -> PageState | None:
-        """The first that is watched."""
+        """The first watched PageState."""
         return self._watched[0] if self._watched else None
 
+    @abstractmethod
     def refresh(self, snapshot: ClusterSnapshot, changes: Changes) -> None:
-        """Show this picture. Called while the page is seen, and once when it comes into sight."""
-        raise NotImplementedError
+        """Show this snapshot. Called while the page is visible, and when it becomes visible."""
 
     def incomplete(self) -> str:
-        """What of this page's figures could not be had, as a sentence; empty when nothing is
-        missing."""
+        """Return a message naming the data this page could not load, or an empty string."""
         return ""
 
     def _snapshot_changed(self, snapshot: ClusterSnapshot, changes: Changes) -> None:
         if self.isVisible():
-            self._look(changes)
+            self._show_snapshot(changes)
         else:
             self._missed = changes
 
-    def _look(self, changes: Changes) -> None:
+    def _show_snapshot(self, changes: Changes) -> None:
         self._missed = None
-        self._judge()
+        self._update_states()
         if self.session.loaded:
-            if not self._ever:
-                changes = self._all_of_it(changes)
-                self._ever = True
+            if not self._refreshed:
+                changes = self._everything(changes)
+                self._refreshed = True
             self.refresh(self.session.snapshot, changes)
 
-    def _all_of_it(self, changes: Changes) -> Changes:
+    def _everything(self, changes: Changes) -> Changes:
+        """Mark all of the snapshot as changed: this page missed what came before."""
         return Changes(changes.events, True, frozenset(self.session.snapshot.brokers))
 
-    def _judge(self) -> None:
+    def _update_states(self) -> None:
         session = self.session
         if not session.loaded:
-            self._replaced = True
-            for states in self._watched:
+            self._shows_state = True
+            for state in self._watched:
                 if session.state.kind is ConnectionKind.LOST:
-                    states.show_failed(
+                    state.show_failed(
                         "The cluster does not answer",
                         session.state.sentence,
                         session.state.next_step,
                     )
                 else:
-                    states.show_loading(f"Connecting to {session.name}…")
+                    state.show_loading(f"Connecting to {session.name}…")
             return
-        old = (
+        stale = (
             stale_sentence(session.snapshot, session.state, time.time(), session.paused)
             or self.incomplete()
         )
-        for states in self._watched:
-            if self._replaced:
-                states.show_content()
-            states.show_stale(old)
-        self._replaced = False
+        for state in self._watched:
+            if self._shows_state:
+                state.show_content()
+            state.show_stale(stale)
+        self._shows_state = False
 
     @override
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
-        self._aging.start()
-        if self._missed is not None or not self._ever:
-            self._look(self._all_of_it(self._missed or Changes()))
-        self._judge()
+        self._stale_check.start()
+        if self._missed is not None or not self._refreshed:
+            self._show_snapshot(self._everything(self._missed or Changes()))
+        self._update_states()
 
     @override
     def hideEvent(self, event: QHideEvent) -> None:
         super().hideEvent(event)
-        self._aging.stop()
+        self._stale_check.stop()
