@@ -34,6 +34,7 @@ from embedded_broker.core.outbox import Outbox
 from embedded_broker.core.ports import Clock, Disk, Rng
 from embedded_broker.core.quorum.quorum import Quorum
 from embedded_broker.core.replication.replicas import Replicas
+from kafka_protocol.api_keys import ApiKey
 from kafka_protocol.codec import response_class
 from kafka_protocol.errors import ErrorCode
 
@@ -106,7 +107,7 @@ class Broker:
         key: int = event.message.API_KEY
         entry = api.TABLE.get(key)
         if entry is None or not entry.min_version <= event.version <= entry.max_version:
-            if key != 18:
+            if key != ApiKey.API_VERSIONS:
                 self.outbox.drop(event, f"api {key} version {event.version} is not spoken here")
                 return
         elif entry.between_brokers and event.caller.broker_id < 0:

@@ -22,6 +22,7 @@ from embedded_broker.core.events import Caller
 from embedded_broker.shell.answers import Question
 from embedded_broker.shell.framed import FramedSocket, Piece
 from kafka_protocol import fast
+from kafka_protocol.api_keys import ApiKey
 from kafka_protocol.codec import (
     ProtocolError,
     decode,
@@ -36,7 +37,13 @@ from kafka_protocol.messages.k18_api_versions import ApiVersion, ApiVersionsResp
 if TYPE_CHECKING:
     from embedded_broker.shell.server import Server
 
-PRODUCE, FETCH, METADATA, SASL_HANDSHAKE, API_VERSIONS, SASL_AUTHENTICATE = 0, 1, 3, 17, 18, 36
+# Looking up a member of an enum costs six times as much as a global does, at every request.
+PRODUCE, FETCH, METADATA, API_VERSIONS = (
+    ApiKey.PRODUCE,
+    ApiKey.FETCH,
+    ApiKey.METADATA,
+    ApiKey.API_VERSIONS,
+)
 MAX_IN_FLIGHT = 512
 REQUESTS_A_TURN = 64
 """Requests of one connection in one wake-up; a thousand small ones would make everybody else
@@ -192,7 +199,7 @@ class ClientConnection(FramedSocket):
     ) -> None:
         """Brokers prove who they are with Kafka's authentication requests; clients are not
         offered them."""
-        if api_key not in (SASL_HANDSHAKE, SASL_AUTHENTICATE):
+        if api_key not in (ApiKey.SASL_HANDSHAKE, ApiKey.SASL_AUTHENTICATE):
             self.close(f"api {api_key} is not known here")
             return
         cls = request_class(api_key)

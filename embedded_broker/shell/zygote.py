@@ -22,9 +22,19 @@ from pathlib import Path
 from typing import Any
 
 from embedded_broker.shell import platform
+from kafka_protocol.api_keys import ApiKey
 
 STOP_SECONDS = 20.0
-AT_EVERY_START = ((1, 18), (3, 9), (17, 1), (36, 1), (52, 2), (53, 1), (62, 4), (63, 1))
+AT_EVERY_START = (
+    (ApiKey.FETCH, 18),
+    (ApiKey.METADATA, 9),
+    (ApiKey.SASL_HANDSHAKE, 1),
+    (ApiKey.SASL_AUTHENTICATE, 1),
+    (ApiKey.VOTE, 2),
+    (ApiKey.BEGIN_QUORUM_EPOCH, 1),
+    (ApiKey.BROKER_REGISTRATION, 4),
+    (ApiKey.BROKER_HEARTBEAT, 1),
+)
 """(api key, version) of what brokers say to each other when they start."""
 
 

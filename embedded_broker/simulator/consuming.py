@@ -193,7 +193,7 @@ class Reader:
                 if response is None:
                     return
                 answer = response.topics[0].partitions[0]
-                if answer.error_code == 0:
+                if answer.error_code == ErrorCode.NONE:
                     self.checks.listed(
                         self.client.name, key, which, answer.offset, answer.leader_epoch, floor
                     )

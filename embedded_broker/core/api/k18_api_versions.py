@@ -16,6 +16,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from embedded_broker.core.api import TABLE
+from kafka_protocol.api_keys import ApiKey
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.messages.k18_api_versions import (
     ApiVersion,
@@ -35,9 +36,9 @@ SUPPORTED_FEATURES: dict[str, tuple[int, int]] = {"metadata.version": (1, 25)}
 
 
 def handle(broker: Broker, now_ms: int, event: RequestReceived) -> None:
-    entry = TABLE[18]
+    entry = TABLE[ApiKey.API_VERSIONS]
     if not entry.min_version <= event.version <= entry.max_version:
-        own = ApiVersion(18, entry.min_version, entry.max_version)
+        own = ApiVersion(ApiKey.API_VERSIONS, entry.min_version, entry.max_version)
         broker.outbox.respond(event, ApiVersionsResponse(ErrorCode.UNSUPPORTED_VERSION, [own]))
         return
     request: ApiVersionsRequest = event.message

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from embedded_broker.core.metadata.image import MetadataImage
+from kafka_protocol.errors import ErrorCode
 from kafka_protocol.fields import ZERO_UUID
 from kafka_protocol.messages import k19_create_topics as k19
 from kafka_protocol.messages import k20_delete_topics as k20
@@ -22,15 +23,18 @@ def is_settled(image: MetadataImage, request: Any, response: Any) -> bool:
     match request, response:
         case k19.CreateTopicsRequest(), k19.CreateTopicsResponse():
             ids = [
-                t.topic_id for t in response.topics if t.error_code == 0 and t.topic_id != ZERO_UUID
+                t.topic_id
+                for t in response.topics
+                if t.error_code == ErrorCode.NONE and t.topic_id != ZERO_UUID
             ]
             return all(topic_id in image.topic_names for topic_id in ids)
         case k20.DeleteTopicsRequest(), k20.DeleteTopicsResponse():
             return all(
-                t.error_code != 0 or t.topic_id not in image.topic_names for t in response.responses
+                t.error_code != ErrorCode.NONE or t.topic_id not in image.topic_names
+                for t in response.responses
             )
         case k37.CreatePartitionsRequest(), k37.CreatePartitionsResponse():
-            failed = {r.name for r in response.results if r.error_code != 0}
+            failed = {r.name for r in response.results if r.error_code != ErrorCode.NONE}
             return request.validate_only or all(
                 t.name in failed or len(image.topics[t.name].partitions) >= t.count
                 for t in request.topics
@@ -38,7 +42,9 @@ def is_settled(image: MetadataImage, request: Any, response: Any) -> bool:
             )
         case k44.IncrementalAlterConfigsRequest(), k44.IncrementalAlterConfigsResponse():
             failed_resources = {
-                (r.resource_type, r.resource_name) for r in response.responses if r.error_code != 0
+                (r.resource_type, r.resource_name)
+                for r in response.responses
+                if r.error_code != ErrorCode.NONE
             }
             return request.validate_only or all(
                 _shows(image, (r.resource_type, r.resource_name), c)
