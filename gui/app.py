@@ -21,8 +21,8 @@ from gui.garbage import GarbageCollector
 from gui.main_window import MainWindow
 from gui.open_clusters import Clusters, MakeClient
 from gui.pages import PAGES
+from gui.preferences import Preferences
 from gui.session import Session
-from gui.settings import Settings
 from gui.theme import Look
 from gui.watchdog import Watchdog
 from gui.welcome.page import WelcomePage
@@ -47,7 +47,8 @@ END_S = 2.0
 
 
 class Application(QObject):
-    """One window with all it stands on. ``close`` ends it in order."""
+    """One window with all it stands on. ``close`` ends it in order. ``settings_path`` is the file of
+    its preferences; scripts outside this repository pass it by that name."""
 
     def __init__(
         self,
@@ -63,22 +64,22 @@ class Application(QObject):
         qt.setApplicationName("kafkarium")
         qt.setApplicationDisplayName("Kafkarium")
         qt.setQuitOnLastWindowClosed(False)
-        self.settings = Settings(settings_path, self)
+        self.preferences = Preferences(settings_path, self)
         self.theme = Theme(parent=self)
-        self.look = Look(qt, self.theme, self.settings, self)
+        self.look = Look(qt, self.theme, self.preferences, self)
         self.clock = ChartClock(self)
         self.watchdog = Watchdog(self)
         self.thread_ = ClientThread().start()
         self.secrets = secrets or KeyringSecrets()
         self.make_client = make_client or confluent(self.secrets)
         data = clusters_root or data_root()
-        recent = self.settings.path.with_name("connections.json")
+        recent = self.preferences.path.with_name("connections.json")
         self.clusters = Clusters(
             self.thread_, self.make_client, recent, data.with_name("history"), self
         )
         self.welcome = WelcomePage(self.theme)
         self.window = MainWindow(
-            self.theme, self.settings, self.clock, self.clusters, self.welcome, self.watchdog
+            self.theme, self.preferences, self.clock, self.clusters, self.welcome, self.watchdog
         )
         self.local = LocalControl(self.clusters, self.window, data, self)
         self._closing = False
@@ -103,6 +104,9 @@ class Application(QObject):
         clusters.closed.connect(self._closed)
         self.local.changed.connect(self._show_lists)
         window.add_actions(self._actions())
+        self.preferences.save_failed.connect(lambda sentence: window.notify(sentence, "warn"))
+        if self.preferences.problem:
+            window.notify(self.preferences.problem, "warn")
         welcome.demo.setFocus()
         self._show_lists()
 
@@ -199,7 +203,7 @@ class Application(QObject):
         self.window.may_close = True
         self.window.close()
         ending = self.clusters.close_all()
-        self.settings.save()
+        self.preferences.save()
         concurrent.futures.wait(ending, END_S)
         self.thread_.stop(END_S)
         self.garbage.stop()

@@ -26,9 +26,9 @@ from gui.command_palette import CommandPalette, Entry
 from gui.header import Header
 from gui.open_clusters import Clusters, key_of
 from gui.pages import PAGES, PageContext, PageSpec, spec
+from gui.preferences import DEBUG_VIEW, RAIL_NARROW, WINDOW_S, WINDOW_SIZE, Preferences
 from gui.rail import ClusterLine, Rail
 from gui.session import Job, JobState, Session
-from gui.settings import Settings
 from gui.status_bar import StatusBar
 from gui.watchdog import Watchdog
 from kafka_client.sampling.state import ConnectionKind
@@ -158,7 +158,7 @@ class MainWindow(QMainWindow):
     def __init__(
         self,
         theme: Theme,
-        settings: Settings,
+        preferences: Preferences,
         clock: ChartClock,
         clusters: Clusters,
         welcome: QWidget,
@@ -166,7 +166,12 @@ class MainWindow(QMainWindow):
         pages: Iterable[PageSpec] = PAGES,
     ) -> None:
         super().__init__()
-        self.theme, self.settings, self.clock, self.clusters = theme, settings, clock, clusters
+        self.theme, self.preferences, self.clock, self.clusters = (
+            theme,
+            preferences,
+            clock,
+            clusters,
+        )
         self.may_close = False
         self._pages = tuple(pages)
         self._views: dict[int, SessionView] = {}
@@ -206,9 +211,9 @@ class MainWindow(QMainWindow):
         self.status = StatusBar(self.theme, watchdog, body)
         whole.addWidget(self.status)
         self.setCentralWidget(body)
-        self.rail.set_narrow(bool(self.settings.value("rail_narrow", False)))
-        self.resize(*self.settings.value("window_size", [1440, 900]))
-        self.status.show_debug(bool(self.settings.value("debug_view", False)))
+        self.rail.set_narrow(self.preferences.get(RAIL_NARROW))
+        self.resize(*self.preferences.get(WINDOW_SIZE))
+        self.status.show_debug(self.preferences.get(DEBUG_VIEW))
 
     def _connect_parts(self) -> None:
         clusters, header, rail = self.clusters, self.header, self.rail
@@ -220,9 +225,7 @@ class MainWindow(QMainWindow):
         rail.page_chosen.connect(self.navigate)
         rail.demo_requested.connect(self.demo_requested)
         rail.connect_requested.connect(self.connect_requested)
-        rail.collapsed_changed.connect(
-            lambda narrow: self.settings.set_value("rail_narrow", narrow)
-        )
+        rail.collapsed_changed.connect(lambda narrow: self.preferences.set(RAIL_NARROW, narrow))
         header.page_requested.connect(self.navigate)
         header.theme_requested.connect(self.theme_requested)
         header.palette_requested.connect(self.palette_box.open_palette)
@@ -270,14 +273,14 @@ class MainWindow(QMainWindow):
     def toggle_debug(self) -> None:
         shown = not self.status.debug_shown
         self.status.show_debug(shown)
-        self.settings.set_value("debug_view", shown)
+        self.preferences.set(DEBUG_VIEW, shown)
 
     # ---- sessions
 
     def _opened(self, session: Session) -> None:
         def context(navigate: Callable[..., None]) -> PageContext:
             return PageContext(
-                session, self.theme, self.settings, self.clock, navigate, self.notify
+                session, self.theme, self.preferences, self.clock, navigate, self.notify
             )
 
         view = SessionView(context, self.theme)
@@ -287,7 +290,7 @@ class MainWindow(QMainWindow):
         session.state_changed.connect(lambda _: self._tell(session))
         session.snapshot_changed.connect(lambda *_: self._tell(session))
         session.job_changed.connect(self._job_changed)
-        session.set_window(float(self.settings.value("window_s", 300.0)))
+        session.set_window(self.preferences.get(WINDOW_S))
         view.navigate("overview")
 
     def _closed(self, session: Session) -> None:
@@ -352,7 +355,7 @@ class MainWindow(QMainWindow):
             self.notify(f"{job.title}: {job.sentence}", "ok")
 
     def _choose_window(self, seconds: float) -> None:
-        self.settings.set_value("window_s", seconds)
+        self.preferences.set(WINDOW_S, seconds)
         for session in self.clusters.sessions.values():
             session.set_window(seconds)
 
@@ -426,7 +429,7 @@ class MainWindow(QMainWindow):
     def closeEvent(self, event: QCloseEvent) -> None:
         """Ask first; whoever answers sets ``may_close`` and closes again."""
         if not self.isMaximized():
-            self.settings.set_value("window_size", [self.width(), self.height()])
+            self.preferences.set(WINDOW_SIZE, (self.width(), self.height()))
         if self.may_close:
             event.accept()
         else:

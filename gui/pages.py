@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtWidgets import QWidget
 
 if TYPE_CHECKING:
+    from gui.preferences import Preferences
     from gui.session import Session
-    from gui.settings import Settings
     from widgets.chart_clock import ChartClock
     from widgets.theme import Theme
 
@@ -24,7 +24,7 @@ class PageContext:
 
     session: Session
     theme: Theme
-    settings: Settings
+    preferences: Preferences
     clock: ChartClock
     navigate: Callable[..., None]
     notify: Callable[[str, str], None]

@@ -15,7 +15,7 @@ from PySide6.QtGui import QFontDatabase, QGuiApplication, QPalette
 from PySide6.QtWidgets import QAbstractSpinBox, QApplication, QLineEdit, QProxyStyle
 from typing_extensions import override
 
-from gui.settings import Settings
+from gui.preferences import THEME, Preferences
 from widgets import icons
 from widgets.theme import Theme
 
@@ -48,26 +48,34 @@ class Look(QObject):
     choice."""
 
     def __init__(
-        self, app: QApplication, theme: Theme, settings: Settings, parent: QObject | None = None
+        self,
+        app: QApplication,
+        theme: Theme,
+        preferences: Preferences,
+        parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._app, self._theme, self._settings = app, theme, settings
+        self._app, self._theme, self._preferences = app, theme, preferences
         load_fonts()
         app.setStyle(_Fusion("Fusion"))
         app.setFont(theme.ui_font())
         QGuiApplication.styleHints().colorSchemeChanged.connect(lambda _: self.follow())
         theme.changed.connect(self.apply)
+        preferences.changed.connect(self._preference_changed)
         self.follow()
         self.apply()
 
     @property
     def choice(self) -> str:
         """dark, light or system."""
-        return str(self._settings.value("theme", "system"))
+        return self._preferences.get(THEME)
 
     def choose(self, choice: str) -> None:
-        self._settings.set_value("theme", choice)
-        self.follow()
+        self._preferences.set(THEME, choice)
+
+    def _preference_changed(self, name: str) -> None:
+        if name == THEME.name:
+            self.follow()
 
     def follow(self) -> None:
         scheme = QGuiApplication.styleHints().colorScheme()

@@ -238,7 +238,7 @@ def _visit(wanted: argparse.Namespace, themes: Sequence[str], home: Path) -> int
     qt = existing if isinstance(existing, QApplication) else QApplication(["kafkarium"])
     application = Application(
         qt,
-        settings_path=home / "settings.json",
+        settings_path=home / "preferences.json",
         clusters_root=home / "clusters",
         secrets=MemorySecrets(),
     )

@@ -45,7 +45,7 @@ ROW_PIXELS = 28
 
 
 class Memory(Protocol):
-    """Where a table keeps its columns: the application's settings."""
+    """Where a table keeps its columns: the window's preferences."""
 
     def value(self, name: str, default: Any = None) -> Any: ...
     def set_value(self, name: str, value: Any) -> None: ...

@@ -117,7 +117,7 @@ class BrokerPanel(QWidget):
             self.theme,
             self.replicas,
             name="broker-replicas",
-            memory=context.settings,
+            memory=context.preferences,
             noun="replica",
             sort="topic",
         )

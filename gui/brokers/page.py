@@ -81,7 +81,7 @@ class BrokersPage(LivePage):
             self.theme,
             self.model,
             name="brokers-embedded" if embedded is not None else "brokers",
-            memory=context.settings,
+            memory=context.preferences,
             noun="broker",
             menu=self._menu,
             sort="broker",

@@ -65,7 +65,7 @@ class ConfigurationPage(QWidget):
             context.theme,
             self._settings,
             name="settings",
-            memory=context.settings,
+            memory=context.preferences,
             noun="setting",
             sort="name",
         )

@@ -77,7 +77,7 @@ class GroupView(QWidget):
             context.theme,
             self._lags,
             name="lags",
-            memory=context.settings,
+            memory=context.preferences,
             noun="partition",
             sort="-lag",
         )
@@ -93,7 +93,7 @@ class GroupView(QWidget):
             context.theme,
             self._members,
             name="members",
-            memory=context.settings,
+            memory=context.preferences,
             noun="member",
             sort="client",
         )

@@ -72,7 +72,7 @@ class GroupList(QWidget):
             context.theme,
             self._model,
             name="groups",
-            memory=context.settings,
+            memory=context.preferences,
             noun="group",
             menu=self._menu,
             sort="-lag",

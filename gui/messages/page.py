@@ -52,7 +52,7 @@ class MessagesPage(QWidget):
         self.cells = Cells()
         self.model = RecordModel(self.cells, self)
         self.table = RecordTable(
-            context.theme, self.model, memory=context.settings, menu=self._fill_menu
+            context.theme, self.model, memory=context.preferences, menu=self._fill_menu
         )
         self.table_bar = TableBar(context, self.table)
         self.histogram = Histogram(context.theme, "record", self)
@@ -370,10 +370,12 @@ class MessagesPage(QWidget):
         if self.detail.record is not None:
             self.detail.show_record(self.detail.record, key, value)
         if self._shown_topic:
-            self.context.settings.set_value(f"decoders/{self._shown_topic}", [str(key), str(value)])
+            self.context.preferences.set_value(
+                f"decoders/{self._shown_topic}", [str(key), str(value)]
+            )
 
     def _decoders_of(self, topic: str) -> None:
-        saved = self.context.settings.value(f"decoders/{topic}", None)
+        saved = self.context.preferences.value(f"decoders/{topic}", None)
         self.table_bar.set_kinds(saved if isinstance(saved, list) else [])
         self.cells.choose(*self.table_bar.kinds)
 

@@ -18,6 +18,7 @@ from typing_extensions import override
 from gui.background import Latest
 from gui.page_kit.live_page import LivePage
 from gui.pages import PageContext
+from gui.preferences import INTERNAL_TOPICS
 from gui.topics.actions import TopicActions
 from gui.topics.rows import TOPIC_COLUMNS, TopicRow, topic_rows
 from gui.topics.topic_view import TopicView
@@ -84,13 +85,13 @@ class TopicList(QWidget):
             context.theme,
             self._model,
             name="topics",
-            memory=context.settings,
+            memory=context.preferences,
             noun="topic",
             menu=self._fill_menu,
             sort="topic",
         )
         self._internal = QCheckBox("Show internal topics", self)
-        self._internal.setChecked(bool(context.settings.value("topics.internal", False)))
+        self._internal.setChecked(context.preferences.get(INTERNAL_TOPICS))
         self._internal.toggled.connect(self._internal_toggled)
         self._create = QPushButton("New topic…", self)
         self._create.setProperty("role", "primary")
@@ -116,7 +117,7 @@ class TopicList(QWidget):
         self._accept()
 
     def _internal_toggled(self, shown: bool) -> None:
-        self.context.settings.set_value("topics.internal", shown)
+        self.context.preferences.set(INTERNAL_TOPICS, shown)
         self._accept()
 
     def _accept(self) -> None:

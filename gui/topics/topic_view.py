@@ -78,7 +78,7 @@ class TopicView(QWidget):
             READER_COLUMNS, lambda r: r.group
         )
         self.partition_table = TableView(
-            context.theme, self._partitions, name="partitions", memory=context.settings, noun="partition",
+            context.theme, self._partitions, name="partitions", memory=context.preferences, noun="partition",
             menu=self._partition_menu, sort="partition",
         )  # fmt: skip
         self.partition_table.row_opened.connect(self._open_partition)
@@ -86,7 +86,7 @@ class TopicView(QWidget):
             context.theme,
             self._readers,
             name="readers",
-            memory=context.settings,
+            memory=context.preferences,
             noun="group",
             sort="-lag",
         )

@@ -50,7 +50,10 @@ class Demo:
 def demo(qtbot: QtBot, qapp: QApplication, tmp_path: Path) -> Iterator[Demo]:
     root = tmp_path / "clusters"
     application = Application(
-        qapp, settings_path=tmp_path / "settings.json", clusters_root=root, secrets=MemorySecrets()
+        qapp,
+        settings_path=tmp_path / "preferences.json",
+        clusters_root=root,
+        secrets=MemorySecrets(),
     )
     application.window.show()
     held = Demo(application, qtbot, root)

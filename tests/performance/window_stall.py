@@ -38,7 +38,7 @@ def main() -> int:
         root = Path(folder)
         application = Application(
             app,
-            settings_path=root / "settings.json",
+            settings_path=root / "preferences.json",
             clusters_root=root / "clusters",
             make_client=lambda _: client,
             secrets=MemorySecrets(),

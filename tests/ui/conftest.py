@@ -54,7 +54,7 @@ def window(qtbot: QtBot, qapp: QApplication, tmp_path: Path) -> Iterator[Window]
     clients: list[FakeClient] = []
     application = Application(
         qapp,
-        settings_path=tmp_path / "settings.json",
+        settings_path=tmp_path / "preferences.json",
         clusters_root=tmp_path / "clusters",
         make_client=lambda _: clients[-1],
         secrets=MemorySecrets(),

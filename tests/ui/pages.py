@@ -13,8 +13,8 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from gui.pages import PageContext
+from gui.preferences import Preferences
 from gui.session import Session
-from gui.settings import Settings
 from gui.theme import Look, load_fonts
 from kafka_client.changes import diff
 from kafka_client.fake import FakeClient
@@ -36,8 +36,8 @@ class Alone:
         self.qtbot = qtbot
         self.client = client
         self.theme = Theme()
-        self.settings = Settings(folder / "settings.json")
-        self.look = Look(qapp, self.theme, self.settings)
+        self.preferences = Preferences(folder / "preferences.json")
+        self.look = Look(qapp, self.theme, self.preferences)
         self.look.choose("dark")
         self.runner = ClientThread().start()
         profile = ConnectionProfile("fake", ("fake:9092",), read_only=read_only)
@@ -47,7 +47,7 @@ class Alone:
         self.context = PageContext(
             self.session,
             self.theme,
-            self.settings,
+            self.preferences,
             ChartClock(),
             lambda *a, **k: self.gone_to.append((a, k)),
             lambda *a: self.said.append(a),  # type: ignore[arg-type]

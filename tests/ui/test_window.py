@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QApplication, QLabel, QMessageBox
 
 from gui.brokers.page import BrokersPage
 from gui.overview.page import OverviewPage
+from gui.preferences import THEME
 from kafka_client.errors import Unreachable
 from kafka_client.fake import FakeClient
 from tests.ui.conftest import Window, large_cluster
@@ -135,7 +136,7 @@ def test_that_both_themes_come_at_once_and_are_remembered(window: Window) -> Non
     window.connect(FakeClient(moving=False))
     window.window.theme_requested.emit()
     assert window.application.theme.tokens.name == "light"
-    assert window.application.settings.value("theme") == "light"
+    assert window.application.preferences.get(THEME) == "light"
     window.window.theme_requested.emit()
     assert window.application.theme.tokens.name == "dark"
 

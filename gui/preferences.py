@@ -1,0 +1,262 @@
+"""The window's own preferences, each declared once: name, kind, default and text.
+
+They live in one JSON file that is written whole and put in place at once, never with a secret in
+it. A *setting* is Kafka's; a *preference* is the window's.
+
+A preference is read with ``preferences.get(THEME)`` and changed with ``preferences.set(THEME,
+"dark")``. What a view remembers by itself (column widths, decoders of a topic) has no declaration
+of its own: its name starts with one of VIEW_STATE.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from PySide6.QtCore import QObject, QTimer, Signal
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+SAVE_AFTER_MS = 400
+FILE_NAME = "preferences.json"
+
+VIEW_STATE = ("tables/", "decoders/", "charts/", "views/")
+"""Prefixes of names that views remember by themselves."""
+
+
+# ---- kinds: each turns a JSON value into the preference's type, or raises ValueError
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    def __call__(self, value: object) -> bool:
+        if not isinstance(value, bool):
+            raise ValueError("expected true or false")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """``choices`` holds (value, label) in the order in which the dialog lists them."""
+
+    choices: tuple[tuple[str, str], ...]
+
+    def __call__(self, value: object) -> str:
+        values = [choice for choice, _ in self.choices]
+        if value not in values:
+            raise ValueError(f"expected one of {', '.join(values)}")
+        return str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A finite number from ``low`` to ``high``, both included, in ``unit``."""
+
+    low: float
+    high: float
+    unit: str = ""
+
+    def __call__(self, value: object) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+            raise ValueError("expected a number")
+        if not self.low <= value <= self.high:
+            raise ValueError(f"expected {self.low:g} to {self.high:g} {self.unit}".rstrip())
+        return float(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """An absolute path; empty for the platform's own folder."""
+
+    def __call__(self, value: object) -> str:
+        if not isinstance(value, str) or (value and not Path(value).is_absolute()):
+            raise ValueError("expected an absolute path, or nothing for the default folder")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Width and height in pixels."""
+
+    def __call__(self, value: object) -> tuple[int, int]:
+        match value:
+            case [int(width), int(height)] if 0 < width < 100_000 and 0 < height < 100_000:
+                return width, height
+        raise ValueError("expected a width and a height")
+
+
+# ---- the declarations
+
+
+@dataclass(frozen=True, slots=True)
+class Preference(Generic[T]):
+    """``kind`` checks a value and turns it into ``T``. ``text`` is the label of the dialog;
+    ``help`` says when a change takes effect. ``shown``: the Preferences dialog edits it."""
+
+    name: str
+    kind: Callable[[object], T]
+    default: T
+    text: str
+    help: str = ""
+    shown: bool = False
+
+
+THEME = Preference(
+    "theme",
+    OneOf((("system", "Follow the system"), ("dark", "Dark"), ("light", "Light"))),
+    "system",
+    "Theme",
+    shown=True,
+)
+WINDOW_SIZE = Preference("window_size", Size(), (1440, 900), "Size of the window")
+WINDOW_S = Preference("window_s", Number(1, 31 * 86_400, "s"), 300.0, "Time range of the charts")
+RAIL_NARROW = Preference("rail_narrow", Flag(), False, "Show the rail as icons")
+DEBUG_VIEW = Preference("debug_view", Flag(), False, "Show stalls of the window's thread")
+INTERNAL_TOPICS = Preference("topics.internal", Flag(), False, "List internal topics")
+
+DECLARED: tuple[Preference[Any], ...] = (
+    THEME,
+    WINDOW_SIZE,
+    WINDOW_S,
+    RAIL_NARROW,
+    DEBUG_VIEW,
+    INTERNAL_TOPICS,
+)
+_BY_NAME = {preference.name: preference for preference in DECLARED}
+
+
+def default_path() -> Path:
+    import platformdirs
+
+    return Path(platformdirs.user_config_dir("kafkarium", appauthor=False), FILE_NAME)
+
+
+class Preferences(QObject):
+    """Values by declaration. Names that no declaration has (a newer version wrote them) are kept.
+    A file that cannot be read is set aside, ``problem`` says so, and the defaults hold."""
+
+    changed = Signal(str)
+    """The name of a preference that has another value now."""
+    save_failed = Signal(str)
+    """A sentence; emitted once until a save succeeds again."""
+
+    def __init__(self, path: Path | None = None, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.path = path or default_path()
+        self.problem = ""
+        """Why the file could not be used, as a sentence; empty when it could."""
+        self._save_problem = ""
+        self._values: dict[str, Any] = self._read()
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(SAVE_AFTER_MS)
+        self._timer.timeout.connect(self.save)
+
+    def get(self, preference: Preference[T]) -> T:
+        """The value in force: the stored one, or the default when none is stored or the stored
+        one is not valid."""
+        if preference.name not in self._values:
+            return preference.default
+        try:
+            return preference.kind(self._values[preference.name])
+        except ValueError as error:
+            logger.warning("preference %s ignored: %s", preference.name, error)
+            return preference.default
+
+    def set(self, preference: Preference[T], value: T) -> None:
+        """Store and save soon. Raises: ValueError for a value that the preference cannot have."""
+        preference.kind(list(value) if isinstance(value, tuple) else value)
+        self._store(preference.name, list(value) if isinstance(value, tuple) else value)
+
+    def value(self, name: str, default: Any = None) -> Any:
+        """What a view remembers under ``name``. Raises: KeyError for a name without one of the
+        prefixes of VIEW_STATE."""
+        self._check_view_state(name)
+        return self._values.get(name, default)
+
+    def set_value(self, name: str, value: Any) -> None:
+        """Remember ``value`` (anything that JSON holds) for a view. Raises: as ``value``."""
+        self._check_view_state(name)
+        self._store(name, value)
+
+    def _check_view_state(self, name: str) -> None:
+        if not name.startswith(VIEW_STATE):
+            raise KeyError(f"{name}: declare it in gui/preferences.py")
+
+    def _store(self, name: str, value: Any) -> None:
+        if name in self._values and self._values[name] == value:
+            return
+        self._values[name] = value
+        self._timer.start()
+        self.changed.emit(name)
+
+    # ---- the file
+
+    def save(self) -> None:
+        self._timer.stop()
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(
+                dir=self.path.parent, prefix=".preferences-", suffix=".json"
+            )
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                json.dump(self._values, file, indent=1, sort_keys=True)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(name, self.path)
+        except OSError as error:
+            self._report_failed_save(error)
+        else:
+            self._save_problem = ""
+
+    def _report_failed_save(self, error: OSError) -> None:
+        """Once for a problem that lasts: a full disk must not raise a note at every change."""
+        sentence = (
+            f"The preferences could not be saved in {self.path}: {error.strerror or error}. "
+            "They hold until the window closes."
+        )
+        if sentence != self._save_problem:
+            self._save_problem = sentence
+            logger.warning("%s", sentence)
+            self.save_failed.emit(sentence)
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            stored = json.loads(self.path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            self._report_unusable(f"could not be read ({error.strerror or error})")
+            return {}
+        except ValueError:
+            stored = None
+        if isinstance(stored, dict):
+            return stored
+        aside = self.path.with_suffix(".damaged.json")
+        try:
+            self.path.replace(aside)
+        except OSError as error:
+            self._report_unusable(
+                f"is damaged and could not be set aside ({error.strerror or error})"
+            )
+        else:
+            self._report_unusable(f"was damaged and is now {aside.name}")
+        return {}
+
+    def _report_unusable(self, what: str) -> None:
+        self.problem = f"The file of preferences, {self.path}, {what}. The defaults hold."
+        logger.warning("%s", self.problem)
+
+
+def declared(name: str) -> Preference[Any]:
+    """The preference of that name. Raises: KeyError."""
+    return _BY_NAME[name]
