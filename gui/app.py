@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from PySide6.QtCore import QObject, QSocketNotifier, QTimer
 from PySide6.QtWidgets import QApplication
@@ -26,6 +25,8 @@ from gui.session import Session
 from gui.theme import Look
 from gui.watchdog import Watchdog
 from gui.welcome.page import WelcomePage
+from kafka_client.api import ClusterClient
+from kafka_client.journal import FileJournal, Journal
 from kafka_client.profile import ConnectionProfile
 from kafka_client.runtime import ClientThread
 from kafka_client.secrets import KeyringSecrets, Secrets
@@ -33,11 +34,13 @@ from widgets.chart_clock import ChartClock
 from widgets.theme import Theme
 
 
-def confluent(secrets: Secrets) -> MakeClient:
-    def make(profile: ConnectionProfile) -> Any:
+def confluent(secrets: Secrets, journal: Journal) -> MakeClient:
+    """Clients of real clusters; every change that goes through one is journaled."""
+
+    def make(profile: ConnectionProfile) -> ClusterClient:
         from kafka_client.gateway import open_client
 
-        return open_client(profile, secrets)
+        return open_client(profile, secrets, journal)
 
     return make
 
@@ -71,8 +74,9 @@ class Application(QObject):
         self.watchdog = Watchdog(self)
         self.thread_ = ClientThread().start()
         self.secrets = secrets or KeyringSecrets()
-        self.make_client = make_client or confluent(self.secrets)
         data = clusters_root or data_root()
+        self.journal = FileJournal(data.with_name("journal.sqlite"))
+        self.make_client = make_client or confluent(self.secrets, self.journal)
         recent = self.preferences.path.with_name("connections.json")
         self.clusters = Clusters(
             self.thread_, self.make_client, recent, data.with_name("history"), self
@@ -206,6 +210,7 @@ class Application(QObject):
         self.preferences.save()
         concurrent.futures.wait(ending, END_S)
         self.thread_.stop(END_S)
+        self.journal.close()
         self.garbage.stop()
 
 

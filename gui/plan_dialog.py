@@ -4,7 +4,6 @@ executed: the window lives on beside it."""
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 from PySide6.QtCore import Qt, Signal
@@ -22,7 +21,6 @@ from PySide6.QtWidgets import (
 from gui.pages import PageContext
 from kafka_client.commands.plan import Plan, PlanRow
 from kafka_client.errors import ClientError
-from kafka_client.history import JournalEntry
 from kafka_client.sampling.state import ConnectionKind
 from widgets.column import Column
 from widgets.keyed_table_model import KeyedTableModel
@@ -161,17 +159,7 @@ class PlanDialog(QDialog):
             owner=self,
         )
 
-    def _journal(self, outcome: str) -> None:
-        """What was tried from here, and how it ended, stays with the cluster's history."""
-        history = self.context.session.history
-        if history is not None:
-            rows = [[row.subject, row.old, row.new, row.note] for row in self.plan.rows]
-            history.journal(
-                JournalEntry(time.time(), self.plan.title, self.plan.command, outcome, rows)
-            )
-
     def _done(self, sentence: str) -> None:
-        self._journal("done")
         self.banner.say(sentence, "ok")
         self.context.notify(sentence, "ok")
         self.applied.emit()
@@ -182,7 +170,6 @@ class PlanDialog(QDialog):
 
     def _failed(self, error: ClientError) -> None:
         self._sent = False
-        self._journal(str(error))
         self.banner.say(f"{error} {error.next_step}".strip(), "bad")
         self.confirm_box.setEnabled(True)
         set_role(self.apply_button, "primary" if not self.plan.destructive else "danger")

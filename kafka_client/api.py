@@ -1,7 +1,11 @@
-"""What the application may ask of a cluster. ``ConfluentClient`` answers from a real one,
-``FakeClient`` in tests; both pass the same contract tests. Every method has a deadline of its own
-and raises ``errors.ClientError`` when it fails; nothing here blocks the loop that it is called
-on, and nothing creates a topic or joins a group by looking.
+"""The ports to a cluster: ``ClusterReader`` looks, ``ClusterWriter`` changes, ``ClusterClient`` is
+both with a connection.
+
+``ConfluentClient`` implements them over a real cluster, the fake client of the tests in memory;
+both pass the same contract tests. A caller that only looks takes a ``ClusterReader``, so that its
+signature says that it changes nothing. Every method has a deadline of its own, raises
+``errors.ClientError`` when it fails and never blocks the loop it is called on. No reading method
+creates a topic or joins a group.
 """
 
 from __future__ import annotations
@@ -26,112 +30,140 @@ EARLIEST = -2
 LATEST = -1
 MAX_TIMESTAMP = -3
 
+Errors = dict[str, str]
+"""Messages by the subject that failed: ``broker 2``, ``group orders``, ``orders-0``. The rest of
+the answer stands."""
+Offsets = dict[TopicPartition, int]
+Committed = dict[TopicPartition, tuple[int, str]]
+"""(committed offset, metadata of the commit) by partition; offset -1 when nothing is committed."""
+ReplicaSizes = dict[int, dict[TopicPartition, int]]
+"""Bytes of each replica's log, by broker."""
+Volumes = dict[int, tuple[int, int]]
+"""(total, free) bytes of the volume that holds the logs, by broker."""
+
 
 class RecordReader(Protocol):
-    """Reads on and on from where it was opened, by assignment: no group is joined. One caller at
-    a time."""
+    """Reads on from where it was opened, by assignment: it joins no group. One caller at a
+    time."""
 
     async def next(self, max_records: int, max_wait_s: float) -> list[Record]:
-        """What arrives within ``max_wait_s``, in the order of each partition; may be empty.
-        Raises: ClientError."""
+        """The records that arrive within ``max_wait_s``, in the order of each partition; may be
+        empty. Raises: ClientError."""
 
     def positions(self) -> Mapping[TopicPartition, int]:
-        """The next offset of each partition. It passes over control records and compaction's
-        holes, so a range ends by position, never by count."""
+        """The next offset of each partition. It passes over control records and the holes that
+        compaction leaves, so a range ends by position, never by count."""
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
-        """Deliver nothing from these for now; what was fetched is kept."""
+        """Deliver nothing from these partitions until ``resume``; fetched records are kept."""
 
-    def resume(self, partitions: Iterable[TopicPartition]) -> None: ...
+    def resume(self, partitions: Iterable[TopicPartition]) -> None:
+        """Deliver from these partitions again."""
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        """Release the consumer."""
 
 
-class ClusterClient(Protocol):
+class ClusterReader(Protocol):
+    """Requests that change nothing; a read-only connection allows all of them."""
+
+    async def metadata(self, topics: Iterable[str] | None = None) -> ClusterSnapshot:
+        """Brokers and topics (all, or these) with leaders, replicas and in-sync sets. Offsets,
+        sizes and groups of the snapshot are empty."""
+
+    async def quorum(self) -> Quorum:
+        """The metadata quorum (DescribeQuorum). Raises: Unsupported on a cluster without KRaft."""
+
+    async def offsets(
+        self, partitions: Mapping[TopicPartition, int], isolation: str = "read_uncommitted"
+    ) -> tuple[Offsets, Errors]:
+        """One offset per partition, with one ListOffsets request per leader.
+
+        The value in ``partitions`` is EARLIEST, LATEST, MAX_TIMESTAMP, or a timestamp in ms: the
+        answer is then the first offset at or after it, -1 when there is no such record.
+        """
+
+    async def log_dirs(self, brokers: Iterable[int]) -> tuple[ReplicaSizes, Volumes, Errors]:
+        """Sizes on disk as these brokers report them (DescribeLogDirs)."""
+
+    async def list_groups(self) -> tuple[dict[str, Group], Errors]:
+        """All groups with state and kind; their members and lags are empty."""
+
+    async def describe_groups(self, group_ids: Sequence[str]) -> tuple[dict[str, Group], Errors]:
+        """These groups with members and assignments; groups of the new protocol (KIP-848) by
+        ConsumerGroupDescribe, since DescribeGroups calls them dead."""
+
+    async def committed(self, group_ids: Sequence[str]) -> tuple[dict[str, Committed], Errors]:
+        """What these groups committed, many groups in one request per coordinator."""
+
+    async def configs(
+        self, resources: Sequence[ConfigResource]
+    ) -> dict[ConfigResource, tuple[ConfigEntry, ...]]:
+        """All settings of these resources. Raises: ClientError for the first that is refused."""
+
+    async def read(
+        self, starts: Mapping[TopicPartition, int], max_records: int, max_wait_s: float = 0.5
+    ) -> list[Record]:
+        """One batch of records from these offsets on: what arrives within ``max_wait_s``. For
+        long scans use ``reading.scan``."""
+
+    async def open_reader(
+        self, starts: Mapping[TopicPartition, int], read_ahead: int = 1000
+    ) -> RecordReader:
+        """A reader from these offsets on (none below the start of the log). ``read_ahead``:
+        records fetched in advance."""
+
+    def round_trips(self) -> Mapping[int, float]:
+        """The latest round trip in ms of every broker that answered lately. Sends nothing."""
+
+
+class ClusterWriter(Protocol):
+    """Requests that change the cluster. EVERY method here is a change: the gateway refuses each of
+    them with ReadOnly on a read-only connection, before anything is sent, and journals it."""
+
+    async def create_topics(self, topics: Sequence[NewTopic], validate_only: bool = False) -> None:
+        """Create topics in one request. Raises: ClientError for the first that is refused; others
+        may exist then."""
+
+    async def delete_topics(self, names: Sequence[str]) -> None:
+        """Delete topics with their records. Raises as ``create_topics``."""
+
+    async def create_partitions(self, topic: str, total: int) -> None:
+        """Grow a topic to ``total`` partitions."""
+
+    async def delete_records(self, before: Mapping[TopicPartition, int]) -> Offsets:
+        """Delete the records before these offsets; return the new start offsets."""
+
+    async def alter_configs(
+        self, changes: Sequence[ConfigChange], validate_only: bool = False
+    ) -> None:
+        """Set or reset settings (IncrementalAlterConfigs), all of one resource or none."""
+
+    async def alter_committed(self, group_id: str, offsets: Mapping[TopicPartition, int]) -> None:
+        """Commit offsets for a group without members. Raises: Rejected when it has members."""
+
+    async def delete_groups(self, group_ids: Sequence[str]) -> None:
+        """Delete groups with their offsets. Raises: Rejected when one has members."""
+
+    async def elect_leaders(
+        self, partitions: Sequence[TopicPartition], unclean: bool = False
+    ) -> None:
+        """Elect the preferred replica of each partition, or with ``unclean`` any live replica,
+        which may lose records."""
+
+    async def produce(
+        self, records: Sequence[NewRecord], acks: int = -1, compression: str = "none"
+    ) -> list[tuple[int, int]]:
+        """Send records; return (partition, offset) of each in order, offset -1 with ``acks`` 0.
+        Raises: ClientError of the first that failed; its ``detail`` says how many were sent."""
+
+
+class ClusterClient(ClusterReader, ClusterWriter, Protocol):
     """One cluster. Opened by ``connect``; used from one asyncio loop."""
 
     async def connect(self, timeout_s: float = 10.0) -> None:
         """Reach any bootstrap server and log in. Raises: Unreachable (with the stage that
         failed), Denied."""
 
-    async def close(self) -> None: ...
-
-    # ---- looking
-    async def metadata(self, topics: Iterable[str] | None = None) -> ClusterSnapshot:
-        """Brokers and topics with leaders, replicas, in-sync sets; offsets and groups are left
-        empty."""
-
-    async def quorum(self) -> Quorum:
-        """Raises: Unsupported on a cluster without KRaft."""
-
-    async def offsets(
-        self, partitions: Mapping[TopicPartition, int], isolation: str = "read_uncommitted"
-    ) -> tuple[dict[TopicPartition, int], dict[str, str]]:
-        """Offsets for EARLIEST, LATEST, MAX_TIMESTAMP or a timestamp in ms, one request per
-        leader; -1 when there is no such record. Second: errors by subject ("broker 2")."""
-
-    async def log_dirs(
-        self, brokers: Iterable[int]
-    ) -> tuple[dict[int, dict[TopicPartition, int]], dict[int, tuple[int, int]], dict[str, str]]:
-        """Replica sizes in bytes by broker, (total, free) bytes of the volume by broker, errors
-        by subject."""
-
-    async def list_groups(self) -> tuple[dict[str, Group], dict[str, str]]:
-        """Group ids with state and kind (no members, no lags), errors by subject."""
-
-    async def describe_groups(
-        self, group_ids: Sequence[str]
-    ) -> tuple[dict[str, Group], dict[str, str]]:
-        """Members and assignment; new-protocol groups by ConsumerGroupDescribe."""
-
-    async def committed(
-        self, group_ids: Sequence[str]
-    ) -> tuple[dict[str, dict[TopicPartition, tuple[int, str]]], dict[str, str]]:
-        """(committed offset, its metadata) of many groups, many groups in one request per
-        coordinator."""
-
-    async def configs(
-        self, resources: Sequence[ConfigResource]
-    ) -> dict[ConfigResource, tuple[ConfigEntry, ...]]: ...
-
-    async def read(
-        self, starts: Mapping[TopicPartition, int], max_records: int, max_wait_s: float = 0.5
-    ) -> list[Record]:
-        """A batch of records from these positions on, whatever arrives within ``max_wait_s``. For
-        long scans use ``reading.scan``."""
-
-    async def open_reader(
-        self, starts: Mapping[TopicPartition, int], read_ahead: int = 1000
-    ) -> RecordReader:
-        """A reader from these offsets on (none below the log's start). ``read_ahead``: records
-        fetched in advance."""
-
-    def round_trips(self) -> Mapping[int, float]:
-        """The last round trip in ms of every broker that was asked lately. Sends nothing."""
-
-    # ---- changing (all refused with ReadOnly on a read-only profile, before anything is sent)
-    async def create_topics(
-        self, topics: Sequence[NewTopic], validate_only: bool = False
-    ) -> None: ...
-    async def delete_topics(self, names: Sequence[str]) -> None: ...
-    async def create_partitions(self, topic: str, total: int) -> None: ...
-    async def delete_records(
-        self, before: Mapping[TopicPartition, int]
-    ) -> dict[TopicPartition, int]:
-        """New start offsets."""
-
-    async def alter_configs(
-        self, changes: Sequence[ConfigChange], validate_only: bool = False
-    ) -> None: ...
-    async def alter_committed(self, group_id: str, offsets: Mapping[TopicPartition, int]) -> None:
-        """Raises: Rejected when the group has members."""
-
-    async def delete_groups(self, group_ids: Sequence[str]) -> None: ...
-    async def elect_leaders(
-        self, partitions: Sequence[TopicPartition], unclean: bool = False
-    ) -> None: ...
-    async def produce(
-        self, records: Sequence[NewRecord], acks: int = -1, compression: str = "none"
-    ) -> list[tuple[int, int]]:
-        """(partition, offset) of each record in order. Raises on the first that failed, naming
-        how many were sent."""
+    async def close(self) -> None:
+        """End all connections, within a few seconds whatever the cluster does."""

@@ -22,14 +22,8 @@ from kafka_client.confluent_data import LogRing, Reader, Sender, make_logger, pr
 from kafka_client.error_map import from_code
 from kafka_client.errors import BadInput, ClientError, TimedOut, Unreachable
 from kafka_client.model import (
-    ClusterSnapshot,
     ConfigChange,
-    ConfigEntry,
-    ConfigResource,
-    Group,
     NewRecord,
-    NewTopic,
-    Quorum,
     Record,
     TopicPartition,
 )
@@ -83,12 +77,28 @@ class ConfluentClient:
         self._secrets = MemorySecrets()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix=f"kafka {profile.name}"[:60])
         self._wire = Wire(profile, self._secrets)
-        self._looking = Looking(self._wire)
-        self._groups = Groups(self._wire)
         self._sender: Sender | None = None
-        self._admin: Admin | None = None
         self._idle: list[Reader] = []
         self._closed = False
+
+        looking, groups = Looking(self._wire), Groups(self._wire)
+        self.metadata = looking.metadata
+        self.quorum = looking.quorum
+        self.offsets = looking.offsets
+        self.log_dirs = looking.log_dirs
+        self.configs = looking.configs
+        self.list_groups = groups.list_groups
+        self.describe_groups = groups.describe_groups
+        self.committed = groups.committed
+        self.round_trips = self._wire.round_trips
+
+        admin = Admin(self._base, self._logger())
+        self.create_topics = admin.create_topics
+        self.delete_topics = admin.delete_topics
+        self.create_partitions = admin.create_partitions
+        self.delete_records = admin.delete_records
+        self.alter_committed = admin.alter_committed
+        self.delete_groups = admin.delete_groups
 
     async def connect(self, timeout_s: float = 10.0) -> None:
         await self.in_thread(warm)
@@ -113,41 +123,6 @@ class ConfluentClient:
             async with asyncio.timeout(3.0):
                 await asyncio.gather(*closing, return_exceptions=True)
         self._threads.shutdown(wait=False, cancel_futures=True)
-
-    # ---- looking
-    async def metadata(self, topics: Iterable[str] | None = None) -> ClusterSnapshot:
-        return await self._looking.metadata(topics)
-
-    async def quorum(self) -> Quorum:
-        return await self._looking.quorum()
-
-    async def offsets(
-        self, partitions: Mapping[TopicPartition, int], isolation: str = "read_uncommitted"
-    ) -> tuple[dict[TopicPartition, int], dict[str, str]]:
-        return await self._looking.offsets(partitions, isolation)
-
-    async def log_dirs(
-        self, brokers: Iterable[int]
-    ) -> tuple[dict[int, dict[TopicPartition, int]], dict[int, tuple[int, int]], dict[str, str]]:
-        return await self._looking.log_dirs(brokers)
-
-    async def list_groups(self) -> tuple[dict[str, Group], dict[str, str]]:
-        return await self._groups.list_groups()
-
-    async def describe_groups(
-        self, group_ids: Sequence[str]
-    ) -> tuple[dict[str, Group], dict[str, str]]:
-        return await self._groups.describe_groups(group_ids)
-
-    async def committed(
-        self, group_ids: Sequence[str]
-    ) -> tuple[dict[str, dict[TopicPartition, tuple[int, str]]], dict[str, str]]:
-        return await self._groups.committed(group_ids)
-
-    async def configs(
-        self, resources: Sequence[ConfigResource]
-    ) -> dict[ConfigResource, tuple[ConfigEntry, ...]]:
-        return await self._looking.configs(resources)
 
     async def read(
         self, starts: Mapping[TopicPartition, int], max_records: int, max_wait_s: float = 0.5
@@ -177,34 +152,10 @@ class ConfluentClient:
         )
         return ConfluentReader(self, reader)
 
-    def round_trips(self) -> Mapping[int, float]:
-        return self._wire.round_trips()
-
-    # ---- changing
-    async def create_topics(self, topics: Sequence[NewTopic], validate_only: bool = False) -> None:
-        await self._changes().create_topics(topics, validate_only)
-
-    async def delete_topics(self, names: Sequence[str]) -> None:
-        await self._changes().delete_topics(names)
-
-    async def create_partitions(self, topic: str, total: int) -> None:
-        await self._changes().create_partitions(topic, total)
-
-    async def delete_records(
-        self, before: Mapping[TopicPartition, int]
-    ) -> dict[TopicPartition, int]:
-        return await self._changes().delete_records(before)
-
     async def alter_configs(
         self, changes: Sequence[ConfigChange], validate_only: bool = False
     ) -> None:
         await alter_configs(self._wire, changes, validate_only)
-
-    async def alter_committed(self, group_id: str, offsets: Mapping[TopicPartition, int]) -> None:
-        await self._changes().alter_committed(group_id, offsets)
-
-    async def delete_groups(self, group_ids: Sequence[str]) -> None:
-        await self._changes().delete_groups(group_ids)
 
     async def elect_leaders(
         self, partitions: Sequence[TopicPartition], unclean: bool = False
@@ -247,11 +198,6 @@ class ConfluentClient:
 
     def _logger(self) -> logging.Logger:
         return make_logger(self.log)
-
-    def _changes(self) -> Admin:
-        if self._admin is None:
-            self._admin = Admin(self._base(), self._logger())
-        return self._admin
 
     async def _not_before_start(
         self, starts: Mapping[TopicPartition, int]

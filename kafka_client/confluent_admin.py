@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from kafka_client.error_map import from_confluent
@@ -22,14 +22,18 @@ GRACE_S = 3.0
 
 
 class Admin:
-    """Made when first used, in a worker thread."""
+    """The half of ``api.ClusterWriter`` that confluent-kafka's AdminClient offers.
 
-    def __init__(self, base: Mapping[str, Any], logger: logging.Logger) -> None:
-        self._base, self._logger = dict(base), logger
+    ``base`` returns librdkafka's properties, secrets included; it is called when the first change
+    is sent, in a worker thread, which makes the AdminClient then.
+    """
+
+    def __init__(self, base: Callable[[], Mapping[str, Any]], logger: logging.Logger) -> None:
+        self._base, self._logger = base, logger
         self._client: Any = None
         self._lock = asyncio.Lock()
 
-    async def create_topics(self, topics: Sequence[NewTopic], validate_only: bool) -> None:
+    async def create_topics(self, topics: Sequence[NewTopic], validate_only: bool = False) -> None:
         from confluent_kafka.cimpl import NewTopic as Theirs
 
         wanted = [
@@ -119,7 +123,7 @@ class Admin:
     def _make(self) -> Any:
         from confluent_kafka.admin import AdminClient
 
-        return AdminClient(self._base, logger=self._logger)
+        return AdminClient(dict(self._base()), logger=self._logger)
 
     def _call(self, function: Any, *args: Any, doing: str, **options: Any) -> Any:
         """Start a request; it only queues. Raises: BadInput for what confluent-kafka itself

@@ -1,204 +1,185 @@
-"""The one gate through which changes go: it refuses them on a read-only connection and tells the
-journal of every other.
+"""The one door through which changes go: refused on a read-only connection, journaled on any other.
 
-The window, the command line and whatever comes later get a client only from ``open_client``, so
-the check cannot be forgotten at a button. ``MUTATING`` names every method that changes a cluster;
-a test compares it with the Protocol.
+The window, the command line and the demo get a client only from ``open_client``, so no caller can
+forget the check. Reads pass through as they are. ``_guarded`` wraps each method of
+``ClusterWriter``; one that is not wrapped here does not exist on the gateway, so a new change is
+closed until it gets its line. A test compares both with the ports.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import TypeVar
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from typing import Any, ParamSpec, TypeVar
 
-from kafka_client.api import ClusterClient, RecordReader
+from kafka_client.api import ClusterClient
 from kafka_client.errors import ClientError, ReadOnly
-from kafka_client.model import (
-    ClusterSnapshot,
-    ConfigChange,
-    ConfigEntry,
-    ConfigResource,
-    Group,
-    NewRecord,
-    NewTopic,
-    Quorum,
-    Record,
-    TopicPartition,
-)
+from kafka_client.journal import DONE, Journal, JournalEntry, described
+from kafka_client.model import ConfigChange, NewRecord, NewTopic, TopicPartition
 from kafka_client.profile import ConnectionProfile
 from kafka_client.secrets import Secrets
+from kafka_client.wording import counted, listed
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
-MUTATING = frozenset(
-    {
-        "create_topics",
-        "delete_topics",
-        "create_partitions",
-        "delete_records",
-        "alter_configs",
-        "alter_committed",
-        "delete_groups",
-        "elect_leaders",
-        "produce",
-    }
-)
-
-OnWrite = Callable[[str, str, str], None]
-"""(method, what it was about, "" or the error) after every attempt to change something."""
+NAMES_MOST = 20
+"""How many names the subject of one journal entry lists."""
 
 
 def open_client(
-    profile: ConnectionProfile, secrets: Secrets | None = None, on_write: OnWrite | None = None
+    profile: ConnectionProfile, secrets: Secrets | None = None, journal: Journal | None = None
 ) -> Gateway:
-    """The client for a profile, not yet connected."""
+    """The client for a profile, not yet connected. Without a ``journal`` its changes are logged
+    only."""
     from kafka_client.confluent import ConfluentClient
 
-    return Gateway(ConfluentClient(profile, secrets), profile.writes_refused, on_write)
+    return Gateway(
+        ConfluentClient(profile, secrets),
+        read_only=profile.writes_refused,
+        journal=journal,
+        cluster=profile.name,
+    )
 
 
 class Gateway:
-    """A ``ClusterClient`` in front of another."""
+    """A ``ClusterClient`` in front of another. ``cluster`` names the connection in the journal."""
 
     def __init__(
-        self, client: ClusterClient, read_only: bool = False, on_write: OnWrite | None = None
+        self,
+        client: ClusterClient,
+        *,
+        read_only: bool = False,
+        journal: Journal | None = None,
+        cluster: str = "",
     ) -> None:
-        self._client = client
-        self._read_only = read_only
-        self._on_write = on_write
+        self.read_only = read_only
+        self._journal = journal
+        self._cluster = cluster
 
-    @property
-    def read_only(self) -> bool:
-        return self._read_only
+        self.connect = client.connect
+        self.close = client.close
 
-    async def _write(self, method: str, subject: str, act: Callable[[], Awaitable[T]]) -> T:
-        if self._read_only:
-            raise ReadOnly(
-                "This connection is read-only; nothing was sent.",
-                next_step="Switch read-only off in the connection's settings.",
-                subject=subject,
-            )
-        try:
-            result = await act()
-        except ClientError as error:
-            self._tell(method, subject, str(error))
-            raise
-        self._tell(method, subject, "")
-        return result
+        self.metadata = client.metadata
+        self.quorum = client.quorum
+        self.offsets = client.offsets
+        self.log_dirs = client.log_dirs
+        self.list_groups = client.list_groups
+        self.describe_groups = client.describe_groups
+        self.committed = client.committed
+        self.configs = client.configs
+        self.read = client.read
+        self.open_reader = client.open_reader
+        self.round_trips = client.round_trips
 
-    def _tell(self, method: str, subject: str, outcome: str) -> None:
-        if self._on_write is not None:
-            self._on_write(method, subject, outcome)
+        self.create_topics = self._guarded(client.create_topics, _new_topics)
+        self.delete_topics = self._guarded(client.delete_topics, _names)
+        self.create_partitions = self._guarded(client.create_partitions, _growth)
+        self.delete_records = self._guarded(client.delete_records, _records_before)
+        self.alter_configs = self._guarded(client.alter_configs, _settings)
+        self.alter_committed = self._guarded(client.alter_committed, _group_offsets)
+        self.delete_groups = self._guarded(client.delete_groups, _groups)
+        self.elect_leaders = self._guarded(client.elect_leaders, _elections)
+        self.produce = self._guarded(client.produce, _records)
 
-    async def connect(self, timeout_s: float = 10.0) -> None:
-        await self._client.connect(timeout_s)
+    def _guarded(
+        self, send: Callable[P, Coroutine[Any, Any, T]], subject_of: Callable[..., str]
+    ) -> Callable[P, Coroutine[Any, Any, T]]:
+        """``send`` behind the check and the journal. ``subject_of`` gets the same arguments and
+        returns what the change is about: names and counts, never values."""
+        method = send.__name__
 
-    async def close(self) -> None:
-        await self._client.close()
+        async def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
+            subject = subject_of(*args, **kwargs)
+            if self.read_only:
+                raise ReadOnly(
+                    "This connection is read-only; nothing was sent.",
+                    next_step="Switch read-only off in the connection's settings.",
+                    subject=subject,
+                )
+            outcome = DONE
+            try:
+                return await send(*args, **kwargs)
+            except ClientError as error:
+                outcome = str(error)
+                raise
+            except asyncio.CancelledError:
+                outcome = "Cancelled. The cluster may have carried it out all the same."
+                raise
+            except Exception as error:
+                outcome = f"Internal error: {type(error).__name__}"
+                raise
+            finally:
+                self._record(method, subject, outcome)
 
-    # ---- looking: passed on
-    async def metadata(self, topics: Iterable[str] | None = None) -> ClusterSnapshot:
-        return await self._client.metadata(topics)
+        guarded.__name__ = method
+        return guarded
 
-    async def quorum(self) -> Quorum:
-        return await self._client.quorum()
-
-    async def offsets(
-        self, partitions: Mapping[TopicPartition, int], isolation: str = "read_uncommitted"
-    ) -> tuple[dict[TopicPartition, int], dict[str, str]]:
-        return await self._client.offsets(partitions, isolation)
-
-    async def log_dirs(
-        self, brokers: Iterable[int]
-    ) -> tuple[dict[int, dict[TopicPartition, int]], dict[int, tuple[int, int]], dict[str, str]]:
-        return await self._client.log_dirs(brokers)
-
-    async def list_groups(self) -> tuple[dict[str, Group], dict[str, str]]:
-        return await self._client.list_groups()
-
-    async def describe_groups(
-        self, group_ids: Sequence[str]
-    ) -> tuple[dict[str, Group], dict[str, str]]:
-        return await self._client.describe_groups(group_ids)
-
-    async def committed(
-        self, group_ids: Sequence[str]
-    ) -> tuple[dict[str, dict[TopicPartition, tuple[int, str]]], dict[str, str]]:
-        return await self._client.committed(group_ids)
-
-    async def configs(
-        self, resources: Sequence[ConfigResource]
-    ) -> dict[ConfigResource, tuple[ConfigEntry, ...]]:
-        return await self._client.configs(resources)
-
-    async def read(
-        self, starts: Mapping[TopicPartition, int], max_records: int, max_wait_s: float = 0.5
-    ) -> list[Record]:
-        return await self._client.read(starts, max_records, max_wait_s)
-
-    async def open_reader(
-        self, starts: Mapping[TopicPartition, int], read_ahead: int = 1000
-    ) -> RecordReader:
-        return await self._client.open_reader(starts, read_ahead)
-
-    def round_trips(self) -> Mapping[int, float]:
-        return self._client.round_trips()
-
-    # ---- changing: every one through _write
-    async def create_topics(self, topics: Sequence[NewTopic], validate_only: bool = False) -> None:
-        names = ", ".join(t.name for t in topics)
-        await self._write(
-            "create_topics", names, lambda: self._client.create_topics(topics, validate_only)
+    def _record(self, method: str, subject: str, outcome: str) -> None:
+        entry = described(
+            JournalEntry(time.time(), self._cluster, method, subject, outcome=outcome)
         )
+        log.info("%s on %s (%s): %s", method, self._cluster, subject, outcome)
+        if self._journal is not None:
+            self._journal.record(entry)
 
-    async def delete_topics(self, names: Sequence[str]) -> None:
-        await self._write(
-            "delete_topics", ", ".join(names), lambda: self._client.delete_topics(names)
-        )
 
-    async def create_partitions(self, topic: str, total: int) -> None:
-        await self._write(
-            "create_partitions", topic, lambda: self._client.create_partitions(topic, total)
-        )
+# ---- subjects: the arguments of each method as one text for the journal
 
-    async def delete_records(
-        self, before: Mapping[TopicPartition, int]
-    ) -> dict[TopicPartition, int]:
-        subject = ", ".join(f"{t}-{p}" for t, p in before)
-        return await self._write(
-            "delete_records", subject, lambda: self._client.delete_records(before)
-        )
 
-    async def alter_configs(
-        self, changes: Sequence[ConfigChange], validate_only: bool = False
-    ) -> None:
-        subject = ", ".join(sorted({f"{c.resource.kind} {c.resource.name}" for c in changes}))
-        await self._write(
-            "alter_configs", subject, lambda: self._client.alter_configs(changes, validate_only)
-        )
+def _names(names: Sequence[str]) -> str:
+    return listed(names, NAMES_MOST)
 
-    async def alter_committed(self, group_id: str, offsets: Mapping[TopicPartition, int]) -> None:
-        await self._write(
-            "alter_committed", group_id, lambda: self._client.alter_committed(group_id, offsets)
-        )
 
-    async def delete_groups(self, group_ids: Sequence[str]) -> None:
-        await self._write(
-            "delete_groups", ", ".join(group_ids), lambda: self._client.delete_groups(group_ids)
-        )
+def _new_topics(topics: Sequence[NewTopic], validate_only: bool = False) -> str:
+    return _names([topic.name for topic in topics]) + _dry_run(validate_only)
 
-    async def elect_leaders(
-        self, partitions: Sequence[TopicPartition], unclean: bool = False
-    ) -> None:
-        subject = ", ".join(f"{t}-{p}" for t, p in partitions)
-        await self._write(
-            "elect_leaders", subject, lambda: self._client.elect_leaders(partitions, unclean)
-        )
 
-    async def produce(
-        self, records: Sequence[NewRecord], acks: int = -1, compression: str = "none"
-    ) -> list[tuple[int, int]]:
-        subject = ", ".join(sorted({record.topic for record in records}))
-        return await self._write(
-            "produce", subject, lambda: self._client.produce(records, acks, compression)
-        )
+def _growth(topic: str, total: int) -> str:
+    return f"{topic} to {counted(total, 'partition')}"
+
+
+def _partitions(partitions: Iterable[TopicPartition]) -> str:
+    return _names([f"{topic}-{partition}" for topic, partition in partitions])
+
+
+def _records_before(before: Mapping[TopicPartition, int]) -> str:
+    return _partitions(before)
+
+
+def _elections(partitions: Sequence[TopicPartition], unclean: bool = False) -> str:
+    return _partitions(partitions) + (" (unclean)" if unclean else "")
+
+
+def _groups(group_ids: Sequence[str]) -> str:
+    return _names(group_ids)
+
+
+def _settings(changes: Sequence[ConfigChange], validate_only: bool = False) -> str:
+    """Names of settings without their values: one may be a password."""
+    by_resource: dict[str, list[str]] = {}
+    for change in changes:
+        resource = f"{change.resource.kind} {change.resource.name or 'default'}"
+        by_resource.setdefault(resource, []).append(change.name)
+    parts = [f"{resource}: {_names(names)}" for resource, names in sorted(by_resource.items())]
+    return "; ".join(parts[:NAMES_MOST]) + _dry_run(validate_only)
+
+
+def _group_offsets(group_id: str, offsets: Mapping[TopicPartition, int]) -> str:
+    return f"{group_id} in {counted(len(offsets), 'partition')}"
+
+
+def _records(records: Sequence[NewRecord], acks: int = -1, compression: str = "none") -> str:
+    """Topics and numbers of records, never what they hold."""
+    counts: dict[str, int] = {}
+    for record in records:
+        counts[record.topic] = counts.get(record.topic, 0) + 1
+    return _names([f"{topic}: {counted(n, 'record')}" for topic, n in sorted(counts.items())])
+
+
+def _dry_run(validate_only: bool) -> str:
+    return " (validated only)" if validate_only else ""

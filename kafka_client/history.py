@@ -1,35 +1,34 @@
-"""What was sampled, kept over restarts: one SQLite file per cluster, written by a thread of its
-own.
+"""The history of one cluster, kept over restarts: samples and events in one SQLite file, written
+by a thread of its own.
 
 Samples go into three tiers, each a table with one row per series and step: 1 s for an hour, 10 s
-for a day, 1 min for 30 days. A row holds count, sum, least and greatest, so that a coarser step
-is made exactly from finer ones. Events (what changed) and the journal (what was changed from
-here) stay for 30 days and for ever.
+for a day, 1 min for 30 days. A row holds count, sum, minimum and maximum, so that a coarser step
+is computed exactly from finer ones. Events (``changes.Change``) stay for 30 days.
 
-The file is in WAL mode: a crash loses at most the last second and damages nothing. A file that
-cannot be read is set aside under another name and a new one begun; a disk that is full stops the
-history, not the application.
+A crash loses at most the last second. ``sqlite_file`` renames a file that cannot be read; a full
+or read-only disk stops the history, not the application.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import queue
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from kafka_client.changes import Change, ChangeKind
 from kafka_client.sampling.rings import Floats
 from kafka_client.sampling.store import Series, SeriesStore
+from kafka_client.sqlite_file import open_database, open_in_memory
 
-T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 TIERS = ((1, 3600), (10, 86_400), (60, 30 * 86_400))
 """(step, kept for) in seconds."""
@@ -37,94 +36,103 @@ EVENTS_KEPT_S = 30 * 86_400
 WRITE_EVERY_S = 1.0
 TIDY_EVERY_S = 60.0
 QUEUE_MOST = 100_000
+"""Samples and events that may wait for the disk; further ones are dropped and counted."""
+PARTITIONS_KEPT = 1000
+"""How many partitions of one event are stored."""
 SCHEMA_VERSION = 1
 
-_SCHEMA = """
-CREATE TABLE series (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE);
-CREATE TABLE events (at REAL NOT NULL, kind TEXT NOT NULL, words TEXT NOT NULL, about TEXT NOT NULL);
-CREATE INDEX events_at ON events (at);
-CREATE TABLE journal (
-    id INTEGER PRIMARY KEY, at REAL NOT NULL, title TEXT NOT NULL, command TEXT NOT NULL, outcome TEXT NOT NULL,
-    detail TEXT NOT NULL
-);
-"""
 _TIER = """
 CREATE TABLE tier_{step} (
-    series INTEGER NOT NULL, at INTEGER NOT NULL, count INTEGER NOT NULL, sum REAL NOT NULL, low REAL NOT NULL,
-    high REAL NOT NULL, PRIMARY KEY (series, at)
+    series INTEGER NOT NULL, at INTEGER NOT NULL, count INTEGER NOT NULL, sum REAL NOT NULL,
+    low REAL NOT NULL, high REAL NOT NULL, PRIMARY KEY (series, at)
 ) WITHOUT ROWID;
+"""
+_SCHEMA = """
+CREATE TABLE series (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE);
+CREATE TABLE events (
+    at REAL NOT NULL, kind TEXT NOT NULL, words TEXT NOT NULL, about TEXT NOT NULL
+);
+CREATE INDEX events_at ON events (at);
+""" + "".join(_TIER.format(step=step) for step, _ in TIERS)
+_ADD_SAMPLE = """
+INSERT INTO tier_{step} VALUES (?1, ?2, 1, ?3, ?3, ?3) ON CONFLICT (series, at) DO UPDATE SET
+    count = count + 1, sum = sum + ?3, low = min(low, ?3), high = max(high, ?3)
+"""
+_WINDOW = """
+SELECT at, sum / count FROM tier_{step} JOIN series ON id = series
+WHERE key = ? AND at BETWEEN ? AND ? ORDER BY at
 """
 
 
-@dataclass(frozen=True, slots=True)
-class JournalEntry:
-    """One change that was made, or tried, from here. ``detail`` is JSON-like: the plan's rows."""
+class Sample(NamedTuple):
+    """One value of one series; ``t`` in seconds since the epoch."""
 
-    at_s: float
-    title: str
-    command: str
-    outcome: str
-    """done, undone, or why it failed."""
-    detail: object = None
+    series: Series
+    t: float
+    value: float
 
 
 class History:
-    """``sample``, ``event`` and ``journal`` may be called from any thread and never wait; what
-    reads (``window``, ``events``, ``entries``) waits for the disk: call it off the window's
-    thread."""
+    """``sample`` and ``event`` may be called from any thread and never wait. ``window``, ``fill``,
+    ``keys`` and ``events`` wait for the disk: call them off the window's thread."""
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
         self.path = path
         self.error = ""
-        """Why nothing is kept any more; empty while all is well."""
+        """Why samples are no longer kept; empty while they are."""
         self.dropped = 0
+        """Samples and events that found the queue full."""
         self._clock = clock
-        self._queue: queue.Queue[tuple[str, tuple[Any, ...]]] = queue.Queue(QUEUE_MOST)
+        self._queue: queue.Queue[Sample | Change] = queue.Queue(QUEUE_MOST)
         self._ids: dict[Series, int] = {}
         self._stop = threading.Event()
-        self._write_lock = threading.Lock()
+        self._database_lock = threading.Lock()
         self._database = self._open()
         self._thread = threading.Thread(target=self._run, name="history", daemon=True)
         self._thread.start()
 
     # ---- writing
     def sample(self, series: Series, t: float, value: float) -> None:
+        """Keep one value; NaN (a gap) is not kept."""
         if value == value:
-            self._put("sample", (series, t, value))
+            self._put(Sample(series, t, value))
 
     def event(self, change: Change) -> None:
-        self._put("event", (change,))
-
-    def journal(self, entry: JournalEntry) -> None:
-        self._put("journal", (entry,))
+        """Keep one event, with at most PARTITIONS_KEPT of its partitions."""
+        self._put(change)
 
     def close(self, timeout_s: float = 3.0) -> None:
-        """Write what is waiting, and end."""
+        """Write the queue and end the thread, within ``timeout_s``."""
         self._stop.set()
         self._thread.join(timeout_s)
-        if not self._thread.is_alive():
+        if self._thread.is_alive():
+            log.error("the history %s was not written within %g s", self.path.name, timeout_s)
+        else:
             self._database.close()
 
     def flush(self) -> None:
-        """Write what is waiting, now."""
-        self._write()
+        """Write the queue now."""
+        waiting: list[Sample | Change] = []
+        while True:
+            try:
+                waiting.append(self._queue.get_nowait())
+            except queue.Empty:
+                break
+        if waiting:
+            self._in_transaction(lambda: self._write(waiting))
 
     # ---- reading
     def window(self, series: Series, t0: float, t1: float) -> tuple[Floats, Floats]:
-        """(times, means), float64, of the finest tier that still holds t0. Empty when nothing is
-        kept."""
+        """(times, means) with t0 <= time <= t1, float64, from the finest tier that still reaches
+        back to t0. Empty arrays for an unknown series."""
         step = next((step for step, kept_s in TIERS if t0 >= self._clock() - kept_s), TIERS[-1][0])
-        rows = self._ask(
-            f"SELECT at, sum / count FROM tier_{step} JOIN series ON id = series WHERE key = ? AND at BETWEEN ? AND ?"
-            " ORDER BY at",
-            (_key(series), int(t0), int(t1)),
-        )
-        found = np.array(rows, dtype=np.float64).reshape(-1, 2)
-        return found[:, 0], found[:, 1]
+        rows = self._rows(_WINDOW.format(step=step), (_key(series), int(t0), int(t1)))
+        pairs = np.array(rows, dtype=np.float64).reshape(-1, 2)
+        return pairs[:, 0], pairs[:, 1]
 
     def fill(self, store: SeriesStore, seconds: float = 3600.0) -> None:
-        """Put the last hour into an empty store, with a gap up to now: charts begin where the
-        last run ended."""
+        """Put the last hour into an empty store, with a gap at the end of each series: charts
+        begin where the last run ended."""
         now = self._clock()
         for series in self.keys():
             times, values = self.window(series, now - seconds, now)
@@ -134,162 +142,114 @@ class History:
                 store.gap(series, float(times[-1]) + 1.0)
 
     def keys(self) -> list[Series]:
-        return sorted(
-            (tuple(json.loads(key)) for (key,) in self._ask("SELECT key FROM series")), key=str
-        )
+        """The keys of all series that were ever kept."""
+        rows = self._rows("SELECT key FROM series")
+        return sorted((tuple(json.loads(key)) for (key,) in rows), key=str)
 
     def events(self, t0: float, t1: float) -> list[Change]:
-        """Oldest first."""
-        rows = self._ask(
+        """The events with t0 <= time <= t1, oldest first."""
+        rows = self._rows(
             "SELECT at, kind, words, about FROM events WHERE at BETWEEN ? AND ? ORDER BY at",
             (t0, t1),
         )
         return [_change(at, kind, words, json.loads(about)) for at, kind, words, about in rows]
 
-    def entries(self, limit: int = 500) -> list[JournalEntry]:
-        """Newest first."""
-        rows = self._ask(
-            "SELECT at, title, command, outcome, detail FROM journal ORDER BY id DESC LIMIT ?",
-            (limit,),
-        )
-        return [
-            JournalEntry(at, title, command, outcome, json.loads(d))
-            for at, title, command, outcome, d in rows
-        ]
-
     # ---- inside
-    def _put(self, kind: str, what: tuple[Any, ...]) -> None:
+    def _put(self, item: Sample | Change) -> None:
         if self.error:
             return
         try:
-            self._queue.put_nowait((kind, what))
+            self._queue.put_nowait(item)
         except queue.Full:
+            if not self.dropped:
+                log.warning("the history %s drops samples: its queue is full", self.path.name)
             self.dropped += 1
 
     def _open(self) -> sqlite3.Connection:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            return self._connect()
-        except sqlite3.DatabaseError:
-            self.path.replace(self.path.with_suffix(f".damaged-{int(self._clock())}"))
-            for suffix in ("-wal", "-shm"):
-                Path(f"{self.path}{suffix}").unlink(missing_ok=True)
-            return self._connect()
+            return open_database(self.path, SCHEMA_VERSION, _SCHEMA, self._read_ids)
+        except (OSError, sqlite3.Error) as error:
+            self._fail(error)
+            return open_in_memory(SCHEMA_VERSION, _SCHEMA)
 
-    def _connect(self) -> sqlite3.Connection:
-        database = sqlite3.connect(
-            self.path, check_same_thread=False, isolation_level=None, timeout=5.0
-        )
-        try:
-            database.execute("PRAGMA journal_mode = WAL")
-            database.execute("PRAGMA synchronous = NORMAL")
-            (version,) = database.execute("PRAGMA user_version").fetchone()
-            if version not in (0, SCHEMA_VERSION):
-                raise sqlite3.DatabaseError(f"a history of version {version}")
-            if version == 0:
-                tiers = "".join(_TIER.format(step=step) for step, _ in TIERS)
-                database.executescript(
-                    f"BEGIN; {_SCHEMA} {tiers} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
-                )
-            self._ids = {
-                tuple(json.loads(key)): i
-                for i, key in database.execute("SELECT id, key FROM series")
-            }
-        except (sqlite3.DatabaseError, ValueError) as error:
-            database.close()
-            raise sqlite3.DatabaseError(str(error)) from error
-        return database
+    def _read_ids(self, database: sqlite3.Connection) -> None:
+        rows = database.execute("SELECT id, key FROM series")
+        self._ids = {tuple(json.loads(key)): series_id for series_id, key in rows}
+
+    def _fail(self, error: Exception) -> None:
+        self.error = f"History is no longer kept: {error}."
+        log.error("the history %s is no longer kept: %s", self.path, error)
 
     def _run(self) -> None:
-        tidied = 0.0
+        tidied_s = 0.0
         while not self._stop.wait(WRITE_EVERY_S):
-            self._write()
-            if self._clock() - tidied >= TIDY_EVERY_S:
-                tidied = self._clock()
+            self.flush()
+            if self._clock() - tidied_s >= TIDY_EVERY_S:
+                tidied_s = self._clock()
                 self._tidy()
-        self._write()
+        self.flush()
 
-    def _write(self) -> None:
-        """Everything that waits, in one transaction."""
-        waiting = []
-        while True:
-            try:
-                waiting.append(self._queue.get_nowait())
-            except queue.Empty:
-                break
-        if waiting:
-            self._in_transaction(lambda: self._write_all(waiting))
-
-    def _write_all(self, waiting: Sequence[tuple[str, tuple[Any, ...]]]) -> None:
+    def _write(self, waiting: Sequence[Sample | Change]) -> None:
         rows: list[tuple[int, float, float]] = []
-        for kind, what in waiting:
-            match kind:
-                case "sample":
-                    series, t, value = what
+        for item in waiting:
+            match item:
+                case Sample(series, t, value):
                     rows.append((self._id(series), t, value))
-                case "event":
-                    (change,) = what
-                    about = [
-                        change.topic,
-                        change.partition,
-                        change.broker_id,
-                        change.group_id,
-                        change.partitions[:1000],
-                    ]
-                    values = (change.at_s, change.kind.value, change.words, json.dumps(about))
-                    self._database.execute("INSERT INTO events VALUES (?, ?, ?, ?)", values)
-                case _:
-                    (entry,) = what
-                    detail = json.dumps(entry.detail, default=str)
-                    self._database.execute(
-                        "INSERT INTO journal (at, title, command, outcome, detail) VALUES (?, ?, ?, ?, ?)",
-                        (entry.at_s, entry.title, entry.command, entry.outcome, detail),
-                    )
+                case Change():
+                    self._database.execute("INSERT INTO events VALUES (?, ?, ?, ?)", _row(item))
         for step, _ in TIERS:
             self._database.executemany(
-                f"INSERT INTO tier_{step} VALUES (?1, ?2, 1, ?3, ?3, ?3) ON CONFLICT (series, at) DO UPDATE SET"
-                " count = count + 1, sum = sum + ?3, low = min(low, ?3), high = max(high, ?3)",
-                [(series, int(t) // step * step, value) for series, t, value in rows],
+                _ADD_SAMPLE.format(step=step),
+                [(series_id, int(t) // step * step, value) for series_id, t, value in rows],
             )
 
     def _id(self, series: Series) -> int:
-        known = self._ids.get(series)
-        if known is None:
+        series_id = self._ids.get(series)
+        if series_id is None:
             cursor = self._database.execute("INSERT INTO series (key) VALUES (?)", (_key(series),))
-            known = self._ids[series] = int(cursor.lastrowid or 0)
-        return known
+            series_id = self._ids[series] = int(cursor.lastrowid or 0)
+        return series_id
 
     def _tidy(self) -> None:
-        """Drop what is older than its tier keeps."""
+        """Delete what is older than its tier keeps."""
 
-        def drop() -> None:
+        def delete() -> None:
             now = self._clock()
             for step, kept_s in TIERS:
                 self._database.execute(f"DELETE FROM tier_{step} WHERE at < ?", (now - kept_s,))
             self._database.execute("DELETE FROM events WHERE at < ?", (now - EVENTS_KEPT_S,))
 
-        self._in_transaction(drop)
+        self._in_transaction(delete)
 
     def _in_transaction(self, work: Callable[[], None]) -> None:
-        with self._write_lock:
-            ids = dict(self._ids)
+        with self._database_lock:
             try:
                 self._database.execute("BEGIN IMMEDIATE")
                 work()
                 self._database.execute("COMMIT")
             except sqlite3.Error as error:
-                self._ids = ids
                 if self._database.in_transaction:
                     self._database.execute("ROLLBACK")
-                self.error = f"History is no longer kept: {error}."
+                self._fail(error)
 
-    def _ask(self, question: str, values: Iterable[object] = ()) -> list[Any]:
-        with self._write_lock:
-            return self._database.execute(question, tuple(values)).fetchall()
+    def _rows(self, statement: str, values: Iterable[object] = ()) -> list[Any]:
+        with self._database_lock:
+            return self._database.execute(statement, tuple(values)).fetchall()
 
 
 def _key(series: Series) -> str:
     return json.dumps(series, ensure_ascii=False)
+
+
+def _row(change: Change) -> tuple[float, str, str, str]:
+    about = [
+        change.topic,
+        change.partition,
+        change.broker_id,
+        change.group_id,
+        change.partitions[:PARTITIONS_KEPT],
+    ]
+    return change.at_s, change.kind.value, change.words, json.dumps(about)
 
 
 def _change(at: float, kind: str, words: str, about: list[Any]) -> Change:

@@ -53,7 +53,6 @@ ENTRY_POINTS = {
     "embedded_broker.shell.command": "python -m, and kafkarium's cluster command",
     "embedded_broker.shell.zygote": "python -m, by its launcher",
     "gui.main": "console script",
-    "kafka_client.fake": "stands in for a cluster in the tests of pages, under the contract tests of the real client",
 }
 LOADED_BY_NAME = {
     r"kafka_protocol\.messages\.k\d+_\w+": "codec.py imports a message's module when it is first needed",

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from kafka_client.api import ClusterClient
-from kafka_client.commands.plan import Plan, PlanRow, command_line, counted
+from kafka_client.commands.plan import Plan, PlanRow, command_line
 from kafka_client.errors import BadInput
 from kafka_client.model import ConfigChange, ConfigEntry, ConfigResource, ConfigSource
+from kafka_client.wording import counted
 
 Current = Mapping[ConfigResource, Sequence[ConfigEntry]]
 RANGES = {
@@ -15,6 +16,7 @@ RANGES = {
     "short": (-(2**15), 2**15 - 1),
     "long": (-(2**63), 2**63 - 1),
 }
+SECRET_ENDINGS = (".password", ".secret", ".jaas.config", ".keystore.key", ".private.key")
 OWN = {"topic": ConfigSource.TOPIC, "broker": ConfigSource.BROKER}
 
 
@@ -46,6 +48,14 @@ def resource_words(resource: ConfigResource) -> str:
     return f"topic {resource.name}"
 
 
+def _is_secret(name: str, entry: ConfigEntry | None) -> bool:
+    """Whether the value must not be shown. A setting whose entry is not known is judged by its
+    name, since its value may be on the way into a log or a file."""
+    if entry is not None:
+        return entry.sensitive or entry.kind == "password"
+    return name.endswith(SECRET_ENDINGS)
+
+
 def _set_here(resource: ConfigResource, entry: ConfigEntry | None) -> bool:
     """Whether the value was set on this very resource, so that undoing means setting it again."""
     if entry is None:
@@ -74,7 +84,7 @@ def change_configs(current: Current, changes: Sequence[ConfigChange], bootstrap:
         )
         if wrong:
             raise BadInput(f"{change.name}: {wrong}")
-        hidden = entry is not None and entry.sensitive
+        hidden = _is_secret(change.name, entry)
         sensitive = sensitive or hidden
         old = "" if entry is None else "hidden" if hidden else entry.value or ""
         new = "hidden" if hidden else change.value
@@ -88,7 +98,7 @@ def change_configs(current: Current, changes: Sequence[ConfigChange], bootstrap:
         before = entry.value if entry is not None and _set_here(change.resource, entry) else None
         undo_changes.append(ConfigChange(change.resource, change.name, before))
 
-    async def apply(client: ClusterClient) -> str:
+    async def send(client: ClusterClient) -> str:
         await client.alter_configs(list(changes))
         return f"{counted(len(changes), 'setting')} changed."
 
@@ -103,7 +113,7 @@ def change_configs(current: Current, changes: Sequence[ConfigChange], bootstrap:
         verb="Apply",
         rows=tuple(rows),
         command="\n".join(_commands(changes, current, bootstrap)),
-        apply=apply,
+        send=send,
         warnings=("Broker settings take effect at once and outlive a restart.",) if brokers else (),
         undo=None
         if sensitive
@@ -136,9 +146,11 @@ def _commands(changes: Sequence[ConfigChange], current: Current, bootstrap: str)
     lines = []
     for resource in dict.fromkeys(c.resource for c in changes):
         mine = [c for c in changes if c.resource == resource]
-        hidden = {e.name for e in current.get(resource, ()) if e.sensitive}
+        entries = {e.name: e for e in current.get(resource, ())}
         adds = ",".join(
-            f"{c.name}={'…' if c.name in hidden else c.value}" for c in mine if c.value is not None
+            f"{c.name}={'…' if _is_secret(c.name, entries.get(c.name)) else c.value}"
+            for c in mine
+            if c.value is not None
         )
         deletes = ",".join(c.name for c in mine if c.value is None)
         where = ["--entity-type", f"{resource.kind}s"]

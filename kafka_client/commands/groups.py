@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from kafka_client.api import EARLIEST, LATEST, ClusterClient
-from kafka_client.commands.plan import Plan, PlanRow, command_line, counted, listed
+from kafka_client.commands.plan import Plan, PlanRow, command_line
 from kafka_client.errors import BadInput, ClientError
 from kafka_client.model import ClusterSnapshot, TopicPartition
+from kafka_client.wording import counted, listed
 
 
 class ResetTo(StrEnum):
@@ -146,7 +147,7 @@ def reset_plan(
     if skipped:
         warnings.append(f"{counted(skipped, 'record')} will never be read by this group.")
 
-    async def apply(client: ClusterClient) -> str:
+    async def send(client: ClusterClient) -> str:
         await client.alter_committed(group, moved)
         return f"{group} stands at its new offsets in {counted(len(moved), 'partition')}."
 
@@ -161,7 +162,7 @@ def reset_plan(
         verb="Reset",
         rows=tuple(rows),
         command=_reset_command(group, targets, spec, bootstrap),
-        apply=apply,
+        send=send,
         warnings=tuple(warnings),
         undo=undo if before else None,
     )
@@ -204,7 +205,7 @@ def delete_groups(snapshot: ClusterSnapshot, names: Sequence[str], bootstrap: st
         known = 0 if group is None else len(group.lags)
         rows.append(PlanRow(name, f"offsets of {counted(known, 'partition')}", "gone"))
 
-    async def apply(client: ClusterClient) -> str:
+    async def send(client: ClusterClient) -> str:
         await client.delete_groups(list(names))
         return f"{listed(list(names))} {'is' if len(names) == 1 else 'are'} deleted."
 
@@ -217,7 +218,7 @@ def delete_groups(snapshot: ClusterSnapshot, names: Sequence[str], bootstrap: st
             command_line("kafka-consumer-groups", bootstrap, "--delete", "--group", n)
             for n in names
         ),
-        apply=apply,
+        send=send,
         warnings=(
             "Their committed offsets are gone: a consumer that joins again starts by its reset policy.",
         ),

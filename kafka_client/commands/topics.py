@@ -6,9 +6,10 @@ import re
 from collections.abc import Sequence
 
 from kafka_client.api import LATEST, ClusterClient
-from kafka_client.commands.plan import Plan, PlanRow, command_line, counted, listed
+from kafka_client.commands.plan import Plan, PlanRow, command_line
 from kafka_client.errors import BadInput
 from kafka_client.model import ClusterSnapshot, NewTopic, Topic, TopicPartition
+from kafka_client.wording import counted, listed
 
 LEGAL_NAME = re.compile(r"[a-zA-Z0-9._-]+")
 MOST_NAME = 249
@@ -60,7 +61,7 @@ def create_topic(snapshot: ClusterSnapshot, topic: NewTopic, bootstrap: str) -> 
     def said(number: int) -> str:
         return str(number) if number > 0 else "the broker's default"
 
-    async def apply(client: ClusterClient) -> str:
+    async def send(client: ClusterClient) -> str:
         await client.create_topics([topic])
         return f"Topic {topic.name} is created."
 
@@ -74,7 +75,7 @@ def create_topic(snapshot: ClusterSnapshot, topic: NewTopic, bootstrap: str) -> 
         verb="Create",
         rows=tuple(rows),
         command=command_line("kafka-topics", bootstrap, *arguments),
-        apply=apply,
+        send=send,
         warnings=tuple(warnings),
     )
 
@@ -94,7 +95,7 @@ def delete_topics(snapshot: ClusterSnapshot, names: Sequence[str], bootstrap: st
             f"{listed(internal)} belongs to Kafka itself; deleting it would break the cluster's groups or transactions."
         )
 
-    async def apply(client: ClusterClient) -> str:
+    async def send(client: ClusterClient) -> str:
         await client.delete_topics(list(names))
         return f"{listed(list(names))} {'is' if len(names) == 1 else 'are'} deleted."
 
@@ -106,7 +107,7 @@ def delete_topics(snapshot: ClusterSnapshot, names: Sequence[str], bootstrap: st
         command="\n".join(
             command_line("kafka-topics", bootstrap, "--delete", "--topic", n) for n in names
         ),
-        apply=apply,
+        send=send,
         warnings=tuple(warnings),
         destructive=True,
         confirm=names[0] if one else f"delete {len(names)} topics",
@@ -132,7 +133,7 @@ def add_partitions(snapshot: ClusterSnapshot, topic: str, total: int, bootstrap:
             "lost, and keys would change place."
         )
 
-    async def apply(client: ClusterClient) -> str:
+    async def send(client: ClusterClient) -> str:
         await client.create_partitions(topic, total)
         return f"{topic} has {total} partitions now."
 
@@ -143,7 +144,7 @@ def add_partitions(snapshot: ClusterSnapshot, topic: str, total: int, bootstrap:
         command=command_line(
             "kafka-topics", bootstrap, "--alter", "--topic", topic, "--partitions", str(total)
         ),
-        apply=apply,
+        send=send,
         warnings=(
             "New records of a key may go to another partition than its older ones: their order across the change is "
             "not kept.",
@@ -175,7 +176,7 @@ def empty_topic(
         else "Consumers that stand before the new start go on from it, by their reset policy."
     )
 
-    async def apply(client: ClusterClient) -> str:
+    async def send(client: ClusterClient) -> str:
         targets: dict[TopicPartition, int] = {}
         if before is None:
             wanted = {(topic, p.partition): LATEST for p in snapshot.topics[topic].partitions}
@@ -195,7 +196,7 @@ def empty_topic(
         command=command_line(
             "kafka-delete-records", bootstrap, "--offset-json-file", "offsets.json"
         ),
-        apply=apply,
+        send=send,
         warnings=(
             "The records are deleted on every broker. There is no way back.",
             *([compacted] if compacted else []),
@@ -227,7 +228,7 @@ def elect_preferred(
     if not rows:
         raise BadInput("Every one of these partitions is led by its preferred replica already.")
 
-    async def apply(client: ClusterClient) -> str:
+    async def send(client: ClusterClient) -> str:
         await client.elect_leaders(list(partitions))
         return f"The preferred leader is elected for {counted(len(rows), 'partition')}."
 
@@ -253,7 +254,7 @@ def elect_preferred(
             "--partition",
             str(partitions[0][1]),
         ),
-        apply=apply,
+        send=send,
         warnings=(
             "Clients of these partitions find the new leader by themselves; a request on its way is sent again.",
         ),

@@ -11,10 +11,10 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from gui.app import Application
-from kafka_client.fake import FakeClient
-from kafka_client.fake_cluster import FakeCluster
 from kafka_client.profile import ConnectionProfile
 from kafka_client.secrets import MemorySecrets
+from tests.fakes.client import FakeClient
+from tests.fakes.cluster import FakeCluster
 
 
 def large_cluster(topics: int, partitions: int = 3, groups: int = 20) -> FakeClient:

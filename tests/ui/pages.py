@@ -17,11 +17,11 @@ from gui.preferences import Preferences
 from gui.session import Session
 from gui.theme import Look, load_fonts
 from kafka_client.changes import diff
-from kafka_client.fake import FakeClient
 from kafka_client.gateway import Gateway
 from kafka_client.profile import ConnectionProfile
 from kafka_client.runtime import ClientThread
 from kafka_client.sampling.store import SeriesStore
+from tests.fakes.client import FakeClient
 from widgets.chart_clock import ChartClock
 from widgets.theme import Theme
 
@@ -41,7 +41,9 @@ class Alone:
         self.look.choose("dark")
         self.runner = ClientThread().start()
         profile = ConnectionProfile("fake", ("fake:9092",), read_only=read_only)
-        self.session = Session(profile, Gateway(client, read_only), self.runner, SeriesStore())
+        self.session = Session(
+            profile, Gateway(client, read_only=read_only), self.runner, SeriesStore()
+        )
         self.gone_to: list[tuple[Any, Any]] = []
         self.said: list[tuple[str, str]] = []
         self.context = PageContext(

@@ -19,10 +19,10 @@ from PySide6.QtCore import QEventLoop, QTimer
 from PySide6.QtWidgets import QApplication, QComboBox
 
 from gui.app import Application
-from kafka_client.fake import FakeClient
-from kafka_client.fake_cluster import FakeCluster
 from kafka_client.profile import quick
 from kafka_client.secrets import MemorySecrets
+from tests.fakes.client import FakeClient
+from tests.fakes.cluster import FakeCluster
 from widgets.time_chart import TimeChart
 
 

@@ -17,11 +17,11 @@ from PySide6.QtWidgets import QApplication, QLabel
 from pytestqt.qtbot import QtBot
 
 from gui.messages.page import MessagesPage
-from kafka_client.fake import FakeClient
-from kafka_client.fake_cluster import FakeCluster
 from kafka_client.model import Header, Record
 from kafka_client.reading import export
 from kafka_client.reading.decode import Kind
+from tests.fakes.client import FakeClient
+from tests.fakes.cluster import FakeCluster
 from tests.ui.hostile import CORPUS, Payload
 from tests.ui.pages import alone
 

@@ -16,10 +16,10 @@ from pytestqt.qtbot import QtBot
 
 from gui.messages.page import MessagesPage
 from kafka_client.errors import TimedOut
-from kafka_client.fake import FakeClient
-from kafka_client.fake_cluster import FakeCluster
 from kafka_client.reading.decode import Kind
 from kafka_client.reading.plan import Start
+from tests.fakes.client import FakeClient
+from tests.fakes.cluster import FakeCluster
 from tests.ui.pages import Alone, alone
 
 

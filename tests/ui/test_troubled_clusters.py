@@ -10,8 +10,8 @@ import pytest
 from gui.plan_dialog import PlanDialog
 from kafka_client.commands.topics import add_partitions
 from kafka_client.errors import TimedOut, Unreachable
-from kafka_client.fake import FakeClient
 from kafka_client.sampling.state import ConnectionKind
+from tests.fakes.client import FakeClient
 from tests.ui.conftest import Window
 
 STALL_MS = 100

@@ -13,7 +13,7 @@ from gui.brokers.page import BrokersPage
 from gui.overview.page import OverviewPage
 from gui.preferences import THEME
 from kafka_client.errors import Unreachable
-from kafka_client.fake import FakeClient
+from tests.fakes.client import FakeClient
 from tests.ui.conftest import Window, large_cluster
 
 HOSTILE = '<img src="file:///etc/passwd"><b>x</b>'

@@ -13,11 +13,11 @@ from pytestqt.qtbot import QtBot
 from gui.session import Job, JobState, Progress, Session
 from kafka_client.api import ClusterClient
 from kafka_client.errors import Unreachable
-from kafka_client.fake import FakeClient
 from kafka_client.profile import quick
 from kafka_client.runtime import ClientThread
 from kafka_client.sampling.state import ConnectionKind, ConnectionState
 from kafka_client.sampling.store import SeriesStore
+from tests.fakes.client import FakeClient
 
 
 @pytest.fixture

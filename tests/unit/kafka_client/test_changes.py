@@ -1,7 +1,6 @@
 from dataclasses import replace
 
 from kafka_client.changes import ChangeKind, diff
-from kafka_client.fake_cluster import FakeCluster
 from kafka_client.model import (
     Broker,
     ClusterSnapshot,
@@ -13,6 +12,7 @@ from kafka_client.model import (
     Topic,
 )
 from kafka_client.snapshot import lay_groups, lay_metadata, lay_partitions
+from tests.fakes.cluster import FakeCluster
 
 SAMPLED = {Datum.METADATA: Sampled(1.0), Datum.GROUPS: Sampled(1.0)}
 

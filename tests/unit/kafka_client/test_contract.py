@@ -1,7 +1,7 @@
 import pytest
 
-from kafka_client.fake import FakeClient
 from kafka_client.gateway import Gateway
+from tests.fakes.client import FakeClient
 from tests.unit.kafka_client.contract import ClusterContract
 
 

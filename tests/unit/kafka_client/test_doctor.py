@@ -4,8 +4,8 @@ import asyncio
 
 from kafka_client.doctor import STAGES, Stage, StageState, examine
 from kafka_client.errors import Denied
-from kafka_client.fake import FakeClient
 from kafka_client.profile import quick
+from tests.fakes.client import FakeClient
 
 
 async def run(address: str, client: FakeClient) -> dict[int, Stage]:

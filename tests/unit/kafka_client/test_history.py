@@ -5,7 +5,7 @@ import pytest
 
 from kafka_client import history as module
 from kafka_client.changes import Change, ChangeKind
-from kafka_client.history import History, JournalEntry
+from kafka_client.history import History
 from kafka_client.sampling.store import SeriesStore
 
 NOW = 1_700_000_000.0
@@ -52,7 +52,7 @@ def test_that_each_tier_forgets_what_it_no_longer_keeps(history, clock):
     history.flush()
     clock.now = NOW + 2 * 3600
     history._tidy()
-    counts = [history._ask(f"SELECT count(*) FROM tier_{step}")[0][0] for step, _ in module.TIERS]
+    counts = [history._rows(f"SELECT count(*) FROM tier_{step}")[0][0] for step, _ in module.TIERS]
     assert counts == [0, 1, 1]
 
 
@@ -60,9 +60,6 @@ def test_that_everything_is_there_after_a_restart(tmp_path, clock):
     first = History(tmp_path / "h.sqlite", clock)
     first.sample(("rate", "émail"), NOW, 3.0)
     first.event(Change(NOW, ChangeKind.LEADER_MOVED, "moved", "t", 1, 2, partitions=(("t", 1),)))
-    first.journal(
-        JournalEntry(NOW, "Delete topic t", "kafka-topics.sh --delete", "done", [["t", "3"]])
-    )
     first.close()
     second = History(tmp_path / "h.sqlite", clock)
     assert second.keys() == [("rate", "émail")]
@@ -73,7 +70,6 @@ def test_that_everything_is_there_after_a_restart(tmp_path, clock):
         "t",
         (("t", 1),),
     )
-    assert second.entries()[0].detail == [["t", "3"]]
     second.close()
 
 
@@ -88,11 +84,21 @@ def test_that_a_damaged_file_is_set_aside_and_a_new_one_begun(tmp_path, clock):
     assert len(list(tmp_path.glob("h.damaged-*"))) == 1
 
 
+def test_that_a_folder_that_cannot_be_made_stops_the_history_and_nothing_else(tmp_path, caplog):
+    (tmp_path / "file").write_text("in the way")
+    history = History(tmp_path / "file" / "h.sqlite")
+    assert history.error.startswith("History is no longer kept: ")
+    assert "no longer kept" in caplog.text
+    history.sample(("rate",), NOW, 1.0)
+    assert history.keys() == []
+    history.close()
+
+
 def test_that_a_failing_disk_stops_the_history_and_nothing_else(history, monkeypatch):
     def fail(waiting):
         raise sqlite3.OperationalError("database or disk is full")
 
-    monkeypatch.setattr(history, "_write_all", fail)
+    monkeypatch.setattr(history, "_write", fail)
     history.sample(("rate",), NOW, 1.0)
     history.flush()
     assert history.error == "History is no longer kept: database or disk is full."

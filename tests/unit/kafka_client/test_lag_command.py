@@ -3,9 +3,9 @@ import json
 import pytest
 
 from kafka_client import lag_command
-from kafka_client.fake import FakeClient
 from kafka_client.gateway import Gateway
 from kafka_client.lag_command import main, table
+from tests.fakes.client import FakeClient
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from kafka_client.api import LATEST
 from kafka_client.commands import configs, groups, topics
 from kafka_client.commands.groups import ResetSpec, ResetTo
 from kafka_client.errors import BadInput
-from kafka_client.fake import FakeClient
 from kafka_client.model import (
     ClusterSnapshot,
     ConfigChange,
@@ -17,6 +16,7 @@ from kafka_client.model import (
     Member,
     NewTopic,
 )
+from tests.fakes.client import FakeClient
 
 AT = "127.0.0.1:9092"
 

@@ -10,13 +10,13 @@ import pytest
 
 from kafka_client.api import ClusterClient
 from kafka_client.errors import ClientError, TimedOut
-from kafka_client.fake import FakeClient
-from kafka_client.fake_cluster import FakeCluster
 from kafka_client.model import Record, TopicPartition
 from kafka_client.reading import scan as scanning
 from kafka_client.reading.filters import Contains
 from kafka_client.reading.plan import Order, Range, ScanPlan, ScanRequest, Start, Until, plan_scan
 from kafka_client.reading.scan import Ended, Progress, ScanResult, run_scan
+from tests.fakes.client import FakeClient
+from tests.fakes.cluster import FakeCluster
 
 NOW_S = 1_700_000_000.0
 

@@ -4,10 +4,10 @@ import random
 import numpy as np
 
 from kafka_client.errors import Unreachable
-from kafka_client.fake import FakeClient
 from kafka_client.history import History
 from kafka_client.model import Datum, GroupStatus
 from kafka_client.sampling import ConnectionKind, Sampler, Schedule, SeriesStore
+from tests.fakes.client import FakeClient
 
 FAST = Schedule(
     metadata_s=0.02,

@@ -17,8 +17,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from kafka_client.api import EARLIEST, LATEST, MAX_TIMESTAMP
 from kafka_client.error_map import from_code
 from kafka_client.errors import ClientError, Rejected
-from kafka_client.fake_cluster import FakeCluster, FakeGroup, FakeLog
-from kafka_client.fake_configs import broker_entries, topic_entries
 from kafka_client.model import (
     ClusterSnapshot,
     ConfigChange,
@@ -31,6 +29,8 @@ from kafka_client.model import (
     Record,
     TopicPartition,
 )
+from tests.fakes.cluster import FakeCluster, FakeGroup, FakeLog
+from tests.fakes.configs import broker_entries, topic_entries
 
 TOPIC_NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 

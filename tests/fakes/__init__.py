@@ -1,0 +1,1 @@
+"""Stand-ins for a Kafka cluster, under the same contract tests as the real client."""
