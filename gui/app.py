@@ -12,6 +12,8 @@ from pathlib import Path
 from PySide6.QtCore import QObject, QSocketNotifier, QTimer
 from PySide6.QtWidgets import QApplication
 
+from gui import log
+from gui.activity_log import ActivityLog
 from gui.background import SWITCH_S
 from gui.command_palette import Entry
 from gui.embedded.manager import LocalControl
@@ -89,6 +91,7 @@ class Application(QObject):
         self._closing = False
         sys.setswitchinterval(SWITCH_S)
         self.garbage = GarbageCollector(self)
+        self.activity = ActivityLog(self.clusters, self.watchdog, self)
         self._wire()
 
     def _wire(self) -> None:
@@ -220,6 +223,9 @@ def run(demo: bool = False, bootstrap: str = "") -> int:
     application = Application(qt)
     application.window.show()
     application.preload()
+    installed = log.installed()
+    if installed is not None and installed.problem:
+        application.window.notify(installed.problem, "warn")
     _end_on_signals(application)
     if demo:
         QTimer.singleShot(
