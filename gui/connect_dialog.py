@@ -25,7 +25,7 @@ from typing_extensions import override
 
 from gui.open_clusters import Clusters, MakeClient
 from gui.tasks import RunsCoroutines, TaskScope
-from kafka_client.doctor import STAGES, Stage, StageState, examine
+from kafka_client.doctor import STAGES, Stage, StageState, check_connection
 from kafka_client.errors import BadInput, ClientError
 from kafka_client.profile import ConnectionProfile, Environment, Mechanism, Protocol
 from kafka_client.secrets import Secrets
@@ -110,7 +110,7 @@ class _StageLine(QWidget):
         }[stage.state]
         self._icon.show_icon(icon, tone)
         took = f"  ({figures.duration(stage.took_ms / 1000)})" if stage.took_ms is not None else ""
-        self._words.setText(f"{stage.sentence} {stage.next_step}".strip() + took)
+        self._words.setText(f"{stage.message} {stage.next_step}".strip() + took)
         set_role(self._words, tone if tone in ("warn", "bad") else "muted", "tone")
 
 
@@ -348,7 +348,7 @@ class ConnectDialog(QDialog):
             line.show_stage(Stage(name))
         self._panel.show()
         self.adjustSize()
-        work = examine(profile, self._make_client(profile), self._told.emit)
+        work = check_connection(profile, self._make_client(profile), self._told.emit)
         self._tasks.spawn(work, lambda _: self.test.setEnabled(True), self._say_error, self)
 
     def _show_stage(self, number: int, stage: Stage) -> None:

@@ -1,10 +1,11 @@
-"""Tests a connection in stages, so that it is seen where it fails: the name, the port, the login,
-and whether every broker can be reached at the address that the cluster gives to clients (which is
-where most connections die)."""
+"""Tests a connection in stages, so that a person sees where it fails: the name, the port, the
+login, the metadata, and the address that each broker advertises to clients (where most connections
+fail)."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -16,8 +17,12 @@ from kafka_client.error_map import from_os_error
 from kafka_client.errors import ClientError
 from kafka_client.model import Broker
 from kafka_client.profile import ConnectionProfile, parse_address
+from kafka_client.wording import counted
+
+log = logging.getLogger(__name__)
 
 DIAL_TIMEOUT_S = 4.0
+PROBLEMS_SHOWN = 3
 
 
 class StageState(StrEnum):
@@ -30,11 +35,11 @@ class StageState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """``sentence`` says what was found, ``next_step`` what to do about a failure."""
+    """One step of the test. ``message`` is its result, ``next_step`` what to do about a failure."""
 
     name: str
     state: StageState = StageState.WAITING
-    sentence: str = ""
+    message: str = ""
     next_step: str = ""
     took_ms: float | None = None
 
@@ -47,94 +52,100 @@ STAGES = (
     "Reach every broker",
 )
 
+OnStage = Callable[[int, Stage], None]
+"""Called with the index in STAGES and the stage's new state."""
 
-async def examine(
-    profile: ConnectionProfile, client: ClusterClient, tell: Callable[[int, Stage], None]
+
+async def check_connection(
+    profile: ConnectionProfile, client: ClusterClient, on_stage: OnStage
 ) -> list[Broker]:
-    """Run the stages in order, ``tell`` each one's number and state; the brokers when all
-    answered so far. The first stage that fails ends it; a broker that cannot be reached is a
-    warning. Closes the client. Raises nothing."""
+    """Run the stages in order and return the brokers, empty when a stage failed.
+
+    The first failure ends the test; a broker that cannot be reached is a warning. Closes the
+    client. Raises nothing.
+    """
+    addresses: list[tuple[str, int]] = []
     brokers: list[Broker] = []
-    found: list[tuple[str, int]] = []
 
-    async def names() -> str:
-        return await _find(profile, found)
+    async def find_address() -> str:
+        return await _find_addresses(profile, addresses)
 
-    async def ports() -> str:
-        return await _dial_any(found)
+    async def reach_port() -> str:
+        return await _dial_any(addresses)
 
-    async def login() -> str:
+    async def log_in() -> str:
         await client.connect()
-        return (
-            "No login is asked for."
-            if not profile.security_protocol.sasl
-            else f"As {profile.sasl_username}."
-        )
+        if profile.security_protocol.sasl:
+            return f"As {profile.sasl_username}."
+        return "The cluster asks for no login."
 
-    async def ask() -> str:
+    async def ask_for_brokers() -> str:
         snapshot = await client.metadata()
         brokers.extend(snapshot.brokers.values())
-        return f"{len(brokers)} brokers, {len(snapshot.topics)} topics."
+        return f"{counted(len(brokers), 'broker')}, {counted(len(snapshot.topics), 'topic')}."
 
     try:
-        for number, work in enumerate((names, ports, login, ask)):
-            if not await _run(number, work, tell):
+        for index, work in enumerate((find_address, reach_port, log_in, ask_for_brokers)):
+            if not await _run(index, work, on_stage):
                 return []
-        await _reach_all(profile, brokers, tell)
+        await _reach_all(profile, brokers, on_stage)
         return brokers
     finally:
         with suppress(ClientError):
             await client.close()
 
 
-async def _run(
-    number: int, work: Callable[[], Awaitable[str]], tell: Callable[[int, Stage], None]
-) -> bool:
-    name = STAGES[number]
-    tell(number, Stage(name, StageState.RUNNING))
-    began = time.monotonic()
+async def _run(index: int, work: Callable[[], Awaitable[str]], on_stage: OnStage) -> bool:
+    """Run one stage; return whether it passed."""
+    name = STAGES[index]
+    on_stage(index, Stage(name, StageState.RUNNING))
+    started_s = time.monotonic()
     try:
-        sentence = await work()
+        message = await work()
     except ClientError as error:
-        tell(number, Stage(name, StageState.FAILED, str(error), error.next_step))
+        log.warning("connection test failed at “%s”: %s", name, error)
+        on_stage(index, Stage(name, StageState.FAILED, str(error), error.next_step))
         return False
-    tell(
-        number, Stage(name, StageState.PASSED, sentence, took_ms=(time.monotonic() - began) * 1000)
-    )
+    took_ms = (time.monotonic() - started_s) * 1000
+    on_stage(index, Stage(name, StageState.PASSED, message, took_ms=took_ms))
     return True
 
 
-async def _find(profile: ConnectionProfile, found: list[tuple[str, int]]) -> str:
+async def _find_addresses(profile: ConnectionProfile, addresses: list[tuple[str, int]]) -> str:
+    """Resolve every bootstrap server and append those that have an address. Raises: ClientError
+    when none has."""
     loop = asyncio.get_running_loop()
-    trouble: ClientError | None = None
+    error: ClientError | None = None
+    message = ""
     for server in profile.bootstrap_servers:
         host, port = profile.dial(*parse_address(server))
         try:
             async with asyncio.timeout(DIAL_TIMEOUT_S):
-                answers = await loop.getaddrinfo(host, port)
-        except (OSError, TimeoutError) as error:
-            trouble = from_os_error(error, f"{host}:{port}")
+                resolved = await loop.getaddrinfo(host, port)
+        except (OSError, TimeoutError) as caught:
+            error = from_os_error(caught, f"{host}:{port}")
             continue
-        found.append((host, port))
-        addresses = sorted({str(answer[4][0]) for answer in answers})
-        sentence = f"{host} is {', '.join(addresses[:3])}."
-    if not found:
-        assert trouble is not None, "a checked profile has a server"
-        raise trouble
-    return sentence
+        addresses.append((host, port))
+        numeric = sorted({str(entry[4][0]) for entry in resolved})
+        message = f"{host} is {', '.join(numeric[:3])}."
+    if not addresses:
+        assert error is not None, "a checked profile has a server"
+        raise error
+    return message
 
 
 async def _dial_any(addresses: list[tuple[str, int]]) -> str:
-    trouble: ClientError | None = None
+    """Connect to the first address that accepts. Raises: Unreachable, that of the last address."""
+    error: ClientError | None = None
     for host, port in addresses:
         try:
             await _dial(host, port)
-        except ClientError as error:
-            trouble = error
+        except ClientError as caught:
+            error = caught
             continue
         return f"{host}:{port} accepts connections."
-    assert trouble is not None, "there is an address to dial"
-    raise trouble
+    assert error is not None, "there is an address to dial"
+    raise error
 
 
 async def _dial(host: str, port: int) -> None:
@@ -149,34 +160,32 @@ async def _dial(host: str, port: int) -> None:
         await writer.wait_closed()
 
 
-async def _reach_all(
-    profile: ConnectionProfile, brokers: list[Broker], tell: Callable[[int, Stage], None]
-) -> None:
-    number = len(STAGES) - 1
-    name = STAGES[number]
-    tell(number, Stage(name, StageState.RUNNING))
+async def _reach_all(profile: ConnectionProfile, brokers: list[Broker], on_stage: OnStage) -> None:
+    index = len(STAGES) - 1
+    name = STAGES[index]
+    on_stage(index, Stage(name, StageState.RUNNING))
 
-    async def one(broker: Broker) -> str:
+    async def problem_of(broker: Broker) -> str:
         host, port = profile.dial(broker.host, broker.port)
+        advertised = f"{broker.host}:{broker.port}"
         try:
             await _dial(host, port)
         except ClientError as error:
-            return (
-                f"Broker {broker.broker_id} is advertised as {broker.host}:{broker.port}: {error}"
-            )
+            return f"Broker {broker.broker_id} is advertised as {advertised}: {error}"
         return ""
 
-    problems = [problem for problem in await asyncio.gather(*map(one, brokers)) if problem]
+    problems = [text for text in await asyncio.gather(*map(problem_of, brokers)) if text]
     if problems:
-        step = (
-            "Clients are sent to the advertised address, not to the one typed here: set advertised.listeners of the "
-            "broker to an address that this machine can reach."
+        log.warning("connection test: %s", " ".join(problems[:PROBLEMS_SHOWN]))
+        next_step = (
+            "Clients are sent to the advertised address, not to the one typed here: set "
+            "advertised.listeners of the broker to an address that this machine can reach."
         )
-        tell(number, Stage(name, StageState.WARNED, " ".join(problems[:3]), step))
+        message = " ".join(problems[:PROBLEMS_SHOWN])
+        on_stage(index, Stage(name, StageState.WARNED, message, next_step))
+        return
+    if len(brokers) == 1:
+        message = "The broker answers at its advertised address."
     else:
-        tell(
-            number,
-            Stage(
-                name, StageState.PASSED, f"All {len(brokers)} answer at their advertised addresses."
-            ),
-        )
+        message = f"All {len(brokers)} brokers answer at their advertised addresses."
+    on_stage(index, Stage(name, StageState.PASSED, message))

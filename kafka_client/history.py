@@ -152,7 +152,7 @@ class History:
             "SELECT at, kind, words, about FROM events WHERE at BETWEEN ? AND ? ORDER BY at",
             (t0, t1),
         )
-        return [_change(at, kind, words, json.loads(about)) for at, kind, words, about in rows]
+        return [_change(at, kind, text, json.loads(about)) for at, kind, text, about in rows]
 
     # ---- inside
     def _put(self, item: Sample | Change) -> None:
@@ -249,15 +249,15 @@ def _row(change: Change) -> tuple[float, str, str, str]:
         change.group_id,
         change.partitions[:PARTITIONS_KEPT],
     ]
-    return change.at_s, change.kind.value, change.words, json.dumps(about)
+    return change.at_s, change.kind.value, change.text, json.dumps(about)
 
 
-def _change(at: float, kind: str, words: str, about: list[Any]) -> Change:
+def _change(at: float, kind: str, text: str, about: list[Any]) -> Change:
     topic, partition, broker_id, group_id, partitions = about
     return Change(
         at,
         ChangeKind(kind),
-        words,
+        text,
         topic,
         partition,
         broker_id,

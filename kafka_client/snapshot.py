@@ -26,7 +26,7 @@ P = TypeVar("P", Partition, Broker)
 S = TypeVar("S")
 
 
-def lay_metadata(old: ClusterSnapshot, fresh: ClusterSnapshot) -> ClusterSnapshot:
+def with_metadata(old: ClusterSnapshot, fresh: ClusterSnapshot) -> ClusterSnapshot:
     """Brokers and topics anew; offsets, sizes and rates of partitions that still are stay. A
     broker that the cluster no longer lists stays, marked ``in_cluster=False``, while replicas are
     placed on it."""
@@ -58,12 +58,12 @@ def lay_metadata(old: ClusterSnapshot, fresh: ClusterSnapshot) -> ClusterSnapsho
     )
 
 
-def lay_quorum(old: ClusterSnapshot, quorum: Quorum, t: float) -> ClusterSnapshot:
+def with_quorum(old: ClusterSnapshot, quorum: Quorum, t: float) -> ClusterSnapshot:
     """The quorum's leader is the controller."""
     return replace(old, quorum=quorum, controller_id=quorum.leader_id, taken_s=t)
 
 
-def lay_partitions(
+def with_partitions(
     old: ClusterSnapshot, fields: Mapping[TopicPartition, Mapping[str, object]], t: float
 ) -> ClusterSnapshot:
     """New values of some fields (offsets, rates, sizes) of some partitions."""
@@ -83,7 +83,7 @@ def lay_partitions(
     return replace(old, topics=topics, taken_s=t) if touched else replace(old, taken_s=t)
 
 
-def lay_groups(old: ClusterSnapshot, groups: Mapping[str, Group], t: float) -> ClusterSnapshot:
+def with_groups(old: ClusterSnapshot, groups: Mapping[str, Group], t: float) -> ClusterSnapshot:
     """The whole set of groups; members and lags are already in them."""
     kept = {
         group_id: _same_or(old.groups.get(group_id, group), group)
@@ -92,7 +92,7 @@ def lay_groups(old: ClusterSnapshot, groups: Mapping[str, Group], t: float) -> C
     return replace(old, groups=_same_or(old.groups, kept), taken_s=t)
 
 
-def lay_brokers(
+def with_brokers(
     old: ClusterSnapshot, fields: Mapping[int, Mapping[str, object]], t: float
 ) -> ClusterSnapshot:
     """New values of some fields (reachable, error, round trip, disk) of some brokers."""
@@ -104,7 +104,7 @@ def lay_brokers(
     return replace(old, brokers=brokers, taken_s=t)
 
 
-def lay_sampled(old: ClusterSnapshot, datum: Datum, sampled: Sampled) -> ClusterSnapshot:
+def with_sampled(old: ClusterSnapshot, datum: Datum, sampled: Sampled) -> ClusterSnapshot:
     return replace(old, sampled={**old.sampled, datum: sampled})
 
 

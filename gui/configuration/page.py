@@ -30,7 +30,7 @@ from gui.configuration.rows import (
 from gui.pages import PageContext
 from gui.plan_dialog import bootstrap_of, show_plan
 from gui.tasks import Ticket
-from kafka_client.commands.configs import change_configs, resource_words
+from kafka_client.commands.configs import change_configs, describe_resource
 from kafka_client.errors import ClientError
 from kafka_client.model import ConfigChange, ConfigEntry, ConfigResource
 from widgets.figures import plural
@@ -172,7 +172,7 @@ class ConfigurationPage(QWidget):
             self._ticket.cancel()
         if resource not in self._entries:
             self.settings_state.show_loading(
-                f"Asking for the settings of {resource_words(resource)}…"
+                f"Asking for the settings of {describe_resource(resource)}…"
             )
 
         def came(found: dict[ConfigResource, tuple[ConfigEntry, ...]]) -> None:
@@ -189,7 +189,7 @@ class ConfigurationPage(QWidget):
 
     def _failed(self, resource: ConfigResource, error: ClientError) -> None:
         if resource == self.resource:
-            title = f"The settings of {resource_words(resource)} could not be read"
+            title = f"The settings of {describe_resource(resource)} could not be read"
             self.settings_state.show_failed(title, str(error), error.next_step)
 
     def _show_settings(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from kafka_client.commands.configs import resource_words
+from kafka_client.commands.configs import describe_resource
 from kafka_client.model import ClusterSnapshot, ConfigEntry, ConfigResource, ConfigSource
 from widgets.column import Column
 
@@ -114,5 +114,5 @@ def setting_rows(
 
 
 def whose(resource: ConfigResource) -> str:
-    words = resource_words(resource)
+    words = describe_resource(resource)
     return words[0].upper() + words[1:]

@@ -264,7 +264,7 @@ class GroupView(QWidget):
     def _show_marks(self) -> None:
         """Rebalances of this group on the time axis."""
         events = [e for e in self.context.session.changes if e.group_id == self.group]
-        self._chart.set_marks([Mark(e.at_s, e.words) for e in events[-20:]])
+        self._chart.set_marks([Mark(e.at_s, e.text) for e in events[-20:]])
 
     def reset(self) -> None:
         group = self.context.session.snapshot.groups.get(self.group)

@@ -77,9 +77,9 @@ class ChangeModel(QAbstractListModel):
         change = self._changes[index.row()]
         match role:
             case Qt.ItemDataRole.DisplayRole:
-                return visible(change.words)
+                return visible(change.text)
             case Qt.ItemDataRole.ToolTipRole:
-                return tooltip(f"{figures.clock(change.at_s)}  {change.kind.value}\n{change.words}")
+                return tooltip(f"{figures.clock(change.at_s)}  {change.kind.value}\n{change.text}")
             case _ if role == CHANGE_ROLE:
                 return change
         return None
@@ -120,7 +120,7 @@ class _ChangeDelegate(QStyledItemDelegate):
             Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop | Qt.TextFlag.TextWordWrap
         )
         painter.drawText(
-            room, flags, _two_lines(visible(change.words), QFontMetrics(self._font), room.width())
+            room, flags, _two_lines(visible(change.text), QFontMetrics(self._font), room.width())
         )
 
 

@@ -317,7 +317,7 @@ class OverviewPage(LivePage):
             marks = [
                 Mark(
                     c.at_s,
-                    c.words,
+                    c.text,
                     "warn" if "lost" in c.kind or "down" in c.kind else "text_faint",
                 )
                 for c in changes

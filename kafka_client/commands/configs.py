@@ -42,7 +42,7 @@ def check_value(entry: ConfigEntry, value: str) -> str:
     return ""
 
 
-def resource_words(resource: ConfigResource) -> str:
+def describe_resource(resource: ConfigResource) -> str:
     if resource.kind == "broker":
         return f"broker {resource.name}" if resource.name else "all brokers"
     return f"topic {resource.name}"
@@ -90,7 +90,7 @@ def change_configs(current: Current, changes: Sequence[ConfigChange], bootstrap:
         new = "hidden" if hidden else change.value
         rows.append(
             PlanRow(
-                f"{change.name}, {resource_words(change.resource)}",
+                f"{change.name}, {describe_resource(change.resource)}",
                 old,
                 "the default" if new is None else new,
             )

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
-from kafka_client import snapshot as picture
+from kafka_client import snapshot as snapshots
 from kafka_client.api import EARLIEST, LATEST, ClusterClient
 from kafka_client.errors import ClientError
 from kafka_client.model import ClusterSnapshot, Group, TopicPartition
@@ -64,20 +64,22 @@ class Rounds:
 
     @property
     def small(self) -> bool:
-        return picture.partition_count(self.snapshot) <= self._schedule.small_partitions
+        return snapshots.partition_count(self.snapshot) <= self._schedule.small_partitions
 
     # ---- metadata, quorum, sizes
     async def metadata(self) -> Answer:
         fresh = await self._client.metadata()
-        self.snapshot = picture.lay_metadata(self.snapshot, replace(fresh, taken_s=self._clock()))
+        self.snapshot = snapshots.with_metadata(
+            self.snapshot, replace(fresh, taken_s=self._clock())
+        )
         self._forget_topics()
         t = self.snapshot.taken_s
         self._store.append(
-            ("under_replicated",), t, float(len(picture.under_replicated(self.snapshot)))
+            ("under_replicated",), t, float(len(snapshots.under_replicated(self.snapshot)))
         )
         for broker_id, ms in self._client.round_trips().items():
             self._store.append(("broker_rtt", broker_id), t, ms)
-        self.snapshot = picture.lay_brokers(
+        self.snapshot = snapshots.with_brokers(
             self.snapshot,
             {b: {"round_trip_ms": ms} for b, ms in self._client.round_trips().items()},
             t,
@@ -90,7 +92,7 @@ class Rounds:
 
     async def quorum(self) -> Answer:
         quorum = await self._client.quorum()
-        self.snapshot = picture.lay_quorum(self.snapshot, quorum, self._clock())
+        self.snapshot = snapshots.with_quorum(self.snapshot, quorum, self._clock())
         return {}, True
 
     async def log_dirs(self) -> Answer:
@@ -119,8 +121,8 @@ class Rounds:
                         "replica_bytes": by_broker,
                         "size_bytes": size_of,
                     }
-        self.snapshot = picture.lay_partitions(self.snapshot, fields, t)
-        self.snapshot = picture.lay_brokers(self.snapshot, brokers, t)
+        self.snapshot = snapshots.with_partitions(self.snapshot, fields, t)
+        self.snapshot = snapshots.with_brokers(self.snapshot, brokers, t)
         return errors, True
 
     # ---- offsets
@@ -132,7 +134,7 @@ class Rounds:
             topics = sorted(self.snapshot.topics)
         else:
             topics = sorted(name for name in self._visible_topics() if name in self.snapshot.topics)
-        wanted = picture.all_partitions(self.snapshot, topics)
+        wanted = snapshots.all_partitions(self.snapshot, topics)
         if not wanted:
             return {}, everything
         ends, errors = await self._client.offsets(dict.fromkeys(wanted, LATEST))
@@ -147,7 +149,7 @@ class Rounds:
             fields[tp] = {"high_watermark": end, "rate_records_per_s": self._rate(tp)}
         errors.update(await self._start_offsets(topics, fields, now))
         self._add_bytes_rates(fields)
-        self.snapshot = picture.lay_partitions(self.snapshot, fields, t)
+        self.snapshot = snapshots.with_partitions(self.snapshot, fields, t)
         self._append_rates(topics, t, everything)
         return errors, everything
 
@@ -158,13 +160,13 @@ class Rounds:
         due = [
             n for n in topics if now - self._starts_at.get(n, 0.0) >= self._schedule.start_offsets_s
         ]
-        wanted = picture.all_partitions(self.snapshot, due)
+        wanted = snapshots.all_partitions(self.snapshot, due)
         if not wanted:
             return {}
         starts, errors = await self._client.offsets(dict.fromkeys(wanted, EARLIEST))
         for tp, start in starts.items():
             fields.setdefault(tp, {})["start_offset"] = start
-        visible = picture.all_partitions(self.snapshot, self._visible_topics() & set(due))
+        visible = snapshots.all_partitions(self.snapshot, self._visible_topics() & set(due))
         if visible:
             stable, _ = await self._client.offsets(dict.fromkeys(visible, LATEST), "read_committed")
             for tp, offset in stable.items():
@@ -199,7 +201,7 @@ class Rounds:
                     values["rate_bytes_per_s"] = rate * p.size_bytes / p.offset_span
 
     def _append_rates(self, topics: Iterable[str], t: float, everything: bool) -> None:
-        many = picture.partition_count(self.snapshot) > self._schedule.partition_series
+        many = snapshots.partition_count(self.snapshot) > self._schedule.partition_series
         for name in topics:
             topic = self.snapshot.topics.get(name)
             if topic is None:
@@ -251,7 +253,7 @@ class Rounds:
         for group_id in set(old) - set(groups):
             self._tracker.forget_group(group_id)
             self._described_at.pop(group_id, None)
-        self.snapshot = picture.lay_groups(self.snapshot, groups, self._clock())
+        self.snapshot = snapshots.with_groups(self.snapshot, groups, self._clock())
         return {**errors, **failed}, True
 
     async def committed(self) -> Answer:
@@ -269,7 +271,7 @@ class Rounds:
             return {}, everything
         found, errors = await self._client.committed(chosen)
         t = self._clock()
-        many = picture.partition_count(self.snapshot) > self._schedule.partition_series
+        many = snapshots.partition_count(self.snapshot) > self._schedule.partition_series
         groups = dict(self.snapshot.groups)
         rates = {tp: self._rate(tp) for offsets in found.values() for tp in offsets}
         for group_id, offsets in found.items():
@@ -282,7 +284,7 @@ class Rounds:
             for measure in MEASURES:
                 for series in self._store.keys(measure, group_id):
                     self._store.gap(series, t)
-        self.snapshot = picture.lay_groups(self.snapshot, groups, t)
+        self.snapshot = snapshots.with_groups(self.snapshot, groups, t)
         if everything:
             lags = [float(g.lag_records) for g in groups.values() if g.lag_records is not None]
             if lags:

@@ -19,7 +19,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kafka_client import backoff
-from kafka_client import snapshot as picture
+from kafka_client import snapshot as snapshots
 from kafka_client.api import ClusterClient
 from kafka_client.changes import Changes, diff
 from kafka_client.errors import ClientError, TimedOut, Unsupported
@@ -204,7 +204,7 @@ class Sampler:
         else:
             sampled = replace(before, error=str(problem), next_step=problem.next_step)
             self._leave_gaps(datum, now)
-        self._rounds.snapshot = picture.lay_sampled(self.snapshot, datum, sampled)
+        self._rounds.snapshot = snapshots.with_sampled(self.snapshot, datum, sampled)
         self._mark_brokers(now)
         self._show()
         self._keep(datum)
@@ -224,7 +224,7 @@ class Sampler:
         plan = self.schedule
         match datum:
             case Datum.METADATA:
-                large = picture.partition_count(self.snapshot) > plan.large_partitions
+                large = snapshots.partition_count(self.snapshot) > plan.large_partitions
                 return plan.metadata_large_s if large else plan.metadata_s
             case Datum.OFFSETS:
                 return plan.offsets_visible_s
@@ -301,7 +301,7 @@ class Sampler:
                     else (broker.reachable and not broker.error) or None
                 )
                 fields[broker_id] = {"reachable": reachable, "error": ""}
-        self._rounds.snapshot = picture.lay_brokers(self.snapshot, fields, now)
+        self._rounds.snapshot = snapshots.with_brokers(self.snapshot, fields, now)
 
     def _judge(self, datum: Datum, problem: ClientError | None, wait_s: float) -> None:
         lost = bool(self.snapshot.sampled.get(Datum.METADATA, Sampled()).error)

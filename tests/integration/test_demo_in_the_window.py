@@ -106,7 +106,7 @@ def test_that_a_broker_that_is_killed_shows_so_and_comes_back(demo: Demo) -> Non
     control.kill(2)
     demo.until(lambda: control.brokers[2].state is BrokerState.DIED)
     demo.until(lambda: session.snapshot.brokers[2].reachable is False)
-    demo.until(lambda: any("Broker 2" in change.words for change in session.changes))
+    demo.until(lambda: any("Broker 2" in change.text for change in session.changes))
     control.start_broker(2)
     demo.until(lambda: control.brokers[2].state is BrokerState.UP)
     demo.until(

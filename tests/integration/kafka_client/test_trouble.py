@@ -24,20 +24,20 @@ class Watch:
 
     def __init__(self, bootstrap: str) -> None:
         self.store = SeriesStore()
-        self.words: list[str] = []
+        self.texts: list[str] = []
         self.thread = ClientThread("kafka-client-trouble").start()
         self.client = open_client(quick(bootstrap))
         self.sampler = Sampler(self.client, self.store, on_snapshot=self._look)
         self.thread.call(self.sampler.start)
 
     def _look(self, snapshot, changes) -> None:
-        self.words += [event.words for event in changes.events]
+        self.texts += [event.text for event in changes.events]
 
     def until(self, holds, seconds: float) -> float:
         """Seconds it took."""
         began = time.monotonic()
         while not holds():
-            assert time.monotonic() - began < seconds, (self.sampler.state, self.words[-8:])
+            assert time.monotonic() - began < seconds, (self.sampler.state, self.texts[-8:])
             time.sleep(0.02)
         return time.monotonic() - began
 

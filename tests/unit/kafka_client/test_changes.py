@@ -11,7 +11,7 @@ from kafka_client.model import (
     Sampled,
     Topic,
 )
-from kafka_client.snapshot import lay_groups, lay_metadata, lay_partitions
+from kafka_client.snapshot import with_groups, with_metadata, with_partitions
 from tests.fakes.cluster import FakeCluster
 
 SAMPLED = {Datum.METADATA: Sampled(1.0), Datum.GROUPS: Sampled(1.0)}
@@ -40,7 +40,7 @@ def cluster(*topics, brokers=(1, 2), groups=(), controller=1):
 
 
 def words(old, new):
-    return [event.words for event in diff(old, new).events]
+    return [event.text for event in diff(old, new).events]
 
 
 def test_that_the_first_snapshot_is_no_list_of_events():
@@ -51,8 +51,8 @@ def test_that_the_first_snapshot_is_no_list_of_events():
 def test_that_a_leader_move_and_a_shrunk_set_are_told_in_words():
     events = diff(cluster(topic()), cluster(topic(leader=2, isr=(2,)))).events
     assert [e.kind for e in events] == [ChangeKind.LEADER_MOVED, ChangeKind.ISR_SHRANK]
-    assert events[0].words == "Leader of t-0 moved from broker 1 to broker 2"
-    assert events[1].words == "In-sync set of t-0 shrank to (2): broker 1 fell out"
+    assert events[0].text == "Leader of t-0 moved from broker 1 to broker 2"
+    assert events[1].text == "In-sync set of t-0 shrank to (2): broker 1 fell out"
     assert (events[0].at_s, events[0].topic, events[0].partition, events[0].broker_id) == (
         5.0,
         "t",
@@ -90,21 +90,21 @@ def test_that_groups_and_members_have_their_events():
 
 def test_that_moving_figures_touch_a_topic_but_are_no_event():
     old = cluster(topic())
-    new = lay_partitions(old, {("t", 0): {"high_watermark": 7}}, 6.0)
+    new = with_partitions(old, {("t", 0): {"high_watermark": 7}}, 6.0)
     changes = diff(old, new)
     assert changes.topics == {"t"} and not changes.events
 
 
 def test_that_metadata_keeps_figures_and_objects_that_did_not_change():
-    old = lay_partitions(cluster(topic("a"), topic("b")), {("a", 0): {"high_watermark": 7}}, 5.0)
-    new = lay_metadata(old, cluster(topic("a", leader=2), topic("b")))
+    old = with_partitions(cluster(topic("a"), topic("b")), {("a", 0): {"high_watermark": 7}}, 5.0)
+    new = with_metadata(old, cluster(topic("a", leader=2), topic("b")))
     assert new.topics["a"].partitions[0].high_watermark == 7
     assert new.topics["a"].partitions[0].leader == 2
     assert new.topics["b"] is old.topics["b"]
 
 
 def test_that_a_broker_with_replicas_stays_when_the_cluster_does_not_list_it():
-    new = lay_metadata(cluster(topic()), cluster(topic(), brokers=(2,)))
+    new = with_metadata(cluster(topic()), cluster(topic(), brokers=(2,)))
     assert not new.brokers[1].in_cluster and new.brokers[2].in_cluster
     assert words(cluster(topic()), new) == ["Broker 1 is down"]
 
@@ -112,7 +112,7 @@ def test_that_a_broker_with_replicas_stays_when_the_cluster_does_not_list_it():
 def test_that_groups_that_are_equal_stay_the_same_object():
     group = Group("g", "Stable")
     old = cluster(groups=[group])
-    assert lay_groups(old, {"g": Group("g", "Stable")}, 6.0).groups is old.groups
+    assert with_groups(old, {"g": Group("g", "Stable")}, 6.0).groups is old.groups
 
 
 def test_that_the_fake_cluster_moves_leaders_and_comes_back():
@@ -129,7 +129,7 @@ def test_that_one_broker_that_goes_is_a_few_facts_and_not_one_per_partition():
     before = cluster(topic(partitions=40), topic("small", leader=2, isr=(1, 2)))
     after = cluster(topic(partitions=40, leader=2, isr=(2,)), topic("small", leader=2, isr=(1, 2)))
     changes = diff(before, after)
-    assert [e.words for e in changes.events] == [
+    assert [e.text for e in changes.events] == [
         "Leaders of 40 partitions moved away from broker 1",
         "Broker 1 fell out of the in-sync sets of 40 partitions",
     ]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 
-from kafka_client.doctor import STAGES, Stage, StageState, examine
+from kafka_client.doctor import STAGES, Stage, StageState, check_connection
 from kafka_client.errors import Denied
 from kafka_client.profile import quick
 from tests.fakes.client import FakeClient
@@ -10,14 +10,16 @@ from tests.fakes.client import FakeClient
 
 async def run(address: str, client: FakeClient) -> dict[int, Stage]:
     last: dict[int, Stage] = {}
-    await examine(quick(address), client, lambda number, stage: last.__setitem__(number, stage))
+    await check_connection(
+        quick(address), client, lambda number, stage: last.__setitem__(number, stage)
+    )
     return last
 
 
 async def test_that_a_closed_port_fails_at_its_stage_with_a_next_step() -> None:
     told = await run("127.0.0.1:1", FakeClient())
     assert [told[i].state for i in told] == [StageState.PASSED, StageState.FAILED]
-    assert "127.0.0.1:1" in told[1].sentence and told[1].next_step
+    assert "127.0.0.1:1" in told[1].message and told[1].next_step
 
 
 async def test_that_brokers_that_cannot_be_reached_where_they_are_advertised_are_named() -> None:
@@ -28,7 +30,7 @@ async def test_that_brokers_that_cannot_be_reached_where_they_are_advertised_are
     await server.wait_closed()
     assert told[len(STAGES) - 1].state is StageState.WARNED
     assert (
-        "advertised" in told[len(STAGES) - 1].sentence
+        "advertised" in told[len(STAGES) - 1].message
         and "advertised.listeners" in told[4].next_step
     )
 

@@ -111,8 +111,8 @@ async def test_that_a_broker_that_went_is_an_event_and_degrades_the_connection()
         client.cluster.killed.add(2)
         await watch.until(lambda: watch.sampler.state.kind is ConnectionKind.DEGRADED)
         assert watch.sampler.snapshot.brokers[2].reachable is False
-        await watch.until(lambda: "Broker 2 is down" in [event.words for event in watch.events])
-        assert any("moved from broker 2" in event.words for event in watch.events)
+        await watch.until(lambda: "Broker 2 is down" in [event.text for event in watch.events])
+        assert any("moved from broker 2" in event.text for event in watch.events)
         client.cluster.killed.clear()
         await watch.until(lambda: watch.sampler.state.kind is ConnectionKind.CONNECTED)
         assert watch.sampler.snapshot.brokers[2].reachable
@@ -175,7 +175,7 @@ async def test_that_what_is_sampled_and_what_happened_goes_into_the_history(tmp_
     keys = history.keys()
     assert ("lag",) in keys and ("lag", "sms-senders") in keys and ("rate", "email") in keys
     assert all(len(key) <= 2 for key in keys)
-    assert "Topic slack was deleted" in [event.words for event in history.events(0, 1e12)]
+    assert "Topic slack was deleted" in [event.text for event in history.events(0, 1e12)]
     history.close()
 
 
