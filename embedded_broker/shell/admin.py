@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from embedded_broker.shell.connection import encode_request
-from kafka_protocol.codec import ProtocolError, decode, is_flexible, response_class
+from kafka_protocol.codec import ProtocolError
 from kafka_protocol.errors import ErrorCode
+from kafka_protocol.framing import decode_response, encode_request
 from kafka_protocol.messages.k03_metadata import MetadataRequest, MetadataResponse
 from kafka_protocol.messages.k19_create_topics import CreatableTopic, CreateTopicsRequest
 
@@ -56,15 +56,14 @@ def ask(address: tuple[str, int], message: Any, version: int, timeout_s: float) 
     Raises:
         OSError, ProtocolError.
     """
-    flexible = is_flexible(message.API_KEY, version)
     with socket.create_connection(address, timeout=timeout_s) as sock:
-        sock.sendall(encode_request(message, version, 1, CLIENT_ID, flexible))
+        sock.sendall(encode_request(message, version, 1, CLIENT_ID))
         with sock.makefile("rb") as answer:
             head = answer.read(4)
             frame = answer.read(struct.unpack(">i", head)[0]) if len(head) == 4 else b""
         if len(frame) < 4:
             raise ConnectionError("the broker closed the connection")
-    return decode(response_class(message.API_KEY), version, frame, 5 if flexible else 4)
+    return decode_response(message.API_KEY, version, frame)
 
 
 def brokers_known_to(address: tuple[str, int], timeout_s: float = 1.0) -> set[int]:

@@ -21,36 +21,23 @@ from embedded_broker.core import api
 from embedded_broker.core.events import Caller
 from embedded_broker.shell.answers import Question
 from embedded_broker.shell.framed import FramedSocket, Piece
-from kafka_protocol import fast
 from kafka_protocol.api_keys import ApiKey
-from kafka_protocol.codec import (
-    ProtocolError,
-    decode,
-    encode,
-    is_flexible,
-    request_class,
-    skip_tags,
-)
+from kafka_protocol.codec import ProtocolError, decode, request_class
 from kafka_protocol.errors import ErrorCode
+from kafka_protocol.framing import REQUEST_START, encode_response, read_client_id
 from kafka_protocol.messages.k18_api_versions import ApiVersion, ApiVersionsResponse
 
 if TYPE_CHECKING:
     from embedded_broker.shell.server import Server
 
 # Looking up a member of an enum costs six times as much as a global does, at every request.
-PRODUCE, FETCH, METADATA, API_VERSIONS = (
-    ApiKey.PRODUCE,
-    ApiKey.FETCH,
-    ApiKey.METADATA,
-    ApiKey.API_VERSIONS,
-)
+PRODUCE, METADATA, API_VERSIONS = ApiKey.PRODUCE, ApiKey.METADATA, ApiKey.API_VERSIONS
 MAX_IN_FLIGHT = 512
 REQUESTS_A_TURN = 64
 """Requests of one connection in one wake-up; a thousand small ones would make everybody else
 wait."""
 MAX_OUT_BYTES = 8 * 1024 * 1024
 CLIENT_ID_CHARACTERS = 255
-_HEADER = struct.Struct(">hhi")
 _RESPONSE_HEADER = struct.Struct(">ii")
 HTTP = re.compile(rb"(GET |POST|PUT |HEAD|OPTI|DELE|PATC|CONN)")
 
@@ -59,13 +46,10 @@ class Slot:
     """The place of one request's answer. ``pieces`` is None until it has one; empty when there is
     none to send."""
 
-    __slots__ = ("api_key", "connection", "correlation_id", "pieces", "question", "version")
+    __slots__ = ("connection", "correlation_id", "pieces", "question", "version")
 
-    def __init__(
-        self, connection: ClientConnection, api_key: int, version: int, correlation_id: int
-    ) -> None:
+    def __init__(self, connection: ClientConnection, version: int, correlation_id: int) -> None:
         self.connection = connection
-        self.api_key = api_key
         self.version = version
         self.correlation_id = correlation_id
         self.pieces: list[Piece] | None = None
@@ -98,7 +82,7 @@ class ClientConnection(FramedSocket):
 
     # ---- requests
     def on_frame(self, frame: memoryview) -> bool:
-        api_key, version, correlation_id = _HEADER.unpack_from(frame, 0)
+        api_key, version, correlation_id = REQUEST_START.unpack_from(frame, 0)
         slots = self.slots
         if (
             slots
@@ -141,19 +125,16 @@ class ClientConnection(FramedSocket):
                 question = (version, self.caller.listener, bytes(frame[start:]))
                 known = answers.find(question)
                 if known is not None:
-                    slot = Slot(self, api_key, version, correlation_id)
+                    slot = Slot(self, version, correlation_id)
                     slots.append(slot)
                     slot.pieces = [_RESPONSE_HEADER.pack(len(known) + 4, correlation_id) + known]
                     self._advance()
                     return True
-            if api_key == PRODUCE:
-                message: Any = fast.decode_produce_request(version, frame, start)
-            else:
-                message = decode(cls, version, frame, start, more_may_follow=True)
+            message = decode(cls, version, frame, start, more_may_follow=True)
         except (ProtocolError, struct.error, IndexError) as e:
             self.close(f"a malformed request of api {api_key} version {version}: {e}")
             return True
-        slot = Slot(self, api_key, version, correlation_id)
+        slot = Slot(self, version, correlation_id)
         slot.question = question
         slots.append(slot)
         self.server.request(slot, message)
@@ -163,20 +144,11 @@ class ClientConnection(FramedSocket):
 
     def _read_header(self, frame: memoryview, flexible: bool) -> int:
         """Take the client id and skip the tags; returns where the body starts."""
-        length = (frame[8] << 8) | frame[9]
-        position = 10
-        raw = b""
-        if length != 0xFFFF:
-            position += length
-            if length > 0x7FFF or position > len(frame):
-                raise ProtocolError(f"a client id of {length} bytes")
-            raw = bytes(frame[10:position])
-        if raw != self._client_id_raw:
-            self._client_id_raw = raw
-            self._set_caller(raw)
-        if flexible:
-            position = skip_tags(frame, position) if frame[position] else position + 1
-        return position
+        client_id, start = read_client_id(frame, flexible)
+        if client_id != self._client_id_raw:
+            self._client_id_raw = client_id
+            self._set_caller(client_id)
+        return start
 
     def _set_caller(self, raw: bytes) -> None:
         try:
@@ -208,7 +180,7 @@ class ClientConnection(FramedSocket):
             return
         start = self._read_header(frame, version >= cls.FLEXIBLE_SINCE)
         message = decode(cls, version, frame, start)
-        slot = Slot(self, api_key, version, correlation_id)
+        slot = Slot(self, version, correlation_id)
         self.slots.append(slot)
         response, broker_id, refused = self.server.authentication.answer(self, message)
         if broker_id >= 0:
@@ -235,16 +207,14 @@ class ClientConnection(FramedSocket):
             error_code=ErrorCode.UNSUPPORTED_VERSION,
             api_keys=[ApiVersion(API_VERSIONS, entry.min_version, entry.max_version)],
         )
-        slot = Slot(self, API_VERSIONS, 0, correlation_id)
+        slot = Slot(self, 0, correlation_id)
         self.slots.append(slot)
         self.answer(slot, response)
 
     # ---- answers
     def answer(self, slot: Slot, message: Any) -> None:
         """Fill a slot; what is due leaves at the end of the wake-up."""
-        slot.pieces = pieces = encode_response(
-            message, slot.api_key, slot.version, slot.correlation_id
-        )
+        slot.pieces = pieces = encode_response(message, slot.version, slot.correlation_id)
         if slot.question is not None and self.server.metadata_answers is not None:
             whole = pieces[0]
             assert isinstance(whole, bytearray)
@@ -295,34 +265,3 @@ def release_records(message: Any) -> None:
             if isinstance(view, memoryview):
                 partition.records = None
                 view.release()
-
-
-def encode_response(message: Any, api_key: int, version: int, correlation_id: int) -> list[Piece]:
-    """A response with its size and header. The header has no tags for ApiVersions, whatever its
-    version."""
-    out = bytearray(8)
-    if api_key != API_VERSIONS and is_flexible(api_key, version):
-        out.append(0)
-    if api_key == FETCH:
-        pieces: list[Piece] = fast.encode_fetch_response(message, version, out)
-        size = sum(map(len, pieces))
-    else:
-        encode(message, version, out)
-        pieces = [out]
-        size = len(out)
-    _RESPONSE_HEADER.pack_into(out, 0, size - 4, correlation_id)
-    return pieces
-
-
-def encode_request(
-    message: Any, version: int, correlation_id: int, client_id: bytes, is_flexible_request: bool
-) -> bytearray:
-    """A request with its size and header (version 1 or 2)."""
-    out = bytearray(4)
-    out += struct.pack(">hhih", message.API_KEY, version, correlation_id, len(client_id))
-    out += client_id
-    if is_flexible_request:
-        out.append(0)
-    encode(message, version, out)
-    out[:4] = (len(out) - 4).to_bytes(4, "big")
-    return out

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import errno
 import socket
-import struct
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,10 +18,11 @@ from typing import Any
 
 from embedded_broker.core.effects import Send
 from embedded_broker.shell.authentication import MECHANISM, Proving
-from embedded_broker.shell.connection import FETCH, encode_request
 from embedded_broker.shell.framed import FramedSocket, Shared, tune
 from embedded_broker.shell.loop import WRITE
-from kafka_protocol.codec import ProtocolError, decode, is_flexible, response_class
+from kafka_protocol.api_keys import ApiKey
+from kafka_protocol.codec import ProtocolError
+from kafka_protocol.framing import CORRELATION_ID, decode_response, encode_request
 from kafka_protocol.messages.k17_sasl_handshake import SaslHandshakeRequest
 from kafka_protocol.messages.k36_sasl_authenticate import SaslAuthenticateRequest
 
@@ -31,7 +31,6 @@ LAST_BACKOFF_MS = 500
 DIAL_TIMEOUT_MS = 2_000
 DEAD_AFTER_MS = 10_000
 MAX_RESPONSE_BYTES = 256 * 1024 * 1024
-_CORRELATION = struct.Struct(">i")
 
 Answered = Callable[[int, int, Any], None]
 """(send id, peer id, message)"""
@@ -112,10 +111,7 @@ class Lane:
         self._correlation_id = correlation_id = (self._correlation_id + 1) & 0x7FFFFFFF
         waiting.correlation_id = correlation_id
         message = waiting.message
-        flexible = is_flexible(message.API_KEY, waiting.version)
-        link.queue(
-            encode_request(message, waiting.version, correlation_id, self.peers.client_id, flexible)
-        )
+        link.queue(encode_request(message, waiting.version, correlation_id, self.peers.client_id))
         self._in_flight.append(waiting)
         self.peers.dirty(link)
 
@@ -198,15 +194,14 @@ class Lane:
     def on_response(self, frame: memoryview) -> None:
         link = self._link
         assert link is not None
-        (correlation_id,) = _CORRELATION.unpack_from(frame, 0)
+        (correlation_id,) = CORRELATION_ID.unpack_from(frame, 0)
         if not self._in_flight or self._in_flight[0].correlation_id != correlation_id:
             link.close("the peer answered out of order")
             return
         waiting = self._in_flight.popleft()
         api_key = waiting.message.API_KEY
-        start = 5 if is_flexible(api_key, waiting.version) else 4
         try:
-            message = decode(response_class(api_key), waiting.version, frame, start)
+            message = decode_response(api_key, waiting.version, frame)
         except ProtocolError as e:
             self._in_flight.appendleft(waiting)
             link.close(f"a malformed response of api {api_key}: {e}")
@@ -215,7 +210,7 @@ class Lane:
             self._prove(message)
             return
         self.peers.answered(waiting.send_id, self.peer_id, message)
-        if api_key == FETCH:
+        if api_key == ApiKey.FETCH:
             _release_fetched(message)
 
     def on_broken(self, reason: str) -> None:

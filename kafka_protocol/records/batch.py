@@ -1,15 +1,17 @@
-"""Record batches of format v2, touched only in their 61-byte header.
+"""Record batches of format v2, of which only the 61-byte header is read or changed.
 
-Header (big-endian): baseOffset q, batchLength i, partitionLeaderEpoch i, magic b, crc I,
-attributes h, lastOffsetDelta i, baseTimestamp q, maxTimestamp q, producerId q, producerEpoch h,
-baseSequence i, count i. The CRC-32C covers attributes to end, so base offset and leader epoch are
-patched in place. Source: Kafka's message format guide.
+Header (big-endian): base offset int64, length int32 (of what follows it), partition leader epoch
+int32, magic int8, CRC-32C uint32, attributes int16, last offset delta int32, base timestamp int64,
+max timestamp int64, producer id int64, producer epoch int16, base sequence int32, record count
+int32. The checksum covers everything from the attributes on, so base offset and leader epoch can be
+changed in place. Source: Kafka's message format guide.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from enum import IntEnum
 from typing import NamedTuple
 
 from kafka_protocol.fields import Buffer
@@ -17,17 +19,37 @@ from kafka_protocol.records.checksum import crc32c
 
 HEADER = struct.Struct(">qiibIhiqqqhii")
 HEADER_SIZE = HEADER.size
+assert HEADER_SIZE == 61
 LOG_OVERHEAD = 12
+"""Bytes of base offset and length, which the length does not count."""
+LEADER_EPOCH_AT = 12
+CRC_AT = 17
 CRC_START = 21
+"""Where the bytes begin that the checksum covers: the attributes."""
 MAGIC_V2 = 2
+
+# Bits of the attributes.
+COMPRESSION_MASK = 0x07
 TIMESTAMP_APPEND_TIME = 0x08
 TRANSACTIONAL = 0x10
 CONTROL = 0x20
-COMPRESSION_MASK = 0x07
+
+LEAST_RECORD_SIZE = 7
+"""Bytes of the smallest record: one each for length, attributes, timestamp delta, offset delta, key
+length, value length and header count."""
 
 _OFFSET = struct.Struct(">q")
 _EPOCH = struct.Struct(">i")
-assert HEADER_SIZE == 61
+
+
+class Codec(IntEnum):
+    """How the records of a batch are compressed: the lowest three bits of the attributes."""
+
+    NONE = 0
+    GZIP = 1
+    SNAPPY = 2
+    LZ4 = 3
+    ZSTD = 4
 
 
 class CorruptBatch(Exception):
@@ -35,11 +57,10 @@ class CorruptBatch(Exception):
 
 
 class BatchHeader(NamedTuple):
-    """A batch's header and where it lies in the buffer that it was read from (``position``,
-    ``size`` in bytes)."""
+    """A batch's header, and where the batch lies in the buffer that it was read from."""
 
     position: int
-    size: int
+    size: int  # bytes, with base offset and length
     base_offset: int
     last_offset: int
     leader_epoch: int
@@ -69,26 +90,26 @@ class BatchHeader(NamedTuple):
 
 
 def read_header(data: Buffer, position: int = 0) -> BatchHeader:
-    """The header at ``position``; its fields are read, not judged.
+    """The header at ``position``. Only the magic is checked, no other field.
 
     Raises:
         CorruptBatch: fewer than 61 bytes, or another magic than 2.
     """
     try:
         (
-            base,
+            base_offset,
             length,
-            epoch,
+            leader_epoch,
             magic,
             _crc,
             attributes,
-            delta,
-            base_ts,
-            max_ts,
-            pid,
-            pepoch,
-            seq,
-            count,
+            last_offset_delta,
+            base_timestamp,
+            max_timestamp,
+            producer_id,
+            producer_epoch,
+            base_sequence,
+            record_count,
         ) = HEADER.unpack_from(data, position)
     except struct.error as e:
         raise CorruptBatch("a batch header is cut off") from e
@@ -97,22 +118,22 @@ def read_header(data: Buffer, position: int = 0) -> BatchHeader:
     return BatchHeader(
         position,
         length + LOG_OVERHEAD,
-        base,
-        base + delta,
-        epoch,
+        base_offset,
+        base_offset + last_offset_delta,
+        leader_epoch,
         attributes,
-        base_ts,
-        max_ts,
-        pid,
-        pepoch,
-        seq,
-        count,
+        base_timestamp,
+        max_timestamp,
+        producer_id,
+        producer_epoch,
+        base_sequence,
+        record_count,
     )
 
 
 def crc_matches(data: Buffer, header: BatchHeader) -> bool:
     start = header.position
-    stored = int.from_bytes(data[start + 17 : start + 21], "big")
+    stored = int.from_bytes(data[start + CRC_AT : start + CRC_START], "big")
     return crc32c(memoryview(data)[start + CRC_START : start + header.size]) == stored
 
 
@@ -126,7 +147,7 @@ def batches(data: Buffer, check_crc: bool = True) -> Iterator[BatchHeader]:
     while position < end:
         header = read_header(data, position)
         if header.size < HEADER_SIZE or position + header.size > end:
-            raise CorruptBatch(f"a batch of {header.size} bytes where {end - position} are left")
+            raise CorruptBatch(f"a batch of {header.size} bytes with {end - position} left")
         if check_crc and not crc_matches(data, header):
             raise CorruptBatch(f"wrong checksum at offset {header.base_offset}")
         yield header
@@ -134,7 +155,7 @@ def batches(data: Buffer, check_crc: bool = True) -> Iterator[BatchHeader]:
 
 
 def place(data: bytearray | memoryview, position: int, base_offset: int, leader_epoch: int) -> None:
-    """Give the batch at ``position`` its offset and epoch, in place; the checksum does not cover
-    them."""
+    """Set base offset and leader epoch of the batch at ``position`` in place. The checksum does not
+    cover them."""
     _OFFSET.pack_into(data, position, base_offset)
-    _EPOCH.pack_into(data, position + LOG_OVERHEAD, leader_epoch)
+    _EPOCH.pack_into(data, position + LEADER_EPOCH_AT, leader_epoch)

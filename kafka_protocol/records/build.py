@@ -1,20 +1,30 @@
-"""Making a batch of format v2 from records: what the coordinators write, and tests."""
+"""Build a batch of format v2 from records: the coordinators' and the quorum's own records, and
+tests."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from kafka_protocol.records.batch import CRC_START, HEADER, HEADER_SIZE, LOG_OVERHEAD, MAGIC_V2
+from kafka_protocol.primitives import write_varint
+from kafka_protocol.records.batch import (
+    CRC_AT,
+    CRC_START,
+    HEADER,
+    HEADER_SIZE,
+    LOG_OVERHEAD,
+    MAGIC_V2,
+    Codec,
+)
 from kafka_protocol.records.checksum import crc32c
-from kafka_protocol.records.compression import Codec, compress
-from kafka_protocol.records.record import Headers, write_varint
+from kafka_protocol.records.compression import compress
+from kafka_protocol.records.record import Headers
 
 
 class NewRecord(NamedTuple):
     key: bytes | None
     value: bytes | None
-    timestamp: int
+    timestamp: int  # milliseconds since the epoch
     headers: Headers = ()
 
 
@@ -30,37 +40,52 @@ def build(
     base_sequence: int = -1,
 ) -> bytearray:
     """One batch of at least one record. ``attributes`` adds flags (control, transactional) to the
-    codec's bits."""
+    bits of the compression."""
     assert new, "a batch holds at least one record"
     base_timestamp = new[0].timestamp
     body = bytearray()
     for delta, record in enumerate(new):
-        one = bytearray(1)
-        write_varint(one, record.timestamp - base_timestamp)
-        write_varint(one, delta)
-        _write_bytes(one, record.key)
-        _write_bytes(one, record.value)
-        write_varint(one, len(record.headers))
-        for name, content in record.headers:
-            _write_bytes(one, name.encode())
-            _write_bytes(one, content)
-        write_varint(body, len(one))
-        body += one
-    packed = body if compression == Codec.NONE else compress(compression, body)
+        _append_record(body, record, record.timestamp - base_timestamp, delta)
     out = bytearray(HEADER_SIZE)
-    out += packed
-    last_timestamp = max(record.timestamp for record in new)
+    out += body if compression == Codec.NONE else compress(compression, body)
     HEADER.pack_into(
-        out, 0, base_offset, len(out) - LOG_OVERHEAD, leader_epoch, MAGIC_V2, 0, compression | attributes,
-        len(new) - 1, base_timestamp, last_timestamp, producer_id, producer_epoch, base_sequence, len(new),
-    )  # fmt: skip
-    out[17:21] = crc32c(memoryview(out)[CRC_START:]).to_bytes(4, "big")
+        out,
+        0,
+        base_offset,
+        len(out) - LOG_OVERHEAD,
+        leader_epoch,
+        MAGIC_V2,
+        0,  # the checksum, which covers what follows it and is set last
+        compression | attributes,
+        len(new) - 1,
+        base_timestamp,
+        max(record.timestamp for record in new),
+        producer_id,
+        producer_epoch,
+        base_sequence,
+        len(new),
+    )
+    out[CRC_AT:CRC_START] = crc32c(memoryview(out)[CRC_START:]).to_bytes(4, "big")
     return out
+
+
+def _append_record(body: bytearray, record: NewRecord, timestamp_delta: int, delta: int) -> None:
+    one = bytearray(1)  # attributes: unused, 0
+    write_varint(one, timestamp_delta)
+    write_varint(one, delta)
+    _write_bytes(one, record.key)
+    _write_bytes(one, record.value)
+    write_varint(one, len(record.headers))
+    for name, content in record.headers:
+        _write_bytes(one, name.encode())
+        _write_bytes(one, content)
+    write_varint(body, len(one))
+    body += one
 
 
 def _write_bytes(out: bytearray, value: bytes | None) -> None:
     if value is None:
-        out.append(1)  # zigzag of -1
+        write_varint(out, -1)
     else:
         write_varint(out, len(value))
         out += value

@@ -1,8 +1,8 @@
-"""Compressing and, with a bound, decompressing the records of a batch.
+"""Compress and decompress the records of a batch, within a bound.
 
-Nothing here allocates what a length in the input claims: output goes into buffers of our own that
-grow with what is really there and end at ``MOST_BYTES`` (reliability rows 33 and 34). cramjam's
-plain ``snappy.decompress*`` trust the claimed length and abort the process; they are not used.
+Nothing here allocates what a length in the input claims: output goes into buffers that grow with
+what is really there, up to ``MAX_BYTES``. cramjam's plain ``snappy.decompress*`` allocate the
+claimed length and abort the process when that fails; they are not used.
 """
 
 from __future__ import annotations
@@ -10,24 +10,16 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable
-from enum import IntEnum
 
 import cramjam
 
 from kafka_protocol.fields import Buffer
+from kafka_protocol.records.batch import Codec
 
-MOST_BYTES = 64 * 1024 * 1024
+MAX_BYTES = 64 * 1024 * 1024
 _XERIAL = b"\x82SNAPPY\x00"
 _XERIAL_HEADER = struct.Struct(">8sii")
 _XERIAL_BLOCK = 32 * 1024
-
-
-class Codec(IntEnum):
-    NONE = 0
-    GZIP = 1
-    SNAPPY = 2
-    LZ4 = 3
-    ZSTD = 4
 
 
 class UnknownCodec(Exception):
@@ -38,29 +30,29 @@ class CannotDecompress(Exception):
     """The compressed bytes are damaged, or hold more than may be unpacked."""
 
 
-def decompress(codec: int, data: Buffer, most_bytes: int = MOST_BYTES) -> bytes | memoryview:
-    """What ``data`` holds, at most ``most_bytes``; for codec 0 the data itself.
+def decompress(codec: int, data: Buffer, max_bytes: int = MAX_BYTES) -> bytes | memoryview:
+    """The decompressed bytes, at most ``max_bytes``; for Codec.NONE a view of ``data``.
 
     Raises:
         UnknownCodec: codec 5 to 7.
-        CannotDecompress: damaged, or more than ``most_bytes``.
+        CannotDecompress: the data is damaged, or unpacks to more than ``max_bytes``.
     """
     match codec:
         case Codec.NONE:
             return memoryview(data)
         case Codec.GZIP:
-            return _gunzip(data, most_bytes)
+            return _gunzip(data, max_bytes)
         case Codec.SNAPPY:
-            return _unsnappy(data, most_bytes)
+            return _unsnappy(data, max_bytes)
         case Codec.LZ4:
-            return _grow(cramjam.lz4.decompress_into, data, most_bytes)
+            return _grow(cramjam.lz4.decompress_into, data, max_bytes)
         case Codec.ZSTD:
-            return _grow(cramjam.zstd.decompress_into, data, most_bytes)
+            return _grow(cramjam.zstd.decompress_into, data, max_bytes)
     raise UnknownCodec(f"compression type {codec}")
 
 
 def compress(codec: int, data: Buffer) -> bytes:
-    """Raises: UnknownCodec."""
+    """The compressed bytes. Raises: UnknownCodec."""
     plain = bytes(data)
     match codec:
         case Codec.NONE:
@@ -80,45 +72,45 @@ def compress(codec: int, data: Buffer) -> bytes:
     raise UnknownCodec(f"compression type {codec}")
 
 
-def _too_much(most_bytes: int) -> CannotDecompress:
-    return CannotDecompress(f"the batch unpacks to more than {most_bytes} bytes")
+def _too_much(max_bytes: int) -> CannotDecompress:
+    return CannotDecompress(f"the batch unpacks to more than {max_bytes} bytes")
 
 
-def _gunzip(data: Buffer, most_bytes: int) -> bytes:
-    machine = zlib.decompressobj(31)
+def _gunzip(data: Buffer, max_bytes: int) -> bytes:
+    stream = zlib.decompressobj(31)  # 31: a gzip header, and the largest window
     try:
-        out = machine.decompress(data, most_bytes + 1)
+        out = stream.decompress(data, max_bytes + 1)
     except zlib.error as e:
         raise CannotDecompress(f"gzip: {e}") from e
-    if len(out) > most_bytes:
-        raise _too_much(most_bytes)
-    if not machine.eof:
+    if len(out) > max_bytes:
+        raise _too_much(max_bytes)
+    if not stream.eof:
         raise CannotDecompress("gzip: the data ends early")
     return out
 
 
-def _grow(into: Callable[[Buffer, bytearray], int], data: Buffer, most_bytes: int) -> memoryview:
-    """Decompress into a buffer that is made larger until it suffices or is ``most_bytes`` large."""
-    size = min(most_bytes, max(16 * 1024, 4 * len(data)))
+def _grow(into: Callable[[Buffer, bytearray], int], data: Buffer, max_bytes: int) -> memoryview:
+    """Decompress into a buffer; try again with one four times as large until the data fits, up to
+    ``max_bytes``."""
+    size = min(max_bytes, max(16 * 1024, 4 * len(data)))
     while True:
         out = bytearray(size)
         try:
             written = into(data, out)
             return memoryview(out)[:written]
         except cramjam.DecompressionError as e:
-            if "whole buffer" not in str(e):
+            if "whole buffer" not in str(e):  # not "the buffer is too small", but damaged data
                 raise CannotDecompress(str(e)) from e
-        if size == most_bytes:
-            raise _too_much(most_bytes)
-        size = min(most_bytes, size * 4)
+        if size == max_bytes:
+            raise _too_much(max_bytes)
+        size = min(max_bytes, size * 4)
 
 
-def _unsnappy(data: Buffer, most_bytes: int) -> bytes | memoryview:
-    """Snappy as Java's producers frame it (blocks behind a header, "xerial") or as one raw
-    block."""
+def _unsnappy(data: Buffer, max_bytes: int) -> bytes | memoryview:
+    """Snappy in blocks after a header, as Java's producers frame it ("xerial"), or one raw block."""
     view = memoryview(data)
     if bytes(view[:8]) != _XERIAL:
-        return _unsnappy_block(view, most_bytes)
+        return _unsnappy_block(view, max_bytes)
     out = bytearray()
     position = _XERIAL_HEADER.size
     if position > len(view):
@@ -128,20 +120,20 @@ def _unsnappy(data: Buffer, most_bytes: int) -> bytes | memoryview:
         position += 4
         if position + size > len(view):
             raise CannotDecompress("snappy: a block is cut off")
-        out += _unsnappy_block(view[position : position + size], most_bytes - len(out))
+        out += _unsnappy_block(view[position : position + size], max_bytes - len(out))
         position += size
     return bytes(out)
 
 
-def _unsnappy_block(block: memoryview, most_bytes: int) -> memoryview:
+def _unsnappy_block(block: memoryview, max_bytes: int) -> memoryview:
     if not block:
         raise CannotDecompress("snappy: the data is empty")
     try:
         claimed: int = cramjam.snappy.decompress_raw_len(block)
-        # snappy cannot shrink to less than about 1/21, so a larger claim is a lie and nothing is
-        # allocated for it
-        if claimed > most_bytes:
-            raise _too_much(most_bytes)
+        if claimed > max_bytes:
+            raise _too_much(max_bytes)
+        # snappy cannot shrink to less than about 1/21: a larger claim is refused before anything
+        # is allocated for it.
         if claimed > 32 * len(block) + 64:
             raise CannotDecompress(f"snappy: {len(block)} bytes cannot hold {claimed}")
         out = bytearray(claimed)

@@ -1,10 +1,11 @@
-"""The single records in a batch of format v2. The hot path never comes here: a batch is stored
-and sent as it is.
+"""The records in a batch of format v2.
 
-Record: length varint, attributes i8, timestampDelta varlong, offsetDelta varint, key, value
+Record: length varint, attributes int8, timestamp delta varint, offset delta varint, key and value
 (varint length, -1 for null), header count varint, headers (varint length and UTF-8 key, varint
-length and value). Varints are zigzag. Source: Kafka's message format guide. Every length is
-checked against the bytes that are left (reliability row 29).
+length and value). Varints are zigzag. Source: Kafka's message format guide.
+
+The broker's hot path never comes here: it stores and sends a batch as it is. Every length is
+checked against the bytes that are left.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from kafka_protocol.fields import Buffer
+from kafka_protocol.primitives import ProtocolError, read_varint
 from kafka_protocol.records.batch import (
     HEADER_SIZE,
+    LEAST_RECORD_SIZE,
     TIMESTAMP_APPEND_TIME,
     BatchHeader,
     batches,
@@ -37,53 +40,26 @@ class Record(NamedTuple):
     headers: Headers = ()
 
 
-def read_varint(data: Buffer, position: int) -> tuple[int, int]:
-    """(value, next position) of a zigzag varint of at most ten bytes.
-
-    Raises:
-        InvalidRecord: it is cut off or longer.
-    """
-    result = shift = 0
-    try:
-        while True:
-            byte = data[position]
-            position += 1
-            result |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                return (result >> 1) ^ -(result & 1), position
-            shift += 7
-            if shift > 63:
-                raise InvalidRecord("a varint is over ten bytes long")
-    except IndexError:
-        raise InvalidRecord("a varint is cut off") from None
-
-
-def write_varint(out: bytearray, value: int) -> None:
-    value = (value << 1) ^ (value >> 63)
-    if 0 <= value < 0x80:
-        out.append(value)
-        return
-    value &= 0xFFFFFFFFFFFFFFFF
-    while value >= 0x80:
-        out.append((value & 0x7F) | 0x80)
-        value >>= 7
-    out.append(value)
-
-
 def records(batch: Buffer, header: BatchHeader | None = None) -> Iterator[Record]:
-    """The records of one whole batch, in order. ``batch`` may go on behind it.
+    """The records of one whole batch, in order. Bytes after the batch are ignored.
 
     Raises:
         InvalidRecord: lengths or counts that do not fit, offsets that do not rise, damaged
-        compression. UnknownCodec
+            compression.
+        UnknownCodec: the batch names a compression that does not exist.
     """
     header = header or read_header(batch)
-    body = _body(batch, header)
+    body = _decompressed(batch, header)
     append_time = header.max_timestamp if header.attributes & TIMESTAMP_APPEND_TIME else None
     position, last_delta = 0, -1
     most_delta = header.last_offset - header.base_offset
     for _ in range(header.record_count):
-        record, delta, position = _read(body, position, header, append_time)
+        try:
+            record, delta, position = _read(body, position, header, append_time)
+        except (ProtocolError, IndexError) as e:
+            raise InvalidRecord("a varint is too long or cut off") from e
+        # Compaction leaves gaps between the offsets of a batch; they always rise, and never
+        # beyond the last offset that the header names.
         if not last_delta < delta <= most_delta:
             raise InvalidRecord(
                 f"offset delta {delta} after {last_delta} in a batch that ends at {most_delta}"
@@ -92,15 +68,15 @@ def records(batch: Buffer, header: BatchHeader | None = None) -> Iterator[Record
         yield record
     if position != len(body):
         raise InvalidRecord(
-            f"{len(body) - position} bytes behind the {header.record_count} records of a batch"
+            f"{len(body) - position} bytes after the {header.record_count} records of a batch"
         )
 
 
 def all_records(data: Buffer) -> Iterator[Record]:
-    """The records of all batches in ``data`` that hold data, control batches left out.
+    """The records of all batches in ``data``, without control batches.
 
     Raises:
-        CorruptBatch, InvalidRecord, UnknownCodec
+        CorruptBatch, InvalidRecord, UnknownCodec.
     """
     for header in batches(data):
         if not header.is_control:
@@ -116,16 +92,15 @@ def first_at_or_after(batch: Buffer, timestamp: int) -> tuple[int, int] | None:
 
 
 def null_keys(batch: Buffer, header: BatchHeader | None = None) -> list[int]:
-    """Which records of a batch (by index) have no key; a compacted topic cannot take them
-    (reliability row 30)."""
+    """The indexes of the records without a key, which a compacted topic refuses."""
     return [index for index, record in enumerate(records(batch, header)) if record.key is None]
 
 
 def check(batch: Buffer, header: BatchHeader | None = None) -> None:
-    """Walk through a batch that a client sent: record count, lengths and dense offsets.
+    """Check the record count, lengths and dense offsets of a batch that a client sent.
 
     Raises:
-        InvalidRecord, UnknownCodec
+        InvalidRecord, UnknownCodec.
     """
     header = header or read_header(batch)
     for index, record in enumerate(records(batch, header)):
@@ -135,17 +110,18 @@ def check(batch: Buffer, header: BatchHeader | None = None) -> None:
             )
 
 
-def _body(batch: Buffer, header: BatchHeader) -> Buffer:
+def _decompressed(batch: Buffer, header: BatchHeader) -> Buffer:
+    """The records of a batch as bytes, with a count that these bytes can hold."""
     start, end = header.position + HEADER_SIZE, header.position + header.size
     if end > len(batch) or end < start:
         raise InvalidRecord(
-            f"a batch of {header.size} bytes where {len(batch) - header.position} are"
+            f"a batch of {header.size} bytes with {len(batch) - header.position} left"
         )
     try:
         body = decompress(header.compression, memoryview(batch)[start:end])
     except CannotDecompress as e:
         raise InvalidRecord(str(e)) from e
-    if not 0 <= header.record_count <= len(body) // 7 + 1:
+    if not 0 <= header.record_count <= len(body) // LEAST_RECORD_SIZE:
         raise InvalidRecord(f"{header.record_count} records in {len(body)} bytes")
     return body
 
@@ -153,38 +129,41 @@ def _body(batch: Buffer, header: BatchHeader) -> Buffer:
 def _read(
     body: Buffer, position: int, header: BatchHeader, append_time: int | None
 ) -> tuple[Record, int, int]:
+    """A record, its offset delta, and the position after it. Raises: InvalidRecord, and
+    ProtocolError or IndexError for a varint that is too long or cut off."""
     size, position = read_varint(body, position)
     end = position + size
-    if size < 6 or end > len(body):
-        raise InvalidRecord(f"a record of {size} bytes where {len(body) - position} are left")
-    timestamp_delta, position = read_varint(body, position + 1)
+    if size < LEAST_RECORD_SIZE - 1 or end > len(body):
+        raise InvalidRecord(f"a record of {size} bytes with {len(body) - position} left")
+    timestamp_delta, position = read_varint(body, position + 1)  # after the unused attributes
     offset_delta, position = read_varint(body, position)
     key, position = _bytes(body, position, end)
     value, position = _bytes(body, position, end)
     count, position = read_varint(body, position)
     headers: Headers = ()
     if count:
-        if not 0 < count <= (end - position) // 2:
-            raise InvalidRecord(f"{count} record headers in {end - position} bytes")
-        found: list[tuple[str, bytes | None]] = []
-        for _ in range(count):
-            name, position = _bytes(body, position, end)
-            content, position = _bytes(body, position, end)
-            if name is None:
-                raise InvalidRecord("a record header has no key")
-            try:
-                found.append((name.decode(), content))
-            except UnicodeDecodeError:
-                raise InvalidRecord("the key of a record header is not UTF-8") from None
-        headers = tuple(found)
+        headers, position = _headers(body, position, end, count)
     if position != end:
-        raise InvalidRecord(f"a record says {size} bytes and has {size + position - end}")
+        raise InvalidRecord(f"a record of {size} bytes takes {size + position - end}")
     timestamp = header.base_timestamp + timestamp_delta if append_time is None else append_time
-    return (
-        Record(header.base_offset + offset_delta, timestamp, key, value, headers),
-        offset_delta,
-        position,
-    )
+    record = Record(header.base_offset + offset_delta, timestamp, key, value, headers)
+    return record, offset_delta, position
+
+
+def _headers(body: Buffer, position: int, end: int, count: int) -> tuple[Headers, int]:
+    if not 0 < count <= (end - position) // 2:  # a header takes at least its two lengths
+        raise InvalidRecord(f"{count} record headers in {end - position} bytes")
+    headers: list[tuple[str, bytes | None]] = []
+    for _ in range(count):
+        name, position = _bytes(body, position, end)
+        content, position = _bytes(body, position, end)
+        if name is None:
+            raise InvalidRecord("a record header has no key")
+        try:
+            headers.append((name.decode(), content))
+        except UnicodeDecodeError as e:
+            raise InvalidRecord("the key of a record header is not UTF-8") from e
+    return tuple(headers), position
 
 
 def _bytes(body: Buffer, position: int, end: int) -> tuple[bytes | None, int]:
@@ -192,5 +171,5 @@ def _bytes(body: Buffer, position: int, end: int) -> tuple[bytes | None, int]:
     if size == -1:
         return None, position
     if size < 0 or position + size > end:
-        raise InvalidRecord(f"a length of {size} where {end - position} bytes are left")
+        raise InvalidRecord(f"a length of {size} with {end - position} bytes left")
     return bytes(body[position : position + size]), position + size

@@ -12,23 +12,22 @@ from dataclasses import dataclass
 
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.fields import Buffer
+from kafka_protocol.primitives import ProtocolError, read_varint
 from kafka_protocol.records.batch import (
     COMPRESSION_MASK,
     CRC_START,
     HEADER_SIZE,
+    LEAST_RECORD_SIZE,
     LOG_OVERHEAD,
     MAGIC_V2,
     TIMESTAMP_APPEND_TIME,
     BatchHeader,
+    Codec,
     crc_matches,
     read_header,
 )
 from kafka_protocol.records.checksum import crc32c
 
-ZSTD = 4
-LEAST_RECORD_SIZE = 7
-"""Length, attributes, timestamp delta, offset delta, key length, value length, header count: one
-byte each."""
 WALKED_RECORDS = 16
 """An uncompressed batch of at most so many records is walked, to refuse counts and lengths that
 lie (row 29)."""
@@ -129,7 +128,7 @@ def _check_fields(header: BatchHeader, produce_version: int) -> None:
     if header.is_transactional:
         raise Refused(ErrorCode.INVALID_TXN_STATE, "transactions are not offered by this cluster")
     codec = header.attributes & COMPRESSION_MASK
-    if codec > ZSTD or (codec == ZSTD and produce_version < 7):
+    if codec > Codec.ZSTD or (codec == Codec.ZSTD and produce_version < 7):
         raise Refused(
             ErrorCode.UNSUPPORTED_COMPRESSION_TYPE,
             f"compression codec {codec} in Produce {produce_version}",
@@ -153,17 +152,12 @@ def _walk(records: Buffer, header: BatchHeader) -> None:
     """Refuse record lengths and a record count that do not add up to the batch's size."""
     at, end = HEADER_SIZE, header.size
     for _ in range(header.record_count):
-        length = shift = 0
-        while True:
-            if at >= end or shift > 28:
-                raise Refused(ErrorCode.INVALID_RECORD, "a batch holds fewer records than it says")
-            byte = records[at]
-            at += 1
-            length |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                break
-            shift += 7
-        length = (length >> 1) ^ -(length & 1)
+        if at >= end:
+            raise Refused(ErrorCode.INVALID_RECORD, "a batch holds fewer records than it says")
+        try:
+            length, at = read_varint(records, at)
+        except (ProtocolError, IndexError) as e:
+            raise Refused(ErrorCode.INVALID_RECORD, "the length of a record is cut off") from e
         at += length
         if length < LEAST_RECORD_SIZE - 1 or at > end:
             raise Refused(ErrorCode.INVALID_RECORD, "a record's length is not that of its bytes")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 from uuid import UUID
 
-from kafka_protocol.codec import ProtocolError, decode, encode, read_uvarint, write_uvarint
+from kafka_protocol.codec import ProtocolError, decode, encode
 from kafka_protocol.fields import (
     BOOL,
     INT8,
@@ -26,6 +26,7 @@ from kafka_protocol.fields import (
     message,
     wire,
 )
+from kafka_protocol.primitives import read_uvarint, write_uvarint
 
 FRAME_VERSION = 1
 LEADER_UNCHANGED = -2

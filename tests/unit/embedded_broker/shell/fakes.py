@@ -15,13 +15,12 @@ from uuid import UUID
 
 from embedded_broker.core.effects import Effect, NoResponse, Respond, SetTimer, Stop
 from embedded_broker.core.events import Event, RequestReceived, StopRequested, TickEnded, TimerFired
-from embedded_broker.shell.connection import encode_request
 from embedded_broker.shell.journal import Journal
 from embedded_broker.shell.loop import Loop
 from embedded_broker.shell.runner import Runner
 from embedded_broker.shell.server import Limits, bind
 from embedded_broker.shell.storage.disk import LogDirectory
-from kafka_protocol.codec import decode, is_flexible, response_class
+from kafka_protocol.framing import decode_response, encode_request
 from kafka_protocol.messages.k00_produce import (
     PartitionProduceResponse,
     ProduceResponse,
@@ -153,10 +152,7 @@ class Client:
 
     def send(self, message: Any, version: int, client_id: bytes = b"test") -> int:
         self.correlation_id += 1
-        flexible = is_flexible(message.API_KEY, version)
-        self.sock.sendall(
-            encode_request(message, version, self.correlation_id, client_id, flexible)
-        )
+        self.sock.sendall(encode_request(message, version, self.correlation_id, client_id))
         return self.correlation_id
 
     def raw(self, data: bytes) -> None:
@@ -175,10 +171,7 @@ class Client:
         frame = self.frame()
         if frame is None:
             return None
-        start = 5 if is_flexible(api_key, version) and api_key != 18 else 4
-        return struct.unpack_from(">i", frame)[0], decode(
-            response_class(api_key), version, frame, start
-        )
+        return struct.unpack_from(">i", frame)[0], decode_response(api_key, version, frame)
 
     def ask(self, message: Any, version: int) -> Any:
         sent = self.send(message, version)
