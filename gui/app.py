@@ -13,6 +13,8 @@ from PySide6.QtCore import QObject, QSocketNotifier, QTimer
 from PySide6.QtWidgets import QApplication
 
 from gui import log
+from gui.about.diagnostics import Place
+from gui.about.places import connected, places
 from gui.activity_log import ActivityLog
 from gui.background import SWITCH_S
 from gui.command_palette import Entry
@@ -22,6 +24,7 @@ from gui.garbage import GarbageCollector
 from gui.main_window import MainWindow
 from gui.open_clusters import Clusters, MakeClient
 from gui.pages import PAGES
+from gui.preference_effects import PreferenceEffects
 from gui.preferences import Preferences
 from gui.session import Session
 from gui.theme import Look
@@ -81,7 +84,12 @@ class Application(QObject):
         self.make_client = make_client or confluent(self.secrets, self.journal)
         recent = self.preferences.path.with_name("connections.json")
         self.clusters = Clusters(
-            self.thread_, self.make_client, recent, data.with_name("history"), self
+            self.thread_,
+            self.make_client,
+            recent,
+            data.with_name("history"),
+            self.preferences,
+            self,
         )
         self.welcome = WelcomePage(self.theme)
         self.window = MainWindow(
@@ -92,6 +100,7 @@ class Application(QObject):
         sys.setswitchinterval(SWITCH_S)
         self.garbage = GarbageCollector(self)
         self.activity = ActivityLog(self.clusters, self.watchdog, self)
+        self.effects = PreferenceEffects(self.preferences, self.clusters, self.local, data, self)
         self._wire()
 
     def _wire(self) -> None:
@@ -100,6 +109,8 @@ class Application(QObject):
         window.connect_requested.connect(self.open_connect_dialog)
         window.theme_requested.connect(self.switch_theme)
         window.close_requested.connect(self.ask_to_close)
+        window.preferences_requested.connect(self.open_preferences)
+        window.about_requested.connect(self.open_about)
         welcome.demo_requested.connect(self.local.start_template)
         welcome.connect_requested.connect(self.open_connect_dialog)
         welcome.profile_requested.connect(lambda profile: clusters.open_profile(profile))
@@ -131,6 +142,8 @@ class Application(QObject):
             Entry("Follow the system's theme", "action", "system", lambda: self.look.choose("system")),
             Entry("Pause or resume sampling", "action", "pause", self._toggle_pause, "Ctrl+P"),
             Entry("Collapse or open the rail", "action", "sidebar", self.window.toggle_rail, "Ctrl+B"),
+            Entry("Preferences…", "action", "configuration", self.open_preferences, "Ctrl+,"),
+            Entry("About Kafkarium", "action", "info", self.open_about),
             Entry("Show hold-ups of the window", "action", "activity", self.window.toggle_debug, "Ctrl+Shift+D"),
         ]  # fmt: skip
 
@@ -182,6 +195,24 @@ class Application(QObject):
             self.theme, self.thread_, self.secrets, self.clusters, self.make_client, self.window
         )
         dialog.open()
+
+    def open_preferences(self) -> None:
+        from gui.preferences_dialog import PreferencesDialog
+
+        fixed = [place for place in self.places() if place.path != self.local.root]
+        PreferencesDialog(
+            self.theme, self.preferences, fixed, self.effects.default_folder, self.window
+        ).open()
+
+    def open_about(self) -> None:
+        from gui.about.dialog import AboutDialog
+
+        connections = [connected(session) for session in self.clusters.sessions.values()]
+        AboutDialog(self.theme, self.places(), connections, self.window).open()
+
+    def places(self) -> list[Place]:
+        """The files and folders that Kafkarium keeps something in."""
+        return places(self.preferences.path, self.clusters.history_folder, self.local.root)
 
     def _show_lists(self) -> None:
         self.welcome.show_lists(self.clusters.recent, self.local.leftovers)

@@ -154,6 +154,8 @@ class MainWindow(QMainWindow):
     demo_requested = Signal()
     connect_requested = Signal()
     theme_requested = Signal()
+    preferences_requested = Signal()
+    about_requested = Signal()
 
     def __init__(
         self,
@@ -245,6 +247,8 @@ class MainWindow(QMainWindow):
         key("Ctrl+Shift+D", self.toggle_debug)
         key("Ctrl+W", self._close_tab)
         key("Ctrl+N", self.connect_requested.emit)
+        key("Ctrl+,", self.preferences_requested.emit)
+        key("F1", self.about_requested.emit)
         for page in self._pages:
             if page.shortcut:
                 key(page.shortcut, partial(self.navigate, page.name))

@@ -12,7 +12,9 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
+from gui.connection_preferences import history_limits_of, schedule_of
 from gui.embedded.cluster import EmbeddedControl
+from gui.preferences import Preferences
 from gui.session import Session
 from gui.tasks import RunsCoroutines
 from kafka_client.api import ClusterClient
@@ -40,13 +42,15 @@ class Clusters(QObject):
         make_client: MakeClient,
         recent_path: Path,
         history_folder: Path,
+        preferences: Preferences,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
+        self._preferences = preferences
         self._runner = runner
         self._make_client = make_client
         self._recent_path = recent_path
-        self._history_folder = history_folder
+        self.history_folder = history_folder
         self._keys = itertools.count(1)
         self.sessions: dict[int, Session] = {}
         self.shown: Session | None = None
@@ -79,7 +83,11 @@ class Clusters(QObject):
         key = next(self._keys)
         session.setProperty("key", key)
         self.sessions[key] = session
-        session.start(history_path=history_path or self._history_of(profile))
+        session.start(
+            schedule_of(self._preferences),
+            history_path=history_path or self._history_of(profile),
+            history_limits=history_limits_of(self._preferences),
+        )
         self.opened.emit(session)
         self.show(session)
         if remember and embedded is None:
@@ -88,9 +96,7 @@ class Clusters(QObject):
 
     def _history_of(self, profile: ConnectionProfile) -> Path:
         addresses = ",".join(sorted(profile.bootstrap_servers))
-        return (
-            self._history_folder / f"{hashlib.sha256(addresses.encode()).hexdigest()[:16]}.sqlite"
-        )
+        return self.history_folder / f"{hashlib.sha256(addresses.encode()).hexdigest()[:16]}.sqlite"
 
     def show(self, session: Session | None) -> None:
         if session is not self.shown:

@@ -15,7 +15,7 @@ import logging
 import math
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -59,11 +59,12 @@ class OneOf:
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A finite number from ``low`` to ``high``, both included, in ``unit``."""
+    """A number from ``low`` to ``high``, both included, in ``unit``; editors step by ``step``."""
 
     low: float
     high: float
     unit: str = ""
+    step: float = 1.0
 
     def __call__(self, value: object) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
@@ -84,6 +85,16 @@ class Folder:
 
 
 @dataclass(frozen=True, slots=True)
+class FolderList:
+    """Absolute paths."""
+
+    def __call__(self, value: object) -> tuple[str, ...]:
+        if not isinstance(value, list):
+            raise ValueError("expected a list of paths")
+        return tuple(folder for folder in map(Folder(), value) if folder)
+
+
+@dataclass(frozen=True, slots=True)
 class Size:
     """Width and height in pixels."""
 
@@ -99,32 +110,100 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Preference(Generic[T]):
-    """``kind`` checks a value and turns it into ``T``. ``text`` is the label of the dialog;
-    ``help`` says when a change takes effect. ``shown``: the Preferences dialog edits it."""
+    """``kind`` checks a value and turns it into ``T``. ``text`` is its label in the Preferences
+    dialog, ``help`` says there what it does and when a change takes effect. ``section`` is the
+    heading it stands under; the dialog leaves out those without one: controls of the window set
+    them."""
 
     name: str
     kind: Callable[[object], T]
     default: T
     text: str
+    section: str = ""
     help: str = ""
-    shown: bool = False
 
+
+APPEARANCE, SAMPLING, HISTORY, FOLDERS = "Appearance", "Sampling", "History", "Folders"
 
 THEME = Preference(
     "theme",
     OneOf((("system", "Follow the system"), ("dark", "Dark"), ("light", "Light"))),
     "system",
     "Theme",
-    shown=True,
+    APPEARANCE,
+)
+TIME_STYLE = Preference(
+    "time_style",
+    OneOf((("local", "Local time"), ("utc", "UTC"), ("relative", "Relative to now"))),
+    "local",
+    "Times",
+    APPEARANCE,
+    "How charts and tables write moments. Exports keep the exact time.",
+)
+SAMPLING_FOCUS_S = Preference(
+    "sampling.focus_s",
+    Number(0.5, 60, "s", 0.5),
+    1.0,
+    "Topics and groups in sight",
+    SAMPLING,
+    "How often offsets of what the window shows are read.",
+)
+SAMPLING_REST_S = Preference(
+    "sampling.rest_s", Number(1, 600, "s"), 5.0, "All other topics and groups", SAMPLING
+)
+SAMPLING_METADATA_S = Preference(
+    "sampling.metadata_s",
+    Number(1, 600, "s"),
+    2.0,
+    "Brokers, topics and leaders",
+    SAMPLING,
+    "Large clusters are asked every 7 s at most. New intervals apply to connections that are "
+    "opened from now on.",
+)
+HISTORY_DAYS = Preference(
+    "history.days",
+    Number(1, 30, "d"),
+    30.0,
+    "Keep samples and events for",
+    HISTORY,
+    "Samples of one second stay for an hour, of ten seconds for a day, of a minute for the whole "
+    "time.",
+)
+HISTORY_MIB = Preference(
+    "history.mib",
+    Number(10, 100_000, "MiB", 100),
+    1024.0,
+    "Most for one cluster",
+    HISTORY,
+    "The oldest samples go first. A change applies to open connections within a minute.",
+)
+EMBEDDED_FOLDER = Preference(
+    "folders.embedded",
+    Folder(),
+    "",
+    "Data of embedded clusters",
+    FOLDERS,
+    "A change applies to new clusters. Those that exist stay where they are and stay listed.",
 )
 WINDOW_SIZE = Preference("window_size", Size(), (1440, 900), "Size of the window")
 WINDOW_S = Preference("window_s", Number(1, 31 * 86_400, "s"), 300.0, "Time range of the charts")
 RAIL_NARROW = Preference("rail_narrow", Flag(), False, "Show the rail as icons")
 DEBUG_VIEW = Preference("debug_view", Flag(), False, "Show stalls of the window's thread")
 INTERNAL_TOPICS = Preference("topics.internal", Flag(), False, "List internal topics")
+EARLIER_FOLDERS: Preference[tuple[str, ...]] = Preference(
+    "folders.earlier", FolderList(), (), "Folders that embedded clusters were kept in before"
+)
 
 DECLARED: tuple[Preference[Any], ...] = (
     THEME,
+    TIME_STYLE,
+    SAMPLING_FOCUS_S,
+    SAMPLING_REST_S,
+    SAMPLING_METADATA_S,
+    HISTORY_DAYS,
+    HISTORY_MIB,
+    EMBEDDED_FOLDER,
+    EARLIER_FOLDERS,
     WINDOW_SIZE,
     WINDOW_S,
     RAIL_NARROW,
@@ -176,6 +255,12 @@ class Preferences(QObject):
         """Store and save soon. Raises: ValueError for a value that the preference cannot have."""
         preference.kind(list(value) if isinstance(value, tuple) else value)
         self._store(preference.name, list(value) if isinstance(value, tuple) else value)
+
+    def reset(self, preferences: Iterable[Preference[Any]]) -> None:
+        """Back to the defaults."""
+        for preference in preferences:
+            if self.get(preference) != preference.default:
+                self.set(preference, preference.default)
 
     def value(self, name: str, default: Any = None) -> Any:
         """What a view remembers under ``name``. Raises: KeyError for a name without one of the

@@ -30,7 +30,7 @@ from kafka_client.sampling.state import ConnectionKind, ConnectionState, Schedul
 
 if TYPE_CHECKING:
     from gui.embedded.cluster import EmbeddedControl
-    from kafka_client.history import History
+    from kafka_client.history import History, HistoryLimits
     from kafka_client.profile import ConnectionProfile
     from kafka_client.sampling.sampler import Sampler
     from kafka_client.sampling.store import SeriesStore
@@ -244,7 +244,13 @@ class Session(QObject):
 
     # ---- from the sampler
 
-    def start(self, schedule: Schedule | None = None, *, history_path: Path | None = None) -> None:
+    def start(
+        self,
+        schedule: Schedule | None = None,
+        *,
+        history_path: Path | None = None,
+        history_limits: HistoryLimits | None = None,
+    ) -> None:
         """Connect and sample from now on; with a path, continue the history that is kept there."""
 
         async def started() -> tuple[Sampler, list[Change]]:
@@ -253,7 +259,7 @@ class Session(QObject):
             happened: list[Change] = []
             if history_path is not None:
                 self.history, happened = await asyncio.to_thread(
-                    _open_history, history_path, self.store
+                    _open_history, history_path, self.store, history_limits
                 )
             sampler = Sampler(
                 self.client,
@@ -329,12 +335,14 @@ class Session(QObject):
         return ending
 
 
-def _open_history(path: Path, store: SeriesStore) -> tuple[History, list[Change]]:
+def _open_history(
+    path: Path, store: SeriesStore, limits: HistoryLimits | None
+) -> tuple[History, list[Change]]:
     """On a thread that may wait for the disk."""
     from kafka_client.history import History
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    history = History(path)
+    history = History(path, limits=limits)
     history.fill(store)
     now = time.time()
     return history, history.events(now - EVENTS_S, now)[-CHANGES_KEPT:]

@@ -3,7 +3,8 @@ by a thread of its own.
 
 Samples go into three tiers, each a table with one row per series and step: 1 s for an hour, 10 s
 for a day, 1 min for 30 days. A row holds count, sum, minimum and maximum, so that a coarser step
-is computed exactly from finer ones. Events (``changes.Change``) stay for 30 days.
+is computed exactly from finer ones. Events (``changes.Change``) stay for 30 days. ``HistoryLimits``
+makes that shorter, and bounds the size of the file: the oldest rows of all tiers go first.
 
 A crash loses at most the last second. ``sqlite_file`` renames a file that cannot be read; a full
 or read-only disk stops the history, not the application.
@@ -18,6 +19,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,6 +37,8 @@ TIERS = ((1, 3600), (10, 86_400), (60, 30 * 86_400))
 EVENTS_KEPT_S = 30 * 86_400
 WRITE_EVERY_S = 1.0
 TIDY_EVERY_S = 60.0
+CUT_AT_ONCE = 0.1
+"""The share of the kept time that is deleted at once when the file is too large."""
 QUEUE_MOST = 100_000
 """Samples and events that may wait for the disk; further ones are dropped and counted."""
 PARTITIONS_KEPT = 1000
@@ -64,6 +68,15 @@ WHERE key = ? AND at BETWEEN ? AND ? ORDER BY at
 """
 
 
+@dataclass(frozen=True, slots=True)
+class HistoryLimits:
+    """How much is kept of one cluster: nothing older than ``days``, and no more than
+    ``size_bytes`` of rows and indexes."""
+
+    days: float = 30.0
+    size_bytes: int = 1 << 30
+
+
 class Sample(NamedTuple):
     """One value of one series; ``t`` in seconds since the epoch."""
 
@@ -76,8 +89,15 @@ class History:
     """``sample`` and ``event`` may be called from any thread and never wait. ``window``, ``fill``,
     ``keys`` and ``events`` wait for the disk: call them off the window's thread."""
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        path: Path,
+        clock: Callable[[], float] = time.time,
+        limits: HistoryLimits | None = None,
+    ) -> None:
         self.path = path
+        self.limits = limits or HistoryLimits()
+        """May be replaced at any time, from any thread; applied within TIDY_EVERY_S."""
         self.error = ""
         """Why samples are no longer kept; empty while they are."""
         self.dropped = 0
@@ -211,15 +231,52 @@ class History:
         return series_id
 
     def _tidy(self) -> None:
-        """Delete what is older than its tier keeps."""
+        """Delete what is older than its tier keeps, then the oldest rows of a file that is too
+        large."""
+        limits, now = self.limits, self._clock()
 
         def delete() -> None:
-            now = self._clock()
             for step, kept_s in TIERS:
-                self._database.execute(f"DELETE FROM tier_{step} WHERE at < ?", (now - kept_s,))
-            self._database.execute("DELETE FROM events WHERE at < ?", (now - EVENTS_KEPT_S,))
+                oldest = now - min(kept_s, limits.days * 86_400)
+                self._database.execute(f"DELETE FROM tier_{step} WHERE at < ?", (oldest,))
+            oldest = now - min(EVENTS_KEPT_S, limits.days * 86_400)
+            self._database.execute("DELETE FROM events WHERE at < ?", (oldest,))
 
         self._in_transaction(delete)
+        if not self.error and self._used_bytes() > limits.size_bytes:
+            self._in_transaction(lambda: self._shrink(limits.size_bytes))
+            self._give_back()
+
+    def _shrink(self, size_bytes: int) -> None:
+        """Delete the oldest CUT_AT_ONCE of the time that is kept until the rows fit."""
+        tables = [f"tier_{step}" for step, _ in TIERS] + ["events"]
+        spans = " UNION ALL ".join(f"SELECT min(at) AS a, max(at) AS b FROM {t}" for t in tables)
+        while self._used_bytes() > size_bytes:
+            ((first, last),) = self._database.execute(f"SELECT min(a), max(b) FROM ({spans})")
+            if first is None:
+                return  # nothing is left but the names of the series
+            cut = first + max(1.0, (last - first) * CUT_AT_ONCE)
+            for table in tables:
+                self._database.execute(f"DELETE FROM {table} WHERE at < ?", (cut,))
+
+    def _used_bytes(self) -> int:
+        """Bytes of the pages in use; the file may hold free ones beside them."""
+        ((pages,),) = self._database.execute("PRAGMA page_count")
+        ((free,),) = self._database.execute("PRAGMA freelist_count")
+        ((page_bytes,),) = self._database.execute("PRAGMA page_size")
+        return int((pages - free) * page_bytes)
+
+    def _give_back(self) -> None:
+        """Give free pages back to the disk when they are most of the file: SQLite reuses them,
+        but never returns them by itself."""
+        with self._database_lock:
+            try:
+                ((pages,),) = self._database.execute("PRAGMA page_count")
+                ((free,),) = self._database.execute("PRAGMA freelist_count")
+                if free * 2 > pages:
+                    self._database.execute("VACUUM")
+            except sqlite3.Error as error:
+                self._fail(error)
 
     def _in_transaction(self, work: Callable[[], None]) -> None:
         with self._database_lock:

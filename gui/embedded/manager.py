@@ -3,7 +3,7 @@ and stops them in order at the end."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
@@ -28,12 +28,26 @@ class LocalControl(QObject):
     ) -> None:
         super().__init__(parent)
         self._clusters, self._window, self._root = clusters, window, root
+        self._earlier_roots: tuple[Path, ...] = ()
         self._open: dict[Path, EmbeddedControl] = {}
         self._templates: dict[Path, Template] = {}
 
     @property
     def leftovers(self) -> list[Leftover]:
-        return [held for held in stored.leftovers(self._root) if held.directory not in self._open]
+        roots = dict.fromkeys((self._root, *self._earlier_roots))
+        stored_clusters = [held for root in roots for held in stored.leftovers(root)]
+        stored_clusters.sort(key=lambda held: -held.used_s)
+        return [held for held in stored_clusters if held.directory not in self._open]
+
+    @property
+    def root(self) -> Path:
+        """The folder that new clusters get theirs in."""
+        return self._root
+
+    def use_root(self, root: Path, earlier: Iterable[Path]) -> None:
+        """Make new clusters in ``root``; go on listing those in ``earlier``."""
+        self._root, self._earlier_roots = root, tuple(earlier)
+        self.changed.emit()
 
     # ---- starting
 

@@ -5,7 +5,7 @@ import pytest
 
 from kafka_client import history as module
 from kafka_client.changes import Change, ChangeKind
-from kafka_client.history import History
+from kafka_client.history import History, HistoryLimits
 from kafka_client.sampling.store import SeriesStore
 
 NOW = 1_700_000_000.0
@@ -54,6 +54,38 @@ def test_that_each_tier_forgets_what_it_no_longer_keeps(history, clock):
     history._tidy()
     counts = [history._rows(f"SELECT count(*) FROM tier_{step}")[0][0] for step, _ in module.TIERS]
     assert counts == [0, 1, 1]
+
+
+def test_that_a_limit_of_days_shortens_every_tier(history, clock):
+    history.sample(("rate",), NOW, 1.0)
+    history.event(Change(NOW, ChangeKind.BROKER_DOWN, "Broker 1 is down"))
+    history.flush()
+    clock.now = NOW + 3 * 86_400
+    history._tidy()
+    assert len(history.window(("rate",), NOW - 60, NOW)[0]) == 1
+    assert len(history.events(NOW, NOW)) == 1
+    history.limits = HistoryLimits(days=2)
+    history._tidy()
+    assert len(history.window(("rate",), NOW - 60, NOW)[0]) == 0
+    assert not history.events(NOW, NOW)
+
+
+def test_that_a_file_that_is_too_large_loses_its_oldest_samples(history, clock):
+    for minute in range(200):
+        for number in range(100):
+            history.sample(("rate", number), NOW + 60 * minute, 1.0)
+        history.flush()
+    clock.now = NOW + 60 * 200
+    history._tidy()
+    assert history._used_bytes() > 600_000
+    history.limits = HistoryLimits(size_bytes=400_000)
+    history._tidy()
+    assert history._used_bytes() <= 400_000
+    times, _ = history.window(("rate", 5), NOW - 30 * 86_400, clock.now)
+    assert 0 < len(times) < 200
+    assert times[-1] == NOW // 60 * 60 + 60 * 199, "the newest sample stays"
+    size = history._rows("PRAGMA page_count")[0][0] * history._rows("PRAGMA page_size")[0][0]
+    assert size < 800_000, "the disk gets back what was deleted"
 
 
 def test_that_everything_is_there_after_a_restart(tmp_path, clock):

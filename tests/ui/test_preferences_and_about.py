@@ -1,0 +1,183 @@
+"""Every preference acts, and About shows and copies what a report needs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication, QComboBox, QDialog, QDoubleSpinBox, QPushButton
+
+from gui.about.dialog import AboutDialog
+from gui.embedded import stored
+from gui.embedded.stored import TEMPLATES
+from gui.preferences import (
+    EMBEDDED_FOLDER,
+    HISTORY_DAYS,
+    HISTORY_MIB,
+    SAMPLING_FOCUS_S,
+    SAMPLING_METADATA_S,
+    THEME,
+)
+from gui.preferences_dialog import SHOWN, PreferencesDialog
+from kafka_client.history import HistoryLimits
+from tests.fakes.client import FakeClient
+from tests.ui.conftest import Window
+
+
+def opened_dialog(window: Window) -> QDialog:
+    dialogs = [
+        widget
+        for widget in QApplication.topLevelWidgets()
+        if isinstance(widget, QDialog) and widget.isVisible()
+    ]
+    assert len(dialogs) == 1
+    return dialogs[0]
+
+
+def preferences_dialog(window: Window) -> PreferencesDialog:
+    window.window.activateWindow()
+    window.wait_until(window.window.isActiveWindow)
+    QTest.keyClick(window.window, Qt.Key.Key_Comma, Qt.KeyboardModifier.ControlModifier)
+    dialog = opened_dialog(window)
+    assert isinstance(dialog, PreferencesDialog)
+    return dialog
+
+
+def choose(dialog: PreferencesDialog, name: str, value: str) -> None:
+    box = dialog.editors[name]
+    assert isinstance(box, QComboBox)
+    box.setCurrentIndex(box.findData(value))
+    box.activated.emit(box.currentIndex())
+
+
+def enter(dialog: PreferencesDialog, name: str, value: float) -> None:
+    box = dialog.editors[name]
+    assert isinstance(box, QDoubleSpinBox)
+    box.setValue(value)
+
+
+def button(dialog: QDialog, text: str) -> QPushButton:
+    return next(b for b in dialog.findChildren(QPushButton) if b.text() == text)
+
+
+def test_that_the_dialog_edits_every_preference_with_a_section(window: Window) -> None:
+    dialog = preferences_dialog(window)
+    assert set(dialog.editors) == {preference.name for preference in SHOWN}
+    for editor in dialog.editors.values():
+        assert editor.accessibleName()
+    dialog.close()
+
+
+def test_that_the_theme_changes_at_once_and_a_change_elsewhere_shows(window: Window) -> None:
+    dialog = preferences_dialog(window)
+    theme = window.application.theme
+    choose(dialog, THEME.name, "light")
+    assert not theme.dark
+    window.application.switch_theme()
+    box = dialog.editors[THEME.name]
+    assert isinstance(box, QComboBox)
+    assert theme.dark and box.currentData() == "dark"
+    dialog.close()
+
+
+def test_that_new_intervals_apply_to_connections_opened_from_then_on(window: Window) -> None:
+    window.connect(FakeClient(moving=False), "before")
+    before = window.application.clusters.shown
+    dialog = preferences_dialog(window)
+    enter(dialog, SAMPLING_FOCUS_S.name, 12.5)
+    enter(dialog, SAMPLING_METADATA_S.name, 9)
+    dialog.close()
+    window.connect(FakeClient(moving=False), "after")
+    after = window.application.clusters.shown
+    assert before is not None and before._sampler is not None
+    assert after is not None and after._sampler is not None
+    assert before._sampler.schedule.offsets_visible_s == 1.0
+    assert after._sampler.schedule.offsets_visible_s == 12.5
+    assert after._sampler.schedule.metadata_s == 9.0
+
+
+def test_that_history_limits_apply_to_open_and_to_new_connections(window: Window) -> None:
+    window.connect(FakeClient(moving=False), "open")
+    session = window.application.clusters.shown
+    assert session is not None and session.history is not None
+    assert session.history.limits == HistoryLimits()
+    dialog = preferences_dialog(window)
+    enter(dialog, HISTORY_DAYS.name, 4)
+    enter(dialog, HISTORY_MIB.name, 50)
+    dialog.close()
+    assert session.history.limits == HistoryLimits(4.0, 50 << 20)
+    window.connect(FakeClient(moving=False), "new")
+    shown = window.application.clusters.shown
+    assert shown is not None and shown is not session and shown.history is not None
+    assert shown.history.limits == HistoryLimits(4.0, 50 << 20)
+
+
+def test_that_new_clusters_go_to_the_chosen_folder_and_old_ones_stay_listed(
+    window: Window, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedded = window.application.local
+    first = embedded.root
+    kept, _ = stored.new_directory(first, TEMPLATES["notifications"])
+    chosen = tmp_path / "on another disk"
+    window.application.preferences.set(EMBEDDED_FOLDER, str(chosen))
+    assert embedded.root == chosen
+    assert [held.directory for held in embedded.leftovers] == [kept]
+
+    roots: list[Path] = []
+
+    def refuse(root: Path, _: object) -> None:
+        roots.append(root)
+        raise OSError("the test starts no cluster")
+
+    monkeypatch.setattr(stored, "new_directory", refuse)
+    embedded.start_template("notifications")
+    assert roots == [chosen]
+
+    third = tmp_path / "a third"
+    stored_in_chosen = chosen / "single-1"
+    stored_in_chosen.mkdir(parents=True)
+    stored.write_mark(stored_in_chosen, "Single broker", TEMPLATES["single"])
+    window.application.preferences.set(EMBEDDED_FOLDER, str(third))
+    assert {held.directory for held in embedded.leftovers} == {kept, stored_in_chosen}
+
+
+def test_that_defaults_are_restored(window: Window) -> None:
+    dialog = preferences_dialog(window)
+    enter(dialog, SAMPLING_FOCUS_S.name, 30)
+    enter(dialog, HISTORY_DAYS.name, 2)
+    button(dialog, "Restore defaults").click()
+    preferences = window.application.preferences
+    assert all(preferences.get(preference) == preference.default for preference in SHOWN)
+    box = dialog.editors[SAMPLING_FOCUS_S.name]
+    assert isinstance(box, QDoubleSpinBox) and box.value() == 1.0
+    dialog.close()
+
+
+def test_that_about_is_in_the_palette_and_copies_the_diagnostics_it_shows(window: Window) -> None:
+    window.connect(FakeClient(moving=False), "orders")
+    box = window.window.palette_box
+    box.open_palette()
+    box.box.setText("about kafk")
+    QTest.keyClick(box.box, Qt.Key.Key_Return)
+    dialog = opened_dialog(window)
+    assert isinstance(dialog, AboutDialog)
+    QGuiApplication.clipboard().clear()
+    dialog.copy_button.click()
+    copied = QGuiApplication.clipboard().text()
+    assert copied == dialog.diagnostics
+    assert "orders: orders:9092, PLAINTEXT, connected" in copied
+    assert "librdkafka" in copied
+    assert str(window.application.preferences.path) in copied
+    dialog.close()
+
+
+def test_that_the_preferences_that_could_not_be_saved_are_named_in_the_dialog(
+    window: Window,
+) -> None:
+    dialog = preferences_dialog(window)
+    window.application.preferences.save_failed.emit("The preferences could not be saved.")
+    assert "could not be saved" in dialog.banner.sentence
+    dialog.close()
