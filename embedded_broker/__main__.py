@@ -1,27 +1,40 @@
-"""``python -m embedded_broker server.properties``: one broker, this process."""
+"""``python -m embedded_broker server.properties``: one broker in this process."""
 
 from __future__ import annotations
 
-import os
+import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-USAGE = "usage: python -m embedded_broker server.properties"
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
+        prog="python -m embedded_broker",
+        description="Run one broker in this process until SIGTERM or SIGINT.",
+        epilog="Exit code 0 after a controlled shutdown, 2 when the broker cannot start, "
+        "70 after an internal error.",
+    )
+    made.add_argument("properties", type=Path, help="path of the broker's server.properties")
+    made.add_argument(
+        "--supervised",
+        action="store_true",
+        help="print 'serving' when the broker serves; shut down after a line on standard input, "
+        "or at its end",
+    )
+    return made
 
 
-def main(arguments: list[str]) -> int:
-    if len(arguments) != 1 or arguments[0] in ("-h", "--help"):
-        print(USAGE, file=sys.stderr)
-        return 0 if arguments and arguments[0] in ("-h", "--help") else 2
+def main(arguments: Sequence[str]) -> int:
+    """Parse the command line and run the broker; returns the exit code."""
+    options = parser().parse_args(arguments)
     from embedded_broker.shell.process import run_broker
 
-    started_by_cluster = os.environ.pop("KAFKARIUM_PARENT", "") == "stdin"
-
     def serving() -> None:
-        if started_by_cluster:
+        if options.supervised:
             print("serving", flush=True)
 
-    return run_broker(Path(arguments[0]), serving, sys.stdin if started_by_cluster else None)
+    return run_broker(options.properties, serving, sys.stdin if options.supervised else None)
 
 
 if __name__ == "__main__":

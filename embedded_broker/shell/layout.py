@@ -1,7 +1,7 @@
-"""A cluster's directory: ``cluster.json``, ``cluster.secret``, ``.lock``, and ``broker-N`` with
-its properties.
+"""A cluster's directory: ``cluster.json``, ``cluster.secret``, ``.lock``, and one folder
+``broker-N`` with a server.properties for each broker.
 
-Everything that can be wrong with a start is looked for here before anything is started.
+Everything that can prevent a start is checked here, before any process is started.
 """
 
 from __future__ import annotations
@@ -28,16 +28,19 @@ DATA = "data"
 PROPERTIES = "server.properties"
 ERRORS = "broker.err"
 MAX_BROKERS = 32
+DEFAULT_BROKERS = 3
+MAX_PORT = 65535
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class ClusterRefused(Exception):
-    """The cluster cannot be started so; the text is a sentence. Nothing was started."""
+    """The cluster cannot be started with this specification; the text is a sentence. Nothing was
+    started."""
 
 
 @dataclass(frozen=True, slots=True)
 class BrokerOptions:
-    """What one broker has that the others have not."""
+    """What distinguishes one broker from the others."""
 
     rack: str = ""
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -45,12 +48,12 @@ class BrokerOptions:
 
 @dataclass(frozen=True, slots=True)
 class ClusterSpec:
-    """A cluster to run: ``directory`` keeps it, ``port`` is the first broker's (0: any that are
-    free).
+    """A cluster to run.
 
-    ``brokers`` 0 means as many as the directory has, or 3. ``settings`` are server.properties of
-    every broker; ``per_broker`` adds to them. ``restart_after_s`` starts a broker again that
-    died; None leaves it dead.
+    ``directory`` holds its data and identity. ``brokers`` is their number; 0 means as many as the
+    directory has, or 3. ``port`` is the first broker's, the others count up from it; 0 takes free
+    ones. ``settings`` are server.properties of every broker, ``per_broker`` (by broker id) adds to
+    them. A broker that died is restarted after ``restart_after_s`` seconds; None leaves it dead.
     """
 
     directory: Path
@@ -64,7 +67,7 @@ class ClusterSpec:
 
 @dataclass(frozen=True, slots=True)
 class BrokerPlace:
-    """Where a broker lives and listens; ``host`` is what clients are told."""
+    """A broker's directory and address; ``host`` is the one that clients get to see."""
 
     broker_id: int
     host: str
@@ -77,13 +80,13 @@ class BrokerPlace:
 
 
 class ClusterDirectory:
-    """Locked for this process from ``__init__`` to ``release``."""
+    """The directory of a cluster, locked for this process from ``__init__`` to ``release``."""
 
     def __init__(self, spec: ClusterSpec) -> None:
-        """Check everything, then write the brokers' properties.
+        """Check the specification against the directory, then write the brokers' properties.
 
         Raises:
-            ClusterRefused.
+            ClusterRefused: and the directory is left as it was.
         """
         self.path = spec.directory.absolute()
         self._lock = -1
@@ -104,38 +107,19 @@ class ClusterDirectory:
             raise
 
     def _prepare(self, spec: ClusterSpec, existed: bool) -> None:
-        if existed and not (self.path / CLUSTER_FILE).exists():
-            others = [p.name for p in self.path.iterdir() if p.name != LOCK_FILE]
-            if others:
-                raise ClusterRefused(
-                    f"the data directory {self.path} is not empty and holds no cluster (it has {sorted(others)[0]!r}): "
-                    "name a new or an empty one"
-                )
-        self.path.mkdir(parents=True, exist_ok=True)
-        try:
-            self._lock = platform.lock_file(self.path / LOCK_FILE)
-        except platform.InUse:
-            raise ClusterRefused(
-                f"the data directory {self.path} is in use by another running cluster"
-            ) from None
-        known = self._known()
-        count = spec.brokers or int(known.get("brokers", 3))
-        if not 1 <= count <= MAX_BROKERS:
-            raise ClusterRefused(f"a cluster has 1 to {MAX_BROKERS} brokers, not {count}")
-        if known and count != int(known["brokers"]):
-            raise ClusterRefused(
-                f"the data directory {self.path} belongs to a cluster of {known['brokers']} brokers, and {count} are "
-                "asked for: every broker votes, so their number stays"
-            )
-        self.cluster_id = str(known.get("cluster_id") or new_cluster_id())
-        host = advertised_host(spec.host)
+        """Lock and check first, write last: a refusal leaves no trace."""
+        self._lock_directory(existed)
+        stored = self._stored()
+        count = self._broker_count(spec, stored)
+        self.cluster_id = str(stored.get("cluster_id") or new_cluster_id())
         ports = (
             free_ports(spec.host, count)
             if spec.port == 0
             else [spec.port + i for i in range(count)]
         )
-        if ports[-1] > 65535:
-            raise ClusterRefused(f"port {ports[-1]} is above 65535")
+        if ports[-1] > MAX_PORT:
+            raise ClusterRefused(f"port {ports[-1]} is above {MAX_PORT}")
+        host = advertised_host(spec.host)
         self.brokers = {
             i + 1: BrokerPlace(i + 1, host, port, self.path / f"broker-{i + 1}")
             for i, port in enumerate(ports)
@@ -157,17 +141,46 @@ class ClusterDirectory:
         for i, place in self.brokers.items():
             place.directory.mkdir(exist_ok=True)
             files.write_whole(place.properties, texts[i], durable=False)
-        about = {
+        identity = {
             "cluster_id": self.cluster_id,
             "brokers": count,
             "host": spec.host,
             "port": ports[0],
         }
         files.write_whole(
-            self.path / CLUSTER_FILE, json.dumps(about, indent=1) + "\n", durable=True
+            self.path / CLUSTER_FILE, json.dumps(identity, indent=1) + "\n", durable=True
         )
 
-    def _known(self) -> dict[str, Any]:
+    def _lock_directory(self, existed: bool) -> None:
+        if existed and not (self.path / CLUSTER_FILE).exists():
+            others = [p.name for p in self.path.iterdir() if p.name != LOCK_FILE]
+            if others:
+                raise ClusterRefused(
+                    f"the data directory {self.path} is not empty and holds no cluster "
+                    f"(it has {sorted(others)[0]!r}): name a new or an empty one"
+                )
+        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self._lock = platform.lock_file(self.path / LOCK_FILE)
+        except platform.InUse:
+            raise ClusterRefused(
+                f"the data directory {self.path} is in use by another running cluster"
+            ) from None
+
+    def _broker_count(self, spec: ClusterSpec, stored: dict[str, Any]) -> int:
+        count = spec.brokers or int(stored.get("brokers", DEFAULT_BROKERS))
+        if not 1 <= count <= MAX_BROKERS:
+            raise ClusterRefused(f"a cluster has 1 to {MAX_BROKERS} brokers, not {count}")
+        if stored and count != int(stored["brokers"]):
+            raise ClusterRefused(
+                f"the data directory {self.path} belongs to a cluster of {stored['brokers']} "
+                f"brokers, not {count}: every broker is a voter of the metadata quorum, "
+                "so their number cannot change"
+            )
+        return count
+
+    def _stored(self) -> dict[str, Any]:
+        """The identity in cluster.json; empty for a new cluster."""
         text = files.read_text(self.path / CLUSTER_FILE)
         if text is None:
             return {}
@@ -184,12 +197,12 @@ class ClusterDirectory:
             owner = meta.get("cluster.id", self.cluster_id)
             if owner != self.cluster_id:
                 raise ClusterRefused(
-                    f"the data directory {place.directory / DATA} belongs to cluster {owner}, and this is cluster "
-                    f"{self.cluster_id}"
+                    f"the data directory {place.directory / DATA} belongs to cluster {owner}, "
+                    f"but this is cluster {self.cluster_id}"
                 )
 
     def _check_running(self) -> None:
-        """A broker that was started by hand holds its own lock."""
+        """Refuse while a broker runs that was started by hand: it locks its data directory."""
         for place in self.brokers.values():
             lock = place.directory / DATA / ".lock"
             if lock.exists():
@@ -197,10 +210,13 @@ class ClusterDirectory:
                     os.close(platform.lock_file(lock))
                 except platform.InUse:
                     raise ClusterRefused(
-                        f"the data directory {place.directory / DATA} is in use by another running broker"
+                        f"the data directory {place.directory / DATA} "
+                        "is in use by another running broker"
                     ) from None
 
     def _properties(self, spec: ClusterSpec, place: BrokerPlace) -> str:
+        """The server.properties of one broker. Where they differ from Kafka's defaults, it is
+        because a small local cluster should start and fail over within seconds."""
         count = len(self.brokers)
         factor = min(3, count)
         voters = ",".join(
@@ -233,29 +249,30 @@ class ClusterDirectory:
         return "".join(f"{key}={_escaped(value)}\n" for key, value in values.items())
 
     def release(self) -> None:
+        """Unlock the directory."""
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
 
 
 def advertised_host(host: str) -> str:
-    """What clients are told when a broker listens on ``host``: an address of this machine when
-    that is all of them."""
+    """The host to advertise for a broker that listens on ``host``: for all addresses, the one
+    that this machine uses towards others."""
     if host not in ("0.0.0.0", "::", ""):
         return host
     with socket.socket(
         socket.AF_INET6 if host == "::" else socket.AF_INET, socket.SOCK_DGRAM
     ) as probe:
         try:
-            probe.connect(
-                ("2001:db8::1" if host == "::" else "192.0.2.1", 9)
-            )  # sends nothing: it asks for the route
+            # Connecting a datagram socket sends nothing: it makes the kernel choose a route.
+            probe.connect(("2001:db8::1" if host == "::" else "192.0.2.1", 9))
             return str(probe.getsockname()[0])
         except OSError:
             return "::1" if host == "::" else "127.0.0.1"
 
 
 def free_ports(host: str, count: int) -> list[int]:
+    """Ports that are free now; another program may take one before it is used."""
     sockets = [bind(host, 0) for _ in range(count)]
     ports = sorted(sock.getsockname()[1] for sock in sockets)
     for sock in sockets:
@@ -264,12 +281,14 @@ def free_ports(host: str, count: int) -> list[int]:
 
 
 def parse_setting(text: str) -> tuple[str, str]:
-    """``key=value``. Raises: ValueError."""
+    """Read ``key=value``.
+
+    Raises:
+        ValueError: a sentence that shows the allowed form.
+    """
     key, equals, value = text.partition("=")
     if not equals or not re.fullmatch(r"[A-Za-z0-9._-]+", key.strip()):
-        raise ValueError(
-            f"{text!r} is no setting: write key=value, for example log.retention.ms=60000"
-        )
+        raise ValueError(f"invalid setting {text!r}: write key=value, such as num.partitions=6")
     return key.strip(), value
 
 

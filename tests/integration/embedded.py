@@ -1,4 +1,7 @@
-"""An embedded cluster as a user starts one: `kafkarium cluster run` in a process of its own."""
+"""An embedded cluster as a user starts one: `kafkarium cluster run` in a process of its own.
+
+The cluster ends with the test process, however that ends: its standard input is a pipe from it.
+"""
 
 from __future__ import annotations
 
@@ -16,15 +19,17 @@ STOP_S = 20
 
 
 class EmbeddedCluster:
-    """Started when entered, stopped in order when left. Ports are chosen from a free stretch."""
+    """A context manager: starts the cluster on free ports, and shuts it down."""
 
     def __init__(
         self, *arguments: str, brokers: int = 3, data_dir: Path | None = None, port: int = 0
     ) -> None:
         self.brokers = brokers
         self.port = port or free_ports(brokers)
-        command = [sys.executable, "-m", "embedded_broker.shell.command", "run"]
-        self.command = [*command, "--brokers", str(brokers), "--port", str(self.port), *arguments]
+        self.command = [
+            *(sys.executable, "-m", "embedded_broker.shell.command", "run", "--stop-on-eof"),
+            *("--brokers", str(brokers), "--port", str(self.port), *arguments),
+        ]
         if data_dir is not None:
             self.command += ["--data-dir", str(data_dir)]
         self.data_dir = data_dir
@@ -33,6 +38,7 @@ class EmbeddedCluster:
     def __enter__(self) -> EmbeddedCluster:
         self.process = subprocess.Popen(
             self.command,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -70,12 +76,12 @@ class EmbeddedCluster:
 
     def pid(self, broker_id: int) -> int:
         assert self.data_dir is not None, (
-            "only a cluster with a data directory tells its brokers' pids"
+            "the pids of brokers are in the data directory, and this cluster has a temporary one"
         )
         return int((self.data_dir / f"broker-{broker_id}" / "broker.pid").read_text())
 
     def kill(self, broker_id: int, number: int = signal.SIGKILL) -> int:
-        """Send a signal to one broker; returns the pid it had."""
+        """Send a signal to one broker; returns its process id."""
         pid = self.pid(broker_id)
         os.kill(pid, number)
         return pid
@@ -93,7 +99,7 @@ class EmbeddedCluster:
 
 
 def free_ports(count: int) -> int:
-    """The first of ``count`` ports in a row that nobody listens on."""
+    """The first of ``count`` free ports in a row."""
     import random
     import socket
 
@@ -111,4 +117,4 @@ def free_ports(count: int) -> int:
         finally:
             for s in sockets:
                 s.close()
-    raise AssertionError("no free stretch of ports")
+    raise AssertionError(f"no {count} free ports in a row")
