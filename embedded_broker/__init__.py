@@ -1,8 +1,8 @@
-"""A Kafka cluster in Python: ``LocalCluster(ClusterSpec(directory)).start()`` runs one of broker
-processes.
+"""A Kafka cluster in Python: ``LocalCluster(ClusterSpec(directory)).start()`` starts broker
+processes on this machine.
 
-A broker's own process imports none of what is named here: the names are looked up when they are
-used.
+The names are imported when they are first used, because a broker process imports this package and
+needs none of them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from embedded_broker.shell.layout import BrokerOptions, ClusterRefused, ClusterSpec
     from embedded_broker.shell.usage import Usage
 
-_HOMES = {
+_MODULES = {
     "AdminFailed": "admin",
     "TopicSpec": "admin",
     "BrokerStatus": "cluster",
@@ -44,6 +44,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(name)
-    return getattr(import_module(f"embedded_broker.shell.{_HOMES[name]}"), name)
+    return getattr(import_module(f"embedded_broker.shell.{_MODULES[name]}"), name)

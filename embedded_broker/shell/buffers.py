@@ -1,7 +1,7 @@
-"""Memory for frames that are being received: reused, grown with what has come, and bounded in all.
+"""Buffers for large frames: reused, grown with the bytes received, and bounded in total.
 
-A connection announces up to 100 MiB with four bytes; nothing is allotted for an announcement
-(CVE-2022-34917).
+Four bytes announce a frame of up to 100 MiB. No memory is allocated for the announcement alone
+(CVE-2022-34917). Used from the event loop only.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ from collections.abc import Callable
 
 FIRST_BYTES = 128 * 1024
 KEPT_BYTES = 12 * 1024 * 1024
+"""Free buffers kept for reuse, in total."""
 
 
 class BufferPool:
-    """Buffers for large frames. ``in_use`` over ``limit`` makes connections wait until others
-    have finished."""
+    """Hands out buffers. While ``in_use`` is at or above ``limit`` bytes, connections wait until
+    others have received their frames."""
 
     def __init__(self, limit: int = 256 * 1024 * 1024) -> None:
         self.limit = limit
@@ -24,8 +25,8 @@ class BufferPool:
         self._waiting: list[Callable[[], None]] = []
 
     def take(self, size: int) -> bytearray:
-        """A buffer to receive up to ``size`` bytes into; it may be shorter, then ``grow`` it as
-        they come."""
+        """Return a buffer for a frame of ``size`` bytes. It may be shorter: ``grow`` it when it is
+        full."""
         best = -1
         for i, buffer in enumerate(self._free):
             if len(buffer) >= size and (best < 0 or len(buffer) < len(self._free[best])):
@@ -39,20 +40,21 @@ class BufferPool:
         return found
 
     def grow(self, buffer: bytearray, size: int) -> None:
-        """Double it, or make it as long as ``size`` needs if that is less."""
+        """Double the buffer, or extend it to what ``size`` needs if that is less."""
         more = min(len(buffer), round_up(size) - len(buffer))
         buffer += bytes(more)
         self.in_use += more
 
     def give(self, buffer: bytearray) -> None:
-        """Back for reuse; unless something still looks at it, then it is left to that."""
+        """Take a buffer back for reuse. One that a view still refers to is left to that view."""
         self.in_use -= len(buffer)
         if self._kept + len(buffer) <= KEPT_BYTES:
             try:
+                # A bytearray with a view refuses to change its size: the only way to ask.
                 buffer.append(0)
                 buffer.pop()
             except BufferError:
-                pass  # a view of it lives on: it cannot be written into again
+                pass  # its bytes belong to the view
             else:
                 self._kept += len(buffer)
                 self._free.append(buffer)
@@ -66,13 +68,15 @@ class BufferPool:
         return self.in_use >= self.limit
 
     def when_free(self, resume: Callable[[], None]) -> None:
+        """Call ``resume`` once, when ``in_use`` has fallen below the limit."""
         self._waiting.append(resume)
 
     def trim(self) -> None:
-        """Give everything unused back to the system."""
+        """Free the unused buffers."""
         self._free.clear()
         self._kept = 0
 
 
 def round_up(size: int) -> int:
+    """The next power of two, at least 64 KiB: few sizes, so that buffers fit other frames."""
     return 1 << max(16, (size - 1).bit_length())

@@ -1,12 +1,13 @@
-"""A client's connection: frames become request events, answers leave in the order of their
-requests.
+"""A client's connection: turns frames into requests, and sends responses in request order.
 
-A request takes a slot; the slots of a connection are answered in order, whenever their answers
-come. Produce requests are handed on at once, many at a time (measured twelve times the rate of
-one at a time for small ones); behind any other request the next one waits, as in Kafka, unless
-the connection is a broker's.
+Every request takes a slot. The slots of a connection are answered in order, whenever the core
+responds. Produce requests are submitted at once, up to MAX_IN_FLIGHT at a time (twelve times the
+rate of one at a time for small ones, measured). Behind any other request the next one waits, as
+in Kafka, unless the other side is a broker.
 
-States: new -> (a broker's: challenged -> broker) -> closed.
+States: new -> closed for a client; new -> challenged -> broker -> closed for a broker, which
+proves its membership with the cluster's secret (see authentication.py). Runs in the thread of the
+event loop.
 """
 
 from __future__ import annotations
@@ -15,74 +16,119 @@ import re
 import socket
 import struct
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any, Protocol
 
 from embedded_broker.core import api
 from embedded_broker.core.events import Caller
-from embedded_broker.shell.answers import Question
-from embedded_broker.shell.framed import FramedSocket, Piece
+from embedded_broker.shell.authentication import Authentication
+from embedded_broker.shell.framed import FramedSocket, Piece, Shared, release_records
+from embedded_broker.shell.metadata_cache import CacheKey, MetadataCache
 from kafka_protocol.api_keys import ApiKey
 from kafka_protocol.codec import ProtocolError, decode, request_class
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.framing import REQUEST_START, encode_response, read_client_id
 from kafka_protocol.messages.k18_api_versions import ApiVersion, ApiVersionsResponse
 
-if TYPE_CHECKING:
-    from embedded_broker.shell.server import Server
-
 # Looking up a member of an enum costs six times as much as a global does, at every request.
 PRODUCE, METADATA, API_VERSIONS = ApiKey.PRODUCE, ApiKey.METADATA, ApiKey.API_VERSIONS
 MAX_IN_FLIGHT = 512
-REQUESTS_A_TURN = 64
-"""Requests of one connection in one wake-up; a thousand small ones would make everybody else
-wait."""
+"""Produce requests of one client that may wait for their responses at the same time."""
+REQUESTS_PER_WAKEUP = 64
+"""Requests of one connection in one wake-up of the loop: a thousand small ones of one client
+would delay every other client."""
 MAX_OUT_BYTES = 8 * 1024 * 1024
+"""Unsent response bytes above which the connection stops taking requests."""
 CLIENT_ID_CHARACTERS = 255
 _RESPONSE_HEADER = struct.Struct(">ii")
-HTTP = re.compile(rb"(GET |POST|PUT |HEAD|OPTI|DELE|PATC|CONN)")
+"""Size, correlation id."""
+_HTTP = re.compile(rb"(GET |POST|PUT |HEAD|OPTI|DELE|PATC|CONN)")
+
+
+class ConnectionOwner(Protocol):
+    """What a connection needs of the server that accepted it."""
+
+    shared: Shared
+    authentication: Authentication
+    metadata_cache: MetadataCache | None
+
+    def submit(self, slot: Slot, message: Any) -> None:
+        """Pass a decoded request to the core; the response goes to ``slot.connection``."""
+
+    def schedule_flush(self, connection: ClientConnection) -> None:
+        """Call ``connection.flush`` at the end of this wake-up."""
+
+    def schedule_resume(self, connection: ClientConnection) -> None:
+        """Call ``connection.resume`` at the end of this wake-up."""
+
+    def connection_closed(self, connection: ClientConnection, reason: str) -> None:
+        """Forget the connection. ``reason`` is empty when the other side just left."""
 
 
 class Slot:
-    """The place of one request's answer. ``pieces`` is None until it has one; empty when there is
-    none to send."""
+    """The place of one request's response among those of its connection.
 
-    __slots__ = ("connection", "correlation_id", "pieces", "question", "version")
+    ``pieces`` is None until the core has responded, and empty for a request without a response
+    (Produce with acks=0).
+    """
+
+    __slots__ = ("cache_key", "connection", "correlation_id", "pieces", "version")
 
     def __init__(self, connection: ClientConnection, version: int, correlation_id: int) -> None:
         self.connection = connection
         self.version = version
         self.correlation_id = correlation_id
         self.pieces: list[Piece] | None = None
-        self.question: Question | None = None
-        """What was asked, when the answer may be kept for who asks it again."""
+        self.cache_key: CacheKey | None = None
+        """Where to store the response, when it may serve the same request again."""
 
 
 class ClientConnection(FramedSocket):
-    """One accepted connection; the server owns it."""
+    """One accepted connection of a client or of another broker."""
 
     def __init__(
-        self, server: Server, sock: socket.socket, connection_id: int, host: str, listener: str
+        self,
+        owner: ConnectionOwner,
+        sock: socket.socket,
+        caller: Caller,
+        request_max_bytes: int,
+        brokers_only: bool = False,
     ) -> None:
-        super().__init__(server.shared, sock, server.limits.request_max_bytes)
-        self.server = server
-        self.connection_id = connection_id
-        self.last_active_ms = server.shared.loop.now_ms()
-        self.caller = Caller(connection_id, host, listener)
+        """``brokers_only`` marks a connection above the limit, which only a broker may use."""
+        super().__init__(owner.shared, sock, request_max_bytes)
+        self.owner = owner
+        self.caller = caller
+        self.brokers_only = brokers_only
+        self.last_active_ms = owner.shared.loop.now_ms()
         self.slots: deque[Slot] = deque()
         self.only_produce = True
-        """Whether all requests in the slots are Produce."""
+        """Whether every request in ``slots`` is a Produce request."""
         self.challenge: bytes | None = None
-        self.brokers_only = False
-        """Accepted beyond the limit: it stays if it proves to be a broker."""
+        """The authentication's state between its two steps."""
+        self.resume_scheduled = False
         self._client_id_raw = b""
-        self.offered = False
-        """Whether the server will offer the frame that waits again."""
         self._turn = 0
         self._requests_this_turn = 0
 
+    @property
+    def connection_id(self) -> int:
+        return self.caller.connection_id
+
     # ---- requests
     def on_frame(self, frame: memoryview) -> bool:
+        """Take a request, or return False to be offered the same frame again by ``resume``."""
         api_key, version, correlation_id = REQUEST_START.unpack_from(frame, 0)
+        if not self._may_take(api_key):
+            return False
+        self.only_produce = api_key == PRODUCE
+        try:
+            self._take(frame, api_key, version, correlation_id)
+        except (ProtocolError, struct.error, IndexError) as e:
+            self.close(f"malformed request of API key {api_key} version {version}: {e}")
+        return True
+
+    def _may_take(self, api_key: int) -> bool:
+        """Whether the connection takes a request of this api now."""
         slots = self.slots
         if (
             slots
@@ -90,118 +136,120 @@ class ClientConnection(FramedSocket):
             and (not self.only_produce or api_key != PRODUCE or len(slots) >= MAX_IN_FLIGHT)
         ):
             return False
+        # The client does not read its responses: a request more would only add to them.
         if self.out_bytes > MAX_OUT_BYTES:
             return False
         turn = self.shared.loop.turn
         if turn != self._turn:
             self._turn, self._requests_this_turn = turn, 0
-        elif self._requests_this_turn >= REQUESTS_A_TURN:
-            self.server.offer_again(self)
+        elif self._requests_this_turn >= REQUESTS_PER_WAKEUP:
+            self.owner.schedule_resume(self)
             return False
         self._requests_this_turn += 1
+        return True
+
+    def _take(self, frame: memoryview, api_key: int, version: int, correlation_id: int) -> None:
+        """Decode a request and submit it.
+
+        Raises:
+            ProtocolError, struct.error, IndexError: the frame is not a request.
+        """
         entry = api.TABLE.get(api_key)
-        self.only_produce = api_key == PRODUCE
-        try:
-            if entry is None:
-                self._own_request(frame, api_key, version, correlation_id)
-                return True
-            if not entry.min_version <= version <= entry.max_version:
-                if api_key == API_VERSIONS:
-                    self._answer_unknown_api_versions(correlation_id)
-                else:
-                    self.close(f"api {api_key} is not spoken in version {version}")
-                return True
-            cls = request_class(api_key)
-            if not cls.MIN_VERSION <= version <= cls.MAX_VERSION:
-                self.close(f"api {api_key} is not understood in version {version}")
-                return True
-            if self.brokers_only:
-                self.close("there are too many connections")
-                return True
-            start = self._read_header(frame, version >= cls.FLEXIBLE_SINCE)
-            answers = self.server.metadata_answers
-            question: Question | None = None
-            if api_key == METADATA and answers is not None:
-                question = (version, self.caller.listener, bytes(frame[start:]))
-                known = answers.find(question)
-                if known is not None:
-                    slot = Slot(self, version, correlation_id)
-                    slots.append(slot)
-                    slot.pieces = [_RESPONSE_HEADER.pack(len(known) + 4, correlation_id) + known]
-                    self._advance()
-                    return True
-            message = decode(cls, version, frame, start, more_may_follow=True)
-        except (ProtocolError, struct.error, IndexError) as e:
-            self.close(f"a malformed request of api {api_key} version {version}: {e}")
-            return True
+        if entry is None:
+            self._authenticate(frame, api_key, version, correlation_id)
+            return
+        cls = request_class(api_key)
+        # Two checks: the broker may support fewer versions than the message class can read, and
+        # for ApiVersions it must answer those it does not support.
+        if not entry.min_version <= version <= entry.max_version:
+            if api_key == API_VERSIONS:
+                self._respond_unsupported_version(correlation_id)
+            else:
+                self.close(f"unsupported version {version} of API key {api_key}")
+            return
+        if not cls.MIN_VERSION <= version <= cls.MAX_VERSION:
+            self.close(f"unsupported version {version} of API key {api_key}")
+            return
+        if self.brokers_only:
+            self.close("too many connections are open")
+            return
+        start = self._read_header(frame, version >= cls.FLEXIBLE_SINCE)
         slot = Slot(self, version, correlation_id)
-        slot.question = question
-        slots.append(slot)
-        self.server.request(slot, message)
+        if api_key == METADATA and self._respond_from_cache(slot, frame[start:]):
+            return
+        message: Any = decode(cls, version, frame, start, more_may_follow=True)
+        self.slots.append(slot)
+        self.owner.submit(slot, message)
         if api_key == PRODUCE:
-            release_records(message)
+            # The core has appended the records by now: the frame's buffer is free again.
+            for topic in message.topic_data:
+                release_records(topic.partition_data)
+
+    def _respond_from_cache(self, slot: Slot, body: memoryview) -> bool:
+        """Respond with the stored bytes; False when there are none, and then the response is
+        stored."""
+        cache = self.owner.metadata_cache
+        if cache is None:
+            return False
+        slot.cache_key = (slot.version, self.caller.listener, bytes(body))
+        stored = cache.get(slot.cache_key)
+        if stored is None:
+            return False
+        slot.pieces = [_RESPONSE_HEADER.pack(len(stored) + 4, slot.correlation_id) + stored]
+        self.slots.append(slot)
+        self._advance()
         return True
 
     def _read_header(self, frame: memoryview, flexible: bool) -> int:
-        """Take the client id and skip the tags; returns where the body starts."""
+        """Read the client id and skip the tagged fields; returns where the body starts.
+
+        Raises:
+            ProtocolError, IndexError: the header is malformed, or the client id is not UTF-8.
+        """
         client_id, start = read_client_id(frame, flexible)
         if client_id != self._client_id_raw:
             self._client_id_raw = client_id
-            self._set_caller(client_id)
+            self._set_client_id(client_id)
         return start
 
-    def _set_caller(self, raw: bytes) -> None:
+    def _set_client_id(self, raw: bytes) -> None:
         try:
             client_id = raw.decode()
         except UnicodeDecodeError:
             raise ProtocolError("the client id is not UTF-8") from None
-        old = self.caller
-        self.caller = Caller(
-            old.connection_id,
-            old.host,
-            old.listener,
-            client_id[:CLIENT_ID_CHARACTERS],
-            old.principal,
-            old.broker_id,
-        )
+        self.caller = replace(self.caller, client_id=client_id[:CLIENT_ID_CHARACTERS])
 
-    # ---- the shell's own
-    def _own_request(
+    # ---- requests that the shell answers itself
+    def _authenticate(
         self, frame: memoryview, api_key: int, version: int, correlation_id: int
     ) -> None:
-        """Brokers prove who they are with Kafka's authentication requests; clients are not
-        offered them."""
+        """Handle a broker's proof of membership; ApiVersions does not offer these apis to
+        clients."""
         if api_key not in (ApiKey.SASL_HANDSHAKE, ApiKey.SASL_AUTHENTICATE):
-            self.close(f"api {api_key} is not known here")
+            self.close(f"unknown API key {api_key}")
             return
         cls = request_class(api_key)
         if not cls.MIN_VERSION <= version <= cls.MAX_VERSION:
-            self.close(f"api {api_key} is not spoken in version {version}")
+            self.close(f"unsupported version {version} of API key {api_key}")
             return
         start = self._read_header(frame, version >= cls.FLEXIBLE_SINCE)
         message = decode(cls, version, frame, start)
         slot = Slot(self, version, correlation_id)
         self.slots.append(slot)
-        response, broker_id, refused = self.server.authentication.answer(self, message)
-        if broker_id >= 0:
-            old = self.caller
-            self.caller = Caller(
-                old.connection_id,
-                old.host,
-                old.listener,
-                old.client_id,
-                f"Broker:{broker_id}",
-                broker_id,
+        outcome = self.owner.authentication.respond(self, message)
+        if outcome.broker_id >= 0:
+            self.caller = replace(
+                self.caller, principal=f"Broker:{outcome.broker_id}", broker_id=outcome.broker_id
             )
             self.brokers_only = False
-        self.answer(slot, response)
-        if refused:
-            self.flush()
-            self.close(refused)
+        self.respond(slot, outcome.response)
+        if outcome.refusal:
+            self.flush()  # the error code leaves before the connection closes
+            self.close(outcome.refusal)
 
-    def _answer_unknown_api_versions(self, correlation_id: int) -> None:
-        """KIP-511: version 0, error 35, and the range of this api, so that the client can ask
-        again."""
+    def _respond_unsupported_version(self, correlation_id: int) -> None:
+        """KIP-511: respond with version 0, error 35 and the supported range of this api, so that
+        the client can ask again."""
         entry = api.TABLE[API_VERSIONS]
         response = ApiVersionsResponse(
             error_code=ErrorCode.UNSUPPORTED_VERSION,
@@ -209,23 +257,26 @@ class ClientConnection(FramedSocket):
         )
         slot = Slot(self, 0, correlation_id)
         self.slots.append(slot)
-        self.answer(slot, response)
+        self.respond(slot, response)
 
-    # ---- answers
-    def answer(self, slot: Slot, message: Any) -> None:
-        """Fill a slot; what is due leaves at the end of the wake-up."""
+    # ---- responses
+    def respond(self, slot: Slot, message: Any) -> None:
+        """Fill a slot. Responses that are next in order leave at the end of the wake-up."""
         slot.pieces = pieces = encode_response(message, slot.version, slot.correlation_id)
-        if slot.question is not None and self.server.metadata_answers is not None:
+        if slot.cache_key is not None and self.owner.metadata_cache is not None:
             whole = pieces[0]
             assert isinstance(whole, bytearray)
-            self.server.metadata_answers.keep(slot.question, message, bytes(whole[8:]))
+            encoded = bytes(whole[_RESPONSE_HEADER.size :])
+            self.owner.metadata_cache.put(slot.cache_key, message, encoded)
         self._advance()
 
-    def answer_nothing(self, slot: Slot) -> None:
+    def no_response(self, slot: Slot) -> None:
+        """Free the slot of a request that has no response."""
         slot.pieces = []
         self._advance()
 
     def _advance(self) -> None:
+        """Queue the responses at the head of ``slots``, up to the first that is not there yet."""
         slots = self.slots
         if slots[0].pieces is None:
             return
@@ -233,35 +284,29 @@ class ClientConnection(FramedSocket):
             for piece in slots.popleft().pieces or ():
                 self._out.append(piece)
                 self.out_bytes += len(piece)
-        self.server.dirty(self)
-        if self._held:
-            self.server.offer_again(self)
+        self.owner.schedule_flush(self)
+        if self.frame_waits:
+            self.owner.schedule_resume(self)
 
     def flush(self) -> None:
         super().flush()
         self.last_active_ms = self.shared.loop.turn_ms
-        if self._held and not self.closed and not self.slots and self.out_bytes <= MAX_OUT_BYTES:
-            self.server.offer_again(self)
+        if (
+            self.frame_waits
+            and not self.closed
+            and not self.slots
+            and self.out_bytes <= MAX_OUT_BYTES
+        ):
+            self.owner.schedule_resume(self)
 
-    # ---- offences, end
+    # ---- end
     def refuse_size(self, size: int, start: bytes) -> None:
         hint = ""
         if start[:2] == b"\x16\x03":
-            hint = "; it looks like TLS, and this listener speaks plain text"
-        elif HTTP.match(start):
-            hint = "; it looks like HTTP, and this listener speaks Kafka's protocol"
-        self.close(f"a frame of {size} bytes{hint}")
+            hint = "; this looks like TLS, but the listener is plain text"
+        elif _HTTP.match(start):
+            hint = "; this looks like HTTP, but the listener speaks the Kafka protocol"
+        self.close(f"invalid frame size {size}{hint}")
 
     def on_closed(self, reason: str) -> None:
-        self.server.connection_closed(self, reason)
-
-
-def release_records(message: Any) -> None:
-    """Let go of the views into the frame, so that its memory can be used again; the records are
-    in the log."""
-    for topic in message.topic_data:
-        for partition in topic.partition_data:
-            view = partition.records
-            if isinstance(view, memoryview):
-                partition.records = None
-                view.release()
+        self.owner.connection_closed(self, reason)

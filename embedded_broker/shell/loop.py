@@ -1,7 +1,7 @@
-"""A broker's event loop: readiness of sockets, timers, calls from other threads, and the end of
-each wake-up.
+"""A broker's event loop: socket readiness, timers, calls from other threads, and a callback at the
+end of each wake-up.
 
-Measured against asyncio's add_reader on the same connection class: one system call less for each
+Measured against asyncio's add_reader with the same connection class: one system call less per
 hop, 25 % less time for a small synchronous request, 7 MB and 40 ms less at the start. Nothing
 else in a broker process needs asyncio.
 """
@@ -23,15 +23,17 @@ from embedded_broker.shell import platform
 READ = 1
 WRITE = 4
 BROKEN = 8 | 16
-"""EPOLLERR, EPOLLHUP."""
+"""EPOLLERR, EPOLLHUP. READ and WRITE are EPOLLIN and EPOLLOUT."""
 
 Handler = Callable[[int], None]
-"""Called with the READ, WRITE and BROKEN bits that are set."""
+"""Called with those of the READ, WRITE and BROKEN bits that are set."""
 IDLE_AFTER_MS = 200
 LONGEST_WAIT_MS = 60_000
 
 
 class Poller(Protocol):
+    """The part of ``select.epoll`` that the loop uses."""
+
     def register(self, fd: int, events: int) -> None: ...
     def modify(self, fd: int, events: int) -> None: ...
     def unregister(self, fd: int) -> None: ...
@@ -39,7 +41,7 @@ class Poller(Protocol):
 
 
 class PlainPoller:
-    """The same through ``selectors``, for systems without epoll."""
+    """The same with ``selectors``, for systems without epoll."""
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
@@ -52,6 +54,7 @@ class PlainPoller:
         wanted = (selectors.EVENT_READ if events & READ else 0) | (
             selectors.EVENT_WRITE if events & WRITE else 0
         )
+        # selectors refuses to register a file for no events, which epoll does.
         before = self._fds.get(fd, 0)
         if wanted and before:
             self._selector.modify(fd, wanted)
@@ -80,7 +83,7 @@ def make_poller() -> Poller:
 
 
 class Loop:
-    """Runs in one thread; only ``post`` may be called from another."""
+    """Runs in one thread. Only ``post`` may be called from another, or from a signal handler."""
 
     def __init__(self) -> None:
         self._poller = make_poller()
@@ -94,21 +97,23 @@ class Loop:
         self.add(self._wake_out.fileno(), READ, self._drain)
         self.wake_fd = self._wake_in.fileno()
         self.after_tick: Callable[[], bool] = lambda: False
-        """Called after each wake-up's events; true asks for another turn at once."""
+        """Called after the events of each wake-up; True asks for another wake-up at once."""
         self.when_idle: Callable[[], None] = lambda: None
+        """Called once whenever nothing has happened for IDLE_AFTER_MS."""
         self._running = False
         self.turn = 0
-        """Counts wake-ups."""
+        """The number of this wake-up."""
         self.turn_ms = self.now_ms()
-        """The time at which this wake-up began: good enough for what happens in it, and asked for
-        once."""
+        """When this wake-up began, on the loop's clock; read once for all its events."""
 
     @staticmethod
     def now_ms() -> int:
+        """Milliseconds of the monotonic clock."""
         return time.monotonic_ns() // 1_000_000
 
     # ---- sockets
     def add(self, fd: int, events: int, handler: Handler) -> None:
+        """Call ``handler`` when one of ``events`` (READ, WRITE) is ready, or the socket broke."""
         self._handlers[fd] = handler
         self._poller.register(fd, events)
 
@@ -121,13 +126,15 @@ class Loop:
 
     # ---- timers, threads
     def call_at(self, at_ms: int, function: Callable[[], None]) -> None:
+        """Call ``function`` once at this time of the loop's clock, or as soon after as possible."""
         self._timer_count += 1
         heapq.heappush(self._timers, (at_ms, self._timer_count, function))
 
     def post(self, function: Callable[[], None]) -> None:
-        """Have it called in the loop's thread; from any thread."""
+        """Call ``function`` in the loop's thread, soon; may be called from any thread."""
         self._posted.append(function)
-        with suppress(BlockingIOError, OSError):  # full means that a wake-up is on its way
+        # A full socket means that the wake-up is on its way; a closed one, that the loop ended.
+        with suppress(BlockingIOError, OSError):
             self._wake_in.send(b"x")
 
     def _drain(self, _events: int) -> None:
@@ -137,25 +144,27 @@ class Loop:
 
     # ---- running
     def run(self) -> None:
+        """Handle events until ``stop`` is called."""
         self._running = True
         again = False
-        idle_said = False
+        idle_reported = False
         while self._running:
             wait_ms = 0 if again or self._posted else LONGEST_WAIT_MS
             if wait_ms and self._timers:
                 wait_ms = max(0, self._timers[0][0] - self.now_ms())
-            if wait_ms > IDLE_AFTER_MS and not idle_said:
+            if wait_ms > IDLE_AFTER_MS and not idle_reported:
                 wait_ms = IDLE_AFTER_MS
             ready = self._poller.poll(wait_ms / 1000)
             self.turn += 1
             self.turn_ms = self.now_ms()
-            if not ready and wait_ms == IDLE_AFTER_MS and not idle_said:
-                idle_said = True
+            if not ready and wait_ms == IDLE_AFTER_MS and not idle_reported:
+                idle_reported = True
                 self.when_idle()
             elif ready:
-                idle_said = False
+                idle_reported = False
             handlers = self._handlers
             for fd, events in ready:
+                # An earlier handler of this wake-up may have closed this socket.
                 handler = handlers.get(fd)
                 if handler is not None:
                     handler(events)
@@ -172,9 +181,11 @@ class Loop:
             heapq.heappop(timers)[2]()
 
     def stop(self) -> None:
+        """Let ``run`` return after this wake-up."""
         self._running = False
 
     def close(self) -> None:
+        """Release the descriptors; call it after ``run`` has returned."""
         for fd in list(self._handlers):
             self.remove(fd)
         self._wake_in.close()

@@ -1,10 +1,10 @@
-"""What this operating system offers the shell, and the plain way where it does not.
+"""Operating system calls of the shell, each with a portable fallback.
 
-Chosen once at the start. ``KAFKARIUM_PLAIN_PLATFORM=1`` in the environment chooses the plain way
-everywhere, which is how the tests run it on Linux.
+Chosen once at the start. ``KAFKARIUM_PLAIN_PLATFORM=1`` in the environment chooses the fallbacks
+everywhere, which is how the tests run them on Linux.
 
 =============  =================================  ==============================================
-wanted         Linux                              plain
+purpose        Linux                              fallback
 =============  =================================  ==============================================
 readiness      select.epoll                       selectors.DefaultSelector (select on Windows)
 file to socket os.sendfile                        read and send
@@ -42,8 +42,10 @@ class InUse(Exception):
 
 
 def boot_id() -> str:
-    """Names this boot of the machine: while it stays, what a killed process wrote is still in the
-    page cache."""
+    """Return the id of this boot of the machine, or an empty string when there is none.
+
+    While it stays the same, what a killed process wrote is still in the page cache.
+    """
     if LINUX:
         try:
             return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
@@ -53,8 +55,7 @@ def boot_id() -> str:
 
 
 def lock_file(path: Path) -> int:
-    """Hold ``path`` for this process alone until the returned descriptor is closed or the process
-    ends.
+    """Lock ``path`` for this process until the returned descriptor is closed or the process ends.
 
     Raises:
         InUse: another process holds it.
@@ -76,7 +77,8 @@ def lock_file(path: Path) -> int:
 
 
 def sync_directory(path: Path) -> None:
-    """Make a rename in this directory last; a no-op where directories cannot be opened."""
+    """Flush the directory itself, so that a rename in it survives a power cut; does nothing where
+    directories cannot be opened."""
     try:
         fd = os.open(path, os.O_RDONLY)
     except OSError:
@@ -84,12 +86,13 @@ def sync_directory(path: Path) -> None:
     try:
         os.fsync(fd)
     except OSError:
-        pass  # some file systems refuse it for directories, and then have nothing to sync
+        pass  # some file systems refuse to flush directories, which then need no flush
     finally:
         os.close(fd)
 
 
 def pread(fd: int, size: int, position: int) -> bytes:
+    """Read at most ``size`` bytes at ``position``; fewer only at the end of the file."""
     if hasattr(os, "pread"):
         return os.pread(fd, size, position)
     os.lseek(fd, position, os.SEEK_SET)
@@ -97,8 +100,7 @@ def pread(fd: int, size: int, position: int) -> bytes:
 
 
 def raise_open_files_limit() -> None:
-    """As many descriptors as the system lets us have: a broker keeps one or two for each
-    partition."""
+    """Raise the limit of open files as far as allowed: a broker keeps one or two per partition."""
     try:
         import resource
     except ImportError:
@@ -108,12 +110,12 @@ def raise_open_files_limit() -> None:
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         except (ValueError, OSError):
-            return
+            return  # the soft limit stands; a log that cannot be opened says so itself
 
 
 def die_with_parent(signal_number: int) -> None:
-    """Ask the kernel for this signal when the parent ends; elsewhere the pipe to the parent says
-    it alone."""
+    """Let the kernel send this signal when the parent process ends; elsewhere the pipe to the
+    parent alone shows its end."""
     if not LINUX:
         return
     import ctypes
@@ -122,7 +124,7 @@ def die_with_parent(signal_number: int) -> None:
 
 
 def name_process(name: str) -> None:
-    """What ps and top show for a forked process, 15 characters of it."""
+    """Set the name that ps and top show for a forked process; the kernel keeps 15 characters."""
     if LINUX:
         import ctypes
 
@@ -130,6 +132,7 @@ def name_process(name: str) -> None:
 
 
 def freeze(pid: int) -> None:
+    """Suspend a process; its sockets stay open."""
     if hasattr(signal, "SIGSTOP") and not PLAIN:
         os.kill(pid, signal.SIGSTOP)
         return
@@ -139,6 +142,7 @@ def freeze(pid: int) -> None:
 
 
 def thaw(pid: int) -> None:
+    """Continue a suspended process."""
     if hasattr(signal, "SIGCONT") and not PLAIN:
         os.kill(pid, signal.SIGCONT)
         return

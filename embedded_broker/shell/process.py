@@ -1,7 +1,7 @@
 """One broker in this process: ``python -m embedded_broker server.properties``.
 
-Exit codes: 0 after an orderly stop, 2 when it could not start for a reason that one sentence on
-standard error says, 70 after a broken invariant.
+Exit codes: 0 after a controlled shutdown; 2 when the broker cannot start, with one sentence on
+standard error; 70 after an internal error.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from embedded_broker.core.effects import Level
 from embedded_broker.core.ports import StorageFailed
 from embedded_broker.options import SettingError, Settings
 from embedded_broker.shell import platform
-from embedded_broker.shell.answers import MetadataAnswers
 from embedded_broker.shell.authentication import find_secret
-from embedded_broker.shell.journal import Journal
+from embedded_broker.shell.broker_log import BrokerLog
 from embedded_broker.shell.loop import Loop
+from embedded_broker.shell.metadata_cache import MetadataCache
 from embedded_broker.shell.runner import Runner, SystemClock, SystemRng
 from embedded_broker.shell.server import Limits, ListenFailed, bind
 from embedded_broker.shell.storage.disk import DirectoryRefused, LogDirectory
@@ -30,14 +30,20 @@ EXIT_REFUSED = 2
 PID_FILE = "broker.pid"
 LOG_FILE = "broker.log"
 STOP_GRACE_MS = 15_000
+"""How long a controlled shutdown may take before the broker just ends."""
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class Refused(Exception):
-    """This broker cannot start; the text is a sentence."""
+    """The broker cannot start; the text is a sentence."""
 
 
 def read_settings(path: Path) -> Settings:
-    """Raises: Refused."""
+    """Read and check a server.properties.
+
+    Raises:
+        Refused: it cannot be read, or a setting is invalid.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as e:
@@ -51,6 +57,7 @@ def read_settings(path: Path) -> Settings:
 
 
 def limits_of(settings: Settings) -> Limits:
+    """The limits of connections that these settings ask for; -1 means never idle."""
     idle_ms = settings["connections.max.idle.ms"]
     return Limits(
         request_max_bytes=settings["socket.request.max.bytes"],
@@ -65,9 +72,9 @@ def run_broker(
 ) -> int:
     """Run the broker of this server.properties until it stops; returns the exit code.
 
-    ``serving`` is called once when the broker is registered and unfenced. A line from ``parent``
-    asks the broker to leave in order, and so does its end: the program that held the other side
-    has died.
+    ``serving`` is called once, when the broker is registered and unfenced. A line from ``parent``
+    requests a controlled shutdown, and so does its end of file: the program at the other end of
+    the pipe has died.
     """
     try:
         return _run(path.absolute(), serving, parent)
@@ -95,66 +102,71 @@ def _run(path: Path, serving: Callable[[], None], parent: TextIO | None) -> int:
         for sock, _ in sockets:
             sock.close()
         raise
-    journal = Journal(folder / LOG_FILE)
+    log = BrokerLog(folder / LOG_FILE)
     secret = secret_text.encode() if secret_text else find_secret(folder.parent, folder, data)
     loop = Loop()
-    runner = Runner(loop, disk, journal, settings.node_id, secret, limits_of(settings))
+    runner = Runner(loop, disk, log, settings.node_id, secret, limits_of(settings))
     for peer_id, (host, port) in settings.voters.items():
         runner.peers.set_address(peer_id, host, port)
     for sock, name in sockets:
         runner.server.listen(sock, name)
-    _say_how_it_starts(journal, settings, disk)
+    _log_start(log, settings, disk)
     broker = Broker(settings, disk, SystemClock(), SystemRng())
-    runner.server.metadata_answers = MetadataAnswers(
+    runner.server.metadata_cache = MetadataCache(
         lambda: (broker.image.version, broker.quorum.leader_id)
     )
     runner.is_serving = lambda: broker.lifecycle.is_ready
     runner.on_serving = serving
-    _stop_on_signals(loop, runner, journal)
+    _stop_on_signals(loop, runner, log)
     if parent is not None:
-        _stop_with_parent(parent, loop, runner, journal)
+        _stop_with_parent(parent, loop, runner, log)
     pid_file = folder / PID_FILE
     pid_file.write_text(f"{os.getpid()}\n")
     try:
         code = runner.run(broker)
     finally:
         pid_file.unlink(missing_ok=True)
-    journal.write(Level.INFO, f"stopped with code {code}")
-    journal.close()
+    log.write(Level.INFO, f"stopped with exit code {code}")
+    log.close()
     return code
 
 
-def _say_how_it_starts(journal: Journal, settings: Settings, disk: LogDirectory) -> None:
+def _log_start(log: BrokerLog, settings: Settings, disk: LogDirectory) -> None:
+    """Log what was started: addresses, logs, what recovery did, listeners that are not local."""
     addresses = ", ".join(f"{one.name}://{one.host}:{one.port}" for one in settings.listeners)
-    logs = sum(1 for _ in disk.logs())
-    journal.write(
+    count = sum(1 for _ in disk.logs())
+    log.write(
         Level.INFO,
-        f"broker {settings.node_id} of cluster {disk.cluster_id} starts, pid {os.getpid()}, at {addresses}; "
-        f"{logs} logs in {disk.path}, the last stop was {disk.last_stop.value}",
+        f"starting broker {settings.node_id} of cluster {disk.cluster_id}, pid {os.getpid()}, "
+        f"listeners {addresses}, log directory {disk.path} with {count} partition logs, "
+        f"previous process {disk.last_stop.value}",
     )
     for line in disk.recovery_notes():
-        journal.write(Level.WARNING, line)
+        log.write(Level.WARNING, line)
     for one in settings.listeners:
-        if one.host not in ("127.0.0.1", "::1", "localhost"):
+        if one.host not in LOOPBACK:
             where = one.host or "every address of this machine"
-            journal.write(
+            log.write(
                 Level.WARNING,
-                f"the listener {one.name} on {where} lets anyone who reaches it read and write all data",
+                f"listener {one.name} on {where} has no authentication: "
+                "anyone who can reach it can read and write all data",
             )
 
 
-def _stop_on_signals(loop: Loop, runner: Runner, journal: Journal) -> None:
-    """SIGTERM and SIGINT ask for an orderly stop; a second one, or a stop that takes too long,
-    ends it at once."""
-    asked = [0]
+def _stop_on_signals(loop: Loop, runner: Runner, log: BrokerLog) -> None:
+    """SIGTERM and SIGINT request a controlled shutdown. A second signal, or a shutdown that takes
+    longer than STOP_GRACE_MS, ends the broker at once."""
+    signals = 0
 
     def stop(number: int) -> None:
-        asked[0] += 1
-        if asked[0] > 1:
-            journal.write(Level.WARNING, "asked to stop again: stopping at once")
+        nonlocal signals
+        signals += 1
+        name = signal.Signals(number).name
+        if signals > 1:
+            log.write(Level.WARNING, f"received {name} again: stopping at once")
             end()
             return
-        journal.write(Level.INFO, f"asked to stop by {signal.Signals(number).name}")
+        log.write(Level.INFO, f"received {name}: beginning the controlled shutdown")
         loop.call_at(loop.now_ms() + STOP_GRACE_MS, end)
         runner.request_stop()
 
@@ -163,6 +175,7 @@ def _stop_on_signals(loop: Loop, runner: Runner, journal: Journal) -> None:
         loop.stop()
 
     def on_signal(number: int, _frame: object) -> None:
+        # Python may run this anywhere in the core: only the loop may call the core.
         loop.post(lambda: stop(number))
 
     if threading.current_thread() is threading.main_thread():
@@ -171,20 +184,20 @@ def _stop_on_signals(loop: Loop, runner: Runner, journal: Journal) -> None:
         signal.signal(signal.SIGINT, on_signal)
 
 
-def _stop_with_parent(parent: TextIO, loop: Loop, runner: Runner, journal: Journal) -> None:
+def _stop_with_parent(parent: TextIO, loop: Loop, runner: Runner, log: BrokerLog) -> None:
+    """Stop on the first line from ``parent``, or at its end."""
+
     def wait() -> None:
         try:
             line = parent.readline()
         except (OSError, ValueError):
-            line = ""  # as good as its end
+            line = ""  # a broken pipe is an ended pipe
 
         def stop() -> None:
             if line:
-                journal.write(Level.INFO, "asked to stop by the program that started it")
+                log.write(Level.INFO, "stop requested by the program that started this broker")
             else:
-                journal.write(
-                    Level.WARNING, "the program that started this broker is gone: stopping"
-                )
+                log.write(Level.WARNING, "the program that started this broker ended: stopping")
             loop.call_at(loop.now_ms() + STOP_GRACE_MS, loop.stop)
             runner.request_stop()
 

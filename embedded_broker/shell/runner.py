@@ -1,8 +1,9 @@
-"""Takes an event, calls the core, carries out the effects. Decides nothing.
+"""Runs one broker: passes events to the core and performs the effects that it returns.
 
-One ``TickEnded`` follows the events of each wake-up; it completes waiting fetches, and with one
-send a connection after it that makes the group commit. A core that raises has a bug: it is
-written down, and this broker stops.
+Decides nothing. A wake-up of the loop handles its events one by one; then one ``TickEnded`` lets
+the core complete waiting fetches, and every connection is flushed once: that is the group commit.
+A core that raises has a bug: the traceback goes to the broker's log, and the broker stops with
+EXIT_BUG. Everything runs in the thread of the event loop.
 """
 
 from __future__ import annotations
@@ -41,23 +42,25 @@ from embedded_broker.core.events import (
     TimerFired,
 )
 from embedded_broker.shell.authentication import Authentication
+from embedded_broker.shell.broker_log import BrokerLog
 from embedded_broker.shell.flusher import Flusher
 from embedded_broker.shell.framed import Shared
-from embedded_broker.shell.journal import Journal
 from embedded_broker.shell.loop import Loop
 from embedded_broker.shell.peers import Peers
 from embedded_broker.shell.server import Limits, Server
-from embedded_broker.shell.storage.disk import LogDirectory
+from embedded_broker.shell.storage.disk import LogDirectory, run_now
 from embedded_broker.shell.timers import Timers
 
 CHECKPOINT_MS = 10_000
 EXIT_BUG = 70
 GC_EVERY_MS = 10_000
 GC_YOUNG = 100_000
+"""New objects before a collection of the youngest generation; Python's 700 would collect in every
+wake-up."""
 
 
 class Node(Protocol):
-    """What is run: ``core.broker.Broker``, or a test's own."""
+    """The state machine that is run: ``core.broker.Broker``, or a test's own."""
 
     def start(self, now_ms: int) -> list[Effect]: ...
     def handle(self, now_ms: int, event: Event) -> list[Effect]: ...
@@ -83,20 +86,21 @@ class Runner:
         self,
         loop: Loop,
         disk: LogDirectory,
-        journal: Journal,
+        log: BrokerLog,
         node_id: int,
         secret: bytes,
         limits: Limits,
     ) -> None:
         self.loop = loop
         self.disk = disk
-        self.journal = journal
+        self.log = log
         self.exit_code: int | None = None
-        self.exit_reason = ""
+        """Set once the broker is to stop; no event reaches the core after that."""
         self.is_serving: Callable[[], bool] = lambda: False
         self.on_serving: Callable[[], None] = lambda: None
-        self._said_serving = False
+        self._serving_reported = False
         self._handled = False
+        """Whether this wake-up had an event, so that a TickEnded is due."""
         self._gc_due_ms = 0
         shared = Shared(loop)
         self._shared = shared
@@ -108,10 +112,9 @@ class Runner:
             self._on_connection_closed,
             self._warn,
         )
-        self.peers = Peers(shared, node_id, secret, self._on_answer, self._on_failure)
+        self.peers = Peers(shared, node_id, secret, self._on_response, self._on_failure)
         self.timers = Timers(loop, self._on_timer)
         self.flusher = Flusher(loop, self._on_flushed, self._warn)
-        self._node: Node
         self._handle: Callable[[int, Event], list[Effect]]
         self._perform: dict[type, Callable[[Any], None]] = {
             Respond: lambda e: self.server.respond(e.request_id, e.message),
@@ -121,74 +124,76 @@ class Runner:
             Drop: lambda e: self.server.drop(e.request_id, e.reason),
             Flush: lambda e: self.flusher.flush(e.flush_id, self.disk.log(e.topic, e.partition)),
             PeerAddress: lambda e: self.peers.set_address(e.peer_id, e.host, e.port),
-            Note: lambda e: self.journal.write(e.level, e.text),
+            Note: lambda e: self.log.write(e.level, e.text),
             Stop: self._on_stop,
         }
 
-    # ---- life
+    # ---- start and stop
     def run(self, node: Node) -> int:
-        """Run until the core says stop; returns the exit code."""
-        self._node = node
+        """Run until the core stops the broker; returns the exit code."""
         self._handle = node.handle
         self.loop.after_tick = self._after_tick
         self.loop.when_idle = self._when_idle
         self.flusher.start()
         self.disk.background = self.flusher.run
-        self._tend(node.start, self.loop.now_ms())
+        self._call_core(node.start, self.loop.now_ms())
         self.loop.call_at(self.loop.now_ms() + CHECKPOINT_MS, self._checkpoint)
+        # What was imported and built until now stays for good: keep the collector away from it.
         gc.collect()
         gc.freeze()
         gc.set_threshold(GC_YOUNG, 50, 1000)
         if self.exit_code is None:
             self.loop.run()
-        return self._end()
+        return self._shut_down()
 
     def request_stop(self) -> None:
-        """Leave in order; call from the loop's thread (or through ``loop.post``)."""
+        """Begin a controlled shutdown; call from the loop's thread (or through ``loop.post``)."""
         self.dispatch(StopRequested())
 
-    def _end(self) -> int:
+    def _shut_down(self) -> int:
+        """Send what is due, close everything; returns the exit code. The data directory is marked
+        clean only after exit code 0."""
         code = self.exit_code if self.exit_code is not None else 0
         clean = code == 0
         self.server.flush()
         self.peers.close()
         self.server.close()
         self.flusher.stop()
-        from embedded_broker.shell.storage.disk import run_now
-
-        self.disk.background = run_now
+        self.disk.background = run_now  # the flusher's thread has ended
         try:
             self.disk.close(clean)
         except OSError as e:
-            self.journal.write(Level.ERROR, f"the data directory could not be closed in order: {e}")
+            self.log.write(Level.ERROR, f"cannot close the data directory cleanly: {e}")
             code = code or 1
         self.loop.close()
         return code
 
     # ---- events
     def dispatch(self, event: Event) -> None:
+        """Let the core handle an event; call from the loop's thread."""
         self._handled = True
-        self._tend(self._handle, self.loop.turn_ms, event)
+        self._call_core(self._handle, self.loop.turn_ms, event)
 
-    def _tend(self, call: Callable[..., list[Effect]], *arguments: Any) -> None:
+    def _call_core(self, call: Callable[..., list[Effect]], *arguments: Any) -> None:
         if self.exit_code is not None:
             return
         try:
             effects = call(*arguments)
         except Exception:
-            self._bug()
+            # Serving on with broken invariants could lose records: stop, whatever it was.
+            self._stop_on_bug()
             return
         perform = self._perform
         for effect in effects:
             perform[type(effect)](effect)
 
-    def _bug(self) -> None:
+    def _stop_on_bug(self) -> None:
         text = traceback.format_exc()
         last = text.strip().splitlines()[-1]
         for line in text.splitlines():
-            self.journal.write(Level.ERROR, line)
-        self.journal.write(Level.ERROR, f"a broken invariant stops this broker: {last}")
-        self.exit_code, self.exit_reason = EXIT_BUG, last
+            self.log.write(Level.ERROR, line)
+        self.log.write(Level.ERROR, f"stopping because of an internal error: {last}")
+        self.exit_code = EXIT_BUG
         self.loop.stop()
 
     def _on_request(self, request_id: int, version: int, message: Any, caller: Caller) -> None:
@@ -199,7 +204,7 @@ class Runner:
             # Not from within the call that closed it: that may be the core's own effect.
             self.loop.post(lambda: self.dispatch(ConnectionClosed(connection_id)))
 
-    def _on_answer(self, send_id: int, peer_id: int, message: Any) -> None:
+    def _on_response(self, send_id: int, peer_id: int, message: Any) -> None:
         self.dispatch(ResponseReceived(send_id, peer_id, message))
 
     def _on_failure(self, send_id: int, peer_id: int, reason: str) -> None:
@@ -213,31 +218,33 @@ class Runner:
 
     def _on_stop(self, effect: Stop) -> None:
         if self.exit_code is None:
-            self.exit_code, self.exit_reason = effect.code, effect.reason
-            self.journal.write(
-                Level.ERROR if effect.code else Level.INFO, f"stopping: {effect.reason}"
-            )
+            self.exit_code = effect.code
+            level = Level.ERROR if effect.code else Level.INFO
+            self.log.write(level, f"stopping: {effect.reason}")
             self.loop.stop()
 
     def _warn(self, text: str) -> None:
-        self.journal.write(Level.WARNING, text)
+        self.log.write(Level.WARNING, text)
 
     # ---- wake-ups
     def _after_tick(self) -> bool:
+        """End a wake-up; True when there is more to do before the loop waits again."""
         again = self.peers.report_failures()
         if self._handled:
             self._handled = False
-            self._tend(self._handle, self.loop.turn_ms, TickEnded())
-            if not self._said_serving and self.is_serving():
-                self._said_serving = True
+            self._call_core(self._handle, self.loop.turn_ms, TickEnded())
+            if not self._serving_reported and self.is_serving():
+                self._serving_reported = True
                 self.on_serving()
+        # Responses first: they free the slots that the waiting requests need.
         self.server.flush()
         self.peers.flush()
-        if self.server.resume_held():
+        if self.server.resume_waiting():
             again = True
         return again or self._handled
 
     def _when_idle(self) -> None:
+        """Collect garbage and free spare buffers while nobody waits for this broker."""
         now = self.loop.now_ms()
         if now >= self._gc_due_ms:
             self._gc_due_ms = now + GC_EVERY_MS

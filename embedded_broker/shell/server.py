@@ -1,4 +1,5 @@
-"""The listening side of a broker: accepts, counts, times out, and passes requests to the runner."""
+"""The listening side of a broker: accepts, counts and times out connections, and passes their
+requests to the runner. Runs in the thread of the event loop."""
 
 from __future__ import annotations
 
@@ -9,22 +10,24 @@ from dataclasses import dataclass
 from typing import Any
 
 from embedded_broker.core.events import Caller
-from embedded_broker.shell.answers import MetadataAnswers
 from embedded_broker.shell.authentication import Authentication
 from embedded_broker.shell.connection import ClientConnection, Slot
 from embedded_broker.shell.framed import Shared, tune
 from embedded_broker.shell.loop import READ
+from embedded_broker.shell.metadata_cache import MetadataCache
 
 BACKLOG = 511
 SWEEP_MS = 1_000
 FRAME_DEADLINE_MS = 30_000
-ACCEPTS_A_TURN = 64
+ACCEPTS_PER_WAKEUP = 64
 RESERVED_FOR_BROKERS = 64
-"""Connections accepted beyond the limit, which stay only if they prove to be a broker's."""
+"""Connections accepted beyond the limit; one stays only if it proves to be a broker's."""
 
 
 @dataclass(slots=True)
 class Limits:
+    """Bounds of one broker's connections; the defaults are Kafka's except ``max_connections``."""
+
     request_max_bytes: int = 100 * 1024 * 1024
     max_connections: int = 1_000
     max_connections_per_ip: int = 2**31 - 1
@@ -33,14 +36,19 @@ class Limits:
 
 
 class ListenFailed(Exception):
-    """A listener's address cannot be had; the text is a sentence."""
+    """A listener cannot use its address; the text is a sentence."""
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Raises: ListenFailed."""
+    """Return a listening, non-blocking socket; port 0 takes a free one.
+
+    Raises:
+        ListenFailed: the address is in use, or not one of this machine.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
+        # On Windows SO_REUSEADDR would let two brokers listen on one port.
         if hasattr(socket, "SO_REUSEADDR") and not hasattr(socket, "SO_EXCLUSIVEADDRUSE"):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((host, port))
@@ -57,7 +65,8 @@ OnRequest = Callable[[int, int, Any, Caller], None]
 
 
 class Server:
-    """Owns the connections; the runner is called for each request and each connection that went."""
+    """Owns the connections; calls ``on_request`` for each request and ``on_connection_closed``
+    with the id of each connection that ended."""
 
     def __init__(
         self,
@@ -66,56 +75,62 @@ class Server:
         authentication: Authentication,
         on_request: OnRequest,
         on_connection_closed: Callable[[int], None],
-        note: Callable[[str], None],
+        warn: Callable[[str], None],
     ) -> None:
         self.shared = shared
         self.limits = limits
         self.authentication = authentication
-        self.metadata_answers: MetadataAnswers | None = None
+        self.metadata_cache: MetadataCache | None = None
         self.connections: dict[int, ClientConnection] = {}
         self._on_request = on_request
         self._on_connection_closed = on_connection_closed
-        self._note = note
+        self._warn = warn
         self._slots: dict[int, Slot] = {}
+        """The slots of the requests that the core has not answered yet, by request id."""
         self._request_id = 0
         self._connection_id = 0
         self._per_host: Counter[str] = Counter()
-        self._dirty: list[ClientConnection] = []
-        self._again: list[ClientConnection] = []
+        self._to_flush: list[ClientConnection] = []
+        self._to_resume: list[ClientConnection] = []
         self._listeners: list[socket.socket] = []
 
     # ---- accepting
     def listen(self, sock: socket.socket, listener: str) -> None:
-        """Serve a bound socket."""
+        """Serve a bound socket; ``listener`` is its name in the settings."""
         self._listeners.append(sock)
         self.shared.loop.add(sock.fileno(), READ, lambda _events: self._accept(sock, listener))
         if len(self._listeners) == 1:
             self.shared.loop.call_at(self.shared.loop.now_ms() + SWEEP_MS, self._sweep)
 
     def _accept(self, listening: socket.socket, listener: str) -> None:
-        for _ in range(ACCEPTS_A_TURN):
+        for _ in range(ACCEPTS_PER_WAKEUP):
             try:
                 sock, address = listening.accept()
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as e:
-                self._note(f"cannot accept a connection: {e.strerror or e}")
+                self._warn(f"cannot accept a connection: {e.strerror or e}")
                 return
             host = str(address[0])
             count = len(self.connections)
-            too_many_here = self._per_host[host] >= self.limits.max_connections_per_ip
-            if too_many_here or count >= self.limits.max_connections + RESERVED_FOR_BROKERS:
-                self._note(f"connection from {host} refused: {count} connections are open")
+            too_many_of_host = self._per_host[host] >= self.limits.max_connections_per_ip
+            if too_many_of_host or count >= self.limits.max_connections + RESERVED_FOR_BROKERS:
+                self._warn(f"refused a connection from {host}: {count} connections are open")
                 sock.close()
                 continue
             try:
                 tune(sock)
             except OSError:
-                sock.close()  # gone already
+                sock.close()  # the client has left again
                 continue
             self._connection_id += 1
-            connection = ClientConnection(self, sock, self._connection_id, host, listener)
-            connection.brokers_only = count >= self.limits.max_connections
+            connection = ClientConnection(
+                self,
+                sock,
+                Caller(self._connection_id, host, listener),
+                self.limits.request_max_bytes,
+                brokers_only=count >= self.limits.max_connections,
+            )
             self.connections[self._connection_id] = connection
             self._per_host[host] += 1
 
@@ -127,13 +142,12 @@ class Server:
         if not self._per_host[host]:
             del self._per_host[host]
         if reason:
-            self._note(
-                f"closed the connection of {host} (client {connection.caller.client_id!r}): {reason}"
-            )
+            client = f"{host} (client {connection.caller.client_id!r})"
+            self._warn(f"closed the connection of {client}: {reason}")
         self._on_connection_closed(connection.connection_id)
 
     # ---- requests
-    def request(self, slot: Slot, message: Any) -> None:
+    def submit(self, slot: Slot, message: Any) -> None:
         self._request_id = request_id = self._request_id + 1
         self._slots[request_id] = slot
         self._on_request(request_id, slot.version, message, slot.connection.caller)
@@ -141,58 +155,63 @@ class Server:
     def respond(self, request_id: int, message: Any) -> None:
         slot = self._slots.pop(request_id)
         if not slot.connection.closed:
-            slot.connection.answer(slot, message)
+            slot.connection.respond(slot, message)
 
     def no_response(self, request_id: int) -> None:
         slot = self._slots.pop(request_id)
         if not slot.connection.closed:
-            slot.connection.answer_nothing(slot)
+            slot.connection.no_response(slot)
 
     def drop(self, request_id: int, reason: str) -> None:
+        """Close the connection of a request instead of answering it."""
         slot = self._slots.pop(request_id)
         slot.connection.close(reason)
 
-    def dirty(self, connection: ClientConnection) -> None:
-        self._dirty.append(connection)
+    def schedule_flush(self, connection: ClientConnection) -> None:
+        self._to_flush.append(connection)
 
-    def offer_again(self, connection: ClientConnection) -> None:
-        if not connection.offered:
-            connection.offered = True
-            self._again.append(connection)
+    def schedule_resume(self, connection: ClientConnection) -> None:
+        if not connection.resume_scheduled:
+            connection.resume_scheduled = True
+            self._to_resume.append(connection)
 
-    # ---- wake-up's end
+    # ---- end of a wake-up
     def flush(self) -> None:
-        """Send what the wake-up gathered, brokers first: their fetches are what producers wait
-        for."""
-        if not self._dirty:
+        """Send the responses of this wake-up, those to brokers first: producers wait for the
+        fetches of followers."""
+        if not self._to_flush:
             return
-        dirty, self._dirty = self._dirty, []
-        if len(dirty) > 1:
-            dirty.sort(key=lambda c: c.caller.broker_id < 0)
-        for connection in dirty:
+        connections, self._to_flush = self._to_flush, []
+        if len(connections) > 1:
+            connections.sort(key=lambda c: c.caller.broker_id < 0)
+        for connection in connections:
+            # A connection is listed once for each response, and flushed with the first.
             if connection.out_bytes and not connection.closed:
                 connection.flush()
 
-    def resume_held(self) -> bool:
-        """Let connections go on whose next request had to wait; True when there were any."""
-        if not self._again:
+    def resume_waiting(self) -> bool:
+        """Resume the connections whose next request had to wait; True when there were any."""
+        if not self._to_resume:
             return False
-        again, self._again = self._again, []
-        for connection in again:
-            connection.offered = False
+        connections, self._to_resume = self._to_resume, []
+        for connection in connections:
+            connection.resume_scheduled = False
             connection.resume()
         return True
 
     def _sweep(self) -> None:
+        """Close connections that are idle, or slow to send a frame that they began."""
         now = self.shared.loop.now_ms()
         limits = self.limits
         for connection in list(self.connections.values()):
-            began = connection.frame_since_ms
-            if began:
-                connection.last_active_ms = max(connection.last_active_ms, began)
-                if now - began > limits.frame_deadline_ms and not connection.held:
+            began_ms = connection.frame_since_ms
+            if began_ms:
+                connection.last_active_ms = max(connection.last_active_ms, began_ms)
+                # While a whole frame waits, it is the broker that is late, not the client.
+                overdue = now - began_ms > limits.frame_deadline_ms
+                if overdue and not connection.frame_waits:
                     connection.close(
-                        f"a request was not complete after {limits.frame_deadline_ms} ms"
+                        f"a request was incomplete after {limits.frame_deadline_ms} ms"
                     )
             elif not connection.slots and now - connection.last_active_ms > limits.idle_ms:
                 connection.close("")
@@ -200,6 +219,7 @@ class Server:
 
     # ---- end
     def close(self) -> None:
+        """Close the listeners, then every connection after sending what its socket takes."""
         for sock in self._listeners:
             self.shared.loop.remove(sock.fileno())
             sock.close()

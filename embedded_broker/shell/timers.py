@@ -1,4 +1,4 @@
-"""The core's timers: one a key, replaced by setting it again, fired by one call of the loop."""
+"""The core's timers: one per key, replaced by setting the key again. Runs in the loop's thread."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from collections.abc import Callable
 from embedded_broker.shell.loop import Loop
 
 SPARE = 1_000
+"""Replaced entries that the heap may hold before it is cleaned."""
 
 
 class Timers:
-    """A heap in which replaced timers stay until they are due or outnumber the rest."""
+    """A heap in which a replaced timer stays until it is due, or until replaced ones are most of
+    the heap. ``fire(key, token)`` is called for the newest token of a key only."""
 
     def __init__(self, loop: Loop, fire: Callable[[str, int], None]) -> None:
         self._loop = loop
@@ -21,6 +23,7 @@ class Timers:
         self._call_ms = 0
 
     def set(self, key: str, token: int, at_ms: int) -> None:
+        """Fire ``key`` with ``token`` at this time of the loop's clock, not as set before."""
         self._newest[key] = token
         heapq.heappush(self._heap, (at_ms, token, key))
         if len(self._heap) > 4 * len(self._newest) + SPARE:
@@ -37,7 +40,7 @@ class Timers:
     def _due(self) -> None:
         now = self._loop.turn_ms
         if self._call_ms > now:
-            return  # a call that an earlier one replaced
+            return  # an earlier timer was set meanwhile, and its call has fired this one
         self._call_ms = 0
         heap = self._heap
         while heap and heap[0][0] <= now:
@@ -45,6 +48,6 @@ class Timers:
             if self._newest.get(key) == token:
                 del self._newest[key]
                 self._fire(key, token)
-                heap = self._heap
+                heap = self._heap  # the call may have set timers, and cleaned the heap
         if heap:
             self._arm()

@@ -1,4 +1,4 @@
-"""What a broker process uses of the machine, from /proc or psutil."""
+"""Processor time and memory of a broker process, from /proc or psutil."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from embedded_broker.shell import platform
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """``cpu_s``: processor time since its start; a rate is the difference of two. ``rss_bytes``
-    counts pages shared with the other brokers in full."""
+    """``cpu_s`` is the processor time in seconds since the start; the difference of two samples
+    gives a rate. ``rss_bytes`` counts pages shared with the other brokers in full."""
 
     cpu_s: float
     rss_bytes: int
 
 
 def usage_of(pid: int) -> Usage | None:
-    """None when there is no such process."""
+    """Return the usage of a process, or None when it does not exist."""
     if platform.LINUX:
         try:
             with open(f"/proc/{pid}/stat", "rb") as f:
+                # The second field is the name in parentheses, and may itself hold any of both.
                 fields = f.read().rpartition(b")")[2].split()
         except OSError:
             return None

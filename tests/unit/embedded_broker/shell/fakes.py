@@ -1,5 +1,4 @@
-"""A broker's shell around a core that does next to nothing, in a thread; and a client of bare
-sockets."""
+"""A broker's shell around a minimal core, run in a thread, and a client on a bare socket."""
 
 from __future__ import annotations
 
@@ -13,9 +12,9 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from embedded_broker.core.effects import Effect, NoResponse, Respond, SetTimer, Stop
+from embedded_broker.core.effects import Effect, Level, NoResponse, Respond, SetTimer, Stop
 from embedded_broker.core.events import Event, RequestReceived, StopRequested, TickEnded, TimerFired
-from embedded_broker.shell.journal import Journal
+from embedded_broker.shell.broker_log import BrokerLog
 from embedded_broker.shell.loop import Loop
 from embedded_broker.shell.runner import Runner
 from embedded_broker.shell.server import Limits, bind
@@ -35,32 +34,42 @@ SECRET = b"s" * 32
 
 
 class FakeNode:
-    """Produce appends to one log, Fetch reads it, Metadata waits for a timer of ``hold_ms``; all
-    callers are kept."""
+    """Produce appends to one log, Fetch reads it, Metadata waits ``delay_ms`` for a timer.
+
+    ``events`` and ``callers`` record what it was given; ``changed`` is notified after each event.
+    """
 
     def __init__(self, disk: LogDirectory) -> None:
         self.disk = disk
-        self.hold_ms = 0
+        self.delay_ms = 0
         self.events: list[Event] = []
         self.callers: list[Any] = []
-        self._held: dict[str, int] = {}
+        self.changed = threading.Condition()
+        self._delayed: dict[str, int] = {}
         self.log = disk.create_log("t", UUID(int=5), 0)
 
     def start(self, now_ms: int) -> list[Effect]:
         return []
 
     def handle(self, now_ms: int, event: Event) -> list[Effect]:
-        if not isinstance(event, RequestReceived | TickEnded):
-            self.events.append(event)
-        match event:
-            case RequestReceived():
-                self.callers.append(event.caller)
-                return self._request(now_ms, event)
-            case TimerFired(key=key):
-                return [Respond(self._held.pop(key), MetadataResponse(cluster_id=key))]
-            case StopRequested():
-                return [Stop(0, "asked")]
-        return []
+        with self.changed:
+            self.changed.notify_all()
+            if not isinstance(event, RequestReceived | TickEnded):
+                self.events.append(event)
+            match event:
+                case RequestReceived():
+                    self.callers.append(event.caller)
+                    return self._request(now_ms, event)
+                case TimerFired(key=key):
+                    return [Respond(self._delayed.pop(key), MetadataResponse(cluster_id=key))]
+                case StopRequested():
+                    return [Stop(0, "requested")]
+            return []
+
+    def wait_for(self, condition: Callable[[], object], timeout_s: float = 5.0) -> None:
+        """Wait until the condition holds; it is checked after each event."""
+        with self.changed:
+            assert self.changed.wait_for(condition, timeout_s)
 
     def _request(self, now_ms: int, event: RequestReceived) -> list[Effect]:
         match event.message.API_KEY:
@@ -79,11 +88,11 @@ class FakeNode:
                 ]
             case 18:
                 return [Respond(event.request_id, ApiVersionsResponse())]
-        if not self.hold_ms:
+        if not self.delay_ms:
             return [Respond(event.request_id, MetadataResponse(cluster_id="now"))]
-        key = f"held {event.request_id}"
-        self._held[key] = event.request_id
-        return [SetTimer(key, 1, now_ms + self.hold_ms)]
+        key = f"delayed {event.request_id}"
+        self._delayed[key] = event.request_id
+        return [SetTimer(key, 1, now_ms + self.delay_ms)]
 
     def _produce(self, event: RequestReceived) -> list[Effect]:
         answers = []
@@ -107,9 +116,31 @@ class FakeNode:
         ]
 
 
+class RecordingLog(BrokerLog):
+    """A broker's log that a test can wait for."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.text = ""
+        self.changed = threading.Condition()
+
+    def write(self, level: Level, text: str) -> None:
+        super().write(level, text)
+        with self.changed:
+            self.text += f"{text}\n"
+            self.changed.notify_all()
+
+    def wait_for(self, word: str, timeout_s: float = 5.0) -> None:
+        """Wait for a line with this word: a connection closes a moment before the line on it."""
+        with self.changed:
+            assert self.changed.wait_for(lambda: word in self.text, timeout_s), self.text
+
+
 class Served:
-    def __init__(self, runner: Runner, node: FakeNode, port: int) -> None:
-        self.runner, self.node, self.port = runner, node, port
+    """A running broker's parts."""
+
+    def __init__(self, runner: Runner, node: FakeNode, log: RecordingLog, port: int) -> None:
+        self.runner, self.node, self.log, self.port = runner, node, log, port
         self.code: int | None = None
 
     def connect(self) -> Client:
@@ -126,11 +157,12 @@ class Served:
 @contextmanager
 def served(folder: Path, limits: Limits | None = None) -> Iterator[Served]:
     disk = LogDirectory(folder / "data", 1, "cluster-a")
-    runner = Runner(Loop(), disk, Journal(folder / "log"), 1, SECRET, limits or Limits())
+    log = RecordingLog(folder / "log")
+    runner = Runner(Loop(), disk, log, 1, SECRET, limits or Limits())
     node = FakeNode(disk)
     sock = bind("127.0.0.1", 0)
     runner.server.listen(sock, "PLAINTEXT")
-    found = Served(runner, node, sock.getsockname()[1])
+    found = Served(runner, node, log, sock.getsockname()[1])
     thread = threading.Thread(target=lambda: setattr(found, "code", runner.run(node)))
     thread.start()
     try:
@@ -138,7 +170,7 @@ def served(folder: Path, limits: Limits | None = None) -> Iterator[Served]:
     finally:
         runner.loop.post(runner.request_stop)
         thread.join(10)
-        runner.journal.close()
+        log.close()
         assert not thread.is_alive()
 
 

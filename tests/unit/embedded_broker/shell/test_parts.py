@@ -1,4 +1,4 @@
-"""The shell's small parts: timers, buffers, flusher, journal, the poller of other systems."""
+"""The shell's small parts: timers, buffers, flusher, the broker's log, the portable poller."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import io
 import os
 import socket
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from uuid import UUID
@@ -15,9 +14,9 @@ import pytest
 
 from embedded_broker.core.effects import Level
 from embedded_broker.shell import platform
+from embedded_broker.shell.broker_log import LINES_PER_SECOND, BrokerLog
 from embedded_broker.shell.buffers import BufferPool
 from embedded_broker.shell.flusher import Flusher
-from embedded_broker.shell.journal import Journal
 from embedded_broker.shell.loop import READ, WRITE, Loop, PlainPoller
 from embedded_broker.shell.storage.partition_log import DiskPartitionLog
 from embedded_broker.shell.timers import Timers
@@ -72,7 +71,7 @@ def test_that_calls_from_other_threads_wake_the_loop() -> None:
     loop.close()
 
 
-def test_that_the_poller_of_other_systems_says_the_same() -> None:
+def test_that_the_portable_poller_reports_the_same_events() -> None:
     one, other = socket.socketpair()
     poller = PlainPoller()
     poller.register(one.fileno(), READ)
@@ -90,7 +89,7 @@ def test_that_the_poller_of_other_systems_says_the_same() -> None:
     other.close()
 
 
-def test_that_buffers_are_reused_unless_someone_still_looks() -> None:
+def test_that_buffers_are_reused_unless_a_view_refers_to_them() -> None:
     pool = BufferPool()
     first = pool.take(1_000_000)
     assert len(first) == 131072
@@ -118,7 +117,7 @@ def test_that_connections_wait_when_too_much_is_being_received() -> None:
     assert pool.in_use == 0
 
 
-def test_that_flushes_asked_for_meanwhile_are_done_together(
+def test_that_flushes_requested_while_one_runs_are_combined(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loop, done, synced = Loop(), [], []
@@ -126,10 +125,11 @@ def test_that_flushes_asked_for_meanwhile_are_done_together(
     flusher = Flusher(
         loop, lambda flush_id, error: done.append((flush_id, error)), lambda _text: None
     )
-    gate = threading.Event()
+    began, gate = threading.Event(), threading.Event()
 
     def slow(fd: int) -> None:
         synced.append(fd)
+        began.set()
         gate.wait(5)
 
     monkeypatch.setattr(platform, "fdatasync", slow)
@@ -138,7 +138,7 @@ def test_that_flushes_asked_for_meanwhile_are_done_together(
         data = batch(i)
         log.append(data, parsed(data), 0)
         flusher.flush(i, log)
-    time.sleep(0.05)
+    assert began.wait(5)
     assert log.recovery_point() == 0
     gate.set()
     run_until(loop, lambda: len(done) == 20)
@@ -151,7 +151,9 @@ def test_that_flushes_asked_for_meanwhile_are_done_together(
     loop.close()
 
 
-def test_that_a_flush_that_failed_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_that_a_failed_flush_reports_the_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     loop, done = Loop(), []
     log = DiskPartitionLog.create(tmp_path / "t-0", "t", UUID(int=1), 0, lambda _paths: None, 0)
     data = batch(0)
@@ -173,27 +175,29 @@ def test_that_a_flush_that_failed_says_so(tmp_path: Path, monkeypatch: pytest.Mo
     loop.close()
 
 
-def test_that_a_journal_escapes_counts_and_echoes_errors(tmp_path: Path) -> None:
-    echo = io.StringIO()
-    journal = Journal(tmp_path / "broker.log", echo=echo)
-    journal.write(Level.INFO, "evil\n\x1b[31m \u202e text")
-    journal.write(Level.DEBUG, "not wanted")
-    journal.write(Level.ERROR, "broken")
+def test_that_the_log_escapes_text_limits_lines_and_echoes_errors(tmp_path: Path) -> None:
+    echo, now_s = io.StringIO(), [1_000.0]
+    log = BrokerLog(tmp_path / "broker.log", echo=echo, now_s=lambda: now_s[0])
+    log.write(Level.INFO, "evil\n\x1b[31m \u202e text")
+    log.write(Level.DEBUG, "not wanted")
+    log.write(Level.ERROR, "broken")
     for i in range(500):
-        journal.write(Level.WARNING, f"storm {i}")
-    time.sleep(1.05)
-    journal.write(Level.INFO, "after")
-    journal.close()
+        log.write(Level.WARNING, f"storm {i}")
+    now_s[0] += 1
+    log.write(Level.INFO, "after")
+    log.close()
     text = (tmp_path / "broker.log").read_text()
     assert "evil\\x0a\\x1b[31m \\u202e text" in text
     assert "not wanted" not in text
-    assert text.count("storm") <= 100 and "more lines" in text
+    assert text.count("storm") == LINES_PER_SECOND - 2
+    assert "left out 452 more lines" in text
+    assert text.splitlines()[-1].endswith("INFO    after")
     assert "broken" in echo.getvalue() and "storm" not in echo.getvalue()
 
 
-def test_that_a_lock_is_held_by_one(tmp_path: Path) -> None:
-    held = platform.lock_file(tmp_path / ".lock")
+def test_that_a_lock_excludes_others_until_it_is_closed(tmp_path: Path) -> None:
+    lock = platform.lock_file(tmp_path / ".lock")
     with pytest.raises(platform.InUse):
         platform.lock_file(tmp_path / ".lock")
-    os.close(held)
+    os.close(lock)
     os.close(platform.lock_file(tmp_path / ".lock"))

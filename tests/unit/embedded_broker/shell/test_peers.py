@@ -10,7 +10,12 @@ from typing import Any
 import pytest
 
 from embedded_broker.core.effects import Send
-from embedded_broker.shell.authentication import Authentication, Proving, find_secret, make_secret
+from embedded_broker.shell.authentication import (
+    Authentication,
+    DiallerProof,
+    find_secret,
+    make_secret,
+)
 from embedded_broker.shell.framed import Shared
 from embedded_broker.shell.loop import Loop
 from embedded_broker.shell.peers import Peers
@@ -19,22 +24,28 @@ from tests.unit.embedded_broker.shell.fakes import SECRET, Served, served
 
 
 class Dialler:
-    """A broker's dialling side in a thread; what comes back is gathered."""
+    """A broker's dialling side in a thread; collects responses and failures."""
 
     def __init__(self, secret: bytes = SECRET) -> None:
-        self.answers: list[tuple[int, Any]] = []
+        self.responses: list[tuple[int, Any]] = []
         self.failures: list[tuple[int, str]] = []
+        self.changed = threading.Condition()
         self.loop = Loop()
         self.peers = Peers(
             Shared(self.loop),
             7,
             secret,
-            lambda send_id, _peer, message: self.answers.append((send_id, message)),
-            lambda send_id, _peer, reason: self.failures.append((send_id, reason)),
+            lambda send_id, _peer, message: self._add(self.responses, (send_id, message)),
+            lambda send_id, _peer, reason: self._add(self.failures, (send_id, reason)),
         )
         self.loop.after_tick = self._after_tick
         self.thread = threading.Thread(target=self.loop.run)
         self.thread.start()
+
+    def _add(self, results: list[tuple[int, Any]], result: tuple[int, Any]) -> None:
+        with self.changed:
+            results.append(result)
+            self.changed.notify_all()
 
     def _after_tick(self) -> bool:
         again = self.peers.report_failures()
@@ -47,11 +58,15 @@ class Dialler:
         effect = Send(send_id, peer, lane, MetadataRequest(), 9, timeout_ms)
         self.loop.post(lambda: self.peers.send(effect))
 
-    def wait(self, answers: int = 0, failures: int = 0) -> None:
-        deadline = time.monotonic() + 10
-        while len(self.answers) < answers or len(self.failures) < failures:
-            assert time.monotonic() < deadline, (self.answers, self.failures)
-            time.sleep(0.005)
+    def wait(self, responses: int = 0, failures: int = 0, results: int = 0) -> None:
+        """Wait for so many responses, failures, and results of either kind."""
+
+        def enough() -> bool:
+            counts = len(self.responses), len(self.failures)
+            return counts[0] >= responses and counts[1] >= failures and sum(counts) >= results
+
+        with self.changed:
+            assert self.changed.wait_for(enough, 10), (self.responses, self.failures)
 
     def stop(self) -> None:
         self.loop.post(self.peers.close)
@@ -79,30 +94,30 @@ def test_that_a_peer_proves_to_be_a_broker_and_is_answered_in_order(
 ) -> None:
     for send_id in range(1, 51):
         dialler.send(send_id)
-    dialler.wait(answers=50)
-    assert [send_id for send_id, _ in dialler.answers] == list(range(1, 51))
+    dialler.wait(responses=50)
+    assert [send_id for send_id, _ in dialler.responses] == list(range(1, 51))
     assert {(c.broker_id, c.principal) for c in broker.node.callers} == {(7, "Broker:7")}
     assert not dialler.failures
 
 
 def test_that_lanes_do_not_wait_for_each_other(broker: Served, dialler: Dialler) -> None:
-    broker.node.hold_ms = 400
+    broker.node.delay_ms = 400
     dialler.send(1, lane="slow")
-    time.sleep(0.1)
-    broker.node.hold_ms = 0
+    broker.node.wait_for(lambda: broker.node.callers)
+    broker.node.delay_ms = 0
     dialler.send(2, lane="quick")
-    dialler.wait(answers=2)
-    assert [send_id for send_id, _ in dialler.answers] == [2, 1]
+    dialler.wait(responses=2)
+    assert [send_id for send_id, _ in dialler.responses] == [2, 1]
 
 
-def test_that_a_peer_with_another_secret_is_not_believed(broker: Served) -> None:
-    stranger = Dialler(b"another secret of thirty-two by.")
-    stranger.peers.set_address(1, "127.0.0.1", broker.port)
-    stranger.send(1)
-    stranger.wait(failures=1)
-    assert "no broker of this cluster" in stranger.failures[0][1]
+def test_that_a_peer_with_another_secret_is_refused(broker: Served) -> None:
+    impostor = Dialler(b"another secret of thirty-two by.")
+    impostor.peers.set_address(1, "127.0.0.1", broker.port)
+    impostor.send(1)
+    impostor.wait(failures=1)
+    assert "not a broker of this cluster" in impostor.failures[0][1]
     assert not broker.node.callers
-    stranger.stop()
+    impostor.stop()
 
 
 def test_that_a_refused_dial_fails_and_the_next_is_paced(dialler: Dialler) -> None:
@@ -116,18 +131,18 @@ def test_that_a_refused_dial_fails_and_the_next_is_paced(dialler: Dialler) -> No
         assert time.monotonic() - began > 0.02 + 0.04 + 0.08
     dialler.send(9, peer=3)
     dialler.wait(failures=6)
-    assert "not known" in dialler.failures[-1][1]
+    assert "address of the peer is unknown" in dialler.failures[-1][1]
 
 
 def test_that_silence_fails_a_request_and_those_behind_it(broker: Served, dialler: Dialler) -> None:
-    broker.node.hold_ms = 60_000
+    broker.node.delay_ms = 60_000
     dialler.send(1, timeout_ms=150)
     dialler.send(2, timeout_ms=30_000)
     dialler.wait(failures=2)
     assert "in time" in dialler.failures[0][1]
-    broker.node.hold_ms = 0
+    broker.node.delay_ms = 0
     dialler.send(3)
-    dialler.wait(answers=1)
+    dialler.wait(responses=1)
 
 
 def test_that_a_peer_that_accepts_and_says_nothing_is_given_up(dialler: Dialler) -> None:
@@ -139,21 +154,20 @@ def test_that_a_peer_that_accepts_and_says_nothing_is_given_up(dialler: Dialler)
 
 def test_that_requests_wait_for_a_peer_that_comes_back(broker: Served, dialler: Dialler) -> None:
     dialler.send(1)
-    dialler.wait(answers=1)
+    dialler.wait(responses=1)
 
     def break_all() -> None:
         for connection in list(broker.runner.server.connections.values()):
             connection.close("")
 
     broker.inside(break_all)
-    deadline = time.monotonic() + 5
-    send_id = 2
-    while len(dialler.answers) < 2:
-        assert time.monotonic() < deadline
+    # A request that meets the broken connection fails; each further one waits for the next dial.
+    for send_id in range(2, 10):
         dialler.send(send_id)
-        dialler.wait(failures=0)
-        time.sleep(0.05)
-        send_id += 1
+        dialler.wait(results=send_id)
+        if len(dialler.responses) > 1:
+            break
+    assert len(dialler.responses) == 2
 
 
 def test_that_the_secret_is_made_once_and_kept_from_others(tmp_path: Path) -> None:
@@ -173,17 +187,29 @@ def test_that_a_proof_cannot_be_replayed_or_skipped() -> None:
     from kafka_protocol.messages.k36_sasl_authenticate import SaslAuthenticateRequest
 
     listener, connection = Authentication(SECRET), Connection()
-    assert listener.answer(connection, SaslAuthenticateRequest(b"x" * 40))[2]
+    assert listener.respond(connection, SaslAuthenticateRequest(b"x" * 40)).refusal
     connection = Connection()
-    listener.answer(connection, SaslHandshakeRequest("KAFKARIUM-CLUSTER"))
-    proving = Proving(SECRET, 3)
-    shown, broker_id, _ = listener.answer(connection, SaslAuthenticateRequest(proving.first()))
-    assert broker_id == -1
-    last = proving.second(shown.auth_bytes)
-    assert last is not None
-    assert listener.answer(connection, SaslAuthenticateRequest(last))[1] == 3
-    assert listener.answer(connection, SaslAuthenticateRequest(last))[2]
+    listener.respond(connection, SaslHandshakeRequest("KAFKARIUM-CLUSTER"))
+    dialler = DiallerProof(SECRET, 3)
+    challenge = listener.respond(connection, SaslAuthenticateRequest(dialler.first_message()))
+    assert challenge.broker_id == -1
+    final = dialler.final_message(challenge.response.auth_bytes)
+    assert final is not None
+    assert listener.respond(connection, SaslAuthenticateRequest(final)).broker_id == 3
+    assert listener.respond(connection, SaslAuthenticateRequest(final)).refusal
     other = Connection()
-    listener.answer(other, SaslHandshakeRequest("KAFKARIUM-CLUSTER"))
-    listener.answer(other, SaslAuthenticateRequest(Proving(SECRET, 3).first()))
-    assert listener.answer(other, SaslAuthenticateRequest(last))[2]
+    listener.respond(other, SaslHandshakeRequest("KAFKARIUM-CLUSTER"))
+    first = DiallerProof(SECRET, 3).first_message()
+    listener.respond(other, SaslAuthenticateRequest(first))
+    assert listener.respond(other, SaslAuthenticateRequest(final)).refusal
+
+
+@pytest.mark.parametrize("broker_id", [b"", b"x", b"-1", b"9" * 11, b"1" * 10_000])
+def test_that_a_malformed_broker_id_is_refused(broker_id: bytes) -> None:
+    from kafka_protocol.messages.k17_sasl_handshake import SaslHandshakeRequest
+    from kafka_protocol.messages.k36_sasl_authenticate import SaslAuthenticateRequest
+
+    listener, connection = Authentication(SECRET), Connection()
+    listener.respond(connection, SaslHandshakeRequest("KAFKARIUM-CLUSTER"))
+    outcome = listener.respond(connection, SaslAuthenticateRequest(b"n" * 16 + broker_id))
+    assert outcome.refusal and outcome.broker_id == -1
