@@ -33,6 +33,7 @@ from gui.status_bar import StatusBar
 from gui.watchdog import Watchdog
 from kafka_client.sampling.state import ConnectionKind
 from widgets.chart_clock import ChartClock
+from widgets.charts.series_colors import SeriesColors
 from widgets.plain import tooltip, visible
 from widgets.theme import Theme
 from widgets.toast import Toasts
@@ -284,7 +285,13 @@ class MainWindow(QMainWindow):
     def _opened(self, session: Session) -> None:
         def context(navigate: Callable[..., None]) -> PageContext:
             return PageContext(
-                session, self.theme, self.preferences, self.clock, navigate, self.notify
+                session,
+                self.theme,
+                self.preferences,
+                self.clock,
+                navigate,
+                self.notify,
+                SeriesColors(self.preferences, session.name),
             )
 
         view = SessionView(context, self.theme)

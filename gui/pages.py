@@ -4,11 +4,13 @@ is first opened."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtWidgets import QWidget
+
+from widgets.charts.series_colors import SeriesColors
 
 if TYPE_CHECKING:
     from gui.preferences import Preferences
@@ -28,6 +30,8 @@ class PageContext:
     clock: ChartClock
     navigate: Callable[..., None]
     notify: Callable[[str, str], None]
+    colors: SeriesColors = field(default_factory=SeriesColors)
+    """of topics and groups in charts"""
 
 
 @dataclass(frozen=True, slots=True)

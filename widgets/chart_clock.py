@@ -1,5 +1,5 @@
-"""The one clock that all charts draw by: a tick asks each chart that is seen whether it has
-something new to draw."""
+"""The one clock of all charts: each tick draws the visible charts that have something new. It also
+carries the window's way of writing times."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from weakref import WeakSet
 from PySide6.QtCore import QObject, QTimer, Signal
 from shiboken6 import isValid
 
+from widgets.time_style import TimeStyle
+
 TICK_MS = 200
 
 
 class Drawn(Protocol):
-    """What registers here. ``draw`` is called only when ``wants_drawing`` said yes, on the GUI
-    thread."""
+    """A registered chart. ``draw`` is called on the window's thread, only after
+    ``wants_drawing`` returned True."""
 
     def wants_drawing(self, now_s: float) -> bool: ...
     def draw(self, now_s: float) -> None: ...
@@ -33,10 +35,12 @@ class ChartClock(QObject):
         *,
         now: Callable[[], float] = time.time,
         interval_ms: int = TICK_MS,
+        style: TimeStyle | None = None,
     ) -> None:
         super().__init__(parent)
+        self.style = style or TimeStyle(parent=self)
         self._now = now
-        self._held_s: float | None = None
+        self._paused_at_s: float | None = None
         self._charts: WeakSet[Drawn] = WeakSet()
         self._timer = QTimer(self)
         self._timer.setInterval(interval_ms)
@@ -45,19 +49,19 @@ class ChartClock(QObject):
 
     @property
     def now_s(self) -> float:
-        return self._now() if self._held_s is None else self._held_s
+        return self._now() if self._paused_at_s is None else self._paused_at_s
 
     @property
     def paused(self) -> bool:
-        return self._held_s is not None
+        return self._paused_at_s is not None
 
     def set_paused(self, paused: bool) -> None:
         if paused != self.paused:
-            self._held_s = self._now() if paused else None
+            self._paused_at_s = self._now() if paused else None
             self.paused_changed.emit(paused)
 
     def register(self, chart: Drawn) -> None:
-        """Held weakly: a chart that is gone is no longer asked."""
+        """The clock keeps a weak reference: a destroyed chart drops out."""
         self._charts.add(chart)
 
     def tick(self) -> None:

@@ -18,6 +18,12 @@ def _cell(value: Any) -> str:
     return "" if value is None else str(value)
 
 
+def harmless(text: str) -> str:
+    """A text that a spreadsheet would run as a formula gets a leading apostrophe (OWASP ASVS
+    1.2.10)."""
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
 def as_tsv(columns: Sequence[Column[R]], rows: Iterable[R], titles: bool = False) -> str:
     """Exact values; tabs and line ends inside a value become visible signs, so that a row stays a
     row."""
@@ -32,8 +38,7 @@ def as_tsv(columns: Sequence[Column[R]], rows: Iterable[R], titles: bool = False
 
 
 def as_csv(columns: Sequence[Column[R]], rows: Iterable[R]) -> str:
-    """RFC 4180. A text that a spreadsheet would run as a formula gets a leading apostrophe (OWASP
-    ASVS 1.2.10)."""
+    """RFC 4180; no cell is a formula to a spreadsheet."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
     kept = [c for c in columns if c.paint != "spark"]
@@ -43,8 +48,7 @@ def as_csv(columns: Sequence[Column[R]], rows: Iterable[R]) -> str:
         for column in kept:
             value = column.value(row)
             text = _cell(value)
-            harmless = isinstance(value, (int, float)) or not text.startswith(_FORMULA)
-            cells.append(text if harmless else f"'{text}")
+            cells.append(text if isinstance(value, (int, float)) else harmless(text))
         writer.writerow(cells)
     return out.getvalue()
 

@@ -10,7 +10,7 @@ from PySide6.QtGui import QColor, QPainter, QPen
 from widgets.theme import Theme
 
 if TYPE_CHECKING:
-    from widgets.chart_scale import Floats
+    from widgets.charts.scale import Floats
 
 DOT = 8
 

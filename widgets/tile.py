@@ -8,7 +8,7 @@ from PySide6.QtGui import QFont, QFontMetrics, QMouseEvent, QPainter, QPaintEven
 from PySide6.QtWidgets import QFrame, QSizePolicy, QWidget
 from typing_extensions import override
 
-from widgets.chart_scale import Floats
+from widgets.charts.scale import Floats
 from widgets.marks import draw_sparkline
 from widgets.plain import tooltip, visible
 from widgets.theme import Theme

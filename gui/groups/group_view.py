@@ -26,17 +26,20 @@ from gui.groups.rows import (
     member_row,
     trend,
 )
+from gui.page_kit.charts import PageCharts
 from gui.pages import PageContext
 from kafka_client.model import Group
 from widgets import figures
+from widgets.charts.model import Mark, Series
+from widgets.charts.series_colors import spread
+from widgets.charts.units import COUNT, DURATION, RATE
 from widgets.facts import Facts
 from widgets.keyed_table_model import KeyedTableModel
 from widgets.page_state import PageState
 from widgets.plain import plain, tooltip
 from widgets.table_view import TableView
-from widgets.time_chart import Mark, Series, TimeChart
 
-UNITS = (("lag", "Messages", figures.count), ("lag_s", "Seconds", figures.duration))
+UNITS = (("lag", "Messages", COUNT), ("lag_s", "Seconds", DURATION))
 SPLITS = ("By topic", "By partition", "In and out")
 MOST_LINES = 8
 
@@ -58,17 +61,8 @@ class GroupView(QWidget):
         self._facts = Facts(
             ("status", "lag", "behind by", "trend", "caught up in", "members", "state"), self
         )
-        self._chart = TimeChart(
-            context.theme,
-            context.clock,
-            read=context.session.store.window,
-            title="Lag",
-            form=figures.count,
-        )
+        self._chart = PageCharts(context, self).panel("Lag")
         self._chart.setMinimumHeight(180)
-        self._chart.set_window(context.session.window_s)
-        context.session.window_changed.connect(self._chart.set_window)
-        context.session.sampled.connect(lambda _round: self._chart.data_changed())
         self._lags: KeyedTableModel[LagRow] = KeyedTableModel(LAG_COLUMNS, lambda r: r.key)
         self._members: KeyedTableModel[MemberRow] = KeyedTableModel(
             MEMBER_COLUMNS, lambda r: r.member
@@ -178,6 +172,7 @@ class GroupView(QWidget):
             self._lags.merge([])
             self._members.merge([])
             self._lines = []
+            self._chart.set_series([])
         self.group = group
         self._title.setText(group)
         self.context.session.focus(topics=[], groups=[group])
@@ -232,33 +227,37 @@ class GroupView(QWidget):
         self.refresh()
 
     def _show_lines(self, group: Group) -> None:
-        kind, unit, form = UNITS[self._unit]
+        kind, title_of_unit, unit = UNITS[self._unit]
         if self._split == 2:
             lines = [
                 Series(("end_rate", self.group), "produced per second", 0),
                 Series(("committed_rate", self.group), "consumed per second", 1),
             ]
-            title, form, stacked = "Produced against consumed", figures.rate, False
+            title, unit, stacked = "Produced against consumed", RATE, False
         elif self._split == 1:
             worst = sorted(group.lags, key=lambda lag: -(lag.lag_records or 0))[:MOST_LINES]
             places = sorted((lag.topic, lag.partition) for lag in worst)
             lines = [
-                Series((kind, self.group, t, p), f"{t} {p}", i) for i, (t, p) in enumerate(places)
+                Series((kind, self.group, t, p), f"{t} {p}", color)
+                for (t, p), color in zip(places, spread([p for _, p in places]), strict=True)
             ]
-            title, stacked = f"Lag by partition, {unit.lower()}", False
+            title, stacked = f"Lag by partition, {title_of_unit.lower()}", False
         else:
+            topics = group.topics[:MOST_LINES]
+            colors = self.context.colors.distinct([("topic", t) for t in topics])
             lines = [
-                Series((kind, self.group, t), t, i) for i, t in enumerate(group.topics[:MOST_LINES])
+                Series((kind, self.group, t), t, color)
+                for t, color in zip(topics, colors, strict=True)
             ]
             title, stacked = (
-                f"Lag by topic, {unit.lower()}",
+                f"Lag by topic, {title_of_unit.lower()}",
                 kind == "lag" and len(group.topics) > 1,
             )
         if lines != self._lines:
             self._lines = lines
             self._chart.set_stacked(stacked)
             self._chart.set_title(title)
-            self._chart.set_form(form)
+            self._chart.set_unit(unit)
             self._chart.set_series(lines)
 
     def _show_marks(self) -> None:

@@ -21,7 +21,7 @@ from kafka_client.model import Datum, Record
 from kafka_client.reading.filters import Contains, Matches, make_filter
 from kafka_client.reading.plan import KEPT_BYTES, KEPT_RECORDS, ScanPlan, ScanRequest, Start, Until
 from kafka_client.reading.scan import Progress, ScanResult
-from widgets.histogram import Histogram
+from widgets.charts.histogram import Histogram
 from widgets.page_state import Banner, PageState
 from widgets.plain import ElidedLabel
 

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
 from gui.health import Tally, brokers_up
 from gui.overview.change_list import ChangeList
 from gui.overview.demo_panel import DemoPanel
+from gui.page_kit.charts import PageCharts
 from gui.page_kit.live_page import LivePage
 from gui.pages import PageContext
 from kafka_client.changes import Change, Changes
 from kafka_client.model import ClusterSnapshot, Group, GroupStatus
 from widgets import figures
+from widgets.charts.chart_panel import ChartPanel
+from widgets.charts.model import Mark, Series, SumOf
+from widgets.charts.units import COUNT, RATE, Unit
 from widgets.column import Column
 from widgets.keyed_table_model import KeyedTableModel
 from widgets.plain import plain
 from widgets.table_view import TableView
 from widgets.tile import Tile
-from widgets.time_chart import Mark, Series, TimeChart
 
 TOPICS_SHOWN = 7
 GROUPS_SHOWN = 6
@@ -69,8 +70,7 @@ class OverviewPage(LivePage):
         self.setProperty("role", "body")
         self._tally = Tally()
         self._seen_changes = 0
-        self._colors: dict[str, int] = {}
-        self._group_colors: dict[str, int] = {}
+        self._charts = PageCharts(context, self)
         self._tiles: dict[str, Tile] = {}
         content = QWidget()
         layout = QVBoxLayout(content)
@@ -86,8 +86,6 @@ class OverviewPage(LivePage):
         columns.addLayout(self._make_lists(), 5)
         layout.addLayout(columns, 1)
         self.set_content(content)
-        self.session.window_changed.connect(self._window_changed)
-        self._window_changed(self.session.window_s)
 
     # ---- parts
 
@@ -109,26 +107,17 @@ class OverviewPage(LivePage):
             row.addWidget(tile, 1)
         return row
 
-    def _chart(
-        self, title: str, *, stacked: bool, form: Callable[[float | None], str]
-    ) -> tuple[QFrame, TimeChart]:
+    def _chart(self, title: str, *, stacked: bool, unit: Unit) -> tuple[QFrame, ChartPanel]:
         frame, layout = card()
-        chart = TimeChart(
-            self.theme,
-            self.context.clock,
-            self.session.store.window,
-            title=title,
-            stacked=stacked,
-            form=form,
-        )
+        chart = self._charts.panel(title, unit=unit, stacked=stacked)
         layout.addWidget(chart)
         return frame, chart
 
     def _make_charts(self) -> QVBoxLayout:
         column = QVBoxLayout()
         column.setSpacing(16)
-        rates, self.rates = self._chart("Messages in per topic", stacked=True, form=figures.rate)
-        lags, self.lags = self._chart("Lag per group", stacked=False, form=figures.short)
+        rates, self.rates = self._chart("Messages in per topic", stacked=True, unit=RATE)
+        lags, self.lags = self._chart("Lag per group", stacked=False, unit=COUNT)
         column.addWidget(rates, 1)
         column.addWidget(lags, 1)
         return column
@@ -256,54 +245,39 @@ class OverviewPage(LivePage):
             last = None if topic.internal else store.last(("rate", name))
             if last is not None:
                 rates[name] = last[1]
-        top = sorted(rates, key=lambda name: (name not in self._colors, -rates[name]))[
-            : TOPICS_SHOWN * 2
+        top = sorted(sorted(rates, key=lambda name: -rates[name])[:TOPICS_SHOWN])
+        colors = self.context.colors.distinct([("topic", name) for name in top])
+        areas = [
+            Series(("rate", name), name, color) for name, color in zip(top, colors, strict=True)
         ]
-        top = sorted(sorted(top, key=lambda name: -rates[name])[:TOPICS_SHOWN])
-        for name in sorted(top, key=lambda name: -rates[name]):
-            self._color(name)
-        self.rates.set_series([Series(("rate", name), name, self._color(name)) for name in top])
-        more = len(rates) > TOPICS_SHOWN
-        self.rates.set_title(
-            f"Messages in per topic (top {TOPICS_SHOWN} of {len(rates)})"
-            if more
-            else "Messages in per topic"
-        )
-        groups = sorted(snapshot.groups.values(), key=lambda g: -(g.lag_records or 0))[
-            :GROUPS_SHOWN
+        if len(rates) > len(top):
+            internal = [name for name, topic in snapshot.topics.items() if topic.internal]
+            shown = tuple(("rate", name) for name in (*top, *internal))
+            others = figures.plural(len(rates) - len(top), "other")
+            areas.append(Series(SumOf((("rate",),), shown), others, tone="text_faint"))
+        self.rates.set_series(areas)
+        self._show_lags(snapshot)
+        self.rates.data_changed()
+        self.lags.data_changed()
+
+    def _show_lags(self, snapshot: ClusterSnapshot) -> None:
+        groups = sorted(snapshot.groups.values(), key=lambda g: -(g.lag_records or 0))
+        shown = sorted(groups[:GROUPS_SHOWN], key=lambda g: g.group_id)
+        for group in shown:
+            # A group that reads one topic has that topic's colour: the two charts read together.
+            like = ("topic", group.topics[0]) if len(group.topics) == 1 else None
+            self.context.colors.color("group", group.group_id, like)
+        colors = self.context.colors.distinct([("group", g.group_id) for g in shown])
+        lines = [
+            Series(("lag", g.group_id), g.group_id, color)
+            for g, color in zip(shown, colors, strict=True)
         ]
-        lines = [Series(("lag", g.group_id), g.group_id, self._color_of_group(g)) for g in groups]
-        lines.sort(key=lambda s: s.label)
         if len(lines) > 1:
             lines.append(Series(("lag",), "total", tone="text_faint", dashed=True))
         self.lags.set_series(lines)
         self.lags.set_nothing(
-            "No group has committed an offset yet"
-            if not groups
-            else "Waiting for the first samples"
+            "Waiting for the first samples" if groups else "No group has committed an offset yet"
         )
-        self.rates.data_changed()
-        self.lags.data_changed()
-
-    def _color(self, name: str) -> int:
-        """A topic or group keeps its colour for as long as the page lives."""
-        return self._colors.setdefault(name, len(self._colors))
-
-    def _color_of_group(self, group: Group) -> int:
-        """The first group that reads one topic alone has that topic's colour, so that the two
-        charts read together."""
-        if group.group_id not in self._group_colors:
-            taken = set(self._group_colors.values())
-            topics = group.topics
-            own = self._color(topics[0]) if len(topics) == 1 else None
-            if own is None or own in taken:
-                own = next(
-                    i for i in range(1000) if i not in taken and i not in self._colors.values()
-                )
-            if not topics:
-                return own  # it has committed nothing yet
-            self._group_colors[group.group_id] = own
-        return self._group_colors[group.group_id]
 
     def _show_changes(self) -> None:
         changes = self.session.changes
@@ -327,10 +301,6 @@ class OverviewPage(LivePage):
             self.lags.set_marks(marks[-40:])
 
     _last_at = 0.0
-
-    def _window_changed(self, seconds: float) -> None:
-        self.rates.set_window(seconds)
-        self.lags.set_window(seconds)
 
     def _go_to_change(self, change: Change) -> None:
         if change.topic is not None:

@@ -13,6 +13,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from gui.page_kit.charts import PageCharts
 from gui.pages import PageContext
 from gui.topics.actions import TopicActions
 from gui.topics.rows import (
@@ -27,12 +28,13 @@ from gui.topics.rows import (
     topic_row,
 )
 from widgets import figures
+from widgets.charts.model import Series
+from widgets.charts.units import RATE
 from widgets.facts import Facts
 from widgets.keyed_table_model import KeyedTableModel
 from widgets.page_state import PageState
 from widgets.plain import plain
 from widgets.table_view import TableView
-from widgets.time_chart import Series, TimeChart
 
 TABS = (("partitions", "Partitions"), ("consumers", "Consumers"))
 
@@ -60,17 +62,8 @@ class TopicView(QWidget):
             ),
             self,
         )
-        self._chart = TimeChart(
-            context.theme,
-            context.clock,
-            read=context.session.store.window,
-            title="Records per second",
-            form=figures.rate,
-        )
-        self._chart.setFixedHeight(150)
-        self._chart.set_window(context.session.window_s)
-        context.session.window_changed.connect(self._chart.set_window)
-        context.session.sampled.connect(lambda _round: self._chart.data_changed())
+        self._chart = PageCharts(context, self).panel("Records per second", unit=RATE)
+        self._chart.setFixedHeight(180)
         self._partitions: KeyedTableModel[PartitionRow] = KeyedTableModel(
             PARTITION_COLUMNS, lambda r: r.partition
         )
@@ -159,7 +152,8 @@ class TopicView(QWidget):
             self._readers.merge([])
         self.topic = topic
         self._title.setText(topic)
-        self._chart.set_series([Series(("rate", topic), "records/s")])
+        color = self.context.colors.color("topic", topic)
+        self._chart.set_series([Series(("rate", topic), topic, color)])
         self.context.session.focus(topics=[topic], groups=[])
         places = [name for name, _ in TABS]
         if tab in places:

@@ -23,7 +23,7 @@ from kafka_client.profile import quick
 from kafka_client.secrets import MemorySecrets
 from tests.fakes.client import FakeClient
 from tests.fakes.cluster import FakeCluster
-from widgets.time_chart import TimeChart
+from widgets.charts.time_chart import TimeChart
 
 
 def wait_ms(duration_ms: int) -> None:

@@ -11,8 +11,8 @@ from PySide6.QtTest import QAbstractItemModelTester
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
+from widgets.charts.histogram import STEPS_MS, Histogram, bins
 from widgets.hex_view import HexView
-from widgets.histogram import STEPS_MS, Histogram, bins
 from widgets.json_tree import JsonModel, JsonTree, as_json, scalar
 from widgets.text_view import FIRST_BYTES, FIRST_LINES, MOST_BYTES, TextView, chopped
 from widgets.theme import Theme

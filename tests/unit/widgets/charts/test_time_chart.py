@@ -6,8 +6,9 @@ from PySide6.QtWidgets import QStackedWidget, QWidget
 from pytestqt.qtbot import QtBot
 
 from widgets.chart_clock import ChartClock
+from widgets.charts.model import Mark, Series
+from widgets.charts.time_chart import TimeChart
 from widgets.theme import Theme
-from widgets.time_chart import Mark, Series, TimeChart
 
 NOW = 1_700_000_000.0
 
@@ -20,10 +21,9 @@ def read(key: object, t0: float, t1: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def make(qtbot: QtBot, clock: ChartClock, stacked: bool) -> TimeChart:
-    chart = TimeChart(Theme(), clock, read, title="Lag", stacked=stacked)
+    chart = TimeChart(Theme(), clock, read, stacked=stacked)
     chart.set_series([Series(("lag", "<b>a</b>"), "<b>a</b>", 0), Series(("lag", "b"), "b", 1)])
     chart.set_marks([Mark(NOW - 50, "rebalance", "warn")])
-    qtbot.addWidget(chart)
     chart.resize(600, 220)
     return chart
 
@@ -70,7 +70,7 @@ def test_that_paused_charts_stand_still(qapp: object) -> None:
 
 
 def test_that_a_chart_that_is_gone_is_not_asked(qtbot: QtBot, clock: ChartClock) -> None:
-    chart = TimeChart(Theme(), clock, read, title="x")
+    chart = TimeChart(Theme(), clock, read)
     chart.show()
     chart.deleteLater()
     qtbot.wait(20)

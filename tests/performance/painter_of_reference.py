@@ -1,15 +1,16 @@
-"""A live chart over time: lines, or areas stacked on each other. Painted with QPainter into a
-picture that is kept, so that the mouse's crosshair costs a copy and not a drawing; drawn on the
-one clock, and only while it is seen."""
+"""The chart painter that decision 0010 chose, kept as it was: `make bench` compares the charts of today with it.
+Nothing in the application imports this file."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QColor,
@@ -27,12 +28,116 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 from shiboken6 import VoidPtr
 from typing_extensions import override
 
-from widgets import chart_scale as scale
 from widgets import figures
 from widgets.chart_clock import ChartClock
-from widgets.chart_scale import Floats
 from widgets.plain import visible
 from widgets.theme import Theme
+
+Floats = NDArray[np.float64]
+
+_TIME_STEPS_S = (
+    1,
+    2,
+    5,
+    10,
+    15,
+    30,
+    60,
+    120,
+    300,
+    600,
+    900,
+    1800,
+    3600,
+    7200,
+    14_400,
+    21_600,
+    43_200,
+    86_400,
+)
+
+
+def nice_top(largest: float, smallest_top: float = 1.0) -> float:
+    """The next round figure above the largest value, with a little air: 1, 2, 2.5, 4, 5, 8 times
+    a power of ten."""
+    wanted = max(largest * 1.06, smallest_top)
+    power = 10 ** math.floor(math.log10(wanted))
+    return float(
+        next(
+            step * power
+            for step in (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10)
+            if step * power >= wanted * 0.9999
+        )
+    )
+
+
+def value_ticks(top: float, most: int = 4) -> list[float]:
+    """Round figures from 0 to ``top``."""
+    rough = top / max(most, 1)
+    power = 10 ** math.floor(math.log10(rough))
+    step = next(s * power for s in (1, 2, 2.5, 5, 10) if s * power >= rough * 0.9999)
+    return [step * i for i in range(int(top / step + 1e-9) + 1)]
+
+
+def time_ticks(t0: float, t1: float, most: int) -> tuple[list[float], str]:
+    """Round local times between two, and the strftime pattern that tells them apart."""
+    rough = (t1 - t0) / max(most, 1)
+    step = next((s for s in _TIME_STEPS_S if s >= rough), 86_400)
+    offset = time.localtime(t1).tm_gmtoff
+    first = math.ceil((t0 + offset) / step) * step - offset
+    ticks = [float(t) for t in np.arange(first, t1, step)]
+    return ticks, "%H:%M:%S" if step < 60 else "%H:%M" if step < 86_400 else "%d %b"
+
+
+def peaks(
+    times: Floats, values: Floats, t0: float, t1: float, pixels: int
+) -> tuple[Floats, Floats]:
+    """At most two points a pixel, the smallest and the largest of its samples, so that no peak is
+    lost. NaN: a gap.
+
+    ``times`` float64[n] rising; returns float64[m] each, m <= max(n, 2 * pixels).
+    """
+    if len(times) <= 2 * pixels:
+        return times, values
+    column = np.clip(((times - t0) / (t1 - t0) * pixels).astype(np.int64), 0, pixels - 1)
+    starts = np.flatnonzero(np.diff(column, prepend=-1))
+    with np.errstate(invalid="ignore"):
+        low = np.fmin.reduceat(values, starts)
+        high = np.fmax.reduceat(values, starts)
+    out_t = np.repeat(times[starts], 2)
+    out_v = np.empty(2 * len(starts))
+    rising = values[starts] <= high
+    out_v[0::2] = np.where(rising, low, high)
+    out_v[1::2] = np.where(rising, high, low)
+    return out_t, out_v
+
+
+def on_grid(times: Floats, values: Floats, grid: Floats, reach_s: float) -> Floats:
+    """Values at the times of ``grid`` (float64[m]), for stacking; NaN where the nearest sample is
+    further than ``reach_s`` away or is itself a gap."""
+    known = np.isfinite(values)
+    if not known.any():
+        return np.full(len(grid), np.nan)
+    kt, kv = times[known], values[known]
+    out = np.interp(grid, kt, kv)
+    after = np.clip(np.searchsorted(kt, grid), 0, len(kt) - 1)
+    before = np.clip(after - 1, 0, len(kt) - 1)
+    distance = np.minimum(np.abs(kt[after] - grid), np.abs(grid - kt[before]))
+    out[distance > reach_s] = np.nan
+    return out
+
+
+def usual_step(times: Floats) -> float:
+    """The median distance of neighbouring samples in seconds; 1 when there are too few to say."""
+    return float(np.median(np.diff(times))) if len(times) > 2 else 1.0
+
+
+def runs(values: Floats) -> list[tuple[int, int]]:
+    """Half-open ranges of indices without a gap."""
+    known = np.isfinite(values)
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], known, [False])).astype(np.int8)))
+    return list(zip(edges[0::2].tolist(), edges[1::2].tolist(), strict=True))
+
 
 SPAN_MIN_S = 60.0
 SMOOTH_POINTS = 700
@@ -224,7 +329,7 @@ class TimeChart(QWidget):
         largest = max(
             (float(np.nanmax(v)) for _, _, v in curves if np.isfinite(v).any()), default=0.0
         )
-        self._top = scale.nice_top(largest, self._smallest_top)
+        self._top = nice_top(largest, self._smallest_top)
         self._draw_grid(painter, plot)
         painter.save()
         painter.setClipRect(plot.adjusted(0, -1, 1, 1))
@@ -232,9 +337,7 @@ class TimeChart(QWidget):
             self._draw_areas(painter, curves)
         else:
             for series, times, values in curves:
-                self._draw_line(
-                    painter, series, *scale.peaks(times, values, t0, t1, int(plot.width()))
-                )
+                self._draw_line(painter, series, *peaks(times, values, t0, t1, int(plot.width())))
         self._draw_marks(painter, plot)
         painter.restore()
         self._draw_head(painter, plot)
@@ -246,7 +349,7 @@ class TimeChart(QWidget):
     def _draw_grid(self, painter: QPainter, plot: QRectF) -> None:
         theme = self._theme
         painter.setFont(self._font)
-        for value in scale.value_ticks(self._top, 4 if plot.height() > 110 else 2):
+        for value in value_ticks(self._top, 4 if plot.height() > 110 else 2):
             y = round(plot.bottom() - value / self._top * plot.height()) + 0.5
             painter.setPen(QPen(theme.color("line_strong" if value == 0 else "line"), 1))
             painter.drawLine(QPointF(plot.left(), y), QPointF(plot.right(), y))
@@ -257,7 +360,7 @@ class TimeChart(QWidget):
                 int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter),
                 self._form(value),
             )
-        ticks, pattern = scale.time_ticks(*self._range, max(2, int(plot.width() / 110)))
+        ticks, pattern = time_ticks(*self._range, max(2, int(plot.width() / 110)))
         for at, x in zip(ticks, self._x(np.array(ticks)).tolist(), strict=True):
             if not plot.left() + 16 <= x <= plot.right() - 14:
                 continue
@@ -286,7 +389,7 @@ class TimeChart(QWidget):
             pen.setStyle(Qt.PenStyle.DashLine)
         painter.setPen(pen)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, smooth)
-        for start, end in scale.runs(values):
+        for start, end in runs(values):
             if end - start == 1:
                 painter.drawPoint(QPointF(xs[start], ys[start]))
             else:
@@ -297,12 +400,12 @@ class TimeChart(QWidget):
         self, data: list[tuple[Series, Floats, Floats]], plot: QRectF
     ) -> list[tuple[Series, Floats, Floats]]:
         """Upper edges on one grid of times; where every series has a gap, the stack has one."""
-        step = max((scale.usual_step(t) for _, t, _ in data if len(t) > 2), default=1.0)
+        step = max((usual_step(t) for _, t, _ in data if len(t) > 2), default=1.0)
         t0, t1 = self._range
         last = max((float(t[-1]) for _, t, _ in data if len(t)), default=t1)
         columns = int(min(plot.width(), max(2, (t1 - t0) / step * 2)))
         grid = np.linspace(t0, min(last, t1), columns)
-        layers = np.array([scale.on_grid(t, v, grid, 3 * step) for _, t, v in data]).reshape(
+        layers = np.array([on_grid(t, v, grid, 3 * step) for _, t, v in data]).reshape(
             len(data), columns
         )
         none = ~np.isfinite(layers).any(axis=0) if len(data) else np.zeros(columns, dtype=bool)
@@ -316,7 +419,7 @@ class TimeChart(QWidget):
         for series, grid, edge in edges:
             xs, upper, lower = self._x(grid), self._y(edge), self._y(below)
             fill = self._color(series)
-            for start, end in scale.runs(edge):
+            for start, end in runs(edge):
                 if end - start < 2:
                     continue
                 outline = np.concatenate((xs[start:end], xs[start:end][::-1]))

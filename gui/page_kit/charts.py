@@ -1,0 +1,54 @@
+"""The charts of one page: they share a time axis and a crosshair, follow the session's time window
+and samples, and read what memory no longer holds from the session's history."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QObject
+from PySide6.QtWidgets import QWidget
+
+from gui.pages import PageContext
+from widgets.charts.chart_group import ChartGroup
+from widgets.charts.chart_panel import ChartPanel
+from widgets.charts.units import COUNT, Unit
+
+
+class PageCharts(QObject):
+    """Makes the page's chart panels; ``group`` is their time axis."""
+
+    def __init__(self, context: PageContext, page: QWidget) -> None:
+        super().__init__(page)
+        session = context.session
+        self._context = context
+        self._panels: list[ChartPanel] = []
+        self.group = ChartGroup(context.clock, window_s=session.window_s, parent=self)
+        session.window_changed.connect(self.group.set_window)
+        session.sampled.connect(self._sampled)
+
+    def panel(
+        self,
+        title: str,
+        *,
+        unit: Unit = COUNT,
+        stacked: bool = False,
+        top: int = 0,
+        parent: QWidget | None = None,
+    ) -> ChartPanel:
+        """A chart of the session's series; see ChartPanel."""
+        panel = ChartPanel(
+            self._context.theme,
+            self._context.clock,
+            self._context.session.store.window,
+            title=title,
+            unit=unit,
+            stacked=stacked,
+            group=self.group,
+            top=top,
+            parent=parent,
+        )
+        panel.failed.connect(lambda sentence: self._context.notify(sentence, "bad"))
+        self._panels.append(panel)
+        return panel
+
+    def _sampled(self, _round: object) -> None:
+        for panel in self._panels:
+            panel.data_changed()

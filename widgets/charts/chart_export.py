@@ -1,0 +1,79 @@
+"""What a chart shows as text and as pictures: TSV for the clipboard, CSV, PNG and SVG for files."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from PySide6.QtCore import QPoint, QRect, QSize
+from PySide6.QtGui import QColor, QImage, QPainter, QRegion
+from PySide6.QtSvg import QSvgGenerator
+from PySide6.QtWidgets import QWidget
+
+from widgets.charts.model import Samples, Series
+from widgets.export import harmless
+from widgets.plain import visible
+from widgets.time_style import TimeStyle
+
+PNG_SCALE = 2.0
+_CHILDREN = QWidget.RenderFlag.DrawChildren
+
+Data = Sequence[tuple[Series, Samples]]
+
+
+def table(data: Data, style: TimeStyle) -> Iterator[list[str]]:
+    """A header and one row for each moment at which a series was sampled, oldest first; an empty
+    cell where a series was not sampled then or has a gap. Values are exact."""
+    yield ["time", *(series.label for series, _ in data)]
+    moments = np.unique(np.concatenate([np.zeros(0), *(times for _, (times, _) in data)]))
+    columns = []
+    for _, (times, values) in data:
+        column = np.full(len(moments), np.nan)
+        column[np.searchsorted(moments, times)] = values
+        columns.append(column)
+    for place, at_s in enumerate(moments.tolist()):
+        cells = [float(column[place]) for column in columns]
+        if any(cell == cell for cell in cells):
+            yield [style.exact(at_s), *("" if cell != cell else f"{cell:.12g}" for cell in cells)]
+
+
+def as_tsv(data: Data, style: TimeStyle) -> str:
+    return "\n".join("\t".join(visible(cell) for cell in row) for row in table(data, style))
+
+
+def as_csv(data: Data, style: TimeStyle) -> str:
+    """RFC 4180; names that a spreadsheet would run as a formula are made harmless."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\r\n")
+    for number, row in enumerate(table(data, style)):
+        writer.writerow([harmless(cell) for cell in row] if number == 0 else row)
+    return out.getvalue()
+
+
+def as_image(panel: QWidget, background: QColor) -> QImage:
+    """The panel at twice its size in pixels."""
+    image = QImage(panel.size() * PNG_SCALE, QImage.Format.Format_ARGB32_Premultiplied)
+    image.setDevicePixelRatio(PNG_SCALE)
+    image.fill(background)
+    painter = QPainter(image)
+    panel.render(painter, QPoint(), QRegion(), _CHILDREN)
+    painter.end()
+    return image
+
+
+def write_svg(panel: QWidget, path: Path, background: QColor, title: str) -> None:
+    """The panel as shapes. Raises: OSError when the file cannot be written."""
+    size = panel.size()
+    generator = QSvgGenerator()
+    with path.open("wb"):
+        generator.setFileName(str(path))
+    generator.setSize(size)
+    generator.setViewBox(QRect(QPoint(), QSize(size)))
+    generator.setTitle(visible(title))
+    painter = QPainter(generator)
+    painter.fillRect(QRect(QPoint(), size), background)
+    panel.render(painter, QPoint(), QRegion(), _CHILDREN)
+    painter.end()

@@ -1,0 +1,266 @@
+"""The legend under a chart: a swatch, the name and the newest value of each series, with least,
+mean and greatest where there is room. A click hides a series, a double click shows it alone. The
+text of a cluster is painted as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+
+from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import (
+    QColor,
+    QFontMetricsF,
+    QHelpEvent,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QPen,
+    QResizeEvent,
+)
+from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
+from typing_extensions import override
+
+from widgets.charts.axes import FONT_PIXELS
+from widgets.charts.curves_item import color_of
+from widgets.charts.frames import NO_STATISTICS
+from widgets.charts.model import Series, Statistics
+from widgets.charts.units import COUNT, Unit
+from widgets.plain import tooltip, visible
+from widgets.theme import Theme
+
+ROW = 18
+GAP = 18.0
+SWATCH = 10.0
+LABEL_WIDE = 180.0
+_VALUE_GAP = 6.0
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One series as it is laid out: ``rect`` in pixels, ``series`` None for "+3 more"."""
+
+    series: Series | None
+    rect: QRectF
+    label: str
+    value: str
+    details: str = ""
+
+
+class Legend(QWidget):
+    hidden_changed = Signal(object)  # frozenset of series keys
+
+    def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self._font = theme.ui_font(FONT_PIXELS)
+        self._metrics = QFontMetricsF(self._font)
+        self._series: tuple[Series, ...] = ()
+        self._statistics: Mapping[Hashable, Statistics] = {}
+        self._unit = COUNT
+        self._hidden: frozenset[Hashable] = frozenset()
+        self._before_click: frozenset[Hashable] = frozenset()
+        self._isolated = False
+        self._rows_most = 2
+        self.entries: tuple[Entry, ...] = ()
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.setMouseTracking(True)
+        self.setAccessibleName("Legend: click a series to hide it, double-click to show it alone")
+        theme.changed.connect(self.update)
+
+    @property
+    def hidden(self) -> frozenset[Hashable]:
+        return self._hidden
+
+    def set_rows(self, most: int) -> None:
+        if most != self._rows_most:
+            self._rows_most = most
+            self._lay_out()
+
+    def show_series(
+        self,
+        series: Sequence[Series],
+        statistics: Mapping[Hashable, Statistics],
+        unit: Unit,
+    ) -> None:
+        self._series, self._statistics, self._unit = tuple(series), statistics, unit
+        self._lay_out()
+
+    # ---- layout
+
+    def _lay_out(self) -> None:
+        rows = self._rows() if self.width() > 60 else 0
+        for detailed in (True, False):
+            entries, needed = self._placed(detailed)
+            if needed <= self._rows_most:
+                break
+        self.entries = tuple(entries)
+        needed = max(1, min(needed, self._rows_most)) if self._series else 0
+        if needed != rows:
+            self.setFixedHeight(needed * ROW)
+            self.updateGeometry()
+        self.update()
+
+    def _rows(self) -> int:
+        return self.height() // ROW
+
+    def _placed(self, detailed: bool) -> tuple[list[Entry], int]:
+        """Entries in rows from left to right, and how many rows they would need; those beyond the
+        last row are counted in a final entry."""
+        advance = self._metrics.horizontalAdvance
+        room, x, row = float(self.width()), 0.0, 0
+        entries: list[Entry] = []
+        more_wide = advance("+999 more") + GAP
+        for place, series in enumerate(self._series):
+            label, value, details = self._texts(series, detailed)
+            wide = SWATCH + _VALUE_GAP + advance(label) + _VALUE_GAP + advance(value)
+            if details:
+                wide += 2 * _VALUE_GAP + advance(details)
+            last_row = row == self._rows_most - 1
+            left = len(self._series) - place - 1
+            if x and x + wide > room - (more_wide if last_row and left else 0.0):
+                if last_row:
+                    text = f"+{left + 1} more"
+                    rect = QRectF(x, row * ROW, advance(text), ROW)
+                    return [*entries, Entry(None, rect, text, "")], row + 2
+                row, x = row + 1, 0.0
+            rect = QRectF(x, row * ROW, wide, ROW)
+            entries.append(Entry(series, rect, label, value, details))
+            x += wide + GAP
+        return entries, row + 1
+
+    def _texts(self, series: Series, detailed: bool) -> tuple[str, str, str]:
+        known = self._statistics.get(series.key, NO_STATISTICS)
+        text = self._unit.text
+        label = self._metrics.elidedText(
+            visible(series.label), Qt.TextElideMode.ElideMiddle, min(LABEL_WIDE, self.width() * 0.6)
+        )
+        if series.key in self._hidden:
+            return label, "", ""
+        details = ""
+        if detailed and known.mean == known.mean:
+            details = f"min {text(known.low)}  mean {text(known.mean)}  max {text(known.high)}"
+        return label, text(known.last), details
+
+    def entry_at(self, place: QPointF) -> Entry | None:
+        return next((entry for entry in self.entries if entry.rect.contains(place)), None)
+
+    # ---- what a person does
+
+    def hide_series(self, key: Hashable, hidden: bool) -> None:
+        self._set_hidden(self._hidden | {key} if hidden else self._hidden - {key})
+
+    def isolate(self, key: Hashable) -> None:
+        """Hide all others, or show all again when they are hidden already."""
+        others = frozenset(s.key for s in self._series) - {key}
+        self._set_hidden(frozenset() if self._before_click == others else others)
+
+    def show_all(self) -> None:
+        self._set_hidden(frozenset())
+
+    def _set_hidden(self, hidden: frozenset[Hashable]) -> None:
+        if hidden != self._hidden:
+            self._hidden = hidden
+            self._lay_out()
+            self.hidden_changed.emit(hidden)
+
+    # ---- Qt
+
+    @override
+    def sizeHint(self) -> QSize:
+        return QSize(200, self.height())
+
+    @override
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        if event.size().width() != event.oldSize().width():
+            self._lay_out()
+
+    @override
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.setFont(self._font)
+        for entry in self.entries:
+            self._paint(painter, entry)
+        painter.end()
+
+    def _paint(self, painter: QPainter, entry: Entry) -> None:
+        theme, advance = self._theme, self._metrics.horizontalAdvance
+        x, base = entry.rect.left(), entry.rect.top() + 13
+        if entry.series is None:
+            painter.setPen(theme.color("text_faint"))
+            painter.drawText(QPointF(x, base), entry.label)
+            return
+        hidden = entry.series.key in self._hidden
+        self._paint_swatch(painter, entry.series, x, base, hidden)
+        x += SWATCH + _VALUE_GAP
+        painter.setPen(theme.color("text_faint" if hidden else "text_muted"))
+        painter.drawText(QPointF(x, base), entry.label)
+        if hidden:
+            y = base - 4
+            painter.drawLine(QPointF(x, y), QPointF(x + advance(entry.label), y))
+            return
+        x += advance(entry.label) + _VALUE_GAP
+        painter.setPen(theme.color("text"))
+        painter.drawText(QPointF(x, base), entry.value)
+        if entry.details:
+            painter.setPen(theme.color("text_faint"))
+            x += advance(entry.value) + 2 * _VALUE_GAP
+            painter.drawText(QPointF(x, base), entry.details)
+
+    def _paint_swatch(
+        self, painter: QPainter, series: Series, x: float, base: float, hidden: bool
+    ) -> None:
+        color: QColor = (
+            self._theme.color("line_strong") if hidden else color_of(self._theme, series)
+        )
+        if series.dashed:
+            painter.setPen(QPen(color, 2, Qt.PenStyle.DotLine))
+            painter.drawLine(QPointF(x, base - 4), QPointF(x + SWATCH, base - 4))
+        else:
+            painter.fillRect(QRectF(x, base - 8, SWATCH, 8), color)
+
+    @override
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        if self._isolated:  # the second release of a double click
+            self._isolated = False
+            return
+        entry = self.entry_at(event.position())
+        if event.button() == Qt.MouseButton.LeftButton and entry and entry.series:
+            self._before_click = self._hidden
+            self.hide_series(entry.series.key, entry.series.key not in self._hidden)
+
+    @override
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
+        """Comes after the release of the first click, in place of the second press."""
+        entry = self.entry_at(event.position())
+        if event.button() == Qt.MouseButton.LeftButton and entry and entry.series:
+            self._isolated = True
+            self.isolate(entry.series.key)
+
+    @override
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        entry = self.entry_at(event.position())
+        hand = entry is not None and entry.series is not None
+        self.setCursor(Qt.CursorShape.PointingHandCursor if hand else Qt.CursorShape.ArrowCursor)
+
+    @override
+    def event(self, event: QEvent) -> bool:
+        if isinstance(event, QHelpEvent) and event.type() == QEvent.Type.ToolTip:
+            QToolTip.showText(event.globalPos(), tooltip(self.tip_at(QPointF(event.pos()))), self)
+            return True
+        return super().event(event)
+
+    def tip_at(self, place: QPointF) -> str:
+        """The whole name and the figures of the visible range; of "+3 more" the names."""
+        entry = self.entry_at(place)
+        if entry is None:
+            return ""
+        if entry.series is None:
+            shown = {e.series.key for e in self.entries if e.series is not None}
+            return "\n".join(s.label for s in self._series if s.key not in shown)
+        known = self._statistics.get(entry.series.key, NO_STATISTICS)
+        text = self._unit.text
+        return (
+            f"{entry.series.label}\nlast {text(known.last)}\nmin {text(known.low)}\n"
+            f"mean {text(known.mean)}\nmax {text(known.high)}"
+        )
