@@ -271,6 +271,7 @@ class Session(QObject):
                 on_sampled=lambda round_: self._from_sampler.emit("round", round_, None),
                 on_state=lambda state: self._from_sampler.emit("state", state, None),
                 history=self.history,
+                name=self.profile.name,
             )
             self._sampler = sampler
             sampler.start()

@@ -1,5 +1,5 @@
-"""How long to wait before trying again: soon at first, since most troubles are short, then more
-and more rarely."""
+"""How long to wait before the next try: short at first, since most outages are short, then
+longer and longer."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ SOON_S = 2.0
 SOON_TRIES = 12
 
 
-def wait_s(failures: int, first_s: float, most_s: float, dice: random.Random) -> float:
-    """After this many failures in a row (0 is the first): from ``first_s``, at most 2 s for the
-    first twelve tries (about twenty seconds), then up to ``most_s``; with jitter, so that not
-    everybody comes at once."""
+def wait_s(failures: int, first_s: float, most_s: float, rng: random.Random) -> float:
+    """Seconds to wait after ``failures`` earlier failures in a row (0 after the first).
+
+    Grows from ``first_s`` to at most SOON_S for the first SOON_TRIES tries (about twenty seconds),
+    then up to ``most_s``; up to a fifth shorter at random, so that clients do not come in step.
+    """
     if failures < SOON_TRIES:
-        plain = min(first_s * GROWTH**failures, SOON_S)
+        wait = min(first_s * GROWTH**failures, SOON_S)
     else:
-        plain = SOON_S * GROWTH ** min(failures - SOON_TRIES + 1, 50)
-    return min(plain, most_s) * dice.uniform(0.8, 1.0)
+        wait = SOON_S * GROWTH ** min(failures - SOON_TRIES + 1, 50)
+    return min(wait, most_s) * rng.uniform(0.8, 1.0)

@@ -19,7 +19,7 @@ from kafka_client.model import Broker
 from kafka_client.profile import ConnectionProfile, parse_address
 from kafka_client.wording import counted
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 DIAL_TIMEOUT_S = 4.0
 PROBLEMS_SHOWN = 3
@@ -103,7 +103,7 @@ async def _run(index: int, work: Callable[[], Awaitable[str]], on_stage: OnStage
     try:
         message = await work()
     except ClientError as error:
-        log.warning("connection test failed at “%s”: %s", name, error)
+        logger.warning("connection test failed at “%s”: %s", name, error)
         on_stage(index, Stage(name, StageState.FAILED, str(error), error.next_step))
         return False
     took_ms = (time.monotonic() - started_s) * 1000
@@ -176,7 +176,7 @@ async def _reach_all(profile: ConnectionProfile, brokers: list[Broker], on_stage
 
     problems = [text for text in await asyncio.gather(*map(problem_of, brokers)) if text]
     if problems:
-        log.warning("connection test: %s", " ".join(problems[:PROBLEMS_SHOWN]))
+        logger.warning("connection test: %s", " ".join(problems[:PROBLEMS_SHOWN]))
         next_step = (
             "Clients are sent to the advertised address, not to the one typed here: set "
             "advertised.listeners of the broker to an address that this machine can reach."

@@ -22,7 +22,7 @@ from kafka_client.profile import ConnectionProfile
 from kafka_client.secrets import Secrets
 from kafka_client.wording import counted, listed
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -123,7 +123,7 @@ class Gateway:
         entry = described(
             JournalEntry(time.time(), self._cluster, method, subject, outcome=outcome)
         )
-        log.info("%s on %s (%s): %s", method, self._cluster, subject, outcome)
+        logger.info("%s on %s (%s): %s", method, self._cluster, subject, outcome)
         if self._journal is not None:
             self._journal.record(entry)
 

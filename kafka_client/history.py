@@ -30,7 +30,7 @@ from kafka_client.sampling.rings import Floats
 from kafka_client.sampling.store import Series, SeriesStore
 from kafka_client.sqlite_file import open_database, open_in_memory
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 TIERS = ((1, 3600), (10, 86_400), (60, 30 * 86_400))
 """(step, kept for) in seconds."""
@@ -126,7 +126,7 @@ class History:
         self._stop.set()
         self._thread.join(timeout_s)
         if self._thread.is_alive():
-            log.error("the history %s was not written within %g s", self.path.name, timeout_s)
+            logger.error("the history %s was not written within %g s", self.path.name, timeout_s)
         else:
             self._database.close()
 
@@ -182,7 +182,7 @@ class History:
             self._queue.put_nowait(item)
         except queue.Full:
             if not self.dropped:
-                log.warning("the history %s drops samples: its queue is full", self.path.name)
+                logger.warning("the history %s drops samples: its queue is full", self.path.name)
             self.dropped += 1
 
     def _open(self) -> sqlite3.Connection:
@@ -198,7 +198,7 @@ class History:
 
     def _fail(self, error: Exception) -> None:
         self.error = f"History is no longer kept: {error}."
-        log.error("the history %s is no longer kept: %s", self.path, error)
+        logger.error("the history %s is no longer kept: %s", self.path, error)
 
     def _run(self) -> None:
         tidied_s = 0.0

@@ -25,7 +25,7 @@ from typing import Protocol
 
 from kafka_client.sqlite_file import open_database, open_in_memory
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 ENTRIES_KEPT = 10_000
 PENDING_MOST = 1_000
@@ -148,7 +148,7 @@ class FileJournal:
             self._thread.submit(self._insert, entry)
         except RuntimeError as error:  # also: the journal is closed
             self.dropped += 1
-            log.error("dropped the entry of %s on %s: %s", entry.method, entry.cluster, error)
+            logger.error("dropped the entry of %s on %s: %s", entry.method, entry.cluster, error)
 
     async def entries(
         self, limit: int = 500, before: int | None = None, cluster: str | None = None
@@ -171,7 +171,7 @@ class FileJournal:
                 self._database = open_database(self.path, _VERSION, _SCHEMA)
             except (OSError, sqlite3.Error) as error:
                 self.error = f"The journal is kept in memory only: {error}."
-                log.error("cannot open %s, keeping the journal in memory: %s", self.path, error)
+                logger.error("cannot open %s, keeping the journal in memory: %s", self.path, error)
                 self._database = open_in_memory(_VERSION, _SCHEMA)
         return self._database
 
@@ -188,7 +188,9 @@ class FileJournal:
             )
         except sqlite3.Error as error:
             self.dropped += 1
-            log.error("cannot store the entry of %s on %s: %s", entry.method, entry.cluster, error)
+            logger.error(
+                "cannot store the entry of %s on %s: %s", entry.method, entry.cluster, error
+            )
 
     def _select(self, limit: int, before: int | None, cluster: str | None) -> list[JournalEntry]:
         rows = self._open().execute(

@@ -1,5 +1,5 @@
-"""How a snapshot grows: each function lays one fresh datum over the picture and keeps the rest as
-it was.
+"""Merges fresh data into a snapshot: each ``with_...`` function returns the old snapshot with one
+kind of datum replaced.
 
 Parts that did not change stay the same objects, so that ``changes.diff`` and the tables skip them.
 """
@@ -25,33 +25,35 @@ from kafka_client.model import (
 P = TypeVar("P", Partition, Broker)
 S = TypeVar("S")
 
+Fields = Mapping[str, object]
+"""New values by the name of a field."""
+
 
 def with_metadata(old: ClusterSnapshot, fresh: ClusterSnapshot) -> ClusterSnapshot:
-    """Brokers and topics anew; offsets, sizes and rates of partitions that still are stay. A
-    broker that the cluster no longer lists stays, marked ``in_cluster=False``, while replicas are
-    placed on it."""
+    """Replace brokers and topics; partitions keep their offsets, sizes and rates.
+
+    A broker that the cluster no longer lists stays, marked ``in_cluster=False``, while replicas
+    are placed on it. The answer of another cluster (another id) replaces everything.
+    """
     same_cluster = not old.cluster_id or old.cluster_id == fresh.cluster_id
     base = old if same_cluster else ClusterSnapshot()
     topics = {
-        name: _carry_topic(base.topics.get(name), topic) for name, topic in fresh.topics.items()
+        name: _merge_topic(base.topics.get(name), topic) for name, topic in fresh.topics.items()
     }
     brokers = {
-        broker_id: _carry_broker(base.brokers.get(broker_id), b)
-        for broker_id, b in fresh.brokers.items()
+        broker_id: _merge_broker(base.brokers.get(broker_id), broker)
+        for broker_id, broker in fresh.brokers.items()
     }
     placed = {
         broker_id for topic in topics.values() for p in topic.partitions for broker_id in p.replicas
     }
     for broker_id in sorted(placed - set(brokers)):
-        before = base.brokers.get(broker_id, Broker(broker_id, "", -1))
-        gone = replace(
-            before, in_cluster=False, error=before.error or "The cluster does not list it"
-        )
-        brokers[broker_id] = before if before == gone else gone
+        brokers[broker_id] = _marked_gone(base.brokers.get(broker_id, Broker(broker_id, "", -1)))
     return replace(
         base,
         cluster_id=fresh.cluster_id or base.cluster_id,
         taken_s=fresh.taken_s,
+        # Under KRaft the controller in Metadata is any broker; the quorum's leader stands.
         controller_id=base.controller_id if base.quorum is not None else fresh.controller_id,
         brokers=_same_or(base.brokers, brokers),
         topics=_same_or(base.topics, topics),
@@ -59,15 +61,16 @@ def with_metadata(old: ClusterSnapshot, fresh: ClusterSnapshot) -> ClusterSnapsh
 
 
 def with_quorum(old: ClusterSnapshot, quorum: Quorum, t: float) -> ClusterSnapshot:
-    """The quorum's leader is the controller."""
+    """Replace the quorum; its leader is the controller."""
     return replace(old, quorum=quorum, controller_id=quorum.leader_id, taken_s=t)
 
 
 def with_partitions(
-    old: ClusterSnapshot, fields: Mapping[TopicPartition, Mapping[str, object]], t: float
+    old: ClusterSnapshot, fields: Mapping[TopicPartition, Fields], t: float
 ) -> ClusterSnapshot:
-    """New values of some fields (offsets, rates, sizes) of some partitions."""
-    by_topic: dict[str, dict[int, Mapping[str, object]]] = {}
+    """Replace some fields (offsets, rates, sizes) of some partitions. Partitions that do not exist
+    are ignored."""
+    by_topic: dict[str, dict[int, Fields]] = {}
     for (topic, partition), values in fields.items():
         by_topic.setdefault(topic, {})[partition] = values
     topics = dict(old.topics)
@@ -84,18 +87,16 @@ def with_partitions(
 
 
 def with_groups(old: ClusterSnapshot, groups: Mapping[str, Group], t: float) -> ClusterSnapshot:
-    """The whole set of groups; members and lags are already in them."""
-    kept = {
+    """Replace all groups; members and lags are in them already."""
+    merged = {
         group_id: _same_or(old.groups.get(group_id, group), group)
         for group_id, group in groups.items()
     }
-    return replace(old, groups=_same_or(old.groups, kept), taken_s=t)
+    return replace(old, groups=_same_or(old.groups, merged), taken_s=t)
 
 
-def with_brokers(
-    old: ClusterSnapshot, fields: Mapping[int, Mapping[str, object]], t: float
-) -> ClusterSnapshot:
-    """New values of some fields (reachable, error, round trip, disk) of some brokers."""
+def with_brokers(old: ClusterSnapshot, fields: Mapping[int, Fields], t: float) -> ClusterSnapshot:
+    """Replace some fields (reachable, error, round trip, disk) of some brokers."""
     brokers = {
         broker_id: _with(broker, fields.get(broker_id)) for broker_id, broker in old.brokers.items()
     }
@@ -105,6 +106,7 @@ def with_brokers(
 
 
 def with_sampled(old: ClusterSnapshot, datum: Datum, sampled: Sampled) -> ClusterSnapshot:
+    """Replace the age and the errors of one kind of datum."""
     return replace(old, sampled={**old.sampled, datum: sampled})
 
 
@@ -122,25 +124,22 @@ def partition_count(snapshot: ClusterSnapshot) -> int:
 
 
 def under_replicated(snapshot: ClusterSnapshot) -> list[Partition]:
+    """The partitions whose in-sync set lacks a replica."""
     return [p for topic in snapshot.topics.values() for p in topic.partitions if p.under_replicated]
 
 
-def leaderless(snapshot: ClusterSnapshot) -> list[Partition]:
-    return [p for topic in snapshot.topics.values() for p in topic.partitions if p.leader is None]
-
-
-def _carry_topic(before: Topic | None, fresh: Topic) -> Topic:
+def _merge_topic(before: Topic | None, fresh: Topic) -> Topic:
     if before is None or (before.topic_id and fresh.topic_id and before.topic_id != fresh.topic_id):
         return fresh
     if fresh.error and not fresh.partitions:
         fresh = replace(fresh, partitions=before.partitions)
     old = {p.partition: p for p in before.partitions}
-    partitions = tuple(_carry_partition(old.get(p.partition), p) for p in fresh.partitions)
-    carried = replace(fresh, partitions=partitions)
-    return before if carried == before else carried
+    partitions = tuple(_merge_partition(old.get(p.partition), p) for p in fresh.partitions)
+    merged = replace(fresh, partitions=partitions)
+    return before if merged == before else merged
 
 
-def _carry_partition(before: Partition | None, fresh: Partition) -> Partition:
+def _merge_partition(before: Partition | None, fresh: Partition) -> Partition:
     if before is None:
         return fresh
     now = (fresh.leader, fresh.leader_epoch, fresh.replicas, fresh.isr, fresh.offline)
@@ -156,28 +155,33 @@ def _carry_partition(before: Partition | None, fresh: Partition) -> Partition:
     )
 
 
-def _carry_broker(before: Broker | None, fresh: Broker) -> Broker:
+def _merge_broker(before: Broker | None, fresh: Broker) -> Broker:
     if before is None:
         return fresh
-    was_gone = not before.in_cluster
-    carried = replace(
+    returned = not before.in_cluster
+    merged = replace(
         before,
         host=fresh.host,
         port=fresh.port,
         rack=fresh.rack,
         in_cluster=True,
-        reachable=None if was_gone else before.reachable,
-        error="" if was_gone else before.error,
+        reachable=None if returned else before.reachable,
+        error="" if returned else before.error,
     )
-    return before if carried == before else carried
+    return before if merged == before else merged
 
 
-def _with(part: P, values: Mapping[str, object] | None) -> P:
+def _marked_gone(before: Broker) -> Broker:
+    error = before.error or "The cluster does not list it"
+    return _same_or(before, replace(before, in_cluster=False, error=error))
+
+
+def _with(part: P, values: Fields | None) -> P:
     if not values or all(getattr(part, name) == value for name, value in values.items()):
         return part
     return replace(part, **values)  # type: ignore[arg-type]
 
 
 def _same_or(old: S, new: S) -> S:
-    """The old object when nothing differs."""
+    """The old object when the two are equal."""
     return old if old == new else new

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 BUSY_TIMEOUT_S = 5.0
 """How long a statement waits for another process that writes to the same file."""
@@ -39,7 +39,7 @@ def open_database(
         raise  # locked, read-only or on a full disk: the data is not damaged
     except sqlite3.DatabaseError as error:
         renamed = path.with_suffix(f".damaged-{int(time.time())}")
-        log.warning("renamed the unreadable file %s to %s: %s", path, renamed.name, error)
+        logger.warning("renamed the unreadable file %s to %s: %s", path, renamed.name, error)
         path.replace(renamed)
         for suffix in ("-wal", "-shm"):
             Path(f"{path}{suffix}").unlink(missing_ok=True)

@@ -16,7 +16,7 @@ from kafka_client.api import ClusterClient
 from kafka_client.errors import BadInput
 from kafka_client.journal import PlanText, describe_writes
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 JOURNAL_ROWS = 100
 """How many rows of a plan its journal entry lists."""
@@ -55,7 +55,7 @@ class Plan:
     async def apply(self, client: ClusterClient) -> str:
         """Send the change, with this plan's text in the journal. Returns a sentence about the
         result. Raises: ClientError."""
-        log.info("applying the plan: %s", self.title)
+        logger.info("applying the plan: %s", self.title)
         with describe_writes(self.text()):
             return await self.send(client)
 

@@ -1,6 +1,8 @@
-"""Watching a cluster: what is read when, and what is computed from it. The names are looked up
-when they are used: the states alone need no numpy, and a window can be seen before it is
-loaded."""
+"""Sampling of a cluster: when each kind of datum is read, and what is computed from it.
+
+Names are imported when they are first used: ``state`` needs no numpy, so the window can appear
+before numpy is loaded.
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

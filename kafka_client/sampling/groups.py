@@ -1,10 +1,10 @@
-"""What is kept about groups between two rounds, and the ``Group`` values with lags, rates and
-status that come of it."""
+"""Lags, rates and status of consumer groups, computed from committed offsets and what was sampled
+before."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from kafka_client.model import Group, GroupStatus, Member, PartitionLag, TopicPartition
@@ -17,24 +17,29 @@ from kafka_client.sampling.lag import (
     lag_seconds,
     partition_status,
 )
-from kafka_client.sampling.rates import RateMeter, add_known
-from kafka_client.sampling.store import SeriesStore
+from kafka_client.sampling.rates import RateMeter, sum_known
+from kafka_client.sampling.store import Series, SeriesStore
 
 STATUS_WINDOW_S = 60.0
-MOST_SAMPLES = 90
+"""How far back the progress reaches from which a status is judged."""
+PROGRESS_MOST = 90
 COMMIT_WINDOW_S = 10.0
 MEASURES = ("lag", "lag_s", "committed_rate", "end_rate")
+"""The measures of which each group has series."""
 
 Committed = Mapping[TopicPartition, tuple[int, str]]
+"""(committed offset, metadata) by partition."""
+Rates = Mapping[TopicPartition, float | None]
+"""Records per second by partition."""
 
 
-class _Place:
-    """One group in one partition: its recent progress and speed."""
+class _Consumption:
+    """One group in one partition: its recent progress and the rate of its commits."""
 
     __slots__ = ("meter", "progress")
 
     def __init__(self) -> None:
-        self.progress: deque[Progress] = deque(maxlen=MOST_SAMPLES)
+        self.progress: deque[Progress] = deque(maxlen=PROGRESS_MOST)
         self.meter = RateMeter(COMMIT_WINDOW_S)
 
     def add(self, t: float, committed: int, end_offset: int) -> None:
@@ -43,18 +48,24 @@ class _Place:
             self.progress.popleft()
         self.meter.add(t, committed)
 
+    @property
+    def moved(self) -> bool:
+        """Whether the committed offset grew within the status window."""
+        return bool(self.progress) and self.progress[-1][1] > self.progress[0][1]
+
 
 class GroupTracker:
     """Turns committed offsets into lags. Lives on the client thread, with one ``Sampler``."""
 
     def __init__(self, store: SeriesStore) -> None:
         self._store = store
-        self._places: dict[tuple[str, TopicPartition], _Place] = {}
-        self._of_group: dict[str, set[TopicPartition]] = {}
+        self._consumptions: dict[tuple[str, TopicPartition], _Consumption] = {}
+        self._partitions_of: dict[str, set[TopicPartition]] = {}
         self.histories: dict[TopicPartition, OffsetHistory] = {}
+        """End offsets over time, of the partitions that some group reads."""
 
-    def end_seen(self, t: float, tp: TopicPartition, end_offset: int) -> None:
-        """A new end offset; kept only for partitions that some group reads."""
+    def add_end(self, t: float, tp: TopicPartition, end_offset: int) -> None:
+        """Add a sampled end offset; ignored for a partition that no group reads."""
         history = self.histories.get(tp)
         if history is not None:
             history.add(t, end_offset)
@@ -64,75 +75,74 @@ class GroupTracker:
         group: Group,
         committed: Committed,
         ends: Mapping[TopicPartition, tuple[float, int]],
-        end_rates: Mapping[TopicPartition, float | None],
+        end_rates: Rates,
         t: float,
         per_partition: bool,
     ) -> Group:
-        """The group with lags, rates and status; its samples are appended to the store."""
+        """Return the group with lags, rates and status, and append its samples to the store.
+
+        ``ends``: (time of the sample, end offset) of each partition. ``per_partition``: append
+        series of single partitions too.
+        """
         owners = _owners(group.members)
-        wanted = sorted({*committed, *owners})
-        self._drop_gone(group.group_id, set(wanted))
+        partitions = sorted({*committed, *owners})
+        self._forget_missing(group.group_id, set(partitions))
         lags: list[PartitionLag] = []
         statuses: dict[TopicPartition, GroupStatus] = {}
         rates: dict[TopicPartition, float | None] = {}
-        for tp in wanted:
-            offset, text = committed.get(tp, (None, ""))
-            lag = self._one(tp, offset, text, ends.get(tp), owners.get(tp), t)
+        for tp in partitions:
+            lag = self._lag(tp, committed.get(tp), ends.get(tp), owners.get(tp), t)
             lags.append(lag)
-            place = self._places.setdefault((group.group_id, tp), _Place())
+            consumption = self._consumptions.setdefault((group.group_id, tp), _Consumption())
             if lag.committed is not None and lag.end_offset is not None:
-                place.add(t, lag.committed, max(lag.end_offset, lag.committed))
-                statuses[tp] = partition_status(place.progress, bool(group.members))
-            rates[tp] = place.meter.per_s()
-        self._of_group[group.group_id] = set(wanted)
-        rate_in = add_known([end_rates.get(tp) for tp in wanted])
-        rate_out = add_known([rates[tp] for tp in wanted])
-        known = [lag.lag_records for lag in lags if lag.lag_records is not None]
-        total = sum(known) if known else None
-        seconds = _worst_seconds(lags)
+                # The two were not read at one moment: the end may be the older one.
+                consumption.add(t, lag.committed, max(lag.end_offset, lag.committed))
+                statuses[tp] = partition_status(consumption.progress, bool(group.members))
+            rates[tp] = consumption.meter.per_s()
+        self._partitions_of[group.group_id] = set(partitions)
         self._append(group.group_id, lags, rates, end_rates, t, per_partition)
+        total = sum_known(lag.lag_records for lag in lags)
+        rate_in = sum_known(end_rates.get(tp) for tp in partitions)
+        rate_out = sum_known(rates.values())
         return replace(
             group,
             lags=tuple(lags),
-            status=group_status(self._fair(group.group_id, statuses, owners)),
+            status=group_status(self._excuse_busy_members(group.group_id, statuses, owners)),
             lag_records=total,
-            lag_seconds=seconds,
+            lag_seconds=_worst_seconds(lags),
             rate_in_per_s=rate_in,
             rate_out_per_s=rate_out,
             catch_up_s=catch_up_s(total, rate_in, rate_out),
         )
 
     def forget_group(self, group_id: str) -> None:
-        for tp in self._of_group.pop(group_id, set()):
-            self._places.pop((group_id, tp), None)
+        """Drop everything about a group that was deleted, its series too."""
+        for tp in self._partitions_of.pop(group_id, set()):
+            self._consumptions.pop((group_id, tp), None)
         for measure in MEASURES:
             self._store.forget(measure, group_id)
 
-    def unknown_since(self, lags: Iterable[PartitionLag]) -> list[tuple[TopicPartition, int]]:
-        """Places whose age is not known because the history begins later: what an anchor would
-        answer."""
+    def lags_of_unknown_age(self, lags: Iterable[PartitionLag]) -> list[tuple[TopicPartition, int]]:
+        """(partition, committed offset) of each lag whose age is not known, because the offset is
+        older than the sampled history; the timestamp of that record would tell it."""
         return [
             ((lag.topic, lag.partition), lag.committed)
             for lag in lags
             if lag.committed is not None and lag.lag_records and lag.lag_seconds is None
         ]
 
-    def _fair(
+    def _excuse_busy_members(
         self,
         group_id: str,
         statuses: Mapping[TopicPartition, GroupStatus],
         owners: Mapping[TopicPartition, Member],
     ) -> list[GroupStatus]:
-        """A member that is busy with one partition may leave its others waiting for a while:
-        those are behind, not stalled."""
-        busy = set()
+        """The statuses, with BEHIND for STALLED where the member makes progress elsewhere: one
+        consumer may leave some of its partitions waiting while it works through another."""
+        busy: set[str] = set()
         for tp, member in owners.items():
-            place = self._places.get((group_id, tp))
-            if (
-                place is not None
-                and place.progress
-                and place.progress[-1][1] > place.progress[0][1]
-            ):
+            consumption = self._consumptions.get((group_id, tp))
+            if consumption is not None and consumption.moved:
                 busy.add(member.member_id)
         return [
             GroupStatus.BEHIND
@@ -141,11 +151,10 @@ class GroupTracker:
             for tp, status in statuses.items()
         ]
 
-    def _one(
+    def _lag(
         self,
         tp: TopicPartition,
-        offset: int | None,
-        text: str,
+        committed: tuple[int, str] | None,
         end: tuple[float, int] | None,
         owner: Member | None,
         t: float,
@@ -155,6 +164,7 @@ class GroupTracker:
             history = self.histories[tp] = OffsetHistory()
             if end is not None:
                 history.add(*end)
+        offset, text = committed if committed is not None else (None, "")
         end_offset = end[1] if end else None
         seconds = (
             lag_seconds(t, offset, end_offset, history)
@@ -177,49 +187,44 @@ class GroupTracker:
     def _append(
         self,
         group_id: str,
-        lags: list[PartitionLag],
-        rates: Mapping[TopicPartition, float | None],
-        end_rates: Mapping[TopicPartition, float | None],
+        lags: Sequence[PartitionLag],
+        rates: Rates,
+        end_rates: Rates,
         t: float,
         per_partition: bool,
     ) -> None:
+        """Append the samples of the group, of each of its topics, and of single partitions."""
         by_topic: dict[str, list[PartitionLag]] = {}
         for lag in lags:
             by_topic.setdefault(lag.topic, []).append(lag)
-        self._append_sum((group_id,), lags, rates, end_rates, t)
+        self._append_sums((group_id,), lags, rates, end_rates, t)
         for topic, part in by_topic.items():
-            self._append_sum((group_id, topic), part, rates, end_rates, t)
+            self._append_sums((group_id, topic), part, rates, end_rates, t)
             if per_partition:
                 for lag in part:
-                    self._append_sum((group_id, topic, lag.partition), [lag], rates, end_rates, t)
+                    self._append_sums((group_id, topic, lag.partition), [lag], rates, end_rates, t)
 
-    def _append_sum(
-        self,
-        key: tuple[str | int, ...],
-        lags: list[PartitionLag],
-        rates: Mapping[TopicPartition, float | None],
-        end_rates: Mapping[TopicPartition, float | None],
-        t: float,
+    def _append_sums(
+        self, key: Series, lags: Sequence[PartitionLag], rates: Rates, end_rates: Rates, t: float
     ) -> None:
-        known = [lag.lag_records for lag in lags if lag.lag_records is not None]
-        if known:
-            self._store.append(("lag", *key), t, float(sum(known)))
-        else:
-            self._store.gap(("lag", *key), t)
-        seconds = _worst_seconds(lags)
-        if seconds is not None:
-            self._store.append(("lag_s", *key), t, seconds)
-        else:
-            self._store.gap(("lag_s", *key), t)
-        tps = [(lag.topic, lag.partition) for lag in lags]
+        for measure, lag in (
+            ("lag", sum_known(lag.lag_records for lag in lags)),
+            ("lag_s", _worst_seconds(lags)),
+        ):
+            if lag is None:
+                self._store.gap((measure, *key), t)
+            else:
+                self._store.append((measure, *key), t, float(lag))
+        partitions = [(lag.topic, lag.partition) for lag in lags]
         for measure, values in (("committed_rate", rates), ("end_rate", end_rates)):
-            speed = add_known([values.get(tp) for tp in tps])
-            if speed is not None:
-                self._store.append((measure, *key), t, speed)
+            rate = sum_known(values.get(tp) for tp in partitions)
+            if rate is not None:
+                self._store.append((measure, *key), t, rate)
 
-    def _drop_gone(self, group_id: str, wanted: set[TopicPartition]) -> None:
-        for tp in self._of_group.get(group_id, set()) - wanted:
-            self._places.pop((group_id, tp), None)
+    def _forget_missing(self, group_id: str, partitions: set[TopicPartition]) -> None:
+        """Drop the partitions that the group neither reads nor has offsets in any more."""
+        for tp in self._partitions_of.get(group_id, set()) - partitions:
+            self._consumptions.pop((group_id, tp), None)
             for measure in MEASURES:
                 self._store.forget(measure, group_id, *tp)
 
@@ -229,12 +234,12 @@ def _owners(members: Iterable[Member]) -> dict[TopicPartition, Member]:
 
 
 def _worst_seconds(lags: Iterable[PartitionLag]) -> float | None:
-    """The oldest record not consumed. None when the age of a partition that lags is not known."""
-    worst = 0.0
-    seen = False
+    """The age of the oldest record that is not consumed; None when the age of any partition that
+    lags is not known, for it may be the oldest."""
+    worst: float | None = None
     for lag in lags:
         if lag.lag_seconds is not None:
-            worst, seen = max(worst, lag.lag_seconds), True
+            worst = max(worst or 0.0, lag.lag_seconds)
         elif lag.lag_records:
             return None
-    return worst if seen else None
+    return worst

@@ -1,9 +1,9 @@
 """Lag in records and in seconds: how far a group is behind the end of a partition.
 
-Lag in seconds is the age of the first record that the group has not consumed. It is read off the
-partition's own past: which end offset it had when. The moment at which the end passed the
-committed offset is interpolated between two samples. Before the first sample nothing is known;
-one read of that record's timestamp (an *anchor*) extends the past so far.
+Lag in seconds is the age of the first record that the group has not consumed. It is computed from
+the sampled end offsets of the partition: the time at which the end passed the committed offset is
+interpolated between two samples. Nothing is known about offsets before the first sample; one read
+of that record's timestamp (an *anchor*) extends the history so far.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ Progress = tuple[float, int, int]
 
 
 class OffsetHistory:
-    """When the end of one partition passed which offset: points (time, end offset), both growing,
-    16 bytes each.
+    """The end offsets of one partition over time: points (time, end offset), both ascending, 16
+    bytes each, at most MOST_POINTS.
 
-    A point is kept when the offset changed, with the last moment at the old offset before it.
-    When full, every second older point is dropped: the recent past stays fine, the distant one
-    gets coarse.
+    A new offset adds a point, and before it one with the last time at which the old offset was
+    seen, so that a pause of the producers is not smeared into the next record. When full, every
+    second point of the older half is dropped: the recent past stays fine, the distant one gets
+    coarse.
     """
 
     __slots__ = ("_count", "_last_seen", "_offsets", "_times")
@@ -39,11 +40,8 @@ class OffsetHistory:
         self._count = 0
         self._last_seen = 0.0
 
-    @property
-    def first_offset(self) -> int | None:
-        return int(self._offsets[0]) if self._count else None
-
     def add(self, t: float, end_offset: int) -> None:
+        """Add a sample. An end that went back (the topic was created again) starts over."""
         if self._count and end_offset < self._offsets[self._count - 1]:
             self._count = 0
         if self._count and t <= self._last_seen:
@@ -57,21 +55,21 @@ class OffsetHistory:
         self._last_seen = t
 
     def anchor(self, offset: int, t: float) -> None:
-        """The record at ``offset`` was written at ``t``: put it before all else, when it is
-        older."""
+        """Add the timestamp ``t`` of the record at ``offset`` as the first point; ignored when it
+        is not older than the first point."""
         if self._count and (offset >= self._offsets[0] or t >= self._times[0]):
             return
         if not self._count:
             self._last_seen = t
-        self._room()
+        self._make_room()
         self._times[1 : self._count + 1] = self._times[: self._count]
         self._offsets[1 : self._count + 1] = self._offsets[: self._count]
         self._times[0], self._offsets[0] = t, offset
         self._count += 1
 
     def time_of(self, offset: int) -> float | None:
-        """About when the record at this offset was written: when the end moved past it. None when
-        it is older than all that is known, or not written yet."""
+        """When the record at this offset was written, interpolated; None when it is older than the
+        first point or not written yet."""
         count = self._count
         if not count or offset < self._offsets[0] or offset >= self._offsets[count - 1]:
             return None
@@ -81,11 +79,11 @@ class OffsetHistory:
         return t0 + (t1 - t0) * (offset - o0) / (o1 - o0)
 
     def _push(self, t: float, offset: int) -> None:
-        self._room()
+        self._make_room()
         self._times[self._count], self._offsets[self._count] = t, offset
         self._count += 1
 
-    def _room(self) -> None:
+    def _make_room(self) -> None:
         if self._count < len(self._times):
             return
         if self._count < MOST_POINTS:
@@ -100,7 +98,8 @@ class OffsetHistory:
 
 
 def lag_records(committed: int | None, end_offset: int | None) -> int | None:
-    """End minus committed; the two were not read at one moment, so below 0 is 0."""
+    """End minus committed, None when either is not known. At least 0: the two were not read at one
+    moment."""
     if committed is None or end_offset is None:
         return None
     return max(0, end_offset - committed)
@@ -109,6 +108,8 @@ def lag_records(committed: int | None, end_offset: int | None) -> int | None:
 def lag_seconds(
     now: float, committed: int, end_offset: int, history: OffsetHistory | None
 ) -> float | None:
+    """The age of the record at the committed offset in seconds, 0 when all is consumed; None when
+    the history does not reach back to it."""
     if committed >= end_offset:
         return 0.0
     written = history.time_of(committed) if history else None
@@ -116,7 +117,7 @@ def lag_seconds(
 
 
 def catch_up_s(lag: int | None, rate_in: float | None, rate_out: float | None) -> float | None:
-    """Time to zero at the present rates; None when lag does not shrink."""
+    """Seconds until the lag is 0 at the present rates (records/s); None when it does not shrink."""
     if lag is None or rate_in is None or rate_out is None:
         return None
     if lag == 0:
@@ -125,12 +126,11 @@ def catch_up_s(lag: int | None, rate_in: float | None, rate_out: float | None) -
 
 
 def partition_status(samples: Sequence[Progress], has_members: bool) -> GroupStatus:
-    """How one group does in one partition, over its last samples (oldest first).
+    """The status of one group in one partition, from its samples (oldest first).
 
-    Rewound: the committed offset went back. Ok: it was at the end at least once. Stopped: lag,
-    and nobody in the group. Stalled: lag, members, and no commit in the whole window. Behind: the
-    smallest lag of each third of the window is larger than of the third before, by more than a
-    moment's arrivals (so the saw-tooth of periodic commits does not count).
+    Rewound: the committed offset went back. Ok: it reached the end at least once. Stopped: it
+    lags and has no members. Stalled: it lags, has members and committed nothing in the whole
+    window. Behind: the lag grows.
     """
     if not samples:
         return GroupStatus.UNKNOWN
@@ -148,6 +148,8 @@ def partition_status(samples: Sequence[Progress], has_members: bool) -> GroupSta
     first, last = samples[0], samples[-1]
     if last[1] == first[1]:
         return GroupStatus.STALLED
+    # Consumers commit every few seconds, so the lag is a saw-tooth. Its lower edge counts: it must
+    # rise from third to third of the window, by more than what arrives between two samples.
     third = len(lags) // 3
     low = (min(lags[:third]), min(lags[third:-third]), min(lags[-third:]))
     per_step = (last[2] - first[2]) / (len(samples) - 1)
@@ -167,5 +169,5 @@ _WORST_FIRST = (
 
 
 def group_status(partitions: Sequence[GroupStatus]) -> GroupStatus:
-    """The worst of its partitions."""
+    """The worst status of a group's partitions."""
     return next((s for s in _WORST_FIRST if s in partitions), GroupStatus.UNKNOWN)

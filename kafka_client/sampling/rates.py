@@ -1,13 +1,18 @@
-"""Speeds from counters: how fast an offset grows, over a short sliding window."""
+"""Rates of counters: how fast an offset grows, over a short sliding window; and sums of values of
+which some are not known."""
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
+from typing import TypeVar
+
+N = TypeVar("N", int, float)
 
 
 class RateMeter:
-    """Samples of one counter within ``window_s``, at least two. A counter that goes back (a topic
-    made anew, a reset) begins again."""
+    """The samples of one counter within the last ``window_s``, and at least two. A counter that
+    goes back (a topic created again, a reset) starts over."""
 
     __slots__ = ("_samples", "_window_s")
 
@@ -16,6 +21,7 @@ class RateMeter:
         self._samples: deque[tuple[float, float]] = deque()
 
     def add(self, t: float, value: float) -> None:
+        """Add the counter's value at ``t``, in seconds."""
         samples = self._samples
         if samples and (value < samples[-1][1] or t <= samples[-1][0]):
             samples.clear()
@@ -24,14 +30,17 @@ class RateMeter:
             samples.popleft()
 
     def per_s(self) -> float | None:
-        """None until there are two samples."""
+        """The growth per second; None until there are two samples."""
         if len(self._samples) < 2:
             return None
         (t0, v0), (t1, v1) = self._samples[0], self._samples[-1]
         return (v1 - v0) / (t1 - t0)
 
 
-def add_known(values: list[float | None]) -> float | None:
-    """The sum of what is known; None when nothing is."""
-    known = [v for v in values if v is not None]
-    return sum(known) if known else None
+def sum_known(values: Iterable[N | None]) -> N | None:
+    """The sum of the values that are known; None when none is."""
+    total: N | None = None
+    for value in values:
+        if value is not None:
+            total = value if total is None else total + value
+    return total

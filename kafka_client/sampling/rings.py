@@ -19,9 +19,9 @@ class Ring:
     """Samples (time, value) in the order of time: float64 seconds since the epoch, float64 value,
     NaN for a gap.
 
-    One writer, any readers: views handed out stay valid memory; at worst, a reader that holds a
-    view for a whole turn of the ring sees its oldest samples replaced by newer ones. Starts small
-    and doubles up to ``capacity``.
+    One writer, any number of readers. A view stays valid memory; a reader that keeps one for a
+    whole turn of the ring may see its oldest samples replaced by newer ones. The ring starts small
+    and doubles its memory up to ``capacity``.
     """
 
     __slots__ = ("_capacity", "_size", "_slots", "_times", "_values", "_written")
@@ -48,6 +48,7 @@ class Ring:
         return self._times.nbytes + self._values.nbytes
 
     def append(self, t: float, value: float) -> None:
+        """Add a sample; when the ring is full, the oldest is overwritten."""
         if self._size == self._slots and self._slots < self._capacity:
             self._grow()
         at = self._written % self._slots

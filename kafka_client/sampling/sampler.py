@@ -1,17 +1,18 @@
 """The sampler: keeps a snapshot and the series of one cluster fresh, each kind of datum on a
 schedule of its own.
 
-States: connecting -> connected <-> degraded, and any of them -> lost -> connected. Metadata
-decides over lost: when it does not come, nothing can be said; another kind of datum that fails,
-or a broker that does not answer, is degraded. A round that fails leaves a gap in its series and
-what was known in the snapshot, marked with the error; it is tried again after 0.5 s, then later
-and later up to 15 s, with jitter.
+States: connecting -> connected <-> degraded, and any of them -> lost -> connected. The connection
+is lost while metadata cannot be read; it is degraded while another kind of datum fails or a broker
+does not answer. A failed round leaves a gap in its series; the snapshot keeps the previous values,
+marked with the error. It is tried again after 0.5 s, then at growing intervals up to 15 s, with
+jitter.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterable
@@ -19,23 +20,32 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kafka_client import backoff
-from kafka_client import snapshot as snapshots
 from kafka_client.api import ClusterClient
 from kafka_client.changes import Changes, diff
 from kafka_client.errors import ClientError, TimedOut, Unsupported
 from kafka_client.model import ClusterSnapshot, Datum, Sampled
-from kafka_client.sampling.rounds import Answer, Rounds
+from kafka_client.sampling.connection import connection, reachability
+from kafka_client.sampling.rounds import RoundResult, Rounds
 from kafka_client.sampling.state import ConnectionKind, ConnectionState, Round, Schedule
 from kafka_client.sampling.store import Series, SeriesStore
+from kafka_client.snapshot import partition_count, with_brokers, with_sampled
+from kafka_client.wording import seconds
 
 if TYPE_CHECKING:
     from kafka_client.history import History
 
-_SERIES_OF = {
+logger = logging.getLogger(__name__)
+
+MEASURES_OF = {
     Datum.METADATA: ("under_replicated", "broker_rtt"),
     Datum.OFFSETS: ("rate", "bytes", "end_rate"),
     Datum.COMMITTED: ("lag", "lag_s", "committed_rate"),
 }
+"""The measures whose series each kind of datum appends to."""
+HISTORY_KEY_PARTS = 2
+"""Series with longer keys (one partition, one topic of a group) stay out of the history."""
+
+StartRound = Callable[[], Awaitable[RoundResult]]
 
 
 class Sampler:
@@ -49,30 +59,37 @@ class Sampler:
         store: SeriesStore,
         schedule: Schedule | None = None,
         *,
-        on_snapshot: Callable[[ClusterSnapshot, Changes], None] = lambda snapshot, changes: None,
-        on_sampled: Callable[[Round], None] = lambda round_: None,
-        on_state: Callable[[ConnectionState], None] = lambda state: None,
+        on_snapshot: Callable[[ClusterSnapshot, Changes], None] = lambda _snapshot, _changes: None,
+        on_sampled: Callable[[Round], None] = lambda _round: None,
+        on_state: Callable[[ConnectionState], None] = lambda _state: None,
         history: History | None = None,
         clock: Callable[[], float] = time.time,
-        dice: random.Random | None = None,
+        rng: random.Random | None = None,
+        name: str = "",
     ) -> None:
+        """``name`` is the connection's, for the log. ``clock`` returns seconds since the epoch."""
         self.schedule = schedule or Schedule()
         self.store = store
         self._client = client
         self._rounds = Rounds(client, store, self.schedule, clock)
         self._on_snapshot, self._on_sampled, self._on_state = on_snapshot, on_sampled, on_state
         self._history = history
-        self._kept_until: dict[Series, float] = {}
+        self._history_until: dict[Series, float] = {}
+        """The time of the newest sample of each series that is in the history."""
         self._clock = clock
-        self._dice = dice or random.Random()
-        self._shown: ClusterSnapshot | None = None
-        self._state = ConnectionState(ConnectionKind.CONNECTING, "Connecting...", since_s=clock())
+        self._rng = rng or random.Random()
+        self._name = name or "cluster"
+        self._emitted: ClusterSnapshot | None = None
+        """The snapshot that ``on_snapshot`` was called with last."""
+        self._has_snapshot = asyncio.Event()
+        self._has_groups = asyncio.Event()
+        self._state = ConnectionState(ConnectionKind.CONNECTING, "Connecting…", since_s=clock())
+        self._state_emitted = False
         self._wake = {datum: asyncio.Event() for datum in Datum}
         self._resumed = asyncio.Event()
         self._resumed.set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
-        self._connected = False
 
     @property
     def snapshot(self) -> ClusterSnapshot:
@@ -87,12 +104,13 @@ class Sampler:
         return not self._resumed.is_set()
 
     def start(self) -> None:
+        """Connect and sample until ``stop``."""
         self._loop = asyncio.get_running_loop()
         self._task = asyncio.create_task(self._run(), name="sampler")
-        self._task.add_done_callback(self._ended)
+        self._task.add_done_callback(self._on_task_done)
 
     async def stop(self) -> None:
-        """Does not close the client."""
+        """End sampling. Does not close the client."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -100,63 +118,63 @@ class Sampler:
         await self._rounds.close()
 
     def focus(self, topics: Iterable[str] = (), groups: Iterable[str] = ()) -> None:
-        """What is in sight now, instead of what was: sampled at once and often."""
+        """Replace the topics and groups in focus: they are sampled at once, and more often than
+        the others."""
         self._rounds.focus_topics, self._rounds.focus_groups = frozenset(topics), frozenset(groups)
         self.refresh(Datum.OFFSETS, Datum.GROUPS, Datum.COMMITTED)
 
     def pause(self) -> None:
-        """No requests until ``resume``."""
-        self._from_any_thread(self._resumed.clear)
+        """Send no requests until ``resume``."""
+        self._call_on_loop(self._resumed.clear)
 
     def resume(self) -> None:
-        self._from_any_thread(self._resumed.set)
+        """Sample again, everything at once."""
+        self._call_on_loop(self._resumed.set)
         self.refresh()
 
     def refresh(self, *data: Datum) -> None:
-        """Sample these (or all) now; for instance after a change was made."""
+        """Sample these kinds of datum (or all) now; for instance after a change was made."""
         for datum in data or tuple(Datum):
-            self._from_any_thread(self._wake[datum].set)
+            self._call_on_loop(self._wake[datum].set)
 
-    def _from_any_thread(self, act: Callable[[], None]) -> None:
+    def _call_on_loop(self, function: Callable[[], None]) -> None:
         if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(act)
+            self._loop.call_soon_threadsafe(function)
         else:
-            act()
+            function()
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        """A bug stops the sampler; it must not look as if all were well."""
+    def _on_task_done(self, task: asyncio.Task[None]) -> None:
+        """A bug ends the task: log it and show the connection as lost, not as healthy."""
         error = None if task.cancelled() else task.exception()
-        if error is not None:
-            self._tell(
-                ConnectionKind.LOST,
-                "Sampling stopped because of an error in this program.",
-                "Connect again; the application's log has the details.",
-            )
-            context = {
-                "message": "the sampler ended with an error",
-                "exception": error,
-                "task": task,
-            }
-            task.get_loop().call_exception_handler(context)
+        if error is None:
+            return
+        logger.error("sampling of %s stopped by an internal error", self._name, exc_info=error)
+        cause = error
+        while isinstance(cause, BaseExceptionGroup):
+            cause = cause.exceptions[0]
+        self._set_state(
+            ConnectionKind.LOST,
+            f"Sampling stopped. Internal error: {type(cause).__name__}.",
+            "Connect again; the application's log has the details.",
+        )
 
     # ---- the schedule
     async def _run(self) -> None:
         await self._connect()
+        rounds = self._rounds
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._repeat(Datum.METADATA, self._rounds.metadata))
-            while not self._shown:
-                await asyncio.sleep(0.02)
-            for datum, ask in (
-                (Datum.OFFSETS, self._rounds.offsets),
-                (Datum.GROUPS, self._rounds.groups),
-                (Datum.COMMITTED, self._rounds.committed),
-                (Datum.QUORUM, self._rounds.quorum),
-                (Datum.LOG_DIRS, self._rounds.log_dirs),
-            ):
-                tasks.create_task(self._repeat(datum, ask))
+            tasks.create_task(self._repeat(Datum.METADATA, rounds.metadata))
+            # The other rounds ask about the brokers, topics and groups of the rounds before.
+            await self._has_snapshot.wait()
+            tasks.create_task(self._repeat(Datum.OFFSETS, rounds.offsets))
+            tasks.create_task(self._repeat(Datum.GROUPS, rounds.groups))
+            tasks.create_task(self._repeat(Datum.QUORUM, rounds.quorum))
+            tasks.create_task(self._repeat(Datum.LOG_DIRS, rounds.log_dirs))
+            await self._has_groups.wait()
+            tasks.create_task(self._repeat(Datum.COMMITTED, rounds.committed))
 
     async def _connect(self) -> None:
-        self._tell(ConnectionKind.CONNECTING, "Connecting...")
+        self._set_state(ConnectionKind.CONNECTING, "Connecting…")
         failures = 0
         while True:
             try:
@@ -165,173 +183,137 @@ class Sampler:
             except ClientError as error:
                 wait_s = self._back_off_s(failures)
                 failures += 1
-                self._tell(ConnectionKind.LOST, str(error), error.next_step, self._clock() + wait_s)
+                retry_at_s = self._clock() + wait_s
+                self._set_state(ConnectionKind.LOST, str(error), error.next_step, retry_at_s)
                 await self._sleep(Datum.METADATA, wait_s)
 
-    async def _repeat(self, datum: Datum, ask: Callable[[], Awaitable[Answer]]) -> None:
+    async def _repeat(self, datum: Datum, start_round: StartRound) -> None:
         failures = 0
         while True:
             await self._resumed.wait()
             self._wake[datum].clear()
-            problem = await self._one(datum, ask)
-            if isinstance(problem, Unsupported):
+            error = await self._round(datum, start_round)
+            if isinstance(error, Unsupported):
                 return
-            wait_s = self._back_off_s(failures) if problem else self._pause_s(datum)
-            failures = failures + 1 if problem else 0
-            self._judge(datum, problem, wait_s)
+            wait_s = self._back_off_s(failures) if error else self._pause_s(datum)
+            failures = failures + 1 if error else 0
+            self._update_state(datum, error, wait_s)
             await self._sleep(datum, wait_s)
 
-    async def _one(self, datum: Datum, ask: Callable[[], Awaitable[Answer]]) -> ClientError | None:
-        """Run a round; whatever happened is in the snapshot, the store and the callbacks
-        afterwards."""
-        began = time.monotonic()
-        problem: ClientError | None = None
-        errors: dict[str, str] = {}
-        whole = True
+    async def _round(self, datum: Datum, start_round: StartRound) -> ClientError | None:
+        """Run one round and return its error. The snapshot, the store, the history and the
+        callbacks have its result afterwards."""
+        started_s = time.monotonic()
+        error: ClientError | None = None
+        result = RoundResult({})
         try:
             async with asyncio.timeout(self.schedule.round_timeout_s):
-                errors, whole = await ask()
-        except ClientError as error:
-            problem = error
+                result = await start_round()
+        except ClientError as caught:
+            error = caught
         except TimeoutError:
-            problem = TimedOut(f"No answer within {self.schedule.round_timeout_s:g} s.")
-        took_s = time.monotonic() - began
+            error = TimedOut(f"No answer within {seconds(self.schedule.round_timeout_s)}.")
+        took_s = time.monotonic() - started_s
         now = self._clock()
         before = self.snapshot.sampled.get(datum, Sampled())
-        if problem is None:
-            parts = errors if whole else {**before.subject_errors, **errors}
-            sampled = Sampled(now, took_s, "", "", parts)
+        if error is None:
+            # A round of the visible part says nothing about the others: their errors stand.
+            errors = (
+                result.errors if result.complete else {**before.subject_errors, **result.errors}
+            )
+            sampled = Sampled(now, took_s, "", "", errors)
         else:
-            sampled = replace(before, error=str(problem), next_step=problem.next_step)
-            self._leave_gaps(datum, now)
-        self._rounds.snapshot = snapshots.with_sampled(self.snapshot, datum, sampled)
-        self._mark_brokers(now)
-        self._show()
-        self._keep(datum)
-        self._on_sampled(Round(now, datum, took_s, str(problem or "")))
-        return problem
+            sampled = replace(before, error=str(error), next_step=error.next_step)
+            for measure in MEASURES_OF.get(datum, ()):
+                self.store.mark_gaps(now, measure)
+        _log_errors(self._name, datum, before, sampled)
+        self._rounds.snapshot = with_sampled(self.snapshot, datum, sampled)
+        self._rounds.snapshot = with_brokers(
+            self.snapshot, reachability(self.snapshot, self._client.round_trips().keys()), now
+        )
+        self._emit_snapshot()
+        self._write_history(datum)
+        if datum is Datum.GROUPS and error is None:
+            self._has_groups.set()
+        self._on_sampled(Round(now, datum, took_s, str(error or "")))
+        return error
 
     def _pause_s(self, datum: Datum) -> float:
-        """Until the next round. While a broker does not answer it comes sooner, so that its
-        return is seen: asking a broker that is known to be away costs nothing."""
-        interval = self._interval_s(datum)
-        away = any(
-            subject.startswith("broker ") for subject in self.snapshot.sampled[datum].subject_errors
-        )
-        return min(interval, self.schedule.metadata_s) if away else interval
+        """Seconds until the next round: at most ``metadata_s`` while a broker does not answer it,
+        so that its return is noticed. A request to a broker that is known to be down costs
+        nothing."""
+        interval_s = self._interval_s(datum)
+        errors = self.snapshot.sampled[datum].subject_errors
+        if any(subject.startswith("broker ") for subject in errors):
+            return min(interval_s, self.schedule.metadata_s)
+        return interval_s
 
     def _interval_s(self, datum: Datum) -> float:
-        plan = self.schedule
+        schedule = self.schedule
         match datum:
             case Datum.METADATA:
-                large = snapshots.partition_count(self.snapshot) > plan.large_partitions
-                return plan.metadata_large_s if large else plan.metadata_s
+                large = partition_count(self.snapshot) > schedule.large_partitions
+                return schedule.metadata_large_s if large else schedule.metadata_s
             case Datum.OFFSETS:
-                return plan.offsets_visible_s
+                return schedule.offsets_visible_s
             case Datum.GROUPS:
-                return plan.groups_s
+                return schedule.groups_s
             case Datum.COMMITTED:
-                return (
-                    plan.committed_visible_s
-                    if self.snapshot.groups
-                    else min(0.3, plan.committed_visible_s)
-                )
+                return schedule.committed_visible_s
             case Datum.QUORUM:
-                return plan.quorum_s
+                return schedule.quorum_s
             case Datum.LOG_DIRS:
-                return plan.log_dirs_s
+                return schedule.log_dirs_s
 
     def _back_off_s(self, failures: int) -> float:
         return backoff.wait_s(
-            failures, self.schedule.back_off_first_s, self.schedule.back_off_most_s, self._dice
+            failures, self.schedule.back_off_first_s, self.schedule.back_off_most_s, self._rng
         )
 
-    async def _sleep(self, datum: Datum, seconds: float) -> None:
+    async def _sleep(self, datum: Datum, duration_s: float) -> None:
+        """Wait, until ``refresh`` at most."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake[datum].wait(), seconds)
+            await asyncio.wait_for(self._wake[datum].wait(), duration_s)
 
-    # ---- telling
-    def _show(self) -> None:
-        now = self.snapshot
-        if Datum.METADATA not in now.sampled or now.sampled[Datum.METADATA].at_s is None:
+    # ---- results
+    def _emit_snapshot(self) -> None:
+        """Call ``on_snapshot`` and keep the events; nothing before the first metadata."""
+        snapshot = self.snapshot
+        metadata = snapshot.sampled.get(Datum.METADATA)
+        if metadata is None or metadata.at_s is None:
             return
-        changes = diff(self._shown, now)
-        self._shown = now
+        changes = diff(self._emitted, snapshot)
+        self._emitted = snapshot
+        self._has_snapshot.set()
         if self._history is not None:
             for event in changes.events:
                 self._history.event(event)
-        self._on_snapshot(now, changes)
+        self._on_snapshot(snapshot, changes)
 
-    def _keep(self, datum: Datum) -> None:
-        """New samples of totals, topics and groups go into the history too; single partitions do
-        not."""
+    def _write_history(self, datum: Datum) -> None:
+        """Pass new samples of totals, topics and groups to the history."""
         if self._history is None:
             return
-        for measure in _SERIES_OF.get(datum, ()):
-            for series in self.store.keys(measure):
-                last = self.store.last(series) if len(series) <= 2 else None
-                if last is not None and last[0] > self._kept_until.get(series, 0.0):
-                    self._kept_until[series] = last[0]
+        for measure in MEASURES_OF.get(datum, ()):
+            for series in self.store.keys(measure, longest=HISTORY_KEY_PARTS):
+                last = self.store.last(series)
+                if last is not None and last[0] > self._history_until.get(series, 0.0):
+                    self._history_until[series] = last[0]
                     self._history.sample(series, *last)
 
-    def _leave_gaps(self, datum: Datum, now: float) -> None:
-        for measure in _SERIES_OF.get(datum, ()):
-            for series in self.store.keys(measure):
-                self.store.gap(series, now)
-
-    def _mark_brokers(self, now: float) -> None:
-        """A broker that failed in any kind's last round is marked with the reason."""
-        failed: dict[int, str] = {}
-        answered = set(self._client.round_trips())
-        for sampled in self.snapshot.sampled.values():
-            for subject, words in sampled.subject_errors.items():
-                kind, _, number = subject.partition(" ")
-                if kind == "broker" and number.isdigit():
-                    failed.setdefault(int(number), words)
-        fields: dict[int, dict[str, object]] = {}
-        for broker_id, broker in self.snapshot.brokers.items():
-            if not broker.in_cluster:
-                fields[broker_id] = {"reachable": False}
-            elif broker_id in failed:
-                fields[broker_id] = {"reachable": False, "error": failed[broker_id]}
-            else:
-                reachable = (
-                    True
-                    if broker_id in answered
-                    else (broker.reachable and not broker.error) or None
-                )
-                fields[broker_id] = {"reachable": reachable, "error": ""}
-        self._rounds.snapshot = snapshots.with_brokers(self.snapshot, fields, now)
-
-    def _judge(self, datum: Datum, problem: ClientError | None, wait_s: float) -> None:
-        lost = bool(self.snapshot.sampled.get(Datum.METADATA, Sampled()).error)
-        if datum is Datum.METADATA and problem is not None:
-            self._tell(ConnectionKind.LOST, str(problem), problem.next_step, self._clock() + wait_s)
+    def _update_state(self, datum: Datum, error: ClientError | None, wait_s: float) -> None:
+        """Set the connection's state after a round. ``wait_s``: seconds until the next one."""
+        if datum is Datum.METADATA and error is not None:
+            retry_at_s = self._clock() + wait_s
+            self._set_state(ConnectionKind.LOST, str(error), error.next_step, retry_at_s)
             return
-        if lost:
-            return
+        if self.snapshot.sampled.get(Datum.METADATA, Sampled()).error:
+            return  # lost: only metadata ends that
         if datum is Datum.METADATA and self._state.kind is ConnectionKind.LOST:
-            self.refresh()
-        total = len(self.snapshot.brokers)
-        away = sorted(b for b, broker in self.snapshot.brokers.items() if broker.reachable is False)
-        failing = [
-            f"{d.value}: {s.error}" for d, s in sorted(self.snapshot.sampled.items()) if s.error
-        ]
-        unsupported = self.snapshot.sampled.get(Datum.QUORUM, Sampled())
-        if unsupported.error and unsupported.at_s is None:
-            failing = [f for f in failing if not f.startswith(Datum.QUORUM.value)]
-        if away:
-            first = self.snapshot.brokers[away[0]]
-            sentence = (
-                f"{total - len(away)} of {total} brokers answer. Broker {away[0]}: {first.error}"
-            )
-            self._tell(ConnectionKind.DEGRADED, sentence)
-        elif failing:
-            self._tell(ConnectionKind.DEGRADED, failing[0])
-        else:
-            self._tell(ConnectionKind.CONNECTED, f"{total} of {total} brokers answer.")
+            self.refresh()  # do not wait for the back-off of the other rounds
+        self._set_state(*connection(self.snapshot))
 
-    def _tell(
+    def _set_state(
         self,
         kind: ConnectionKind,
         sentence: str,
@@ -340,7 +322,24 @@ class Sampler:
     ) -> None:
         since_s = self._state.since_s if kind is self._state.kind else self._clock()
         state = ConnectionState(kind, sentence, next_step, since_s, retry_at_s)
-        if state != self._state or not self._connected:
-            self._connected = True
+        if (kind, sentence) != (self._state.kind, self._state.sentence):
+            bad = kind in (ConnectionKind.LOST, ConnectionKind.DEGRADED)
+            level = logging.WARNING if bad else logging.INFO
+            logger.log(level, "%s: %s -> %s: %s", self._name, self._state.kind, kind, sentence)
+        if state != self._state or not self._state_emitted:
+            self._state_emitted = True
             self._state = state
             self._on_state(state)
+
+
+def _log_errors(name: str, datum: Datum, before: Sampled, after: Sampled) -> None:
+    """Log the errors that are new and those that ended; an error that stays is logged once."""
+    old = {**before.subject_errors, **({"": before.error} if before.error else {})}
+    new = {**after.subject_errors, **({"": after.error} if after.error else {})}
+    for subject, error in new.items():
+        if old.get(subject) != error:
+            where = f" of {subject}" if subject else ""
+            logger.warning("%s: cannot read %s%s: %s", name, datum.value, where, error)
+    for subject in old.keys() - new.keys():
+        where = f" of {subject}" if subject else ""
+        logger.info("%s: reading %s%s again", name, datum.value, where)

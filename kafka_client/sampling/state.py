@@ -1,4 +1,5 @@
-"""What the sampler tells about itself: how the connection is, and that a round is done."""
+"""What the sampler reports about itself, and how often it samples: values without numpy, so that
+the window can show a connection before numpy is loaded."""
 
 from __future__ import annotations
 
@@ -18,8 +19,8 @@ class ConnectionKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ConnectionState:
-    """``since_s`` and ``retry_at_s`` are seconds since the epoch; ``sentence`` is plain text for
-    people."""
+    """``sentence`` is plain text for people. ``since_s`` (of this ``kind``) and ``retry_at_s`` are
+    seconds since the epoch."""
 
     kind: ConnectionKind
     sentence: str
@@ -30,22 +31,24 @@ class ConnectionState:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One sampling of one kind of datum is over, well or not; the store and the snapshot hold
-    what it brought."""
+    """One sampling of one kind of datum has ended; the store and the snapshot hold its result."""
 
     t: float
+    """When it ended, seconds since the epoch."""
     datum: Datum
     took_s: float = 0.0
     error: str = ""
+    """Why the whole round failed; empty when it succeeded, also without single brokers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Seconds between two samplings. ``_visible_s`` is for the topics and groups in focus,
+    """Seconds between two rounds. ``_visible_s`` is for the topics and groups in focus,
     ``_rest_s`` for all others."""
 
     metadata_s: float = 2.0
     metadata_large_s: float = 7.0
+    """Instead of ``metadata_s`` in a cluster of more than ``large_partitions``."""
     large_partitions: int = 5000
     offsets_visible_s: float = 1.0
     offsets_rest_s: float = 5.0
@@ -59,6 +62,7 @@ class Schedule:
     back_off_first_s: float = 0.5
     back_off_most_s: float = 15.0
     small_partitions: int = 300
-    """Up to here every topic and group counts as visible."""
+    """In a cluster of up to so many partitions every topic and group counts as visible."""
     partition_series: int = 2000
-    """In a cluster with more partitions, only topics in focus get a series per partition."""
+    """In a cluster of more partitions, only topics and groups in focus get a series per
+    partition."""

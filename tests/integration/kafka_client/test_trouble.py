@@ -104,7 +104,7 @@ def test_that_the_picture_and_the_traffic_survive_every_trouble_of_brokers(clust
 
         cluster.kill(2)
         watch.until(watch.state(ConnectionKind.DEGRADED), 3)
-        watch.until(lambda: "Broker 2 is down" in watch.words, 8)
+        watch.until(lambda: "Broker 2 is down" in watch.texts, 8)
         before = watch.store.last(("rate", "email"))[0]
         watch.until(lambda: watch.store.last(("rate", "email"))[0] > before + 1, 8)
         watch.until(traffic.flows, 12)

@@ -49,9 +49,9 @@ def test_that_a_record_before_the_history_has_no_age_until_an_anchor_gives_one()
     assert past.time_of(500) == pytest.approx(50.0)
 
 
-def test_that_a_topic_made_anew_begins_a_new_history():
+def test_that_a_topic_created_again_starts_a_new_history():
     past = history((0.0, 0), (1.0, 100), (2.0, 5), (3.0, 10))
-    assert past.first_offset == 5
+    assert past.time_of(4) is None
     assert past.time_of(7) == pytest.approx(2.4)
 
 

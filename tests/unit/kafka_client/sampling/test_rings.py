@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kafka_client.sampling.rings import Ring
 from kafka_client.sampling.store import COARSE_S, FINE_SAMPLES, SeriesStore
@@ -66,3 +68,49 @@ def test_that_series_are_found_by_prefix_and_partitions_sort_as_numbers():
 def test_that_an_unknown_series_is_an_empty_window():
     times, values = SeriesStore().window(("no",), 0, 1)
     assert len(times) == len(values) == 0
+
+
+series_keys = st.tuples(
+    st.sampled_from(["lag", "rate"]),
+    st.sampled_from("gh"),
+    st.sampled_from("tu"),
+    st.integers(0, 3),
+)
+prefixes = series_keys.flatmap(lambda key: st.integers(0, 4).map(lambda length: key[:length]))
+
+
+@given(st.lists(st.tuples(st.booleans(), prefixes), max_size=60), prefixes)
+def test_that_keys_and_forget_by_prefix_agree_with_a_scan(steps, asked):
+    store, expected = SeriesStore(), set()
+    for is_append, key in steps:
+        if is_append:
+            store.append(key, 1.0, 1.0)
+            expected.add(key)
+        else:
+            store.forget(*key)
+            expected = {other for other in expected if other[: len(key)] != key}
+    assert set(store.keys(*asked)) == {key for key in expected if key[: len(asked)] == asked}
+    assert set(store.keys(longest=2)) == {key for key in expected if len(key) <= 2}
+    for key in expected:
+        store.forget(*key)
+    assert len(store) == 0 and not any(store._children.values()), "the tree has leaves left"
+
+
+def test_that_a_prefix_costs_what_lies_under_it_and_not_the_whole_store():
+    class NotToBeScanned(dict):
+        def __iter__(self):
+            raise AssertionError("every series was looked at")
+
+        keys = values = items = __iter__
+
+    store = SeriesStore()
+    for group in ("g", "h"):
+        store.append(("lag", group), 1.0, 1.0)
+        store.append(("lag", group, "t"), 1.0, 1.0)
+    store._series = NotToBeScanned(store._series)
+    assert store.keys("lag", "g") == [("lag", "g"), ("lag", "g", "t")]
+    store.mark_gaps(2.0, "lag", "g")
+    assert np.isnan(store.window(("lag", "g", "t"), 0, 9)[1][-1])
+    assert not np.isnan(store.window(("lag", "h"), 0, 9)[1][-1])
+    store.forget("lag", "g")
+    assert store.keys("lag") == [("lag", "h"), ("lag", "h", "t")]

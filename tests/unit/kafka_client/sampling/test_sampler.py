@@ -8,6 +8,7 @@ from kafka_client.history import History
 from kafka_client.model import Datum, GroupStatus
 from kafka_client.sampling import ConnectionKind, Sampler, Schedule, SeriesStore
 from tests.fakes.client import FakeClient
+from tests.fakes.cluster import FakeGroup
 
 FAST = Schedule(
     metadata_s=0.02,
@@ -35,7 +36,7 @@ class Watch:
             on_snapshot=self.on_snapshot,
             on_sampled=self.rounds.append,
             on_state=self.states.append,
-            dice=random.Random(1),
+            rng=random.Random(1),
         )
 
     def on_snapshot(self, snapshot, changes):
@@ -112,7 +113,8 @@ async def test_that_a_broker_that_went_is_an_event_and_degrades_the_connection()
         await watch.until(lambda: watch.sampler.state.kind is ConnectionKind.DEGRADED)
         assert watch.sampler.snapshot.brokers[2].reachable is False
         await watch.until(lambda: "Broker 2 is down" in [event.text for event in watch.events])
-        assert any("moved from broker 2" in event.text for event in watch.events)
+        texts = [event.text for event in watch.events]
+        assert "Leaders of 7 partitions moved away from broker 2" in texts
         client.cluster.killed.clear()
         await watch.until(lambda: watch.sampler.state.kind is ConnectionKind.CONNECTED)
         assert watch.sampler.snapshot.brokers[2].reachable
@@ -188,18 +190,78 @@ async def test_that_a_rate_is_a_gap_while_its_leader_does_not_answer():
         assert watch.sampler.snapshot.topics["email"].partitions[0].high_watermark
 
 
-async def test_that_a_bug_ends_the_sampler_with_a_sentence_and_not_in_silence():
+async def test_that_a_bug_ends_the_sampler_with_a_message_and_a_traceback_in_the_log(caplog):
     client = FakeClient(moving=False)
-    told = []
-    asyncio.get_running_loop().set_exception_handler(
-        lambda loop, context: told.append(context["message"])
-    )
+    async with Watch(client) as watch:
+        await watch.until(lambda: watch.store.last(("lag",)))
+        client.failing["committed"] = KeyError("a bug")
+        await watch.until(lambda: watch.sampler.state.kind is ConnectionKind.LOST)
+        state = watch.sampler.state
+    assert state.sentence == "Sampling stopped. Internal error: KeyError."
+    assert "log has the details" in state.next_step
+    assert "KeyError" in caplog.text and "Traceback" in caplog.text
+
+
+async def test_that_committed_offsets_wait_for_the_groups_and_not_for_their_own_interval():
+    """The groups answer late; their first lags must not come a whole ``committed_rest_s`` later."""
+
+    class SlowGroups(FakeClient):
+        async def list_groups(self):
+            await asyncio.sleep(0.05)
+            return await super().list_groups()
+
+    client = SlowGroups(moving=False)
+    schedule = Schedule(small_partitions=1, committed_rest_s=1000.0, committed_visible_s=1000.0)
+    sampler = Sampler(client, SeriesStore(), schedule)
+    sampler.start()
     try:
-        async with Watch(client) as watch:
-            await watch.until(lambda: watch.store.last(("lag",)))
-            client.failing["committed"] = KeyError("a bug")
-            await watch.until(lambda: watch.sampler.state.kind is ConnectionKind.LOST)
-            assert "error in this program" in watch.sampler.state.sentence
+        async with asyncio.timeout(5):
+            while sampler.store.last(("lag",)) is None:
+                await asyncio.sleep(0.01)
     finally:
-        asyncio.get_running_loop().set_exception_handler(None)
-    assert told == ["the sampler ended with an error"]
+        await sampler.stop()
+    assert client.calls.count("committed") == 1
+    assert client.calls.index("committed") > client.calls.index("describe_groups")
+
+
+async def test_that_a_cluster_without_groups_is_never_asked_for_committed_offsets():
+    client = FakeClient(moving=False)
+    client.cluster.groups.clear()
+    async with Watch(client) as watch:
+        await watch.until(lambda: Datum.COMMITTED in watch.sampler.snapshot.sampled)
+        await watch.until(lambda: client.calls.count("list_groups") >= 3)
+        assert "committed" not in client.calls
+        client.cluster.groups["new"] = FakeGroup("new", ("sms",), 1.0, 0.0, 1)
+        await watch.until(lambda: watch.store.last(("lag", "new")))
+
+
+async def test_that_an_answer_without_brokers_deletes_no_topic():
+    """A restarted broker answers with an empty list before it has joined its cluster."""
+    client = FakeClient(moving=False)
+    async with Watch(client) as watch:
+        await watch.until(lambda: watch.sampler.state.kind is ConnectionKind.CONNECTED)
+        topics = set(watch.sampler.snapshot.topics)
+        client.cluster.killed.update((1, 2, 3))
+        await watch.until(lambda: watch.sampler.state.kind is ConnectionKind.LOST)
+        assert "has not joined" in watch.sampler.state.sentence
+        assert set(watch.sampler.snapshot.topics) == topics
+        assert not [e for e in watch.events if "deleted" in e.text]
+
+
+async def test_that_failed_rounds_and_connection_changes_are_logged_once(caplog):
+    caplog.set_level("INFO", "kafka_client.sampling.sampler")
+    client = FakeClient(moving=False)
+    async with Watch(client) as watch:
+        await watch.until(lambda: watch.sampler.state.kind is ConnectionKind.CONNECTED)
+        client.failing["committed"] = Unreachable("Nothing listens there.")
+        await watch.until(lambda: watch.sampler.state.kind is ConnectionKind.DEGRADED)
+        calls = client.calls.count("committed")
+        await watch.until(lambda: client.calls.count("committed") > calls + 3)
+        del client.failing["committed"]
+        await watch.until(lambda: watch.sampler.state.kind is ConnectionKind.CONNECTED)
+    lines = [record.getMessage() for record in caplog.records]
+    failed = "cluster: cannot read committed offsets: Nothing listens there."
+    assert lines.count(failed) == 1
+    assert "cluster: reading committed offsets again" in lines
+    assert "cluster: connecting -> connected: All 3 brokers answer." in lines
+    assert any(line.startswith("cluster: connected -> degraded: ") for line in lines)
