@@ -9,11 +9,11 @@ FIRST  ?= 1
 QUICK  := not slow and not real_kafka and not performance
 
 .DEFAULT_GOAL := help
-.PHONY: help run test prepare prepare-run lint types contracts unit integration simulate bench kafka strangers tour pictures coverage \
+.PHONY: help run test prepare prepare-run lint types contracts unit integration simulate bench kafka external-clients tour pictures coverage \
         check format messages clean
 
 help:                 ## this list
-	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  .*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
+	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  .*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 18
 
 run: prepare-run      ## the application with a live demo cluster (without a display: a tour in pictures)
 	@scripts/run
@@ -23,7 +23,7 @@ test: prepare         ## every test that takes seconds (under eight minutes in a
 
 check: prepare        ## what can be said in a minute: lint, types, contracts, layout
 	@$(MAKE) -s --no-print-directory lint types contracts
-	$(PY) -m pytest tests/test_layout.py
+	$(PY) -m pytest tests/test_layout.py tests/test_citations.py
 
 lint: prepare         ## ruff: rules and format
 	@$(PY) -m ruff check .
@@ -42,7 +42,7 @@ contracts: prepare    ## import-linter: who may import whom
 unit: prepare         ## the unit tests alone
 	$(PY) -m pytest tests/unit
 
-integration: prepare  ## whole brokers over sockets, with the clients of strangers
+integration: prepare  ## whole brokers over sockets, with external clients
 	$(PY) -m pytest -m "integration and not real_kafka"
 
 simulate: prepare     ## SEEDS=n clusters in virtual time under seeded faults, from seed FIRST
@@ -54,8 +54,8 @@ bench: prepare        ## measure the embedded broker and the tables
 kafka:                ## fetch a real Apache Kafka (Maven) for the tests that compare with one
 	@$(PYTHON) tests/real_kafka/fetch.py
 
-strangers:            ## kcat and kafkajs, for the tests that speak with the clients of strangers
-	@$(PYTHON) tests/integration/strangers/install.py
+external-clients:     ## install kcat and kafkajs, for the tests with external clients
+	@$(PYTHON) tests/integration/external_clients/install.py
 
 coverage: prepare     ## which lines the quick tests walk through
 	$(PY) -m pytest -q -m "$(QUICK)" --cov --cov-report=term:skip-covered

@@ -25,7 +25,6 @@ LONGER_ON_PURPOSE: dict[str, str] = {
     "tests/performance/painter_of_reference.py": "kept as it was, to compare with",
     "embedded_broker/core/coordinator/membership.py": "to be divided",
     "embedded_broker/core/replication/partition.py": "to be divided",
-    "tests/integration/test_bad_input.py": "to be divided",
 }
 
 # core and kafka_protocol decide; they get time, chance, ids and bytes handed in.

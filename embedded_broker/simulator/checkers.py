@@ -1,11 +1,12 @@
-"""The promises, checked while the cluster runs. Numbers as in reliability.md's table: C1
-acknowledged records are kept, C2 committed ones never change, C3 logs match, C4 one leader an
-epoch, C5 offsets dense and unique, C6 nothing visible above the high watermark, C7 in-sync and
-eligible replicas hold what is committed, C8 idempotence, C9 groups, C10 one metadata log. (C12,
-that the cluster heals, is the scenario's.)
+"""The promises of docs/reliability.md, checked while a simulated cluster runs.
 
-``Checks`` observes brokers from inside (after every event) and is told by the clients what they
-were told.
+C1 acknowledged records are kept, C2 committed records never change, C3 logs match, C4 one leader
+per epoch, C5 offsets are dense and unique, C6 nothing is visible above the high watermark, C7
+in-sync and eligible replicas hold what is committed, C8 idempotence, C9 groups, C10 one metadata
+log. (C12, that the cluster heals, is checked by the scenario.)
+
+``Checks`` observes the brokers from inside, after every event, and is called by the clients with
+what they sent and received. A broken promise raises ``Violation``.
 """
 
 from __future__ import annotations

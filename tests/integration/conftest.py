@@ -1,5 +1,4 @@
-"""Fixtures for tests that speak to whole clusters: a real Kafka to compare with, and the clients
-of strangers."""
+"""Fixtures for tests with whole clusters: Apache Kafka to compare with, and external clients."""
 
 from __future__ import annotations
 
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.embedded import EmbeddedCluster
-from tests.integration.strangers import install
+from tests.integration.external_clients import install
 from tests.real_kafka.fetch import why_unavailable
 from tests.real_kafka.launcher import RealCluster
 from tests.real_kafka.tools import kafka_tool as run_kafka_tool

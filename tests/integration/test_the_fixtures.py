@@ -1,5 +1,4 @@
-"""The comparison itself has to work: a real Kafka answers its own tools and the clients of
-strangers."""
+"""The fixtures themselves: Apache Kafka answers its own tools and the external clients."""
 
 from __future__ import annotations
 
@@ -39,24 +38,24 @@ def test_that_a_real_cluster_creates_a_topic_and_describes_it(
     assert described.count("Leader:") == 3
 
 
-def test_that_strangers_clients_reach_a_real_cluster(
+def test_that_external_clients_reach_a_real_cluster(
     real_kafka: RealCluster,
     kcat: Path,
     run_node: Callable[..., subprocess.CompletedProcess[str]],
 ) -> None:
     servers = real_kafka.bootstrap_servers
     first = subprocess.run(
-        [kcat, "-P", "-b", servers, "-t", "strangers", "-p", "0"],
+        [kcat, "-P", "-b", servers, "-t", "external-clients", "-p", "0"],
         input="from kcat\n",
         text=True,
         check=True,
         timeout=60,
     )
     assert first.returncode == 0
-    second = run_node(ROUND_TRIP, servers, "strangers")
+    second = run_node(ROUND_TRIP, servers, "external-clients")
     assert second.stdout.strip() == "0 1", second.stderr
     read = subprocess.run(
-        [kcat, "-C", "-b", servers, "-t", "strangers", "-c", "2", "-e", "-q"],
+        [kcat, "-C", "-b", servers, "-t", "external-clients", "-c", "2", "-e", "-q"],
         capture_output=True,
         text=True,
         check=True,

@@ -15,8 +15,8 @@ from tests.fakes.client import FakeClient
 from tests.ui.conftest import Window
 
 STALL_MS = 100
-"""of the window's own processor time in one go (reliability: no stall over 100 ms in any
-trouble)"""
+"""Longest stall of the window, in its own processor time, in any scenario of
+docs/reliability.md."""
 LOOKING = (
     "metadata",
     "offsets",

@@ -62,7 +62,7 @@ def test_that_a_call_ends_in_time_when_there_is_no_controller(cluster: Cluster) 
 
 
 def test_that_all_killed_at_once_serve_again_within_seconds(cluster: Cluster) -> None:
-    """R5."""
+    """Scenario R5 of docs/reliability.md."""
     c = cluster()
     for node in c.nodes.values():
         node.crash(power=True)

@@ -1,5 +1,5 @@
-"""CreateTopics, DeleteTopics and CreatePartitions on a cluster of control nodes (reliability row
-43)."""
+"""CreateTopics, DeleteTopics and CreatePartitions on a cluster of control nodes
+(docs/reliability.md, row 43)."""
 
 from __future__ import annotations
 

@@ -102,16 +102,16 @@ def test_that_bad_input_is_refused_with_its_code(
     assert refusal(make(), AppendLimits(before_max_ms=10_000, after_max_ms=3_600_000)) == code
 
 
-def test_that_zstd_needs_a_newer_produce_row_32() -> None:
+def test_row_32_that_zstd_needs_produce_version_7() -> None:
     assert refusal(patched(21, ">h", 4), version=6) == ErrorCode.UNSUPPORTED_COMPRESSION_TYPE
 
 
-def test_that_sizes_are_checked_from_the_header_first_rows_26_and_27() -> None:
+def test_row_26_27_that_sizes_are_checked_from_the_header_first() -> None:
     assert refusal(flipped(), AppendLimits(max_message_bytes=70)) == ErrorCode.MESSAGE_TOO_LARGE
     assert refusal(flipped(), AppendLimits(segment_bytes=70)) == ErrorCode.RECORD_LIST_TOO_LARGE
 
 
-def test_that_a_compacted_topic_names_the_records_without_a_key_row_30() -> None:
+def test_row_30_that_a_compacted_topic_names_the_records_without_a_key() -> None:
     data = batches.build(
         [(b"k", b"v"), (None, b"v"), (None, b"v"), (None, b"v"), (None, b"v")], NOW_MS
     )

@@ -134,7 +134,7 @@ def test_that_a_flood_of_small_requests_does_not_starve_other_clients(broker: Se
     other.close()
 
 
-def test_row_01_and_02_a_size_below_zero_or_above_the_limit_closes(broker: Served) -> None:
+def test_row_01_02_that_an_invalid_size_closes_the_connection(broker: Served) -> None:
     for size in (
         b"\xff\xff\xff\xff",
         b"\x80\x00\x00\x00",
@@ -146,7 +146,7 @@ def test_row_01_and_02_a_size_below_zero_or_above_the_limit_closes(broker: Serve
         client.close()
 
 
-def test_row_03_tls_and_http_close_with_a_hint(broker: Served) -> None:
+def test_row_03_that_tls_and_http_close_with_a_hint(broker: Served) -> None:
     for hello, word in (
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "TLS"),
         (b"GET / HTTP/1.1\r\n\r\n", "HTTP"),
@@ -158,7 +158,7 @@ def test_row_03_tls_and_http_close_with_a_hint(broker: Served) -> None:
         broker.log.wait_for(f"looks like {word}")
 
 
-def test_row_04_a_body_that_never_comes_takes_no_memory_and_is_closed(tmp_path: Path) -> None:
+def test_row_04_that_a_missing_body_takes_no_memory_and_is_closed(tmp_path: Path) -> None:
     with served(tmp_path, Limits(frame_deadline_ms=200)) as broker:
         client = broker.connect()
         client.raw((90 * 1024 * 1024).to_bytes(4, "big") + header(0, 7) + b"x" * 1000)
@@ -171,7 +171,7 @@ def test_row_04_a_body_that_never_comes_takes_no_memory_and_is_closed(tmp_path: 
         assert broker.inside(lambda: pool.in_use) == 0
 
 
-def test_row_05_a_frame_too_short_for_a_header_closes(broker: Served) -> None:
+def test_row_05_that_a_frame_too_short_for_a_header_closes(broker: Served) -> None:
     for size in range(8):
         client = broker.connect()
         client.raw(framed(b"\x00\x12\x00\x00\x00\x00\x00\x01"[:size]) + b"\x00" * 8)
@@ -179,7 +179,7 @@ def test_row_05_a_frame_too_short_for_a_header_closes(broker: Served) -> None:
         client.close()
 
 
-def test_row_06_an_unknown_api_or_version_closes(broker: Served) -> None:
+def test_row_06_that_an_unknown_api_or_version_closes(broker: Served) -> None:
     for api_key, version in ((-1, 0), (999, 0), (4, 0), (3, 99), (3, -1), (0, 2), (1, 3)):
         client = broker.connect()
         client.raw(framed(header(api_key, version) + b"\x00" * 40))
@@ -187,7 +187,9 @@ def test_row_06_an_unknown_api_or_version_closes(broker: Served) -> None:
         client.close()
 
 
-def test_row_07_api_versions_of_an_unknown_version_is_answered_in_version_0(broker: Served) -> None:
+def test_row_07_that_an_unknown_version_of_api_versions_is_answered_in_version_0(
+    broker: Served,
+) -> None:
     client = broker.connect()
     client.raw(framed(header(18, 99) + b"\x00\x05abcde\x00"))
     found = client.answer(18, 0)
@@ -198,7 +200,7 @@ def test_row_07_api_versions_of_an_unknown_version_is_answered_in_version_0(brok
     client.close()
 
 
-def test_row_09_10_11_malformed_bodies_close_that_connection_only(broker: Served) -> None:
+def test_row_09_10_11_that_a_malformed_body_closes_that_connection_only(broker: Served) -> None:
     healthy = broker.connect()
     bodies = [
         header(3, 1) + b"\x7f\xff\xff\xff",  # an array of two thousand million
@@ -220,7 +222,7 @@ def test_row_09_10_11_malformed_bodies_close_that_connection_only(broker: Served
     healthy.close()
 
 
-def test_row_12_a_client_that_never_reads_does_not_fill_memory(
+def test_row_12_that_a_client_that_never_reads_does_not_fill_memory(
     broker: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert connection.MAX_OUT_BYTES <= 8 * 1024 * 1024
@@ -238,7 +240,7 @@ def test_row_12_a_client_that_never_reads_does_not_fill_memory(
     client.close()
 
 
-def test_row_13_connections_beyond_the_limit_are_closed(tmp_path: Path) -> None:
+def test_row_13_that_connections_beyond_the_limit_are_closed(tmp_path: Path) -> None:
     with served(tmp_path, Limits(max_connections_per_ip=3)) as broker:
         clients = [broker.connect() for _ in range(3)]
         for client in clients:
@@ -263,7 +265,7 @@ def test_row_13_connections_beyond_the_limit_are_closed(tmp_path: Path) -> None:
             client.close()
 
 
-def test_row_14_a_silent_connection_is_closed(tmp_path: Path) -> None:
+def test_row_14_that_an_idle_connection_is_closed(tmp_path: Path) -> None:
     with served(tmp_path, Limits(idle_ms=200)) as broker:
         client = broker.connect()
         client.ask(MetadataRequest(), 9)
@@ -273,7 +275,7 @@ def test_row_14_a_silent_connection_is_closed(tmp_path: Path) -> None:
         client.close()
 
 
-def test_row_16_a_mechanism_that_is_not_offered_is_refused(broker: Served) -> None:
+def test_row_16_that_an_unknown_mechanism_is_refused(broker: Served) -> None:
     from kafka_protocol.messages.k17_sasl_handshake import SaslHandshakeRequest
 
     client = broker.connect()
@@ -282,7 +284,9 @@ def test_row_16_a_mechanism_that_is_not_offered_is_refused(broker: Served) -> No
     client.close()
 
 
-def test_row_46_control_characters_are_escaped_in_the_log(broker: Served, tmp_path: Path) -> None:
+def test_row_46_that_control_characters_are_escaped_in_the_log(
+    broker: Served, tmp_path: Path
+) -> None:
     client = broker.connect()
     client.raw(
         framed(header(3, 1, client_id=b"evil\n\x1b[31m{{" + b"y" * 10_000) + b"\x00\x00\x00\x09")

@@ -79,7 +79,7 @@ def test_that_everything_is_there_again_after_a_stop(tmp_path: Path) -> None:
     again.close(clean=True)
 
 
-def test_that_a_directory_is_refused_to_strangers_and_seconds(tmp_path: Path) -> None:
+def test_that_a_directory_is_refused_to_other_clusters_and_a_second_process(tmp_path: Path) -> None:
     disk = opened(tmp_path / "d")
     with pytest.raises(DirectoryRefused, match="in use"):
         opened(tmp_path / "d")
@@ -175,7 +175,7 @@ def test_that_a_deleted_log_makes_room_for_one_of_the_same_name(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../x", "a\x00b", "x" * 250, "ä"])
-def test_row_44_a_name_never_leaves_the_directory(tmp_path: Path, name: str) -> None:
+def test_row_44_that_a_topic_name_never_leaves_the_directory(tmp_path: Path, name: str) -> None:
     disk = opened(tmp_path / "d")
     with pytest.raises(StorageFailed):
         disk.create_log(name, ID, 0)

@@ -1,8 +1,7 @@
-"""Five clients written by others behind one small face: create a topic, produce, and consume in a
-group.
+"""Five external clients behind one Protocol: create a topic, produce, and consume in a group.
 
-Each uses its client as its own documentation shows, with what users usually set. ``consume``
-joins a group, reads the asked number of records from the beginning, commits, and leaves.
+Each driver uses its client as the client's documentation shows, with the usual settings.
+``consume`` joins a group, reads ``count`` records from the beginning, commits, and leaves.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from typing import Protocol
 
 Pair = tuple[str, str]
 """(key, value)"""
-Seen = tuple[int, int, str, str]
+Consumed = tuple[int, int, str, str]
 """(partition, offset, key, value)"""
 
 TIMEOUT_S = 45
@@ -28,7 +27,7 @@ class Driver(Protocol):
 
     def create(self, bootstrap: str, topic: str, partitions: int, replication: int) -> None: ...
     def produce(self, bootstrap: str, topic: str, codec: str, records: list[Pair]) -> None: ...
-    def consume(self, bootstrap: str, topic: str, group: str, count: int) -> list[Seen]: ...
+    def consume(self, bootstrap: str, topic: str, group: str, count: int) -> list[Consumed]: ...
 
 
 class ConfluentKafka:
@@ -64,7 +63,7 @@ class ConfluentKafka:
         assert producer.flush(TIMEOUT_S) == 0
         assert not failed, failed[0]
 
-    def consume(self, bootstrap: str, topic: str, group: str, count: int) -> list[Seen]:
+    def consume(self, bootstrap: str, topic: str, group: str, count: int) -> list[Consumed]:
         from confluent_kafka import Consumer
 
         settings = {
@@ -74,13 +73,13 @@ class ConfluentKafka:
         }
         consumer = Consumer({**settings, "enable.auto.commit": False})
         consumer.subscribe([topic])
-        seen: list[Seen] = []
+        consumed: list[Consumed] = []
         deadline = time.monotonic() + TIMEOUT_S
-        while len(seen) < count and time.monotonic() < deadline:
-            for message in consumer.consume(count - len(seen), timeout=1):
+        while len(consumed) < count and time.monotonic() < deadline:
+            for message in consumer.consume(count - len(consumed), timeout=1):
                 assert message.error() is None, message.error()
                 assert dict(message.headers() or [])
-                seen.append(
+                consumed.append(
                     (
                         message.partition(),
                         message.offset(),
@@ -90,7 +89,7 @@ class ConfluentKafka:
                 )
         consumer.commit(asynchronous=False)
         consumer.close()
-        return seen
+        return consumed
 
 
 class KafkaPython:
@@ -120,7 +119,7 @@ class KafkaPython:
             future.get(TIMEOUT_S)
         producer.close()
 
-    def consume(self, bootstrap: str, topic: str, group: str, count: int) -> list[Seen]:
+    def consume(self, bootstrap: str, topic: str, group: str, count: int) -> list[Consumed]:
         from kafka import KafkaConsumer
 
         consumer = KafkaConsumer(
@@ -130,14 +129,16 @@ class KafkaPython:
             auto_offset_reset="earliest",
             enable_auto_commit=False,
         )
-        seen: list[Seen] = []
+        consumed: list[Consumed] = []
         deadline = time.monotonic() + TIMEOUT_S
-        while len(seen) < count and time.monotonic() < deadline:
+        while len(consumed) < count and time.monotonic() < deadline:
             for batch in consumer.poll(1000).values():
-                seen += [(r.partition, r.offset, r.key.decode(), r.value.decode()) for r in batch]
+                consumed += [
+                    (r.partition, r.offset, r.key.decode(), r.value.decode()) for r in batch
+                ]
         consumer.commit()
         consumer.close()
-        return seen
+        return consumed
 
 
 class Aiokafka:
@@ -180,10 +181,10 @@ class Aiokafka:
 
         asyncio.run(asyncio.wait_for(run(), TIMEOUT_S))
 
-    def consume(self, bootstrap: str, topic: str, group: str, count: int) -> list[Seen]:
+    def consume(self, bootstrap: str, topic: str, group: str, count: int) -> list[Consumed]:
         from aiokafka import AIOKafkaConsumer
 
-        async def run() -> list[Seen]:
+        async def run() -> list[Consumed]:
             consumer = AIOKafkaConsumer(
                 topic,
                 bootstrap_servers=bootstrap,
@@ -192,17 +193,17 @@ class Aiokafka:
                 enable_auto_commit=False,
             )
             await consumer.start()
-            seen: list[Seen] = []
+            consumed: list[Consumed] = []
             try:
-                while len(seen) < count:
+                while len(consumed) < count:
                     for batch in (await consumer.getmany(timeout_ms=1000)).values():
-                        seen.extend(
+                        consumed.extend(
                             (r.partition, r.offset, r.key.decode(), r.value.decode()) for r in batch
                         )
                 await consumer.commit()
             finally:
                 await consumer.stop()
-            return seen
+            return consumed
 
         return asyncio.run(asyncio.wait_for(run(), TIMEOUT_S))
 
@@ -226,8 +227,8 @@ class Kcat:
         return done.stdout
 
     def create(self, bootstrap: str, topic: str, partitions: int, replication: int) -> None:
-        """kcat has no admin: it asks for the topic's metadata, and the broker creates it with its
-        defaults."""
+        """Request the topic's metadata, on which the broker creates it with its defaults: kcat has
+        no admin requests."""
         self._run(
             "-b", bootstrap, "-X", "allow.auto.create.topics=true", "-P", "-t", topic, text=""
         )
@@ -253,7 +254,7 @@ class Kcat:
             text=lines,
         )
 
-    def consume(self, bootstrap: str, topic: str, group: str, count: int) -> list[Seen]:
+    def consume(self, bootstrap: str, topic: str, group: str, count: int) -> list[Consumed]:
         command = [
             "-b",
             bootstrap,
@@ -300,6 +301,6 @@ class Kafkajs:
     def produce(self, bootstrap: str, topic: str, codec: str, records: list[Pair]) -> None:
         self._run(bootstrap, "produce", topic, codec, text=json.dumps(records))
 
-    def consume(self, bootstrap: str, topic: str, group: str, count: int) -> list[Seen]:
+    def consume(self, bootstrap: str, topic: str, group: str, count: int) -> list[Consumed]:
         rows = self._run(bootstrap, "consume", topic, group, str(count))["records"]
         return [(int(str(p)), int(str(o)), str(k), str(v)) for p, o, k, v in rows]

@@ -1,4 +1,4 @@
-// kafkajs as a stranger would use it; one command a run, its answer as one JSON line on standard output.
+// kafkajs, one command per run; the result is one JSON line on standard output.
 //   node kafkajs_client.js BOOTSTRAP create TOPIC PARTITIONS REPLICATION
 //   node kafkajs_client.js BOOTSTRAP produce TOPIC CODEC        (records as JSON on standard input: [[key, value], ...])
 //   node kafkajs_client.js BOOTSTRAP consume TOPIC GROUP COUNT
@@ -24,7 +24,7 @@ async function addCodecs () {
 
 async function main () {
   await addCodecs()
-  const kafka = new Kafka({ clientId: 'stranger', brokers: bootstrap.split(','), logLevel: logLevel.ERROR })
+  const kafka = new Kafka({ clientId: 'external-client', brokers: bootstrap.split(','), logLevel: logLevel.ERROR })
   if (command === 'create') {
     const admin = kafka.admin()
     await admin.connect()

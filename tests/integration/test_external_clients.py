@@ -1,4 +1,4 @@
-"""Clients written by others use the embedded cluster as they use any Kafka."""
+"""External clients use the embedded cluster as they use any Kafka."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.strangers.drivers import (
+from tests.integration.external_clients.drivers import (
     Aiokafka,
     ConfluentKafka,
+    Consumed,
     Driver,
     Kafkajs,
     KafkaPython,
     Kcat,
     Pair,
-    Seen,
 )
 
-# a stranger's own warnings are its own affair
+# Warnings inside an external client are not ours to fix.
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(180)]
 
 CLIENTS = ["confluent-kafka", "kafka-python", "aiokafka", "kcat", "kafkajs"]
@@ -53,12 +53,12 @@ def by_key(records: list[Pair]) -> dict[str, list[str]]:
     return found
 
 
-def pairs(seen: list[Seen]) -> list[Pair]:
-    return [(key, value) for _, _, key, value in sorted(seen)]
+def pairs(consumed: list[Consumed]) -> list[Pair]:
+    return [(key, value) for _, _, key, value in sorted(consumed)]
 
 
 @pytest.mark.parametrize("client", CLIENTS, indirect=True)
-def test_that_a_stranger_creates_produces_with_every_codec_and_consumes_in_a_group(
+def test_that_a_client_creates_produces_with_every_codec_and_consumes_in_a_group(
     client: Driver, embedded_cluster: str
 ) -> None:
     topic = f"by-{client.name}"
@@ -68,25 +68,25 @@ def test_that_a_stranger_creates_produces_with_every_codec_and_consumes_in_a_gro
         records = [(key, f"{codec} {value}") for key, value in some_records()]
         client.produce(embedded_cluster, topic, codec, records)
         sent += records
-    seen = client.consume(embedded_cluster, topic, f"group-{client.name}", len(sent))
-    assert by_key(pairs(seen)) == by_key(sent), "every record once, in its key's order"
+    consumed = client.consume(embedded_cluster, topic, f"group-{client.name}", len(sent))
+    assert by_key(pairs(consumed)) == by_key(sent), "every record once, in its key's order"
 
-    # what was committed is where the group goes on, whichever client asks next
+    # The group continues at its committed offsets.
     more = [(key, f"later {value}") for key, value in some_records(14)]
     client.produce(embedded_cluster, topic, "none", more)
     again = client.consume(embedded_cluster, topic, f"group-{client.name}", len(more))
-    if client.name != "kcat":  # kcat commits in the background, when it feels like it
+    if client.name != "kcat":  # kcat commits in the background, at a time of its own
         assert by_key(pairs(again)) == by_key(more)
 
 
 @pytest.mark.parametrize("client", CLIENTS, indirect=True)
 @pytest.mark.parametrize("codec", CODECS)
-def test_that_what_one_stranger_wrote_another_reads(
+def test_that_another_client_reads_what_a_client_produced(
     client: Driver, codec: str, embedded_cluster: str
 ) -> None:
     topic = f"crossed-{client.name}-{codec}"
     ConfluentKafka().create(embedded_cluster, topic, 2, 3)
     records = some_records(30)
     client.produce(embedded_cluster, topic, codec, records)
-    seen = ConfluentKafka().consume(embedded_cluster, topic, f"{topic}-readers", len(records))
-    assert by_key(pairs(seen)) == by_key(records)
+    consumed = ConfluentKafka().consume(embedded_cluster, topic, f"{topic}-readers", len(records))
+    assert by_key(pairs(consumed)) == by_key(records)

@@ -1,9 +1,7 @@
-"""Put kcat and kafkajs on this machine, once: `make strangers`, and the fixtures call the same
-functions.
+"""Install kcat and kafkajs once: for `make external-clients`, and for the fixtures.
 
-kafkajs goes into the ignored folder .node (or $KAFKARIUM_NODE_DIR) by npm, kcat comes from the
-system's packages. A function that cannot deliver raises Unavailable with one sentence; tests then
-skip with it.
+npm installs kafkajs into the ignored folder .node (or $KAFKARIUM_NODE_DIR), apt installs kcat. A
+function that fails raises Unavailable with one sentence, and tests skip with it.
 """
 
 from __future__ import annotations
@@ -20,7 +18,7 @@ INSTALL_TIMEOUT_S = 300
 
 
 class Unavailable(Exception):
-    """The client is not here and cannot be had; the message is the sentence a skipped test
+    """The client is not installed and cannot be; the text is the reason that a skipped test
     shows."""
 
 

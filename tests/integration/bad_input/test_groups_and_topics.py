@@ -1,0 +1,115 @@
+"""Groups and topics that cannot be (docs/reliability.md, rows 41 to 44)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.messages.k03_metadata import MetadataRequest, MetadataRequestTopic
+from kafka_protocol.messages.k08_offset_commit import (
+    OffsetCommitRequest,
+    OffsetCommitRequestPartition,
+    OffsetCommitRequestTopic,
+)
+from kafka_protocol.messages.k10_find_coordinator import FindCoordinatorRequest
+from kafka_protocol.messages.k11_join_group import JoinGroupRequest, JoinGroupRequestProtocol
+from kafka_protocol.messages.k12_heartbeat import HeartbeatRequest
+from kafka_protocol.messages.k19_create_topics import CreatableTopic, CreateTopicsRequest
+from tests.integration.bad_input.live import Live
+from tests.unit.embedded_broker.shell.fakes import Client
+
+LOADING = {
+    ErrorCode.COORDINATOR_LOAD_IN_PROGRESS,
+    ErrorCode.COORDINATOR_NOT_AVAILABLE,
+    ErrorCode.NOT_COORDINATOR,
+}
+RETRY_S = 0.05
+DEADLINE_S = 10.0
+
+
+def once_loaded(ask: Callable[[], int]) -> int:
+    """Ask until the coordinator has loaded the group, as a client does; returns the code."""
+    deadline = time.monotonic() + DEADLINE_S
+    while (code := ask()) in LOADING:
+        assert time.monotonic() < deadline, "the coordinator does not load the group"
+        time.sleep(RETRY_S)
+    return code
+
+
+def find_coordinator(client: Client, group: str) -> None:
+    """Wait for the coordinator: the first request for one creates the offsets topic."""
+    request = FindCoordinatorRequest(group)
+    assert once_loaded(lambda: client.ask(request, 2).error_code) == 0
+
+
+def test_row_41_that_invalid_joins_and_heartbeats_are_refused(client: Client) -> None:
+    find_coordinator(client, "g41")
+
+    def join(group: str, session_timeout_ms: int = 10_000, member: str = "") -> int:
+        protocols = [JoinGroupRequestProtocol("range", b"")]
+        request = JoinGroupRequest(
+            group, session_timeout_ms, 60_000, member, protocol_type="consumer", protocols=protocols
+        )
+        return once_loaded(lambda: client.ask(request, 5).error_code)
+
+    assert join("") == ErrorCode.INVALID_GROUP_ID
+    assert join("g41") == ErrorCode.MEMBER_ID_REQUIRED
+    assert join("g41", session_timeout_ms=10) == ErrorCode.INVALID_SESSION_TIMEOUT
+    assert join("g41", member="nobody") == ErrorCode.UNKNOWN_MEMBER_ID
+    assert (
+        client.ask(HeartbeatRequest("g41", 7, "nobody"), 3).error_code
+        == ErrorCode.UNKNOWN_MEMBER_ID
+    )
+
+
+def test_row_42_that_long_commit_metadata_is_refused(client: Client) -> None:
+    parts = [OffsetCommitRequestPartition(0, 1, committed_metadata="m" * 5000)]
+    request = OffsetCommitRequest("g42", topics=[OffsetCommitRequestTopic("t", partitions=parts)])
+    find_coordinator(client, "g42")
+    code = once_loaded(lambda: client.ask(request, 7).topics[0].partitions[0].error_code)
+    assert code == ErrorCode.OFFSET_METADATA_TOO_LARGE
+
+
+def test_row_43_that_an_invalid_topic_is_refused(client: Client) -> None:
+    wanted = {
+        "": ErrorCode.INVALID_TOPIC_EXCEPTION,
+        ".": ErrorCode.INVALID_TOPIC_EXCEPTION,
+        "..": ErrorCode.INVALID_TOPIC_EXCEPTION,
+        "a b": ErrorCode.INVALID_TOPIC_EXCEPTION,
+        "x" * 250: ErrorCode.INVALID_TOPIC_EXCEPTION,
+    }
+    topics = [CreatableTopic(name, 1, 1) for name in wanted]
+    topics += [
+        CreatableTopic("zero", 0, 1),
+        CreatableTopic("many", 1, 3),
+        CreatableTopic("t", 1, 1),
+    ]
+    topics += [CreatableTopic("huge", 1_000_000_000, 1)]
+    answer = client.ask(CreateTopicsRequest(topics, timeout_ms=5000), 5)
+    codes = {t.name: t.error_code for t in answer.topics}
+    assert {name: codes[name] for name in wanted} == wanted
+    assert codes["zero"] == ErrorCode.INVALID_PARTITIONS
+    assert codes["many"] == ErrorCode.INVALID_REPLICATION_FACTOR
+    assert codes["t"] == ErrorCode.TOPIC_ALREADY_EXISTS
+    assert codes["huge"] == ErrorCode.POLICY_VIOLATION
+
+
+def test_row_44_that_names_never_become_paths(live: Live, client: Client) -> None:
+    root = live.cluster.broker_directory(1).parent
+    before = {p for p in root.rglob("*") if p.is_dir()}
+    names = ["../x", "..", "a/b", "/etc/passwd", "a\x00b", "c:\\x", "é" * 20]
+    answer = client.ask(
+        CreateTopicsRequest([CreatableTopic(n, 1, 1) for n in names], timeout_ms=5000), 5
+    )
+    assert all(t.error_code == ErrorCode.INVALID_TOPIC_EXCEPTION for t in answer.topics)
+    request = MetadataRequest(
+        [MetadataRequestTopic(name=n) for n in names], allow_auto_topic_creation=True
+    )
+    assert all(
+        t.error_code == ErrorCode.INVALID_TOPIC_EXCEPTION for t in client.ask(request, 9).topics
+    )
+    client.ask(HeartbeatRequest("../../group", 1, "../member"), 3)
+    assert {p for p in root.rglob("*") if p.is_dir()} == before
+    assert not Path(root.parent, "x").exists()

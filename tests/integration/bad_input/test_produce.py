@@ -1,0 +1,126 @@
+"""Batches that must not be appended (docs/reliability.md, rows 19 to 35)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import cramjam
+import pytest
+
+from embedded_broker import TopicSpec
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.messages.k02_list_offsets import (
+    ListOffsetsPartition,
+    ListOffsetsRequest,
+    ListOffsetsTopic,
+)
+from kafka_protocol.messages.k22_init_producer_id import InitProducerIdRequest
+from kafka_protocol.records.build import NewRecord, build
+from tests.integration.bad_input.live import (
+    TIMESTAMP_MS,
+    Live,
+    batch,
+    patched,
+    produce,
+    produced,
+)
+from tests.unit.embedded_broker.shell.fakes import Client
+
+
+def test_row_19_that_invalid_acks_are_refused(client: Client) -> None:
+    answer = client.ask(produce(batch(), acks=2), 9)
+    assert answer.responses[0].partition_responses[0].error_code == ErrorCode.INVALID_REQUIRED_ACKS
+
+
+def test_row_20_that_an_error_without_acks_closes_the_connection(client: Client) -> None:
+    client.send(produce(batch(), topic="t", partition=77, acks=0), 9)
+    assert client.is_closed()
+
+
+def test_row_21_that_an_unknown_topic_or_partition_is_refused(client: Client) -> None:
+    assert produced(client, batch(), topic="nowhere") == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+    assert produced(client, batch(), partition=9) == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+    assert produced(client, batch(), partition=-1) == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+
+
+REFUSED_BATCHES: dict[str, tuple[Callable[[], Any], int]] = {
+    "22 null": (lambda: None, ErrorCode.INVALID_RECORD),
+    "22 empty": (lambda: b"", ErrorCode.INVALID_RECORD),
+    "22 old format": (lambda: patched(batch(), magic=1), ErrorCode.INVALID_RECORD),
+    "22 two batches": (lambda: batch() + batch(), ErrorCode.INVALID_RECORD),
+    "23 length below the minimum": (lambda: patched(batch(), length=10), ErrorCode.CORRUPT_MESSAGE),
+    "23 unknown format": (lambda: patched(batch(), magic=3), ErrorCode.CORRUPT_MESSAGE),
+    "24 length beyond the data": (
+        lambda: patched(batch(), length=100_000),
+        ErrorCode.INVALID_RECORD,
+    ),
+    "25 checksum": (lambda: batch()[:-1] + b"!", ErrorCode.CORRUPT_MESSAGE),
+    "26 too large": (lambda: batch(1, b"x" * 1_100_000), ErrorCode.MESSAGE_TOO_LARGE),
+    "28 base offset": (lambda: patched(batch(), base_offset=5), ErrorCode.INVALID_RECORD),
+    "28 last offset": (lambda: patched(batch(), delta=3), ErrorCode.INVALID_RECORD),
+    "28 no records": (lambda: patched(batch(), count=0, delta=-1), ErrorCode.INVALID_RECORD),
+    "28 control batch": (lambda: patched(batch(), attributes=0x20), ErrorCode.INVALID_RECORD),
+    "28 no sequence": (
+        lambda: patched(batch(), pid=5, pepoch=0, sequence=-1),
+        ErrorCode.INVALID_RECORD,
+    ),
+    "29 count above the records": (
+        lambda: patched(batch(2), count=3, delta=2),
+        ErrorCode.INVALID_RECORD,
+    ),
+    "29 count below the records": (
+        lambda: patched(batch(3), count=2, delta=1),
+        ErrorCode.INVALID_RECORD,
+    ),
+    "32 codec": (lambda: patched(batch(), attributes=6), ErrorCode.UNSUPPORTED_COMPRESSION_TYPE),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED_BATCHES)
+def test_row_22_23_24_25_26_28_29_32_that_a_bad_batch_is_refused(client: Client, name: str) -> None:
+    make, code = REFUSED_BATCHES[name]
+    assert produced(client, make(), partition=1) == code
+    assert produced(client, batch(), partition=1) == 0
+
+
+def test_row_32_that_zstd_is_refused_before_produce_version_7(client: Client) -> None:
+    data = build([NewRecord(None, b"v", TIMESTAMP_MS)], compression=4)
+    assert produced(client, bytearray(data), version=6) == ErrorCode.UNSUPPORTED_COMPRESSION_TYPE
+    assert produced(client, data, version=7) == 0
+
+
+def test_row_33_34_that_a_decompression_bomb_costs_no_memory(live: Live, client: Client) -> None:
+    """Batches are stored compressed; a search by timestamp decompresses, within bounds."""
+    live.cluster.create_topics([TopicSpec("bombs", 2, 1)])
+    before = live.rss_bytes()
+    zstd = bytes(cramjam.zstd.compress(bytes(200_000_000)))
+    snappy = b"\xff\xff\xff\xff\x0f" + b"\x00" * 20
+    for partition, (codec, body) in enumerate(((4, zstd), (2, snappy))):
+        data = patched(batch(2)[:61] + body, attributes=codec, length=49 + len(body))
+        produced(client, data, topic="bombs", partition=partition)
+        parts = [ListOffsetsPartition(partition_index=partition, timestamp=TIMESTAMP_MS + 1)]
+        client.ask(ListOffsetsRequest(topics=[ListOffsetsTopic("bombs", parts)]), 5)
+    assert live.rss_bytes() - before < 64 * 1024 * 1024
+
+
+def test_row_35_that_sequences_and_producer_epochs_are_checked(client: Client) -> None:
+    given = client.ask(InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=1000), 3)
+    assert given.error_code == 0
+    pid, epoch = given.producer_id, given.producer_epoch
+
+    def send(sequence: int, count: int = 1, newer: int = 0) -> Any:
+        data = batch(count, producer_id=pid, producer_epoch=epoch + newer, base_sequence=sequence)
+        return client.ask(produce(data), 9).responses[0].partition_responses[0]
+
+    first = send(0, 2)
+    assert first.error_code == 0
+    assert send(5).error_code == ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
+    again = send(0, 2)
+    assert (
+        again.error_code in (0, ErrorCode.DUPLICATE_SEQUENCE_NUMBER)
+        and again.base_offset == first.base_offset
+    )
+    assert send(2).error_code == 0
+    assert send(0, newer=1).error_code == 0
+    assert send(3).error_code == ErrorCode.INVALID_PRODUCER_EPOCH
