@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import concurrent.futures
 import signal
 import sys
@@ -17,9 +18,11 @@ from gui.about.diagnostics import Place
 from gui.about.places import connected, places
 from gui.activity_log import ActivityLog
 from gui.background import SWITCH_S
+from gui.client_bridge import ClientBridge
 from gui.command_palette import Entry
 from gui.embedded.manager import LocalControl
 from gui.embedded.stored import data_root
+from gui.event_loop import AttachedLoop, window_loop
 from gui.garbage import GarbageCollector
 from gui.main_window import MainWindow
 from gui.open_clusters import Clusters, MakeClient
@@ -27,6 +30,7 @@ from gui.pages import PAGES
 from gui.preference_effects import PreferenceEffects
 from gui.preferences import Preferences
 from gui.session import Session
+from gui.tasks import TaskScope
 from gui.theme import Look
 from gui.watchdog import Watchdog
 from gui.welcome.page import WelcomePage
@@ -69,6 +73,9 @@ class Application(QObject):
     ) -> None:
         super().__init__(qt)
         self.qt = qt
+        self._attached = _attached_loop(qt)
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """done when the window was closed and everything has ended"""
         qt.setApplicationName("kafkarium")
         qt.setApplicationDisplayName("Kafkarium")
         qt.setQuitOnLastWindowClosed(False)
@@ -78,13 +85,15 @@ class Application(QObject):
         self.clock = ChartClock(self)
         self.watchdog = Watchdog(self)
         self.thread_ = ClientThread().start()
+        self.bridge = ClientBridge(self.thread_, self)
+        self.tasks = TaskScope(self)
         self.secrets = secrets or KeyringSecrets()
         data = clusters_root or data_root()
         self.journal = FileJournal(data.with_name("journal.sqlite"))
         self.make_client = make_client or confluent(self.secrets, self.journal)
         recent = self.preferences.path.with_name("connections.json")
         self.clusters = Clusters(
-            self.thread_,
+            self.bridge,
             self.make_client,
             recent,
             data.with_name("history"),
@@ -101,6 +110,7 @@ class Application(QObject):
         self.garbage = GarbageCollector(self)
         self.activity = ActivityLog(self.clusters, self.watchdog, self)
         self.effects = PreferenceEffects(self.preferences, self.clusters, self.local, data, self)
+        self.tasks.failed.connect(self.window.notify_error)
         self._wire()
 
     def _wire(self) -> None:
@@ -192,7 +202,7 @@ class Application(QObject):
         from gui.connect_dialog import ConnectDialog
 
         dialog = ConnectDialog(
-            self.theme, self.thread_, self.secrets, self.clusters, self.make_client, self.window
+            self.theme, self.bridge, self.secrets, self.clusters, self.make_client, self.window
         )
         dialog.open()
 
@@ -233,42 +243,64 @@ class Application(QObject):
 
     def _ended(self) -> None:
         self.close()
-        self.qt.quit()
+        if not self.ended.done():
+            self.ended.set_result(None)
 
     def close(self) -> None:
         """What can still be closed is closed; waits for no cluster."""
+        if not self.thread_.running:
+            return
         self._closing = True
         self.window.may_close = True
         self.window.close()
+        self.tasks.close()
         ending = self.clusters.close_all()
         self.preferences.save()
         concurrent.futures.wait(ending, END_S)
         self.thread_.stop(END_S)
         self.journal.close()
         self.garbage.stop()
+        if self._attached is not None:
+            self._attached.close()
+
+
+def _attached_loop(qt: QApplication) -> AttachedLoop | None:
+    """A loop for a script that spins Qt's own; None on the window's loop, which ``run`` closes."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        loop = AttachedLoop(qt)
+        loop.enter()
+        return loop
+    return None
 
 
 def run(demo: bool = False, bootstrap: str = "") -> int:
     """The window, until it is closed. ``demo`` starts the Notifications cluster at once."""
     qt = QApplication(sys.argv[:1])
-    application = Application(qt)
-    application.window.show()
-    application.preload()
-    installed = log.installed()
-    if installed is not None and installed.problem:
-        application.window.notify(installed.problem, "warn")
-    _end_on_signals(application)
-    if demo:
-        QTimer.singleShot(
-            0, application, lambda: application.local.start_template("notifications", again=True)
-        )
-    elif bootstrap:
-        from kafka_client.profile import quick
+    with window_loop(qt) as loop:
+        loop.run_until_complete(_run(qt, demo, bootstrap))
+    return 0
 
-        QTimer.singleShot(
-            0, application, lambda: application.clusters.open_profile(quick(bootstrap))
-        )
-    return qt.exec()
+
+async def _run(qt: QApplication, demo: bool, bootstrap: str) -> None:
+    application = Application(qt)
+    try:
+        application.window.show()
+        application.preload()
+        installed = log.installed()
+        if installed is not None and installed.problem:
+            application.window.notify(installed.problem, "warn")
+        _end_on_signals(application)
+        if demo:
+            application.local.start_template("notifications", again=True)
+        elif bootstrap:
+            from kafka_client.profile import quick
+
+            application.clusters.open_profile(quick(bootstrap))
+        await application.ended
+    finally:
+        application.close()
 
 
 def _end_on_signals(application: Application) -> None:

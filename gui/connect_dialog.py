@@ -3,9 +3,9 @@ at which it fails."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
 
-from PySide6.QtCore import QPointF, QRectF, Qt, Signal
+from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import (
     QAbstractButton,
@@ -23,10 +23,11 @@ from PySide6.QtWidgets import (
 )
 from typing_extensions import override
 
+from gui.client_bridge import ClientBridge
 from gui.open_clusters import Clusters, MakeClient
-from gui.tasks import RunsCoroutines, TaskScope
+from gui.tasks import TaskScope
 from kafka_client.doctor import STAGES, Stage, StageState, check_connection
-from kafka_client.errors import BadInput, ClientError
+from kafka_client.errors import ClientError
 from kafka_client.profile import ConnectionProfile, Environment, Mechanism, Protocol
 from kafka_client.secrets import Secrets
 from widgets import figures
@@ -115,12 +116,10 @@ class _StageLine(QWidget):
 
 
 class ConnectDialog(QDialog):
-    _told = Signal(int, object)
-
     def __init__(
         self,
         theme: Theme,
-        runner: RunsCoroutines,
+        bridge: ClientBridge,
         secrets: Secrets,
         clusters: Clusters,
         make_client: MakeClient,
@@ -133,7 +132,8 @@ class ConnectDialog(QDialog):
             clusters,
             make_client,
         )
-        self._tasks = TaskScope(runner, self)
+        self._bridge = bridge
+        self._tasks = TaskScope(self)
         self.setWindowTitle("Connect to a cluster")
         self.setWindowModality(Qt.WindowModality.WindowModal)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
@@ -149,7 +149,6 @@ class ConnectDialog(QDialog):
         layout.addWidget(self._problem)
         layout.addStretch(1)
         layout.addLayout(self._button_row)
-        self._told.connect(self._show_stage, Qt.ConnectionType.QueuedConnection)
         self.finished.connect(lambda _: self._tasks.close())
         self._security_changed()
         self.servers.setFocus()
@@ -320,53 +319,57 @@ class ConnectDialog(QDialog):
             colour=swatch.colour if isinstance(swatch, _Swatch) else "",
         ).checked()
 
-    def _checked(self, then: Callable[[ConnectionProfile], None]) -> None:
-        """Keep the password (not in this thread: a keyring may wait for its owner), then go on."""
-        try:
-            profile = self.profile()
-        except BadInput as error:
-            self._say(f"{error} {error.next_step}".strip())
-            return
-        self._say("")
-        reference, secret, secrets = profile.sasl_password_ref, self.password.text(), self._secrets
-
-        async def kept() -> bool:
-            if not reference:
-                return True
-            import asyncio
-
-            return await asyncio.to_thread(secrets.put, reference, secret)
-
-        self._tasks.spawn(kept(), lambda _: then(profile), self._say_error, self)
+    async def _checked_profile(self) -> ConnectionProfile:
+        """The profile of the fields, its password stored. Raises: ClientError."""
+        profile = self.profile()
+        reference, password = profile.sasl_password_ref, self.password.text()
+        if reference:  # not in this thread: a keyring may wait for its owner
+            await self._bridge.run(asyncio.to_thread(self._secrets.put, reference, password))
+        return profile
 
     def run_test(self) -> None:
-        self._checked(self._test)
-
-    def _test(self, profile: ConnectionProfile) -> None:
+        self._show_problem("")
         self.test.setEnabled(False)
-        for line, name in zip(self._stages, STAGES, strict=True):
-            line.show_stage(Stage(name))
-        self._panel.show()
-        self.adjustSize()
-        work = check_connection(profile, self._make_client(profile), self._told.emit)
-        self._tasks.spawn(work, lambda _: self.test.setEnabled(True), self._say_error, self)
+        self._tasks.start(self._test(), self)
+
+    async def _test(self) -> None:
+        try:
+            profile = await self._checked_profile()
+            for line, name in zip(self._stages, STAGES, strict=True):
+                line.show_stage(Stage(name))
+            self._panel.show()
+            self.adjustSize()
+            await self._bridge.run(
+                check_connection(
+                    profile,
+                    self._make_client(profile),
+                    lambda number, stage: self._bridge.post(self._show_stage, number, stage),
+                )
+            )
+        except ClientError as error:
+            self._show_problem(f"{error} {error.next_step}".strip())
+        self.test.setEnabled(True)
 
     def _show_stage(self, number: int, stage: Stage) -> None:
         self._stages[number].show_stage(stage)
         self.adjustSize()
 
     def connect_now(self) -> None:
-        self._checked(self._connect)
+        self._show_problem("")
+        self.connect_button.setEnabled(False)
+        self._tasks.start(self._connect(), self)
 
-    def _connect(self, profile: ConnectionProfile) -> None:
+    async def _connect(self) -> None:
+        try:
+            profile = await self._checked_profile()
+        except ClientError as error:
+            self._show_problem(f"{error} {error.next_step}".strip())
+            self.connect_button.setEnabled(True)
+            return
         self.accept()
         self._clusters.open_profile(profile)
 
-    def _say_error(self, error: ClientError) -> None:
-        self.test.setEnabled(True)
-        self._say(f"{error} {error.next_step}".strip())
-
-    def _say(self, sentence: str) -> None:
+    def _show_problem(self, sentence: str) -> None:
         self._problem.setText(sentence)
         self._problem.setVisible(bool(sentence))
         set_role(

@@ -31,6 +31,7 @@ from gui.rail import ClusterLine, Rail
 from gui.session import Job, JobState, Session
 from gui.status_bar import StatusBar
 from gui.watchdog import Watchdog
+from kafka_client.errors import ClientError
 from kafka_client.sampling.state import ConnectionKind
 from widgets.chart_clock import ChartClock
 from widgets.charts.series_colors import SeriesColors
@@ -268,6 +269,9 @@ class MainWindow(QMainWindow):
     def notify(self, sentence: str, tone: str = "accent") -> None:
         self.toasts.say(sentence, tone)
 
+    def notify_error(self, error: ClientError) -> None:
+        self.notify(f"{error} {error.next_step}".strip(), "bad")
+
     def add_actions(self, entries: Iterable[Entry]) -> None:
         """Actions of the application that the palette offers at any time."""
         self._actions.extend(entries)
@@ -301,6 +305,7 @@ class MainWindow(QMainWindow):
         session.state_changed.connect(lambda _: self._tell(session))
         session.snapshot_changed.connect(lambda *_: self._tell(session))
         session.job_changed.connect(self._job_changed)
+        session.tasks.failed.connect(self.notify_error)
         session.set_window(self.preferences.get(WINDOW_S))
         view.navigate("overview")
 
@@ -356,13 +361,11 @@ class MainWindow(QMainWindow):
             self.rail.show_page(page)
 
     def _job_changed(self, job: Job) -> None:
-        """Failures are told; an end only of what lasted, for a person may have looked away
-        meanwhile."""
+        """Show a toast for a finished job if it ran longer than LASTED_S: the person may look at
+        another page. Whoever awaits the job shows its failure."""
         now = time.monotonic()
         began = self._jobs.setdefault((id(self.sender()), job.id), now)
-        if job.state is JobState.FAILED:
-            self.notify(f"{job.title}: {job.sentence}", "bad")
-        elif job.state is JobState.DONE and now - began >= LASTED_S:
+        if job.state is JobState.DONE and now - began >= LASTED_S:
             self.notify(f"{job.title}: {job.sentence}", "ok")
 
     def _choose_window(self, seconds: float) -> None:

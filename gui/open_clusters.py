@@ -12,11 +12,11 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
+from gui.client_bridge import ClientBridge
 from gui.connection_preferences import history_limits_of, schedule_of
 from gui.embedded.cluster import EmbeddedControl
 from gui.preferences import Preferences
 from gui.session import Session
-from gui.tasks import RunsCoroutines
 from kafka_client.api import ClusterClient
 from kafka_client.errors import BadInput
 from kafka_client.profile import ConnectionProfile, load_profiles, save_profiles
@@ -38,7 +38,7 @@ class Clusters(QObject):
 
     def __init__(
         self,
-        runner: RunsCoroutines,
+        bridge: ClientBridge,
         make_client: MakeClient,
         recent_path: Path,
         history_folder: Path,
@@ -47,7 +47,7 @@ class Clusters(QObject):
     ) -> None:
         super().__init__(parent)
         self._preferences = preferences
-        self._runner = runner
+        self._bridge = bridge
         self._make_client = make_client
         self._recent_path = recent_path
         self.history_folder = history_folder
@@ -78,7 +78,7 @@ class Clusters(QObject):
 
         client = self._make_client(profile)
         session = Session(
-            profile, client, self._runner, SeriesStore(), embedded=embedded, parent=self
+            profile, client, self._bridge, SeriesStore(), embedded=embedded, parent=self
         )
         key = next(self._keys)
         session.setProperty("key", key)

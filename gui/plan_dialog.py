@@ -17,8 +17,10 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from shiboken6 import isValid
 
 from gui.pages import PageContext
+from gui.tasks import JobCancelled
 from kafka_client.commands.plan import Plan, PlanRow
 from kafka_client.errors import ClientError
 from kafka_client.sampling.state import ConnectionKind
@@ -150,18 +152,30 @@ class PlanDialog(QDialog):
         self.apply_button.setEnabled(False)
         self.confirm_box.setEnabled(False)
         self.banner.say("Sent; waiting for the cluster…", "accent")
+        self.context.session.tasks.start(self._send())
+
+    async def _send(self) -> None:
+        """Not ended with the dialog: the outcome of a change that was sent is reported."""
         plan = self.plan
-        self.context.session.run_job(
-            plan.title,
-            lambda client, _progress: plan.apply(client),
-            done=self._done,
-            failed=self._failed,
-            owner=self,
-        )
+        try:
+            sentence = await self.context.session.run_job(
+                plan.title, lambda client, _progress: plan.apply(client)
+            )
+        except ClientError as error:
+            if isValid(self):
+                self._failed(error)
+            else:
+                raise
+        except JobCancelled:
+            if isValid(self):
+                self._failed(ClientError("Cancelled.", next_step="Part of it may be applied."))
+        else:
+            self.context.notify(sentence, "ok")
+            if isValid(self):
+                self._done(sentence)
 
     def _done(self, sentence: str) -> None:
         self.banner.say(sentence, "ok")
-        self.context.notify(sentence, "ok")
         self.applied.emit()
         self.apply_button.hide()
         self.cancel_button.setText("Close")

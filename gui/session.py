@@ -11,17 +11,16 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
-import itertools
 import time
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from PySide6.QtCore import QObject, Qt, QTimer, Signal
+from PySide6.QtCore import QObject, QTimer, Signal
 
-from gui.tasks import RunsCoroutines, TaskScope, Ticket
+from gui.client_bridge import ClientBridge
+from gui.jobs import Job, Jobs, JobState, Progress, result_in_words
+from gui.tasks import TaskScope
 from kafka_client.api import ClusterClient
 from kafka_client.changes import Change, Changes
 from kafka_client.errors import ClientError
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from kafka_client.sampling.store import SeriesStore
 
 T = TypeVar("T")
+__all__ = ["Job", "JobState", "Progress", "Session"]
 
 CHANGES_KEPT = 500
 EVENTS_S = 3600.0
@@ -43,29 +43,6 @@ EVENTS_S = 3600.0
 GATHER_MS = 200
 """the sampler shows a snapshot after each of its rounds; pages hear of one in this time"""
 DEFAULT_WINDOW_S = 300.0
-
-
-class JobState(StrEnum):
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """``progress`` 0..1, or None when the end is not known; ``sentence`` says what it does, at
-    last what it did."""
-
-    id: int
-    title: str
-    state: JobState = JobState.RUNNING
-    progress: float | None = None
-    sentence: str = ""
-
-
-Progress = Callable[[float | None, str], None]
-"""Called by a job on the client thread with how far it is."""
 
 
 class Session(QObject):
@@ -77,14 +54,11 @@ class Session(QObject):
     paused_changed = Signal(bool)
     closed = Signal()
 
-    _from_sampler = Signal(str, object, object)
-    _progressed = Signal(int, object, str)
-
     def __init__(
         self,
         profile: ConnectionProfile,
         client: ClusterClient,
-        runner: RunsCoroutines,
+        bridge: ClientBridge,
         store: SeriesStore,
         *,
         embedded: EmbeddedControl | None = None,
@@ -99,9 +73,10 @@ class Session(QObject):
         self.state = ConnectionState(ConnectionKind.CONNECTING, "Connecting…")
         self.changes: list[Change] = []
         """what happened since the connection, oldest first, at most CHANGES_KEPT"""
-        self.jobs: dict[int, Job] = {}
-        self.tasks = TaskScope(runner, self)
-        self._runner = runner
+        self.bridge = bridge
+        self.tasks = TaskScope(self)
+        self._jobs = Jobs(bridge, self)
+        self._jobs.changed.connect(self.job_changed)
         self.history: History | None = None
         """set on the client thread once it is open"""
         self._sampler: Sampler | None = None
@@ -113,10 +88,6 @@ class Session(QObject):
         self._gather.timeout.connect(self._tell_snapshot)
         self._paused = False
         self._window_s = DEFAULT_WINDOW_S
-        self._job_ids = itertools.count(1)
-        self._tickets: dict[int, Ticket] = {}
-        self._from_sampler.connect(self._take, Qt.ConnectionType.QueuedConnection)
-        self._progressed.connect(self._job_progressed, Qt.ConnectionType.QueuedConnection)
 
     # ---- what is so
 
@@ -156,72 +127,58 @@ class Session(QObject):
 
     # ---- asking
 
+    @property
+    def jobs(self) -> dict[int, Job]:
+        return self._jobs.list
+
+    @overload
+    def ask(self, make: Callable[[ClusterClient], Awaitable[T]]) -> Coroutine[Any, Any, T]: ...
+    @overload
     def ask(
         self,
         make: Callable[[ClusterClient], Awaitable[T]],
         done: Callable[[T], None],
         failed: Callable[[ClientError], None],
         owner: QObject,
-    ) -> Ticket:
-        """Run ``make(client)`` on the client thread; one of the callbacks comes later in the
-        window's thread, none when the ticket was cancelled or ``owner`` is gone."""
+    ) -> asyncio.Task[None]: ...
+    def ask(
+        self,
+        make: Callable[[ClusterClient], Awaitable[T]],
+        done: Callable[[T], None] | None = None,
+        failed: Callable[[ClientError], None] | None = None,
+        owner: QObject | None = None,
+    ) -> Coroutine[Any, Any, T] | asyncio.Task[None]:
+        """``await session.ask(lambda client: ...)``: run it on the client thread and return the
+        answer. Raises: ClientError. The form with callbacks goes once no page uses it."""
 
-        async def asked() -> T:
+        async def question() -> T:
             return await make(self.client)
 
-        return self.tasks.spawn(asked(), done, failed, owner)
+        async def answered() -> T:
+            return await self.bridge.run(question())
 
-    def run_job(
+        if done is None or failed is None:
+            return answered()
+        return self.tasks.start(_call_back(answered(), done, failed), owner)
+
+    async def run_job(
         self,
         title: str,
         make: Callable[[ClusterClient, Progress], Awaitable[T]],
         *,
-        done: Callable[[T], None] | None = None,
-        failed: Callable[[ClientError], None] | None = None,
-        said: Callable[[T], str] = lambda result: result if isinstance(result, str) else "Done.",
-        owner: QObject | None = None,
-    ) -> Job:
-        """A long piece of work that the status bar lists and can cancel. ``said`` makes the
-        sentence it ends with."""
-        job = Job(next(self._job_ids), title)
+        summary: Callable[[T], str] = result_in_words,
+    ) -> T:
+        """Run a long piece of work on the client thread, which the status bar lists and can
+        cancel, and return its result; ``summary`` makes the sentence it ends with. Raises:
+        ClientError; JobCancelled when the person cancelled it."""
 
-        def progress(fraction: float | None, sentence: str = "") -> None:
-            self._progressed.emit(job.id, fraction, sentence)
-
-        async def worked() -> T:
+        async def work(progress: Progress) -> T:
             return await make(self.client, progress)
 
-        def ended(result: T) -> None:
-            self._set_job(job.id, state=JobState.DONE, progress=1.0, sentence=said(result))
-            if done is not None:
-                done(result)
-
-        def broke(error: ClientError) -> None:
-            self._set_job(job.id, state=JobState.FAILED, sentence=str(error))
-            if failed is not None:
-                failed(error)
-
-        self.jobs[job.id] = job
-        self._tickets[job.id] = self.tasks.spawn(worked(), ended, broke, owner or self)
-        self.job_changed.emit(job)
-        return job
+        return await self._jobs.run(title, work, summary)
 
     def cancel_job(self, job_id: int) -> None:
-        ticket = self._tickets.get(job_id)
-        if ticket is not None and not ticket.finished:
-            ticket.cancel()
-            self._set_job(job_id, state=JobState.CANCELLED, sentence="Cancelled.")
-
-    def _job_progressed(self, job_id: int, fraction: float | None, sentence: str) -> None:
-        job = self.jobs.get(job_id)
-        if job is not None and job.state is JobState.RUNNING:
-            self._set_job(job_id, progress=fraction, sentence=sentence or job.sentence)
-
-    def _set_job(self, job_id: int, **what: Any) -> None:
-        self.jobs[job_id] = replace(self.jobs[job_id], **what)
-        if self.jobs[job_id].state is not JobState.RUNNING:
-            self._tickets.pop(job_id, None)
-        self.job_changed.emit(self.jobs[job_id])
+        self._jobs.cancel(job_id)
 
     def focus(
         self, topics: Iterable[str] | None = None, groups: Iterable[str] | None = None
@@ -265,11 +222,11 @@ class Session(QObject):
                 self.client,
                 self.store,
                 schedule,
-                on_snapshot=lambda snapshot, changes: self._from_sampler.emit(
-                    "snapshot", snapshot, changes
+                on_snapshot=lambda snapshot, changes: self.bridge.post(
+                    self.take_snapshot, snapshot, changes
                 ),
-                on_sampled=lambda round_: self._from_sampler.emit("round", round_, None),
-                on_state=lambda state: self._from_sampler.emit("state", state, None),
+                on_sampled=lambda round_: self.bridge.post(self.sampled.emit, round_),
+                on_state=lambda state: self.bridge.post(self._set_state, state),
                 history=self.history,
                 name=self.profile.name,
             )
@@ -277,26 +234,19 @@ class Session(QObject):
             sampler.start()
             return sampler, happened
 
-        def ready(result: tuple[Sampler, list[Change]]) -> None:
-            """What was wanted of it before it was there."""
-            sampler, happened = result
+        async def connect() -> None:
+            sampler, happened = await self.bridge.run(started())
             self.changes[:0] = happened
-            if self._paused:
+            if self._paused:  # asked for before there was a sampler
                 sampler.pause()
             if self._focus != ((), ()):
                 sampler.focus(*self._focus)
 
-        self.tasks.spawn(started(), ready, lambda _: None, self)
+        self.tasks.start(connect(), self)
 
-    def _take(self, what: str, value: Any, more: Any) -> None:
-        match what:
-            case "snapshot":
-                self.take_snapshot(value, more)
-            case "round":
-                self.sampled.emit(value)
-            case "state":
-                self.state = value
-                self.state_changed.emit(value)
+    def _set_state(self, state: ConnectionState) -> None:
+        self.state = state
+        self.state_changed.emit(state)
 
     def take_snapshot(self, snapshot: ClusterSnapshot, changes: Changes) -> None:
         """The newest picture is at hand at once; that it changed is told a little later, for
@@ -331,9 +281,20 @@ class Session(QObject):
             if history is not None:
                 await asyncio.to_thread(history.close)
 
-        ending = self._runner.submit(ended())
+        ending = self.bridge.submit(ended())
         self.closed.emit()
         return ending
+
+
+async def _call_back(
+    answer: Coroutine[Any, Any, T], done: Callable[[T], None], failed: Callable[[ClientError], None]
+) -> None:
+    try:
+        result = await answer
+    except ClientError as error:
+        failed(error)
+    else:
+        done(result)
 
 
 def _open_history(

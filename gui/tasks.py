@@ -1,125 +1,164 @@
-"""How the window asks for something that takes time: a coroutine runs on the client thread, its
-answer comes back to a slot in the window's thread, and not at all when whoever asked is gone."""
+"""How the window starts coroutines and awaits dialogs, signals and time.
+
+``TaskScope`` starts every coroutine of the window: it keeps the task alive, reports what it
+raises, and cancels it when the object that it works for is destroyed or the scope is closed.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
-import sys
-from collections.abc import Callable, Coroutine
-from typing import Any, Protocol, TypeVar
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeVar
 
-from PySide6.QtCore import QObject, Qt, Signal
-from shiboken6 import isValid
+from PySide6.QtCore import QMetaObject, QObject, QTimer, Signal
+from PySide6.QtWidgets import QDialog
+from shiboken6 import getCppPointer, isValid
 
+from gui.client_bridge import report
 from kafka_client.errors import ClientError
 
 T = TypeVar("T")
 
 
-class RunsCoroutines(Protocol):
-    """``kafka_client.runtime.ClientThread``, or what a test puts in its place."""
-
-    def submit(self, coroutine: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]: ...
+class JobCancelled(Exception):
+    """The person cancelled the job in the status bar. Not an error: a scope ignores it."""
 
 
-class Ticket:
-    """What was asked for. ``cancel`` drops the answer and stops the work as soon as it waits for
-    something."""
+@dataclass(slots=True)
+class _Owner:
+    """``connection`` is the one on the owner's ``destroyed`` signal."""
 
-    def __init__(
-        self,
-        done: Callable[[Any], None],
-        failed: Callable[[ClientError], None],
-        owner: QObject,
-    ) -> None:
-        self._done, self._failed, self.owner = done, failed, owner
-        self.future: concurrent.futures.Future[Any] | None = None
-        self.cancelled = False
-        self.finished = False
-
-    def cancel(self) -> None:
-        self.cancelled = True
-        if self.future is not None:
-            self.future.cancel()
-
-    def deliver(self) -> None:
-        """In the window's thread, once."""
-        self.finished = True
-        future = self.future
-        assert future is not None and future.done()
-        if self.cancelled or future.cancelled() or not isValid(self.owner):
-            return
-        error = future.exception()
-        match error:
-            case None:
-                self._done(future.result())
-            case ClientError():
-                self._failed(error)
-            case asyncio.CancelledError():
-                return
-            case _:  # a bug: told to the page so that it does not wait for ever, and to the top
-                self._failed(unexpected(error))
-                sys.excepthook(type(error), error, error.__traceback__)
-
-
-def unexpected(error: BaseException) -> ClientError:
-    return ClientError(
-        f"Kafkarium made a mistake ({type(error).__name__}); nothing more was sent.",
-        next_step="Try again; if it stays, copy the diagnostics from About and report them.",
-        detail=str(error),
-    )
+    tasks: set[asyncio.Task[Any]] = field(default_factory=set)
+    connection: QMetaObject.Connection | None = None
 
 
 class TaskScope(QObject):
-    """Starts every coroutine of a session and cancels those that still run when it is closed.
-    Window's thread only."""
+    """The tasks of one part of the window: the application's, a session's. Window's thread only.
 
-    _ended = Signal(object)
+    What a task raises and nobody caught is reported: a ``ClientError`` by ``failed``, which the
+    window shows as a toast, any other exception through ``sys.excepthook``. ``JobCancelled`` and
+    cancellation are no errors.
+    """
 
-    def __init__(self, runner: RunsCoroutines, parent: QObject | None = None) -> None:
+    failed = Signal(object)  # ClientError
+
+    def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._runner = runner
-        self._open: set[Ticket] = set()
+        self._tasks: dict[asyncio.Task[Any], int] = {}
+        """with the key of the owner, 0 without one"""
+        self._owners: dict[int, _Owner] = {}
+        """by the address of the owner's C++ object, while it has tasks"""
         self._closed = False
-        self._ended.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
 
-    def spawn(
-        self,
-        coroutine: Coroutine[Any, Any, T],
-        done: Callable[[T], None],
-        failed: Callable[[ClientError], None],
-        owner: QObject,
-    ) -> Ticket:
-        """``done`` or ``failed`` is called in the window's thread, never inside this call;
-        neither is called when the ticket was cancelled, the scope closed or ``owner``
-        destroyed."""
-        ticket = Ticket(done, failed, owner)
-        if self._closed:
-            coroutine.close()
-            ticket.cancel()
-            return ticket
-        self._open.add(ticket)
-        ticket.future = self._runner.submit(coroutine)
-        ticket.future.add_done_callback(lambda _: self._tell(ticket))
-        return ticket
-
-    def _tell(self, ticket: Ticket) -> None:
-        """On the client thread."""
-        if isValid(self):
-            self._ended.emit(ticket)
-
-    def _deliver(self, ticket: Ticket) -> None:
-        self._open.discard(ticket)
-        if not self._closed:
-            ticket.deliver()
+    def start(
+        self, coroutine: Coroutine[Any, Any, T], owner: QObject | None = None
+    ) -> asyncio.Task[T]:
+        """Start the coroutine on the next turn of the loop. It is cancelled when ``owner`` is
+        destroyed, and does not run at all when the scope is closed or ``owner`` is gone."""
+        task = asyncio.get_running_loop().create_task(coroutine)
+        key = 0
+        if self._closed or (owner is not None and not isValid(owner)):
+            task.cancel()
+        elif owner is not None:
+            key = self._own(owner, task)
+        self._tasks[task] = key
+        task.add_done_callback(self._ended)
+        return task
 
     @property
-    def waiting(self) -> int:
-        return len(self._open)
+    def running(self) -> int:
+        return len(self._tasks)
 
     def close(self) -> None:
+        """Cancel every task; later ones are cancelled at once."""
         self._closed = True
-        for ticket in tuple(self._open):
-            ticket.cancel()
-        self._open.clear()
+        for task in tuple(self._tasks):
+            task.cancel()
+
+    def _own(self, owner: QObject, task: asyncio.Task[Any]) -> int:
+        key: int = getCppPointer(owner)[0]
+        entry = self._owners.get(key)
+        if entry is None:
+            entry = self._owners[key] = _Owner()
+            entry.connection = owner.destroyed.connect(lambda: self._owner_destroyed(key))
+        entry.tasks.add(task)
+        return key
+
+    def _owner_destroyed(self, key: int) -> None:
+        entry = self._owners.pop(key, None)
+        for task in tuple(entry.tasks) if entry is not None else ():
+            task.cancel()
+
+    def _disown(self, key: int, task: asyncio.Task[Any]) -> None:
+        """An entry that is still there has a living owner: ``destroyed`` removes it."""
+        entry = self._owners.get(key)
+        if entry is None or task not in entry.tasks:
+            return  # no owner, or another object that has the address of the destroyed one
+        entry.tasks.discard(task)
+        if not entry.tasks:
+            del self._owners[key]
+            if entry.connection is not None:
+                QObject.disconnect(entry.connection)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._disown(self._tasks.pop(task), task)
+        if task.cancelled():
+            return
+        match task.exception():
+            case None | JobCancelled():
+                return
+            case ClientError() as error if isValid(self):
+                self.failed.emit(error)
+            case error:
+                report(error)
+
+
+async def opened(dialog: QDialog) -> int:
+    """Open the dialog, await its end and return its result code. Never ``exec``: a loop inside a
+    coroutine stops every other task.
+
+    The dialog is deleted on the next turn of the loop, so read its fields before the next await.
+    Cancelled when something else destroys the dialog; cancelling the awaiting task closes it.
+    """
+    ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    dialog.finished.connect(partial(_set, ended))
+    dialog.destroyed.connect(ended.cancel)
+    dialog.open()
+    try:
+        return await ended
+    finally:
+        if isValid(dialog):
+            dialog.hide()
+            dialog.deleteLater()
+
+
+async def emitted(signal: Any) -> tuple[Any, ...]:
+    """Await the next emission of a Qt signal and return its arguments."""
+    arguments: asyncio.Future[tuple[Any, ...]] = asyncio.get_running_loop().create_future()
+
+    connection = signal.connect(lambda *args: _set(arguments, args))
+    try:
+        return await arguments
+    finally:
+        QObject.disconnect(connection)
+
+
+async def after(delay_ms: int) -> None:
+    """Wait on a QTimer; qasync's own delays are rounded down."""
+    due: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    timer = QTimer()
+    timer.setSingleShot(True)
+    timer.timeout.connect(partial(_set, due, None))
+    timer.start(delay_ms)
+    try:
+        await due
+    finally:
+        timer.stop()
+
+
+def _set(future: asyncio.Future[T], value: T) -> None:
+    if not future.done():
+        future.set_result(value)

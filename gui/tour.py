@@ -12,11 +12,12 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from PySide6.QtCore import QEventLoop, QTimer
 from PySide6.QtWidgets import QApplication, QWidget
 
 from gui.app import Application
+from gui.event_loop import window_loop
 from gui.session import Session
+from gui.tasks import after
 from kafka_client.errors import BadInput
 from kafka_client.profile import quick
 from kafka_client.sampling.state import ConnectionKind
@@ -44,54 +45,49 @@ class Tour:
         self.problems: list[str] = []
         self.written: list[Path] = []
 
-    # ---- waiting without a loop of one's own making: events go on
+    async def wait(self, seconds: float) -> None:
+        await after(round(seconds * 1000))
 
-    def wait(self, seconds: float) -> None:
-        loop = QEventLoop()
-        QTimer.singleShot(round(seconds * 1000), loop.quit)
-        loop.exec()
-
-    def until(self, true: Callable[[], bool], seconds: float, what: str) -> None:
+    async def until(self, true: Callable[[], bool], seconds: float, what: str) -> None:
         deadline = time.monotonic() + seconds
         while not true():
             if time.monotonic() > deadline:
                 raise TourFailed(f"{what} did not come within {seconds:g} s.")
-            self.wait(0.1)
+            await self.wait(0.1)
 
     # ---- the way
 
-    def run(self, bootstrap: str) -> None:
+    async def run(self, bootstrap: str) -> None:
         window = self.window
         window.resize(*SIZE)
         window.show()
-        self.wait(0.3)
-        self.picture("welcome")
-        session = self._open(bootstrap)
-        self.until(lambda: session.loaded, READY_S, "The first look at the cluster")
-        self.until(
-            self._something_moves, READY_S, "A consumer group and its lag"
-        ) if not bootstrap else None
-        self.wait(self._fill_s)
+        await self.wait(0.3)
+        await self.picture("welcome")
+        session = await self._open(bootstrap)
+        await self.until(lambda: session.loaded, READY_S, "The first look at the cluster")
+        if not bootstrap:
+            await self.until(self._something_moves, READY_S, "A consumer group and its lag")
+        await self.wait(self._fill_s)
         for page in ("overview", "brokers", "topics", "messages", "groups", "configuration"):
-            self._page(page)
+            await self._page(page)
         topic, group = self._subjects(session)
         if topic:
-            self._page("topics", "one-topic", topic=topic)
-            self._page("messages", "messages-topic", topic=topic)
-            self._page("messages", "produce", topic=topic, produce=True)
-            self._page("configuration", "configuration-topic", kind="topic", name=topic)
+            await self._page("topics", "one-topic", topic=topic)
+            await self._page("messages", "messages-topic", topic=topic)
+            await self._page("messages", "produce", topic=topic, produce=True)
+            await self._page("configuration", "configuration-topic", kind="topic", name=topic)
         if group:
-            self._page("groups", "one-group", group=group)
-            self._dialog("reset", "groups", group=group, reset=True)
-        self._palette(topic)
-        self._connect_dialog()
+            await self._page("groups", "one-group", group=group)
+            await self._dialog("reset", "groups", group=group, reset=True)
+        await self._palette(topic)
+        await self._connect_dialog()
 
-    def _open(self, bootstrap: str) -> Session:
+    async def _open(self, bootstrap: str) -> Session:
         if bootstrap:
             return self._app.clusters.open_profile(quick(bootstrap), remember=False)
         self._app.local.start_template("notifications")
         trouble = self._app.welcome.trouble
-        self.until(
+        await self.until(
             lambda: self._app.clusters.shown is not None or trouble.isVisible(),
             READY_S,
             "The demo cluster",
@@ -113,21 +109,23 @@ class Tour:
         groups = sorted(session.snapshot.groups.values(), key=lambda g: -(g.lag_records or 0))
         return (topics[0].name if topics else ""), (groups[0].group_id if groups else "")
 
-    def _page(self, page: str, picture: str = "", **where: object) -> None:
+    async def _page(self, page: str, picture: str = "", **where: object) -> None:
         self.window.navigate(page, **where)
-        self._settle(page, picture or page)
-        self.picture(picture or page)
+        await self._settle(page, picture or page)
+        await self.picture(picture or page)
 
-    def _settle(self, page: str, name: str) -> None:
+    async def _settle(self, page: str, name: str) -> None:
         view = self.window.view
         widget = view.widget_of(page) if view is not None else None
         if widget is None:
             raise TourFailed(f"The page {page} was not made.")
         try:
-            self.until(lambda: not self._states(widget, "loading"), PAGE_S, f"The page {name}")
+            await self.until(
+                lambda: not self._states(widget, "loading"), PAGE_S, f"The page {name}"
+            )
         except TourFailed as late:
             self.problems.append(str(late))
-        self.wait(SETTLE_S)
+        await self.wait(SETTLE_S)
         if self._states(widget, "failed"):
             self.problems.append(f"The page {name} shows an error: {self._sentence(widget)}")
 
@@ -141,42 +139,42 @@ class Tour:
                 return part.sentence
         return ""
 
-    def _dialog(self, picture: str, page: str, **where: object) -> None:
+    async def _dialog(self, picture: str, page: str, **where: object) -> None:
         """A dialog that a page opens: in the picture it lies over the window, as on a screen."""
         self.window.navigate(page, **where)
-        self.wait(SETTLE_S * 2)
-        self.picture(picture)
-        self._close_dialogs()
+        await self.wait(SETTLE_S * 2)
+        await self.picture(picture)
+        await self._close_dialogs()
 
-    def _close_dialogs(self) -> None:
+    async def _close_dialogs(self) -> None:
         for widget in QApplication.topLevelWidgets():
             if widget is not self.window and widget.isVisible() and widget.isWindow():
                 widget.close()
-        self.wait(0.2)
+        await self.wait(0.2)
 
-    def _palette(self, topic: str) -> None:
+    async def _palette(self, topic: str) -> None:
         box = self.window.palette_box
         self.window.navigate("overview")
         for theme in self._themes:
             self._app.look.choose(theme)
             box.open_palette()
             box.box.setText((topic or "o")[:2])
-            self.wait(0.4)
+            await self.wait(0.4)
             self._grab(f"palette-{theme}")
             box.close_palette()
 
-    def _connect_dialog(self) -> None:
+    async def _connect_dialog(self) -> None:
         self._app.open_connect_dialog()
-        self.wait(0.4)
-        self.picture("connect")
-        self._close_dialogs()
+        await self.wait(0.4)
+        await self.picture("connect")
+        await self._close_dialogs()
 
     # ---- pictures
 
-    def picture(self, name: str) -> None:
+    async def picture(self, name: str) -> None:
         for theme in self._themes:
             self._app.look.choose(theme)
-            self.wait(0.5)
+            await self.wait(0.5)
             self._grab(f"{name}-{theme}")
 
     def _grab(self, name: str) -> None:
@@ -236,6 +234,13 @@ def main(arguments: Sequence[str]) -> int:
 def _visit(wanted: argparse.Namespace, themes: Sequence[str], home: Path) -> int:
     existing = QApplication.instance()
     qt = existing if isinstance(existing, QApplication) else QApplication(["kafkarium"])
+    with window_loop(qt) as loop:
+        return loop.run_until_complete(_drive(qt, wanted, themes, home))
+
+
+async def _drive(
+    qt: QApplication, wanted: argparse.Namespace, themes: Sequence[str], home: Path
+) -> int:
     application = Application(
         qt,
         settings_path=home / "preferences.json",
@@ -244,25 +249,25 @@ def _visit(wanted: argparse.Namespace, themes: Sequence[str], home: Path) -> int
     )
     tour = Tour(application, wanted.out, themes, wanted.fill)
     try:
-        tour.run(wanted.bootstrap)
+        await tour.run(wanted.bootstrap)
         session = application.clusters.shown
         if session is not None and session.state.kind is ConnectionKind.LOST:
             tour.problems.append(f"The cluster was lost: {session.state.sentence}")
     except TourFailed as failure:
         tour.problems.append(str(failure))
     finally:
-        _end(application, tour)
+        await _end(application, tour)
     for problem in tour.problems:
         print(f"kafkarium tour: {problem}", file=sys.stderr)
     print(f"{len(tour.written)} pictures in {wanted.out}")
     return 1 if tour.problems else 0
 
 
-def _end(application: Application, tour: Tour) -> None:
+async def _end(application: Application, tour: Tour) -> None:
     """Whatever happened: the clusters of the tour are stopped in order."""
     ended: list[bool] = []
     application.local.stop_all(lambda: ended.append(True))
     deadline = time.monotonic() + 30
     while not ended and time.monotonic() < deadline:
-        tour.wait(0.1)
+        await tour.wait(0.1)
     application.close()

@@ -1,8 +1,10 @@
-"""What every test gets: no screen, nobody's settings or secrets touched, and `async def` tests
+"""What every test gets: no screen, nobody's preferences or secrets touched, and `async def` tests
 and fixtures.
 
-A coroutine runs on one asyncio loop that lasts the session; a test that leaves tasks running
-there fails.
+A test that uses `qapp` (or `qtbot`) runs on the window's asyncio loop: a coroutine is stepped while
+Qt's loop spins, and a plain function that spins it (`qtbot.waitUntil`) steps coroutines too. Every
+other coroutine runs on one plain asyncio loop that lasts the session. A test that leaves tasks
+running on either fails.
 """
 
 from __future__ import annotations
@@ -11,11 +13,14 @@ import asyncio
 import inspect
 import os
 import tempfile
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from gui.event_loop import AttachedLoop
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ.setdefault("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
@@ -24,21 +29,38 @@ for _name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_STATE_H
     os.environ[_name] = str(Path(_HOME.name, _name.lower()))
 
 FOLDER_MARKS = ("integration", "simulation", "performance")
-_loop: asyncio.AbstractEventLoop | None = None
+_plain_loop: asyncio.AbstractEventLoop | None = None
+_window_loop: AttachedLoop | None = None
 
 
-def session_loop() -> asyncio.AbstractEventLoop:
-    global _loop
-    if _loop is None:
-        _loop = asyncio.new_event_loop()
-    return _loop
+def plain_loop() -> asyncio.AbstractEventLoop:
+    global _plain_loop
+    if _plain_loop is None:
+        _plain_loop = asyncio.new_event_loop()
+    return _plain_loop
+
+
+def window_loop() -> AttachedLoop:
+    from PySide6.QtWidgets import QApplication
+
+    from gui.event_loop import AttachedLoop
+
+    global _window_loop
+    if _window_loop is None:
+        qt = QApplication.instance() or QApplication(["tests"])
+        assert isinstance(qt, QApplication)
+        qt.setQuitOnLastWindowClosed(False)
+        _window_loop = AttachedLoop(qt)
+    return _window_loop
 
 
 def pytest_sessionfinish() -> None:
-    if _loop is not None:
-        _loop.run_until_complete(_loop.shutdown_asyncgens())
-        _loop.run_until_complete(_loop.shutdown_default_executor())
-        _loop.close()
+    if _plain_loop is not None:
+        _plain_loop.run_until_complete(_plain_loop.shutdown_asyncgens())
+        _plain_loop.run_until_complete(_plain_loop.shutdown_default_executor())
+        _plain_loop.close()
+    if _window_loop is not None:
+        _window_loop.close()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -48,6 +70,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         folder = item.path.relative_to(here).parts[0] if item.path.is_relative_to(here) else ""
         if folder in FOLDER_MARKS:
             item.add_marker(folder)
+
+
+def run(coroutine: Awaitable[Any]) -> Any:
+    """Run it to its end on the loop of the current test."""
+    if _window_loop is None or not _window_loop.is_running():
+        return plain_loop().run_until_complete(coroutine)  # type: ignore[arg-type]
+    from PySide6.QtCore import QEventLoop
+
+    task = asyncio.ensure_future(coroutine, loop=_window_loop)
+    spinner = QEventLoop()
+    task.add_done_callback(lambda _: spinner.quit())
+    spinner.exec()
+    return task.result()
 
 
 async def _leaving_nothing_behind(coroutine: Coroutine[Any, Any, None]) -> None:
@@ -65,6 +100,23 @@ async def _leaving_nothing_behind(coroutine: Coroutine[Any, Any, None]) -> None:
         pytest.fail(f"the test left tasks running: {', '.join(names)}", pytrace=False)
 
 
+def _window_tasks_left(loop: AttachedLoop) -> list[str]:
+    """Names of the tasks that still run after a test and its fixtures; cancelled ones get the
+    turns of the loop that they need to end."""
+    from PySide6.QtCore import QEventLoop
+
+    spinner = QEventLoop()
+    for _ in range(20):
+        if not asyncio.all_tasks(loop):
+            return []
+        spinner.processEvents()
+    left = asyncio.all_tasks(loop)
+    for task in left:
+        task.cancel()
+    spinner.processEvents()
+    return [str(task.get_coro()) for task in left]
+
+
 _DONE = object()
 
 
@@ -72,14 +124,33 @@ class Coroutines:
     """Registered as a plugin: a conftest's own hooks are not asked about fixtures of the whole
     session."""
 
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> Iterator[None]:
+        if "qapp" in getattr(item, "fixturenames", ()):
+            window_loop().enter()
+        yield
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            loop = _window_loop
+            if loop is not None and loop.is_running():
+                left = _window_tasks_left(loop)
+                loop.leave()
+                if left:
+                    names = ", ".join(left)
+                    pytest.fail(f"the test left tasks running: {names}", pytrace=False)
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool | None:
         if not inspect.iscoroutinefunction(pyfuncitem.obj):
             return None
         names = pyfuncitem._fixtureinfo.argnames
-        loop = session_loop()
         test = pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names})
-        loop.run_until_complete(_leaving_nothing_behind(test))
+        on_window = _window_loop is not None and _window_loop.is_running()
+        run(test if on_window else _leaving_nothing_behind(test))
         return True
 
     @pytest.hookimpl(tryfirst=True)
@@ -89,19 +160,16 @@ class Coroutines:
         """An `async def` fixture, with or without a yield, is driven from here as an ordinary
         one."""
         make: Callable[..., Any] = fixturedef.func
-        loop = session_loop
         if inspect.isasyncgenfunction(make):
 
             def stepped(**arguments: Any) -> Iterator[Any]:
                 steps: AsyncGenerator[Any, None] = make(**arguments)
-                yield loop().run_until_complete(anext(steps))
-                assert loop().run_until_complete(anext(steps, _DONE)) is _DONE, (
-                    "a fixture yields once"
-                )
+                yield run(anext(steps))
+                assert run(anext(steps, _DONE)) is _DONE, "a fixture yields once"
 
             fixturedef.func = stepped  # type: ignore[misc]
         elif inspect.iscoroutinefunction(make):
-            fixturedef.func = lambda **arguments: loop().run_until_complete(make(**arguments))  # type: ignore[misc]
+            fixturedef.func = lambda **arguments: run(make(**arguments))  # type: ignore[misc]
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -35,12 +35,12 @@ BANNED_IN_PURE = frozenset(
 )
 PURE_EXCEPTIONS: dict[str, set[str]] = {}
 
-EXEC_ALLOWED: dict[str, str] = {
-    "gui/app.py": "the application's own loop, once",
-    "gui/tour.py": "drives the window as a person would, and waits in a loop that lets events go on",
-}
+EXEC_ALLOWED: dict[str, str] = {}
 SLEEP_ALLOWED: dict[str, str] = {
     "embedded_broker/shell/admin.py": "between two tries, in the thread of a caller who waits for the answer",
+}
+ASYNCIO_TIMES_ALLOWED: dict[str, str] = {
+    "gui/messages/runner.py": "on the client thread's own loop: waits for room in the feed",
 }
 BUILTIN_EXEC_ALLOWED = {
     "kafka_protocol/source.py": "readers, writers and methods are generated from our own declarations",
@@ -170,6 +170,30 @@ def test_that_nothing_sleeps_a_thread() -> None:
         if (module, name) == ("time", "sleep")
     ]
     assert not found, found
+
+
+def test_that_the_window_times_with_qt() -> None:
+    """qasync rounds a delay down to whole milliseconds, and a small one to none."""
+    times = {"sleep", "call_later", "call_at", "wait_for", "timeout", "timeout_at"}
+    found = [
+        f"{path}:{line} {owner}.{name}()"
+        for path in python_files("gui", "widgets")
+        if path not in ASYNCIO_TIMES_ALLOWED
+        for line, owner, name in calls(path)
+        if name in times and (owner == "asyncio" or owner.endswith("loop"))
+    ]
+    assert not found, f"await gui.tasks.after(), or wait on the client thread: {found}"
+
+
+def test_that_only_the_window_uses_qasync() -> None:
+    found = [
+        f"{path}:{line}"
+        for path in python_files(*ROOMS, "tests")
+        if path != "gui/event_loop.py"
+        for line, module, _ in imports(path)
+        if module.split(".")[0] == "qasync"
+    ]
+    assert not found, f"gui.event_loop makes the window's loop: {found}"
 
 
 def test_that_nothing_evaluates_text_as_python() -> None:

@@ -3,6 +3,7 @@ in a plan."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from PySide6.QtCore import Qt
@@ -29,7 +30,6 @@ from gui.configuration.rows import (
 )
 from gui.pages import PageContext
 from gui.plan_dialog import bootstrap_of, show_plan
-from gui.tasks import Ticket
 from kafka_client.commands.configs import change_configs, describe_resource
 from kafka_client.errors import ClientError
 from kafka_client.model import ConfigChange, ConfigEntry, ConfigResource
@@ -51,7 +51,7 @@ class ConfigurationPage(QWidget):
         self.resource: ConfigResource | None = None
         self._entries: dict[ConfigResource, Sequence[ConfigEntry]] = {}
         self._pending: dict[tuple[ConfigResource, str], str | None] = {}
-        self._ticket: Ticket | None = None
+        self._ticket: asyncio.Task[None] | None = None
         self._resources: KeyedTableModel[ResourceRow] = KeyedTableModel(
             RESOURCE_COLUMNS, lambda r: r.resource
         )

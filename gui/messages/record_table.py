@@ -208,10 +208,13 @@ class TableBar(QWidget):
 
     def export_to(self, path: str, form: str) -> None:
         """What is shown, as a job; ``form``: csv or jsonl."""
+        self._context.session.tasks.start(self._export(path, form), self)
+
+    async def _export(self, path: str, form: str) -> None:
         rows = self._table.model.rows
         key, value = self.kinds
 
-        async def written(_client: object, _told: object) -> str:
+        async def write(_client: object, _progress: object) -> str:
             try:
                 size = await asyncio.to_thread(export.write, Path(path), rows, form, key, value)
             except OSError as error:
@@ -221,10 +224,6 @@ class TableBar(QWidget):
                 ) from None
             return f"{figures.plural(len(rows), 'record')} written to {Path(path).name}, {figures.size(size)}."
 
-        self._context.session.run_job(
-            f"Export of {figures.plural(len(rows), 'record')}",
-            written,
-            done=lambda words: self._context.notify(words, "ok"),
-            failed=lambda error: self._context.notify(f"{error} {error.next_step}", "bad"),
-            owner=self,
-        )
+        title = f"Export of {figures.plural(len(rows), 'record')}"
+        sentence = await self._context.session.run_job(title, write)
+        self._context.notify(sentence, "ok")

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from gui.session import Job, Progress, Session
+from gui.session import Progress, Session
+from gui.tasks import JobCancelled
 from kafka_client.api import ClusterClient
 from kafka_client.errors import ClientError
 from kafka_client.model import Record
@@ -58,67 +59,60 @@ class ScanRunner(QObject):
         super().__init__(parent)
         self._session = session
         self._feed = Feed()
-        self._job: Job | None = None
+        self._task: asyncio.Task[None] | None = None
         self._end: ScanResult | ClientError | None = None
         self._timer = QTimer(self)
         self._timer.setInterval(TICK_MS)
         self._timer.timeout.connect(self._tick)
-        session.job_changed.connect(self._job_changed)
 
     @property
     def running(self) -> bool:
-        return self._job is not None
+        return self._task is not None
 
     def start(self, request: ScanRequest) -> None:
         self.drop()
         feed = self._feed = Feed()
+        self._end = None
+        self._task = self._session.tasks.start(self._scan(request, feed), self)
+        self._timer.start()
 
-        async def work(client: ClusterClient, told: Progress) -> ScanResult:
+    async def _scan(self, request: ScanRequest, feed: Feed) -> None:
+        async def work(client: ClusterClient, progressed: Progress) -> ScanResult:
             plan = await plan_scan(client, request)
             feed.plan = plan
 
             def report(progress: ScanProgress) -> None:
                 feed.progress = progress
-                told(progress.fraction, f"{progress.scanned:,} read, {progress.matched:,} match")
+                progressed(
+                    progress.fraction, f"{progress.scanned:,} read, {progress.matched:,} match"
+                )
 
             return await run_scan(client, request, plan, feed.put, report)
 
+        def summary(result: ScanResult) -> str:
+            return f"{result.progress.scanned:,} records read, {result.progress.matched:,} match."
+
         title = f"{'Live tail' if request.endless else 'Messages'} of {request.topic}"
-        self._end = None
-        self._job = self._session.run_job(
-            title,
-            work,
-            done=self._done,
-            failed=self._broke,
-            said=lambda result: (
-                f"{result.progress.scanned:,} records read, {result.progress.matched:,} match."
-            ),
-            owner=self,
-        )
-        self._timer.start()
+        try:
+            self._end = await self._session.run_job(title, work, summary=summary)
+        except ClientError as error:
+            self._end = error
+        except JobCancelled:
+            self._finish(None)
 
     def stop(self) -> None:
         """As the person asked: what was read so far stays."""
-        if self._job is not None:
-            self._session.cancel_job(self._job.id)
+        if self._task is not None:
+            self._task.cancel()
+            self._finish(None)
 
     def drop(self) -> None:
         """Forget the scan that runs, and what it may still bring."""
-        job, self._job = self._job, None
+        task, self._task = self._task, None
         self._timer.stop()
         self._feed = Feed()
-        if job is not None:
-            self._session.cancel_job(job.id)
-
-    def _done(self, result: ScanResult) -> None:
-        self._end = result
-
-    def _broke(self, error: ClientError) -> None:
-        self._end = error
-
-    def _job_changed(self, job: Job) -> None:
-        if self._job is not None and job.id == self._job.id and job.state == "cancelled":
-            self._finish(None)
+        if task is not None:
+            task.cancel()
 
     def _tick(self) -> None:
         feed = self._feed
@@ -134,7 +128,7 @@ class ScanRunner(QObject):
             self._finish(self._end)
 
     def _finish(self, end: ScanResult | ClientError | None) -> None:
-        self._job = None
+        self._task = None
         self._end = None
         self._timer.stop()
         while records := self._feed.take(TAKEN_AT_ONCE):

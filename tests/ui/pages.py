@@ -12,6 +12,7 @@ from typing import Any
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
+from gui.client_bridge import ClientBridge
 from gui.pages import PageContext
 from gui.preferences import Preferences
 from gui.session import Session
@@ -40,12 +41,16 @@ class Alone:
         self.look = Look(qapp, self.theme, self.preferences)
         self.look.choose("dark")
         self.runner = ClientThread().start()
+        self.bridge = ClientBridge(self.runner)
         profile = ConnectionProfile("fake", ("fake:9092",), read_only=read_only)
         self.session = Session(
-            profile, Gateway(client, read_only=read_only), self.runner, SeriesStore()
+            profile, Gateway(client, read_only=read_only), self.bridge, SeriesStore()
         )
         self.gone_to: list[tuple[Any, Any]] = []
         self.said: list[tuple[str, str]] = []
+        self.session.tasks.failed.connect(
+            lambda error: self.said.append((f"{error} {error.next_step}".strip(), "bad"))
+        )
         self.context = PageContext(
             self.session,
             self.theme,

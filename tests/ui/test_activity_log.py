@@ -26,8 +26,8 @@ def test_that_the_log_follows_a_cluster_and_its_jobs(
     async def fail(*_: object) -> str:
         raise Unreachable("Broker 2 does not answer.")
 
-    session.run_job("Delete topics", succeed)
-    session.run_job("Move leaders", fail)
+    session.tasks.start(session.run_job("Delete topics", succeed))
+    session.tasks.start(session.run_job("Move leaders", fail))
     window.wait_until(lambda: "Move leaders" in caplog.text and "Delete topics" in caplog.text)
     window.application.clusters.close_session(session)
 

@@ -7,24 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PySide6.QtCore import QObject
 from pytestqt.qtbot import QtBot
 
+from gui.client_bridge import ClientBridge
 from gui.session import Job, JobState, Progress, Session
+from gui.tasks import JobCancelled, after, emitted
 from kafka_client.api import ClusterClient
-from kafka_client.errors import Unreachable
+from kafka_client.errors import TimedOut, Unreachable
 from kafka_client.profile import quick
-from kafka_client.runtime import ClientThread
 from kafka_client.sampling.state import ConnectionKind, ConnectionState
 from kafka_client.sampling.store import SeriesStore
 from tests.fakes.client import FakeClient
-
-
-@pytest.fixture
-def runner() -> Iterator[ClientThread]:
-    thread = ClientThread().start()
-    yield thread
-    thread.stop()
 
 
 @pytest.fixture
@@ -33,8 +26,8 @@ def client() -> FakeClient:
 
 
 @pytest.fixture
-def session(qapp: object, runner: ClientThread, client: FakeClient) -> Iterator[Session]:
-    made = Session(quick("localhost:9092"), client, runner, SeriesStore())
+def session(qapp: object, bridge: ClientBridge, client: FakeClient) -> Iterator[Session]:
+    made = Session(quick("localhost:9092"), client, bridge, SeriesStore())
     yield made
     made.close()
 
@@ -69,52 +62,86 @@ def test_that_a_lost_cluster_is_told_with_the_reason_and_comes_back(
     )
 
 
-def test_that_a_job_tells_its_progress_and_ends_with_a_sentence(
-    qtbot: QtBot, session: Session
-) -> None:
-    told: list[Job] = []
-    session.job_changed.connect(told.append)
+async def test_that_a_job_reports_its_progress_and_ends_with_a_sentence(session: Session) -> None:
+    jobs: list[Job] = []
+    session.job_changed.connect(jobs.append)
 
     async def work(client: ClusterClient, progress: Progress) -> int:
         progress(0.5, "Half of it.")
         return 12
 
-    session.run_job("Empty email", work, said=lambda n: f"{n} partitions emptied.")
-    qtbot.waitUntil(lambda: told[-1].state is JobState.DONE, timeout=3000)
-    assert [job.progress for job in told] == [None, 0.5, 1.0]
-    assert told[-1].sentence == "12 partitions emptied."
+    result = await session.run_job("Empty email", work, summary=lambda n: f"{n} partitions empty.")
+    assert result == 12
+    assert [job.progress for job in jobs] == [None, 0.5, 1.0]
+    assert jobs[-1].state is JobState.DONE and jobs[-1].sentence == "12 partitions empty."
 
 
-def test_that_a_job_can_be_cancelled(qtbot: QtBot, session: Session) -> None:
-    told: list[Job] = []
-    session.job_changed.connect(told.append)
+async def test_that_a_failed_job_raises_its_error_and_keeps_the_sentence(session: Session) -> None:
+    async def work(client: ClusterClient, progress: Progress) -> None:
+        raise TimedOut("No answer within 5 s.")
+
+    with pytest.raises(TimedOut):
+        await session.run_job("Empty email", work)
+    (job,) = session.jobs.values()
+    assert (job.state, job.sentence) == (JobState.FAILED, "No answer within 5 s.")
+
+
+async def test_that_a_person_who_cancels_a_job_cancels_its_work(session: Session) -> None:
+    cancelled = asyncio.get_running_loop().create_future()
 
     async def work(client: ClusterClient, progress: Progress) -> None:
-        await asyncio.sleep(60)
+        progress(None, "Begun.")
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            session.bridge.post(cancelled.set_result, None)
 
-    job = session.run_job("Scan", work)
+    task = session.tasks.start(session.run_job("Scan", work))
+    while not any(job.sentence == "Begun." for job in session.jobs.values()):
+        await after(1)
+    (job,) = session.jobs.values()
     session.cancel_job(job.id)
-    assert told[-1].state is JobState.CANCELLED
-    qtbot.wait(50)
-    assert told[-1].state is JobState.CANCELLED
+    with pytest.raises(JobCancelled):
+        await task
+    await cancelled
+    assert session.jobs[job.id].state is JobState.CANCELLED
 
 
-def test_that_an_answer_is_dropped_when_the_session_is_closed(
-    qtbot: QtBot, session: Session
+async def test_that_a_job_is_cancelled_with_the_task_that_awaits_it(session: Session) -> None:
+    async def work(client: ClusterClient, progress: Progress) -> None:
+        await asyncio.get_running_loop().create_future()
+
+    task = session.tasks.start(session.run_job("Scan", work))
+    await emitted(session.job_changed)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert [job.state for job in session.jobs.values()] == [JobState.CANCELLED]
+
+
+async def test_that_a_question_is_answered_or_raises(session: Session, client: FakeClient) -> None:
+    assert (await session.ask(lambda c: c.metadata())).topics
+    client.failing["metadata"] = Unreachable("Nothing listens on localhost:9092.")
+    with pytest.raises(Unreachable, match="Nothing listens"):
+        await session.ask(lambda c: c.metadata())
+
+
+async def test_that_closing_the_session_cancels_its_questions(
+    session: Session, client: FakeClient
 ) -> None:
-    got: list[Any] = []
-    owner = QObject()
-    session.ask(lambda client: client.metadata(), got.append, got.append, owner)
+    client.delay_s = 60.0
+    task = session.tasks.start(session.ask(lambda c: c.metadata()))
+    await after(1)
     session.close()
-    qtbot.wait(100)
-    assert got == []
+    with pytest.raises(asyncio.CancelledError):
+        await task
 
 
 def test_that_what_was_sampled_before_is_there_again_at_the_next_start(
-    qtbot: QtBot, runner: ClientThread, tmp_path: Path
+    qtbot: QtBot, bridge: ClientBridge, tmp_path: Path
 ) -> None:
     def run() -> Session:
-        session = Session(quick("localhost:9092"), FakeClient(moving=False), runner, SeriesStore())
+        session = Session(quick("localhost:9092"), FakeClient(moving=False), bridge, SeriesStore())
         session.start(history_path=tmp_path / "history.sqlite")
         return session
 

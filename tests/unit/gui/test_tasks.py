@@ -1,70 +1,184 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import sys
 from typing import Any
 
 import pytest
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, QTimer
+from PySide6.QtWidgets import QDialog, QWidget
 from pytestqt.qtbot import QtBot
+from shiboken6 import delete, isValid
 
-from gui.tasks import TaskScope
+from gui.tasks import JobCancelled, TaskScope, after, emitted, opened
 from kafka_client.errors import ClientError, TimedOut
-from kafka_client.runtime import ClientThread
 
 
 @pytest.fixture
-def runner() -> Iterator[ClientThread]:
-    thread = ClientThread().start()
-    yield thread
-    thread.stop()
-
-
-@pytest.fixture
-def scope(qapp: object, runner: ClientThread) -> Iterator[TaskScope]:
-    made = TaskScope(runner)
+def scope(qapp: object) -> Any:
+    made = TaskScope()
     yield made
     made.close()
 
 
-async def answer(value: Any, after_s: float = 0.0) -> Any:
-    await asyncio.sleep(after_s)
-    return value
+@pytest.fixture
+def reported(monkeypatch: pytest.MonkeyPatch) -> list[BaseException]:
+    errors: list[BaseException] = []
+    monkeypatch.setattr(sys, "excepthook", lambda _type, error, _traceback: errors.append(error))
+    return errors
 
 
-async def refusal() -> Any:
-    raise TimedOut("No answer within 5 s.", next_step="Try again.")
+async def forever() -> None:
+    await asyncio.get_running_loop().create_future()
 
 
-def test_that_an_answer_comes_later_in_the_windows_thread(qtbot: QtBot, scope: TaskScope) -> None:
-    owner, got = QObject(), []
-    scope.spawn(answer(7), got.append, lambda error: None, owner)
-    assert got == []
-    qtbot.waitUntil(lambda: got == [7], timeout=2000)
-    assert scope.waiting == 0
+async def test_that_a_task_is_forgotten_when_it_has_ended(scope: TaskScope) -> None:
+    owner = QObject()
+    task = scope.start(after(1), owner)
+    assert scope.running == 1
+    await task
+    await after(1)
+    assert scope.running == 0 and scope._owners == {}
 
 
-def test_that_a_refusal_comes_with_its_next_step(qtbot: QtBot, scope: TaskScope) -> None:
-    owner: QObject = QObject()
-    failed: list[ClientError] = []
-    scope.spawn(refusal(), lambda _: None, failed.append, owner)
-    qtbot.waitUntil(lambda: bool(failed), timeout=2000)
-    assert str(failed[0]) == "No answer within 5 s." and failed[0].next_step == "Try again."
-
-
-def test_that_nothing_comes_after_cancelling_closing_or_the_owners_end(
-    qtbot: QtBot, runner: ClientThread, scope: TaskScope
+def test_that_coroutines_run_while_a_plain_test_spins_the_loop(
+    qtbot: QtBot, scope: TaskScope
 ) -> None:
-    got: list[Any] = []
-    stays, goes = QObject(), QObject()
-    scope.spawn(answer(1, 0.05), got.append, got.append, stays).cancel()
-    scope.spawn(answer(2, 0.05), got.append, got.append, goes)
-    goes.deleteLater()
-    other = TaskScope(runner)
-    other.spawn(answer(3, 0.05), got.append, got.append, stays)
-    other.close()
-    qtbot.wait(250)
-    assert got == []
-    other.spawn(answer(4), got.append, got.append, stays)
-    qtbot.wait(30)
-    assert got == []
+    task = scope.start(after(5))
+    qtbot.waitUntil(task.done)
+
+
+async def test_that_an_uncaught_client_error_is_shown_by_the_window(
+    scope: TaskScope, reported: list[BaseException]
+) -> None:
+    shown: list[ClientError] = []
+    scope.failed.connect(shown.append)
+
+    async def refuse() -> None:
+        raise TimedOut("No answer within 5 s.")
+
+    await asyncio.wait([scope.start(refuse())])
+    await after(1)
+    assert [str(error) for error in shown] == ["No answer within 5 s."] and reported == []
+
+
+async def test_that_any_other_exception_reaches_the_top(
+    scope: TaskScope, reported: list[BaseException]
+) -> None:
+    async def mistake() -> None:
+        raise KeyError("partition")
+
+    await asyncio.wait([scope.start(mistake())])
+    await after(1)
+    assert [type(error) for error in reported] == [KeyError]
+
+
+async def test_that_a_cancelled_job_is_no_error(
+    scope: TaskScope, reported: list[BaseException]
+) -> None:
+    shown: list[ClientError] = []
+    scope.failed.connect(shown.append)
+
+    async def cancelled() -> None:
+        raise JobCancelled("Scan")
+
+    await asyncio.wait([scope.start(cancelled())])
+    await after(1)
+    assert shown == [] and reported == []
+
+
+async def test_that_only_the_tasks_of_a_destroyed_owner_are_cancelled(scope: TaskScope) -> None:
+    goes, stays = QObject(), QObject()
+    first, second = scope.start(forever(), goes), scope.start(forever(), goes)
+    third = scope.start(forever(), stays)
+    await after(1)
+    delete(goes)
+    await asyncio.wait([first, second])
+    assert first.cancelled() and second.cancelled() and not third.done()
+
+
+async def test_that_an_answer_is_dropped_when_the_owner_goes_before_it_is_delivered(
+    scope: TaskScope,
+) -> None:
+    owner, continued = QObject(), []
+    answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    async def ask() -> None:
+        continued.append(await answer)
+
+    task = scope.start(ask(), owner)
+    await after(1)
+    answer.set_result(7)
+    delete(owner)
+    await asyncio.wait([task])
+    assert task.cancelled() and continued == []
+
+
+async def test_that_closing_the_scope_cancels_what_runs_and_what_is_started_later(
+    scope: TaskScope,
+) -> None:
+    ran: list[int] = []
+
+    async def work() -> None:
+        ran.append(1)
+
+    task = scope.start(forever())
+    await after(1)
+    scope.close()
+    late, orphan = scope.start(work()), scope.start(work(), QObject())
+    await asyncio.wait([task, late, orphan])
+    assert task.cancelled() and late.cancelled() and orphan.cancelled() and ran == []
+
+
+async def test_that_nothing_is_started_for_a_destroyed_owner(scope: TaskScope) -> None:
+    owner = QObject()
+    delete(owner)
+    task = scope.start(forever(), owner)
+    await asyncio.wait([task])
+    assert task.cancelled()
+
+
+async def test_that_a_dialog_is_awaited_and_deleted_afterwards(qtbot: QtBot) -> None:
+    dialog = QDialog()
+    QTimer.singleShot(0, dialog, dialog.accept)
+    assert await opened(dialog) == QDialog.DialogCode.Accepted
+    assert isValid(dialog), "its fields can be read until the next await"
+    await after(1)
+    assert not isValid(dialog)
+
+
+async def test_that_other_tasks_run_while_a_dialog_is_open(scope: TaskScope, qtbot: QtBot) -> None:
+    dialog = QDialog()
+    task = scope.start(opened(dialog))
+    await after(1)
+    assert dialog.isVisible()
+    dialog.reject()
+    assert await task == QDialog.DialogCode.Rejected
+
+
+async def test_that_a_coroutine_is_cancelled_when_its_dialog_is_destroyed(
+    scope: TaskScope, qtbot: QtBot
+) -> None:
+    parent = QWidget()
+    task = scope.start(opened(QDialog(parent)))
+    await after(1)
+    delete(parent)
+    await asyncio.wait([task])
+    assert task.cancelled()
+
+
+async def test_that_a_dialog_closes_with_the_task_that_awaits_it(
+    scope: TaskScope, qtbot: QtBot
+) -> None:
+    dialog = QDialog()
+    task = scope.start(opened(dialog))
+    await after(1)
+    scope.close()
+    await asyncio.wait([task])
+    assert not isValid(dialog) or not dialog.isVisible()
+
+
+async def test_that_a_signal_is_awaited_with_its_arguments(qapp: object) -> None:
+    dialog = QDialog()
+    QTimer.singleShot(0, dialog, lambda: dialog.done(5))
+    assert await emitted(dialog.finished) == (5,)
