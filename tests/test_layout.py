@@ -53,7 +53,6 @@ ENTRY_POINTS = {
     "gui.main": "console script",
 }
 LOADED_BY_NAME = {
-    r"kafka_protocol\.messages\.k\d+_\w+": "codec.py imports a message's module when it is first needed",
     r"embedded_broker\.core\.api\.k\d+_\w+": "core/api routes by key",
 }
 
