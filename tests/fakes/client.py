@@ -29,6 +29,7 @@ from kafka_client.model import (
     Record,
     TopicPartition,
 )
+from kafka_protocol.errors import ErrorCode
 from tests.fakes.cluster import FakeCluster, FakeGroup, FakeLog
 from tests.fakes.configs import broker_entries, topic_entries
 
@@ -157,7 +158,9 @@ class FakeClient:
             if resource.kind == "topic":
                 if resource.name not in self.cluster.logs:
                     raise from_code(
-                        3, f"read the settings of topic {resource.name}", subject=resource.name
+                        ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
+                        f"read the settings of topic {resource.name}",
+                        subject=resource.name,
                     )
                 found[resource] = topic_entries(self.cluster.topic_configs[resource.name])
             else:
@@ -180,7 +183,9 @@ class FakeClient:
         await self._begin("open_reader")
         for topic, partition in starts:
             if self._find(topic, partition) is None:
-                raise from_code(3, f"read {topic}-{partition}", subject=topic)
+                raise from_code(
+                    ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, f"read {topic}-{partition}", subject=topic
+                )
         return FakeReader(self, starts)
 
     def round_trips(self) -> Mapping[int, float]:
@@ -201,13 +206,13 @@ class FakeClient:
                 else topic.replication_factor
             )
             if not TOPIC_NAME.fullmatch(topic.name) or topic.name in (".", ".."):
-                raise from_code(17, doing, subject=topic.name)
+                raise from_code(ErrorCode.INVALID_TOPIC_EXCEPTION, doing, subject=topic.name)
             if topic.name in self.cluster.logs:
-                raise from_code(36, doing, subject=topic.name)
+                raise from_code(ErrorCode.TOPIC_ALREADY_EXISTS, doing, subject=topic.name)
             if topic.partitions == 0 or topic.partitions < -1:
-                raise from_code(37, doing, subject=topic.name)
+                raise from_code(ErrorCode.INVALID_PARTITIONS, doing, subject=topic.name)
             if not 1 <= factor <= self.cluster.size:
-                raise from_code(38, doing, subject=topic.name)
+                raise from_code(ErrorCode.INVALID_REPLICATION_FACTOR, doing, subject=topic.name)
             if not validate_only:
                 partitions = 1 if topic.partitions == -1 else topic.partitions
                 self.cluster.create(topic.name, partitions, factor, configs=dict(topic.configs))
@@ -216,7 +221,9 @@ class FakeClient:
         await self._begin("delete_topics")
         for name in names:
             if name not in self.cluster.logs:
-                raise from_code(3, f"delete topic {name}", subject=name)
+                raise from_code(
+                    ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, f"delete topic {name}", subject=name
+                )
             self.cluster.delete(name)
 
     async def create_partitions(self, topic: str, total: int) -> None:
@@ -224,9 +231,9 @@ class FakeClient:
         doing = f"grow topic {topic} to {total} partitions"
         logs = self.cluster.logs.get(topic)
         if logs is None:
-            raise from_code(3, doing, subject=topic)
+            raise from_code(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, doing, subject=topic)
         if total <= len(logs):
-            raise from_code(37, doing, subject=topic)
+            raise from_code(ErrorCode.INVALID_PARTITIONS, doing, subject=topic)
         self.cluster.grow(topic, total, len(logs[0].replicas))
 
     async def delete_records(
@@ -237,10 +244,10 @@ class FakeClient:
             doing = f"delete records of {topic}-{partition}"
             log = self._find(topic, partition)
             if log is None:
-                raise from_code(3, doing, subject=topic)
+                raise from_code(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, doing, subject=topic)
             end = log.end_offset(t)
             if offset > end:
-                raise from_code(1, doing, subject=topic)
+                raise from_code(ErrorCode.OFFSET_OUT_OF_RANGE, doing, subject=topic)
             log.start_offset = max(log.start_offset, end if offset == -1 else offset)
         return {tp: self.cluster.logs[tp[0]][tp[1]].start_offset for tp in before}
 
@@ -252,7 +259,7 @@ class FakeClient:
             entries = {e.name: e for e in (await self.configs([change.resource]))[change.resource]}
             doing = f"change {change.name} of {change.resource.kind} {change.resource.name or 'default'}"
             if change.name not in entries:
-                raise from_code(40, doing, subject=change.resource.name)
+                raise from_code(ErrorCode.INVALID_CONFIG, doing, subject=change.resource.name)
             kind = entries[change.name].kind
             if (
                 change.value is not None
@@ -260,13 +267,18 @@ class FakeClient:
                 and not _is_int(change.value)
             ):
                 raise from_code(
-                    40,
+                    ErrorCode.INVALID_CONFIG,
                     doing,
                     subject=change.resource.name,
                     detail=f"{change.name} must be a number",
                 )
             if entries[change.name].read_only:
-                raise from_code(42, doing, subject=change.resource.name, detail="it is read-only")
+                raise from_code(
+                    ErrorCode.INVALID_REQUEST,
+                    doing,
+                    subject=change.resource.name,
+                    detail="it is read-only",
+                )
         if validate_only:
             return
         for change in changes:
@@ -286,10 +298,16 @@ class FakeClient:
         if group is None:
             group = self.cluster.groups[group_id] = FakeGroup(group_id, (), 0.0, t, 0)
         if group.consumers:
-            raise from_code(25, f"set offsets of group {group_id}", subject=group_id)
+            raise from_code(
+                ErrorCode.UNKNOWN_MEMBER_ID, f"set offsets of group {group_id}", subject=group_id
+            )
         for tp, offset in offsets.items():
             if self._find(*tp) is None:
-                raise from_code(3, f"set offsets of group {group_id}", subject=f"{tp[0]}-{tp[1]}")
+                raise from_code(
+                    ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
+                    f"set offsets of group {group_id}",
+                    subject=f"{tp[0]}-{tp[1]}",
+                )
             group.placed[tp] = (t, offset)
         group.topics = tuple(sorted({*group.topics, *(topic for topic, _ in offsets)}))
 
@@ -298,9 +316,13 @@ class FakeClient:
         for group_id in group_ids:
             group = self.cluster.groups.get(group_id)
             if group is None:
-                raise from_code(69, f"delete group {group_id}", subject=group_id)
+                raise from_code(
+                    ErrorCode.GROUP_ID_NOT_FOUND, f"delete group {group_id}", subject=group_id
+                )
             if group.consumers:
-                raise from_code(68, f"delete group {group_id}", subject=group_id)
+                raise from_code(
+                    ErrorCode.NON_EMPTY_GROUP, f"delete group {group_id}", subject=group_id
+                )
             del self.cluster.groups[group_id]
 
     async def elect_leaders(
@@ -309,7 +331,11 @@ class FakeClient:
         await self._begin("elect_leaders")
         for topic, partition in partitions:
             if self._find(topic, partition) is None:
-                raise from_code(3, f"elect a leader of {topic}-{partition}", subject=topic)
+                raise from_code(
+                    ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
+                    f"elect a leader of {topic}-{partition}",
+                    subject=topic,
+                )
 
     async def produce(
         self, records: Sequence[NewRecord], acks: int = -1, compression: str = "none"
@@ -319,7 +345,11 @@ class FakeClient:
         for number, new in enumerate(records):
             logs = self.cluster.logs.get(new.topic)
             if not logs or (new.partition is not None and not 0 <= new.partition < len(logs)):
-                error = from_code(3, f"send to topic {new.topic}", subject=new.topic)
+                error = from_code(
+                    ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
+                    f"send to topic {new.topic}",
+                    subject=new.topic,
+                )
                 assert isinstance(error, Rejected)
                 error.detail = f"{number} of {len(records)} records were sent"
                 raise error
@@ -384,7 +414,9 @@ class FakeClient:
             for tp, at in list(left.items()):
                 log = self._find(*tp)
                 if log is None:
-                    raise from_code(3, f"read {tp[0]}-{tp[1]}", subject=tp[0])
+                    raise from_code(
+                        ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, f"read {tp[0]}-{tp[1]}", subject=tp[0]
+                    )
                 start = max(at, log.start_offset)
                 stop = min(log.end_offset(t), start + min(share, max_records - len(records)))
                 if stop <= start:
