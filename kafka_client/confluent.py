@@ -29,9 +29,11 @@ from kafka_client.model import (
 )
 from kafka_client.profile import ConnectionProfile
 from kafka_client.secrets import MemorySecrets, Secrets
-from kafka_client.wire import Groups, Looking, Wire
-from kafka_client.wire.changing import alter_configs, elect_leaders
-from kafka_client.wire.messages import warm
+from kafka_client.wire import ConnectionPool, GroupClient, MetadataClient
+from kafka_client.wire.configs import alter_configs, configs
+from kafka_client.wire.describe import log_dirs, quorum
+from kafka_client.wire.elections import elect_leaders
+from kafka_protocol.errors import ErrorCode
 
 T = TypeVar("T")
 
@@ -76,21 +78,21 @@ class ConfluentClient:
         self._given = secrets or MemorySecrets()
         self._secrets = MemorySecrets()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix=f"kafka {profile.name}"[:60])
-        self._wire = Wire(profile, self._secrets)
+        self._pool = ConnectionPool(profile, self._secrets)
         self._sender: Sender | None = None
         self._idle: list[Reader] = []
         self._closed = False
 
-        looking, groups = Looking(self._wire), Groups(self._wire)
-        self.metadata = looking.metadata
-        self.quorum = looking.quorum
-        self.offsets = looking.offsets
-        self.log_dirs = looking.log_dirs
-        self.configs = looking.configs
+        metadata, groups = MetadataClient(self._pool), GroupClient(self._pool)
+        self.metadata = metadata.metadata
+        self.offsets = metadata.offsets
+        self.quorum = partial(quorum, self._pool)
+        self.log_dirs = partial(log_dirs, self._pool)
+        self.configs = partial(configs, self._pool)
         self.list_groups = groups.list_groups
         self.describe_groups = groups.describe_groups
         self.committed = groups.committed
-        self.round_trips = self._wire.round_trips
+        self.round_trips = self._pool.round_trips
 
         admin = Admin(self._base, self._logger())
         self.create_topics = admin.create_topics
@@ -101,11 +103,10 @@ class ConfluentClient:
         self.delete_groups = admin.delete_groups
 
     async def connect(self, timeout_s: float = 10.0) -> None:
-        await self.in_thread(warm)
         await self._fetch_secrets()
         try:
             async with asyncio.timeout(timeout_s):
-                await self._wire.connect(timeout_s)
+                await self._pool.connect(timeout_s)
         except TimeoutError:
             raise Unreachable(
                 "No bootstrap server answered in time.", next_step="Check the addresses."
@@ -114,7 +115,7 @@ class ConfluentClient:
     async def close(self) -> None:
         """Ends within a few seconds whatever the cluster does."""
         self._closed = True
-        await self._wire.close()
+        await self._pool.close()
         readers, self._idle = self._idle, []
         closing = [self.in_thread(reader.close, always=True) for reader in readers]
         if self._sender is not None:
@@ -155,12 +156,12 @@ class ConfluentClient:
     async def alter_configs(
         self, changes: Sequence[ConfigChange], validate_only: bool = False
     ) -> None:
-        await alter_configs(self._wire, changes, validate_only)
+        await alter_configs(self._pool, changes, validate_only)
 
     async def elect_leaders(
         self, partitions: Sequence[TopicPartition], unclean: bool = False
     ) -> None:
-        await elect_leaders(self._wire, partitions, unclean)
+        await elect_leaders(self._pool, partitions, unclean)
 
     async def produce(
         self, records: Sequence[NewRecord], acks: int = -1, compression: str = "none"
@@ -235,7 +236,9 @@ class ConfluentClient:
                     if record.partition is None
                     else f"{record.topic}-{record.partition}"
                 )
-                error: ClientError = from_code(3, f"send to {where}", subject=record.topic)
+                error: ClientError = from_code(
+                    ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, f"send to {where}", subject=record.topic
+                )
                 error.detail = f"0 of {len(records)} records were sent"
                 raise error
 

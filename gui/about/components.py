@@ -20,7 +20,6 @@ SHOWN_FIRST = (
     "numpy",
     "confluent-kafka",
     "qasync",
-    "kio",
 )
 """The libraries that a report needs; the others follow in the order of their names."""
 

@@ -1,8 +1,12 @@
-"""A small asyncio client of Kafka's protocol, for what confluent-kafka does not offer or not in
-bulk."""
+"""An asyncio client of Kafka's protocol, for what confluent-kafka does not offer, or not in bulk.
 
-from kafka_client.wire.groups import Groups
-from kafka_client.wire.looking import Looking
-from kafka_client.wire.pool import Wire
+``ConnectionPool`` holds a connection to each broker; ``MetadataClient``, ``GroupClient`` and the
+functions of ``configs``, ``describe`` and ``elections`` send requests through it. Messages, codec
+and error codes are those of ``kafka_protocol``.
+"""
 
-__all__ = ["Groups", "Looking", "Wire"]
+from kafka_client.wire.groups import GroupClient
+from kafka_client.wire.metadata import MetadataClient
+from kafka_client.wire.pool import ConnectionPool
+
+__all__ = ["ConnectionPool", "GroupClient", "MetadataClient"]

@@ -1,8 +1,8 @@
-"""One connection to one broker: dial, agree on versions, log in, then requests side by side.
+"""One connection to one broker: dial, agree on versions, log in, then many requests at a time.
 
-States: new -> open -> closed, and never open again: whoever wants to go on makes a new one. Any
-doubt closes it: an answer that does not decode, a frame over the limit, a request without an
-answer in time (so a frozen broker costs one deadline, not one per request).
+States: new -> open -> closed. A closed connection is never opened again: make a new one. Every doubt
+closes it: a response that does not decode, a frame over the limit, a request without a response in
+time. So a frozen broker costs one deadline, not one for each request.
 """
 
 from __future__ import annotations
@@ -13,24 +13,32 @@ import itertools
 import socket
 import sys
 import time
+from functools import cache
 from typing import Any
 
 from kafka_client.error_map import from_os_error
 from kafka_client.errors import ClientError, TimedOut, Unreachable, Unsupported
 from kafka_client.profile import ConnectionProfile
 from kafka_client.secrets import Secrets
-from kafka_client.wire import login
-from kafka_client.wire.messages import BadFrame, Values, decode, encode, versions_known
+from kafka_client.wire.login import log_in, tls_context
+from kafka_client.wire.versions import NEWEST_USED, Ranges, negotiate
+from kafka_protocol.api_keys import ApiKey
+from kafka_protocol.codec import ProtocolError
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.framing import CORRELATION_ID, decode_response, encode_request
+from kafka_protocol.messages.k18_api_versions import ApiVersionsRequest, ApiVersionsResponse
 
-CLIENT_ID = "kafkarium"
-FRAME_LIMIT = 32 * 2**20
-FIRST_FRAME_LIMIT = 2**20
+CLIENT_ID = b"kafkarium"
+FRAME_MAX_BYTES = 32 * 2**20
+FIRST_FRAME_MAX_BYTES = 2**20
+"""Until the login is done: who answers may not be a Kafka broker at all."""
+READ_BUFFER_BYTES = 2**18
 USER_TIMEOUT_MS = 10_000
+"""After this time without an acknowledgement the kernel breaks the connection (Linux)."""
 CLOSE_TIMEOUT_S = 0.5
-
-API_VERSIONS = 18
-_NEWEST_USED = {2: 9, 9: 9, 18: 3}
-"""Where a newer version than this brings nothing that is used here."""
+LOGIN_TIMEOUT_S = 10.0
+NEGOTIATION_TIMEOUT_S = 30.0
+"""For ApiVersions; ``open`` has a deadline of its own, which is shorter."""
 
 
 class Connection:
@@ -42,16 +50,16 @@ class Connection:
     ) -> None:
         self.subject = subject
         self.address = f"{host}:{port}"
-        self.round_trip_ms: float | None = None
+        self.round_trip_ms: float | None = None  # of the last response
         self._profile, self._secrets = profile, secrets
         self._host, self._port = host, port
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._reading: asyncio.Task[None] | None = None
-        self._waiting: dict[int, asyncio.Future[bytes]] = {}
-        self._numbers = itertools.count(1)
-        self._ranges: dict[int, tuple[int, int]] = {}
-        self._limit = FIRST_FRAME_LIMIT
+        self._waiting: dict[int, asyncio.Future[bytes]] = {}  # by correlation id
+        self._correlation_ids = itertools.count(1)
+        self._offered: Ranges = {}
+        self._frame_max_bytes = FIRST_FRAME_MAX_BYTES
         self._closed: ClientError | None = None
 
     @property
@@ -59,81 +67,77 @@ class Connection:
         return self._writer is not None and self._closed is None
 
     async def open(self, timeout_s: float) -> None:
-        """Raises: Unreachable (naming the stage), Denied."""
+        """Dial, agree on versions, log in.
+
+        Raises:
+            Unreachable: naming the stage that failed.
+            Denied: the login was refused.
+        """
         stage = "connect"
         try:
             async with asyncio.timeout(timeout_s):
                 await self._dial()
                 stage = "first request"
                 self._reading = asyncio.create_task(
-                    self._read_answers(), name=f"answers of {self.address}"
+                    self._read_responses(), name=f"responses of {self.address}"
                 )
-                await self._agree()
+                self._offered = await self._fetch_versions()
                 if self._profile.security_protocol.sasl:
                     stage = "login"
-                    await login.log_in(self, self._profile, self._secrets)
-                self._limit = FRAME_LIMIT
+                    await log_in(self._send_login, self._profile, self._secrets, self.subject)
+                self._frame_max_bytes = FRAME_MAX_BYTES
         except ClientError as error:
-            await self._abandon(error)
+            await self._shut(error)
             raise
         except (TimeoutError, OSError, EOFError) as error:
             problem = from_os_error(error, self.address, stage)
-            await self._abandon(problem)
+            await self._shut(problem)
             raise problem from error
         except asyncio.CancelledError:
-            await self._abandon(Unreachable(f"The connection to {self.address} was given up."))
+            await self._shut(Unreachable(f"Connecting to {self.address} was cancelled."))
             raise
 
     def version(self, api_key: int) -> int:
-        """The newest version that both sides speak. Raises: Unsupported."""
-        low, high = versions_known(api_key)
-        theirs = self._ranges.get(api_key)
-        newest = min(high, _NEWEST_USED.get(api_key, high), theirs[1] if theirs else -1)
-        if theirs is None or newest < max(low, theirs[0]):
+        """The version that ``request`` uses for this api. Raises: Unsupported."""
+        newest = negotiate(api_key, self._offered)
+        if newest is None:
             raise Unsupported(
-                f"The cluster at {self.address} does not offer request {api_key}.",
+                f"The cluster at {self.address} does not offer request {ApiKey(api_key).name}.",
                 subject=self.subject,
             )
         return newest
 
-    def offers(self, api_key: int, version: int = 0) -> bool:
-        return version <= self._ranges.get(api_key, (0, -1))[1]
+    def offers(self, api_key: int) -> bool:
+        """Whether the broker offers this api, in whatever version."""
+        return api_key in self._offered
 
-    async def ask(
-        self, api_key: int, values: Values, timeout_s: float, version: int | None = None
-    ) -> Any:
-        """Send a request and wait for its answer. Raises: Unreachable, TimedOut, Unsupported."""
+    async def request(self, message: Any, timeout_s: float, version: int | None = None) -> Any:
+        """Send a request and wait for its response.
+
+        Raises:
+            Unreachable: the connection is closed or breaks, or the response is malformed.
+            TimedOut: no response in time; this closes the connection.
+            Unsupported: there is no version that both sides know.
+        """
         if version is None:
-            version = self.version(api_key)
-        number = next(self._numbers)
-        frame = await self._exchange(
-            number, encode(api_key, version, number, CLIENT_ID, values), timeout_s
-        )
-        try:
-            return decode(api_key, version, frame)
-        except BadFrame as error:
-            raise self._fail(_garbage(self.address, self.subject, str(error))) from error
-
-    async def ask_raw(self, body: bytes, timeout_s: float) -> bytes:
-        """A frame without a header of Kafka's, as old SASL logins want; nothing else may be under
-        way."""
-        return await self._exchange(0, len(body).to_bytes(4, "big") + body, timeout_s)
+            version = self.version(message.API_KEY)
+        frame = await self._exchange(message, version, timeout_s)
+        return self._decoded(message.API_KEY, version, frame)
 
     async def close(self) -> None:
-        await self._abandon(
+        await self._shut(
             Unreachable(f"The connection to {self.address} was closed.", subject=self.subject)
         )
 
-    # ---- inside
+    # ---- opening
     async def _dial(self) -> None:
-        tls = (
-            login.tls_context(self._profile, self._secrets)
-            if self._profile.security_protocol.tls
-            else None
-        )
-        name = self._host if tls is not None else None
+        uses_tls = self._profile.security_protocol.tls
         self._reader, self._writer = await asyncio.open_connection(
-            self._host, self._port, ssl=tls, server_hostname=name, limit=2**18
+            self._host,
+            self._port,
+            ssl=tls_context(self._profile, self._secrets) if uses_tls else None,
+            server_hostname=self._host if uses_tls else None,
+            limit=READ_BUFFER_BYTES,
         )
         raw = self._writer.get_extra_info("socket")
         if raw is not None:
@@ -142,72 +146,77 @@ class Connection:
             if sys.platform == "linux":
                 raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
 
-    async def _agree(self) -> None:
-        """ApiVersions, newest first; a broker that does not know that version answers in version
-        0 with its range."""
-        from importlib.metadata import PackageNotFoundError, version
+    async def _fetch_versions(self) -> Ranges:
+        """Send ApiVersions. A broker that does not know the version answers in version 0 with an
+        error and its own range (KIP-511); then ask again in version 0."""
+        newest = NEWEST_USED[ApiKey.API_VERSIONS]
+        request = ApiVersionsRequest("kafkarium", _software_version())
+        frame = await self._exchange(request, newest, NEGOTIATION_TIMEOUT_S)
+        # The error code comes first in every version, so it can be read before the version of the
+        # response is known.
+        code = int.from_bytes(frame[CORRELATION_ID.size : CORRELATION_ID.size + 2], "big")
+        version = newest
+        if code == ErrorCode.UNSUPPORTED_VERSION:
+            version = 0
+            frame = await self._exchange(request, version, NEGOTIATION_TIMEOUT_S)
+        response: ApiVersionsResponse = self._decoded(ApiKey.API_VERSIONS, version, frame)
+        return {k.api_key: (k.min_version, k.max_version) for k in response.api_keys}
 
-        try:
-            software = version("kafkarium")
-        except PackageNotFoundError:
-            software = "0"
-        values = {"client_software_name": "kafkarium", "client_software_version": software}
-        number = next(self._numbers)
-        frame = await self._exchange(
-            number, encode(API_VERSIONS, 3, number, CLIENT_ID, values), 30.0
-        )
-        try:
-            if frame[4:6] == b"\0\x23":
-                number = next(self._numbers)
-                frame = await self._exchange(
-                    number, encode(API_VERSIONS, 0, number, CLIENT_ID, {}), 30.0
-                )
-                answer = decode(API_VERSIONS, 0, frame)
-            else:
-                answer = decode(API_VERSIONS, 3, frame)
-        except BadFrame as error:
-            raise _garbage(self.address, self.subject, str(error)) from error
-        self._ranges = {
-            int(k.api_key): (int(k.min_version), int(k.max_version)) for k in answer.api_keys
-        }
+    async def _send_login(self, message: Any) -> Any:
+        # Version 0 of the handshake would have SASL messages follow without Kafka's frames.
+        version = 1 if message.API_KEY == ApiKey.SASL_HANDSHAKE else None
+        return await self.request(message, LOGIN_TIMEOUT_S, version)
 
-    async def _exchange(self, number: int, frame: bytes, timeout_s: float) -> bytes:
+    # ---- requests and responses
+    async def _exchange(self, message: Any, version: int, timeout_s: float) -> bytes:
+        """Send a request; return the frame of its response, without the size."""
         if self._closed is not None or self._writer is None:
             raise self._closed or Unreachable(
                 f"{self.address} is not connected.", subject=self.subject
             )
+        correlation_id = next(self._correlation_ids)
         waiting: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._waiting[number] = waiting
+        self._waiting[correlation_id] = waiting
         began = time.perf_counter()
         try:
-            self._writer.write(frame)
+            self._writer.write(encode_request(message, version, correlation_id, CLIENT_ID))
             async with asyncio.timeout(timeout_s):
-                answer = await waiting
+                frame = await waiting
         except TimeoutError:
             raise self._fail(_silent(self.address, self.subject, timeout_s)) from None
         finally:
-            self._waiting.pop(number, None)
+            self._waiting.pop(correlation_id, None)
         self.round_trip_ms = (time.perf_counter() - began) * 1000
-        return answer
+        return frame
 
-    async def _read_answers(self) -> None:
+    def _decoded(self, api_key: int, version: int, frame: bytes) -> Any:
+        try:
+            # As Kafka's own clients do, accept bytes after the message.
+            return decode_response(api_key, version, frame, more_may_follow=True)
+        except ProtocolError as error:
+            detail = f"a malformed response to {ApiKey(api_key).name} {version}: {error}"
+            raise self._fail(_not_kafka(self.address, self.subject, detail)) from error
+
+    async def _read_responses(self) -> None:
+        """Hand each frame to who waits for it, until the connection breaks."""
         assert self._reader is not None
         try:
             while True:
                 size = int.from_bytes(await self._reader.readexactly(4), "big", signed=True)
-                if not 4 <= size <= self._limit:
-                    self._fail(_garbage(self.address, self.subject, f"an answer of {size} bytes"))
+                if not CORRELATION_ID.size <= size <= self._frame_max_bytes:
+                    detail = f"a response of {size} bytes"
+                    self._fail(_not_kafka(self.address, self.subject, detail))
                     return
                 frame = await self._reader.readexactly(size)
-                number = 0 if 0 in self._waiting else int.from_bytes(frame[:4], "big", signed=True)
-                waiting = self._waiting.pop(number, None)
+                waiting = self._waiting.pop(CORRELATION_ID.unpack_from(frame)[0], None)
                 if waiting is not None and not waiting.done():
                     waiting.set_result(frame)
-        except (OSError, EOFError, asyncio.IncompleteReadError) as error:
+        except (OSError, EOFError) as error:
             self._fail(from_os_error(error, self.address, "connect"))
 
+    # ---- closing
     def _fail(self, error: ClientError) -> ClientError:
-        """Close for this reason; everyone who waits is told."""
+        """Close the connection for this reason and raise it in all that wait; return it."""
         if self._closed is None:
             error.subject = error.subject or self.subject
             self._closed = error
@@ -219,21 +228,36 @@ class Connection:
             self._waiting.clear()
         return error
 
-    async def _abandon(self, error: ClientError) -> None:
+    async def _shut(self, error: ClientError) -> None:
+        """Close the connection for this reason, and wait until its task and socket have ended."""
         self._fail(error)
         if self._reading is not None:
             self._reading.cancel()
             await asyncio.gather(self._reading, return_exceptions=True)
         if self._writer is not None:
+            # The transport is aborted: what goes wrong while it closes changes nothing any more.
             with contextlib.suppress(OSError, TimeoutError, EOFError):
                 async with asyncio.timeout(CLOSE_TIMEOUT_S):
                     await self._writer.wait_closed()
 
 
-def _garbage(address: str, subject: str, detail: str) -> Unreachable:
+@cache
+def _software_version() -> str:
+    from importlib.metadata import PackageNotFoundError, version  # 15 ms: not before it is needed
+
+    try:
+        return version("kafkarium")
+    except PackageNotFoundError:  # run from a source tree that is not installed
+        return "0"
+
+
+def _not_kafka(address: str, subject: str, detail: str) -> Unreachable:
     return Unreachable(
         f"{address} does not answer in Kafka's protocol.",
-        next_step="Check the port and the security protocol: it may be a TLS listener, or not Kafka at all.",
+        next_step=(
+            "Check the port and the security protocol: it may be a TLS listener, or not Kafka at"
+            " all."
+        ),
         subject=subject,
         detail=detail,
     )

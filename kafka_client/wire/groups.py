@@ -1,313 +1,314 @@
-"""Questions about groups: ListGroups, FindCoordinator, DescribeGroups, ConsumerGroupDescribe,
+"""Consumer groups: ListGroups, FindCoordinator, DescribeGroups, ConsumerGroupDescribe,
 ShareGroupDescribe, OffsetFetch.
 
-Groups of the new protocol look dead to DescribeGroups: the kind from ListGroups decides who is
-asked how. Many groups go into one OffsetFetch per coordinator; brokers older than Kafka 3.0 are
-asked group by group.
+DescribeGroups calls groups of the new protocols dead: the kind from ListGroups decides which api
+describes a group. Many groups go into one OffsetFetch per coordinator; brokers older than Kafka 3.0
+are asked group by group.
 """
 
 from __future__ import annotations
 
-import asyncio
-import struct
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from kafka_client.error_map import clean, from_code
-from kafka_client.errors import ClientError, Unsupported
+from kafka_client.errors import Unsupported
 from kafka_client.model import Group, Member, TopicPartition
-from kafka_client.wire.looking import code_of_top
-from kafka_client.wire.messages import code_of
-from kafka_client.wire.pool import LOOK_TIMEOUT_S, Wire
+from kafka_client.wire.assignment import read_assignment
+from kafka_client.wire.pool import ConnectionPool, gather
+from kafka_protocol.api_keys import ApiKey
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.messages import k15_describe_groups as classic
+from kafka_protocol.messages import k69_consumer_group_describe as consumer
+from kafka_protocol.messages import k77_share_group_describe as share
+from kafka_protocol.messages.k09_offset_fetch import (
+    OffsetFetchRequest,
+    OffsetFetchRequestGroup,
+    OffsetFetchResponse,
+    OffsetFetchResponseGroup,
+)
+from kafka_protocol.messages.k10_find_coordinator import (
+    Coordinator,
+    FindCoordinatorRequest,
+    FindCoordinatorResponse,
+)
+from kafka_protocol.messages.k16_list_groups import ListGroupsRequest, ListGroupsResponse
 
-OFFSET_FETCH, FIND_COORDINATOR, DESCRIBE_GROUPS, LIST_GROUPS = 9, 10, 15, 16
-CONSUMER_GROUP_DESCRIBE, SHARE_GROUP_DESCRIBE = 69, 77
-AT_ONCE = 100
-MOVED = {14, 15, 16}
+GROUPS_PER_REQUEST = 100
+MANY_KEYS_SINCE = 4
+"""The first version of FindCoordinator that takes many groups (KIP-699)."""
+MANY_GROUPS_SINCE = 8
+"""The first version of OffsetFetch that takes many groups (KIP-709)."""
+GROUP_KEY = 0
+NOT_HERE = frozenset(
+    {
+        ErrorCode.COORDINATOR_LOAD_IN_PROGRESS,
+        ErrorCode.COORDINATOR_NOT_AVAILABLE,
+        ErrorCode.NOT_COORDINATOR,
+    }
+)
+"""Codes of a broker that does not coordinate the group, not yet or not any more."""
 
-Offsets = dict[str, dict[TopicPartition, tuple[int, str]]]
+Committed = dict[TopicPartition, tuple[int, str]]
 Errors = dict[str, str]
+Moved = dict[str, int]
+"""Groups whose coordinator is another broker by now, with the error code."""
+AskCoordinator = Callable[[int, list[str]], Awaitable[Moved]]
 
 
-class Groups:
-    """Remembers who coordinates which group, and of which kind it is."""
+class GroupClient:
+    """Keeps the coordinator and the kind of each group from the last responses."""
 
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
+    def __init__(self, pool: ConnectionPool) -> None:
+        self._pool = pool
         self._coordinators: dict[str, int] = {}
         self._kinds: dict[str, str] = {}
 
     async def list_groups(self) -> tuple[dict[str, Group], Errors]:
-        return await self._wire.once("list_groups", self._list)
-
-    async def _list(self) -> tuple[dict[str, Group], Errors]:
-        ids = self._wire.broker_ids
-        answers = await asyncio.gather(
-            *(self._wire.ask(b, LIST_GROUPS, {}, LOOK_TIMEOUT_S) for b in ids),
-            return_exceptions=True,
-        )
-        found: dict[str, Group] = {}
-        errors: Errors = {}
-        for broker_id, answer in zip(ids, answers, strict=True):
-            if isinstance(answer, ClientError):
-                errors[f"broker {broker_id}"] = str(answer)
-                continue
-            if isinstance(answer, BaseException):
-                raise answer
-            code = code_of_top(answer)
-            if code:
-                if code not in MOVED:
-                    errors[f"groups of broker {broker_id}"] = str(
-                        from_code(code, "list its groups")
-                    )
-                continue
-            for g in answer.groups:
-                kind = str(getattr(g, "group_type", "") or "classic").lower()
-                state = str(getattr(g, "group_state", "") or "")
-                found[str(g.group_id)] = Group(str(g.group_id), state, kind, coordinator=broker_id)
-                self._coordinators[str(g.group_id)] = broker_id
-        self._kinds = {group_id: group.kind for group_id, group in found.items()}
-        return dict(sorted(found.items())), errors
+        """See ``api.ClusterReader``."""
+        return await self._pool.once("list_groups", self._list_groups)
 
     async def describe_groups(self, group_ids: Sequence[str]) -> tuple[dict[str, Group], Errors]:
-        if any(g not in self._kinds for g in group_ids):
+        """See ``api.ClusterReader``."""
+        if any(group_id not in self._kinds for group_id in group_ids):
             await self.list_groups()
-        found: dict[str, Group] = {}
-
-        async def ask(coordinator: int, ids: list[str]) -> dict[str, int]:
-            return await self._describe_at(coordinator, ids, found, errors)
-
-        errors: Errors = {}
-        await self._at_coordinators(group_ids, ask, errors)
-        return found, errors
-
-    async def committed(self, group_ids: Sequence[str]) -> tuple[Offsets, Errors]:
-        found: Offsets = {}
+        groups: dict[str, Group] = {}
         errors: Errors = {}
 
-        async def ask(coordinator: int, ids: list[str]) -> dict[str, int]:
-            return await self._committed_at(coordinator, ids, found, errors)
+        async def ask(coordinator: int, ids: list[str]) -> Moved:
+            return await self._describe_at(coordinator, ids, groups, errors)
 
-        await self._at_coordinators(group_ids, ask, errors)
-        return found, errors
+        await self._ask_coordinators(group_ids, ask, errors)
+        return groups, errors
+
+    async def committed(self, group_ids: Sequence[str]) -> tuple[dict[str, Committed], Errors]:
+        """See ``api.ClusterReader``."""
+        committed: dict[str, Committed] = {}
+        errors: Errors = {}
+
+        async def ask(coordinator: int, ids: list[str]) -> Moved:
+            return await self._committed_at(coordinator, ids, committed, errors)
+
+        await self._ask_coordinators(group_ids, ask, errors)
+        return committed, errors
+
+    async def _list_groups(self) -> tuple[dict[str, Group], Errors]:
+        """Ask every broker: each lists the groups that it coordinates."""
+        timeout_s = self._pool.timeouts.poll_s
+        responses, failures = await gather(
+            {
+                broker_id: self._pool.request(broker_id, ListGroupsRequest(), timeout_s)
+                for broker_id in self._pool.broker_ids
+            }
+        )
+        errors = {f"broker {broker_id}": str(error) for broker_id, error in failures.items()}
+        groups: dict[str, Group] = {}
+        for broker_id, response in responses.items():
+            if response.error_code not in (ErrorCode.NONE, *NOT_HERE):
+                error = from_code(response.error_code, "list its groups")
+                errors[f"groups of broker {broker_id}"] = str(error)
+            for group in _listed(response, broker_id):
+                groups[group.group_id] = group
+                self._coordinators[group.group_id] = broker_id
+        self._kinds = {group_id: group.kind for group_id, group in groups.items()}
+        return dict(sorted(groups.items())), errors
 
     # ---- coordinators
-    async def _at_coordinators(
-        self,
-        group_ids: Sequence[str],
-        ask: Callable[[int, list[str]], Awaitable[dict[str, int]]],
-        errors: Errors,
+    async def _ask_coordinators(
+        self, group_ids: Sequence[str], ask: AskCoordinator, errors: Errors
     ) -> None:
-        """Ask every coordinator for its groups; those that have moved are looked up and asked
-        once more."""
+        """Call ``ask(coordinator, groups)`` for all; look up the coordinators of groups that have
+        moved, or whose coordinator did not answer, and ask once more."""
         left = list(dict.fromkeys(group_ids))
         for last in (False, True):
-            await self._find([g for g in left if g not in self._coordinators], errors)
-            by_broker: dict[int, list[str]] = {}
-            for group_id in left:
-                if group_id in self._coordinators:
-                    by_broker.setdefault(self._coordinators[group_id], []).append(group_id)
-            parts = [
-                (broker_id, ids[i : i + AT_ONCE])
-                for broker_id, ids in by_broker.items()
-                for i in range(0, len(ids), AT_ONCE)
-            ]
-            answers = await asyncio.gather(
-                *(ask(b, ids) for b, ids in parts), return_exceptions=True
-            )
-            moved: dict[str, int] = {}
-            for (broker_id, ids), answer in zip(parts, answers, strict=True):
-                if isinstance(answer, ClientError):
-                    if last:
-                        errors[f"broker {broker_id}"] = str(answer)
-                    moved.update(dict.fromkeys(ids, 0))
-                elif isinstance(answer, BaseException):
-                    raise answer
-                else:
-                    moved.update(answer)
+            await self._find_coordinators([g for g in left if g not in self._coordinators], errors)
+            parts = self._parts(left)
+            results, failures = await gather({key: ask(key[0], ids) for key, ids in parts.items()})
+            moved: Moved = {}
+            for result in results.values():
+                moved.update(result)
+            for key, error in failures.items():
+                if last:
+                    errors[f"broker {key[0]}"] = str(error)
+                moved.update(dict.fromkeys(parts[key], ErrorCode.NONE))
             for group_id in moved:
                 self._coordinators.pop(group_id, None)
-            if last:
-                for group_id, code in moved.items():
-                    if code:
-                        errors[f"group {group_id}"] = str(
-                            from_code(code, f"ask for group {group_id}")
-                        )
             left = list(moved)
             if not left:
                 return
+        for group_id, code in moved.items():
+            if code:
+                error = from_code(code, f"ask for group {group_id}")
+                errors[f"group {group_id}"] = str(error)
 
-    async def _find(self, group_ids: list[str], errors: Errors) -> None:
+    def _parts(self, group_ids: Iterable[str]) -> dict[tuple[int, int], list[str]]:
+        """(coordinator, number) -> at most GROUPS_PER_REQUEST of its groups."""
+        by_broker: dict[int, list[str]] = {}
+        for group_id in group_ids:
+            if group_id in self._coordinators:
+                by_broker.setdefault(self._coordinators[group_id], []).append(group_id)
+        return {
+            (broker_id, start): ids[start : start + GROUPS_PER_REQUEST]
+            for broker_id, ids in by_broker.items()
+            for start in range(0, len(ids), GROUPS_PER_REQUEST)
+        }
+
+    async def _find_coordinators(self, group_ids: list[str], errors: Errors) -> None:
         if not group_ids:
             return
-        if await self._wire.version(None, FIND_COORDINATOR) >= 4:
-            answer = await self._wire.ask_any(
-                FIND_COORDINATOR, {"key_type": 0, "coordinator_keys": group_ids}
-            )
-            results = [(str(c.key), c) for c in answer.coordinators]
+        found: dict[str, Coordinator | FindCoordinatorResponse] = {}
+        response: FindCoordinatorResponse
+        if await self._pool.version(ApiKey.FIND_COORDINATOR) >= MANY_KEYS_SINCE:
+            request = FindCoordinatorRequest(key_type=GROUP_KEY, coordinator_keys=group_ids)
+            response = await self._pool.request_any(request)
+            found.update({c.key: c for c in response.coordinators})
         else:
-            answers = [
-                await self._wire.ask_any(FIND_COORDINATOR, {"key_type": 0, "key": g})
-                for g in group_ids
-            ]
-            results = list(zip(group_ids, answers, strict=True))
-        for group_id, result in results:
-            if code_of(result):
-                errors[f"group {group_id}"] = str(
-                    from_code(code_of(result), f"find the coordinator of {group_id}")
-                )
+            for group_id in group_ids:
+                request = FindCoordinatorRequest(key=group_id, key_type=GROUP_KEY)
+                found[group_id] = await self._pool.request_any(request)
+        for group_id, result in found.items():
+            if result.error_code:
+                error = from_code(result.error_code, f"find the coordinator of {group_id}")
+                errors[f"group {group_id}"] = str(error)
             else:
-                self._coordinators[group_id] = int(result.node_id)
+                self._coordinators[group_id] = result.node_id
 
     # ---- describing
     async def _describe_at(
-        self, coordinator: int, ids: list[str], found: dict[str, Group], errors: Errors
-    ) -> dict[str, int]:
-        moved: dict[str, int] = {}
-        for kind, api_key in (
-            ("consumer", CONSUMER_GROUP_DESCRIBE),
-            ("share", SHARE_GROUP_DESCRIBE),
-            ("classic", DESCRIBE_GROUPS),
-        ):
-            chosen = [g for g in ids if self._family(g) == kind]
-            if not chosen:
-                continue
-            values = {"groups": chosen} if kind == "classic" else {"group_ids": chosen}
+        self, coordinator: int, ids: list[str], groups: dict[str, Group], errors: Errors
+    ) -> Moved:
+        moved: Moved = {}
+        by_api: dict[str, list[str]] = {}
+        for group_id in ids:
+            by_api.setdefault(self._api(group_id), []).append(group_id)
+        for api, chosen in by_api.items():
+            request = _describe_request(api, chosen)
+            timeout_s = self._pool.timeouts.poll_s
             try:
-                answer = await self._wire.ask(coordinator, api_key, values, LOOK_TIMEOUT_S)
-            except Unsupported as error:
-                errors.update({f"group {g}": str(error) for g in chosen})
+                response = await self._pool.request(coordinator, request, timeout_s)
+            except Unsupported as problem:
+                errors.update({f"group {group_id}": str(problem) for group_id in chosen})
                 continue
-            for g in answer.groups:
-                code = code_of(g)
-                if code in MOVED:
-                    moved[str(g.group_id)] = code
+            for described in response.groups:
+                group_id, code = described.group_id, described.error_code
+                if code in NOT_HERE:
+                    moved[group_id] = code
                 elif code:
-                    errors[f"group {g.group_id}"] = str(
-                        from_code(code, f"describe group {g.group_id}")
-                    )
+                    error = from_code(code, f"describe group {group_id}")
+                    errors[f"group {group_id}"] = str(error)
                 else:
-                    make = _classic if kind == "classic" else _modern
-                    found[str(g.group_id)] = make(
-                        g, self._kinds.get(str(g.group_id), kind), coordinator
-                    )
+                    kind = self._kinds.get(group_id, api)
+                    groups[group_id] = _group(described, kind, coordinator)
         return moved
 
-    def _family(self, group_id: str) -> str:
+    def _api(self, group_id: str) -> str:
+        """Which of the three apis describes a group; other kinds are described as classic."""
         kind = self._kinds.get(group_id, "classic")
         return kind if kind in ("consumer", "share") else "classic"
 
     # ---- committed offsets
     async def _committed_at(
-        self, coordinator: int, ids: list[str], found: Offsets, errors: Errors
-    ) -> dict[str, int]:
-        if await self._wire.version(coordinator, OFFSET_FETCH) >= 8:
-            values = {
-                "groups": [{"group_id": g, "topics": None} for g in ids],
-                "require_stable": False,
-            }
-            answer = await self._wire.ask(coordinator, OFFSET_FETCH, values, LOOK_TIMEOUT_S)
-            results = [(str(g.group_id), g) for g in answer.groups]
-        else:
-            answers = [
-                await self._wire.ask(
-                    coordinator,
-                    OFFSET_FETCH,
-                    {"group_id": g, "topics": None, "require_stable": False},
-                )
-                for g in ids
-            ]
-            results = list(zip(ids, answers, strict=True))
-        moved: dict[str, int] = {}
-        for group_id, result in results:
-            code = code_of_top(result)
-            if code in MOVED:
+        self, coordinator: int, ids: list[str], committed: dict[str, Committed], errors: Errors
+    ) -> Moved:
+        moved: Moved = {}
+        for group_id, result in (await self._fetch_offsets(coordinator, ids)).items():
+            code = result.error_code
+            if code in NOT_HERE:
                 moved[group_id] = code
             elif code:
-                errors[f"group {group_id}"] = str(
-                    from_code(code, f"read the offsets of group {group_id}")
-                )
+                error = from_code(code, f"read the offsets of group {group_id}")
+                errors[f"group {group_id}"] = str(error)
             else:
-                found[group_id] = {
-                    (str(t.name), int(p.partition_index)): (
-                        int(p.committed_offset),
-                        clean(p.metadata or "", 200),
-                    )
-                    for t in result.topics
-                    for p in t.partitions
-                    if code_of(p) == 0 and int(p.committed_offset) >= 0
-                }
+                committed[group_id] = _committed(result)
         return moved
 
+    async def _fetch_offsets(
+        self, coordinator: int, ids: list[str]
+    ) -> dict[str, OffsetFetchResponse | OffsetFetchResponseGroup]:
+        response: OffsetFetchResponse
+        if await self._pool.version(ApiKey.OFFSET_FETCH, coordinator) >= MANY_GROUPS_SINCE:
+            groups = [OffsetFetchRequestGroup(group_id, topics=None) for group_id in ids]
+            request = OffsetFetchRequest(groups=groups)
+            timeout_s = self._pool.timeouts.poll_s
+            response = await self._pool.request(coordinator, request, timeout_s)
+            return {group.group_id: group for group in response.groups}
+        found: dict[str, OffsetFetchResponse | OffsetFetchResponseGroup] = {}
+        for group_id in ids:
+            request = OffsetFetchRequest(group_id, topics=None)
+            found[group_id] = await self._pool.request(coordinator, request)
+        return found
 
-def _classic(answer: Any, kind: str, coordinator: int) -> Group:
-    members = tuple(
-        Member(
-            str(m.member_id),
-            clean(m.client_id, 255),
-            clean(m.client_host, 255),
-            getattr(m, "group_instance_id", None),
-            read_assignment(bytes(m.member_assignment))
-            if answer.protocol_type in ("consumer", "")
-            else (),
-        )
-        for m in answer.members
-    )
+
+def _describe_request(
+    api: str, group_ids: list[str]
+) -> (
+    classic.DescribeGroupsRequest
+    | consumer.ConsumerGroupDescribeRequest
+    | share.ShareGroupDescribeRequest
+):
+    match api:
+        case "consumer":
+            return consumer.ConsumerGroupDescribeRequest(group_ids)
+        case "share":
+            return share.ShareGroupDescribeRequest(group_ids)
+    return classic.DescribeGroupsRequest(group_ids)
+
+
+def _listed(response: ListGroupsResponse, broker_id: int) -> list[Group]:
+    return [
+        Group(g.group_id, g.group_state, (g.group_type or "classic").lower(), coordinator=broker_id)
+        for g in response.groups
+    ]
+
+
+def _committed(result: OffsetFetchResponse | OffsetFetchResponseGroup) -> Committed:
+    return {
+        (topic.name, p.partition_index): (p.committed_offset, clean(p.metadata or "", 200))
+        for topic in result.topics
+        for p in topic.partitions
+        if not p.error_code and p.committed_offset >= 0
+    }
+
+
+def _group(
+    described: classic.DescribedGroup | consumer.DescribedGroup | share.DescribedGroup,
+    kind: str,
+    coordinator: int,
+) -> Group:
+    match described:
+        case classic.DescribedGroup():
+            protocol = described.protocol_data
+            # Other protocols, such as Kafka Connect's, put bytes of their own into assignments.
+            consumes = described.protocol_type in ("consumer", "")
+            members = [_classic_member(m, consumes) for m in described.members]
+        case _:
+            protocol = described.assignor_name
+            members = [_member(m) for m in described.members]
     return Group(
-        str(answer.group_id),
-        str(answer.group_state),
+        described.group_id,
+        described.group_state,
         kind,
-        str(answer.protocol_data),
+        protocol,
         coordinator,
-        members,
+        tuple(members),
     )
 
 
-def _modern(answer: Any, kind: str, coordinator: int) -> Group:
-    members = tuple(
-        Member(
-            str(m.member_id),
-            clean(m.client_id, 255),
-            clean(m.client_host, 255),
-            getattr(m, "instance_id", None),
-            tuple(
-                sorted(
-                    (str(t.topic_name), int(p))
-                    for t in m.assignment.topic_partitions
-                    for p in t.partitions
-                )
-            ),
-        )
-        for m in answer.members
-    )
-    return Group(
-        str(answer.group_id),
-        str(answer.group_state),
-        kind,
-        str(answer.assignor_name),
-        coordinator,
-        members,
+def _classic_member(m: classic.DescribedGroupMember, consumes: bool) -> Member:
+    return Member(
+        m.member_id,
+        clean(m.client_id, 255),
+        clean(m.client_host, 255),
+        m.group_instance_id,
+        read_assignment(m.member_assignment) if consumes else (),
     )
 
 
-def read_assignment(data: bytes) -> tuple[TopicPartition, ...]:
-    """The partitions in a classic member's assignment (version, topics with partition numbers,
-    user data). Members write these bytes themselves: what does not parse is no assignment."""
-    try:
-        if len(data) < 6:
-            return ()
-        found: list[TopicPartition] = []
-        (topics,) = struct.unpack_from(">i", data, 2)
-        at = 6
-        for _ in range(min(topics, len(data))):
-            (size,) = struct.unpack_from(">h", data, at)
-            name = data[at + 2 : at + 2 + size].decode()
-            at += 2 + size
-            (count,) = struct.unpack_from(">i", data, at)
-            if size < 0 or not 0 <= count <= (len(data) - at) // 4:
-                return ()
-            found += [(name, p) for p in struct.unpack_from(f">{count}i", data, at + 4)]
-            at += 4 + 4 * count
-        return tuple(sorted(found))
-    except (struct.error, UnicodeDecodeError):
-        return ()
+def _member(m: consumer.Member | share.Member) -> Member:
+    assigned = [(t.topic_name, p) for t in m.assignment.topic_partitions for p in t.partitions]
+    return Member(
+        m.member_id,
+        clean(m.client_id, 255),
+        clean(m.client_host, 255),
+        m.instance_id if isinstance(m, consumer.Member) else None,
+        tuple(sorted(assigned)),
+    )

@@ -1,0 +1,57 @@
+"""The corpus of tests/unit/kafka_protocol/hostile.py, as requests to a broker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from embedded_broker.core import api
+from kafka_protocol.api_keys import ApiKey
+from kafka_protocol.codec import request_class
+from kafka_protocol.messages.k03_metadata import MetadataRequest
+from tests.unit.embedded_broker.shell.fakes import Served, framed, header, served
+from tests.unit.kafka_protocol import hostile
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Served]:
+    with served(tmp_path) as found:
+        yield found
+
+
+FROM_CLIENTS = [key for key, entry in api.TABLE.items() if not entry.between_brokers]
+# The node behind the shell is a fake that takes the contents of these two for granted.
+NOT_ANSWERED = (ApiKey.PRODUCE, ApiKey.FETCH)
+
+
+@pytest.mark.parametrize("api_key", FROM_CLIENTS, ids=lambda key: key.name.lower())
+def test_that_a_hostile_request_is_answered_or_closes_its_connection_alone(
+    broker: Served, api_key: int
+) -> None:
+    cls = request_class(api_key)
+    version = min(cls.MAX_VERSION, api.TABLE[api_key].max_version)
+    healthy = broker.connect()
+    for data in hostile.some(cls, version, seed=api_key, count=25):
+        if api_key in NOT_ANSWERED:
+            data = data[: len(data) // 2] + b"\xff" * 12  # never well-formed
+        client = broker.connect()
+        tags = b"\x00" if version >= cls.FLEXIBLE_SINCE else b""
+        client.raw(framed(header(api_key, version, 7) + tags + data))
+        frame = client.frame()  # None: the broker closed the connection
+        assert frame is None or frame[:4] == b"\x00\x00\x00\x07"
+        client.close()
+        assert healthy.ask(MetadataRequest(), 9).cluster_id == "now"
+    healthy.close()
+    assert broker.code is None and "Traceback" not in broker.log.text
+
+
+@pytest.mark.parametrize("tags", hostile.TAGS[:3])
+def test_that_hostile_tags_in_a_request_header_close_the_connection(
+    broker: Served, tags: bytes
+) -> None:
+    client = broker.connect()
+    client.raw(framed(header(ApiKey.METADATA, 12, 7) + tags + b"\x00" * 40))
+    assert client.frame() is None
+    client.close()
