@@ -25,9 +25,9 @@ from typing_extensions import override
 
 from gui import command_line
 from widgets import fuzzy
-from widgets.keyed_table_model import Index
 from widgets.page_state import IconLabel
 from widgets.plain import plain, visible
+from widgets.table_model import Index
 from widgets.theme import Theme
 
 SHOWN = 50

@@ -11,8 +11,9 @@ from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 from typing_extensions import override
 
 from widgets.column import Column
-from widgets.keyed_table_model import ICON_ROLE, TONE_ROLE, VALUE_ROLE, Index
-from widgets.marks import DOT, draw_dot, draw_sparkline
+from widgets.marks import draw_sparkline
+from widgets.status_mark import MARK_PIXELS, draw_status_mark
+from widgets.table_model import ICON_ROLE, TONE_ROLE, VALUE_ROLE, Index
 from widgets.theme import Theme
 
 PADDING = 8
@@ -42,8 +43,8 @@ class CellDelegate(QStyledItemDelegate):
             return QSize(column.width or 96, 28)
         metrics = self._mono_metrics if column.mono else self._metrics
         wide = metrics.horizontalAdvance(str(index.data())) + 2 * PADDING
-        if column.paint == "dot":
-            wide += DOT + 6
+        if column.paint == "status":
+            wide += MARK_PIXELS + 6
         if column.paint == "badge":
             wide += 8
         if column.icon:
@@ -71,9 +72,9 @@ class CellDelegate(QStyledItemDelegate):
             case "badge":
                 self._badge(painter, inner, str(index.data() or ""), tone, selected)
             case _:
-                if column.paint == "dot":
+                if column.paint == "status":
                     self._dot(painter, inner, tone)
-                    inner.setLeft(inner.left() + DOT + 8)
+                    inner.setLeft(inner.left() + MARK_PIXELS + 8)
                     tone = ""
                 elif icon := index.data(ICON_ROLE):
                     box = QRect(inner.left(), inner.center().y() - ICON // 2 + 1, ICON, ICON)
@@ -95,9 +96,9 @@ class CellDelegate(QStyledItemDelegate):
         painter.drawText(rect, int(side | Qt.AlignmentFlag.AlignVCenter), text)
 
     def _dot(self, painter: QPainter, rect: QRect, tone: str) -> None:
-        draw_dot(
+        draw_status_mark(
             painter,
-            QPointF(rect.left() + DOT / 2, rect.center().y() + 0.5),
+            QPointF(rect.left() + MARK_PIXELS / 2, rect.center().y() + 0.5),
             self._theme,
             tone or "text_faint",
         )

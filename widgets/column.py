@@ -38,7 +38,7 @@ class Column(Generic[R]):
     hidden: bool = False
     """not shown until the person asks for it"""
     paint: str = "text"
-    """text, bar (value 0..1), spark (value: a float array), dot (a health dot in ``tone`` before
+    """text, bar (value 0..1), spark (value: a float array), status (the mark of ``tone`` before
     the text), or badge (text in a tinted pill of ``tone``)"""
     help: str = ""
     """what the column means, as the title's tooltip"""

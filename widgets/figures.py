@@ -58,7 +58,9 @@ def rate(value: float | None, unit: str = "") -> str:
     """Per second: 1234.5 -> 1,235/s; 0.25 -> 0.25/s."""
     if value is None or value != value:
         return UNKNOWN
-    digits = f"{value:,.0f}" if abs(value) >= 100 else _digits(round(value, 2))
+    digits = (
+        f"{value:,.0f}" if abs(value) >= 100 else _digits(round(value, 1 if abs(value) >= 1 else 2))
+    )
     return f"{digits}{' ' + unit if unit else ''}/s"
 
 

@@ -1,42 +1,14 @@
-"""Small signs that tables, tiles and the rail share: the health dot and the sparkline."""
+"""The sparkline that tables and tiles share."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtCore import QPointF, QRectF
 from PySide6.QtGui import QColor, QPainter, QPen
-
-from widgets.theme import Theme
 
 if TYPE_CHECKING:
     from widgets.charts.scale import Floats
-
-DOT = 8
-
-
-def draw_dot(
-    painter: QPainter, center: QPointF, theme: Theme, tone: str, radius: float = DOT / 2
-) -> None:
-    """Health by colour and by shape: full disc is well, ring is degraded, a cut square is lost."""
-    painter.save()
-    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-    color = theme.color(tone)
-    if tone == "warn":
-        painter.setPen(QPen(color, 2.5))
-        painter.setBrush(Qt.BrushStyle.NoBrush)
-        painter.drawEllipse(center, radius - 1, radius - 1)
-    elif tone == "bad":
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(color)
-        painter.drawRoundedRect(
-            QRectF(center.x() - radius, center.y() - radius, 2 * radius, 2 * radius), 1, 1
-        )
-    else:
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(color)
-        painter.drawEllipse(center, radius, radius)
-    painter.restore()
 
 
 def draw_sparkline(painter: QPainter, rect: QRectF, values: Floats, color: QColor) -> None:

@@ -23,6 +23,8 @@ from widgets.theme import Theme
 
 WORDS_WIDE = 480
 """pixels of the sentences that stand instead of a page"""
+BANNER_ICONS = {"ok": "check", "accent": "info"}
+"""tone -> icon; every other tone warns"""
 
 
 class IconLabel(QWidget):
@@ -92,16 +94,14 @@ class Spinner(QWidget):
         painter.end()
 
 
-class Nothing(QWidget):
-    """Words in the middle of an empty place; lies over its parent and follows its size. Hidden
-    until it has words."""
+class EmptyState(QWidget):
+    """Words in the middle of an empty view, laid over ``parent`` at its size. Hidden at first."""
 
     def __init__(self, theme: Theme, parent: QWidget) -> None:
         super().__init__(parent)
-        self.said = False
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self._icon = IconLabel(theme, "info", 32, "text_faint", self)
-        self._title = plain("", self, role="heading")
+        self._title = plain("", self, role="heading", wrap=True)
         self._sentence = plain("", self, role="muted", wrap=True)
         layout = QVBoxLayout(self)
         layout.addStretch(2)
@@ -114,11 +114,16 @@ class Nothing(QWidget):
         parent.installEventFilter(self)
         self.hide()
 
-    def say(self, icon: str, title: str, sentence: str) -> None:
-        self.said = True
+    @property
+    def words(self) -> str:
+        """Title and sentence, for tests."""
+        return f"{self._title.text()} {self._sentence.text()}".strip()
+
+    def show_words(self, icon: str, title: str, sentence: str) -> None:
         self._icon.show_icon(icon)
         self._title.setText(title)
         self._sentence.setText(sentence)
+        self.show()
 
     @override
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
@@ -130,8 +135,10 @@ class Nothing(QWidget):
 
 
 class Banner(QFrame):
-    """A band over the content: stale since when and why, or what was refused. ``tone``: warn,
-    bad, accent."""
+    """A band above the content, with a sentence and perhaps a button.
+
+    ``tone``: ok, accent, warn or bad.
+    """
 
     action_requested = Signal()
 
@@ -165,7 +172,7 @@ class Banner(QFrame):
             self.setProperty("tone", tone)
             self.style().unpolish(self)
             self.style().polish(self)
-        self._icon.show_icon("info" if tone == "accent" else "warning", tone)
+        self._icon.show_icon(BANNER_ICONS.get(tone, "warning"), tone)
         self._sentence.setText(sentence)
         self._button.setText(action)
         self._button.setVisible(bool(action))
@@ -217,6 +224,10 @@ class PageState(QWidget):
     def sentence(self) -> str:
         """What stands instead of the content, for tests and the tour."""
         return f"{self._title.text()} {self._sentence.text()}".strip()
+
+    def focus_action(self) -> None:
+        """Give the keyboard focus to the button of the state that stands instead of the content."""
+        self._button.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def show_content(self) -> None:
         self.state = "content"

@@ -14,6 +14,7 @@ from widgets.plain import tooltip, visible
 from widgets.theme import Theme
 
 HEIGHT = 88
+FIGURE_PIXELS = (22, 18, 15)
 
 
 class Tile(QFrame):
@@ -67,10 +68,10 @@ class Tile(QFrame):
         painter.drawText(
             QRectF(left, 10, right - left, 18), int(Qt.AlignmentFlag.AlignVCenter), self._title
         )
-        big = theme.ui_font(22, QFont.Weight.DemiBold)
+        figure = visible(self.figure, limit=24)
+        big = self._figure_font(figure, right - left)
         painter.setFont(big)
         painter.setPen(theme.color("bad" if self.tone == "bad" else "text"))
-        figure = visible(self.figure, limit=24)
         painter.drawText(
             QRectF(left, 28, right - left, 30), int(Qt.AlignmentFlag.AlignVCenter), figure
         )
@@ -95,6 +96,14 @@ class Tile(QFrame):
             box = QRectF(right - min(room, 96), 34, min(room, 96), 22)
             draw_sparkline(painter, box, self._values, theme.color("accent"))
         painter.end()
+
+    def _figure_font(self, figure: str, room: float) -> QFont:
+        """The largest of FIGURE_PIXELS with which the figure fits the room."""
+        for pixels in FIGURE_PIXELS:
+            font = self._theme.ui_font(pixels, QFont.Weight.DemiBold)
+            if QFontMetrics(font).horizontalAdvance(figure) <= room:
+                break
+        return font
 
     @override
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:

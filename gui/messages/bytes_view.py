@@ -6,9 +6,7 @@ from __future__ import annotations
 import asyncio
 
 from PySide6.QtWidgets import (
-    QButtonGroup,
     QHBoxLayout,
-    QPushButton,
     QStackedWidget,
     QVBoxLayout,
     QWidget,
@@ -20,8 +18,9 @@ from kafka_client.reading.decode import Decoded, Kind, decode
 from widgets import figures
 from widgets.hex_view import HexView
 from widgets.json_tree import JsonTree
-from widgets.page_state import Nothing
+from widgets.page_state import EmptyState
 from widgets.plain import ElidedLabel
+from widgets.segmented import SegmentedControl
 from widgets.text_view import Form, TextView
 
 PARSED_AT_ONCE = 64 << 10
@@ -49,22 +48,15 @@ class BytesView(QWidget):
         self.hex = HexView(context.theme, self)
         self._stack = QStackedWidget(self)
         self._blank = QWidget(self)
-        self.nothing = Nothing(context.theme, self._blank)
+        self.empty_state = EmptyState(context.theme, self._blank)
         for view in (self.tree, self.text, self.hex, self._blank):
             self._stack.addWidget(view)
-        self._choices = QButtonGroup(self)
+        self.views = SegmentedControl(("Tree", "Text", "Hex"), self)
         head = QHBoxLayout()
-        head.setSpacing(0)
-        for place, title in enumerate(("Tree", "Text", "Hex")):
-            button = QPushButton(title, self)
-            button.setProperty("role", "segment")
-            button.setProperty("place", ("first", "", "last")[place])
-            button.setCheckable(True)
-            self._choices.addButton(button, place)
-            head.addWidget(button)
-        head.addSpacing(12)
+        head.setSpacing(12)
+        head.addWidget(self.views)
         head.addWidget(self.said, 1)
-        self._choices.idClicked.connect(self._chosen)
+        self.views.clicked.connect(self._chosen)
         self.text.saved.connect(lambda words: context.notify(words, "ok"))
         self.text.failed.connect(lambda words: context.notify(words, "bad"))
         layout = QVBoxLayout(self)
@@ -83,16 +75,15 @@ class BytesView(QWidget):
         self._serial += 1
         self._data = data
         self._filled.clear()
-        for button in self._choices.buttons():
-            button.setEnabled(bool(data))
+        for view in (TREE, TEXT, HEX):
+            self.views.button(view).setEnabled(bool(data))
         if not data:
             self.said.show_text("" if data is None else "0 bytes")
-            self.nothing.say(
+            self.empty_state.show_words(
                 "minus" if data is None else "info",
                 "null" if data is None else "Empty",
                 null if data is None else "No bytes at all.",
             )
-            self.nothing.show()
             self._stack.setCurrentWidget(self._blank)
             return
         self.text.file_name = file_name
@@ -101,7 +92,7 @@ class BytesView(QWidget):
         )
         self._kind = read.kind
         self.said.show_text(_words(read, kind, len(data)))
-        self._choices.button(TREE).setEnabled(read.kind in (Kind.JSON, Kind.STRING))
+        self.views.button(TREE).setEnabled(read.kind in (Kind.JSON, Kind.STRING))
         view = self._liked.get(self._kind, HEX if read.kind is Kind.HEX else TEXT)
         self._show(TEXT if view == TREE and len(data) > PARSED_AT_ONCE else view)
 
@@ -110,9 +101,9 @@ class BytesView(QWidget):
         self._show(view)
 
     def _show(self, view: int) -> None:
-        if not self._choices.button(view).isEnabled():
+        if not self.views.button(view).isEnabled():
             view = TEXT
-        self._choices.button(view).setChecked(True)
+        self.views.choose(view)
         self._stack.setCurrentIndex(view)
         data = self._data
         if view in self._filled or data is None:
@@ -147,8 +138,7 @@ class BytesView(QWidget):
                 f"{figures.size(len(data))} of JSON are too much for a tree; look at the text."
             )
             return
-        self.nothing.say("braces", "Reading the JSON…", figures.size(len(data)))
-        self.nothing.show()
+        self.empty_state.show_words("braces", "Reading the JSON…", figures.size(len(data)))
         self._stack.setCurrentWidget(self._blank)
         serial = self._serial
 
@@ -167,14 +157,14 @@ class BytesView(QWidget):
             self._no_tree(found.problem)
             return
         self.tree.show_value(found.value)
-        if self._choices.checkedId() == TREE:
+        if self.views.index == TREE:
             self._stack.setCurrentWidget(self.tree)
 
     def _no_tree(self, problem: str) -> None:
         """Say why, and show the text instead."""
-        self._choices.button(TREE).setEnabled(False)
+        self.views.button(TREE).setEnabled(False)
         self.said.show_text(problem)
-        if self._choices.checkedId() in (TREE, -1):
+        if self.views.index == TREE:
             self._show(TEXT)
 
 

@@ -21,7 +21,7 @@ from PySide6.QtWidgets import (
 )
 
 from gui.messages.bytes_view import BytesView
-from gui.messages.record_model import exact_moment, size_of
+from gui.messages.record_columns import exact_time, size_of
 from gui.pages import PageContext
 from kafka_client.model import Record
 from kafka_client.reading.decode import Kind, decode, preview
@@ -29,7 +29,7 @@ from kafka_client.reading.export import json_line
 from widgets import figures
 from widgets.column import Column
 from widgets.keyed_table_model import KeyedTableModel
-from widgets.page_state import Nothing
+from widgets.page_state import EmptyState
 from widgets.plain import ElidedLabel, plain, visible
 from widgets.table_view import TableView
 
@@ -85,7 +85,7 @@ class RecordDetail(QWidget):
         self.headers = TableView(
             context.theme, self._headers, name="headers", noun="header", toolbar=False
         )
-        self.headers.say_nothing("tag", "No headers", "This record was sent without any.")
+        self.headers.set_empty_words("tag", "No headers", "This record was sent without any.")
         self.facts = QWidget(self)
         self._grid = QGridLayout(self.facts)
         self._facts: dict[str, QLabel] = {}
@@ -129,11 +129,10 @@ class RecordDetail(QWidget):
         column.addLayout(head)
         column.addWidget(self.tabs, 1)
         self._blank = QWidget(self)
-        self.nothing = Nothing(self._context.theme, self._blank)
-        self.nothing.say(
+        self.empty_state = EmptyState(self._context.theme, self._blank)
+        self.empty_state.show_words(
             "messages", "No record selected", "Choose one in the table to see all of it."
         )
-        self.nothing.show()
         self._stack = QStackedLayout(self)
         self._stack.setContentsMargins(0, 0, 0, 0)
         self._stack.addWidget(self._content)
@@ -153,7 +152,7 @@ class RecordDetail(QWidget):
             else ""
         )
         stamp = (
-            exact_moment(record.timestamp_ms).split("\n")[0][:23]
+            exact_time(record.timestamp_ms).split("\n")[0][:23]
             if record.timestamp_ms >= 0
             else "no timestamp"
         )
@@ -167,7 +166,6 @@ class RecordDetail(QWidget):
         )
         self.key.show_bytes(record.key, key, f"{name}.key", "This record has no key.")
         self._headers.merge(HeaderRow(i, h.key, h.value) for i, h in enumerate(record.headers))
-        self.headers.nothing.setVisible(not record.headers)
         self.tabs.setTabText(
             2, f"Headers ({len(record.headers):,})" if record.headers else "Headers"
         )
@@ -175,7 +173,7 @@ class RecordDetail(QWidget):
 
     def _show_facts(self, record: Record) -> None:
         exact = (
-            exact_moment(record.timestamp_ms).split("\n") if record.timestamp_ms >= 0 else ["none"]
+            exact_time(record.timestamp_ms).split("\n") if record.timestamp_ms >= 0 else ["none"]
         )
         kinds = {"create": "set by the producer", "append": "set by the broker", "none": "none"}
         facts = {

@@ -10,7 +10,8 @@ from PySide6.QtWidgets import QMenu, QProgressBar, QSplitter, QStackedWidget, QV
 
 from gui.messages.detail import RecordDetail, fill_copy_menu
 from gui.messages.produce import ProducePanel
-from gui.messages.record_model import Cells, RecordModel, key_of
+from gui.messages.record_columns import CellDecoder, key_of
+from gui.messages.record_model import RecordModel
 from gui.messages.record_table import RecordTable, TableBar
 from gui.messages.runner import ScanRunner
 from gui.messages.scan_bar import ScanBar
@@ -49,7 +50,7 @@ class MessagesPage(QWidget):
         self._narrowed: Contains | None = None
         self.bar = ScanBar(context.theme, self)
         self.runner = ScanRunner(context.session, self)
-        self.cells = Cells()
+        self.cells = CellDecoder()
         self.model = RecordModel(self.cells, self)
         self.table = RecordTable(
             context.theme, self.model, memory=context.preferences, menu=self._fill_menu
@@ -196,7 +197,7 @@ class MessagesPage(QWidget):
         self._request, self._shown_topic = request, request.topic
         self.produce.set_topic(request.topic)
         self.state.show_content()
-        self.table.nothing.hide()
+        self.table.clear_empty_words()
         self.bar.set_running(True)
         self.progress.setRange(0, 0 if live else 1000)
         self.progress.setValue(0)
@@ -242,13 +243,13 @@ class MessagesPage(QWidget):
         if progress.fraction is not None:
             self.progress.setRange(0, 1000)
             self.progress.setValue(round(progress.fraction * 1000))
-        self.said.show_text(progress_words(progress, self._request, self.model.dropped))
+        self.said.show_text(progress_words(progress, self._request, self.model.evicted))
 
     def _ended(self, result: ScanResult | None) -> None:
         self._finish()
         request = self._request
         assert request is not None
-        self.said.show_text(ended_words(result, request, self.model.kept, self.model.dropped))
+        self.said.show_text(ended_words(result, request, self.model.kept, self.model.evicted))
         if result is not None and result.missed:
             missed = ", ".join(map(str, result.missed[:8]))
             self.banner.say(
@@ -278,17 +279,17 @@ class MessagesPage(QWidget):
 
     def _say_nothing(self, request: ScanRequest) -> None:
         if request.contains is not None:
-            self.table.say_nothing(
+            self.table.set_empty_words(
                 "search",
                 "No record matches",
                 f"None of those read contains “{request.contains.text[:60]}”.",
             )
         elif request.endless:
-            self.table.say_nothing(
+            self.table.set_empty_words(
                 "live", "Nothing came", "No record was written while you looked."
             )
         else:
-            self.table.say_nothing(
+            self.table.set_empty_words(
                 "messages",
                 "No records there",
                 "The range holds none. Choose another start, or Live to wait for some.",
@@ -309,7 +310,7 @@ class MessagesPage(QWidget):
         records, generation, dropped = (
             self.model.all_rows,
             self.model.generation,
-            self.model.dropped,
+            self.model.evicted,
         )
 
         async def filtered(_client: object) -> list[Record]:
@@ -318,7 +319,7 @@ class MessagesPage(QWidget):
         def taken(matching: list[Record]) -> None:
             if self.bar.contains() != contains or self.model.generation != generation:
                 return  # another text was typed, another scan began
-            count = self.model.dropped - dropped
+            count = self.model.evicted - dropped
             gone = {id(record) for record in records[:count]}
             matching = [record for record in matching if id(record) not in gone]
             self._take_narrowed(contains, holds, matching, max(0, len(records) - count))

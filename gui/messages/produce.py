@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from PySide6.QtCore import QDateTime, QSignalBlocker, Qt, QTimer, Signal
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import (
-    QButtonGroup,
     QCheckBox,
     QComboBox,
     QDateTimeEdit,
@@ -31,6 +30,7 @@ from kafka_client.reading.lines import LineForm, ParsedLines, parse_lines
 from widgets import figures
 from widgets.page_state import Banner
 from widgets.plain import ElidedLabel, plain, set_role, visible
+from widgets.segmented import SegmentedControl
 
 COMPRESSIONS = ("none", "gzip", "snappy", "lz4", "zstd")
 ACKS = (("all in sync", -1), ("leader only", 1), ("none", 0))
@@ -41,6 +41,8 @@ FORMS = (
 )
 PARSE_AFTER_MS = 250
 LINES_AT_MOST = 4 << 20
+SCROLL_BAR_PIXELS = 14
+"""room that the form leaves for its scroll bar"""
 
 
 class ProducePanel(QWidget):
@@ -72,7 +74,7 @@ class ProducePanel(QWidget):
         self.time = QDateTimeEdit(QDateTime.currentDateTime(), self)
         self.banner = Banner(theme, self)
         self.send = QPushButton("Send", self)
-        self.modes = QButtonGroup(self)
+        self.modes = SegmentedControl(("One record", "Many"), self)
         self._stack = QStackedWidget(self)
         self._parse_later = QTimer(self)
         self._set_up()
@@ -104,6 +106,11 @@ class ProducePanel(QWidget):
         self.compression.addItems(COMPRESSIONS)
         for title, acks in ACKS:
             self.acks.addItem(title, acks)
+        for box in (self.partition, self.compression, self.acks):
+            box.setSizeAdjustPolicy(
+                QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+            )
+            box.setMinimumContentsLength(6)
         self.time.setDisplayFormat("yyyy-MM-dd HH:mm:ss")
         self.time.hide()
         self.set_time.toggled.connect(self.time.setVisible)
@@ -122,18 +129,7 @@ class ProducePanel(QWidget):
         head = QHBoxLayout()
         head.addWidget(self.title, 1)
         head.addWidget(self.close_button)
-        switch = QHBoxLayout()
-        switch.setSpacing(0)
-        for place, title in enumerate(("One record", "Many")):
-            button = QPushButton(title, self)
-            button.setProperty("role", "segment")
-            button.setProperty("place", ("first", "last")[place])
-            button.setCheckable(True)
-            button.setChecked(place == 0)
-            self.modes.addButton(button, place)
-            switch.addWidget(button)
-        switch.addStretch(1)
-        self.modes.idToggled.connect(lambda place, on: self._mode(place) if on else None)
+        self.modes.chosen.connect(self._mode)
         one = QWidget(self)
         column = QVBoxLayout(one)
         column.setContentsMargins(0, 0, 0, 0)
@@ -177,7 +173,7 @@ class ProducePanel(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(12)
         layout.addLayout(head)
-        layout.addLayout(switch)
+        layout.addWidget(self.modes)
         layout.addWidget(self._scrolling(grid), 1)
         layout.addWidget(self.banner)
         layout.addLayout(buttons)
@@ -187,7 +183,7 @@ class ProducePanel(QWidget):
         inside = QWidget(self)
         inside.setProperty("role", "clear")
         column = QVBoxLayout(inside)
-        column.setContentsMargins(0, 0, 0, 0)
+        column.setContentsMargins(0, 0, SCROLL_BAR_PIXELS, 0)
         column.setSpacing(12)
         column.addWidget(self._stack, 1)
         column.addLayout(grid)
@@ -220,7 +216,7 @@ class ProducePanel(QWidget):
     def load(self, record: Record) -> None:
         """A copy of this record to change and send again."""
         self.set_topic(record.topic)
-        self.modes.button(0).setChecked(True)
+        self.modes.choose(0)
         self.key.load(record.key)
         self.value.load(record.value)
         self.headers.load(record.headers)
@@ -234,7 +230,7 @@ class ProducePanel(QWidget):
         if self._context.session.read_only:
             self.banner.say("This connection is read-only: nothing can be sent over it.", "warn")
         self._check()
-        (self.value.editor if self.modes.checkedId() == 0 else self.pasted).setFocus()
+        (self.value.editor if self.modes.index == 0 else self.pasted).setFocus()
 
     # ---- inside
 
@@ -260,7 +256,7 @@ class ProducePanel(QWidget):
     def _parse(self) -> None:
         form = LineForm(self.form.currentData())
         self.separator.setVisible(form is LineForm.KEY_VALUE)
-        if self.modes.checkedId() == 1:
+        if self.modes.index == 1:
             text = self.pasted.toPlainText()
             if len(text) > LINES_AT_MOST:
                 self._lines = ParsedLines(
@@ -281,7 +277,7 @@ class ProducePanel(QWidget):
         self._check()
 
     def _check(self) -> None:
-        many = self.modes.checkedId() == 1
+        many = self.modes.index == 1
         ready = bool(self.topic) and not self._busy and not self._context.session.read_only
         if many:
             count = len(self._lines.records)
@@ -303,7 +299,7 @@ class ProducePanel(QWidget):
     def records(self) -> Sequence[NewRecord]:
         """What would be sent now. Raises: BadInput."""
         partition = self.partition.currentData()
-        if self.modes.checkedId() == 1:
+        if self.modes.index == 1:
             self._parse()
             return self._lines.records
         stamp = self.time.dateTime().toMSecsSinceEpoch() if self.set_time.isChecked() else None

@@ -23,8 +23,10 @@ from kafka_client.reading.decode import Kind, decode
 from kafka_client.reading.plan import Order
 from widgets import figures
 from widgets.column import Column
+from widgets.item_table import ROW_PIXELS
 from widgets.plain import plain, visible
-from widgets.table_view import ROW_PIXELS, Memory, TableView
+from widgets.table_columns import PreferenceStore
+from widgets.table_view import TableView
 from widgets.theme import Theme
 
 ORDERS = (("Newest first", "-time"), ("Oldest first", "time"), ("By partition", "partition"))
@@ -40,7 +42,7 @@ class RecordTable(TableView[Record]):
         theme: Theme,
         model: RecordModel,
         *,
-        memory: Memory,
+        memory: PreferenceStore,
         menu: Callable[[list[Record], QMenu], None],
     ) -> None:
         super().__init__(
@@ -52,8 +54,14 @@ class RecordTable(TableView[Record]):
             menu=menu,
             toolbar=False,
             sort="-time",
+            remember_sort=False,
         )
         self.records = model
+
+    @override
+    def is_filtered(self) -> bool:
+        """The page hides rows by its own filter and by the time range."""
+        return True
 
     def keep_place(self, rows_above: int) -> None:
         """Rows came in above: what is being looked at stays where it is, unless the top is in
@@ -70,7 +78,7 @@ class RecordTable(TableView[Record]):
     def copy(self) -> None:
         rows = self.selected_rows()
         if rows:
-            columns = self._shown_columns()
+            columns = self.columns.shown()
             QGuiApplication.clipboard().setText(
                 "\n".join("\t".join(self._cell(column, row) for column in columns) for row in rows)
             )
@@ -86,7 +94,7 @@ class RecordTable(TableView[Record]):
 
     def _cell(self, column: Column[Record], row: Record, one_line: bool = True) -> str:
         """Text that fits TSV: controls and line ends as visible signs."""
-        cells = self.records.cells
+        cells = self.records.decoder
         data, kind = {"key": (row.key, cells.key_kind), "value": (row.value, cells.value_kind)}.get(
             column.name, (b"", Kind.STRING)
         )
@@ -182,7 +190,7 @@ class TableBar(QWidget):
     # ---- export
 
     def _menu(self) -> None:
-        menu = self._table._columns_menu()
+        menu = self._table.make_tools_menu()
         for action in menu.actions()[-2:]:
             menu.removeAction(action)
         shown = self._table.model.rowCount()

@@ -1,4 +1,4 @@
-"""What changed, newest first, with its time; a click goes to the thing it happened to."""
+"""The list of what changed in the cluster, newest first. A click opens the thing concerned."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from typing_extensions import override
 
 from kafka_client.changes import Change, ChangeKind
 from widgets import figures
-from widgets.keyed_table_model import Index
-from widgets.page_state import Nothing
+from widgets.page_state import EmptyState
 from widgets.plain import tooltip, visible
+from widgets.table_model import Index
 from widgets.theme import Theme
 
 KEPT = 500
 CHANGE_ROLE = Qt.ItemDataRole.UserRole + 1
-LOOK: dict[ChangeKind, tuple[str, str]] = {
+SIGNS: dict[ChangeKind, tuple[str, str]] = {
     ChangeKind.LEADER_MOVED: ("arrow-right", "text_muted"),
     ChangeKind.LEADER_LOST: ("warning", "bad"),
     ChangeKind.ISR_SHRANK: ("minus", "warn"),
@@ -45,17 +45,24 @@ LOOK: dict[ChangeKind, tuple[str, str]] = {
     ChangeKind.MEMBER_JOINED: ("member", "ok"),
     ChangeKind.MEMBER_LEFT: ("member", "warn"),
 }
+"""kind of change -> icon and tone"""
+
+
+def tone_of(change: Change) -> str:
+    """The tone of its mark on a time axis: only trouble is coloured."""
+    tone = SIGNS[change.kind][1]
+    return tone if tone == "bad" else "text_faint"
 
 
 class ChangeModel(QAbstractListModel):
-    """Newest first. Grows at the top, is cut at the end."""
+    """Newest first; keeps the last KEPT changes."""
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._changes: list[Change] = []
 
     def add(self, changes: list[Change]) -> None:
-        """Oldest first, as the session keeps them."""
+        """Insert new changes, given oldest first as the session keeps them."""
         if not changes:
             return
         self.beginInsertRows(QModelIndex(), 0, len(changes) - 1)
@@ -102,7 +109,7 @@ class _ChangeDelegate(QStyledItemDelegate):
         rect: QRect = option.rect
         if option.state & QStyle.StateFlag.State_MouseOver:
             painter.fillRect(rect, theme.color("hover"))
-        icon, tone = LOOK[change.kind]
+        icon, tone = SIGNS[change.kind]
         theme.icon(icon, tone).paint(painter, QRect(rect.left() + 12, rect.top() + 8, 16, 16))
         painter.setFont(self._small)
         painter.setPen(theme.color("text_faint"))
@@ -125,12 +132,12 @@ class _ChangeDelegate(QStyledItemDelegate):
 
 
 def _two_lines(words: str, metrics: QFontMetrics, width: int) -> str:
-    """Cut so that wrapping needs no third line."""
+    """Cut the text so that it wraps into at most two lines."""
     return metrics.elidedText(words, Qt.TextElideMode.ElideRight, int(width * 1.85))
 
 
 class ChangeList(QListView):
-    change_chosen = Signal(object)  # Change
+    change_chosen = Signal(Change)
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -144,11 +151,10 @@ class ChangeList(QListView):
         self.setSelectionMode(QListView.SelectionMode.NoSelection)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.clicked.connect(lambda index: self.change_chosen.emit(index.data(CHANGE_ROLE)))
-        self._nothing = Nothing(theme, self.viewport())
-        self._nothing.say(
+        self._empty = EmptyState(theme, self.viewport())
+        self._empty.show_words(
             "activity",
             "Nothing has changed",
-            "Leader moves, in-sync sets, brokers, groups and topics.",
+            "Leader moves, in-sync sets, brokers, groups and topics appear here.",
         )
-        self._nothing.show()
-        self.changes.rowsInserted.connect(lambda *_: self._nothing.hide())
+        self.changes.rowsInserted.connect(lambda *_: self._empty.hide())

@@ -85,7 +85,7 @@ def test_that_each_opens_at_once_in_every_view(page: MessagesPage, qapp: QApplic
         if best > OPENS_IN_S * MARGIN:
             slow[payload.name] = best
         for place in (0, 1, 2):
-            button = page.detail.value._choices.button(place)
+            button = page.detail.value.views.button(place)
             if button.isEnabled():
                 begun = time.thread_time()
                 button.click()
@@ -154,7 +154,7 @@ def test_that_copies_keep_one_line_a_record(page: MessagesPage, qapp: QApplicati
     page.table.copy()
     lines = qapp.clipboard().text().split("\n")
     assert len(lines) == len(small)
-    assert {line.count("\t") for line in lines} == {len(page.table._shown_columns()) - 1}
+    assert {line.count("\t") for line in lines} == {len(page.table.columns.shown()) - 1}
     assert not any(UNSEEN.search(line) for line in lines)
 
 

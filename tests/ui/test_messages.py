@@ -91,7 +91,7 @@ def test_that_nothing_found_says_so(here: Page) -> None:
     here.ended()
     here.page.bar.text.setText("no such text")
     here.read()
-    assert here.model.rowCount() == 0 and here.page.table.nothing.isVisible()
+    assert here.model.rowCount() == 0 and here.page.table.empty_state.isVisible()
     assert here.page.detail.record is None
 
 
