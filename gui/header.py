@@ -12,8 +12,8 @@ from typing_extensions import override
 
 from gui.health import Sign
 from gui.rail import environment_color
-from widgets.marks import draw_dot
 from widgets.plain import ElidedLabel, tooltip
+from widgets.status_mark import draw_status_mark
 from widgets.theme import Theme
 
 WINDOWS: tuple[tuple[str, float], ...] = (
@@ -58,7 +58,7 @@ class Chip(QWidget):
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(theme.color(f"{tone}_soft"))
             painter.drawRoundedRect(QRectF(self.rect()), 12, 12)
-        draw_dot(painter, QPointF(12, self.height() / 2), theme, tone)
+        draw_status_mark(painter, QPointF(12, self.height() / 2), theme, tone)
         painter.setFont(self._font)
         painter.setPen(theme.color(tone if tone in ("warn", "bad") else "text_muted"))
         painter.drawText(

@@ -29,10 +29,10 @@ from gui.pages import PAGES, PageContext, PageSpec, spec
 from gui.preferences import DEBUG_VIEW, RAIL_NARROW, WINDOW_S, WINDOW_SIZE, Preferences
 from gui.rail import ClusterLine, Rail
 from gui.session import Job, JobState, Session
+from gui.status import CONNECTION_STATUS
 from gui.status_bar import StatusBar
 from gui.watchdog import Watchdog
 from kafka_client.errors import ClientError
-from kafka_client.sampling.state import ConnectionKind
 from widgets.chart_clock import ChartClock
 from widgets.charts.series_colors import SeriesColors
 from widgets.plain import tooltip, visible
@@ -40,13 +40,6 @@ from widgets.theme import Theme
 from widgets.toast import Toasts
 
 LASTED_S = 3.0
-
-_TONES = {
-    ConnectionKind.CONNECTED: "ok",
-    ConnectionKind.DEGRADED: "warn",
-    ConnectionKind.LOST: "bad",
-    ConnectionKind.CONNECTING: "text_faint",
-}
 
 
 class SessionView(QWidget):
@@ -58,7 +51,6 @@ class SessionView(QWidget):
         super().__init__()
         self.context = context(self.navigate)
         self.session = self.context.session
-        self.tally = health.Tally()
         self._pages: dict[str, QWidget] = {}
         self._page = ""
         self._tabs: list[tuple[str, QWidget]] = []
@@ -78,7 +70,6 @@ class SessionView(QWidget):
         layout.addWidget(self.bar)
         layout.addWidget(self.stack, 1)
         self._theme = theme
-        self.session.snapshot_changed.connect(self.tally.update)
 
     @property
     def page(self) -> str:
@@ -338,7 +329,7 @@ class MainWindow(QMainWindow):
 
     def _tell(self, session: Session) -> None:
         if session is self.clusters.shown and self.view is not None:
-            self.header.show_signs(health.signs(session.snapshot, session.state, self.view.tally))
+            self.header.show_signs(health.signs(session.snapshot, session.state, session.tally))
         self._show_rail()
 
     def _show_rail(self) -> None:
@@ -346,7 +337,7 @@ class MainWindow(QMainWindow):
             ClusterLine(
                 key,
                 session.name,
-                _TONES[session.state.kind],
+                CONNECTION_STATUS[session.state.kind].tone,
                 session.profile.colour,
                 session.read_only,
                 session.state.sentence,

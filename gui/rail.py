@@ -19,9 +19,9 @@ from PySide6.QtWidgets import (
 from typing_extensions import override
 
 from gui.pages import PageSpec
-from widgets.marks import draw_dot
 from widgets.page_state import IconLabel
 from widgets.plain import plain, tooltip, visible
+from widgets.status_mark import draw_status_mark
 from widgets.theme import Theme
 
 WIDE, NARROW = 216, 56
@@ -52,7 +52,6 @@ class RailButton(QAbstractButton):
         self.read_only = False
         self.faint = False
         self.narrow = False
-        self.badge = ""
         self.setText(words)
         self.setAccessibleName(words)
         self.setCheckable(True)
@@ -93,7 +92,7 @@ class RailButton(QAbstractButton):
         middle = self.height() / 2
         left = self.width() / 2 if self.narrow else 20.0
         if self.dot:
-            draw_dot(painter, QPointF(left, middle), theme, self.dot)
+            draw_status_mark(painter, QPointF(left, middle), theme, self.dot)
         elif self.icon_name:
             icon_tone = "accent" if self.isChecked() else tone
             theme.icon(self.icon_name, icon_tone).paint(
@@ -112,16 +111,6 @@ class RailButton(QAbstractButton):
         if self.read_only:
             right -= 18
             theme.icon("lock", "text_faint").paint(painter, right, self.height() // 2 - 8, 16, 16)
-        if self.badge:
-            painter.setFont(theme.ui_font(11))
-            painter.setPen(theme.color("text_faint"))
-            wide = QFontMetrics(painter.font()).horizontalAdvance(self.badge)
-            right -= wide + 4
-            painter.drawText(
-                QRectF(right, 0, wide + 4, self.height()),
-                int(Qt.AlignmentFlag.AlignCenter),
-                self.badge,
-            )
         painter.setFont(font)
         painter.setPen(theme.color(tone))
         room = QRectF(38, 0, right - 42, self.height())
@@ -250,12 +239,6 @@ class Rail(QWidget):
     def show_page(self, name: str) -> None:
         for page, button in self._pages.items():
             button.setChecked(page == name)
-
-    def show_badge(self, page: str, words: str) -> None:
-        button = self._pages[page]
-        if button.badge != words:
-            button.badge = words
-            button.update()
 
     @property
     def narrow(self) -> bool:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from gui.client_bridge import ClientBridge
+from gui.health import Tally
 from gui.jobs import Job, Jobs, JobState, Progress, result_in_words
 from gui.tasks import TaskScope
 from kafka_client.api import ClusterClient
@@ -73,6 +74,8 @@ class Session(QObject):
         self.state = ConnectionState(ConnectionKind.CONNECTING, "Connecting…")
         self.changes: list[Change] = []
         """what happened since the connection, oldest first, at most CHANGES_KEPT"""
+        self.tally = Tally()
+        """counts over all topics of the snapshot"""
         self.bridge = bridge
         self.tasks = TaskScope(self)
         self._jobs = Jobs(bridge, self)
@@ -264,6 +267,7 @@ class Session(QObject):
     def _tell_snapshot(self) -> None:
         changes, self._pending = self._pending, None
         if changes is not None:
+            self.tally.update(self.snapshot, changes)
             self.snapshot_changed.emit(self.snapshot, changes)
 
     def close(self) -> concurrent.futures.Future[None]:
