@@ -69,11 +69,11 @@ class ConfigurationPage(QWidget):
             noun="setting",
             sort="name",
         )
-        self.setting_table.say_nothing(
-            "search", "No setting matches", "Change the filter, or show all settings."
+        self.setting_table.set_empty_words(
+            "configuration", "No settings", "Every setting of this resource has its default value."
         )
         self.editor = SettingEditor(context.session.read_only, self)
-        self._differs = QCheckBox("Only what differs from the default", self)
+        self._differs = QCheckBox("Only non-default values", self)
         self._differs.toggled.connect(self._accept)
         self.setting_table.add_tool(self._differs)
         self._title = plain("", self, role="heading")
@@ -110,7 +110,6 @@ class ConfigurationPage(QWidget):
         whole.setSizes([230, 980])
         whole.setChildrenCollapsible(False)
         self.resource_table.setMinimumWidth(180)
-        self.resource_table.filter_box.setMinimumWidth(120)
         self.resource_table.counts.hide()
         self._bar.setProperty("role", "banner")
         self._bar.setProperty("tone", "accent")

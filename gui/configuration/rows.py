@@ -39,7 +39,7 @@ RESOURCE_COLUMNS: list[Column[ResourceRow]] = [
     Column("order", "", lambda r: r.order, text=lambda _: "", hidden=True),
     Column(
         "title",
-        "Of",
+        "Resource",
         lambda r: r.title,
         stretch=True,
         icon=lambda r: "topics" if r.kind == "topic" else "brokers",

@@ -13,9 +13,10 @@ from kafka_client.errors import ClientError
 
 
 def delete_groups(context: PageContext, names: Sequence[str], parent: QWidget) -> None:
+    """Show the plan that deletes these groups, or the reason why there is none."""
     try:
         plan = groups.delete_groups(context.session.snapshot, names, bootstrap_of(context))
-    except ClientError as e:
-        context.notify(str(e), "warn")
+    except ClientError as error:
+        context.notify(str(error), "warn")
         return
     show_plan(context, plan, parent)

@@ -1,73 +1,83 @@
-"""One group: lag over time, its place in each partition, its members."""
+"""One group: its lag over time, its position in each partition, its members."""
 
 from __future__ import annotations
 
-from PySide6.QtCore import Signal
-from PySide6.QtWidgets import (
-    QButtonGroup,
-    QHBoxLayout,
-    QPushButton,
-    QSplitter,
-    QStackedWidget,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from gui.groups.actions import delete_groups
 from gui.groups.reset_dialog import ResetDialog
 from gui.groups.rows import (
     LAG_COLUMNS,
     MEMBER_COLUMNS,
-    STATUS_TONES,
-    STATUS_WORDS,
+    GroupRow,
     LagRow,
     MemberRow,
+    group_row,
     lag_row,
     member_row,
-    trend,
 )
 from gui.page_kit.charts import PageCharts
+from gui.page_kit.detail_view import DetailView
 from gui.pages import PageContext
-from kafka_client.model import Group
+from kafka_client.model import ClusterSnapshot, Group
 from widgets import figures
 from widgets.charts.model import Mark, Series
-from widgets.charts.series_colors import spread
+from widgets.charts.series_colors import SeriesColors, spread
 from widgets.charts.units import COUNT, DURATION, RATE
-from widgets.facts import Facts
+from widgets.facts import Fact
 from widgets.keyed_table_model import KeyedTableModel
-from widgets.page_state import PageState
-from widgets.plain import plain, tooltip
+from widgets.segmented import SegmentedControl
 from widgets.table_view import TableView
 
+FACTS = ("Status", "Lag", "Behind by", "Trend", "Caught up in", "Members", "State")
 UNITS = (("lag", "Messages", COUNT), ("lag_s", "Seconds", DURATION))
+"""series kind, title, unit of the chart"""
+BY_TOPIC, BY_PARTITION, RATES = range(3)
 SPLITS = ("By topic", "By partition", "In and out")
 MOST_LINES = 8
+MARKS_SHOWN = 20
+CHART_HEIGHTS = (300, 360)
 
 
-class GroupView(QWidget):
-    back_requested = Signal()
-
+class GroupView(DetailView):
     def __init__(self, context: PageContext, parent: QWidget) -> None:
-        super().__init__(parent)
-        self.context = context
+        super().__init__(context, facts=FACTS, list_title="Consumer groups", parent=parent)
         self.group = ""
-        self._unit = 0
-        self._split = 0
         self._lines: list[Series] = []
-        self._back = QPushButton("Consumer groups", self)
-        self._back.setProperty("role", "link")
-        self._back.clicked.connect(self.back_requested)
-        self._title = plain("", self, role="title", selectable=True)
-        self._facts = Facts(
-            ("status", "lag", "behind by", "trend", "caught up in", "members", "state"), self
-        )
-        self._chart = PageCharts(context, self).panel("Lag")
-        self._chart.setMinimumHeight(180)
+        self.split = SegmentedControl(SPLITS, self)
+        self.unit = SegmentedControl([title for _, title, _ in UNITS], self)
         self._lags: KeyedTableModel[LagRow] = KeyedTableModel(LAG_COLUMNS, lambda r: r.key)
         self._members: KeyedTableModel[MemberRow] = KeyedTableModel(
             MEMBER_COLUMNS, lambda r: r.member
         )
-        self.lag_table = TableView(
+        self.lag_table = self._make_lag_table()
+        self.member_table = self._make_member_table()
+        self._chart = PageCharts(context, self).panel("Lag")
+        self.add_chart(self._chart_with_controls(), CHART_HEIGHTS)
+        self.add_tab("partitions", "Partitions", self.lag_table)
+        self.add_tab("members", "Members", self.member_table)
+        self.add_action("Reset offsets…", self.reset, changes=True)
+        self.add_action("Delete…", self._delete, changes=True)
+
+    def _chart_with_controls(self) -> QWidget:
+        controls = QHBoxLayout()
+        controls.setSpacing(16)
+        controls.addWidget(self.split)
+        controls.addWidget(self.unit)
+        controls.addStretch(1)
+        for control in (self.split, self.unit):
+            control.chosen.connect(lambda _: self._show_lines())
+        whole = QWidget(self)
+        column = QVBoxLayout(whole)
+        column.setContentsMargins(0, 0, 0, 8)
+        column.setSpacing(8)
+        column.addLayout(controls)
+        column.addWidget(self._chart, 1)
+        return whole
+
+    def _make_lag_table(self) -> TableView[LagRow]:
+        context = self.context
+        table = TableView(
             context.theme,
             self._lags,
             name="lags",
@@ -75,97 +85,37 @@ class GroupView(QWidget):
             noun="partition",
             sort="-lag",
         )
-        self.lag_table.say_nothing(
-            "groups", "Nothing committed", "This group has not committed an offset yet."
+        table.set_empty_words(
+            "groups", "No committed offsets", "This group has not committed an offset yet."
         )
-        self.lag_table.row_opened.connect(
-            lambda row, _tab: context.navigate(
-                "messages", topic=row.topic, partition=row.partition, offset=row.committed
+        table.row_opened.connect(
+            lambda row, tab: context.navigate(
+                "messages",
+                in_tab=tab,
+                topic=row.topic,
+                partition=row.partition,
+                offset=row.committed,
             )
         )
-        self.member_table = TableView(
-            context.theme,
+        return table
+
+    def _make_member_table(self) -> TableView[MemberRow]:
+        table = TableView(
+            self.context.theme,
             self._members,
             name="members",
-            memory=context.preferences,
+            memory=self.context.preferences,
             noun="member",
             sort="client",
         )
-        self.member_table.say_nothing(
-            "member", "No members", "No consumer is in this group now; its offsets are kept."
+        table.set_empty_words(
+            "member",
+            "No members",
+            "No consumer is in this group now. Its committed offsets are kept.",
         )
-        self._build()
+        return table
 
-    def _segments(self, titles: tuple[str, ...], chosen: object) -> QHBoxLayout:
-        row = QHBoxLayout()
-        row.setSpacing(0)
-        group = QButtonGroup(self)
-        for place, title in enumerate(titles):
-            button = QPushButton(title, self)
-            button.setProperty("role", "segment")
-            button.setProperty(
-                "place", "first" if place == 0 else "last" if place == len(titles) - 1 else ""
-            )
-            button.setCheckable(True)
-            button.setChecked(place == 0)
-            group.addButton(button, place)
-            row.addWidget(button)
-        group.idToggled.connect(lambda place, on: chosen(place) if on else None)  # type: ignore[operator]
-        return row
-
-    def _build(self) -> None:
-        writable = not self.context.session.read_only
-        head = QHBoxLayout()
-        head.setSpacing(8)
-        head.addWidget(self._back)
-        head.addWidget(plain("/", self, role="faint"))
-        head.addWidget(self._title)
-        head.addStretch(1)
-        for text, do in (("Reset offsets…", self.reset), ("Delete…", self._delete)):
-            button = QPushButton(text, self)
-            button.setEnabled(writable)
-            button.clicked.connect(lambda _=False, do=do: do())
-            head.addWidget(button)
-        how = QHBoxLayout()
-        how.setSpacing(16)
-        how.addLayout(self._segments(SPLITS, self._choose_split))
-        how.addLayout(self._segments(tuple(title for _, title, _ in UNITS), self._choose_unit))
-        how.addStretch(1)
-        tables = QStackedWidget(self)
-        tables.addWidget(self.lag_table)
-        tables.addWidget(self.member_table)
-        above = QWidget(self)
-        column = QVBoxLayout(above)
-        column.setContentsMargins(0, 0, 0, 8)
-        column.setSpacing(8)
-        column.addLayout(how)
-        column.addWidget(self._chart, 1)
-        below = QWidget(self)
-        column = QVBoxLayout(below)
-        column.setContentsMargins(0, 8, 0, 0)
-        column.setSpacing(8)
-        switch = self._segments(("Partitions", "Members"), tables.setCurrentIndex)
-        switch.addStretch(1)
-        column.addLayout(switch)
-        column.addWidget(tables, 1)
-        halves = QSplitter(self)
-        halves.setOrientation(halves.orientation().Vertical)
-        halves.addWidget(above)
-        halves.addWidget(below)
-        halves.setSizes([320, 380])
-        halves.setChildrenCollapsible(False)
-        body = QWidget(self)
-        column = QVBoxLayout(body)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(12)
-        column.addWidget(self._facts)
-        column.addWidget(halves, 1)
-        self.state = PageState(self.context.theme, body, self)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(24, 20, 24, 16)
-        layout.setSpacing(16)
-        layout.addLayout(head)
-        layout.addWidget(self.state, 1)
+    # ---- showing
 
     def show_group(self, group: str) -> None:
         if group != self.group:
@@ -174,85 +124,52 @@ class GroupView(QWidget):
             self._lines = []
             self._chart.set_series([])
         self.group = group
-        self._title.setText(group)
+        self.show_name(group)
         self.context.session.focus(topics=[], groups=[group])
-        self.refresh()
+        self.show_snapshot(self.context.session.snapshot)
 
     def leave(self) -> None:
         if self.group:
             self.group = ""
             self.context.session.focus(topics=[], groups=[])
 
-    def refresh(self) -> None:
-        if not self.group:
+    def show_snapshot(self, snapshot: ClusterSnapshot) -> None:
+        if not self.group or not self.context.session.loaded:
             return
-        group = self.context.session.snapshot.groups.get(self.group)
+        group = snapshot.groups.get(self.group)
         if group is None:
-            if self.context.session.loaded:
-                self.state.show_empty(
-                    "This group is not there",
-                    "It was deleted, its offsets expired, or this connection may not see it.",
-                    icon="groups",
-                    action="All groups",
-                    do=self.back_requested.emit,
-                )
-            else:
-                self.state.show_loading()
+            self.show_missing(
+                "groups",
+                f"There is no group {self.group}",
+                "It was deleted, its offsets expired, or this connection is not allowed to"
+                " describe it.",
+            )
             return
-        tone = STATUS_TONES[group.status]
-        self._facts.show_figures(
-            [
-                (str(group.status), tone if tone in ("ok", "warn", "bad") else ""),
-                (figures.count(group.lag_records), ""),
-                (figures.duration(group.lag_seconds), ""),
-                (trend(group), ""),
-                (figures.duration(group.catch_up_s), ""),
-                (figures.count(len(group.members)), ""),
-                (group.state, ""),
-            ]
-        )
-        self._facts.setToolTip(tooltip(STATUS_WORDS[group.status]))
+        self.show_facts(_facts(group_row(group)))
         self._lags.merge(lag_row(lag) for lag in group.lags)
         self._members.merge(member_row(m) for m in group.members)
-        self._show_lines(group)
-        self._show_marks()
+        self._show_lines()
+        self._show_rebalances()
         self.state.show_content()
 
-    def _choose_split(self, place: int) -> None:
-        self._split = place
-        self.refresh()
-
-    def _choose_unit(self, place: int) -> None:
-        self._unit = place
-        self.refresh()
-
-    def _show_lines(self, group: Group) -> None:
-        kind, title_of_unit, unit = UNITS[self._unit]
-        if self._split == 2:
-            lines = [
-                Series(("end_rate", self.group), "produced per second", 0),
-                Series(("committed_rate", self.group), "consumed per second", 1),
-            ]
-            title, unit, stacked = "Produced against consumed", RATE, False
-        elif self._split == 1:
-            worst = sorted(group.lags, key=lambda lag: -(lag.lag_records or 0))[:MOST_LINES]
-            places = sorted((lag.topic, lag.partition) for lag in worst)
-            lines = [
-                Series((kind, self.group, t, p), f"{t} {p}", color)
-                for (t, p), color in zip(places, spread([p for _, p in places]), strict=True)
-            ]
-            title, stacked = f"Lag by partition, {title_of_unit.lower()}", False
-        else:
-            topics = group.topics[:MOST_LINES]
-            colors = self.context.colors.distinct([("topic", t) for t in topics])
-            lines = [
-                Series((kind, self.group, t), t, color)
-                for t, color in zip(topics, colors, strict=True)
-            ]
-            title, stacked = (
-                f"Lag by topic, {title_of_unit.lower()}",
-                kind == "lag" and len(group.topics) > 1,
-            )
+    def _show_lines(self) -> None:
+        group = self.context.session.snapshot.groups.get(self.group)
+        if group is None:
+            return
+        split = self.split.index
+        self.unit.setEnabled(split != RATES)
+        kind, unit_title, unit = UNITS[self.unit.index]
+        match split:
+            case _ if split == RATES:
+                lines = _rate_lines(self.group)
+                title, unit, stacked = "Produced and consumed per second", RATE, False
+            case _ if split == BY_PARTITION:
+                lines = _partition_lines(group, kind)
+                title, stacked = f"Lag by partition, {unit_title.lower()}", False
+            case _:
+                lines = _topic_lines(group, kind, self.context.colors)
+                title = f"Lag by topic, {unit_title.lower()}"
+                stacked = kind == "lag" and len(group.topics) > 1
         if lines != self._lines:
             self._lines = lines
             self._chart.set_stacked(stacked)
@@ -260,10 +177,12 @@ class GroupView(QWidget):
             self._chart.set_unit(unit)
             self._chart.set_series(lines)
 
-    def _show_marks(self) -> None:
-        """Rebalances of this group on the time axis."""
+    def _show_rebalances(self) -> None:
+        """Mark what happened to this group on the time axis."""
         events = [e for e in self.context.session.changes if e.group_id == self.group]
-        self._chart.set_marks([Mark(e.at_s, e.text) for e in events[-20:]])
+        self._chart.set_marks([Mark(e.at_s, e.text) for e in events[-MARKS_SHOWN:]])
+
+    # ---- actions
 
     def reset(self) -> None:
         group = self.context.session.snapshot.groups.get(self.group)
@@ -272,3 +191,42 @@ class GroupView(QWidget):
 
     def _delete(self) -> None:
         delete_groups(self.context, [self.group], self)
+
+
+def _facts(row: GroupRow) -> list[Fact]:
+    return [
+        Fact(row.status.text, row.status.tone, row.error or row.status.meaning, status=True),
+        Fact(figures.count(row.lag)),
+        Fact(figures.duration(row.seconds)),
+        Fact(row.trend),
+        Fact(figures.duration(row.catch_up_s)),
+        Fact(figures.count(row.members)),
+        Fact(row.state),
+    ]
+
+
+def _topic_lines(group: Group, kind: str, colors: SeriesColors) -> list[Series]:
+    topics = group.topics[:MOST_LINES]
+    own = colors.distinct([("topic", topic) for topic in topics])
+    return [
+        Series((kind, group.group_id, topic), topic, color)
+        for topic, color in zip(topics, own, strict=True)
+    ]
+
+
+def _partition_lines(group: Group, kind: str) -> list[Series]:
+    """The partitions with the largest lag, in the order of topic and partition."""
+    worst = sorted(group.lags, key=lambda lag: -(lag.lag_records or 0))[:MOST_LINES]
+    partitions = sorted((lag.topic, lag.partition) for lag in worst)
+    colors = spread([partition for _, partition in partitions])
+    return [
+        Series((kind, group.group_id, topic, partition), f"{topic} {partition}", color)
+        for (topic, partition), color in zip(partitions, colors, strict=True)
+    ]
+
+
+def _rate_lines(group: str) -> list[Series]:
+    return [
+        Series(("end_rate", group), "produced per second", 0),
+        Series(("committed_rate", group), "consumed per second", 1),
+    ]

@@ -1,48 +1,43 @@
-"""What the tables of consumer groups show, worked out of a snapshot."""
+"""What the tables of consumer groups show, computed from a snapshot. Pure functions."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kafka_client.model import Group, GroupStatus, Member, PartitionLag
+from gui.page_kit.columns import status_column
+from gui.status import GROUP_STATUS, Status
+from kafka_client.model import Group, Member, PartitionLag
 from widgets import figures
 from widgets.column import Column
 
-STATUS_TONES = {
-    GroupStatus.OK: "ok",
-    GroupStatus.BEHIND: "warn",
-    GroupStatus.STALLED: "bad",
-    GroupStatus.STOPPED: "bad",
-    GroupStatus.REWOUND: "warn",
-    GroupStatus.UNKNOWN: "text_faint",
-}
-STATUS_WORDS = {
-    GroupStatus.OK: "It keeps up: its lag was zero within the last samples, or shrinks",
-    GroupStatus.BEHIND: "It moves, and its lag never falls: it is slower than what is produced",
-    GroupStatus.STALLED: "It commits the same offsets again and again while there is more to read",
-    GroupStatus.STOPPED: "It has lag and does not commit any more",
-    GroupStatus.REWOUND: "Its committed offset went back: it was reset, or reads again",
-    GroupStatus.UNKNOWN: "Not enough samples yet to say",
-}
+STEADY_SHARE, STEADY_RATE = 0.05, 0.1
+"""Rates that differ by less than this share of the rate in, or by less than this many records a
+second, count as steady."""
 
 
 def trend(group: Group) -> str:
-    """In a word with an arrow: which way the lag goes, from the rates of the last samples."""
+    """The direction of the lag as an arrow and a word or a rate, from the last two samples."""
     if group.rate_in_per_s is None or group.rate_out_per_s is None:
-        return "–"
-    difference = group.rate_in_per_s - group.rate_out_per_s
-    if abs(difference) < max(0.05 * group.rate_in_per_s, 0.1):
+        return figures.UNKNOWN
+    growth = group.rate_in_per_s - group.rate_out_per_s
+    if abs(growth) < max(STEADY_SHARE * group.rate_in_per_s, STEADY_RATE):
         return "→ steady"
-    return f"↑ {figures.rate(difference)}" if difference > 0 else f"↓ {figures.rate(-difference)}"
+    return f"↑ {figures.rate(growth)}" if growth > 0 else f"↓ {figures.rate(-growth)}"
+
+
+def has_stopped(group: Group) -> bool:
+    """Without members, or without commits, nothing catches up."""
+    return not group.members or group.rate_out_per_s == 0
 
 
 @dataclass(frozen=True, slots=True)
 class GroupRow:
     group: str
-    status: GroupStatus
+    status: Status
     state: str
     kind: str
-    protocol: str
+    assignor: str
     members: int
     coordinator: int | None
     topics: tuple[str, ...]
@@ -56,42 +51,44 @@ class GroupRow:
 def group_row(group: Group) -> GroupRow:
     return GroupRow(
         group=group.group_id,
-        status=group.status,
+        status=GROUP_STATUS[group.status],
         state=group.state,
         kind=group.kind,
-        protocol=group.protocol,
+        assignor=group.protocol,
         members=len(group.members),
         coordinator=group.coordinator,
         topics=group.topics,
         lag=group.lag_records,
         seconds=group.lag_seconds,
         trend=trend(group),
-        catch_up_s=group.catch_up_s,
+        catch_up_s=None if has_stopped(group) else group.catch_up_s,
         error=group.error,
     )
 
 
-def _status_tip(row: GroupRow) -> str:
-    return row.error or STATUS_WORDS[row.status]
-
-
 GROUP_COLUMNS: list[Column[GroupRow]] = [
-    Column("group", "Group", lambda r: r.group, width=220, stretch=True),
-    Column("status", "Status", lambda r: str(r.status), paint="dot", tone=lambda r: STATUS_TONES[r.status],
-           tip=_status_tip, width=128),
-    Column("state", "State", lambda r: r.state, width=110, help="As the group's coordinator says it"),
+    Column("group", "Group", lambda r: r.group, width=160, stretch=True),
+    status_column("status", "Status", lambda r: r.status, width=128,
+                  tip=lambda r: r.error or r.status.meaning),
+    Column("state", "State", lambda r: r.state, width=88,
+           help="The group state that its coordinator reports"),
     Column("members", "Members", lambda r: r.members, text=figures.count, numeric=True),
-    Column("topics", "Topics", lambda r: ", ".join(r.topics), width=160),
+    Column("topics", "Topics", lambda r: ", ".join(r.topics), width=120,
+           help="Topics with committed offsets"),
     Column("lag", "Lag", lambda r: r.lag, text=figures.count, numeric=True, width=96,
-           help="End offsets less committed offsets, over all partitions"),
+           help="End offsets minus committed offsets, over all partitions"),
     Column("seconds", "Behind by", lambda r: r.seconds, text=figures.duration, numeric=True, width=96,
-           help="How old the first record not yet read is; from the history of the end offsets"),
-    Column("trend", "Trend", lambda r: r.trend, width=120, help="Produced less consumed, per second"),
-    Column("catch_up", "Caught up in", lambda r: r.catch_up_s, text=figures.duration, numeric=True, width=110,
-           help="At the present rates; empty while the lag does not shrink"),
-    Column("protocol", "Assignor", lambda r: r.protocol, width=110, hidden=True),
-    Column("kind", "Protocol", lambda r: r.kind, width=90),
-    Column("coordinator", "Coordinator", lambda r: r.coordinator, numeric=True, hidden=True),
+           help="Age of the first record not consumed yet, from the history of the end offsets"),
+    Column("trend", "Trend", lambda r: r.trend, width=96,
+           help="How fast the lag grows or shrinks, in records per second"),
+    Column("catch_up", "Caught up in", lambda r: r.catch_up_s, text=figures.duration, numeric=True,
+           width=104, help="At the present rates; unknown while the lag does not shrink"),
+    Column("protocol", "Assignor", lambda r: r.assignor, width=110, hidden=True,
+           help="Partition assignment strategy"),
+    Column("kind", "Protocol", lambda r: r.kind, width=90,
+           help="Group protocol: classic, consumer (KIP-848) or share"),
+    Column("coordinator", "Coordinator", lambda r: r.coordinator, numeric=True, hidden=True,
+           help="Broker that coordinates the group"),
 ]  # fmt: skip
 
 
@@ -114,26 +111,28 @@ class LagRow:
 
 def lag_row(lag: PartitionLag) -> LagRow:
     return LagRow(
-        lag.topic,
-        lag.partition,
-        lag.committed,
-        lag.end_offset,
-        lag.lag_records,
-        lag.lag_seconds,
-        lag.client_id or lag.member_id or "",
-        lag.host or "",
-        lag.metadata,
+        topic=lag.topic,
+        partition=lag.partition,
+        committed=lag.committed,
+        end=lag.end_offset,
+        lag=lag.lag_records,
+        seconds=lag.lag_seconds,
+        member=lag.client_id or lag.member_id or "",
+        host=lag.host or "",
+        note=lag.metadata,
     )
 
 
 LAG_COLUMNS: list[Column[LagRow]] = [
     Column("topic", "Topic", lambda r: r.topic, width=180, stretch=True),
     Column("partition", "Partition", lambda r: r.partition, text=str, numeric=True, width=84),
-    Column("committed", "Committed", lambda r: r.committed, text=figures.count, numeric=True, width=104),
-    Column("end", "End", lambda r: r.end, text=figures.count, numeric=True, width=104),
+    Column("committed", "Committed", lambda r: r.committed, text=figures.count, numeric=True, width=104,
+           help="Committed offset: the next record to consume"),
+    Column("end", "End", lambda r: r.end, text=figures.count, numeric=True, width=104,
+           help="End offset of the partition"),
     Column("lag", "Lag", lambda r: r.lag, text=figures.count, numeric=True, width=96),
     Column("seconds", "Behind by", lambda r: r.seconds, text=figures.duration, numeric=True, width=96),
-    Column("member", "Read by", lambda r: r.member or "nobody", width=160,
+    Column("member", "Read by", lambda r: r.member or "no member", width=160,
            tone=lambda r: "text" if r.member else "text_faint"),
     Column("host", "Host", lambda r: r.host, width=120),
     Column("note", "Commit metadata", lambda r: r.note, width=140, hidden=True),
@@ -151,43 +150,41 @@ class MemberRow:
 
 
 def assignment_text(member: Member) -> str:
-    """``email 0-2, sms 1``: the partitions of each topic, runs as ranges."""
+    """``email 0-2, sms 1``: the partitions of each topic, with runs as ranges."""
     by_topic: dict[str, list[int]] = {}
     for topic, partition in member.assignment:
         by_topic.setdefault(topic, []).append(partition)
     return ", ".join(f"{topic} {ranges(parts)}" for topic, parts in sorted(by_topic.items()))
 
 
-def ranges(numbers: list[int]) -> str:
+def ranges(numbers: Sequence[int]) -> str:
     """``[0, 1, 2, 5]`` as ``0-2 5``."""
-    words: list[str] = []
-    start = last = None
-    for n in [*sorted(numbers), None]:
-        if last is not None and n == last + 1:
-            last = n
-            continue
-        if start is not None:
-            words.append(str(start) if start == last else f"{start}-{last}")
-        start = last = n
-    return " ".join(words)
+    runs: list[tuple[int, int]] = []
+    for number in sorted(numbers):
+        if runs and runs[-1][1] == number - 1:
+            runs[-1] = (runs[-1][0], number)
+        else:
+            runs.append((number, number))
+    return " ".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
 
 
 def member_row(member: Member) -> MemberRow:
     return MemberRow(
-        member.member_id,
-        member.client_id,
-        member.host,
-        member.instance_id or "",
-        len(member.assignment),
-        assignment_text(member),
+        member=member.member_id,
+        client=member.client_id,
+        host=member.host,
+        instance=member.instance_id or "",
+        partitions=len(member.assignment),
+        assignment=assignment_text(member),
     )
 
 
 MEMBER_COLUMNS: list[Column[MemberRow]] = [
-    Column("client", "Client", lambda r: r.client, width=160),
+    Column("client", "Client", lambda r: r.client, width=160, help="Client id"),
     Column("host", "Host", lambda r: r.host, width=120),
     Column("partitions", "Partitions", lambda r: r.partitions, text=figures.count, numeric=True),
     Column("assignment", "Assignment", lambda r: r.assignment or "none", width=280, stretch=True),
-    Column("instance", "Static id", lambda r: r.instance, width=110, hidden=True),
+    Column("instance", "Static id", lambda r: r.instance, width=110, hidden=True,
+           help="group.instance.id of a static member"),
     Column("member", "Member id", lambda r: r.member, width=300, mono=True),
-]
+]  # fmt: skip

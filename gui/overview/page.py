@@ -1,77 +1,61 @@
-"""The whole cluster on one page: figures, rates, lag, the worst groups, what changed."""
+"""The whole cluster on one page: figures, rates, lag, the groups furthest behind, what changed."""
 
 from __future__ import annotations
 
-import numpy as np
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
+from collections.abc import Callable
 
-from gui.health import Tally, brokers_up
+from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+from typing_extensions import override
+
+from gui.overview import tiles
 from gui.overview.change_list import ChangeList
 from gui.overview.demo_panel import DemoPanel
+from gui.overview.series import lag_series, marks_of, rate_series, worst_groups
+from gui.page_kit.card import Card
 from gui.page_kit.charts import PageCharts
+from gui.page_kit.columns import status_column
 from gui.page_kit.live_page import LivePage
 from gui.pages import PageContext
+from gui.status import GROUP_STATUS
 from kafka_client.changes import Change, Changes
-from kafka_client.model import ClusterSnapshot, Group, GroupStatus
+from kafka_client.model import ClusterSnapshot, Group
 from widgets import figures
-from widgets.charts.chart_panel import ChartPanel
-from widgets.charts.model import Mark, Series, SumOf
-from widgets.charts.units import COUNT, RATE, Unit
+from widgets.charts.units import COUNT, RATE
 from widgets.column import Column
 from widgets.keyed_table_model import KeyedTableModel
 from widgets.plain import plain
 from widgets.table_view import TableView
 from widgets.tile import Tile
 
-TOPICS_SHOWN = 7
-GROUPS_SHOWN = 6
-SPARK_S = 120.0
-STATUS_TONES = {
-    GroupStatus.OK: "ok",
-    GroupStatus.BEHIND: "warn",
-    GroupStatus.STALLED: "bad",
-    GroupStatus.STOPPED: "bad",
-    GroupStatus.REWOUND: "accent",
-    GroupStatus.UNKNOWN: "text_faint",
-}
+TILES = (
+    ("brokers", "Brokers", "brokers"),
+    ("partitions", "Partitions", "topics"),
+    ("topics", "Topics", "topics"),
+    ("groups", "Consumer groups", "groups"),
+    ("lag", "Total lag", "groups"),
+    ("rate", "Messages in", "topics"),
+    ("bytes", "Bytes in", "topics"),
+)
+"""name, title, page that a click opens"""
 
 GROUP_COLUMNS: tuple[Column[Group], ...] = (
-    Column("group", "Group", lambda g: g.group_id, stretch=True),
-    Column(
-        "status",
-        "Status",
-        lambda g: str(g.status),
-        paint="badge",
-        tone=lambda g: STATUS_TONES[g.status],
-        width=112,
-    ),
-    Column("lag", "Lag", lambda g: g.lag_records, text=figures.count, numeric=True, width=64),
-    Column(
-        "behind", "Behind", lambda g: g.lag_seconds, text=figures.duration, numeric=True, width=92
-    ),
-)
-
-
-def card(title: str = "") -> tuple[QFrame, QVBoxLayout]:
-    """A bordered surface with a heading."""
-    frame = QFrame()
-    frame.setProperty("role", "card")
-    layout = QVBoxLayout(frame)
-    layout.setContentsMargins(16, 12, 12, 8)
-    layout.setSpacing(8)
-    if title:
-        layout.addWidget(plain(title, frame, role="strong"))
-    return frame, layout
+    Column("group", "Group", lambda g: g.group_id, width=104, stretch=True),
+    status_column("status", "Status", lambda g: GROUP_STATUS[g.status], width=116),
+    Column("lag", "Lag", lambda g: g.lag_records, text=figures.count, numeric=True, width=68,
+           help="End offsets minus committed offsets, over all partitions"),
+    Column("behind", "Behind by", lambda g: g.lag_seconds, text=figures.duration, numeric=True,
+           width=92, help="Age of the first record not consumed yet"),
+)  # fmt: skip
 
 
 class OverviewPage(LivePage):
     def __init__(self, context: PageContext) -> None:
         super().__init__(context)
         self.setProperty("role", "body")
-        self._tally = Tally()
-        self._seen_changes = 0
+        self._last_change_s = 0.0
+        """time of the newest change in the list"""
         self._charts = PageCharts(context, self)
-        self._tiles: dict[str, Tile] = {}
+        self.tiles: dict[str, Tile] = {}
         content = QWidget()
         layout = QVBoxLayout(content)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -82,7 +66,7 @@ class OverviewPage(LivePage):
             layout.addWidget(self.demo)
         columns = QHBoxLayout()
         columns.setSpacing(16)
-        columns.addLayout(self._make_charts(), 9)
+        columns.addLayout(self._make_charts(), 8)
         columns.addLayout(self._make_lists(), 5)
         layout.addLayout(columns, 1)
         self.set_content(content)
@@ -92,41 +76,45 @@ class OverviewPage(LivePage):
     def _make_tiles(self) -> QHBoxLayout:
         row = QHBoxLayout()
         row.setSpacing(12)
-        for name, title, page in (
-            ("brokers", "Brokers", "brokers"),
-            ("partitions", "Partitions", "topics"),
-            ("topics", "Topics", "topics"),
-            ("groups", "Consumer groups", "groups"),
-            ("lag", "Total lag", "groups"),
-            ("rate", "Messages in", "topics"),
-            ("bytes", "Bytes in", "topics"),
-        ):
+        for name, title, page in TILES:
             tile = Tile(self.theme, title)
             tile.clicked.connect(lambda page=page: self.context.navigate(page))
-            self._tiles[name] = tile
+            self.tiles[name] = tile
             row.addWidget(tile, 1)
         return row
-
-    def _chart(self, title: str, *, stacked: bool, unit: Unit) -> tuple[QFrame, ChartPanel]:
-        frame, layout = card()
-        chart = self._charts.panel(title, unit=unit, stacked=stacked)
-        layout.addWidget(chart)
-        return frame, chart
 
     def _make_charts(self) -> QVBoxLayout:
         column = QVBoxLayout()
         column.setSpacing(16)
-        rates, self.rates = self._chart("Messages in per topic", stacked=True, unit=RATE)
-        lags, self.lags = self._chart("Lag per group", stacked=False, unit=COUNT)
-        column.addWidget(rates, 1)
-        column.addWidget(lags, 1)
+        self.rates = self._charts.panel("Messages in per topic", unit=RATE, stacked=True)
+        self.lags = self._charts.panel("Lag per group", unit=COUNT)
+        for chart in (self.rates, self.lags):
+            card = Card()
+            card.column.addWidget(chart)
+            column.addWidget(card, 1)
         return column
 
     def _make_lists(self) -> QVBoxLayout:
         column = QVBoxLayout()
         column.setSpacing(16)
-        groups_card, groups_layout = card("Groups furthest behind")
-        self.groups = KeyedTableModel(GROUP_COLUMNS, key=lambda g: g.group_id, parent=self)
+        groups = Card("Groups furthest behind")
+        groups.column.addWidget(self._make_group_table())
+        changed = Card()
+        changed.column.setContentsMargins(4, 12, 4, 4)
+        head = plain("What changed", changed, role="strong")
+        head.setContentsMargins(12, 0, 0, 0)
+        changed.column.addWidget(head)
+        self.changed = ChangeList(self.theme)
+        self.changed.change_chosen.connect(self._open_change)
+        changed.column.addWidget(self.changed)
+        column.addWidget(groups, 2)
+        column.addWidget(changed, 3)
+        return column
+
+    def _make_group_table(self) -> TableView[Group]:
+        self.groups: KeyedTableModel[Group] = KeyedTableModel(
+            GROUP_COLUMNS, key=lambda g: g.group_id, parent=self
+        )
         table = TableView(
             self.theme,
             self.groups,
@@ -135,182 +123,92 @@ class OverviewPage(LivePage):
             toolbar=False,
             sort="-lag",
         )
-        table.say_nothing(
-            "groups", "No consumer group", "A group appears here when a consumer joins or commits."
+        table.set_empty_words(
+            "groups", "No consumer groups", "A group appears when its first consumer joins."
         )
         table.row_opened.connect(
             lambda group, tab: self.context.navigate("groups", in_tab=tab, group=group.group_id)
         )
-        groups_layout.addWidget(table)
-        groups_layout.setContentsMargins(16, 12, 8, 8)
-        changed_card, changed_layout = card()
-        head = plain("What changed", changed_card, role="strong")
-        head.setContentsMargins(12, 0, 0, 0)
-        changed_layout.addWidget(head)
-        changed_layout.setContentsMargins(4, 12, 4, 4)
-        self.changed = ChangeList(self.theme)
-        self.changed.change_chosen.connect(self._go_to_change)
-        changed_layout.addWidget(self.changed)
-        column.addWidget(groups_card, 2)
-        column.addWidget(changed_card, 3)
-        return column
+        return table
 
-    # ---- what is shown
+    # ---- showing
 
+    @override
     def refresh(self, snapshot: ClusterSnapshot, changes: Changes) -> None:
-        self._tally.update(snapshot, changes)
         self._show_tiles(snapshot)
         self._show_series(snapshot)
-        worst = sorted(snapshot.groups.values(), key=lambda g: -(g.lag_records or 0))[:GROUPS_SHOWN]
-        self.groups.merge(worst)
+        self.groups.merge(worst_groups(snapshot.groups.values()))
         self._show_changes()
 
     def _show_tiles(self, snapshot: ClusterSnapshot) -> None:
-        tally, tiles, store = self._tally, self._tiles, self.session.store
-        up, total = brokers_up(snapshot), len(snapshot.brokers)
-        down = sorted(
-            i for i, b in snapshot.brokers.items() if not b.in_cluster or b.reachable is False
-        )
-        controller = (
-            snapshot.quorum.leader_id if snapshot.quorum is not None else snapshot.controller_id
-        )
-        note = (
-            f"broker {', '.join(map(str, down))} is away"
-            if down
-            else f"controller is broker {controller}"
-        )
-        tiles["brokers"].show_figure(
-            str(up),
-            note if down or controller is not None else "controller not known",
-            "bad" if not up else "warn" if down else "",
-            aside=f"/ {total}",
-        )
-        if tally.offline:
-            words, tone = (
-                f"{tally.offline:,} offline, {tally.under_replicated:,} under-replicated",
-                "bad",
-            )
-        elif tally.under_replicated:
-            words, tone = f"{tally.under_replicated:,} under-replicated", "warn"
-        else:
-            words, tone = "all in sync", ""
-        if tally.at_risk and not tally.offline:
-            words += f", {tally.at_risk:,} on one replica"
-        tiles["partitions"].show_figure(figures.count(tally.partitions), words, tone)
-        own = tally.topics - tally.internal
-        tiles["topics"].show_figure(
-            figures.count(own), f"and {tally.internal} internal" if tally.internal else ""
-        )
-        self._show_group_tiles(snapshot)
-        now = self.context.clock.now_s
-        for name, form in (("rate", figures.rate), ("bytes", figures.size_rate)):
-            last = store.last((name,))
-            value = last[1] if last is not None else None
-            _, values = store.window((name,), now - SPARK_S, now)
-            tiles[name].show_figure(
-                form(value), f"mean {form(_mean(values))} in 2 min" if len(values) else ""
-            )
-            tiles[name].show_values(values)
+        tally = self.session.tally
+        self._show_tile("brokers", tiles.broker_tile(snapshot))
+        self._show_tile("partitions", tiles.partition_tile(tally))
+        self._show_tile("topics", tiles.topic_tile(tally))
+        self._show_tile("groups", tiles.group_tile(snapshot))
+        self._show_tile("lag", tiles.lag_tile(snapshot))
+        self.tiles["lag"].show_values(self._recent(("lag",)))
+        internal = [name for name, topic in snapshot.topics.items() if topic.internal]
+        self._show_rate_tile("rate", internal, figures.rate)
+        self._show_rate_tile("bytes", internal, figures.size_rate)
 
-    def _show_group_tiles(self, snapshot: ClusterSnapshot) -> None:
-        groups = snapshot.groups.values()
-        bad = [g for g in groups if g.status in (GroupStatus.STALLED, GroupStatus.STOPPED)]
-        behind = [g for g in groups if g.status is GroupStatus.BEHIND]
-        if bad:
-            words, tone = f"{len(bad)} stopped or stalled", "bad"
-        elif behind:
-            words, tone = f"{len(behind)} falling behind", "warn"
-        else:
-            words, tone = "none falls behind" if groups else "", ""
-        self._tiles["groups"].show_figure(
-            figures.count(len(snapshot.groups)), words, tone if tone != "bad" else "warn"
+    def _show_tile(self, name: str, content: tiles.TileContent) -> None:
+        self.tiles[name].show_figure(
+            content.figure, content.note, content.tone, aside=content.aside, tip=content.tip
         )
-        known = [g for g in groups if g.lag_records is not None]
-        lag = sum(g.lag_records or 0 for g in known) if known else None
-        worst = max(known, key=lambda g: g.lag_seconds or 0.0, default=None)
-        note = ""
-        if worst is not None and worst.lag_seconds:
-            note = f"{figures.duration(worst.lag_seconds)}, {worst.group_id}"
-        self._tiles["lag"].show_figure(
-            figures.short(lag), note, tip=f"{figures.count(lag)} messages not yet consumed"
+
+    def _show_rate_tile(
+        self, kind: str, internal: list[str], form: Callable[[float | None], str]
+    ) -> None:
+        values = tiles.without_internal(
+            self._recent((kind,)), [self._recent((kind, name)) for name in internal]
         )
+        into_internal = sum(self._last((kind, name)) or 0.0 for name in internal)
+        content = tiles.rate_tile(self._last((kind,)), into_internal, values, form)
+        self._show_tile(kind, content)
+        self.tiles[kind].show_values(values)
+
+    def _recent(self, series: tuple[str, ...]) -> tiles.Floats:
         now = self.context.clock.now_s
-        _, values = self.session.store.window(("lag",), now - SPARK_S, now)
-        self._tiles["lag"].show_values(values)
+        return self.session.store.window(series, now - tiles.MEAN_OVER_S, now)[1]
+
+    def _last(self, series: tuple[str, ...]) -> float | None:
+        last = self.session.store.last(series)
+        return None if last is None else last[1]
 
     def _show_series(self, snapshot: ClusterSnapshot) -> None:
-        store = self.session.store
-        rates = {}
-        for name, topic in snapshot.topics.items():
-            last = None if topic.internal else store.last(("rate", name))
-            if last is not None:
-                rates[name] = last[1]
-        top = sorted(sorted(rates, key=lambda name: -rates[name])[:TOPICS_SHOWN])
-        colors = self.context.colors.distinct([("topic", name) for name in top])
-        areas = [
-            Series(("rate", name), name, color) for name, color in zip(top, colors, strict=True)
-        ]
-        if len(rates) > len(top):
-            internal = [name for name, topic in snapshot.topics.items() if topic.internal]
-            shown = tuple(("rate", name) for name in (*top, *internal))
-            others = figures.plural(len(rates) - len(top), "other")
-            areas.append(Series(SumOf((("rate",),), shown), others, tone="text_faint"))
-        self.rates.set_series(areas)
-        self._show_lags(snapshot)
+        topics, colors = snapshot.topics, self.context.colors
+        internal = [name for name, topic in topics.items() if topic.internal]
+        rates = {
+            name: rate
+            for name, topic in topics.items()
+            if not topic.internal and (rate := self._last(("rate", name))) is not None
+        }
+        self.rates.set_series(rate_series(rates, internal, colors))
+        self.lags.set_series(lag_series(snapshot, colors))
+        self.lags.set_nothing(
+            "Waiting for the first samples"
+            if snapshot.groups
+            else "No group has committed offsets yet"
+        )
         self.rates.data_changed()
         self.lags.data_changed()
 
-    def _show_lags(self, snapshot: ClusterSnapshot) -> None:
-        groups = sorted(snapshot.groups.values(), key=lambda g: -(g.lag_records or 0))
-        shown = sorted(groups[:GROUPS_SHOWN], key=lambda g: g.group_id)
-        for group in shown:
-            # A group that reads one topic has that topic's colour: the two charts read together.
-            like = ("topic", group.topics[0]) if len(group.topics) == 1 else None
-            self.context.colors.color("group", group.group_id, like)
-        colors = self.context.colors.distinct([("group", g.group_id) for g in shown])
-        lines = [
-            Series(("lag", g.group_id), g.group_id, color)
-            for g, color in zip(shown, colors, strict=True)
-        ]
-        if len(lines) > 1:
-            lines.append(Series(("lag",), "total", tone="text_faint", dashed=True))
-        self.lags.set_series(lines)
-        self.lags.set_nothing(
-            "Waiting for the first samples" if groups else "No group has committed an offset yet"
-        )
-
     def _show_changes(self) -> None:
         changes = self.session.changes
-        newest = (
-            [c for c in changes if c.at_s > self._last_at] if self._seen_changes else list(changes)
-        )
-        self._seen_changes += len(newest)
+        newest = [c for c in changes if c.at_s > self._last_change_s]
         if newest:
-            self._last_at = max(c.at_s for c in newest)
+            self._last_change_s = max(c.at_s for c in newest)
             self.changed.changes.add(newest)
-            marks = [
-                Mark(
-                    c.at_s,
-                    c.text,
-                    "warn" if "lost" in c.kind or "down" in c.kind else "text_faint",
-                )
-                for c in changes
-                if c.broker_id is not None or "group state" in c.kind
-            ]
-            self.rates.set_marks(marks[-40:])
-            self.lags.set_marks(marks[-40:])
+            marks = marks_of(changes)
+            self.rates.set_marks(marks)
+            self.lags.set_marks(marks)
 
-    _last_at = 0.0
-
-    def _go_to_change(self, change: Change) -> None:
+    def _open_change(self, change: Change) -> None:
+        go = self.context.navigate
         if change.topic is not None:
-            self.context.navigate("topics", topic=change.topic)
+            go("topics", topic=change.topic)
         elif change.group_id is not None:
-            self.context.navigate("groups", group=change.group_id)
+            go("groups", group=change.group_id)
         elif change.broker_id is not None:
-            self.context.navigate("brokers", broker=change.broker_id)
-
-
-def _mean(values: np.ndarray) -> float | None:
-    known = values[np.isfinite(values)]
-    return float(known.mean()) if len(known) else None
+            go("brokers", broker=change.broker_id)

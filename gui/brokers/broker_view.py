@@ -1,0 +1,128 @@
+"""One broker: facts, its replicas, and for an embedded broker its log and actions."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from PySide6.QtWidgets import QPushButton, QWidget
+
+from gui.background import Latest
+from gui.brokers import actions
+from gui.brokers.log_view import BrokerLog
+from gui.brokers.rows import REPLICA_COLUMNS, BrokerRow, ReplicaRow, replicas_on
+from gui.page_kit.detail_view import DetailView
+from gui.pages import PageContext
+from kafka_client.model import ClusterSnapshot
+from kafka_client.snapshot import partition_count
+from widgets import figures
+from widgets.facts import Fact
+from widgets.keyed_table_model import KeyedTableModel
+from widgets.table_view import TableView
+
+FACTS = ("Status", "Address", "Leaders", "Replicas", "Size")
+PROCESS_FACTS = ("Process", "Up for")
+
+
+class BrokerView(DetailView):
+    """Stands below the list of brokers and shows the selected one."""
+
+    def __init__(self, context: PageContext, parent: QWidget | None = None) -> None:
+        self.embedded = context.session.embedded
+        names = FACTS + (PROCESS_FACTS if self.embedded is not None else ())
+        super().__init__(context, facts=names, parent=parent)
+        self._row: BrokerRow | None = None
+        self._shown_topics: object = None
+        """the topics of the snapshot whose replicas were shown last"""
+        self._buttons: dict[str, QPushButton] = {}
+        self._rows = Latest(self._show_replicas, self)
+        self.replicas: KeyedTableModel[ReplicaRow] = KeyedTableModel(
+            REPLICA_COLUMNS, key=lambda r: (r.topic, r.partition), parent=self
+        )
+        self.add_tab("replicas", "Replicas", self._make_replica_table())
+        self._log: BrokerLog | None = None
+        if self.embedded is not None:
+            self._log = BrokerLog(self.embedded, self)
+            self.add_tab("log", "Log", self._log)
+            self.embedded.act_failed.connect(lambda words: context.notify(words, "bad"))
+            for action in actions.ALL_ACTIONS:
+                self._buttons[action.label] = self.add_action(
+                    action.label, partial(self._run, action), icon=action.icon
+                )
+        self.add_action("Configuration", self._open_configuration)
+
+    def _make_replica_table(self) -> TableView[ReplicaRow]:
+        context = self.context
+        table = TableView(
+            context.theme,
+            self.replicas,
+            name="broker-replicas",
+            memory=context.preferences,
+            noun="replica",
+            sort="topic",
+        )
+        table.set_empty_words("topics", "No replicas", "No partition has a replica on this broker.")
+        table.row_opened.connect(
+            lambda row, tab: context.navigate("topics", in_tab=tab, topic=row.topic)
+        )
+        return table
+
+    # ---- showing
+
+    def show_broker(self, row: BrokerRow, snapshot: ClusterSnapshot) -> None:
+        is_another = self._row is None or self._row.broker_id != row.broker_id
+        self._row = row
+        self.show_name(f"Broker {row.broker_id}")
+        self.show_facts(_facts(row, self.embedded is not None))
+        if is_another:
+            self.replicas.merge(())
+        if is_another or snapshot.topics is not self._shown_topics:
+            self._shown_topics = snapshot.topics
+            work = partial(replicas_on, snapshot, row.broker_id)
+            self._rows.want(work, partition_count(snapshot))
+        if self.embedded is not None:
+            self._show_possible_actions(row.broker_id)
+        if self._log is not None:
+            self._log.show_broker(row.broker_id)
+
+    def _show_replicas(self, found: tuple[int, list[ReplicaRow]]) -> None:
+        broker_id, rows = found
+        if self._row is not None and self._row.broker_id == broker_id:
+            self.replicas.merge(rows)
+
+    def _show_possible_actions(self, broker_id: int) -> None:
+        assert self.embedded is not None
+        process = self.embedded.brokers.get(broker_id)
+        possible = actions.possible_actions(process.state) if process is not None else ()
+        labels = {action.label for action in possible}
+        for label, button in self._buttons.items():
+            button.setVisible(label in labels)
+
+    # ---- actions
+
+    def _run(self, action: actions.BrokerAction) -> None:
+        if self._row is not None:
+            self.request(action, self._row.broker_id)
+
+    def request(self, action: actions.BrokerAction, broker_id: int) -> None:
+        if self.embedded is not None:
+            actions.request(action, self.embedded, broker_id, self.context.theme, self)
+
+    def _open_configuration(self) -> None:
+        if self._row is not None:
+            self.context.navigate("configuration", kind="broker", name=str(self._row.broker_id))
+
+
+def _facts(row: BrokerRow, embedded: bool) -> list[Fact]:
+    status = row.status.text + (", controller" if row.controller else "")
+    address = f"{row.address}, rack {row.rack}" if row.rack else row.address
+    facts = [
+        Fact(status, row.status.tone, row.reason or row.status.meaning, status=True),
+        Fact(address),
+        Fact(figures.count(row.leaders)),
+        Fact(figures.count(row.replicas)),
+        Fact(figures.size(row.size_bytes)),
+    ]
+    if embedded:
+        facts.append(Fact(str(row.pid) if row.pid is not None else figures.UNKNOWN))
+        facts.append(Fact(figures.duration(row.uptime_s)))
+    return facts

@@ -1,0 +1,161 @@
+"""The view of one thing (a topic, a group, a broker): name, actions, a line of facts, tabs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import (
+    QHBoxLayout,
+    QPushButton,
+    QSizePolicy,
+    QSplitter,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from gui.page_kit.table_list import MARGINS
+from gui.pages import PageContext
+from widgets.facts import Fact, Facts
+from widgets.page_state import PageState
+from widgets.plain import ElidedLabel, plain
+
+
+class DetailView(QWidget):
+    """``list_title`` names the list to go back to; without one there is no back link.
+
+    Subclasses call ``add_action``, ``add_chart`` and ``add_tab`` in their constructor, and then
+    ``show_name``, ``show_facts`` or ``show_missing`` for each snapshot.
+    """
+
+    back_requested = Signal()
+
+    def __init__(
+        self,
+        context: PageContext,
+        *,
+        facts: Sequence[str],
+        list_title: str = "",
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.context = context
+        self._list_title = list_title
+        self.title = ElidedLabel("", self, role="title" if list_title else "heading")
+        self.title.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Preferred)
+        self._action_row = QHBoxLayout()
+        self._action_row.setSpacing(8)
+        self.facts = Facts(context.theme, facts, self)
+        self.tabs = QTabWidget(self)
+        self.tabs.setDocumentMode(True)
+        self._tab_names: list[str] = []
+        self._halves = QSplitter(Qt.Orientation.Vertical, self)
+        self._halves.setChildrenCollapsible(False)
+        self._halves.addWidget(self.tabs)
+        self.state = PageState(context.theme, self._make_body(), self)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(*(MARGINS if list_title else (0, 8, 0, 0)))
+        layout.setSpacing(12)
+        layout.addLayout(self._make_head())
+        layout.addWidget(self.state, 1)
+
+    def _make_head(self) -> QHBoxLayout:
+        head = QHBoxLayout()
+        head.setSpacing(8)
+        if self._list_title:
+            back = QPushButton(self._list_title, self)
+            back.setProperty("role", "link")
+            back.setToolTip(f"Back to {self._list_title.lower()} (Alt+Left)")
+            back.clicked.connect(self.back_requested)
+            head.addWidget(back)
+            head.addWidget(plain("/", self, role="faint"))
+        head.addWidget(self.title)
+        head.addStretch(1)
+        head.addLayout(self._action_row)
+        return head
+
+    def _make_body(self) -> QWidget:
+        body = QWidget(self)
+        column = QVBoxLayout(body)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(12)
+        column.addWidget(self.facts)
+        column.addWidget(self._halves, 1)
+        return body
+
+    # ---- set-up, by the subclass
+
+    def add_action(
+        self, text: str, do: Callable[[], object], *, changes: bool = False, icon: str = ""
+    ) -> QPushButton:
+        """A button beside the name; ``changes`` disables it on a read-only connection."""
+        button = QPushButton(text, self)
+        if icon:
+            theme = self.context.theme
+            button.setIcon(theme.icon(icon))
+            theme.changed.connect(lambda: button.setIcon(theme.icon(icon)))
+        if changes and self.context.session.read_only:
+            button.setEnabled(False)
+            button.setToolTip("This connection is read-only.")
+        button.clicked.connect(lambda: do())
+        self._action_row.addWidget(button)
+        return button
+
+    def add_chart(self, chart: QWidget, sizes: tuple[int, int]) -> None:
+        """Put a chart above the tabs; ``sizes`` are the first heights of chart and tabs."""
+        self._halves.insertWidget(0, chart)
+        self._halves.setSizes(list(sizes))
+        self._halves.setStretchFactor(0, 0)
+        self._halves.setStretchFactor(1, 1)
+
+    def add_tab(self, name: str, title: str, content: QWidget) -> None:
+        """``name`` is what ``show_tab`` takes."""
+        page = QWidget()
+        column = QVBoxLayout(page)
+        column.setContentsMargins(0, 12, 0, 0)
+        column.addWidget(content)
+        self.tabs.addTab(page, title)
+        self._tab_names.append(name)
+        page.setFocusProxy(content)
+
+    # ---- for each snapshot
+
+    def show_name(self, name: str) -> None:
+        self.title.show_text(name)
+
+    def show_facts(self, facts: Sequence[Fact]) -> None:
+        self.facts.show_facts(facts)
+
+    def show_missing(self, icon: str, title: str, sentence: str) -> None:
+        """The thing does not exist, or not any more: say so and offer the way back."""
+        self.state.show_empty(
+            title,
+            sentence,
+            icon=icon,
+            action=f"Back to {self._list_title.lower()}",
+            do=self.back_requested.emit,
+        )
+
+    def leave(self) -> None:
+        """Called when the view is left for the list; nothing to do by default."""
+
+    # ---- tabs and focus
+
+    @property
+    def tab(self) -> str:
+        return self._tab_names[self.tabs.currentIndex()]
+
+    def show_tab(self, name: str) -> None:
+        """Unknown names change nothing."""
+        if name in self._tab_names:
+            self.tabs.setCurrentIndex(self._tab_names.index(name))
+
+    def focus_content(self) -> None:
+        """Give the keyboard focus to the content of the current tab, or to what stands instead."""
+        if self.state.state != "content":
+            self.state.focus_action()
+            return
+        content = self.tabs.currentWidget()
+        if content is not None:
+            content.setFocus(Qt.FocusReason.OtherFocusReason)

@@ -1,0 +1,159 @@
+"""The kit that the pages are built from, with real keys and clicks on real pages."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication, QPushButton, QTabBar, QWidget
+from pytestqt.qtbot import QtBot
+
+from gui.groups.page import GroupsPage
+from gui.topics.page import TopicsPage
+from tests.fakes.client import FakeClient
+from tests.fakes.cluster import FakeCluster
+from tests.ui.pages import Alone, alone
+
+
+@pytest.fixture
+def made(qtbot: QtBot, qapp: QApplication, tmp_path: Path) -> Iterator[Alone]:
+    client = FakeClient(FakeCluster(time.time, moving=False).populate())
+    with alone(qtbot, qapp, client, tmp_path) as found:
+        yield found
+
+
+def show(page: QWidget, qtbot: QtBot) -> None:
+    qtbot.addWidget(page)
+    page.resize(1064, 640)
+    page.show()
+    qtbot.waitExposed(page)
+    page.activateWindow()
+    qtbot.waitUntil(page.isActiveWindow)
+
+
+@pytest.fixture
+def topics(made: Alone, qtbot: QtBot) -> TopicsPage:
+    page = TopicsPage(made.context)
+    show(page, qtbot)
+    qtbot.waitUntil(lambda: page.topics.table.model.rowCount() > 0)
+    return page
+
+
+def open_email(page: TopicsPage) -> None:
+    """As a person does: the row has the focus, the page opens it."""
+    page.topics.table.select_key("email")
+    page.topics.table.table.setFocus()
+    page.open(topic="email")
+
+
+@pytest.mark.parametrize(
+    ("key", "modifier"),
+    [
+        (Qt.Key.Key_Left, Qt.KeyboardModifier.AltModifier),
+        (Qt.Key.Key_Escape, Qt.KeyboardModifier.NoModifier),
+        (Qt.Key.Key_Backspace, Qt.KeyboardModifier.NoModifier),
+    ],
+)
+def test_that_a_key_goes_back_to_the_list_and_to_the_row(
+    topics: TopicsPage, key: Qt.Key, modifier: Qt.KeyboardModifier
+) -> None:
+    open_email(topics)
+    assert not topics.shows_list
+    assert topics.topic_view.partition_table.table.hasFocus(), "the focus goes into the detail"
+    QTest.keyClick(QApplication.focusWidget(), key, modifier)
+    assert topics.shows_list and topics.topics.table.table.hasFocus()
+    assert [row.name for row in topics.topics.table.selected_rows()] == ["email"]
+
+
+def test_that_backspace_and_escape_in_a_filter_edit_it_and_do_not_go_back(
+    topics: TopicsPage,
+) -> None:
+    open_email(topics)
+    box = topics.topic_view.partition_table.filter_box
+    box.setFocus()
+    QTest.keyClicks(box, "12")
+    QTest.keyClick(box, Qt.Key.Key_Backspace)
+    assert box.text() == "1" and not topics.shows_list
+    QTest.keyClick(box, Qt.Key.Key_Escape)
+    assert box.text() == "" and not topics.shows_list
+    QTest.keyClick(box, Qt.Key.Key_Escape)
+    assert topics.shows_list
+
+
+def test_that_the_link_above_the_name_goes_back(topics: TopicsPage) -> None:
+    open_email(topics)
+    link = next(b for b in topics.topic_view.findChildren(QPushButton) if b.text() == "Topics")
+    QTest.mouseClick(link, Qt.MouseButton.LeftButton)
+    assert topics.shows_list and topics.session._focus == ((), ())
+
+
+def test_that_a_click_on_a_tab_shows_its_content(topics: TopicsPage) -> None:
+    open_email(topics)
+    view = topics.topic_view
+    assert view.tab == "partitions" and view.partition_table.isVisible()
+    bar = view.tabs.findChild(QTabBar)
+    assert bar is not None
+    QTest.mouseClick(bar, Qt.MouseButton.LeftButton, pos=bar.tabRect(1).center())
+    assert view.tab == "consumers" and view.reader_table.isVisible()
+    assert not view.partition_table.isVisible()
+
+
+def test_that_a_page_can_be_opened_at_a_tab(topics: TopicsPage) -> None:
+    topics.open(topic="email", tab="consumers")
+    assert topics.topic_view.tab == "consumers"
+
+
+def test_that_a_topic_that_does_not_exist_says_so_and_leads_back(topics: TopicsPage) -> None:
+    topics.open(topic="no-such-topic")
+    state = topics.topic_view.state
+    assert state.state == "empty" and "There is no topic no-such-topic" in state.sentence
+    button = next(
+        b for b in state.findChildren(QPushButton) if b.isVisible() and b.text() == "Back to topics"
+    )
+    QTest.mouseClick(button, Qt.MouseButton.LeftButton)
+    assert topics.shows_list
+
+
+def test_that_a_topic_that_is_deleted_while_it_is_shown_says_so(
+    topics: TopicsPage, made: Alone, qtbot: QtBot
+) -> None:
+    topics.open(topic="sms")
+    assert topics.topic_view.state.state == "content"
+    made.client.cluster.delete("sms")
+    made.look_again()
+    qtbot.waitUntil(lambda: topics.topic_view.state.state == "empty")
+
+
+def test_that_facts_stand_under_their_names(topics: TopicsPage) -> None:
+    topics.open(topic="email")
+    facts = topics.topic_view.facts.texts()
+    assert facts["Replicas"] == "in sync" and facts["Partitions"] == "3"
+
+
+def test_that_actions_that_change_are_off_on_a_read_only_connection(
+    qtbot: QtBot, qapp: QApplication, tmp_path: Path
+) -> None:
+    client = FakeClient(FakeCluster(time.time, moving=False).populate())
+    with alone(qtbot, qapp, client, tmp_path, read_only=True) as made:
+        page = TopicsPage(made.context)
+        show(page, qtbot)
+        page.open(topic="email")
+        enabled = {
+            b.text(): b.isEnabled() for b in page.topic_view.findChildren(QPushButton) if b.text()
+        }
+    assert enabled["Messages"] and enabled["Configuration"]
+    assert not enabled["Delete…"] and not enabled["Empty…"] and not enabled["Produce…"]
+
+
+def test_that_the_groups_page_waits_for_the_list_of_groups(made: Alone, qtbot: QtBot) -> None:
+    page = GroupsPage(made.context)
+    show(page, qtbot)
+    assert page.groups.state.state == "loading"
+    page.open(group="no-such-group")
+    assert "There is no group no-such-group" in page.group_view.state.sentence
+    QTest.keyClick(page.group_view, Qt.Key.Key_Escape)
+    assert page.shows_list
