@@ -1,1 +1,1 @@
-"""Partition logs and small files of a broker's log directory, in Kafka's own layout."""
+"""A broker's log directory on disk, in Kafka's own layout: partition logs and small files."""

@@ -1,9 +1,9 @@
-"""A broker's log directory: its partition logs, its identity, and how its last process left it.
+"""A broker's log directory: its partition logs, its identity, and how its previous process ended.
 
 Files beside the logs, as Kafka has them: meta.properties, .lock, .kafka_cleanshutdown, the three
-offset checkpoints, quorum-state (in ``__cluster_metadata-0``). Our own: ``.boot``, the machine's
-boot in which the last process started, and ``.registered``, the boot in which the cluster last
-knew the state of this directory.
+offset checkpoints, quorum-state (in ``__cluster_metadata-0``). Two are our own and hold the id of
+a boot of the machine: ``.boot``, in which the previous process started, and ``.registered``, in
+which the controller last committed a registration of this broker (decision 0014).
 """
 
 from __future__ import annotations
@@ -36,27 +36,32 @@ CLEAN_SHUTDOWN = ".kafka_cleanshutdown"
 META = "meta.properties"
 METADATA_LOG = "__cluster_metadata-0"
 QUORUM_STATE = "quorum-state"
+BOOT = ".boot"
+REGISTERED = ".registered"
+TOPIC_NAME_MAX = 249
 TOPIC_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 
 Background = Callable[[Callable[[], None]], None]
-"""Runs a piece of file work some time soon, off the loop."""
+"""Does file work some time soon, outside of the event loop."""
 
 
 class DirectoryRefused(Exception):
-    """This log directory cannot be used; the text is a sentence for the operator."""
+    """The log directory cannot be used; the text is a sentence for the operator."""
 
 
 def now_ms() -> int:
+    """Wall clock in milliseconds."""
     return time.time_ns() // 1_000_000
 
 
 def run_now(work: Callable[[], None]) -> None:
+    """A ``Background`` without a thread: for a broker that has not started, or has stopped."""
     work()
 
 
 class LogDirectory:
-    """See ``core.ports.Disk``. Used from the broker's loop; file work that may wait goes to
-    ``background``."""
+    """The Disk port of ``core.ports``. Used from the broker's loop; file work that nobody waits
+    for goes to ``background``."""
 
     def __init__(
         self,
@@ -66,11 +71,14 @@ class LogDirectory:
         background: Background = run_now,
         boot_id: str | None = None,
     ) -> None:
-        """Lock the directory, check whose it is, recover its logs.
+        """Lock the directory, check its identity, recover its logs.
+
+        ``cluster_id`` may be empty: a new directory then gets a new id. ``boot_id`` is the
+        machine's by default.
 
         Raises:
-            DirectoryRefused: in use, another cluster's or another broker's.
-            StorageFailed.
+            DirectoryRefused: in use, of another cluster, or of another broker.
+            StorageFailed: a file of it cannot be read or written.
         """
         self.path = path
         self.node_id = node_id
@@ -89,33 +97,38 @@ class LogDirectory:
             ) from e
         try:
             self.cluster_id, self._directory_id = self._identify(cluster_id)
-            self.last_stop = self._how_it_stopped()
+            self.last_stop = self._last_stop()
             self._logs: dict[tuple[str, int], DiskPartitionLog] = {}
             self.refused_logs: list[str] = []
             self._open_logs()
-            self._was_clean = self._judge()
+            self._was_clean = self._nothing_lost()
+            # Before anything is written: a crash from here on must find the unclean state again,
+            # or a second crash before the registration would count as clean.
             if not self._was_clean:
-                (path / ".registered").unlink(missing_ok=True)
+                (path / REGISTERED).unlink(missing_ok=True)
             (path / CLEAN_SHUTDOWN).unlink(missing_ok=True)
-            files.write_whole(path / ".boot", self._boot, durable=False)
+            files.write_whole(path / BOOT, self._boot, durable=False)
         except BaseException:
             os.close(self._lock)
             raise
-        self._saved_points: dict[tuple[str, int], int] = {}
-        self._saved_starts: dict[tuple[str, int], int] = {}
+        self._saved_recovery_points: dict[tuple[str, int], int] = {}
+        self._saved_start_offsets: dict[tuple[str, int], int] = {}
 
     # ---- start
     def _identify(self, cluster_id: str) -> tuple[str, UUID]:
+        """(cluster id, directory id) from meta.properties, which a new directory gets now."""
         meta = files.read_properties(self.path / META)
         if meta:
             owner, node = meta.get("cluster.id", ""), meta.get("node.id", meta.get("broker.id", ""))
             if cluster_id and owner != cluster_id:
                 raise DirectoryRefused(
-                    f"the data directory {self.path} belongs to cluster {owner}, and this is cluster {cluster_id}"
+                    f"the data directory {self.path} belongs to cluster {owner}, "
+                    f"but this is cluster {cluster_id}"
                 )
             if node != str(self.node_id):
                 raise DirectoryRefused(
-                    f"the data directory {self.path} belongs to broker {node}, and this is broker {self.node_id}"
+                    f"the data directory {self.path} belongs to broker {node}, "
+                    f"but this is broker {self.node_id}"
                 )
             return owner, decode_uuid(meta["directory.id"])
         owner = cluster_id or encode_uuid(uuid4())
@@ -129,35 +142,33 @@ class LogDirectory:
         files.write_properties(self.path / META, values)
         return owner, directory_id
 
-    def _how_it_stopped(self) -> LastStop:
+    def _last_stop(self) -> LastStop:
         if (self.path / CLEAN_SHUTDOWN).exists():
             return LastStop.CLEAN
-        started = files.read_text(self.path / ".boot")
+        started = files.read_text(self.path / BOOT)
         return LastStop.KILLED if started and started.strip() == self._boot else LastStop.CRASHED
 
-    def _judge(self) -> bool:
-        """Whether nothing appended can be lost, and the cluster knew the state before that."""
-        known = files.read_text(self.path / ".registered")
-        if (
-            known is None
-            or any(log.was_corrupt for log in self._logs.values())
-            or self.refused_logs
-        ):
+    def _nothing_lost(self) -> bool:
+        """Whether no record appended since the last registration can be lost."""
+        registered = files.read_text(self.path / REGISTERED)
+        if registered is None or self.refused_logs:
             return False
-        return self.last_stop is LastStop.CLEAN or (
-            self._boot != "" and known.strip() == self._boot
-        )
+        if any(log.was_corrupt for log in self._logs.values()):
+            return False
+        # In the boot of the registration, the page cache has kept what the process wrote.
+        same_boot = self._boot != "" and registered.strip() == self._boot
+        return self.last_stop is LastStop.CLEAN or same_boot
 
     def _open_logs(self) -> None:
-        points = files.read_offsets(self.path / RECOVERY_POINTS)
-        starts = files.read_offsets(self.path / START_OFFSETS)
+        recovery_points = files.read_offsets(self.path / RECOVERY_POINTS)
+        start_offsets = files.read_offsets(self.path / START_OFFSETS)
         started_ms = now_ms()
-        doomed = []
+        deleted = []
         for directory in sorted(self.path.iterdir()):
             if not directory.is_dir():
                 continue
             if directory.name.endswith("-delete"):
-                doomed.append(directory)
+                deleted.append(directory)
                 continue
             topic, _, number = directory.name.rpartition("-")
             identity = directory / IDENTITY
@@ -173,19 +184,19 @@ class LogDirectory:
                     key[1],
                     self._remove,
                     self.last_stop,
-                    points.get(key, 0),
-                    starts.get(key, 0),
+                    recovery_points.get(key, 0),
+                    start_offsets.get(key, 0),
                     started_ms,
                 )
             except (StorageFailed, ValueError) as e:
-                # One bad partition must not keep the others from being served; it is fetched
-                # again as new.
+                # One bad partition must not keep the broker from serving the others: set it
+                # aside, and fetch it from its leader like a new one.
                 self.refused_logs.append(f"{directory.name}: {e}")
                 directory.rename(directory.with_name(f"{directory.name}.{uuid4().hex}-stray"))
                 continue
             self._logs[key] = log
-        if doomed:
-            self.background(lambda: _remove_trees(doomed))
+        if deleted:
+            self.background(lambda: _remove_trees(deleted))
 
     # ---- logs
     def logs(self) -> Iterable[PartitionLog]:
@@ -195,14 +206,15 @@ class LogDirectory:
         return self._logs.get((topic, partition))
 
     def create_log(self, topic: str, topic_id: UUID, partition: int) -> DiskPartitionLog:
+        # The controller checks names too; here a name becomes a path.
         if (
             not topic
-            or len(topic) > 249
+            or len(topic) > TOPIC_NAME_MAX
             or topic in (".", "..")
             or not TOPIC_CHARACTERS.issuperset(topic)
         ):
-            raise StorageFailed(f"{topic!r} is no name for a topic")
-        assert (topic, partition) not in self._logs, "a log that is there already"
+            raise StorageFailed(f"invalid topic name {topic!r}")
+        assert (topic, partition) not in self._logs, "the log exists already"
         directory = self.path / f"{topic}-{partition}"
         log = DiskPartitionLog.create(directory, topic, topic_id, partition, self._remove, now_ms())
         self._logs[topic, partition] = log
@@ -210,15 +222,19 @@ class LogDirectory:
 
     def delete_log(self, log: PartitionLog) -> None:
         found = self._logs.pop((log.topic, log.partition))
-        doomed = self.path / f"{log.topic[:180]}-{log.partition}.{uuid4().hex}-delete"
+        # Renamed first, which is one step: a crash in between leaves a folder that the next start
+        # removes, and the topic can be created again at once.
+        renamed = self.path / f"{log.topic[:180]}-{log.partition}.{uuid4().hex}-delete"
         try:
-            found.directory.rename(doomed)
+            found.directory.rename(renamed)
         except OSError as e:
             raise StorageFailed(f"cannot delete {found.directory}: {e.strerror or e}") from e
         found.release()
-        self.background(lambda: shutil.rmtree(doomed, ignore_errors=True))
+        self.background(lambda: shutil.rmtree(renamed, ignore_errors=True))
 
     def _remove(self, paths: list[Path]) -> None:
+        """Remove files of deleted segments in the background."""
+
         def work() -> None:
             for path in paths:
                 path.unlink(missing_ok=True)
@@ -234,19 +250,28 @@ class LogDirectory:
         self.background(lambda: files.write_offsets(self.path / HIGH_WATERMARKS, snapshot))
 
     def checkpoint(self) -> None:
-        """Write recovery points and start offsets if they moved; called now and then by the
-        shell."""
-        points = {key: log.recovery_point() for key, log in self._logs.items()}
-        starts = {
+        """Write recovery points and start offsets that have changed; the runner calls it
+        periodically."""
+        recovery_points, start_offsets = self._recovery_points(), self._start_offsets()
+        if recovery_points != self._saved_recovery_points:
+            self._saved_recovery_points = recovery_points
+            path = self.path / RECOVERY_POINTS
+            self.background(lambda: files.write_offsets(path, recovery_points))
+        if start_offsets != self._saved_start_offsets:
+            self._saved_start_offsets = start_offsets
+            self.background(lambda: files.write_offsets(self.path / START_OFFSETS, start_offsets))
+
+    def _recovery_points(self) -> dict[tuple[str, int], int]:
+        return {key: log.recovery_point() for key, log in self._logs.items()}
+
+    def _start_offsets(self) -> dict[tuple[str, int], int]:
+        """Start offsets other than 0, which is the default of the file."""
+        return {
             key: log.log_start_offset for key, log in self._logs.items() if log.log_start_offset
         }
-        if points != self._saved_points:
-            self._saved_points = points
-            self.background(lambda: files.write_offsets(self.path / RECOVERY_POINTS, points))
-        if starts != self._saved_starts:
-            self._saved_starts = starts
-            self.background(lambda: files.write_offsets(self.path / START_OFFSETS, starts))
 
+    # The quorum state is written before the metadata log exists, then moves into its folder, where
+    # Kafka has it.
     def load_quorum_state(self) -> dict[str, Any]:
         text = files.read_text(self.path / METADATA_LOG / QUORUM_STATE) or files.read_text(
             self.path / QUORUM_STATE
@@ -276,39 +301,41 @@ class LogDirectory:
         return self._was_clean
 
     def recovery_notes(self) -> list[str]:
-        """What recovery had to cut off or refuse, a line each."""
-        notes = [f"the log {text} was set aside" for text in self.refused_logs]
+        """Lines for the broker's log: which logs recovery cut off or set aside, and why."""
+        notes = [f"recovery set aside the log {text}" for text in self.refused_logs]
         for log in self._logs.values():
             if log.cut_bytes:
-                why = "a damaged batch" if log.was_corrupt else "an incomplete batch"
+                kind = "damaged" if log.was_corrupt else "incomplete"
                 notes.append(
-                    f"{log.topic}-{log.partition}: {log.cut_bytes} bytes from {why} on were cut off"
+                    f"recovery cut off {log.cut_bytes} bytes of {log.topic}-{log.partition} "
+                    f"from the first {kind} batch"
                 )
         return notes
 
     def registered(self) -> None:
-        files.write_whole(self.path / ".registered", self._boot, durable=True)
+        files.write_whole(self.path / REGISTERED, self._boot, durable=True)
 
     def total_bytes(self) -> tuple[int, int]:
         usage = shutil.disk_usage(self.path)
         return usage.total, usage.free
 
     def close(self, clean: bool) -> None:
-        """Give the directory back; ``clean`` says that everything was flushed and the end is
-        orderly."""
+        """Unlock the directory. With ``clean``, flush everything first and mark it as shut down.
+
+        Raises:
+            OSError, StorageFailed: the disk failed; the directory is not marked.
+        """
         if clean:
             for log in self._logs.values():
                 for segment, file, size in log.unflushed():
                     platform.fdatasync(file.fd)
                     segment.flushed_size = size
-            points = {key: log.recovery_point() for key, log in self._logs.items()}
-            starts = {
-                key: log.log_start_offset for key, log in self._logs.items() if log.log_start_offset
-            }
+            recovery_points, start_offsets = self._recovery_points(), self._start_offsets()
             for log in self._logs.values():
                 log.close()
-            files.write_offsets(self.path / RECOVERY_POINTS, points)
-            files.write_offsets(self.path / START_OFFSETS, starts)
+            files.write_offsets(self.path / RECOVERY_POINTS, recovery_points)
+            files.write_offsets(self.path / START_OFFSETS, start_offsets)
+            # Last: the mark promises that all of the above is on the disk.
             files.write_whole(
                 self.path / CLEAN_SHUTDOWN, '{"version":0,"brokerEpoch":-1}', durable=True
             )
@@ -329,7 +356,7 @@ def _field(text: str, name: str) -> str:
 
 
 def new_cluster_id() -> str:
-    """Sixteen random bytes, as Kafka writes them, and not starting with a dash."""
+    """Return 16 random bytes as Kafka writes an id; not one that looks like an option."""
     while True:
         text = base64.urlsafe_b64encode(uuid4().bytes).rstrip(b"=").decode()
         if not text.startswith("-"):

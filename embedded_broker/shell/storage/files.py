@@ -1,6 +1,7 @@
-"""The small files of a log directory: checkpoints and properties, written whole or not at all.
+"""The small files of a log directory: checkpoints and properties, each replaced as a whole.
 
-Formats are Kafka's: a checkpoint is a version line, a count line, and one line an entry.
+The formats are Kafka's. A checkpoint has a line with the version, a line with the count, and a
+line for each entry.
 """
 
 from __future__ import annotations
@@ -15,10 +16,13 @@ from embedded_broker.shell import platform
 
 
 def write_whole(path: Path, text: str, durable: bool) -> None:
-    """Replace the file: a reader, or a start after a crash, finds the old text or the new one.
+    """Replace a file: a reader, or a start after a crash, finds the old text or the new one.
 
-    ``durable``: on the disk when this returns.
-    Raises: StorageFailed.
+    With ``durable``, the new text is on the disk when this returns; without, a power cut may
+    bring back the old one.
+
+    Raises:
+        StorageFailed: the disk is full or failed; the old file is still there.
     """
     name = os.fspath(path)
     temporary = name + ".tmp"
@@ -40,7 +44,11 @@ def write_whole(path: Path, text: str, durable: bool) -> None:
 
 
 def read_text(path: Path) -> str | None:
-    """None when there is no such file."""
+    """Return the text of a file, or None when it does not exist.
+
+    Raises:
+        StorageFailed: it cannot be read, or is not UTF-8.
+    """
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -50,7 +58,7 @@ def read_text(path: Path) -> str | None:
 
 
 def write_offsets(path: Path, offsets: dict[tuple[str, int], int]) -> None:
-    """An offset checkpoint: ``topic partition offset`` a line."""
+    """Write an offset checkpoint, with lines ``topic partition offset``."""
     lines = [
         f"{topic} {partition} {offset}\n" for (topic, partition), offset in sorted(offsets.items())
     ]
@@ -58,8 +66,8 @@ def write_offsets(path: Path, offsets: dict[tuple[str, int], int]) -> None:
 
 
 def read_offsets(path: Path) -> dict[tuple[str, int], int]:
-    """Empty when the file is absent or unreadable: what it holds can always be found again, only
-    slower."""
+    """Read an offset checkpoint up to its first malformed line. No entries mean only that
+    recovery reads more of the logs."""
     found: dict[tuple[str, int], int] = {}
     for fields in _entries(read_text(path), 3):
         topic, partition, offset = fields
@@ -69,13 +77,14 @@ def read_offsets(path: Path) -> dict[tuple[str, int], int]:
 
 
 def write_epochs(path: Path, entries: Sequence[tuple[int, int]]) -> None:
-    """leader-epoch-checkpoint: ``epoch startOffset`` a line. Not flushed: every batch carries its
-    epoch."""
+    """Write a leader-epoch-checkpoint, with lines ``epoch start_offset``. Not flushed: every batch
+    carries its epoch, so recovery can find lost entries again."""
     lines = [f"{epoch} {start}\n" for epoch, start in entries]
     write_whole(path, f"0\n{len(lines)}\n{''.join(lines)}", durable=False)
 
 
 def read_epochs(path: Path) -> list[tuple[int, int]]:
+    """Read a leader-epoch-checkpoint up to its first entry that does not rise."""
     found: list[tuple[int, int]] = []
     for epoch, start in _entries(read_text(path), 2):
         if not (epoch.isdigit() and start.isdigit()):
@@ -88,6 +97,7 @@ def read_epochs(path: Path) -> list[tuple[int, int]]:
 
 
 def _entries(text: str | None, width: int) -> Iterable[list[str]]:
+    """Lines of a checkpoint of version 0, split, up to the first without ``width`` fields."""
     lines = (text or "").splitlines()
     if len(lines) < 2 or lines[0] != "0":
         return

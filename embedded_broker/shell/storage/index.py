@@ -1,11 +1,11 @@
-"""A segment's two indexes as memory-mapped files: a lookup is a binary search, an entry is eight
-or twelve bytes.
+"""A segment's two indexes as memory-mapped files, searched by bisection.
 
-``.index``: int32 (last offset of an append, less the segment's base), int32 (where in the file
-that append starts). ``.timeindex``: int64 (greatest timestamp so far), int32 (last offset of the
-batch that has it, less the base). Both are sparse, strictly rising, big-endian, not checksummed;
-a doubtful one is rebuilt from the log. Kafka allots a file of its full size at once; here it
-doubles from one page, and is trimmed when the segment closes.
+An entry of ``.index`` is int32 (last offset of an append, relative to the segment's base offset)
+and int32 (position of that append in the file). An entry of ``.timeindex`` is int64 (greatest
+timestamp so far) and int32 (relative last offset of the batch that has it). Both are big-endian,
+sparse and strictly rising in both numbers. They have no checksum: a doubtful one is rebuilt from
+the log. Kafka allocates the full size at once; here a file starts with one page, doubles, and is
+trimmed when the segment is sealed.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from embedded_broker.core.ports import StorageFailed
 OFFSET_ENTRY = struct.Struct(">ii")
 TIME_ENTRY = struct.Struct(">qi")
 FIRST_ENTRIES = 340
-"""Fits one page in either index."""
+"""The entries of the first page of a file, in either index."""
 
 
-def allot(fd: int, size: int) -> None:
-    """Grow a file and take its blocks now: a store into a mapped hole on a full disk would kill
-    the process."""
+def allocate(fd: int, size: int) -> None:
+    """Grow a file and reserve its blocks: on a full disk, a store into a hole of a mapped file
+    would kill the process with SIGBUS instead of raising an error."""
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(fd, 0, size)
     else:
@@ -34,7 +34,10 @@ def allot(fd: int, size: int) -> None:
 
 
 class MappedIndex:
-    """Entries of one fixed form; the file is made with the first of them. Not thread-safe."""
+    """A file of fixed-size entries, created with the first of them. Not thread-safe.
+
+    ``count`` entries are in use; the file beyond them is zeros.
+    """
 
     def __init__(self, path: Path, entry: struct.Struct, max_bytes: int) -> None:
         self.path = path
@@ -49,10 +52,7 @@ class MappedIndex:
         return self.count >= self._max
 
     def open(self) -> None:
-        """Read what the file holds; entries after the last one that rises are not counted.
-
-        Call before the first other call when the file may exist.
-        """
+        """Map an existing file and find its ``count``; call it before anything else."""
         self.count = 0
         try:
             size = self.path.stat().st_size
@@ -62,8 +62,10 @@ class MappedIndex:
         if capacity == 0:
             return
         self._remap(capacity)
+        # No entry is all zeros (timestamps and positions of entries are above 0), and after the
+        # last one there are only zeros: bisect for the boundary.
         low, high = 0, capacity
-        while low < high:  # the unused end is zeros
+        while low < high:
             middle = (low + high) // 2
             if any(self.entry(middle)):
                 low = middle + 1
@@ -72,7 +74,8 @@ class MappedIndex:
         self.count = low
 
     def rises(self) -> bool:
-        """Whether no entry is negative, and each is greater in both numbers than the one before."""
+        """Whether the entries are valid: none negative, each above the one before in both
+        numbers."""
         first, second = -1, -1
         for i in range(self.count):
             a, b = self.entry(i)
@@ -89,7 +92,11 @@ class MappedIndex:
         return self.entry(self.count - 1) if self.count else None
 
     def append(self, first: int, second: int) -> None:
-        """Raises: StorageFailed."""
+        """Add an entry.
+
+        Raises:
+            StorageFailed: there is no space for it on the disk.
+        """
         if self.count >= self._capacity:
             self._remap(min(max(FIRST_ENTRIES, 2 * self._capacity), max(self._max, self.count + 1)))
         assert self._map is not None
@@ -97,8 +104,7 @@ class MappedIndex:
         self.count += 1
 
     def find(self, value: int, column: int) -> int:
-        """The place of the last entry whose ``column`` is at most ``value``; -1 when there is
-        none."""
+        """Return the index of the last entry whose ``column`` is at most ``value``, or -1."""
         low, high = 0, self.count
         while low < high:
             middle = (low + high) // 2
@@ -109,7 +115,8 @@ class MappedIndex:
         return low - 1
 
     def cut(self, count: int) -> None:
-        """Keep the first ``count`` entries; what follows becomes zeros again."""
+        """Keep the first ``count`` entries, and fill the rest with zeros, which mark it as
+        unused."""
         if count >= self.count or self._map is None:
             return
         size = self._entry.size
@@ -117,7 +124,7 @@ class MappedIndex:
         self.count = count
 
     def trim(self) -> None:
-        """Give back the unused end of the file and unmap it; the next use maps it again."""
+        """Cut the file to its entries; the mapping then has no unused end either."""
         if self._map is not None:
             self._unmap()
             with open(self.path, "r+b") as f:
@@ -126,13 +133,14 @@ class MappedIndex:
                 self._remap(self.count)
 
     def close(self) -> None:
+        """Unmap the file and cut it to its entries."""
         if self._map is not None:
             self._unmap()
-            with suppress(FileNotFoundError):  # the segment was deleted meanwhile
+            with suppress(FileNotFoundError):  # the segment is deleted
                 os.truncate(self.path, self.count * self._entry.size)
 
     def release(self) -> None:
-        """Unmap without touching the file, which is being deleted."""
+        """Unmap the file without changing it, because it is being deleted."""
         if self._map is not None:
             self._unmap()
 
@@ -149,7 +157,7 @@ class MappedIndex:
             fd = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
             try:
                 if os.fstat(fd).st_size < capacity * self._entry.size:
-                    allot(fd, capacity * self._entry.size)
+                    allocate(fd, capacity * self._entry.size)
                 self._map = mmap.mmap(fd, capacity * self._entry.size)
             finally:
                 os.close(fd)

@@ -1,8 +1,8 @@
 """One partition's log on this broker's disk: segments in a directory named ``topic-partition``.
 
-States: open -> failed (the disk refused; reads of what is there may still work) -> closed or
-deleted. All calls come from the broker's loop; only ``flush_files`` hands descriptors to the
-flusher's thread.
+States: open -> closed (at the broker's end) or released (being deleted). When the disk fails, the
+call raises StorageFailed and the log stays open: what is there may still be read. All calls come
+from the broker's loop; ``unflushed`` is what the loop hands to the flusher's thread.
 """
 
 from __future__ import annotations
@@ -16,18 +16,22 @@ from embedded_broker.core.ports import SegmentInfo, StorageFailed
 from embedded_broker.shell.storage import files
 from embedded_broker.shell.storage.recovery import LastStop, open_segments
 from embedded_broker.shell.storage.segment import MAX_RELATIVE_OFFSET, Segment
-from embedded_broker.shell.storage.slices import NOTHING, FileSlice, LogFile
+from embedded_broker.shell.storage.slices import EMPTY_SLICE, FileSlice, LogFile
 from kafka_protocol.fields import Buffer
 from kafka_protocol.records.batch import BatchHeader
 
 EPOCHS = "leader-epoch-checkpoint"
 IDENTITY = "partition.metadata"
 Remove = Callable[[list[Path]], None]
-"""Takes files away some time later, off the loop."""
+"""Removes files some time later, outside of the event loop."""
 
 
 class DiskPartitionLog:
-    """See ``core.ports.PartitionLog`` for what is promised."""
+    """The PartitionLog port of ``core.ports``, which documents the methods.
+
+    ``was_corrupt`` and ``cut_bytes`` say what recovery found. At least one segment exists; the
+    last is the active one, to which appends go.
+    """
 
     def __init__(
         self, directory: Path, topic: str, topic_id: UUID, partition: int, remove: Remove
@@ -40,13 +44,17 @@ class DiskPartitionLog:
         self.cut_bytes = 0
         self._remove = remove
         self._segments: list[Segment] = []
+        """Oldest first."""
         self._bases: list[int] = []
+        """The base offset of each segment, for bisection."""
         self._start = 0
+        """The log start offset: at or above the first segment's base offset."""
         self._size = 0
         self._segment_bytes = 1 << 30
         self._segment_ms = 7 * 24 * 3600 * 1000
         self._index_interval = 4096
-        self._epochs_seen: list[tuple[int, int]] = []
+        self._epochs_found: list[tuple[int, int]] = []
+        """Leader epochs and their start offsets, as far as recovery read batches."""
         self._active: Segment
 
     # ---- opening
@@ -60,12 +68,12 @@ class DiskPartitionLog:
         remove: Remove,
         now_ms: int,
     ) -> DiskPartitionLog:
-        """Raises: StorageFailed."""
+        """Create an empty log that begins at offset 0. Raises: StorageFailed."""
         log = cls(directory, topic, topic_id, partition, remove)
         try:
             directory.mkdir()
         except OSError as e:
-            raise StorageFailed(f"cannot make {directory}: {e.strerror or e}") from e
+            raise StorageFailed(f"cannot create {directory}: {e.strerror or e}") from e
         identity = f"version: 0\ntopic_id: {encode_uuid(topic_id)}\n"
         files.write_whole(directory / IDENTITY, identity, durable=False)
         log._begin(0, now_ms)
@@ -84,11 +92,17 @@ class DiskPartitionLog:
         log_start_offset: int,
         now_ms: int,
     ) -> DiskPartitionLog:
-        """Recover what is there. Raises: StorageFailed."""
+        """Open an existing directory and recover its log (see recovery.py).
+
+        ``recovery_point`` and ``log_start_offset`` come from the broker's checkpoints.
+
+        Raises:
+            StorageFailed: the directory cannot be read.
+        """
         log = cls(directory, topic, topic_id, partition, remove)
         recovered = open_segments(directory, last_stop, recovery_point, log._index_interval)
         log.was_corrupt, log.cut_bytes = recovered.corrupt, recovered.cut_bytes
-        log._epochs_seen = recovered.epochs
+        log._epochs_found = recovered.epochs
         if not recovered.segments:
             log._begin(log_start_offset, now_ms)
         else:
@@ -100,6 +114,7 @@ class DiskPartitionLog:
         return log
 
     def _begin(self, base_offset: int, now_ms: int) -> None:
+        """Add an empty active segment."""
         segment = Segment(self.directory, base_offset, now_ms)
         self._segments.append(segment)
         self._bases.append(base_offset)
@@ -134,20 +149,26 @@ class DiskPartitionLog:
         active = self._active
         size = len(records)
         assert headers[0].base_offset >= active.next_offset, "an append before the end of the log"
-        if active.size and self._due(active, size, headers, now_ms):
+        if active.size and self._must_roll(active, size, headers, now_ms):
             self._roll(headers[0].base_offset, now_ms)
             active = self._active
         elif not active.size and headers[0].base_offset > active.next_offset:
-            self._restart(headers[0].base_offset, now_ms)
+            # A segment's name is its base offset, which an empty one can still change.
+            self._replace_empty(headers[0].base_offset, now_ms)
             active = self._active
         active.append(records, headers, self._index_interval, now_ms)
         self._size += size
 
-    def _due(self, active: Segment, size: int, headers: Sequence[BatchHeader], now_ms: int) -> bool:
+    def _must_roll(
+        self, active: Segment, size: int, headers: Sequence[BatchHeader], now_ms: int
+    ) -> bool:
+        """Whether this append has to begin a new segment, by Kafka's rules."""
         if active.size + size > self._segment_bytes:
             return True
+        # Index entries have 32 bits for an offset.
         if headers[-1].last_offset - active.base_offset > MAX_RELATIVE_OFFSET or active.index_full:
             return True
+        # segment.ms counts in time of the records, and only without timestamps in time of the wall.
         first = active.first_timestamp
         waited = headers[0].max_timestamp - first if first >= 0 else now_ms - active.created_ms
         return waited > self._segment_ms
@@ -160,8 +181,8 @@ class DiskPartitionLog:
         self._active.seal()
         self._begin(base_offset, now_ms)
 
-    def _restart(self, offset: int, now_ms: int) -> None:
-        """The empty active segment gets another name."""
+    def _replace_empty(self, offset: int, now_ms: int) -> None:
+        """Replace the empty active segment by one with another base offset."""
         self._begin(offset, now_ms)
         empty = self._segments.pop(-2)
         del self._bases[-2]
@@ -176,24 +197,24 @@ class DiskPartitionLog:
         active = self._active
         end = min(end_offset, active.next_offset)
         if start_offset >= end:
-            return NOTHING
+            return EMPTY_SLICE
         i = len(self._bases) - 1
         segment = active
         if start_offset < active.base_offset:
             i = max(0, bisect_right(self._bases, start_offset) - 1)
             segment = self._segments[i]
         start = segment.position_of(start_offset)
-        while start == segment.size:
+        while start == segment.size:  # a gap at the end of the segment: go on with the next
             i += 1
             segment = self._segments[i]
             start = segment.position_of(start_offset)
         limit = segment.size if end >= segment.next_offset else segment.position_of(end)
         if limit - start > max_bytes:
             cut = segment.boundary(start, start + max_bytes)
-            if cut == start:
+            if cut == start:  # KIP-74: a batch above the limit still makes progress
                 cut = min(limit, segment.end_of_batch(start)) if at_least_one else start
             limit = min(limit, cut)
-        return FileSlice(segment.file, start, limit - start) if limit > start else NOTHING
+        return FileSlice(segment.file, start, limit - start) if limit > start else EMPTY_SLICE
 
     def headers(self, start_offset: int) -> Iterator[BatchHeader]:
         for segment in list(self._segments):
@@ -214,6 +235,7 @@ class DiskPartitionLog:
         self._active = active = self._segments[-1]
         position = active.position_of(offset)
         if position < active.size:
+            # Inside a batch: drop the whole batch, so that the log ends at a boundary.
             first = next(active.headers(position))
             offset = min(offset, first.base_offset)
         self._size -= active.size - position
@@ -226,7 +248,7 @@ class DiskPartitionLog:
             self._drop(len(self._segments) - 1)
         self._begin(offset, created_ms)
         self._start = offset
-        self._epochs_seen = []
+        self._epochs_found = []
 
     def advance_start(self, offset: int) -> None:
         self._start = max(self._start, min(offset, self.log_end_offset))
@@ -241,6 +263,8 @@ class DiskPartitionLog:
 
     # ---- timestamps
     def offset_for_timestamp(self, timestamp: int, end_offset: int) -> tuple[int, int] | None:
+        # Timestamps need not rise: a segment or batch qualifies by its greatest one, and then its
+        # records are read one by one.
         for segment in list(self._segments):
             if segment.base_offset >= end_offset:
                 return None
@@ -259,6 +283,7 @@ class DiskPartitionLog:
 
     def offset_of_max_timestamp(self, end_offset: int) -> tuple[int, int] | None:
         best: tuple[int, Segment, BatchHeader] | None = None
+        """(greatest timestamp, its segment, its batch)"""
         for segment in self._segments:
             if segment.base_offset >= end_offset or (
                 best is not None and segment.max_timestamp <= best[0]
@@ -275,37 +300,39 @@ class DiskPartitionLog:
     # ---- epochs
     def load_epochs(self) -> list[tuple[int, int]]:
         end = self.log_end_offset
-        known = [(e, s) for e, s in files.read_epochs(self.directory / EPOCHS) if s <= end]
-        for epoch, start in self._epochs_seen:
-            if start < end and (not known or epoch > known[-1][0]):
-                known.append((epoch, max(start, known[-1][1] if known else start)))
-        while len(known) > 1 and known[1][1] <= self._start:
-            known.pop(0)
-        return known
+        entries = [(e, s) for e, s in files.read_epochs(self.directory / EPOCHS) if s <= end]
+        # The file is not flushed: a power cut may lose entries that the batches still show.
+        for epoch, start in self._epochs_found:
+            if start < end and (not entries or epoch > entries[-1][0]):
+                entries.append((epoch, max(start, entries[-1][1] if entries else start)))
+        # Epochs that ended before the log start have no batch any more.
+        while len(entries) > 1 and entries[1][1] <= self._start:
+            entries.pop(0)
+        return entries
 
     def save_epochs(self, entries: Sequence[tuple[int, int]]) -> None:
         files.write_epochs(self.directory / EPOCHS, entries)
 
-    # ---- the disk's side
+    # ---- flushing and closing
     def unflushed(self) -> list[tuple[Segment, LogFile, int]]:
-        """What a flush has to bring to the disk: segment, its file, and the size that is flushed
-        when it is done."""
+        """Return (segment, its file, its size now) of the segments that a flush has to write."""
         return [(s, s.file, s.size) for s in self._segments if s.flushed_size < s.size]
 
     def recovery_point(self) -> int:
-        """Everything before this offset is on the disk."""
+        """Return the offset before which everything is on the disk."""
         for segment in self._segments:
             if segment.flushed_size < segment.size:
                 return segment.base_offset
         return self.log_end_offset
 
     def close(self) -> None:
+        """Write the last index entries and close the files."""
         for segment in self._segments:
             segment.seal()
             segment.close()
 
     def release(self) -> None:
-        """Let go of files that are being deleted."""
+        """Release the files, which are being deleted."""
         for segment in self._segments:
             segment.offsets.release()
             segment.times.release()
@@ -313,11 +340,13 @@ class DiskPartitionLog:
 
 
 def _latest_batch(segment: Segment, end_offset: int, start_offset: int) -> BatchHeader | None:
-    """The first batch with the segment's greatest timestamp among those in [start_offset,
-    end_offset)."""
+    """Return the first batch with the greatest timestamp of the segment's batches in
+    [start_offset, end_offset)."""
+    # The usual case: the segment's greatest timestamp is within the range.
     if end_offset >= segment.next_offset and segment.max_timestamp_offset >= start_offset:
         position = segment.position_of(segment.max_timestamp_offset)
         return next(segment.headers(position), None)
+    # Else begin at the greatest timestamp that the index has before the end, and read on.
     i = segment.times.find(end_offset - 1 - segment.base_offset, 1)
     position = 0
     if i >= 0:
@@ -337,8 +366,12 @@ def _latest_batch(segment: Segment, end_offset: int, start_offset: int) -> Batch
 def first_record(
     file: LogFile, header: BatchHeader, timestamp: int, least_offset: int
 ) -> tuple[int, int] | None:
-    """(offset, timestamp) of the first record in a batch at or after both ``timestamp`` and
-    ``least_offset``."""
+    """Return (offset, timestamp) of the first record of a batch that is at or after both
+    ``timestamp`` and ``least_offset``, or None.
+
+    Raises:
+        StorageFailed: the batch cannot be read.
+    """
     from kafka_protocol.records.batch import TIMESTAMP_APPEND_TIME
 
     if header.attributes & TIMESTAMP_APPEND_TIME:
@@ -354,20 +387,20 @@ def first_record(
             if record.timestamp >= timestamp and record.offset >= least_offset:
                 return record.offset, record.timestamp
     except (InvalidRecord, CannotDecompress):
-        return max(
-            header.base_offset, least_offset
-        ), header.max_timestamp  # its reader meets the damage there
+        # Point at the batch: whoever reads from there meets the damage, and reports it.
+        return max(header.base_offset, least_offset), header.max_timestamp
     return None
 
 
 def encode_uuid(value: UUID) -> str:
-    """As Kafka writes ids: base64 for addresses, without padding."""
+    """Encode an id as Kafka does: URL-safe base64 without padding."""
     import base64
 
     return base64.urlsafe_b64encode(value.bytes).rstrip(b"=").decode()
 
 
 def decode_uuid(text: str) -> UUID:
+    """Decode an id as Kafka writes it. Raises: ValueError."""
     import base64
 
     return UUID(bytes=base64.urlsafe_b64decode(text + "=="))

@@ -1,16 +1,16 @@
-"""Opening a partition's directory: which bytes of it are a log.
+"""Opening a partition's directory: finding which bytes of it are a log (decision 0014).
 
-After an orderly stop everything is as it was left. After a kill in the same boot of the machine
-the page cache still has every whole write, so only the end can be torn: the last stretch of the
-newest segment is read with checksums. After a power cut everything past the recovery point is
-read with checksums and its indexes are made again. The log ends before the first batch that is
-cut off, corrupt, or out of order; what follows it is dropped.
+After a shutdown, everything is as it was left. After a kill in the same boot of the machine, the
+page cache still has every complete write, so only the end can be torn: the last TAIL_BYTES of the
+newest segment are read with checksums. After a power cut, everything past the recovery point is
+read with checksums, and its indexes are rebuilt. The log ends before the first batch that is
+incomplete, corrupt or out of order; what follows is dropped.
 """
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -18,43 +18,46 @@ from pathlib import Path
 from embedded_broker.core.ports import StorageFailed
 from embedded_broker.shell.storage.segment import Segment
 from kafka_protocol.records.batch import (
-    CRC_START,
-    HEADER,
     HEADER_SIZE,
-    LOG_OVERHEAD,
-    MAGIC_V2,
     BatchHeader,
+    CorruptBatch,
+    crc_matches,
+    read_header,
 )
-from kafka_protocol.records.checksum import crc32c
 
 TAIL_BYTES = 64 * 1024 * 1024
 READ_BYTES = 4 * 1024 * 1024
 
 
 class LastStop(Enum):
-    """How the process that had this directory ended."""
+    """How the previous process of this directory ended."""
 
-    CLEAN = "in order"
-    KILLED = "killed, the machine went on"
-    CRASHED = "with the machine, or before a change of machine"
+    CLEAN = "shut down"
+    KILLED = "was killed"
+    CRASHED = "ended with the machine, or on another one"
 
 
 @dataclass(slots=True)
 class Recovered:
+    """The result of a recovery."""
+
     segments: list[Segment]
     epochs: list[tuple[int, int]] = field(default_factory=list)
-    """Leader epochs of the batches that were read, with their first offset there."""
+    """Leader epochs of the batches that were read, each with its first offset."""
     cut_bytes: int = 0
     corrupt: bool = False
-    """Whether a whole batch was bad, and not only the end missing."""
+    """Whether a complete batch was invalid, so that more than a torn end is lost."""
 
 
 def open_segments(
     directory: Path, last_stop: LastStop, recovery_point: int, index_interval: int
 ) -> Recovered:
-    """The segments of a log, oldest first, recovered; an empty list when the directory holds none.
+    """Recover the segments of a log, oldest first; none when the directory has none.
 
-    Raises: StorageFailed.
+    Files that an earlier process left half done are removed.
+
+    Raises:
+        StorageFailed: the directory or a file cannot be read or cut.
     """
     try:
         names = sorted(p for p in directory.iterdir())
@@ -81,6 +84,7 @@ def open_segments(
             result,
         )
         if not intact and not newest:
+            # A log has no holes: what follows a cut is not part of it.
             for later in bases[i + 1 :]:
                 dropped = Segment(directory, later, 0, create=False)
                 result.cut_bytes += _file_size(dropped)
@@ -98,12 +102,13 @@ def _open(
     index_interval: int,
     result: Recovered,
 ) -> bool:
-    """Set the segment's bounds; False when something had to be cut off."""
+    """Set the bounds of a segment; False when its end had to be cut off."""
     segment.size = _file_size(segment)
     segment.offsets.open()
     segment.times.open()
     trusted = segment.offsets.rises() and segment.times.rises() and _fits(segment)
     crashed = last_stop is LastStop.CRASHED
+    # A sealed segment has changed no more since its successor began: no batch of it is read.
     if trusted and next_base is not None and (not crashed or next_base <= recovery_point):
         segment.next_offset = next_base
         segment.flushed_size = segment.size
@@ -113,6 +118,7 @@ def _open(
     if trusted and last_stop is LastStop.CLEAN:
         start = (segment.offsets.last() or (0, 0))[1]
     elif trusted and last_stop is LastStop.KILLED:
+        # A kill tears at most the last write; more is read to find bytes that rotted meanwhile.
         i = segment.offsets.find(segment.size - TAIL_BYTES, 1)
         start = segment.offsets.entry(i)[1] if i >= 0 else 0
     else:
@@ -128,30 +134,34 @@ def _file_size(segment: Segment) -> int:
 
 
 def _fits(segment: Segment) -> bool:
-    """Whether the last index entry points at the batches it claims to."""
+    """Whether the last index entry points at a batch that it can be of."""
     last = segment.offsets.last()
     if last is None:
-        return segment.size <= 2 * READ_BYTES
+        return segment.size <= 2 * READ_BYTES  # an index that was lost would cost a scan each time
     if last[1] + HEADER_SIZE > segment.size:
         return False
-    base, length, _epoch, magic, *_rest = HEADER.unpack(segment.file.read(HEADER_SIZE, last[1]))
-    return bool(
-        magic == MAGIC_V2
-        and length + LOG_OVERHEAD >= HEADER_SIZE
-        and segment.base_offset <= base <= segment.base_offset + last[0]
-    )
+    try:
+        header = read_header(segment.file.read(HEADER_SIZE, last[1]))
+    except CorruptBatch:
+        return False
+    last_offset = segment.base_offset + last[0]
+    return header.size >= HEADER_SIZE and segment.base_offset <= header.base_offset <= last_offset
 
 
 def _read_first(segment: Segment) -> None:
+    """Set the timestamp from which segment.ms counts."""
     if segment.size >= HEADER_SIZE:
-        header = HEADER.unpack(segment.file.read(HEADER_SIZE, 0))
-        segment.first_timestamp = header[8]
+        # A sealed segment is not checked here: whoever reads it meets the damage, and reports it.
+        with suppress(CorruptBatch):
+            header = read_header(segment.file.read(HEADER_SIZE, 0))
+            segment.first_timestamp = header.max_timestamp
 
 
 def _scan(segment: Segment, start: int, index_interval: int, result: Recovered) -> bool:
-    """Read batches with checksums from ``start``, making index entries again; cut off what is not
-    a log."""
+    """Read the batches from ``start`` with checksums and rebuild their index entries; cut off what
+    is not a log. False when something was cut off."""
     size = segment.size
+    # Forget what lies behind ``start``, and count it again batch by batch.
     segment.offsets.cut(segment.offsets.find(start - 1, 1) + 1 if start else 0)
     segment.size = start
     segment.next_offset = segment.base_offset
@@ -166,16 +176,16 @@ def _scan(segment: Segment, start: int, index_interval: int, result: Recovered) 
         segment.times.cut(0)
     expected, epoch = -1 if start else segment.base_offset, -1
     corrupt = False
-    for header in _whole_batches(segment, start, size):
-        # Offset and epoch are outside the checksum; a log is dense (nothing here compacts) and
-        # epochs only rise.
+    for header in _complete_batches(segment, start, size):
+        # The checksum does not cover offset and epoch: a log is dense (nothing compacts it) and
+        # its epochs only rise.
         if header is None or not _follows(header, expected, epoch):
             corrupt = True
             break
         _count(segment, header, index_interval, result)
         expected, epoch = header.next_offset, header.leader_epoch
     if segment.size == start and start:
-        # Nothing after a trusted entry: the entry's own append is gone, look at all of it.
+        # Even the append of the trusted index entry is missing: trust no entry, read everything.
         segment.size = size
         return _scan(segment, 0, index_interval, result)
     torn = size - segment.size
@@ -195,25 +205,22 @@ def _follows(header: BatchHeader, expected: int, epoch: int) -> bool:
 
 
 def _count(segment: Segment, header: BatchHeader, index_interval: int, result: Recovered) -> None:
-    if segment._since_entry > index_interval:
+    """Extend the segment by a batch, as an append of it would have."""
+    if segment.since_entry > index_interval:
         segment.add_index_entries(header.last_offset, header.position)
     if segment.first_timestamp < 0:
         segment.first_timestamp = header.max_timestamp
-    if header.max_timestamp > segment.max_timestamp:
-        segment.max_timestamp, segment.max_timestamp_offset = (
-            header.max_timestamp,
-            header.last_offset,
-        )
+    segment.note_timestamp(header)
     if not result.epochs or header.leader_epoch > result.epochs[-1][0]:
         result.epochs.append((header.leader_epoch, header.base_offset))
     segment.size = header.position + header.size
     segment.next_offset = header.next_offset
-    segment._since_entry += header.size
+    segment.since_entry += header.size
 
 
-def _whole_batches(segment: Segment, start: int, size: int) -> Iterator[BatchHeader | None]:
-    """Whole batches with right checksums; None once for one that is whole and wrong; ends at a
-    cut-off one."""
+def _complete_batches(segment: Segment, start: int, size: int) -> Iterator[BatchHeader | None]:
+    """Yield the complete batches with valid checksums. Ends at an incomplete one, and with None at
+    a complete one that is invalid."""
     position, data, data_start = start, b"", start
     while position < size:
         at = position - data_start
@@ -226,49 +233,24 @@ def _whole_batches(segment: Segment, start: int, size: int) -> Iterator[BatchHea
             if len(data) < HEADER_SIZE:
                 return
         try:
-            (
-                base,
-                length,
-                epoch,
-                magic,
-                crc,
-                attributes,
-                delta,
-                first_ts,
-                max_ts,
-                pid,
-                pepoch,
-                seq,
-                count,
-            ) = HEADER.unpack_from(data, at)
-        except struct.error:
-            return
-        whole = length + LOG_OVERHEAD
-        if magic != MAGIC_V2 or whole < HEADER_SIZE:
+            header = read_header(data, at)
+        except CorruptBatch:
             yield None
             return
-        if position + whole > size:
+        if header.size < HEADER_SIZE:
+            yield None
             return
-        if at + whole > len(data):
-            data = segment.file.read(max(whole, min(READ_BYTES, size - position)), position)
+        if position + header.size > size:
+            return
+        if at + header.size > len(data):
+            # The batch is longer than what was read: read again, from its start.
+            data = segment.file.read(max(header.size, min(READ_BYTES, size - position)), position)
             data_start, at = position, 0
-            if len(data) < whole:
+            if len(data) < header.size:
                 return
-        if crc32c(memoryview(data)[at + CRC_START : at + whole]) != crc:
+            header = header._replace(position=at)
+        if not crc_matches(data, header):
             yield None
             return
-        yield BatchHeader(
-            position,
-            whole,
-            base,
-            base + delta,
-            epoch,
-            attributes,
-            first_ts,
-            max_ts,
-            pid,
-            pepoch,
-            seq,
-            count,
-        )
-        position += whole
+        yield header._replace(position=position)
+        position += header.size

@@ -1,14 +1,12 @@
-"""One segment of a partition's log: a .log file, its two sparse indexes, and where its newest
-batches lie.
+"""One segment of a partition's log: a .log file and its two sparse indexes.
 
-The positions of the last few thousand batches are held in memory, so that a read near the end,
-which is nearly every read, touches no file to find its bounds.
+The positions of the newest batches are kept in memory, so that a read near the end, which is
+nearly every read, accesses no file to find its bounds.
 """
 
 from __future__ import annotations
 
 import os
-import struct
 import sys
 from array import array
 from bisect import bisect_right
@@ -20,10 +18,12 @@ from embedded_broker.core.ports import StorageFailed
 from embedded_broker.shell.storage.index import OFFSET_ENTRY, TIME_ENTRY, MappedIndex
 from embedded_broker.shell.storage.slices import LogFile
 from kafka_protocol.fields import Buffer
-from kafka_protocol.records.batch import HEADER, HEADER_SIZE, LOG_OVERHEAD, MAGIC_V2, BatchHeader
+from kafka_protocol.records.batch import HEADER_SIZE, BatchHeader, CorruptBatch, read_header
 
 RECENT = 4096
+"""Batches of which the positions are in memory, at most; after trimming it is half of that."""
 CHUNK = 16_384
+"""Bytes read at a time to walk over batch headers."""
 INDEX_BYTES = 10 * 1024 * 1024
 MAX_RELATIVE_OFFSET = 2**31 - 1
 
@@ -33,7 +33,10 @@ def file_name(base_offset: int, suffix: str) -> str:
 
 
 class Segment:
-    """Offsets [base_offset, next_offset). Only the newest segment of a log is appended to."""
+    """The batches of offsets [base_offset, next_offset). Only the active segment is appended to.
+
+    ``create`` makes the file; without it the file exists, and recovery sets the bounds.
+    """
 
     def __init__(
         self, directory: Path, base_offset: int, created_ms: int, create: bool = True
@@ -42,12 +45,15 @@ class Segment:
         self.base_offset = base_offset
         self.next_offset = base_offset
         self.size = 0
+        """Bytes that are valid; the file may be longer after a failed write."""
         self.max_timestamp = -1
         self.max_timestamp_offset = -1
+        """Last offset of the first batch with ``max_timestamp``."""
         self.first_timestamp = -1
         self.created_ms = created_ms
         self.modified_ms = created_ms
         self.flushed_size = 0
+        """Bytes that are on the disk."""
         self.path = directory / file_name(base_offset, ".log")
         self.file = LogFile(self.path, create)
         self.offsets = MappedIndex(
@@ -56,18 +62,25 @@ class Segment:
         self.times = MappedIndex(
             directory / file_name(base_offset, ".timeindex"), TIME_ENTRY, INDEX_BYTES
         )
-        self._since_entry = 0
+        self.since_entry = 0
+        """Bytes since the append of the last index entry."""
         self._recent_offsets = array("q")
         self._recent_positions = array("q")
+        """Base offset and position of the newest batches, without a gap up to the end."""
 
     # ---- writing
     def append(
         self, records: Buffer, headers: Sequence[BatchHeader], index_interval: int, now_ms: int
     ) -> None:
-        """Raises: StorageFailed, and then nothing of it is there."""
+        """Append batches with one write; ``index_interval`` bytes lie between index entries.
+
+        Raises:
+            StorageFailed: and none of the batches is readable.
+        """
         position, size = self.size, len(records)
         last = headers[-1]
-        if self._since_entry > index_interval:
+        if self.since_entry > index_interval:
+            # The entries first, because they may need space too; undone when the write fails.
             counts = self.offsets.count, self.times.count
             try:
                 self.add_index_entries(last.last_offset, position)
@@ -84,23 +97,27 @@ class Segment:
         else:
             self._recent_offsets.extend([h.base_offset for h in headers])
             self._recent_positions.extend([position + h.position for h in headers])
+        # Half at once: dropping one per append would move the whole array each time.
         if len(self._recent_offsets) > RECENT:
             del self._recent_offsets[: RECENT // 2]
             del self._recent_positions[: RECENT // 2]
         if self.first_timestamp < 0:
             self.first_timestamp = headers[0].max_timestamp
         for header in headers:
-            if header.max_timestamp > self.max_timestamp:
-                self.max_timestamp, self.max_timestamp_offset = (
-                    header.max_timestamp,
-                    header.last_offset,
-                )
+            self.note_timestamp(header)
         self.size = position + size
         self.next_offset = last.last_offset + 1
         self.modified_ms = now_ms
-        self._since_entry += size
+        self.since_entry += size
+
+    def note_timestamp(self, header: BatchHeader) -> None:
+        """Count a batch in ``max_timestamp``."""
+        if header.max_timestamp > self.max_timestamp:
+            self.max_timestamp = header.max_timestamp
+            self.max_timestamp_offset = header.last_offset
 
     def _write(self, records: Buffer, position: int, size: int) -> None:
+        """Write all of the bytes, or raise StorageFailed and leave none."""
         fd = self.file.fd
         try:
             written = (
@@ -114,9 +131,9 @@ class Segment:
                     raise OSError(f"{written} of {size} bytes written")
                 written += more
         except OSError as e:
-            # A part of a batch must not stay. These bytes were never readable, so no slice points
-            # at them. Should even that fail, positions here say where the log ends, and the next
-            # start cuts the torn tail.
+            # Remove the part that was written: it was never readable, so no slice refers to it.
+            # Should even that fail, ``size`` still says where the log ends, and the next start
+            # cuts the torn end off.
             with suppress(OSError):
                 os.ftruncate(fd, position)
             raise StorageFailed(f"cannot write {self.path}: {e.strerror or e}") from e
@@ -129,14 +146,14 @@ class Segment:
         return done
 
     def add_index_entries(self, last_offset: int, position: int) -> None:
-        """For an append that starts at ``position`` and ends with ``last_offset``; called before
-        it is counted."""
+        """Index an append that starts at ``position`` and ends with ``last_offset``; call it before
+        the append's own timestamps count."""
         self.offsets.append(last_offset - self.base_offset, position)
         self.add_time_entry()
-        self._since_entry = 0
+        self.since_entry = 0
 
     def add_time_entry(self) -> None:
-        """The greatest timestamp so far, unless the index has it."""
+        """Index the greatest timestamp so far, unless it is there already."""
         if self.max_timestamp <= 0:
             return
         last = self.times.last()
@@ -149,16 +166,17 @@ class Segment:
         return self.offsets.full or self.times.full
 
     def seal(self) -> None:
-        """No more appends: the last time entry, and the indexes' files cut to their size."""
+        """End the appends: add the last time entry and trim the index files."""
         self.add_time_entry()
         self.offsets.trim()
         self.times.trim()
 
     def cut(self, position: int, next_offset: int) -> None:
-        """Drop the batches at and after ``position``, a batch boundary; ``next_offset`` is then
-        the end offset.
+        """Drop the batches at and after ``position``, a batch boundary, so that the segment ends
+        at ``next_offset``.
 
-        When slices of this file are still to be sent, it is copied up to ``position`` and replaced.
+        Raises:
+            StorageFailed: the disk failed.
         """
         relative = next_offset - 1 - self.base_offset
         self.offsets.cut(
@@ -166,6 +184,8 @@ class Segment:
         )
         self.times.cut(self.times.find(relative, 1) + 1)
         try:
+            # Responses that are not sent yet may hold slices of the file: those bytes must stay,
+            # so the file is then replaced by a copy. (One reference is ours, one getrefcount's.)
             if sys.getrefcount(self.file) > 2:
                 self._replace_file(position)
             else:
@@ -180,6 +200,7 @@ class Segment:
         self.recount()
 
     def _replace_file(self, size: int) -> None:
+        """Continue with a copy of the first ``size`` bytes of the file."""
         temporary = self.path.with_suffix(".log.swap")
         temporary.unlink(missing_ok=True)
         fresh = LogFile(temporary, create=True)
@@ -196,28 +217,26 @@ class Segment:
         self.file = fresh
 
     def recount(self) -> None:
-        """Find the greatest timestamp and the bytes since the last index entry again, from the
-        indexes and the batches after them."""
+        """Derive ``max_timestamp`` and ``since_entry`` from the indexes and the batches after their
+        last entries."""
         last_time = self.times.last()
         self.max_timestamp, self.max_timestamp_offset = -1, -1
         if last_time is not None:
-            self.max_timestamp, self.max_timestamp_offset = (
-                last_time[0],
-                last_time[1] + self.base_offset,
-            )
+            self.max_timestamp = last_time[0]
+            self.max_timestamp_offset = last_time[1] + self.base_offset
         last = self.offsets.last()
         start = last[1] if last is not None else 0
-        self._since_entry = self.size - start
+        self.since_entry = self.size - start
         for header in self.headers(start):
-            if header.max_timestamp > self.max_timestamp:
-                self.max_timestamp, self.max_timestamp_offset = (
-                    header.max_timestamp,
-                    header.last_offset,
-                )
+            self.note_timestamp(header)
 
     # ---- finding
     def headers(self, position: int) -> Iterator[BatchHeader]:
-        """Batches from a boundary to the end; ``BatchHeader.position`` is the place in the file."""
+        """Yield the headers from a batch boundary to the end, with their positions in the file.
+
+        Raises:
+            StorageFailed: the file cannot be read, or has no batch where one has to be.
+        """
         chunk, chunk_start = b"", position
         while position < self.size:
             at = position - chunk_start
@@ -225,45 +244,17 @@ class Segment:
                 chunk = self.file.read(min(CHUNK, self.size - position), position)
                 chunk_start, at = position, 0
             try:
-                (
-                    base,
-                    length,
-                    epoch,
-                    magic,
-                    _crc,
-                    attributes,
-                    delta,
-                    first_ts,
-                    max_ts,
-                    pid,
-                    pepoch,
-                    seq,
-                    count,
-                ) = HEADER.unpack_from(chunk, at)
-            except struct.error as e:
-                raise StorageFailed(f"{self.path} ends within a batch header at {position}") from e
-            size = length + LOG_OVERHEAD
-            if magic != MAGIC_V2 or size < HEADER_SIZE:
-                raise StorageFailed(f"{self.path} holds no batch at {position}")
-            yield BatchHeader(
-                position,
-                size,
-                base,
-                base + delta,
-                epoch,
-                attributes,
-                first_ts,
-                max_ts,
-                pid,
-                pepoch,
-                seq,
-                count,
-            )
-            position += size
+                header = read_header(chunk, at)
+            except CorruptBatch as e:
+                raise StorageFailed(f"{self.path} has no batch at {position}: {e}") from e
+            if header.size < HEADER_SIZE:
+                raise StorageFailed(f"{self.path} has no batch at {position}")
+            yield header._replace(position=position)
+            position += header.size
 
     def position_of(self, offset: int) -> int:
-        """Where the batch that holds ``offset`` starts, or the next one when none does; the size
-        when past the end."""
+        """Return where the batch with ``offset`` starts, or the next batch if there is a gap; past
+        the end, the size."""
         if offset >= self.next_offset:
             return self.size
         recent = self._recent_offsets
@@ -276,7 +267,7 @@ class Segment:
         return self.size
 
     def boundary(self, start: int, limit: int) -> int:
-        """The last batch boundary in [start, limit]; ``start`` is one."""
+        """Return the last batch boundary in [start, limit]; ``start`` is one."""
         if limit >= self.size:
             return self.size
         recent = self._recent_positions
@@ -290,6 +281,7 @@ class Segment:
         return self.size
 
     def end_of_batch(self, position: int) -> int:
+        """Return where the batch that starts at ``position`` ends."""
         recent = self._recent_positions
         if recent and position >= recent[0]:
             i = bisect_right(recent, position)
@@ -297,24 +289,28 @@ class Segment:
         return position + next(self.headers(position)).size
 
     def position_by_time(self, timestamp: int) -> int:
-        """A batch boundary before which no record is as late as ``timestamp``."""
+        """Return a batch boundary before which every record is older than ``timestamp``."""
         i = self.times.find(timestamp, 0)
         if i < 0:
             return 0
         reached, relative = self.times.entry(i)
-        # The entry's own batch ends at that offset; earlier batches are strictly older than the
-        # entry.
+        # The entry's batch is the first with its timestamp: all batches before it are older.
         return self.position_of(self.base_offset + relative) if reached <= timestamp else 0
 
-    # ---- leaving
+    # ---- end
     def close(self) -> None:
+        """Close the three files."""
         self.offsets.close()
         self.times.close()
         self.file.close()
 
     def delete(self) -> list[Path]:
-        """Take the files out of the log; returns what is left to remove. Slices of them can still
-        be sent."""
+        """Rename the files out of the log and return the new names, which are to be removed.
+        Slices of the open file can still be sent.
+
+        Raises:
+            StorageFailed: a file cannot be renamed.
+        """
         self.offsets.release()
         self.times.release()
         left = []

@@ -1,4 +1,4 @@
-"""Log files and the stretches of them that answer a Fetch."""
+"""Open log files, and the slices of them that answer a Fetch."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from embedded_broker.shell import platform
 
 
 class LogFile:
-    """An open .log file. Slices keep it open after its segment was deleted, so that what is
-    queued can be sent."""
+    """An open .log file. It closes with its last reference: a slice in a response that is not sent
+    yet keeps it open after its segment was deleted."""
 
     __slots__ = ("__weakref__", "fd", "path")
 
     def __init__(self, path: Path, create: bool) -> None:
+        """Raises: StorageFailed."""
         flags = (
             os.O_RDWR
             | platform.O_BINARY
@@ -30,6 +31,7 @@ class LogFile:
             raise StorageFailed(f"cannot open {path}: {e.strerror or e}") from e
 
     def read(self, size: int, position: int) -> bytes:
+        """Read at most ``size`` bytes; fewer only at the end of the file. Raises: StorageFailed."""
         try:
             return platform.pread(self.fd, size, position)
         except OSError as e:
@@ -45,8 +47,11 @@ class LogFile:
 
 
 class FileSlice:
-    """Whole batches in a log file: ``size`` bytes at ``position``. Sent with sendfile, never
-    changed underneath: a file that slices point into is replaced, not truncated."""
+    """Whole batches in a log file: ``size`` bytes at ``position``, to be sent with sendfile.
+
+    Its bytes never change: a file with slices is replaced by a copy instead of truncated (see
+    ``Segment.cut``).
+    """
 
     __slots__ = ("file", "position", "size")
 
@@ -59,6 +64,7 @@ class FileSlice:
         return self.size
 
     def tobytes(self) -> bytes:
+        """Read the slice. Raises: StorageFailed."""
         if self.file is None or self.size == 0:
             return b""
         data = self.file.read(self.size, self.position)
@@ -67,4 +73,4 @@ class FileSlice:
         return data
 
 
-NOTHING = FileSlice(None, 0, 0)
+EMPTY_SLICE = FileSlice(None, 0, 0)

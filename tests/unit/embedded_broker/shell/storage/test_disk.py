@@ -27,7 +27,7 @@ def fill(disk: LogDirectory, topic: str = "t", count: int = 3) -> None:
         log.append(data, parsed(data), 0)
 
 
-def test_that_a_directory_is_as_kafka_lays_it_out(tmp_path: Path) -> None:
+def test_that_the_directory_has_kafkas_layout(tmp_path: Path) -> None:
     disk = opened(tmp_path / "d")
     fill(disk)
     disk.save_high_watermarks({("t", 0): 2})
@@ -61,7 +61,7 @@ def test_that_a_directory_is_as_kafka_lays_it_out(tmp_path: Path) -> None:
     assert (top / "__cluster_metadata-0" / "quorum-state").exists()
 
 
-def test_that_everything_is_there_again_after_a_stop(tmp_path: Path) -> None:
+def test_that_a_stopped_directory_opens_with_everything(tmp_path: Path) -> None:
     disk = opened(tmp_path / "d")
     fill(disk)
     disk.save_high_watermarks({("t", 0): 2})
@@ -85,19 +85,19 @@ def test_that_a_directory_is_refused_to_other_clusters_and_a_second_process(tmp_
         opened(tmp_path / "d")
     disk.close(clean=True)
     with pytest.raises(
-        DirectoryRefused, match="belongs to cluster cluster-a, and this is cluster cluster-b"
+        DirectoryRefused, match="belongs to cluster cluster-a, but this is cluster cluster-b"
     ):
         opened(tmp_path / "d", cluster_id="cluster-b")
-    with pytest.raises(DirectoryRefused, match="belongs to broker 1, and this is broker 2"):
+    with pytest.raises(DirectoryRefused, match="belongs to broker 1, but this is broker 2"):
         opened(tmp_path / "d", node_id=2)
     opened(tmp_path / "d").close(clean=True)
 
 
-def test_that_only_a_known_state_counts_as_clean(tmp_path: Path) -> None:
-    """Unclean stays until the cluster has heard of it, however often the broker starts
+def test_that_only_a_registered_state_counts_as_clean(tmp_path: Path) -> None:
+    """Unclean stays until a registration is committed, however often the broker starts
     meanwhile."""
     disk = opened(tmp_path / "d")
-    assert not disk.was_clean  # a new disk has nothing to show
+    assert not disk.was_clean  # a new disk was never registered
     disk.registered()
     fill(disk)
     disk.close(clean=False)
@@ -128,7 +128,7 @@ def test_that_without_a_boot_id_every_kill_is_unclean(tmp_path: Path) -> None:
     disk.close(clean=False)
 
 
-def test_that_a_damaged_batch_makes_a_kill_unclean_and_is_told(tmp_path: Path) -> None:
+def test_that_a_damaged_batch_makes_a_kill_unclean_and_is_reported(tmp_path: Path) -> None:
     disk = opened(tmp_path / "d")
     disk.registered()
     fill(disk, count=5)
@@ -140,7 +140,9 @@ def test_that_a_damaged_batch_makes_a_kill_unclean_and_is_told(tmp_path: Path) -
     disk = opened(tmp_path / "d")
     assert not disk.was_clean
     assert [log.log_end_offset for log in disk.logs()] == [4]
-    assert disk.recovery_notes() == ["t-0: 81 bytes from a damaged batch on were cut off"]
+    assert disk.recovery_notes() == [
+        "recovery cut off 81 bytes of t-0 from the first damaged batch"
+    ]
     disk.close(clean=False)
 
 
@@ -195,7 +197,7 @@ def test_that_checkpoints_hold_the_start_offsets(tmp_path: Path) -> None:
     disk.close(clean=True)
 
 
-def test_that_damaged_checkpoints_are_as_good_as_none(tmp_path: Path) -> None:
+def test_that_damaged_checkpoints_are_ignored(tmp_path: Path) -> None:
     for text in ("", "7\n", "0\nx\n", "0\n1\na b c\n", "0\n1\na 1\n", "0\n1\nt 0 -3\n"):
         (tmp_path / "f").write_text(text)
         assert files.read_offsets(tmp_path / "f") == {}

@@ -33,7 +33,7 @@ def fill(log: DiskPartitionLog, count: int, first_timestamp: int = 1000, body: i
         log.append(data, parsed(data), 0)
 
 
-def test_that_what_is_read_begins_with_the_batch_that_holds_the_offset(tmp_path: Path) -> None:
+def test_that_a_read_begins_with_the_batch_of_the_offset(tmp_path: Path) -> None:
     log = new_log(tmp_path)
     data = batch(0, 5) + batch(5, 5)
     log.append(data, parsed(data), 0)
@@ -87,7 +87,7 @@ def test_that_a_truncated_log_ends_at_the_boundary_before_the_offset(tmp_path: P
     assert (log.log_start_offset, log.log_end_offset, log.size_bytes) == (0, 0, 0)
 
 
-def test_that_a_slice_still_reads_what_it_was_made_for_after_a_truncation(tmp_path: Path) -> None:
+def test_that_a_slice_keeps_its_bytes_after_a_truncation(tmp_path: Path) -> None:
     log = new_log(tmp_path)
     fill(log, 10)
     old = log.read(5, 10**6, 10, True)
@@ -99,7 +99,7 @@ def test_that_a_slice_still_reads_what_it_was_made_for_after_a_truncation(tmp_pa
     assert log.read(3, 10**6, 4, True).tobytes() == data
 
 
-def test_that_segments_roll_and_leave_by_advancing_the_start(tmp_path: Path) -> None:
+def test_that_segments_roll_and_are_deleted_when_the_start_advances(tmp_path: Path) -> None:
     log = new_log(tmp_path, segment_bytes=500)
     fill(log, 60)
     kept = log.read(0, 300, 60, True)
@@ -120,7 +120,7 @@ def test_that_a_log_rolls_by_time(tmp_path: Path) -> None:
     assert [s.base_offset for s in log.segments()] == [0, 2]
 
 
-def test_that_a_reset_log_starts_anew(tmp_path: Path) -> None:
+def test_that_a_reset_log_begins_at_the_new_offset(tmp_path: Path) -> None:
     log = new_log(tmp_path)
     fill(log, 5)
     log.reset(1000)
@@ -167,7 +167,7 @@ def test_that_the_first_record_at_or_after_a_time_is_found(tmp_path: Path) -> No
     assert log.offset_for_timestamp(0, 100) == (30, 1030)
 
 
-def test_that_late_records_do_not_hide_the_latest_one(tmp_path: Path) -> None:
+def test_that_old_timestamps_do_not_hide_the_latest(tmp_path: Path) -> None:
     log = new_log(tmp_path)
     for timestamp in (10, 500, 20, 30, 400):
         fill(log, 1, first_timestamp=timestamp)

@@ -21,7 +21,7 @@ def remove(paths: list[Path]) -> None:
 
 
 def written(folder: Path, sizes: list[int], segment_bytes: int) -> bytes:
-    """A log of one batch of each body size, closed without a word; returns what was written."""
+    """A log of one batch of each body size, not closed cleanly; returns its bytes."""
     log = DiskPartitionLog.create(folder, "t", ID, 0, remove, 0)
     log.configure(segment_bytes, 10**9, 150)
     everything = bytearray()
@@ -115,7 +115,7 @@ def test_that_flipped_bits_leave_a_prefix_of_the_log(
         log = recovered(folder, LastStop.CRASHED)
         epochless = contents(log)
         good = bytearray(everything[: len(epochless)])
-        for header in parsed(bytes(good)):  # the leader epoch is outside every check
+        for header in parsed(bytes(good)):  # no checksum covers the leader epoch
             good[header.position + 12 : header.position + 16] = epochless[
                 header.position + 12 : header.position + 16
             ]
@@ -134,7 +134,7 @@ def test_that_flipped_bits_leave_a_prefix_of_the_log(
     sizes=st.lists(st.integers(0, 300), min_size=1, max_size=30),
     segment=st.sampled_from([400, 2000, 10**6]),
 )
-def test_that_an_orderly_stop_and_a_kill_lose_nothing(sizes: list[int], segment: int) -> None:
+def test_that_a_shutdown_and_a_kill_lose_nothing(sizes: list[int], segment: int) -> None:
     with tempfile.TemporaryDirectory() as folder_name:
         folder = Path(folder_name) / "t-0"
         everything = written(folder, sizes, segment)
