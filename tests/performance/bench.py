@@ -203,6 +203,25 @@ GOALS = [
 ]
 
 
+def over(name: str) -> Callable[[Target, Target, dict[str, float]], float]:
+    """Milliseconds of a frame above the painter of reference."""
+    return lambda _o, _m, single: single[f"{name} ms"] - single[f"{name}, reference ms"]
+
+
+def share(name: str) -> Callable[[Target, Target, dict[str, float]], float]:
+    return lambda _o, _m, single: single[f"{name} ms"] / single[f"{name}, reference ms"]
+
+
+GOALS += [
+    Goal("frame of 8 lines, ms over the reference", 6.0, 9.0, False, over("8 lines")),
+    Goal("frame of 50 lines, ms over the reference", 6.0, 9.0, False, over("50 lines")),
+    Goal("frame of 200 lines, of the reference", 1.0, 1.2, False, share("200 lines")),
+    Goal("frame of 8 areas, of the reference", 0.5, 0.7, False, share("8 areas")),
+    Goal("frame of 50 areas, of the reference", 0.5, 0.7, False, share("50 areas")),
+    Goal("frame of 200 areas, of the reference", 0.5, 0.7, False, share("200 areas")),
+]
+
+
 def start_times(rounds: int) -> list[float]:
     """Of clusters whose modules were compiled before, as they are from a user's second start on."""
     took = []
@@ -232,6 +251,20 @@ def window_stall() -> dict[str, float]:
     return {"window stall ms": found["stall_ms"], "window thread busy ms": found["busy_ms"]}
 
 
+def chart_frames() -> dict[str, float]:
+    """Processor time of a frame of a live chart, beside the painter of reference."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.performance.chart_frames"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    figures: dict[str, float] = {}
+    for name, row in json.loads(done.stdout.splitlines()[-1]).items():
+        figures[f"{name} ms"], figures[f"{name}, reference ms"] = row["now"], row["before"]
+    return figures
+
+
 def memory_mb(processes: list[psutil.Process]) -> float:
     """The largest broker's own share (USS when the system tells, else RSS)."""
     return max(getattr(p.memory_full_info(), "uss", p.memory_info().rss) for p in processes) / 1e6
@@ -250,6 +283,7 @@ def main() -> int:
     options = parser.parse_args()
     single: dict[str, float] = {"ready s": statistics.median(start_times(3))}
     single.update(window_stall())
+    single.update(chart_frames())
     mock_process = subprocess.Popen(
         [sys.executable, "-c", MOCK],
         stdin=subprocess.PIPE,

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QWidget
 from typing_extensions import override
 
 from widgets.chart_clock import ChartClock
-from widgets.charts.ticks import Ticks, ValueScale, time_ticks
+from widgets.charts.ticks import Ticks, ValueScale, time_step, time_ticks
 from widgets.theme import Theme
 
 FONT_PIXELS = 11
@@ -97,9 +97,14 @@ class TimeAxis(_Axis):
         if t1 <= t0:
             return []
         style = self._clock.style
-        widest = self.metrics.horizontalAdvance("-23 h 59 min" if style.relative else "00:00:00")
-        most = max(1, int(self.width() / (widest + 44)))
+        most = self._most("-23 h 59 min" if style.relative else "00:00:00")
+        if not style.relative and time_step(t0, t1, most) >= 60:
+            most = self._most("00:00")  # labels without seconds are shorter
+            most = min(most, int((t1 - t0) / 60) + 1)
         return time_ticks(t0, t1, most, style, self._clock.now_s)
+
+    def _most(self, label: str) -> int:
+        return max(1, int(self.width() / (self.metrics.horizontalAdvance(label) + 40)))
 
     def placed(self) -> list[tuple[float, str]]:
         """(x, label) of the labels that have room: none is cut and none touches another."""

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from PySide6.QtCore import QPoint, QRect, QSize
-from PySide6.QtGui import QColor, QImage, QPainter, QRegion
+from PySide6.QtCore import QBuffer, QIODevice, QPoint, QRect, QSize
+from PySide6.QtGui import QColor, QImage, QPainter
 from PySide6.QtSvg import QSvgGenerator
-from PySide6.QtWidgets import QWidget
 
 from widgets.charts.model import Samples, Series
 from widgets.export import harmless
@@ -19,7 +18,6 @@ from widgets.plain import visible
 from widgets.time_style import TimeStyle
 
 PNG_SCALE = 2.0
-_CHILDREN = QWidget.RenderFlag.DrawChildren
 
 Data = Sequence[tuple[Series, Samples]]
 
@@ -53,27 +51,30 @@ def as_csv(data: Data, style: TimeStyle) -> str:
     return out.getvalue()
 
 
-def as_image(panel: QWidget, background: QColor) -> QImage:
-    """The panel at twice its size in pixels."""
-    image = QImage(panel.size() * PNG_SCALE, QImage.Format.Format_ARGB32_Premultiplied)
+def as_image(size: QSize, paint: Callable[[QPainter], None], background: QColor) -> QImage:
+    """What ``paint`` paints on an area of that size, in twice as many pixels."""
+    image = QImage(size * PNG_SCALE, QImage.Format.Format_ARGB32_Premultiplied)
     image.setDevicePixelRatio(PNG_SCALE)
     image.fill(background)
     painter = QPainter(image)
-    panel.render(painter, QPoint(), QRegion(), _CHILDREN)
+    paint(painter)
     painter.end()
     return image
 
 
-def write_svg(panel: QWidget, path: Path, background: QColor, title: str) -> None:
-    """The panel as shapes. Raises: OSError when the file cannot be written."""
-    size = panel.size()
+def write_svg(
+    path: Path, size: QSize, paint: Callable[[QPainter], None], background: QColor, title: str
+) -> None:
+    """What ``paint`` paints, as shapes. Raises: OSError when the file cannot be written."""
+    buffer = QBuffer()
+    buffer.open(QIODevice.OpenModeFlag.WriteOnly)
     generator = QSvgGenerator()
-    with path.open("wb"):
-        generator.setFileName(str(path))
+    generator.setOutputDevice(buffer)
     generator.setSize(size)
-    generator.setViewBox(QRect(QPoint(), QSize(size)))
+    generator.setViewBox(QRect(QPoint(), size))
     generator.setTitle(visible(title))
     painter = QPainter(generator)
     painter.fillRect(QRect(QPoint(), size), background)
-    panel.render(painter, QPoint(), QRegion(), _CHILDREN)
+    paint(painter)
     painter.end()
+    path.write_bytes(buffer.data().data())

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 
-from PySide6.QtCore import QPoint, Signal
-from PySide6.QtGui import QGuiApplication, QResizeEvent
+from PySide6.QtCore import QPoint, QPointF, Signal
+from PySide6.QtGui import QGuiApplication, QPainter, QResizeEvent
 from PySide6.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
@@ -72,7 +72,7 @@ class ChartPanel(QWidget):
         self._title = ElidedLabel(title, self, role="strong")
         self._span = plain("", self, role="small")
         self._live = QPushButton("Live", self)
-        self._live.setProperty("role", "quiet")
+        self._live.setProperty("role", "link")
         self._live.setToolTip("Show the newest samples again (End, or double-click the chart)")
         self.chart.setAccessibleName(title)
         self._build()
@@ -83,11 +83,11 @@ class ChartPanel(QWidget):
         header = QWidget(self)
         header.setFixedHeight(HEADER)
         row = QHBoxLayout(header)
-        row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(8)
         row.addWidget(self._title, 1)
         row.addWidget(self._span)
         row.addWidget(self._live)
+        row.setContentsMargins(0, 0, 4, 0)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(2)
@@ -231,16 +231,24 @@ class ChartPanel(QWidget):
                     text = chart_export.as_csv(self.visible_data(), self._clock.style)
                     path.write_text(text, encoding="utf-8", newline="")
                 case ".svg":
-                    with self.chart.as_shapes():
-                        chart_export.write_svg(self, path, background, self.title)
+                    chart_export.write_svg(path, self.size(), self.paint_on, background, self.title)
                 case _:
-                    image = chart_export.as_image(self, background)
+                    image = chart_export.as_image(self.size(), self.paint_on, background)
                     if not image.save(str(path), "PNG"):  # type: ignore[call-overload]
                         raise OSError("the picture could not be written")
         except OSError as error:
             self.failed.emit(f"{path.name} was not written: {error.strerror or error}.")
             return False
         return True
+
+    def paint_on(self, painter: QPainter) -> None:
+        """Paint title, chart and legend as shapes, for a file."""
+        painter.setFont(self._title.font())
+        painter.setPen(self._theme.color("text"))
+        painter.drawText(QPointF(0, 16), self.title)
+        self.chart.paint_on(painter)
+        painter.translate(QPointF(self.legend.pos()))
+        self.legend.paint_on(painter)
 
     # ---- Qt
 

@@ -8,82 +8,118 @@ why columns are kept from frame to frame.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from widgets.charts.model import Statistics
 from widgets.charts.scale import Floats, Places, breaks
 
 CONTEXT = 8
 """Samples before the newest column that are looked at again to judge whether it follows a gap."""
+_ROOM = 64
 _NAN = float("nan")
 
 
 class Columns:
     """Only columns that hold samples are listed. Arrays of one length, oldest first:
 
-    ``at`` int64: the column covers [at * width_s, (at + 1) * width_s). ``low``, ``high``,
-    ``first``: of its samples, NaN when all of them are gaps. ``total``, ``count``: of the known
-    ones. ``after_gap`` bool: an outage lies between the column before and this one.
+    ``at`` int64: the column covers [at * width_s, (at + 1) * width_s). ``low``, ``high``: of its
+    samples, NaN when all of them are gaps. ``total``, ``count``: of the known ones. ``after_gap``
+    bool: an outage lies between the column before and this one.
     """
 
     def __init__(self, width_s: float) -> None:
         self.width_s = width_s
         self.since_s = float("inf")
         """Samples from here on were taken in."""
-        self._clear()
+        self._newest_s = _NAN
+        self._size = 0
+        self._at: Places = np.zeros(_ROOM, dtype=np.int64)
+        self._cells: Floats = np.zeros((4, _ROOM))
+        self._after_gap = np.zeros(_ROOM, dtype=bool)
 
-    def _clear(self) -> None:
-        empty: Floats = np.zeros(0)
-        self.at: Places = np.zeros(0, dtype=np.int64)
-        self.low = self.high = self.first = self.total = empty
-        self.count: Places = np.zeros(0, dtype=np.int64)
-        self.after_gap = np.zeros(0, dtype=bool)
+    def __len__(self) -> int:
+        return self._size
+
+    @property
+    def at(self) -> Places:
+        return self._at[: self._size]
+
+    @property
+    def low(self) -> Floats:
+        return self._cells[0, : self._size]
+
+    @property
+    def high(self) -> Floats:
+        return self._cells[1, : self._size]
+
+    @property
+    def total(self) -> Floats:
+        return self._cells[2, : self._size]
+
+    @property
+    def count(self) -> Floats:
+        return self._cells[3, : self._size]
+
+    @property
+    def after_gap(self) -> NDArray[np.bool_]:
+        return self._after_gap[: self._size]
 
     def update(self, times: Floats, values: Floats, t0: float) -> None:
         """Take in samples that begin at ``t0``: all of them at first, later only those from the
         newest column on. Samples of earlier columns do not change."""
-        if t0 < self.since_s or not len(self.at):
-            self._clear()
-            self.since_s = t0
-            self._append(times, values, 0, 0)
+        if not len(times):
             return
-        newest = int(self.at[-1])
-        start = int(np.searchsorted(times, newest * self.width_s))
-        if start < len(times):
-            self._append(times, values, start, len(self.at) - 1)
+        if t0 < self.since_s or not self._size:
+            self._size = 0
+            self.since_s = t0
+            self._append(times, values, 0)
+            return
+        if float(times[-1]) != self._newest_s:
+            newest = int(self._at[self._size - 1])
+            start = int(np.searchsorted(times, newest * self.width_s))
+            if start < len(times):
+                self._size -= 1
+                self._append(times, values, start)
         self._forget(t0)
 
     def _forget(self, t0: float) -> None:
         """Drop columns left of ``t0`` once they are as many as those that are shown."""
         gone = int(np.searchsorted(self.at, int(t0 // self.width_s)))
-        if gone > 256 and gone * 2 > len(self.at):
-            for name in ("at", "low", "high", "first", "total", "count", "after_gap"):
-                setattr(self, name, getattr(self, name)[gone:].copy())
+        if gone > 256 and gone * 2 > self._size:
+            keep = slice(gone, self._size)
+            self._at, self._cells = self._at[keep].copy(), self._cells[:, keep].copy()
+            self._after_gap = self._after_gap[keep].copy()
+            self._size -= gone
             self.since_s = t0
 
-    def _append(self, times: Floats, values: Floats, start: int, keep: int) -> None:
-        """Put the columns of samples[start:] behind the first ``keep`` columns."""
+    def _append(self, times: Floats, values: Floats, start: int) -> None:
+        """Add the columns of samples[start:]."""
         if start >= len(times):
             return
         context = max(0, start - CONTEXT)
         gaps = breaks(times[context:]) + context + 1
+        self._newest_s = float(times[-1])
         times, values = times[start:], values[start:]
         places = np.floor(times / self.width_s).astype(np.int64)
         starts = np.flatnonzero(np.diff(places, prepend=places[0] - 1))
         known = np.isfinite(values)
-        with np.errstate(invalid="ignore"):
-            fresh = (
-                places[starts],
-                np.fmin.reduceat(values, starts),
-                np.fmax.reduceat(values, starts),
-                values[starts],
-                np.add.reduceat(np.where(known, values, 0.0), starts),
-                np.add.reduceat(known.astype(np.int64), starts),
-                np.isin(starts + start, gaps) if len(gaps) else np.zeros(len(starts), dtype=bool),
-            )
-        names = ("at", "low", "high", "first", "total", "count", "after_gap")
-        for name, array in zip(names, fresh, strict=True):
-            kept = getattr(self, name)[:keep]
-            setattr(self, name, np.concatenate((kept, array)) if keep else array)
+        part = slice(self._size, self._size + len(starts))
+        self._make_room(part.stop)
+        self._at[part] = places[starts]
+        cells = self._cells[:, part]
+        cells[0] = np.fmin.reduceat(values, starts)
+        cells[1] = np.fmax.reduceat(values, starts)
+        cells[2] = np.add.reduceat(np.where(known, values, 0.0), starts)
+        cells[3] = np.add.reduceat(known, starts, dtype=np.float64)
+        self._after_gap[part] = np.isin(starts + start, gaps) if len(gaps) else False
+        self._size = part.stop
+
+    def _make_room(self, size: int) -> None:
+        if size > len(self._at):
+            more = max(size, 2 * len(self._at)) - len(self._at)
+            self._at = np.pad(self._at, (0, more))
+            self._cells = np.pad(self._cells, ((0, 0), (0, more)))
+            self._after_gap = np.pad(self._after_gap, (0, more))
 
     def between(self, t0: float, t1: float) -> slice:
         """The columns that touch a time range, and one more on either side."""
@@ -93,13 +129,16 @@ class Columns:
 
     def line(self, t0: float, t1: float) -> tuple[Floats, Floats]:
         """Two points a column, its least and greatest sample, so that no peak is lost: (times,
-        values), float64[2 * n] and more where there are gaps."""
+        values), float64[2 * n] and more where there are gaps.
+
+        Every other column runs from its greatest sample to its least: the line meets the next
+        column where it left this one, and half of the strokes are saved.
+        """
         part = self.between(t0, t1)
-        low, high, first = self.low[part], self.high[part], self.first[part]
-        times = np.repeat((self.at[part] + 0.5) * self.width_s, 2)
+        at, low, high = self.at[part], self.low[part], self.high[part]
+        times = np.repeat((at + 0.5) * self.width_s, 2)
         values = np.empty(len(times))
-        with np.errstate(invalid="ignore"):
-            rising = first - low <= high - first
+        rising = at % 2 == 0
         values[0::2] = np.where(rising, low, high)
         values[1::2] = np.where(rising, high, low)
         gaps = np.flatnonzero(self.after_gap[part]) * 2
@@ -121,7 +160,7 @@ class Columns:
         high = int(np.searchsorted(at, last, side="right")) + 1
         at, mean, known = at[low:high], mean[low:high], known[low:high]
         end = int(at[-1])
-        if known[-1] == len(self.at) - 1:
+        if known[-1] == self._size - 1:
             end += int(carry_s / self.width_s)
         left, right = max(first, int(at[0])), min(last, end)
         if left > right:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QPainter, QPen, QPixmap, QPolygonF
+from PySide6.QtGui import QColor, QImage, QPainter, QPen, QPixmap, QPolygonF
 from PySide6.QtWidgets import QWidget
 from shiboken6 import VoidPtr
 from typing_extensions import override
@@ -21,9 +21,11 @@ from typing_extensions import override
 from widgets.charts.frames import Curve, Frame
 from widgets.charts.model import Mark, Series
 from widgets.charts.scale import Floats, runs
+from widgets.charts.stack_image import premultiplied, stack_pixels, thicknesses
 from widgets.charts.ticks import Ticks, ValueScale
 from widgets.theme import Theme
 
+_PREMULTIPLIED = QImage.Format.Format_ARGB32_Premultiplied
 SMOOTH_POINTS = 1500
 """Charts of more points in all are drawn without antialiasing."""
 THICK_POINTS = 700
@@ -61,8 +63,6 @@ class CurvesItem(pg.GraphicsObject):  # type: ignore[misc]
         self._bounds = (0.0, 1.0)
         self._scale: ValueScale | None = None
         self._picture: QPixmap | None = None
-        self.vector = False
-        """Paint shapes instead of the kept picture: for a file."""
         self.paintings = 0
         """How often the picture was painted anew, for tests."""
         self.setParentItem(view)
@@ -113,8 +113,8 @@ class CurvesItem(pg.GraphicsObject):  # type: ignore[misc]
     def paint(self, painter: QPainter, option: Any, widget: QWidget | None = None) -> None:
         if self._scale is None or self._view.width() < 4 or self._view.height() < 4:
             return
-        if self.vector or widget is None:
-            self._paint_all(painter)
+        if widget is None:  # into a file, not onto the screen
+            self._paint_all(painter, shapes=True)
             return
         ratio = widget.devicePixelRatioF()
         if self._picture is None or self._picture.devicePixelRatio() != ratio:
@@ -132,11 +132,13 @@ class CurvesItem(pg.GraphicsObject):  # type: ignore[misc]
         painter.end()
         return picture
 
-    def _paint_all(self, painter: QPainter) -> None:
+    def _paint_all(self, painter: QPainter, shapes: bool = False) -> None:
         self._paint_grid(painter)
         areas = [c for c in self._frame.curves if c.below is not None]
         lines = [c for c in self._frame.curves if c.below is None]
-        self._paint_areas(painter, areas)
+        if areas:
+            (self._fill_shapes if shapes else self._fill_pixels)(painter, areas)
+            self._paint_edges(painter, areas)
         self._paint_lines(painter, lines)
         self._paint_marks(painter)
 
@@ -144,31 +146,52 @@ class CurvesItem(pg.GraphicsObject):  # type: ignore[misc]
         places = np.array([place for place, _ in self._grid])
         width = self._view.width()
         for place, y in zip(places.tolist(), self._y_of_place(places).tolist(), strict=True):
+            if self._frame.empty and place != 0:
+                continue  # words stand in an empty plot
             tone = "line_strong" if place == 0 else "line"
             painter.setPen(QPen(self._theme.color(tone), 1))
             y = min(round(y), int(self._view.height()) - 1) + 0.5
             painter.drawLine(QPointF(0, y), QPointF(width, y))
 
-    def _paint_areas(self, painter: QPainter, areas: Sequence[Curve]) -> None:
+    def _paint_edges(self, painter: QPainter, areas: Sequence[Curve]) -> None:
         smooth = sum(len(area.times) for area in areas) <= SMOOTH_POINTS
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, smooth)
+        for area in areas:
+            painter.setPen(QPen(color_of(self._theme, area.series), 1))
+            xs, upper = self.x_of(area.times), self.y_of(area.values)
+            for start, end in runs(area.values):
+                painter.drawPolyline(polygon(xs[start:end], upper[start:end]))
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+
+    def _fill_color(self, area: Curve) -> QColor:
+        color = color_of(self._theme, area.series)
+        color.setAlpha(FILL_ALPHA[self._theme.dark])
+        return color
+
+    def _fill_pixels(self, painter: QPainter, areas: Sequence[Curve]) -> None:
+        ratio = painter.device().devicePixelRatioF()
+        width, height = round(self._view.width() * ratio), round(self._view.height() * ratio)
+        frame = self._frame
+        times = frame.t0 + (np.arange(width) + 0.5) * ((frame.t1 - frame.t0) / width)
+        tops = self.y_of(np.cumsum(thicknesses(areas, times), axis=0)) * ratio
+        floor = float(self.y_of(np.zeros(1))[0]) * ratio
+        fills = [self._fill_color(area) for area in areas]
+        colors = [premultiplied(c.red(), c.green(), c.blue(), c.alpha()) for c in fills]
+        pixels = stack_pixels(tops, floor, height, colors)
+        image = QImage(pixels.data, width, height, width * 4, _PREMULTIPLIED)
+        image.setDevicePixelRatio(ratio)
+        painter.drawImage(QPointF(0, 0), image)
+
+    def _fill_shapes(self, painter: QPainter, areas: Sequence[Curve]) -> None:
+        painter.setPen(Qt.PenStyle.NoPen)
         for area in areas:
             assert area.below is not None
-            fill = color_of(self._theme, area.series)
-            line = QPen(fill, 1)
-            fill.setAlpha(FILL_ALPHA[self._theme.dark])
+            painter.setBrush(self._fill_color(area))
             xs, upper, lower = self.x_of(area.times), self.y_of(area.values), self.y_of(area.below)
             for start, end in runs(area.values):
-                if end - start < 2:
-                    continue
-                painter.setPen(Qt.PenStyle.NoPen)
-                painter.setBrush(fill)
                 outline = np.concatenate((xs[start:end], xs[start:end][::-1]))
                 heights = np.concatenate((upper[start:end], lower[start:end][::-1]))
                 painter.drawPolygon(polygon(outline, heights))
-                painter.setPen(line)
-                painter.setRenderHint(QPainter.RenderHint.Antialiasing, smooth)
-                painter.drawPolyline(polygon(xs[start:end], upper[start:end]))
-                painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
         painter.setBrush(Qt.BrushStyle.NoBrush)
 
     def _paint_lines(self, painter: QPainter, lines: Sequence[Curve]) -> None:

@@ -17,6 +17,9 @@ SLACK_S = 130.0
 """Samples so far outside of the range are read too: a line leaves the chart at its edge. More than
 two steps of the coarsest samples (1 min)."""
 CARRY_STEPS = 3.0
+FINE_SERIES = 100
+"""So many lines have a column for each pixel; more have one for every other pixel, which nobody sees
+and which halves what they cost."""
 STEPS_S = (0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0)
 _NAN = float("nan")
 NO_STATISTICS = Statistics(_NAN, _NAN, _NAN, _NAN)
@@ -88,6 +91,8 @@ class FrameMaker:
     ) -> Frame:
         """``pixels`` is the width of the plot: no curve gets more than two points for each."""
         self.past_came = False
+        if not stacked and len(series) > FINE_SERIES:
+            pixels //= 2
         slack = max(SLACK_S, (t1 - t0) * 0.02)
         data = [(s, self.samples(s.key, t0 - slack, t1 + slack)) for s in series]
         # The same width in each frame although t1 - t0 is rounded: the columns are kept by it.

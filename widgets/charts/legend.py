@@ -116,6 +116,8 @@ class Legend(QWidget):
             wide = SWATCH + _VALUE_GAP + advance(label) + _VALUE_GAP + advance(value)
             if details:
                 wide += 2 * _VALUE_GAP + advance(details)
+            if detailed and wide > room:
+                return [], self._rows_most + 1
             last_row = row == self._rows_most - 1
             left = len(self._series) - place - 1
             if x and x + wide > room - (more_wide if last_row and left else 0.0):
@@ -178,10 +180,14 @@ class Legend(QWidget):
     @override
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
+        self.paint_on(painter)
+        painter.end()
+
+    def paint_on(self, painter: QPainter) -> None:
+        """Paint the entries at the painter's origin."""
         painter.setFont(self._font)
         for entry in self.entries:
             self._paint(painter, entry)
-        painter.end()
 
     def _paint(self, painter: QPainter, entry: Entry) -> None:
         theme, advance = self._theme, self._metrics.horizontalAdvance

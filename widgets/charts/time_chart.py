@@ -3,14 +3,13 @@ view box. Drawn on the one clock and only while it is seen. Title, legend and me
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pyqtgraph as pg
-from PySide6.QtCore import QEvent, QPoint, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QPoint, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QColor,
     QContextMenuEvent,
@@ -18,6 +17,7 @@ from PySide6.QtGui import (
     QHideEvent,
     QKeyEvent,
     QMouseEvent,
+    QPainter,
     QPaintEvent,
     QResizeEvent,
 )
@@ -49,7 +49,7 @@ MARK_REACH = 5
 NOTHING = "Waiting for the first samples"
 NOTHING_THEN = "No samples in this time"
 
-pg.setConfigOptions(antialias=False, useOpenGL=False, exitCleanup=False, mouseRateLimit=0)
+pg.setConfigOption("mouseRateLimit", 0)
 
 
 class TimeChart(pg.GraphicsView):  # type: ignore[misc]
@@ -377,14 +377,10 @@ class TimeChart(pg.GraphicsView):  # type: ignore[misc]
         else:
             action()
 
-    @contextmanager
-    def as_shapes(self) -> Iterator[None]:
-        """Paint curves as shapes instead of the kept picture meanwhile: for an SVG file."""
-        self.curves.vector = True
-        try:
-            yield
-        finally:
-            self.curves.vector = False
+    def paint_on(self, painter: QPainter) -> None:
+        """Paint the chart as shapes, at its own size and place, e.g. into an SVG file."""
+        rect = QRectF(self.viewport().rect())
+        self.scene().render(painter, QRectF(self.pos(), self.size()), rect)
 
     def go_to_beginning(self) -> None:
         """Show the oldest samples that there are of the shown series."""
