@@ -7,6 +7,7 @@ import concurrent.futures
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from gui.main_window import MainWindow
 from gui.open_clusters import Clusters, MakeClient
 from gui.pages import PAGES
 from gui.preference_effects import PreferenceEffects
-from gui.preferences import Preferences
+from gui.preferences import TIME_STYLE, Preferences
 from gui.session import Session
 from gui.tasks import TaskScope
 from gui.theme import Look
@@ -41,6 +42,7 @@ from kafka_client.runtime import ClientThread
 from kafka_client.secrets import KeyringSecrets, Secrets
 from widgets.chart_clock import ChartClock
 from widgets.theme import Theme
+from widgets.time_style import STYLES, TimeStyle
 
 
 def confluent(secrets: Secrets, journal: Journal) -> MakeClient:
@@ -82,7 +84,7 @@ class Application(QObject):
         self.preferences = Preferences(settings_path, self)
         self.theme = Theme(parent=self)
         self.look = Look(qt, self.theme, self.preferences, self)
-        self.clock = ChartClock(self)
+        self.clock = ChartClock(self, style=TimeStyle(self.preferences.get(TIME_STYLE), self))
         self.watchdog = Watchdog(self)
         self.thread_ = ClientThread().start()
         self.bridge = ClientBridge(self.thread_, self)
@@ -132,11 +134,19 @@ class Application(QObject):
         clusters.closed.connect(self._closed)
         self.local.changed.connect(self._show_lists)
         window.add_actions(self._actions())
+        self.clock.style.changed.connect(
+            lambda: self.preferences.set(TIME_STYLE, self.clock.style.style)
+        )
+        self.preferences.changed.connect(self._preference_changed)
         self.preferences.save_failed.connect(lambda sentence: window.notify(sentence, "warn"))
         if self.preferences.problem:
             window.notify(self.preferences.problem, "warn")
         welcome.demo.setFocus()
         self._show_lists()
+
+    def _preference_changed(self, name: str) -> None:
+        if name == TIME_STYLE.name:
+            self.clock.style.choose(self.preferences.get(TIME_STYLE))
 
     def _actions(self) -> list[Entry]:
         def close_shown() -> None:
@@ -150,6 +160,10 @@ class Application(QObject):
             Entry("Close this cluster", "action", "close", close_shown),
             Entry("Switch between dark and light", "action", "moon", self.switch_theme),
             Entry("Follow the system's theme", "action", "system", lambda: self.look.choose("system")),
+            *(
+                Entry(f"Write times: {title}", "action", "clock", partial(self.clock.style.choose, style))
+                for style, title in STYLES
+            ),
             Entry("Pause or resume sampling", "action", "pause", self._toggle_pause, "Ctrl+P"),
             Entry("Collapse or open the rail", "action", "sidebar", self.window.toggle_rail, "Ctrl+B"),
             Entry("Preferences…", "action", "configuration", self.open_preferences, "Ctrl+,"),
@@ -163,6 +177,7 @@ class Application(QObject):
         left = [
             "kafka_client.sampling.sampler",
             "kafka_client.gateway",
+            "widgets.charts.chart_panel",  # imports pyqtgraph: never before the first paint
             *(p.factory.partition(":")[0] for p in PAGES),
         ]
 

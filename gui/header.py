@@ -15,10 +15,13 @@ from gui.rail import environment_color
 from widgets.plain import ElidedLabel, tooltip
 from widgets.status_mark import draw_status_mark
 from widgets.theme import Theme
+from widgets.time_style import LOCAL, RELATIVE, UTC
 
 WINDOWS: tuple[tuple[str, float], ...] = (
     ("1 min", 60), ("5 min", 300), ("15 min", 900), ("1 h", 3600), ("6 h", 21_600), ("24 h", 86_400),
 )  # fmt: skip
+
+TIME_STYLES = ((LOCAL, "Local"), (UTC, "UTC"), (RELATIVE, "Relative"))
 
 
 class Chip(QWidget):
@@ -98,6 +101,7 @@ class _EnvironmentMark(QWidget):
 
 class Header(QWidget):
     window_chosen = Signal(float)
+    time_style_chosen = Signal(str)
     pause_requested = Signal(bool)
     theme_requested = Signal()
     palette_requested = Signal()
@@ -126,6 +130,14 @@ class Header(QWidget):
         self._windows.activated.connect(
             lambda i: self.window_chosen.emit(float(self._windows.itemData(i)))
         )
+        self._times = QComboBox(self)
+        self._times.setAccessibleName("How times are written")
+        self._times.setToolTip("Write times as local time, as UTC, or relative to now")
+        for style, title in TIME_STYLES:
+            self._times.addItem(title, style)
+        self._times.activated.connect(
+            lambda i: self.time_style_chosen.emit(str(self._times.itemData(i)))
+        )
         self._pause = QToolButton(self)
         self._pause.setCheckable(True)
         self._pause.clicked.connect(self.pause_requested)
@@ -146,7 +158,7 @@ class Header(QWidget):
         layout.addLayout(self._chip_row)
         layout.addStretch(1)
         layout.addLayout(self.tools)
-        for widget in (self._windows, self._pause, self._search, self._scheme):
+        for widget in (self._windows, self._times, self._pause, self._search, self._scheme):
             layout.addWidget(widget)
         theme.changed.connect(self._recolour)
         self._recolour()
@@ -160,7 +172,7 @@ class Header(QWidget):
     def show_cluster(self, name: str, environment: str = "", read_only: bool = False) -> None:
         self._name.show_text(f"{name}  (read-only)" if read_only else name)
         self._mark.show_environment(environment)
-        for widget in (self._windows, self._pause):
+        for widget in (self._windows, self._times, self._pause):
             widget.setVisible(bool(name))
 
     def show_signs(self, signs: Sequence[Sign]) -> None:
@@ -178,6 +190,9 @@ class Header(QWidget):
         place = self._windows.findData(seconds)
         if place >= 0:
             self._windows.setCurrentIndex(place)
+
+    def show_time_style(self, style: str) -> None:
+        self._times.setCurrentIndex(max(0, self._times.findData(style)))
 
     def show_paused(self, paused: bool) -> None:
         self._pause.setChecked(paused)

@@ -226,6 +226,9 @@ class MainWindow(QMainWindow):
         header.palette_requested.connect(self.palette_box.open_palette)
         header.window_chosen.connect(self._choose_window)
         header.pause_requested.connect(self._pause)
+        header.time_style_chosen.connect(self.clock.style.choose)
+        self.clock.style.changed.connect(self._time_style_changed)
+        self._time_style_changed()
 
     def _shortcuts(self) -> None:
         def key(keys: str, act: Callable[[], Any]) -> None:
@@ -363,6 +366,9 @@ class MainWindow(QMainWindow):
         self.preferences.set(WINDOW_S, seconds)
         for session in self.clusters.sessions.values():
             session.set_window(seconds)
+
+    def _time_style_changed(self) -> None:
+        self.header.show_time_style(self.clock.style.style)
 
     def _pause(self, paused: bool) -> None:
         session = self.clusters.shown
