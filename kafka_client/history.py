@@ -12,6 +12,7 @@ or read-only disk stops the history, not the application.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import queue
@@ -66,6 +67,8 @@ _WINDOW = """
 SELECT at, sum / count FROM tier_{step} JOIN series ON id = series
 WHERE key = ? AND at BETWEEN ? AND ? ORDER BY at
 """
+
+_FIRST = f"SELECT min(at) FROM tier_{TIERS[-1][0]} JOIN series ON id = series WHERE key = ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +152,26 @@ class History:
         rows = self._rows(_WINDOW.format(step=step), (_key(series), int(t0), int(t1)))
         pairs = np.array(rows, dtype=np.float64).reshape(-1, 2)
         return pairs[:, 0], pairs[:, 1]
+
+    async def windows(
+        self, wanted: Sequence[Series], t0: float, t1: float
+    ) -> dict[Series, tuple[Floats, Floats]]:
+        """``window`` of several series, read on a thread. Raises: sqlite3.Error."""
+
+        def read() -> dict[Series, tuple[Floats, Floats]]:
+            return {series: self.window(series, t0, t1) for series in wanted}
+
+        return await asyncio.to_thread(read)
+
+    async def beginning(self, wanted: Sequence[Series]) -> float | None:
+        """The time of the oldest sample of these series, read on a thread; None without one.
+        Raises: sqlite3.Error."""
+
+        def read() -> float | None:
+            firsts = [self._rows(_FIRST, (_key(series),))[0][0] for series in wanted]
+            return min((float(first) for first in firsts if first is not None), default=None)
+
+        return await asyncio.to_thread(read)
 
     def fill(self, store: SeriesStore, seconds: float = 3600.0) -> None:
         """Put the last hour into an empty store, with a gap at the end of each series: charts

@@ -6,6 +6,7 @@ from __future__ import annotations
 from PySide6.QtCore import QObject
 from PySide6.QtWidgets import QWidget
 
+from gui.page_kit.chart_history import ChartHistory
 from gui.pages import PageContext
 from widgets.charts.chart_group import ChartGroup
 from widgets.charts.chart_panel import ChartPanel
@@ -20,7 +21,12 @@ class PageCharts(QObject):
         session = context.session
         self._context = context
         self._panels: list[ChartPanel] = []
-        self.group = ChartGroup(context.clock, window_s=session.window_s, parent=self)
+        self.group = ChartGroup(
+            context.clock,
+            window_s=session.window_s,
+            past=ChartHistory(session, self),
+            parent=self,
+        )
         session.window_changed.connect(self.group.set_window)
         session.sampled.connect(self._sampled)
 

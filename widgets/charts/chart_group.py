@@ -3,6 +3,7 @@ chose; and the moment under the mouse, which all of them point at."""
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
@@ -96,15 +97,17 @@ class ChartGroup(QObject):
         left = (center - t0) / (t1 - t0) * length
         self.show_span(center - left, center - left + length)
 
-    def go_to_beginning(self, oldest_s: float | None) -> None:
-        """Stand at the oldest sample: of the history when there is one, else of memory."""
+    def go_to_beginning(self, keys: Sequence[Hashable], oldest_s: float | None) -> None:
+        """Stand at the oldest sample of those series. ``oldest_s`` is that of memory; the history,
+        when there is one, may have an older one."""
         if self.past is None:
             self._show_beginning(oldest_s)
         else:
             self.past.request_beginning(
+                keys,
                 lambda kept: self._show_beginning(
                     min((t for t in (kept, oldest_s) if t is not None), default=None)
-                )
+                ),
             )
 
     def _show_beginning(self, oldest_s: float | None) -> None:

@@ -64,10 +64,13 @@ class Past(Protocol):
         keys: Sequence[Hashable],
         t0: float,
         t1: float,
-        done: Callable[[Mapping[Hashable, Samples]], None],
+        done: Callable[[Mapping[Hashable, Samples] | None], None],
     ) -> None:
-        """Read those series; call ``done`` later on the window's thread, with an empty mapping
-        when the history cannot be read."""
+        """Read those series; call ``done`` later on the window's thread, with None when they
+        cannot be read now."""
 
-    def request_beginning(self, done: Callable[[float | None], None]) -> None:
-        """Find the time of the oldest sample; call ``done`` later on the window's thread."""
+    def request_beginning(
+        self, keys: Sequence[Hashable], done: Callable[[float | None], None]
+    ) -> None:
+        """Find the time of the oldest sample of those series, None when there is none; call
+        ``done`` later on the window's thread."""

@@ -3,6 +3,7 @@ range that was asked, drawn when it comes."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 
 import numpy as np
@@ -16,6 +17,8 @@ MARGIN = 0.5
 FINER = 8.0
 """When less than one part in so many of what was read is shown, it is read again: the history
 keeps recent times in finer steps."""
+RETRY_S = 5.0
+"""A history that cannot be read is asked again after so long."""
 _NONE: Floats = np.zeros(0)
 
 
@@ -29,6 +32,7 @@ class PastSamples:
         self._range: dict[Hashable, tuple[float, float]] = {}
         self._wanted: dict[Hashable, tuple[float, float]] = {}
         self._waiting = False
+        self._not_before_s = 0.0
 
     def window(self, key: Hashable, t0: float, t1: float, memory: Samples) -> Samples:
         """Memory's samples with those of the history before them, as far as they have come; asks
@@ -57,7 +61,7 @@ class PastSamples:
 
     def ask(self) -> None:
         """Read what the last frame missed, all series at once; one question at a time."""
-        if self._waiting or not self._wanted:
+        if self._waiting or not self._wanted or time.monotonic() < self._not_before_s:
             return
         wanted, self._wanted = self._wanted, {}
         t0 = min(low for low, _ in wanted.values())
@@ -68,9 +72,16 @@ class PastSamples:
         )
 
     def _take(
-        self, keys: list[Hashable], t0: float, t1: float, samples: Mapping[Hashable, Samples]
+        self,
+        keys: list[Hashable],
+        t0: float,
+        t1: float,
+        samples: Mapping[Hashable, Samples] | None,
     ) -> None:
         self._waiting = False
+        if samples is None:
+            self._not_before_s = time.monotonic() + RETRY_S
+            return
         for key in keys:
             self._range[key] = (t0, t1)
             self._samples[key] = samples.get(key, (_NONE, _NONE))

@@ -30,7 +30,7 @@ from widgets.charts.chart_group import ChartGroup
 from widgets.charts.crosshair import Crosshair, Readout, ReadoutRow
 from widgets.charts.curves_item import CurvesItem, color_of
 from widgets.charts.frames import Curve, Frame, FrameMaker
-from widgets.charts.model import Mark, Read, Samples, Series
+from widgets.charts.model import Mark, Read, Samples, Series, SumOf
 from widgets.charts.scale import sampled_at, usual_step
 from widgets.charts.ticks import ValueScale
 from widgets.charts.units import COUNT, Unit
@@ -384,7 +384,8 @@ class TimeChart(pg.GraphicsView):  # type: ignore[misc]
 
     def go_to_beginning(self) -> None:
         """Show the oldest samples that there are of the shown series."""
-        self.group.go_to_beginning(self._oldest())
+        keys = [s.key for s in self.shown_series if not isinstance(s.key, SumOf)]
+        self.group.go_to_beginning(keys, self._oldest())
 
     def _oldest(self) -> float | None:
         firsts = []

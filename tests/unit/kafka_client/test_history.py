@@ -47,6 +47,19 @@ def test_that_samples_come_back_from_the_finest_tier_that_reaches_so_far(history
     assert len(times) == 3 and values[-1] > values[0]
 
 
+async def test_that_several_series_are_read_without_blocking_the_loop(history, clock):
+    for i in range(30):
+        history.sample(("lag", "a"), NOW + i, float(i))
+        history.sample(("lag", "b"), NOW + 100 + i, 7.0)
+    history.flush()
+    clock.now = NOW + 200
+    read = await history.windows([("lag", "a"), ("lag", "b"), ("lag", "c")], NOW, NOW + 200)
+    assert read["lag", "a"][1].tolist() == [float(i) for i in range(30)]
+    assert read["lag", "b"][0][0] == NOW + 100 and not len(read["lag", "c"][0])
+    assert await history.beginning([("lag", "b"), ("lag", "c")]) == (NOW + 100) // 60 * 60
+    assert await history.beginning([("lag", "c")]) is None
+
+
 def test_that_each_tier_forgets_what_it_no_longer_keeps(history, clock):
     history.sample(("rate",), NOW, 1.0)
     history.flush()
