@@ -25,10 +25,11 @@ from kafka_client.model import (
     Record,
     TopicPartition,
 )
+from kafka_protocol.constants import OffsetTimestamp
 
-EARLIEST = -2
-LATEST = -1
-MAX_TIMESTAMP = -3
+EARLIEST = OffsetTimestamp.EARLIEST
+LATEST = OffsetTimestamp.LATEST
+MAX_TIMESTAMP = OffsetTimestamp.MAX_TIMESTAMP
 
 Errors = dict[str, str]
 """Messages by the subject that failed: ``broker 2``, ``group orders``, ``orders-0``. The rest of

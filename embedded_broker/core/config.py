@@ -9,22 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from enum import IntEnum
 from typing import Any, NamedTuple
 
 from embedded_broker.core.metadata.image import BROKER, TOPIC, MetadataImage
 from embedded_broker.options import OPTIONS, TOPIC_OPTIONS, Dynamic, Option, SettingError, Settings
 from embedded_broker.options.settings import milliseconds
-
-
-class Source(IntEnum):
-    """As DescribeConfigs numbers them."""
-
-    TOPIC = 1
-    BROKER = 2
-    CLUSTER = 3
-    FILE = 4
-    DEFAULT = 5
+from kafka_protocol.constants import ConfigSource
 
 
 class Found(NamedTuple):
@@ -33,7 +23,7 @@ class Found(NamedTuple):
 
     name: str
     value: Any
-    source: Source
+    source: ConfigSource
 
 
 class Entry(NamedTuple):
@@ -41,9 +31,9 @@ class Entry(NamedTuple):
 
     option: Option
     value: str | None
-    source: Source
+    source: ConfigSource
     read_only: bool
-    synonyms: list[tuple[str, str | None, Source]]
+    synonyms: list[tuple[str, str | None, ConfigSource]]
 
 
 class Config:
@@ -80,7 +70,7 @@ class Config:
             found = next(self._topic_places(topic, TOPIC_OPTIONS[name]))
             option = (
                 TOPIC_OPTIONS.get(found.name)
-                if found.source is Source.TOPIC
+                if found.source is ConfigSource.TOPIC
                 else OPTIONS.get(found.name)
             )
             value = found.value if option is None else milliseconds(option, found.value)
@@ -118,7 +108,13 @@ class Config:
             if option is not None:
                 shown = None if option.sensitive else text
                 entries.append(
-                    Entry(option, shown, Source.CLUSTER, False, [(name, shown, Source.CLUSTER)])
+                    Entry(
+                        option,
+                        shown,
+                        ConfigSource.CLUSTER,
+                        False,
+                        [(name, shown, ConfigSource.CLUSTER)],
+                    )
                 )
         return entries
 
@@ -144,22 +140,22 @@ class Config:
                 some = True
                 yield found
         if unset and not some:
-            yield Found(option.name, None, Source.DEFAULT)
+            yield Found(option.name, None, ConfigSource.DEFAULT)
 
     def _own_places(self, option: Option) -> Iterator[Found]:
         name = option.name
         for resource, source in (
-            (str(self._settings.node_id), Source.BROKER),
-            ("", Source.CLUSTER),
+            (str(self._settings.node_id), ConfigSource.BROKER),
+            ("", ConfigSource.CLUSTER),
         ):
             text = self._image.configs.get((BROKER, resource), {}).get(name)
             if text is not None:
                 with suppress(SettingError):
                     yield Found(name, option.parse(text), source)
         if name in self._settings:
-            yield Found(name, self._settings[name], Source.FILE)
+            yield Found(name, self._settings[name], ConfigSource.FILE)
         if option.default is not None:
-            yield Found(name, option.default, Source.DEFAULT)
+            yield Found(name, option.default, ConfigSource.DEFAULT)
 
     def _topic_places(self, topic: str, option: Option) -> Iterator[Found]:
         text = self._image.configs.get((TOPIC, topic), {}).get(option.name)
@@ -167,14 +163,14 @@ class Config:
             with suppress(
                 SettingError
             ):  # written by another version of this program; the next place counts
-                yield Found(option.name, option.parse(text), Source.TOPIC)
+                yield Found(option.name, option.parse(text), ConfigSource.TOPIC)
         some = False
         for name in option.synonyms:
             for found in self._own_places(OPTIONS[name]):
                 some = True
                 yield found
         if not some:
-            yield Found(option.name, option.default, Source.DEFAULT)
+            yield Found(option.name, option.default, ConfigSource.DEFAULT)
 
     def _entry(
         self, option: Option, value: str | None, places: list[Found], read_only: bool

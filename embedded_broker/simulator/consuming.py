@@ -9,6 +9,7 @@ from typing import Any
 from embedded_broker.simulator.batches import records
 from embedded_broker.simulator.checkers import Checks
 from embedded_broker.simulator.client import SimClient, TopicPartition
+from kafka_protocol.constants import OffsetTimestamp
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.messages.k01_fetch import (
     FetchPartition,
@@ -23,7 +24,7 @@ from kafka_protocol.messages.k02_list_offsets import (
 )
 from kafka_protocol.records.batch import batches
 
-LATEST, EARLIEST = -1, -2
+LATEST, EARLIEST = OffsetTimestamp.LATEST, OffsetTimestamp.EARLIEST
 
 
 class Fetcher:

@@ -15,6 +15,8 @@ from kafka_client.errors import ClientError, Rejected
 from kafka_client.model import ConfigChange, ConfigEntry, ConfigResource, ConfigSource
 from kafka_client.wire.metadata import STALE_METADATA
 from kafka_client.wire.pool import ConnectionPool
+from kafka_protocol import constants
+from kafka_protocol.constants import ConfigOperation, ConfigResourceType
 from kafka_protocol.messages.k32_describe_configs import (
     DescribeConfigsRequest,
     DescribeConfigsResource,
@@ -30,19 +32,16 @@ from kafka_protocol.messages.k44_incremental_alter_configs import (
     IncrementalAlterConfigsResponse,
 )
 
-TOPIC, BROKER = 2, 4
-"""Kafka's types of a config resource."""
-SET, DELETE = 0, 1
 RETRY_AFTER_S = (0.1, 0.3)
 """A broker may not know a new topic for a moment."""
 
-_SOURCES = {
-    1: ConfigSource.TOPIC,
-    2: ConfigSource.BROKER,
-    3: ConfigSource.CLUSTER,
-    4: ConfigSource.FILE,
-    5: ConfigSource.DEFAULT,
-    6: ConfigSource.BROKER,  # the broker's log levels
+_SOURCES: dict[int, ConfigSource] = {
+    constants.ConfigSource.TOPIC: ConfigSource.TOPIC,
+    constants.ConfigSource.BROKER: ConfigSource.BROKER,
+    constants.ConfigSource.CLUSTER: ConfigSource.CLUSTER,
+    constants.ConfigSource.FILE: ConfigSource.FILE,
+    constants.ConfigSource.DEFAULT: ConfigSource.DEFAULT,
+    constants.ConfigSource.BROKER_LOGGER: ConfigSource.BROKER,
 }
 _KINDS = ["unknown", *"boolean string int short long double list class password".split()]
 _UNIT_MS = {".hours": 3_600_000, ".minutes": 60_000, ".seconds": 1_000}
@@ -101,7 +100,7 @@ async def alter_configs(
     """
     by_broker: dict[int | None, dict[ConfigResource, list[AlterableConfig]]] = {}
     for change in changes:
-        operation = DELETE if change.value is None else SET
+        operation = ConfigOperation.DELETE if change.value is None else ConfigOperation.SET
         by_resource = by_broker.setdefault(_broker_of(change.resource), {})
         by_resource.setdefault(change.resource, []).append(
             AlterableConfig(change.name, operation, change.value)
@@ -129,11 +128,12 @@ def _broker_of(resource: ConfigResource) -> int | None:
 
 
 def _type(resource: ConfigResource) -> int:
-    return TOPIC if resource.kind == "topic" else BROKER
+    is_topic = resource.kind == "topic"
+    return ConfigResourceType.TOPIC if is_topic else ConfigResourceType.BROKER
 
 
 def _resource(resource_type: int, name: str) -> ConfigResource:
-    return ConfigResource("topic" if resource_type == TOPIC else "broker", name)
+    return ConfigResource("topic" if resource_type == ConfigResourceType.TOPIC else "broker", name)
 
 
 async def _send(pool: ConnectionPool, broker_id: int | None, request: Any) -> Any:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from kafka_client.error_map import from_code
 from kafka_client.model import TopicPartition
 from kafka_client.wire.pool import ConnectionPool
+from kafka_protocol.constants import ElectionType
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.messages.k43_elect_leaders import (
     ElectLeadersRequest,
@@ -19,7 +20,6 @@ from kafka_protocol.messages.k43_elect_leaders import (
 )
 
 ELECTION_TIMEOUT_MS = 10_000
-PREFERRED, UNCLEAN = 0, 1
 LED = (ErrorCode.NONE, ErrorCode.ELECTION_NOT_NEEDED)
 
 
@@ -32,7 +32,7 @@ async def elect_leaders(
     for topic, partition in partitions:
         topics.setdefault(topic, []).append(partition)
     request = ElectLeadersRequest(
-        UNCLEAN if unclean else PREFERRED,
+        ElectionType.UNCLEAN if unclean else ElectionType.PREFERRED,
         [TopicPartitions(topic, ids) for topic, ids in topics.items()],
         ELECTION_TIMEOUT_MS,
     )

@@ -16,6 +16,7 @@ from kafka_client.model import Group, Member, TopicPartition
 from kafka_client.wire.assignment import read_assignment
 from kafka_client.wire.pool import ConnectionPool, gather
 from kafka_protocol.api_keys import ApiKey
+from kafka_protocol.constants import CoordinatorType
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.messages import k15_describe_groups as classic
 from kafka_protocol.messages import k69_consumer_group_describe as consumer
@@ -38,7 +39,6 @@ MANY_KEYS_SINCE = 4
 """The first version of FindCoordinator that takes many groups (KIP-699)."""
 MANY_GROUPS_SINCE = 8
 """The first version of OffsetFetch that takes many groups (KIP-709)."""
-GROUP_KEY = 0
 NOT_HERE = frozenset(
     {
         ErrorCode.COORDINATOR_LOAD_IN_PROGRESS,
@@ -158,12 +158,14 @@ class GroupClient:
         found: dict[str, Coordinator | FindCoordinatorResponse] = {}
         response: FindCoordinatorResponse
         if await self._pool.version(ApiKey.FIND_COORDINATOR) >= MANY_KEYS_SINCE:
-            request = FindCoordinatorRequest(key_type=GROUP_KEY, coordinator_keys=group_ids)
+            request = FindCoordinatorRequest(
+                key_type=CoordinatorType.GROUP, coordinator_keys=group_ids
+            )
             response = await self._pool.request_any(request)
             found.update({c.key: c for c in response.coordinators})
         else:
             for group_id in group_ids:
-                request = FindCoordinatorRequest(key=group_id, key_type=GROUP_KEY)
+                request = FindCoordinatorRequest(key=group_id, key_type=CoordinatorType.GROUP)
                 found[group_id] = await self._pool.request_any(request)
         for group_id, result in found.items():
             if result.error_code:

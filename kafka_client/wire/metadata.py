@@ -13,6 +13,7 @@ from kafka_client.error_map import clean, from_code
 from kafka_client.model import Broker, ClusterSnapshot, Partition, Topic, TopicPartition
 from kafka_client.wire.pool import ConnectionPool, gather
 from kafka_protocol.api_keys import ApiKey
+from kafka_protocol.constants import IsolationLevel
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.fields import ZERO_UUID
 from kafka_protocol.messages.k02_list_offsets import (
@@ -47,7 +48,6 @@ STALE_METADATA = frozenset(
 ERRORS_MAX = 50
 """Partitions that are reported one by one; more would say the same."""
 CONSUMER_REPLICA_ID = -1
-READ_UNCOMMITTED, READ_COMMITTED = 0, 1
 
 Offsets = dict[TopicPartition, int]
 Errors = dict[str, str]
@@ -108,7 +108,7 @@ class MetadataClient:
     ) -> tuple[Offsets, Errors]:
         """See ``api.ClusterReader``."""
         key = ("offsets", frozenset(partitions.items()), isolation)
-        level = READ_COMMITTED if isolation == "read_committed" else READ_UNCOMMITTED
+        level = IsolationLevel[isolation.upper()]
         return await self._pool.once(key, lambda: self._offsets(dict(partitions), level))
 
     async def _offsets(

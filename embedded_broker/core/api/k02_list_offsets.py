@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from embedded_broker.core.effects import Level
 from embedded_broker.core.ports import StorageFailed
+from kafka_protocol.constants import OffsetTimestamp
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.messages.k02_list_offsets import (
     ListOffsetsPartition,
@@ -27,9 +28,8 @@ if TYPE_CHECKING:
     from embedded_broker.core.events import RequestReceived
     from embedded_broker.core.replication.partition import Partition
 
-LATEST = -1
-EARLIEST = -2
-MAX_TIMESTAMP = -3
+LATEST, EARLIEST = OffsetTimestamp.LATEST, OffsetTimestamp.EARLIEST
+MAX_TIMESTAMP = OffsetTimestamp.MAX_TIMESTAMP
 EARLIEST_LOCAL = -4
 TIERED = (-5, -6)
 MAX_TIMESTAMP_SINCE = 7

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kafka_protocol.constants import CoordinatorType
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.messages.k10_find_coordinator import Coordinator, FindCoordinatorResponse
 
 if TYPE_CHECKING:
     from embedded_broker.core.broker import Broker
     from embedded_broker.core.events import RequestReceived
-
-GROUP = 0
 
 
 def handle(broker: Broker, now_ms: int, event: RequestReceived) -> None:
@@ -37,7 +36,7 @@ def handle(broker: Broker, now_ms: int, event: RequestReceived) -> None:
 
 
 def _find(broker: Broker, now_ms: int, event: RequestReceived, key: str) -> Coordinator:
-    if event.message.key_type != GROUP:
+    if event.message.key_type != CoordinatorType.GROUP:
         text = "This cluster coordinates groups only, no transactions and no share groups."
         return Coordinator(key, -1, "", -1, ErrorCode.INVALID_REQUEST, text)
     node_id = broker.groups.find_coordinator(now_ms, key)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from embedded_broker.core.api.k03_metadata import OPERATIONS_ALL_OF_CLUSTER, controller_id
+from kafka_protocol.constants import EndpointType
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.messages.k60_describe_cluster import (
     DescribeClusterBroker,
@@ -20,14 +21,11 @@ if TYPE_CHECKING:
     from embedded_broker.core.broker import Broker
     from embedded_broker.core.events import RequestReceived
 
-BROKERS = 1
-CONTROLLERS = 2
-
 
 def handle(broker: Broker, now_ms: int, event: RequestReceived) -> None:
     request: DescribeClusterRequest = event.message
-    if request.endpoint_type != BROKERS:
-        mismatched = request.endpoint_type == CONTROLLERS
+    if request.endpoint_type != EndpointType.BROKERS:
+        mismatched = request.endpoint_type == EndpointType.CONTROLLERS
         response = DescribeClusterResponse(
             error_code=ErrorCode.MISMATCHED_ENDPOINT_TYPE
             if mismatched

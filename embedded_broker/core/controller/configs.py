@@ -24,6 +24,7 @@ from embedded_broker.options import (
     check_topic_configs,
 )
 from embedded_broker.options.names import unknown
+from kafka_protocol.constants import ConfigOperation
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.messages import k33_alter_configs as k33
 from kafka_protocol.messages import k44_incremental_alter_configs as k44
@@ -31,7 +32,6 @@ from kafka_protocol.messages import k44_incremental_alter_configs as k44
 if TYPE_CHECKING:
     from embedded_broker.core.controller.controller import Controller
 
-SET, DELETE, APPEND, SUBTRACT = range(4)
 Changes = dict[str, str | None]
 """What the settings become; None takes one back."""
 
@@ -170,7 +170,7 @@ def _incremental(
         )
     changes: Changes = {}
     for asked in resource.configs:
-        if asked.config_operation == DELETE:
+        if asked.config_operation == ConfigOperation.DELETE:
             if asked.name not in before:
                 _option(options, asked.name, resource.resource_type)
             changes[asked.name] = None
@@ -181,9 +181,9 @@ def _incremental(
                 ErrorCode.INVALID_REQUEST,
                 f"{asked.name} has no value: allowed is {option.allowed()}.",
             )
-        if asked.config_operation == SET:
+        if asked.config_operation == ConfigOperation.SET:
             changes[asked.name] = asked.value
-        elif asked.config_operation not in (APPEND, SUBTRACT):
+        elif asked.config_operation not in (ConfigOperation.APPEND, ConfigOperation.SUBTRACT):
             raise Refused(
                 ErrorCode.INVALID_REQUEST, f"Operation {asked.config_operation} is not known."
             )
@@ -198,7 +198,7 @@ def _incremental(
                 else _parts(_effective(controller, option, resource))
             )
             named = _parts(asked.value)
-            if asked.config_operation == APPEND:
+            if asked.config_operation == ConfigOperation.APPEND:
                 parts += [part for part in named if part not in parts]
             else:
                 parts = [part for part in parts if part not in named]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from embedded_broker.core.controller.partitions import all_partitions, move, note_unclean
 from embedded_broker.core.metadata.image import NO_LEADER, PartitionImage
+from kafka_protocol.constants import ElectionType
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.messages.k43_elect_leaders import (
     ElectLeadersResponse,
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from embedded_broker.core.controller.controller import Controller
     from embedded_broker.core.events import RequestReceived
 
-PREFERRED, UNCLEAN = 0, 1
-
 
 def elect_leaders(controller: Controller, now_ms: int, event: RequestReceived) -> None:
     request = event.message
@@ -27,7 +26,7 @@ def elect_leaders(controller: Controller, now_ms: int, event: RequestReceived) -
         controller.refuse(event)
         return
     kind = request.election_type
-    if kind not in (PREFERRED, UNCLEAN):
+    if kind not in (ElectionType.PREFERRED, ElectionType.UNCLEAN):
         controller.refuse(event, ErrorCode.INVALID_REQUEST)
         return
     records: list[Any] = []
@@ -69,7 +68,7 @@ def elect_leaders(controller: Controller, now_ms: int, event: RequestReceived) -
 def _elect(
     controller: Controller, p: PartitionImage, kind: int
 ) -> tuple[ErrorCode, str | None, Any]:
-    if kind == PREFERRED:
+    if kind == ElectionType.PREFERRED:
         if p.leader == p.replicas[0]:
             return ErrorCode.ELECTION_NOT_NEEDED, "The preferred replica leads already.", None
         record = move(controller, p, p.isr, preferred=True)

@@ -9,14 +9,13 @@ from __future__ import annotations
 from typing import Any
 
 from embedded_broker.core.metadata.image import MetadataImage
+from kafka_protocol.constants import ConfigOperation
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.fields import ZERO_UUID
 from kafka_protocol.messages import k19_create_topics as k19
 from kafka_protocol.messages import k20_delete_topics as k20
 from kafka_protocol.messages import k37_create_partitions as k37
 from kafka_protocol.messages import k44_incremental_alter_configs as k44
-
-SET, DELETE = 0, 1
 
 
 def is_settled(image: MetadataImage, request: Any, response: Any) -> bool:
@@ -57,6 +56,6 @@ def is_settled(image: MetadataImage, request: Any, response: Any) -> bool:
 
 def _shows(image: MetadataImage, key: tuple[int, str], config: k44.AlterableConfig) -> bool:
     value = image.configs.get(key, {}).get(config.name)
-    if config.config_operation == SET:
+    if config.config_operation == ConfigOperation.SET:
         return value == config.value
-    return config.config_operation != DELETE or value is None
+    return config.config_operation != ConfigOperation.DELETE or value is None

@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from kafka_protocol.constants import ConfigResourceType
+
 NO_LEADER = -1
-BROKER = 4
-"""Config resource type of a broker; the name "" holds the cluster-wide defaults."""
-TOPIC = 2
+BROKER, TOPIC = ConfigResourceType.BROKER, ConfigResourceType.TOPIC
 
 ConfigKey = tuple[int, str]
 """(resource type, resource name)"""

@@ -20,6 +20,7 @@ from kafka_client.model import (
     NewRecord,
     NewTopic,
 )
+from kafka_protocol.errors import ErrorCode
 
 
 async def eventually(question, holds, seconds=15.0):
@@ -78,7 +79,7 @@ class ClusterContract:
         await client.metadata([name])
         with pytest.raises(Rejected) as caught:
             await client.produce([record(name, b"x")])
-        assert caught.value.code == 3
+        assert caught.value.code == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
         assert name not in (await client.metadata()).topics
 
     async def test_that_the_quorum_names_its_leader(self, client):
@@ -186,12 +187,12 @@ class ClusterContract:
         )
         with pytest.raises(Rejected) as caught:
             await client.create_partitions(name, 2)
-        assert caught.value.code == 37
+        assert caught.value.code == ErrorCode.INVALID_PARTITIONS
         await client.delete_topics([name])
         await eventually(client.metadata, lambda s: name not in s.topics)
         with pytest.raises(Rejected) as caught:
             await client.delete_topics([name])
-        assert caught.value.code == 3
+        assert caught.value.code == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
 
     async def test_that_records_are_deleted_up_to_an_offset(self, client):
         name = await make_topic(client, 1, 3)
@@ -202,7 +203,7 @@ class ClusterContract:
         assert [r.offset for r in await client.read({(name, 0): 0}, 10, 2.0)] == [3, 4]
         with pytest.raises(Rejected) as caught:
             await client.delete_records({(name, 0): 50})
-        assert caught.value.code == 1
+        assert caught.value.code == ErrorCode.OFFSET_OUT_OF_RANGE
 
     async def test_that_settings_are_changed_checked_and_reset(self, client):
         name = await make_topic(client, retention_ms="60000")
@@ -265,7 +266,7 @@ class ClusterContract:
         await eventually(names, lambda groups: group not in groups)
         with pytest.raises(Rejected) as caught:
             await client.delete_groups([group])
-        assert caught.value.code == 69
+        assert caught.value.code == ErrorCode.GROUP_ID_NOT_FOUND
 
     async def _set(self, client, group, places):
         await client.alter_committed(group, places)

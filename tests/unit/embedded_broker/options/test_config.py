@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from embedded_broker.core.config import Config, Source
+from embedded_broker.core.config import Config
 from embedded_broker.core.metadata.image import BROKER, TOPIC, MetadataImage
 from embedded_broker.options import OPTIONS, Settings
+from kafka_protocol.constants import ConfigSource
 
 
 def make(text: str = "") -> tuple[Config, MetadataImage]:
@@ -55,17 +56,17 @@ def test_that_a_description_tells_sources_and_synonyms_and_no_secret() -> None:
     config, image = make("log.retention.hours=3\ncluster.secret=S")
     image.configs[TOPIC, "t"] = {"retention.ms": "1"}
     entry = next(e for e in config.describe_topic("t") if e.option.name == "retention.ms")
-    assert (entry.value, entry.source) == ("1", Source.TOPIC)
+    assert (entry.value, entry.source) == ("1", ConfigSource.TOPIC)
     assert entry.synonyms == [
-        ("retention.ms", "1", Source.TOPIC),
-        ("log.retention.hours", "3", Source.FILE),
-        ("log.retention.hours", "168", Source.DEFAULT),
+        ("retention.ms", "1", ConfigSource.TOPIC),
+        ("log.retention.hours", "3", ConfigSource.FILE),
+        ("log.retention.hours", "168", ConfigSource.DEFAULT),
     ]
     entries = {e.option.name: e for e in config.describe_broker()}
     assert entries["cluster.secret"].value is None
     assert all(value != "S" for _, value, _ in entries["cluster.secret"].synonyms)
     assert (
-        entries["log.retention.ms"].source is Source.FILE
+        entries["log.retention.ms"].source is ConfigSource.FILE
         and not entries["log.retention.ms"].read_only
     )
     assert entries["num.partitions"].read_only

@@ -19,6 +19,7 @@ from embedded_broker.shell.loop import Loop
 from embedded_broker.shell.runner import Runner
 from embedded_broker.shell.server import Limits, bind
 from embedded_broker.shell.storage.disk import LogDirectory
+from kafka_protocol.api_keys import ApiKey
 from kafka_protocol.framing import decode_response, encode_request
 from kafka_protocol.messages.k00_produce import (
     PartitionProduceResponse,
@@ -73,9 +74,9 @@ class FakeNode:
 
     def _request(self, now_ms: int, event: RequestReceived) -> list[Effect]:
         match event.message.API_KEY:
-            case 0:
+            case ApiKey.PRODUCE:
                 return self._produce(event)
-            case 1:
+            case ApiKey.FETCH:
                 records = self.log.read(
                     event.message.topics[0].partitions[0].fetch_offset, 50_000_000, 1 << 60, True
                 )
@@ -86,7 +87,7 @@ class FakeNode:
                         FetchResponse(responses=[FetchableTopicResponse("t", partitions=[data])]),
                     )
                 ]
-            case 18:
+            case ApiKey.API_VERSIONS:
                 return [Respond(event.request_id, ApiVersionsResponse())]
         if not self.delay_ms:
             return [Respond(event.request_id, MetadataResponse(cluster_id="now"))]

@@ -11,6 +11,7 @@ from embedded_broker.core.events import ConnectionClosed
 from embedded_broker.shell import connection
 from embedded_broker.shell.metadata_cache import MetadataCache
 from embedded_broker.shell.server import Limits
+from kafka_protocol.errors import ErrorCode
 from kafka_protocol.messages.k00_produce import (
     PartitionProduceData,
     ProduceRequest,
@@ -195,7 +196,7 @@ def test_row_07_that_an_unknown_version_of_api_versions_is_answered_in_version_0
     client.raw(framed(header(18, 99) + b"\x00\x05abcde\x00"))
     found = client.answer(18, 0)
     assert found is not None
-    assert found[1].error_code == 35
+    assert found[1].error_code == ErrorCode.UNSUPPORTED_VERSION
     assert [(k.api_key, k.min_version, k.max_version) for k in found[1].api_keys] == [(18, 0, 4)]
     assert client.ask(ApiVersionsRequest("a", "1"), 3).error_code == 0
     client.close()
@@ -284,7 +285,10 @@ def test_row_16_that_an_unknown_mechanism_is_refused(broker: Served) -> None:
     from kafka_protocol.messages.k17_sasl_handshake import SaslHandshakeRequest
 
     client = broker.connect()
-    assert client.ask(SaslHandshakeRequest("PLAIN"), 1).error_code == 33
+    assert (
+        client.ask(SaslHandshakeRequest("PLAIN"), 1).error_code
+        == ErrorCode.UNSUPPORTED_SASL_MECHANISM
+    )
     assert client.is_closed()
     client.close()
 
