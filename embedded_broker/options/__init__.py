@@ -1,5 +1,8 @@
-"""Every setting, once: ``OPTIONS`` of a broker, ``TOPIC_OPTIONS`` of a topic, and ``Settings``, a
-parsed server.properties. Pure: no files, no clock; the core may import it."""
+"""The settings of brokers (``OPTIONS``) and topics (``TOPIC_OPTIONS``), each declared once, and
+``Settings``, a parsed server.properties.
+
+Uses neither files nor clock, so the core may import it.
+"""
 
 from embedded_broker.options.listeners import PROTOCOLS, Listener
 from embedded_broker.options.option import Dynamic, Option, SettingError, Type, Value

@@ -1,5 +1,4 @@
-"""``listeners``, ``advertised.listeners`` and what belongs to them, read and checked against each
-other."""
+"""Parsing of listeners, advertised.listeners and listener.security.protocol.map."""
 
 from __future__ import annotations
 
@@ -13,8 +12,10 @@ PROTOCOLS = {"PLAINTEXT": 0, "SSL": 1, "SASL_PLAINTEXT": 2, "SASL_SSL": 3}
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """One address to listen at, or to be told to clients; ``security_protocol`` is one of
-    PROTOCOLS. An empty host means every address of the machine."""
+    """One address on which a broker listens, or that it advertises to clients.
+
+    ``security_protocol`` is one of PROTOCOLS. An empty host means every address of the machine.
+    """
 
     name: str
     host: str
@@ -23,25 +24,31 @@ class Listener:
 
 
 def parse_address(text: str, key: str) -> tuple[str, int]:
-    """host:port, with brackets round an IPv6 host."""
+    """Parse ``host:port``, with an IPv6 host in brackets. Raises: SettingError."""
     host, colon, port = text.rpartition(":")
     if not colon or not (port.isascii() and port.isdigit()) or int(port) > 65535:
         raise SettingError(f"{key}={text}: allowed is host:port with a port from 0 to 65535")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     elif ":" in host:
-        raise SettingError(f"{key}={text}: an IPv6 address stands in brackets, [{host}]:{port}")
+        raise SettingError(f"{key}={text}: write an IPv6 address in brackets, [{host}]:{port}")
     return host, int(port)
 
 
 def parse_protocol_map(parts: Sequence[str]) -> dict[str, str]:
+    """Parse NAME:PROTOCOL parts into a dictionary with names in upper case.
+
+    Raises:
+        SettingError: malformed, an unknown protocol, or a repeated name.
+    """
     found: dict[str, str] = {}
     for part in parts:
         name, colon, protocol = part.partition(":")
         name, protocol = name.strip().upper(), protocol.strip().upper()
         if not colon or protocol not in PROTOCOLS:
             raise SettingError(
-                f"listener.security.protocol.map={part}: allowed is NAME:PROTOCOL with one of {', '.join(PROTOCOLS)}"
+                f"listener.security.protocol.map={part}: allowed is NAME:PROTOCOL "
+                f"with one of {', '.join(PROTOCOLS)}"
             )
         if name in found:
             raise SettingError(f"listener.security.protocol.map names {name} twice")
@@ -52,8 +59,11 @@ def parse_protocol_map(parts: Sequence[str]) -> dict[str, str]:
 def parse_listeners(
     parts: Sequence[str], protocols: dict[str, str], key: str
 ) -> tuple[Listener, ...]:
-    """Raises: SettingError: not NAME://host:port, a name that the map lacks, a name or a port
-    used twice."""
+    """Parse NAME://host:port parts; ``key`` is the setting that they come from.
+
+    Raises:
+        SettingError: malformed, a name without a protocol, or a repeated name or port.
+    """
     found: list[Listener] = []
     for part in parts:
         name, slashes, address = part.partition("://")
@@ -62,7 +72,7 @@ def parse_listeners(
             raise SettingError(f"{key}={part}: allowed is NAME://host:port")
         if name not in protocols:
             raise SettingError(
-                f"{key}={part}: listener.security.protocol.map does not say which protocol {name} speaks"
+                f"{key}={part}: listener.security.protocol.map has no protocol for {name}"
             )
         host, port = parse_address(address, key)
         if any(other.name == name for other in found):
@@ -70,7 +80,8 @@ def parse_listeners(
         for other in found:
             if key == "listeners" and port and other.port == port and _overlap(other.host, host):
                 raise SettingError(
-                    f"{key}: {other.name} and {name} both use port {port}; each listener needs its own"
+                    f"{key}: {other.name} and {name} both use port {port}; "
+                    "each listener needs its own"
                 )
         found.append(Listener(name, host, port, protocols[name]))
     if not found:
@@ -79,5 +90,6 @@ def parse_listeners(
 
 
 def _overlap(one: str, other: str) -> bool:
+    """Whether two hosts share an address."""
     anywhere = ("", "0.0.0.0", "::")
     return one == other or one in anywhere or other in anywhere

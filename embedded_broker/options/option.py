@@ -1,8 +1,7 @@
-"""One setting: what it is called, which values it takes, what it does.
+"""The declaration of one setting: name, type, default, bounds and text.
 
-Settings are declared once, in the tables beside this file; parsing, checking, DescribeConfigs,
-editors and help all come from there. Type numbers are those of DescribeConfigs (KIP-226,
-KIP-569).
+Settings are declared once, in the tables beside this file; parsing, checks, DescribeConfigs,
+editors and help all use those. Type numbers are those of DescribeConfigs (KIP-226, KIP-569).
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ class Type(IntEnum):
 
 
 class Dynamic(Enum):
-    """Where a broker's setting may be changed while it runs (KIP-226)."""
+    """Whether a broker's setting can be changed while it runs, and for which brokers (KIP-226)."""
 
     NO = "no"
     PER_BROKER = "per-broker"
@@ -39,13 +38,16 @@ class Dynamic(Enum):
 
 
 class SettingError(Exception):
-    """A setting that cannot be used; the text names the key, the value and what is allowed."""
+    """An invalid setting; the text names the key, the value and what is allowed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """A broker's or a topic's setting. ``effect`` is False when it is accepted and changes
-    nothing here."""
+    """A setting of a broker or a topic.
+
+    ``least`` and ``most`` are inclusive. ``effect`` is False for a setting of Kafka that is
+    accepted and changes nothing here.
+    """
 
     name: str
     type: Type
@@ -60,18 +62,17 @@ class Option:
     sensitive: bool = False
     effect: bool = True
     synonyms: tuple[str, ...] = ()
-    """Other broker settings that say the same, the strongest first; used where this one is not
-    set."""
+    """Broker settings that apply where this one is not set, in order of precedence."""
     check: Callable[[Value], str] | None = None
-    """Returns what is wrong with a value, or an empty string."""
+    """Returns what is allowed when the value is invalid, else an empty string."""
 
     @property
     def explanation(self) -> str:
-        """Its text for a reader, with what it must know besides."""
+        """The text for a reader, with a note when the setting has no effect."""
         return self.text if self.effect else f"{self.text} (accepted, no effect in this cluster)"
 
     def allowed(self) -> str:
-        """Which values it takes, in words."""
+        """Describe the allowed values in words."""
         match self.type:
             case Type.BOOLEAN:
                 return "true or false"
@@ -96,10 +97,10 @@ class Option:
         return kind + unit
 
     def parse(self, text: str) -> Value:
-        """The typed value of what a file or a request says.
+        """Return the typed value of a text from a file or a request.
 
         Raises:
-            SettingError: another type, out of bounds, not among the choices.
+            SettingError: another type, out of bounds, or not among the choices.
         """
         text = text.strip()
         value: Value
@@ -132,7 +133,7 @@ class Option:
         return value
 
     def show(self, value: Value) -> str | None:
-        """The value as text, as a properties file would hold it."""
+        """Return the value as text for a properties file, or None if it has none."""
         if value is None:
             return None
         if isinstance(value, bool):
@@ -143,6 +144,7 @@ class Option:
 
     def _whole(self, text: str) -> int:
         bits = {Type.SHORT: 15, Type.INT: 31, Type.LONG: 63}[self.type]
+        # int() would accept other digits, spaces and underscores, and is slow for long texts.
         digits = text[1:] if text[:1] in ("-", "+") else text
         if not (digits.isascii() and digits.isdigit()) or len(digits) > 20:
             raise self._refused(text)
@@ -155,7 +157,7 @@ class Option:
     def _bounds(self, value: float, text: str) -> None:
         low = self.least is not None and not value >= self.least
         high = self.most is not None and not value <= self.most
-        if low or high or value != value:
+        if low or high or value != value:  # NaN
             raise self._refused(text)
 
     def _refused(self, text: str) -> SettingError:
@@ -168,13 +170,14 @@ def _plain(number: float) -> str:
 
 
 def table(*options: Option) -> dict[str, Option]:
+    """Return the options by name."""
     found = {o.name: o for o in options}
     assert len(found) == len(options), "a setting is declared twice"
     return found
 
 
 def inert(*options: Option) -> tuple[Option, ...]:
-    """These are accepted and listed, and change nothing here."""
+    """Mark options that are accepted and listed, and change nothing here."""
     return tuple(replace(o, effect=False) for o in options)
 
 
@@ -188,7 +191,6 @@ def _maker(type_: Type) -> Callable[..., Option]:
 boolean = _maker(Type.BOOLEAN)
 string = _maker(Type.STRING)
 int_ = _maker(Type.INT)
-short = _maker(Type.SHORT)
 long = _maker(Type.LONG)
 double = _maker(Type.DOUBLE)
 list_ = _maker(Type.LIST)

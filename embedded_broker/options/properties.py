@@ -1,8 +1,8 @@
-"""Java's properties files, as server.properties is one.
+"""Parser of Java properties files, the format of server.properties.
 
-``key=value``, ``key:value`` or ``key value``; lines that begin with # or ! are comments; a
-backslash at the end of a line continues it, and \\t \\n \\r \\f \\uXXXX stand for characters.
-Source: java.util.Properties.load.
+A line is ``key=value``, ``key:value`` or ``key value``. Lines that begin with # or ! are comments.
+A backslash at the end continues a line; \\t \\n \\r \\f \\uXXXX are escapes. Source:
+java.util.Properties.load.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ _ESCAPES = {"t": "\t", "n": "\n", "r": "\r", "f": "\f"}
 
 
 def parse_properties(text: str) -> dict[str, str]:
-    """Keys and values; a key that stands twice has its last value, as in Java.
+    """Return keys and values; of a repeated key the last value, as in Java.
 
     Raises:
-        SettingError: a \\u that four hexadecimal digits do not follow.
+        SettingError: a \\u without four hexadecimal digits.
     """
     found: dict[str, str] = {}
     for number, line in _logical_lines(text):
@@ -33,12 +33,14 @@ def parse_properties(text: str) -> dict[str, str]:
 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
+    """Yield (number of the first line, text) with continuations joined and comments skipped."""
     whole, begun = "", 0
     for number, line in enumerate(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"), 1):
         line = line.lstrip(" \t\f")
         if not begun and (not line or line[0] in "#!"):
             continue
         begun = begun or number
+        # An even number of backslashes is escaped backslashes, not a continuation.
         backslashes = len(line) - len(line.rstrip("\\"))
         if backslashes % 2:
             whole += line[:-1]

@@ -1,8 +1,9 @@
-"""What one broker was started with: server.properties, read, typed and checked as a whole."""
+"""The settings with which one broker starts: server.properties, parsed and checked as a whole."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from embedded_broker.options.listeners import (
@@ -39,18 +40,24 @@ OPTIONS: dict[str, Option] = table(
 )
 """Every setting of a broker, by its name in server.properties."""
 
-ZOOKEEPER = "this cluster keeps its metadata in its own quorum, the setting is not needed"
+ZOOKEEPER = "this cluster keeps its metadata in a KRaft quorum and does not use ZooKeeper"
 _FACTORS = {"hours": 3_600_000, "minutes": 60_000, "ms": 1}
+CHECKED_ORDER = (
+    ("group.min.session.timeout.ms", "group.max.session.timeout.ms"),
+    ("broker.heartbeat.interval.ms", "broker.session.timeout.ms"),
+    ("replica.fetch.wait.max.ms", "replica.lag.time.max.ms"),
+)
+"""Pairs of settings of which the first may not be above the second."""
 
 
 class Settings:
-    """Typed values by name: ``settings["num.partitions"]``; what the file does not say has its
-    default.
+    """Typed values by name, ``settings["num.partitions"]``, with the default if the file has none.
 
-    ``static`` holds what the file says, ``texts`` its words.
+    ``static`` has the typed values of the file, ``texts`` its texts.
     """
 
     def __init__(self, texts: Mapping[str, str]) -> None:
+        """Raises: SettingError."""
         self.texts: dict[str, str] = dict(texts)
         self.static: dict[str, Value] = {}
         for name, text in self.texts.items():
@@ -67,7 +74,7 @@ class Settings:
 
     @classmethod
     def parse(cls, text: str) -> Settings:
-        """Read a server.properties.
+        """Parse the text of a server.properties.
 
         Raises:
             SettingError: a sentence that names the key, its value and what is allowed.
@@ -84,6 +91,7 @@ class Settings:
 
     @property
     def log_dir(self) -> str:
+        """The one directory of the partition logs."""
         return str(self["log.dirs"] or self["log.dir"]).split(",")[0].strip()
 
     @property
@@ -92,22 +100,22 @@ class Settings:
 
     @property
     def cluster_id(self) -> str:
-        """Empty when the file does not say."""
+        """The cluster's id, or an empty string when the file has none."""
         return self["cluster.id"] or ""
 
     @property
     def durable(self) -> bool:
+        """Whether records are flushed before they are acknowledged."""
         return bool(self["log.durable"]) or self["log.flush.interval.messages"] == 1
 
     def listener(self, name: str) -> Listener:
+        """The listener of this name. Raises: StopIteration when there is none."""
         return next(found for found in self.listeners if found.name == name)
 
     def _node_id(self) -> int:
         node, old = self["node.id"], self["broker.id"]
         if node < 0 and old < 0:
-            raise SettingError(
-                "node.id is missing: every broker needs a number of its own, 0 or above"
-            )
+            raise SettingError("node.id is missing: every broker needs its own id, 0 or above")
         if node >= 0 and old >= 0 and node != old:
             raise SettingError(
                 f"node.id={node} and broker.id={old} differ: they name the same broker"
@@ -122,7 +130,7 @@ class Settings:
         return found
 
     def _for_brokers(self) -> list[Listener]:
-        """The listeners without those that a KRaft file sets apart for controllers."""
+        """The listeners without those that are named for controllers, as in a KRaft file."""
         controllers = {name.upper() for name in self["controller.listener.names"] or ()}
         return [one for one in self.listeners if one.name not in controllers] or list(
             self.listeners
@@ -132,17 +140,20 @@ class Settings:
         names = [one.name for one in self.listeners]
         parts = self["advertised.listeners"]
         if not parts:
-            return tuple(one if one.host else Listener(one.name, "127.0.0.1", one.port, one.security_protocol)
-                         for one in self._for_brokers())  # fmt: skip
+            return tuple(
+                one if one.host else replace(one, host="127.0.0.1") for one in self._for_brokers()
+            )
         found = parse_listeners(parts, self.protocols, "advertised.listeners")
         for one in found:
             if one.name not in names:
                 raise SettingError(
-                    f"advertised.listeners names {one.name}, but listeners has only {', '.join(names)}"
+                    f"advertised.listeners names {one.name}, "
+                    f"but listeners has only {', '.join(names)}"
                 )
             if one.host in ("", "0.0.0.0", "::"):
                 raise SettingError(
-                    f"advertised.listeners: {one.name}://{one.host}:{one.port} is no address that a client can reach"
+                    f"advertised.listeners: clients cannot connect to "
+                    f"{one.name}://{one.host}:{one.port}, name one address"
                 )
         return found
 
@@ -155,8 +166,8 @@ class Settings:
                 if protocol in names:
                     return str(protocol)
                 raise SettingError(
-                    f"inter.broker.listener.name is missing: it has to say over which of {', '.join(names)} the "
-                    "brokers talk with each other"
+                    "inter.broker.listener.name is missing: allowed is the one of "
+                    f"{', '.join(names)} that brokers use between each other"
                 )
             return names[0]
         if name.upper() not in names:
@@ -182,7 +193,8 @@ class Settings:
             return {self.node_id: (own.host, own.port)}
         if self.node_id not in found:
             raise SettingError(
-                f"controller.quorum.voters does not name this broker, {self.node_id}: every broker votes here"
+                f"controller.quorum.voters does not name this broker, {self.node_id}: "
+                "every broker is a voter here"
             )
         return found
 
@@ -190,26 +202,21 @@ class Settings:
         roles = self["process.roles"]
         if set(roles) != {"broker", "controller"}:
             raise SettingError(
-                f"process.roles={','.join(roles)}: every node here is both, allowed is broker,controller"
+                f"process.roles={','.join(roles)}: allowed is broker,controller, "
+                "because every node here is both"
             )
-        for low, high in (
-            ("group.min.session.timeout.ms", "group.max.session.timeout.ms"),
-            ("broker.heartbeat.interval.ms", "broker.session.timeout.ms"),
-            ("replica.fetch.wait.max.ms", "replica.lag.time.max.ms"),
-        ):
+        for low, high in CHECKED_ORDER:
             if self[low] > self[high]:
-                raise SettingError(
-                    f"{low}={self[low]} is above {high}={self[high]}: it has to be at most that"
-                )
+                raise SettingError(f"{low}={self[low]} is above {high}={self[high]}")
         if "," in str(self["log.dirs"] or ""):
-            raise SettingError(f"log.dirs={self['log.dirs']}: a broker here has one data directory")
+            raise SettingError(f"log.dirs={self['log.dirs']}: a broker here has one directory")
 
 
 def parse_option(name: str, text: str) -> Value:
-    """One broker setting's typed value.
+    """Return the typed value of a broker's setting.
 
     Raises:
-        SettingError: unknown, or not allowed.
+        SettingError: an unknown name, or an invalid value.
     """
     option = OPTIONS.get(name)
     if option is None and name.startswith("listener.name."):
@@ -224,7 +231,7 @@ def parse_option(name: str, text: str) -> Value:
 
 
 def milliseconds(option: Option, value: Value) -> Value:
-    """A time of hours or minutes in milliseconds; -1 stays."""
+    """Convert a value in hours or minutes to milliseconds; -1 stays."""
     if isinstance(value, int) and option.unit in ("hours", "minutes") and value >= 0:
         return value * _FACTORS[option.unit]
     return value

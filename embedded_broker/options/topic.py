@@ -1,7 +1,11 @@
-"""Settings of a topic, and which of the broker's settings stand in where the topic says nothing."""
+"""Settings of a topic. A topic without its own value takes that of the broker settings in
+``synonyms``, the first that is set; read node.py first."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from embedded_broker.options.names import unknown
 from embedded_broker.options.option import (
     LONG_MAX,
     Option,
@@ -19,6 +23,7 @@ from embedded_broker.options.storage import COMPRESSIONS
 
 
 def _throttled(value: Value) -> str:
+    """Check a list of throttled replicas; returns what is allowed when it is invalid."""
     assert isinstance(value, tuple)
     for part in value:
         left, colon, right = part.partition(":")
@@ -27,89 +32,114 @@ def _throttled(value: Value) -> str:
     return ""
 
 
-def _t(option: Option, *synonyms: str) -> Option:
-    from dataclasses import replace
-
-    return replace(option, scope="topic", synonyms=synonyms)
-
-
-TOPIC_OPTIONS: dict[str, Option] = table(
-    _t(list_("cleanup.policy", ("delete",), "What becomes of old segments: delete, compact, or both.",
-             choices=("delete", "compact")), "log.cleanup.policy"),
-    _t(string("compression.type", "producer", "How batches are stored; producer keeps them as they came.",
-              choices=COMPRESSIONS, effect=False), "compression.type"),
-    _t(int_("compression.gzip.level", -1, "Level of gzip.", least=-1, most=9, effect=False), "compression.gzip.level"),
-    _t(int_("compression.lz4.level", 9, "Level of lz4.", least=1, most=17, effect=False), "compression.lz4.level"),
-    _t(int_("compression.zstd.level", 3, "Level of zstd.", least=-131072, most=22, effect=False),
-       "compression.zstd.level"),
-    _t(long("delete.retention.ms", 86400000, "How long tombstones of a compacted topic stay.", unit="ms", least=0,
-            effect=False), "log.cleaner.delete.retention.ms"),
-    _t(long("file.delete.delay.ms", 60000, "How long the files of a deleted segment stay.", unit="ms", least=0,
-            effect=False), "log.segment.delete.delay.ms"),
-    _t(long("flush.messages", LONG_MAX, "The log is flushed after so many records; 1 flushes before each "
-            "acknowledgement.", least=1), "log.flush.interval.messages"),
-    _t(long("flush.ms", LONG_MAX, "The log is flushed after so long.", unit="ms", least=0, effect=False),
-       "log.flush.interval.ms", "log.flush.scheduler.interval.ms"),
-    _t(int_("index.interval.bytes", 4096, "Bytes of the log between two entries of its index.", unit="bytes",
-            least=0), "log.index.interval.bytes"),
-    _t(int_("max.message.bytes", 1048588, "The largest batch of records that is taken.", unit="bytes", least=0),
-       "message.max.bytes"),
-    _t(string("message.timestamp.type", "CreateTime", "Whether records keep their producer's time or get the "
-              "broker's.", choices=("CreateTime", "LogAppendTime")), "log.message.timestamp.type"),
-    _t(long("message.timestamp.before.max.ms", LONG_MAX, "How far a producer's time may lie in the past.", unit="ms",
-            least=0), "log.message.timestamp.before.max.ms"),
-    _t(long("message.timestamp.after.max.ms", 3600000, "How far a producer's time may lie in the future.", unit="ms",
-            least=0), "log.message.timestamp.after.max.ms"),
-    _t(double("min.cleanable.dirty.ratio", 0.5, "How much of the log must be uncleaned before it is cleaned.",
-              least=0, most=1, effect=False), "log.cleaner.min.cleanable.ratio"),
-    _t(long("min.compaction.lag.ms", 0, "The youngest record that is compacted.", unit="ms", least=0, effect=False),
-       "log.cleaner.min.compaction.lag.ms"),
-    _t(long("max.compaction.lag.ms", LONG_MAX, "The oldest record that is not compacted.", unit="ms", least=1,
-            effect=False), "log.cleaner.max.compaction.lag.ms"),
-    _t(int_("min.insync.replicas", 1, "In-sync replicas without which acks=all writes are refused.", least=1),
-       "min.insync.replicas"),
-    _t(boolean("preallocate", False, "Whether the file of a segment is made in full size.", effect=False),
-       "log.preallocate"),
-    _t(long("retention.bytes", -1, "A partition larger than this loses its oldest segments, -1 keeps all.",
-            unit="bytes", least=-1), "log.retention.bytes"),
-    _t(long("retention.ms", 604800000, "Segments older than this are deleted, -1 keeps all.", unit="ms", least=-1),
-       "log.retention.ms", "log.retention.minutes", "log.retention.hours"),
-    _t(int_("segment.bytes", 1073741824, "A segment of this size is closed and a new one begun.", unit="bytes",
-            least=14), "log.segment.bytes"),
-    _t(int_("segment.index.bytes", 10485760, "The largest index; a full one begins a new segment.", unit="bytes",
-            least=4, effect=False), "log.index.size.max.bytes"),
-    _t(long("segment.ms", 604800000, "A segment of this age is closed and a new one begun.", unit="ms", least=1),
-       "log.roll.ms", "log.roll.hours"),
-    _t(long("segment.jitter.ms", 0, "A random part of segment.ms that a roll may come earlier.", unit="ms", least=0,
-            effect=False), "log.roll.jitter.ms", "log.roll.jitter.hours"),
-    _t(boolean("unclean.leader.election.enable", False, "Whether a replica that is not in sync may lead when no "
-               "other is left; records may be lost."), "unclean.leader.election.enable"),
-    _t(list_("leader.replication.throttled.replicas", (), "Replicas whose leader is throttled.", check=_throttled,
-             effect=False)),
-    _t(list_("follower.replication.throttled.replicas", (), "Replicas that are throttled as followers.",
-             check=_throttled, effect=False)),
-    _t(boolean("message.downconversion.enable", True, "Of clients that are no longer served.", effect=False),
-       "log.message.downconversion.enable"),
-    _t(boolean("remote.storage.enable", False, "Whether old segments go to a remote store; never here.",
-               choices=(), effect=False)),
-    _t(long("local.retention.ms", -2, "Retention of what lies in a remote store too.", unit="ms", least=-2,
-            effect=False), "log.local.retention.ms"),
-    _t(long("local.retention.bytes", -2, "Retention of what lies in a remote store too.", unit="bytes", least=-2,
-            effect=False), "log.local.retention.bytes"),
-    _t(boolean("remote.log.copy.disable", False, "Of remote stores.", effect=False)),
-    _t(boolean("remote.log.delete.on.disable", False, "Of remote stores.", effect=False)),
+_OPTIONS = (
+    list_("cleanup.policy", ("delete",), choices=("delete", "compact"),
+          synonyms=("log.cleanup.policy",),
+          text="Policy for old segments: delete, compact, or both."),
+    string("compression.type", "producer", choices=COMPRESSIONS, effect=False,
+           synonyms=("compression.type",),
+           text="Compression of stored batches; producer keeps that of the producer."),
+    int_("compression.gzip.level", -1, least=-1, most=9, effect=False,
+         synonyms=("compression.gzip.level",),
+         text="Level of gzip compression."),
+    int_("compression.lz4.level", 9, least=1, most=17, effect=False,
+         synonyms=("compression.lz4.level",),
+         text="Level of lz4 compression."),
+    int_("compression.zstd.level", 3, least=-131_072, most=22, effect=False,
+         synonyms=("compression.zstd.level",),
+         text="Level of zstd compression."),
+    long("delete.retention.ms", 86_400_000, unit="ms", least=0, effect=False,
+         synonyms=("log.cleaner.delete.retention.ms",),
+         text="Time for which tombstones of a compacted topic are kept."),
+    long("file.delete.delay.ms", 60_000, unit="ms", least=0, effect=False,
+         synonyms=("log.segment.delete.delay.ms",),
+         text="Delay before the files of a deleted segment are removed."),
+    long("flush.messages", LONG_MAX, least=1, synonyms=("log.flush.interval.messages",),
+         text="Records after which a log is flushed; 1 flushes before each acknowledgement."),
+    long("flush.ms", LONG_MAX, unit="ms", least=0, effect=False,
+         synonyms=("log.flush.interval.ms", "log.flush.scheduler.interval.ms"),
+         text="Time after which a log is flushed."),
+    int_("index.interval.bytes", 4096, unit="bytes", least=0,
+         synonyms=("log.index.interval.bytes",),
+         text="Bytes of a log between two entries of its offset index."),
+    int_("max.message.bytes", 1_048_588, unit="bytes", least=0, synonyms=("message.max.bytes",),
+         text="Maximum size of a record batch."),
+    string("message.timestamp.type", "CreateTime", choices=("CreateTime", "LogAppendTime"),
+           synonyms=("log.message.timestamp.type",),
+           text="Timestamps of records: CreateTime of the producer, or LogAppendTime of the "
+                "broker."),
+    long("message.timestamp.before.max.ms", LONG_MAX, unit="ms", least=0,
+         synonyms=("log.message.timestamp.before.max.ms",),
+         text="Maximum time by which a record's timestamp may be behind the broker's clock."),
+    long("message.timestamp.after.max.ms", 3_600_000, unit="ms", least=0,
+         synonyms=("log.message.timestamp.after.max.ms",),
+         text="Maximum time by which a record's timestamp may be ahead of the broker's clock."),
+    double("min.cleanable.dirty.ratio", 0.5, least=0, most=1, effect=False,
+           synonyms=("log.cleaner.min.cleanable.ratio",),
+           text="Share of uncleaned bytes of a log from which it is cleaned."),
+    long("min.compaction.lag.ms", 0, unit="ms", least=0, effect=False,
+         synonyms=("log.cleaner.min.compaction.lag.ms",),
+         text="Minimum age of a record that is compacted."),
+    long("max.compaction.lag.ms", LONG_MAX, unit="ms", least=1, effect=False,
+         synonyms=("log.cleaner.max.compaction.lag.ms",),
+         text="Maximum age of a record that is not compacted."),
+    int_("min.insync.replicas", 1, least=1, synonyms=("min.insync.replicas",),
+         text="In-sync replicas that a write with acks=all requires."),
+    boolean("preallocate", False, effect=False, synonyms=("log.preallocate",),
+            text="Whether the file of a new segment is allocated in full."),
+    long("retention.bytes", -1, unit="bytes", least=-1, synonyms=("log.retention.bytes",),
+         text="Size of a partition above which its oldest segments are deleted; -1 is no limit."),
+    long("retention.ms", 604_800_000, unit="ms", least=-1,
+         synonyms=("log.retention.ms", "log.retention.minutes", "log.retention.hours"),
+         text="Age at which segments are deleted; -1 is never."),
+    int_("segment.bytes", 1_073_741_824, unit="bytes", least=14, synonyms=("log.segment.bytes",),
+         text="Size at which a segment is rolled."),
+    int_("segment.index.bytes", 10_485_760, unit="bytes", least=4, effect=False,
+         synonyms=("log.index.size.max.bytes",),
+         text="Maximum size of an index; a full one rolls the segment."),
+    long("segment.ms", 604_800_000, unit="ms", least=1,
+         synonyms=("log.roll.ms", "log.roll.hours"),
+         text="Age at which a segment is rolled."),
+    long("segment.jitter.ms", 0, unit="ms", least=0, effect=False,
+         synonyms=("log.roll.jitter.ms", "log.roll.jitter.hours"),
+         text="Random time by which a segment may roll earlier."),
+    boolean("unclean.leader.election.enable", False,
+            synonyms=("unclean.leader.election.enable",),
+            text="Whether an out-of-sync replica may become leader when no other is left, "
+                 "which may lose records."),
+    list_("leader.replication.throttled.replicas", (), check=_throttled, effect=False,
+          text="Replicas that are throttled on the leader's side: * or partition:broker, "
+               "separated by commas."),
+    list_("follower.replication.throttled.replicas", (), check=_throttled, effect=False,
+          text="Replicas that are throttled on the follower's side: * or partition:broker, "
+               "separated by commas."),
+    boolean("message.downconversion.enable", True, effect=False,
+            synonyms=("log.message.downconversion.enable",),
+            text="Whether batches are converted for old clients; here never."),
+    boolean("remote.storage.enable", False, effect=False,
+            text="Whether old segments move to remote storage; here never."),
+    long("local.retention.ms", -2, unit="ms", least=-2, effect=False,
+         synonyms=("log.local.retention.ms",),
+         text="Age at which segments in remote storage are deleted locally."),
+    long("local.retention.bytes", -2, unit="bytes", least=-2, effect=False,
+         synonyms=("log.local.retention.bytes",),
+         text="Local size above which segments in remote storage are deleted locally."),
+    boolean("remote.log.copy.disable", False, effect=False,
+            text="Whether no further segments are copied to remote storage."),
+    boolean("remote.log.delete.on.disable", False, effect=False,
+            text="Whether disabling remote storage deletes what is in it."),
 )  # fmt: skip
+
+TOPIC_OPTIONS: dict[str, Option] = table(*(replace(o, scope="topic") for o in _OPTIONS))
+"""Every setting of a topic, by name."""
 
 
 def check_topic_configs(configs: dict[str, str | None]) -> dict[str, Value]:
-    """The typed values of a new topic's settings.
+    """Return the typed values of a new topic's settings.
 
     Raises:
-        SettingError: an unknown name, a value that is not allowed, values that contradict each
-        other.
+        SettingError: an unknown name, an invalid value, or values that contradict each other.
     """
-    from embedded_broker.options.names import unknown
-
     found: dict[str, Value] = {}
     for name in sorted(configs):
         option = TOPIC_OPTIONS.get(name)
@@ -121,7 +151,7 @@ def check_topic_configs(configs: dict[str, str | None]) -> dict[str, Value]:
         found[name] = option.parse(text)
     if found.get("remote.storage.enable") is True:
         raise SettingError(
-            "remote.storage.enable=true: this cluster has no remote store, allowed is false"
+            "remote.storage.enable=true: this cluster has no remote storage, allowed is false"
         )
     low, high = found.get("min.compaction.lag.ms", 0), found.get("max.compaction.lag.ms", LONG_MAX)
     assert isinstance(low, int) and isinstance(high, int)

@@ -1,4 +1,4 @@
-"""Settings described and changed while brokers run."""
+"""Settings are described, and changed while brokers run."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SET, DELETE, APPEND, SUBTRACT = range(4)
 
 
 class Desk:
-    """Asks the handlers; what they propose is applied at once."""
+    """Calls the handlers and applies the records that they propose at once."""
 
     def __init__(self, text: str = "") -> None:
         self.image = MetadataImage(topics={"t": TopicImage(UUID(int=5), "t")})
@@ -77,7 +77,7 @@ class Desk:
         return self.ask(message, version).results[0]
 
 
-def test_that_a_topics_setting_is_set_and_taken_back() -> None:
+def test_that_a_topics_setting_is_set_and_deleted() -> None:
     desk = Desk()
     assert desk.change(TOPIC, "t", ("retention.ms", SET, "5")).error_code == 0
     assert desk.config.topic("t", "retention.ms") == 5
@@ -92,7 +92,7 @@ def test_that_a_topics_setting_is_set_and_taken_back() -> None:
         ("retention.ms", 1),
         ("log.retention.hours", 5),
     ]
-    assert found.documentation.startswith("Segments older")
+    assert found.documentation.startswith("Age at which segments")
     assert desk.change(TOPIC, "t", ("retention.ms", DELETE, None)).error_code == 0
     assert desk.config.topic("t", "retention.ms") == 604_800_000 and desk.image.configs == {}
 
@@ -119,7 +119,7 @@ def test_that_lists_are_appended_to_and_subtracted_from() -> None:
     )
 
 
-def test_that_what_cannot_be_set_is_refused_in_a_sentence_and_nothing_of_it_happens() -> None:
+def test_that_an_invalid_change_is_refused_in_a_sentence_and_changes_nothing() -> None:
     desk = Desk()
     refused = desk.change(TOPIC, "t", ("segment.bytes", SET, "100"), ("retention.mss", SET, "5"))
     assert (

@@ -1,4 +1,4 @@
-"""Which value counts."""
+"""Precedence of the values of a setting."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def make(text: str = "") -> tuple[Config, MetadataImage]:
     return Config(Settings.parse("node.id=1\n" + text), image), image
 
 
-def test_that_hours_stand_in_for_milliseconds() -> None:
+def test_that_hours_apply_without_milliseconds() -> None:
     config, _ = make("log.retention.hours=3\nlog.roll.hours=1")
     assert config.broker("log.retention.ms") == 10_800_000
     assert (
@@ -22,7 +22,7 @@ def test_that_hours_stand_in_for_milliseconds() -> None:
     )
 
 
-def test_that_minutes_go_before_hours_and_forever_stays_forever() -> None:
+def test_that_minutes_precede_hours_and_no_limit_stays_no_limit() -> None:
     assert (
         make("log.retention.hours=3\nlog.retention.minutes=2")[0].broker("log.retention.ms")
         == 120_000
@@ -30,7 +30,7 @@ def test_that_minutes_go_before_hours_and_forever_stays_forever() -> None:
     assert make("log.retention.hours=-1")[0].topic("t", "retention.ms") == -1
 
 
-def test_that_the_nearest_place_wins_and_a_change_counts_at_once() -> None:
+def test_that_the_most_specific_value_wins_and_a_change_applies_at_once() -> None:
     config, image = make("log.retention.ms=4")
     assert config.topic("t", "retention.ms") == 4
     image.configs[BROKER, ""] = {"log.retention.ms": "3"}
@@ -52,7 +52,7 @@ def test_that_every_setting_has_an_effective_value() -> None:
     assert config.durable("t") is False and make("log.durable=true")[0].durable("t")
 
 
-def test_that_a_description_tells_sources_and_synonyms_and_no_secret() -> None:
+def test_that_a_description_has_sources_and_synonyms_but_no_secret() -> None:
     config, image = make("log.retention.hours=3\ncluster.secret=S")
     image.configs[TOPIC, "t"] = {"retention.ms": "1"}
     entry = next(e for e in config.describe_topic("t") if e.option.name == "retention.ms")

@@ -1,4 +1,4 @@
-"""server.properties, read and checked."""
+"""Parsing and checking of server.properties."""
 
 from __future__ import annotations
 
@@ -42,40 +42,40 @@ def test_that_java_properties_syntax_is_read() -> None:
     }  # fmt: skip
 
 
-def test_that_an_unknown_key_is_named_with_what_was_probably_meant() -> None:
+def test_that_an_unknown_key_is_refused_with_a_suggestion() -> None:
     assert "num.partitons: did you mean num.partitions?" in refusal("node.id=1\nnum.partitons=3")
     assert "quite.strange" in refusal("node.id=1\nquite.strange=3")
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "text"),
     [
         ("num.partitions=x", "num.partitions=x: allowed is a whole number of at least 1"),
         ("num.partitions=0", "num.partitions=0: allowed"),
         ("num.partitions=99999999999", "allowed"),
         ("delete.topic.enable=yes", "allowed is true or false"),
         ("log.cleanup.policy=purge", "any of delete, compact"),
-        ("zookeeper.connect=h:2181", "keeps its metadata in its own quorum, the setting is not needed"),
+        ("zookeeper.connect=h:2181", "does not use ZooKeeper"),
         ("broker.id=2", "differ"),
         ("process.roles=broker", "every node here is both"),
         ("controller.quorum.voters=2@h:1", "does not name this broker"),
         ("controller.quorum.voters=1@h", "host:port"),
         ("controller.quorum.voters=1@h:1,1@g:1", "twice"),
         ("listeners=PLAINTEXT://:1,SSL://:1", "both use port 1"),
-        ("listeners=INSIDE://:1", "does not say which protocol INSIDE speaks"),
+        ("listeners=INSIDE://:1", "has no protocol for INSIDE"),
         ("listeners=PLAINTEXT://:1,SSL://:2\nsecurity.inter.broker.protocol=SASL_SSL", "inter.broker.listener.name is"),
         ("listeners=PLAINTEXT:1", "NAME://host:port"),
         ("listeners=PLAINTEXT://:99999", "0 to 65535"),
         ("listeners=", "empty"),
         ("inter.broker.listener.name=X", "allowed is one of PLAINTEXT"),
         ("advertised.listeners=SSL://h:1", "listeners has only PLAINTEXT"),
-        ("advertised.listeners=PLAINTEXT://0.0.0.0:1", "no address that a client can reach"),
+        ("advertised.listeners=PLAINTEXT://0.0.0.0:1", "clients cannot connect to PLAINTEXT://0.0.0.0:1"),
         ("group.max.session.timeout.ms=5", "above"),
-        ("log.dirs=a,b", "one data directory"),
+        ("log.dirs=a,b", "has one directory"),
     ],
 )  # fmt: skip
-def test_that_what_cannot_be_is_refused_in_a_sentence(line: str, said: str) -> None:
-    assert said in refusal("node.id=1\n" + line)
+def test_that_an_invalid_file_is_refused_in_a_sentence(line: str, text: str) -> None:
+    assert text in refusal("node.id=1\n" + line)
 
 
 def test_that_a_file_of_a_kraft_broker_is_accepted() -> None:
@@ -91,7 +91,7 @@ def test_that_a_file_of_a_kraft_broker_is_accepted() -> None:
     assert [one.name for one in s.advertised_listeners] == ["PLAINTEXT"]
 
 
-def test_that_two_listeners_with_names_of_their_own_are_understood() -> None:
+def test_that_two_named_listeners_are_parsed() -> None:
     s = Settings.parse(
         "node.id=1\nlisteners=IN://[::1]:1,OUT://:2\nlistener.security.protocol.map=IN:PLAINTEXT,OUT:PLAINTEXT\n"
         "inter.broker.listener.name=in\n"
@@ -103,7 +103,7 @@ def test_that_two_listeners_with_names_of_their_own_are_understood() -> None:
     )
 
 
-def test_that_every_default_is_a_value_that_may_be_set() -> None:
+def test_that_every_default_is_an_allowed_value() -> None:
     for option in [*OPTIONS.values(), *TOPIC_OPTIONS.values()]:
         assert option.text.endswith((".", "not.")), option.name
         if option.default is not None and option.name != "node.id":
@@ -135,7 +135,7 @@ def test_that_a_topics_settings_are_checked() -> None:
             check_topic_configs(bad)
 
 
-def test_that_a_setting_that_claims_an_effect_is_named_by_the_code_that_heeds_it() -> None:
+def test_that_a_setting_with_an_effect_is_named_in_the_code() -> None:
     root = Path(embedded_broker.__file__).parent
     rooms = [root / "core", root / "shell", root / "options" / "settings.py"]
     files = [
