@@ -1,2 +1,2 @@
-"""Changes to a cluster as plans: shown, applied on confirmation, written to the journal, undone
-where Kafka can."""
+"""Changes to a cluster as plans: a person sees the plan, confirms it, and may undo it where Kafka
+can."""

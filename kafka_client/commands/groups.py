@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from kafka_client.api import EARLIEST, LATEST, ClusterClient
-from kafka_client.commands.plan import Plan, PlanRow, command_line
+from kafka_client.api import EARLIEST, LATEST, ClusterClient, ClusterReader
+from kafka_client.commands.plan import Plan, PlanRow, command_line, deletion, with_file
 from kafka_client.errors import BadInput, ClientError
 from kafka_client.model import ClusterSnapshot, TopicPartition
-from kafka_client.wording import counted, listed
+from kafka_client.wording import counted, listed, verb
+
+Targets = Mapping[TopicPartition, tuple[int, str]]
+"""(new offset, note for the person) by partition."""
 
 
 class ResetTo(StrEnum):
@@ -23,32 +27,37 @@ class ResetTo(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ResetSpec:
-    """``value`` is milliseconds since the epoch, an offset, or by how many records to shift
-    (negative: back)."""
+    """``value``: of TIMESTAMP milliseconds since the epoch, of OFFSET an offset, of SHIFT a number
+    of records, negative to go back."""
 
     to: ResetTo
     value: int = 0
 
 
-FLAGS = {ResetTo.EARLIEST: "--to-earliest", ResetTo.LATEST: "--to-latest", ResetTo.OFFSET: "--to-offset",
-         ResetTo.SHIFT: "--shift-by", ResetTo.TIMESTAMP: "--to-datetime"}  # fmt: skip
+FLAGS = {
+    ResetTo.EARLIEST: "--to-earliest",
+    ResetTo.LATEST: "--to-latest",
+    ResetTo.OFFSET: "--to-offset",
+    ResetTo.SHIFT: "--shift-by",
+    ResetTo.TIMESTAMP: "--to-datetime",
+}
 
 
 async def reset_targets(
-    client: ClusterClient,
+    client: ClusterReader,
     partitions: Sequence[TopicPartition],
     committed: Mapping[TopicPartition, int],
     spec: ResetSpec,
 ) -> dict[TopicPartition, tuple[int, str]]:
-    """(new offset, note) by partition, inside what each partition holds now.
+    """(new offset, note) by partition, within what each partition holds now.
 
-    Raises: ClientError when the partitions' ends could not be read; nothing has been changed then.
+    Raises: ClientError when the offsets of a partition cannot be read.
     """
-    starts = await _all_offsets(client, partitions, EARLIEST)
-    ends = await _all_offsets(client, partitions, LATEST)
-    times = (
-        await _all_offsets(client, partitions, spec.value) if spec.to is ResetTo.TIMESTAMP else {}
-    )
+    starts = await _offsets(client, partitions, EARLIEST)
+    ends = await _offsets(client, partitions, LATEST)
+    at_time: Mapping[TopicPartition, int] = {}
+    if spec.to is ResetTo.TIMESTAMP:
+        at_time = await _offsets(client, partitions, spec.value)
     targets = {}
     for tp in partitions:
         start, end, note = starts[tp], ends[tp], ""
@@ -62,52 +71,54 @@ async def reset_targets(
             case ResetTo.SHIFT:
                 wanted = committed.get(tp, start) + spec.value
             case ResetTo.TIMESTAMP:
-                wanted = times[tp]
+                wanted = at_time[tp]
                 if wanted < 0:
-                    wanted, note = end, "no record that late: the end"
+                    wanted, note = end, "no record at or after that time: the end"
         if not start <= wanted <= end:
-            note = f"only {start:,} to {end:,} are there"
+            note = f"the partition holds {start:,} to {end:,} only"
         targets[tp] = (min(max(wanted, start), end), note)
     return targets
 
 
-async def _all_offsets(
-    client: ClusterClient, partitions: Sequence[TopicPartition], which: int
+async def _offsets(
+    client: ClusterReader, partitions: Sequence[TopicPartition], which: int
 ) -> dict[TopicPartition, int]:
-    found, errors = await client.offsets(dict.fromkeys(partitions, which))
-    missing = [tp for tp in partitions if tp not in found]
+    """The offsets of all these partitions. Raises: ClientError when one is missing."""
+    offsets, errors = await client.offsets(dict.fromkeys(partitions, which))
+    missing = [tp for tp in partitions if tp not in offsets]
     if missing:
-        subject, sentence = next(iter(errors.items()), ("a partition", "no answer"))
+        subject, error = next(iter(errors.items()), ("a partition", "no answer"))
         raise ClientError(
-            f"The offsets of {counted(len(missing), 'partition')} could not be read: {subject}: {sentence}"
+            f"Cannot read the offsets of {counted(len(missing), 'partition')}: {subject}: {error}",
+            subject=subject,
         )
-    return found
+    return offsets
 
 
 async def plan_reset(
-    client: ClusterClient,
+    client: ClusterReader,
     group: str,
     partitions: Sequence[TopicPartition],
     spec: ResetSpec,
     bootstrap: str,
 ) -> Plan:
-    """Ask for what is committed and what is there, and say where each partition would go.
+    """Read the committed offsets and the ends of the partitions, and plan the new offsets.
 
-    Raises: BadInput when the group has members (Kafka refuses the commit), ClientError when it
-    could not be asked.
+    Raises: BadInput when the group has members (Kafka refuses the commit) or nothing would change;
+    ClientError when something cannot be read.
     """
     described, errors = await client.describe_groups([group])
     if group in described and described[group].members:
-        number = len(described[group].members)
+        members = counted(len(described[group].members), "member")
         raise BadInput(
-            f"{group} has {counted(number, 'member')}. Offsets can only be reset while nobody is in the group: stop "
+            f"{group} has {members}. Offsets can be reset only while a group has no members: stop "
             "its consumers first."
         )
-    answered, commit_errors = await client.committed([group])
-    if group not in answered:
-        sentence = next(iter({**errors, **commit_errors}.values()), "no answer")
-        raise ClientError(f"The offsets of {group} could not be read: {sentence}")
-    committed = {tp: offset for tp, (offset, _) in answered[group].items() if offset >= 0}
+    committed_of, commit_errors = await client.committed([group])
+    if group not in committed_of:
+        error = next(iter({**errors, **commit_errors}.values()), "no answer")
+        raise ClientError(f"Cannot read the committed offsets of {group}: {error}", subject=group)
+    committed = {tp: offset for tp, (offset, _) in committed_of[group].items() if offset >= 0}
     targets = await reset_targets(client, partitions, committed, spec)
     return reset_plan(group, committed, targets, spec, bootstrap)
 
@@ -115,79 +126,94 @@ async def plan_reset(
 def reset_plan(
     group: str,
     committed: Mapping[TopicPartition, int],
-    targets: Mapping[TopicPartition, tuple[int, str]],
-    spec: ResetSpec,
+    targets: Targets,
+    spec: ResetSpec | None,
     bootstrap: str,
 ) -> Plan:
-    rows, again, skipped = [], 0, 0
-    for (topic, partition), (new, note) in sorted(targets.items()):
-        old = committed.get((topic, partition))
-        if old is not None and new < old:
-            again += old - new
-            said = f"{old - new:,} read again"
-        elif old is not None and new > old:
-            skipped += new - old
-            said = f"{new - old:,} skipped"
-        else:
-            said = "not committed before" if old is None else "stays"
-        rows.append(
-            PlanRow(
-                f"{topic} {partition}",
-                "" if old is None else f"{old:,}",
-                f"{new:,}",
-                f"{said}; {note}" if note else said,
-            )
-        )
+    """The plan that commits ``targets``. ``spec``: how they were chosen, for the command line; None
+    when each partition has an offset of its own, as in the undo.
+
+    Raises: BadInput when every partition is at its target already.
+    """
     moved = {tp: new for tp, (new, _) in targets.items() if committed.get(tp) != new}
     if not moved:
-        raise BadInput("Every partition stands there already: nothing to reset.")
-    warnings = []
-    if again:
-        warnings.append(f"{counted(again, 'record')} will be read again.")
-    if skipped:
-        warnings.append(f"{counted(skipped, 'record')} will never be read by this group.")
+        raise BadInput("Every partition is at that offset already: nothing to reset.")
 
     async def send(client: ClusterClient) -> str:
         await client.alter_committed(group, moved)
-        return f"{group} stands at its new offsets in {counted(len(moved), 'partition')}."
+        return f"The offsets of {group} are reset in {counted(len(moved), 'partition')}."
 
+    after = {**committed, **moved}
     before = {tp: (committed[tp], "") for tp in moved if tp in committed}
-    now = {**committed, **moved}
 
     def undo() -> Plan:
-        return reset_plan(group, now, before, ResetSpec(ResetTo.OFFSET), bootstrap)
+        return reset_plan(group, after, before, None, bootstrap)
 
     return Plan(
         title=f"Reset offsets of {group}",
         verb="Reset",
-        rows=tuple(rows),
+        rows=tuple(_reset_row(tp, committed.get(tp), targets[tp]) for tp in sorted(targets)),
         command=_reset_command(group, targets, spec, bootstrap),
         send=send,
-        warnings=tuple(warnings),
+        warnings=_reset_warnings(committed, moved),
         undo=undo if before else None,
     )
 
 
-def _reset_command(
-    group: str, targets: Mapping[TopicPartition, tuple[int, str]], spec: ResetSpec, bootstrap: str
-) -> str:
+def _reset_row(tp: TopicPartition, old: int | None, target: tuple[int, str]) -> PlanRow:
+    new, note = target
+    if old is None:
+        effect = "not committed before"
+    elif new < old:
+        effect = f"{old - new:,} read again"
+    elif new > old:
+        effect = f"{new - old:,} skipped"
+    else:
+        effect = "stays"
+    return PlanRow(
+        f"{tp[0]} {tp[1]}",
+        "" if old is None else f"{old:,}",
+        f"{new:,}",
+        f"{effect}; {note}" if note else effect,
+    )
+
+
+def _reset_warnings(
+    committed: Mapping[TopicPartition, int], moved: Mapping[TopicPartition, int]
+) -> tuple[str, ...]:
+    steps = [new - committed[tp] for tp, new in moved.items() if tp in committed]
+    again = -sum(step for step in steps if step < 0)
+    skipped = sum(step for step in steps if step > 0)
+    warnings = []
+    if again:
+        warnings.append(f"The group will read {counted(again, 'record')} again.")
+    if skipped:
+        warnings.append(f"The group will never read {counted(skipped, 'record')}.")
+    return tuple(warnings)
+
+
+def _reset_command(group: str, targets: Targets, spec: ResetSpec | None, bootstrap: str) -> str:
+    arguments = ["--group", group, "--reset-offsets"]
+    if spec is None:
+        arguments += ["--from-file", "offsets.csv", "--execute"]
+        lines = [f"{topic},{p},{offset}" for (topic, p), (offset, _) in sorted(targets.items())]
+        tool = command_line("kafka-consumer-groups", bootstrap, *arguments)
+        return with_file("offsets.csv", lines, tool)
     topics: dict[str, list[int]] = {}
     for topic, partition in sorted(targets):
         topics.setdefault(topic, []).append(partition)
-    arguments = ["--group", group, "--reset-offsets"]
-    for topic, parts in topics.items():
-        arguments += ["--topic", f"{topic}:{','.join(map(str, parts))}"]
+    for topic, partitions in topics.items():
+        arguments += ["--topic", f"{topic}:{','.join(map(str, partitions))}"]
     arguments.append(FLAGS[spec.to])
     if spec.to is ResetTo.TIMESTAMP:
-        arguments.append(_iso(spec.value))
+        arguments.append(_utc(spec.value))
     elif spec.to in (ResetTo.OFFSET, ResetTo.SHIFT):
         arguments.append(str(spec.value))
     return command_line("kafka-consumer-groups", bootstrap, *arguments, "--execute")
 
 
-def _iso(timestamp_ms: int) -> str:
-    import datetime
-
+def _utc(timestamp_ms: int) -> str:
+    """As ``--to-datetime`` takes it; without a zone the tool reads UTC."""
     at = datetime.datetime.fromtimestamp(timestamp_ms / 1000, datetime.UTC)
     return at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{timestamp_ms % 1000:03d}"
 
@@ -197,31 +223,26 @@ def delete_groups(snapshot: ClusterSnapshot, names: Sequence[str], bootstrap: st
     busy = [n for n in names if n in snapshot.groups and snapshot.groups[n].members]
     if busy:
         raise BadInput(
-            f"{listed(busy)} has members. A group can be deleted once its consumers have stopped."
+            f"{listed(busy)} {verb(len(busy), 'has', 'have')} members. A group can be deleted when "
+            "its consumers have stopped."
         )
     rows = []
     for name in names:
         group = snapshot.groups.get(name)
-        known = 0 if group is None else len(group.lags)
-        rows.append(PlanRow(name, f"offsets of {counted(known, 'partition')}", "gone"))
+        partitions = counted(0 if group is None else len(group.lags), "partition")
+        rows.append(PlanRow(name, f"offsets of {partitions}", "gone"))
 
-    async def send(client: ClusterClient) -> str:
+    async def send(client: ClusterClient) -> None:
         await client.delete_groups(list(names))
-        return f"{listed(list(names))} {'is' if len(names) == 1 else 'are'} deleted."
 
-    one = len(names) == 1
-    return Plan(
-        title=f"Delete group {names[0]}" if one else f"Delete {len(names)} groups",
-        verb="Delete",
-        rows=tuple(rows),
-        command="\n".join(
-            command_line("kafka-consumer-groups", bootstrap, "--delete", "--group", n)
-            for n in names
-        ),
-        send=send,
-        warnings=(
-            "Their committed offsets are gone: a consumer that joins again starts by its reset policy.",
-        ),
-        destructive=True,
-        confirm=names[0] if one else f"delete {len(names)} groups",
+    return deletion(
+        "group",
+        names,
+        rows,
+        (command_line("kafka-consumer-groups", bootstrap, "--delete", "--group", n) for n in names),
+        [
+            "The committed offsets are deleted too: a consumer that joins again starts by its "
+            "reset policy."
+        ],
+        send,
     )

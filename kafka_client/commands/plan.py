@@ -7,14 +7,17 @@ done.
 
 from __future__ import annotations
 
+import json
 import logging
 import shlex
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from kafka_client.api import ClusterClient
 from kafka_client.errors import BadInput
 from kafka_client.journal import PlanText, describe_writes
+from kafka_client.model import TopicPartition
+from kafka_client.wording import listed, verb
 
 logger = logging.getLogger(__name__)
 
@@ -81,3 +84,52 @@ def _line(row: PlanRow) -> str:
 def command_line(tool: str, bootstrap: str, *arguments: str) -> str:
     """``TOOL.sh --bootstrap-server BOOTSTRAP ARGUMENTS``, quoted for a shell."""
     return shlex.join([f"{tool}.sh", "--bootstrap-server", bootstrap, *arguments])
+
+
+def with_file(name: str, lines: Iterable[str], command: str) -> str:
+    """A command that reads a file, after the shell's lines that write it: what is copied runs."""
+    body = "\n".join(lines)
+    return f"cat > {name} <<'END'\n{body}\nEND\n{command}"
+
+
+def partitions_json(
+    partitions: Iterable[TopicPartition], offsets: Mapping[TopicPartition, int] | None = None
+) -> list[str]:
+    """The JSON file in which Kafka's tools take partitions, with ``offsets`` when given; a line
+    for each partition."""
+    entries = [
+        json.dumps(
+            {"topic": topic, "partition": partition}
+            | ({} if offsets is None else {"offset": offsets[topic, partition]})
+        )
+        for topic, partition in partitions
+    ]
+    return ['{"version": 1, "partitions": [', *(f"{e}," for e in entries[:-1]), *entries[-1:], "]}"]
+
+
+def deletion(
+    noun: str,
+    names: Sequence[str],
+    rows: Iterable[PlanRow],
+    commands: Iterable[str],
+    warnings: Iterable[str],
+    send: Callable[[ClusterClient], Awaitable[None]],
+) -> Plan:
+    """The plan that deletes things of one kind. One name must be typed to confirm; of several, the
+    words ``delete 3 topics``."""
+    several = f"delete {len(names):,} {noun}s"
+
+    async def send_and_report(client: ClusterClient) -> str:
+        await send(client)
+        return f"{listed(names)} {verb(len(names))} deleted."
+
+    return Plan(
+        title=f"Delete {noun} {names[0]}" if len(names) == 1 else several.capitalize(),
+        verb="Delete",
+        rows=tuple(rows),
+        command="\n".join(commands),
+        send=send_and_report,
+        warnings=tuple(warnings),
+        destructive=True,
+        confirm=names[0] if len(names) == 1 else several,
+    )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import pytest
 
 from kafka_client.api import LATEST
@@ -15,6 +18,7 @@ from kafka_client.model import (
     Group,
     Member,
     NewTopic,
+    PartitionLag,
 )
 from tests.fakes.client import FakeClient
 
@@ -54,19 +58,29 @@ async def test_that_more_replicas_than_brokers_are_refused_before_anything_is_se
     fake = client()
     snapshot = await snapshot_of(fake)
     fake.calls.clear()
-    with pytest.raises(BadInput, match="needs as many brokers"):
+    with pytest.raises(BadInput, match="need as many brokers"):
         topics.create_topic(snapshot, NewTopic("wide", 1, 9), AT)
     assert fake.calls == []
 
 
-async def test_that_deleting_asks_for_the_name_and_names_who_reads() -> None:
+async def test_that_deleting_asks_for_the_name_and_names_the_readers() -> None:
     fake = client()
     snapshot = await snapshot_of(fake)
     plan = topics.delete_topics(snapshot, ["email"], AT)
     assert plan.destructive
-    assert plan.confirm == "email"
-    await plan.apply(fake)
+    assert plan.confirm == "email" and plan.title == "Delete topic email"
+    assert await plan.apply(fake) == "email is deleted."
     assert "email" not in (await snapshot_of(fake)).topics
+
+
+async def test_that_readers_of_a_topic_to_delete_are_named() -> None:
+    lag = PartitionLag("email", 0, 1, 2, 1)
+    busy = Group("senders", "Stable", members=(Member("m", "c", "h"),), lags=(lag,))
+    snapshot = replace(await snapshot_of(client()), groups={"senders": busy})
+    plan = topics.delete_topics(snapshot, ["email", "sms"], AT)
+    assert "senders reads from them now." in plan.warnings
+    assert (plan.title, plan.confirm) == ("Delete 2 topics", "delete 2 topics")
+    assert len(plan.command.splitlines()) == 2
 
 
 async def test_that_kafkas_own_topics_cannot_be_deleted_from_here() -> None:
@@ -91,6 +105,46 @@ async def test_that_emptying_moves_the_start_to_the_end() -> None:
     starts, _ = await fake.offsets(dict.fromkeys(partitions, -2))
     ends, _ = await fake.offsets(dict.fromkeys(partitions, LATEST))
     assert starts == ends
+
+
+def run_file(command: str) -> tuple[str, str]:
+    """(content of the file, last line) of a command that first writes a file."""
+    start, *content, end, tool = command.splitlines()
+    assert start.startswith("cat > ") and start.endswith(" <<'END'") and end == "END"
+    assert start.split()[2] in tool
+    return "\n".join(content), tool
+
+
+async def test_that_the_command_for_emptying_comes_with_its_file() -> None:
+    plan = topics.empty_topic(await snapshot_of(client()), "email", AT)
+    content, tool = run_file(plan.command)
+    assert "--offset-json-file" in tool
+    assert json.loads(content)["partitions"] == [
+        {"topic": "email", "partition": p, "offset": -1} for p in range(3)
+    ]
+    plan = topics.empty_topic(await snapshot_of(client()), "email", AT, {1: 7})
+    assert json.loads(run_file(plan.command)[0])["partitions"] == [
+        {"topic": "email", "partition": 1, "offset": 7}
+    ]
+
+
+async def test_that_electing_leaders_of_some_partitions_names_only_those() -> None:
+    snapshot = await snapshot_of(client())
+    topic = snapshot.topics["email"]
+    moved = tuple(replace(p, leader=p.replicas[1]) for p in topic.partitions)
+    snapshot = replace(
+        snapshot, topics={**snapshot.topics, "email": replace(topic, partitions=moved)}
+    )
+    one = topics.elect_preferred(snapshot, [("email", 1), ("sms", 0)], AT)
+    assert [row.subject for row in one.rows] == ["email 1"]
+    assert one.command.endswith("--election-type preferred --topic email --partition 1")
+    many = topics.elect_preferred(snapshot, [("email", 0), ("email", 2)], AT)
+    content, tool = run_file(many.command)
+    assert "--all-topic-partitions" not in tool and "--path-to-json-file" in tool
+    assert json.loads(content)["partitions"] == [
+        {"topic": "email", "partition": 0},
+        {"topic": "email", "partition": 2},
+    ]
 
 
 @pytest.mark.parametrize(
@@ -149,7 +203,7 @@ async def test_that_a_reset_shows_each_partition_goes_there_and_comes_back() -> 
     plan = await groups.plan_reset(fake, group, partitions, ResetSpec(ResetTo.LATEST), AT)
     assert len(plan.rows) == len(partitions)
     assert "--to-latest --execute" in plan.command
-    assert any("never be read" in w for w in plan.warnings)
+    assert any("never read" in w for w in plan.warnings)
     await plan.apply(fake)
     ends, _ = await fake.offsets(dict.fromkeys(partitions, LATEST))
     now = {tp: offset for tp, (offset, _) in (await fake.committed([group]))[0][group].items()}
@@ -161,6 +215,30 @@ async def test_that_a_reset_shows_each_partition_goes_there_and_comes_back() -> 
     }
 
 
+async def test_that_the_undo_of_a_reset_names_each_partitions_own_offset() -> None:
+    committed = {("orders", 0): 17, ("orders", 1): 20, ("orders", 2): 23}
+    targets = dict.fromkeys(committed, (0, ""))
+    plan = groups.reset_plan("g", committed, targets, ResetSpec(ResetTo.EARLIEST), AT)
+    assert plan.undo is not None
+    content, tool = run_file(plan.undo().command)
+    assert content.splitlines() == ["orders,0,17", "orders,1,20", "orders,2,23"]
+    assert tool.endswith("--group g --reset-offsets --from-file offsets.csv --execute")
+
+
+def test_that_the_undo_of_an_undo_is_the_change_again() -> None:
+    plan = groups.reset_plan("g", {("t", 0): 5}, {("t", 0): (9, "")}, None, AT)
+    assert plan.undo is not None
+    again = plan.undo().undo
+    assert again is not None and run_file(again().command)[0] == "t,0,9"
+
+
+def test_that_a_value_with_commas_stays_one_value_on_the_command_line() -> None:
+    resource = ConfigResource("topic", "email")
+    change = ConfigChange(resource, "cleanup.policy", "compact,delete")
+    plan = configs.change_configs({resource: []}, [change], AT)
+    assert "--add-config 'cleanup.policy=[compact,delete]'" in plan.command
+
+
 async def test_that_a_shift_stays_inside_what_the_partition_holds() -> None:
     fake = client()
     partitions = [("email", 0)]
@@ -170,7 +248,7 @@ async def test_that_a_shift_stays_inside_what_the_partition_holds() -> None:
     )
     offset, note = targets["email", 0]
     assert offset == ends["email", 0]
-    assert "are there" in note
+    assert "only" in note
 
 
 async def test_that_a_group_with_members_is_not_reset() -> None:
@@ -182,5 +260,5 @@ async def test_that_a_group_with_members_is_not_reset() -> None:
 
 def test_that_a_group_with_members_is_not_deleted() -> None:
     busy = Group("busy", "Stable", members=(Member("m", "c", "h"),))
-    with pytest.raises(BadInput, match="has member"):
+    with pytest.raises(BadInput, match="busy has members"):
         groups.delete_groups(ClusterSnapshot(groups={"busy": busy}), ["busy"], AT)
