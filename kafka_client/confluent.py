@@ -1,9 +1,9 @@
-"""``ConfluentClient``: a real cluster. Records and changes go over confluent-kafka, looking goes
-over ``wire``.
+"""``ConfluentClient``: a real cluster. Records and most changes go over confluent-kafka, everything
+else over ``wire``.
 
-Nothing blocks the loop: confluent-kafka's blocking calls run in worker threads of this client's
-own. It does not ask whether it may write: that is ``gateway.Gateway``, which
-``gateway.open_client`` puts in front.
+Nothing blocks the loop: confluent-kafka's blocking calls run in worker threads of this client.
+Whether a change is allowed is decided by ``gateway.Gateway``, which ``gateway.open_client`` puts in
+front.
 """
 
 from __future__ import annotations
@@ -18,30 +18,32 @@ from typing import TypeVar
 
 from kafka_client.api import EARLIEST
 from kafka_client.confluent_admin import Admin
-from kafka_client.confluent_data import LogRing, Reader, Sender, make_logger, properties
+from kafka_client.confluent_data import Reader, Sender
 from kafka_client.error_map import from_code
 from kafka_client.errors import BadInput, ClientError, TimedOut, Unreachable
-from kafka_client.model import (
-    ConfigChange,
-    NewRecord,
-    Record,
-    TopicPartition,
-)
+from kafka_client.librdkafka import Properties, properties
+from kafka_client.model import ConfigChange, NewRecord, Record, Topic, TopicPartition
 from kafka_client.profile import ConnectionProfile
 from kafka_client.secrets import MemorySecrets, Secrets
 from kafka_client.wire import ConnectionPool, GroupClient, MetadataClient
 from kafka_client.wire.configs import alter_configs, configs
 from kafka_client.wire.describe import log_dirs, quorum
 from kafka_client.wire.elections import elect_leaders
+from kafka_client.wording import counted, seconds
 from kafka_protocol.errors import ErrorCode
 
 T = TypeVar("T")
 
+logger = logging.getLogger(__name__)
+
 THREADS = 6
-READERS_KEPT = 2
+IDLE_READERS_MOST = 2
 CALL_TIMEOUT_S = 30.0
-BEHIND_S = (0.1, 0.3)
+CLOSE_TIMEOUT_S = 3.0
+METADATA_RETRIES_S = (0.1, 0.3)
+"""A broker may not know a topic yet that was just created: ask again after these waits."""
 COMPRESSIONS = ("none", "gzip", "snappy", "lz4", "zstd")
+READ_AHEAD_MOST = 1000
 
 
 class ConfluentReader:
@@ -49,11 +51,9 @@ class ConfluentReader:
 
     def __init__(self, client: ConfluentClient, reader: Reader) -> None:
         self._client, self._reader = client, reader
-        self._busy = asyncio.Lock()
 
     async def next(self, max_records: int, max_wait_s: float) -> list[Record]:
-        async with self._busy:
-            return await self._client.in_thread(lambda: self._reader.next(max_records, max_wait_s))
+        return await self._client.in_thread(lambda: self._reader.next(max_records, max_wait_s))
 
     def positions(self) -> Mapping[TopicPartition, int]:
         return self._reader.positions()
@@ -65,8 +65,7 @@ class ConfluentReader:
         self._reader.resume(partitions)
 
     async def close(self) -> None:
-        async with self._busy:
-            await self._client.in_thread(self._reader.close)
+        await self._client.in_thread(self._reader.close)
 
 
 class ConfluentClient:
@@ -74,13 +73,13 @@ class ConfluentClient:
 
     def __init__(self, profile: ConnectionProfile, secrets: Secrets | None = None) -> None:
         self.profile = profile.checked()
-        self.log = LogRing()
-        self._given = secrets or MemorySecrets()
+        self._keyring = secrets or MemorySecrets()
         self._secrets = MemorySecrets()
+        """The secrets of this profile, once ``connect`` has read them from the keyring."""
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix=f"kafka {profile.name}"[:60])
         self._pool = ConnectionPool(profile, self._secrets)
         self._sender: Sender | None = None
-        self._idle: list[Reader] = []
+        self._idle_readers: list[Reader] = []
         self._closed = False
 
         metadata, groups = MetadataClient(self._pool), GroupClient(self._pool)
@@ -94,7 +93,7 @@ class ConfluentClient:
         self.committed = groups.committed
         self.round_trips = self._pool.round_trips
 
-        admin = Admin(self._base, self._logger())
+        admin = Admin(self._properties)
         self.create_topics = admin.create_topics
         self.delete_topics = admin.delete_topics
         self.create_partitions = admin.create_partitions
@@ -103,54 +102,59 @@ class ConfluentClient:
         self.delete_groups = admin.delete_groups
 
     async def connect(self, timeout_s: float = 10.0) -> None:
-        await self._fetch_secrets()
+        name, servers = self.profile.name, ",".join(self.profile.bootstrap_servers)
+        logger.info("connecting to %s (%s)", name, servers)
+        await self._read_secrets()
         try:
             async with asyncio.timeout(timeout_s):
                 await self._pool.connect(timeout_s)
         except TimeoutError:
             raise Unreachable(
-                "No bootstrap server answered in time.", next_step="Check the addresses."
+                f"No bootstrap server answered within {seconds(timeout_s)}.",
+                next_step="Check the addresses.",
             ) from None
+        logger.info("connected to %s", name)
 
     async def close(self) -> None:
-        """Ends within a few seconds whatever the cluster does."""
+        """End all connections, within a few seconds whatever the cluster does."""
         self._closed = True
         await self._pool.close()
-        readers, self._idle = self._idle, []
+        readers, self._idle_readers = self._idle_readers, []
         closing = [self.in_thread(reader.close, always=True) for reader in readers]
         if self._sender is not None:
             closing.append(self.in_thread(self._sender.close, always=True))
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(3.0):
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 await asyncio.gather(*closing, return_exceptions=True)
+        except TimeoutError:
+            logger.warning("%s: confluent-kafka did not close in time", self.profile.name)
         self._threads.shutdown(wait=False, cancel_futures=True)
+        logger.info("disconnected from %s", self.profile.name)
 
     async def read(
         self, starts: Mapping[TopicPartition, int], max_records: int, max_wait_s: float = 0.5
     ) -> list[Record]:
         if not starts or max_records < 1:
             return []
-        begin = await self._not_before_start(starts)
-        reader = self._idle.pop() if self._idle else None
-        try:
-            if reader is None:
-                reader = await self.in_thread(
-                    lambda: Reader(self._base(), self._logger(), begin, min(max_records, 1000))
-                )
-            else:
-                await self.in_thread(lambda: reader.seek(begin))
-            return await self.in_thread(lambda: reader.next(max_records, max_wait_s))
-        finally:
-            if reader is not None:
-                self._give_back(reader)
+        starts = await self._clamped(starts)
+        reader = self._idle_readers.pop() if self._idle_readers else None
+        if reader is None:
+            read_ahead = min(max_records, READ_AHEAD_MOST)
+            reader = await self.in_thread(lambda: Reader(self._properties(), starts, read_ahead))
+        else:
+            await self._or_close(reader, partial(reader.seek, starts))
+        records = await self._or_close(reader, partial(reader.next, max_records, max_wait_s))
+        if len(self._idle_readers) < IDLE_READERS_MOST and not self._closed:
+            self._idle_readers.append(reader)
+        else:
+            self._close_later(reader)
+        return records
 
     async def open_reader(
         self, starts: Mapping[TopicPartition, int], read_ahead: int = 1000
     ) -> ConfluentReader:
-        begin = await self._not_before_start(starts)
-        reader = await self.in_thread(
-            lambda: Reader(self._base(), self._logger(), begin, read_ahead)
-        )
+        starts = await self._clamped(starts)
+        reader = await self.in_thread(lambda: Reader(self._properties(), starts, read_ahead))
         return ConfluentReader(self, reader)
 
     async def alter_configs(
@@ -168,82 +172,85 @@ class ConfluentClient:
     ) -> list[tuple[int, int]]:
         if compression not in COMPRESSIONS or acks not in (-1, 0, 1):
             raise BadInput(f"acks is 0, 1 or -1, compression one of {', '.join(COMPRESSIONS)}.")
-        await self._must_exist(records)
+        await self._check_partitions(records)
         if self._sender is None:
-            self._sender = Sender(self._base(), self._logger())
+            self._sender = Sender(self._properties())
         sender = self._sender
         return await self.in_thread(lambda: sender.send(records, acks, compression))
 
     # ---- inside
     async def in_thread(self, work: Callable[[], T], always: bool = False) -> T:
-        """Run blocking work in this client's threads. Raises: TimedOut after half a minute (the
-        thread goes on)."""
+        """Run blocking work in a worker thread. ``always``: also on a closed client. Raises:
+        TimedOut after CALL_TIMEOUT_S (the work goes on in its thread), Unreachable when closed."""
         if self._closed and not always:
             raise Unreachable("The connection was closed.")
         try:
             async with asyncio.timeout(CALL_TIMEOUT_S):
                 return await asyncio.get_running_loop().run_in_executor(self._threads, work)
         except TimeoutError:
-            raise TimedOut(f"No answer within {CALL_TIMEOUT_S:g} s.") from None
+            raise TimedOut(f"No answer within {seconds(CALL_TIMEOUT_S)}.") from None
 
-    async def _fetch_secrets(self) -> None:
-        """Out of the keyring, which may ask the person: in a thread, once."""
+    async def _or_close(self, reader: Reader, work: Callable[[], T]) -> T:
+        """Run ``work`` on the reader; close the reader when that fails or is cancelled."""
+        try:
+            return await self.in_thread(work)
+        except BaseException:
+            self._close_later(reader)
+            raise
+
+    def _close_later(self, reader: Reader) -> None:
+        # After ``close`` the threads take no work; the consumer is closed when it is deleted.
+        with contextlib.suppress(RuntimeError):
+            self._threads.submit(reader.close)
+
+    async def _read_secrets(self) -> None:
+        """Copy the profile's secrets from the keyring, which may wait for the person."""
         for reference in (self.profile.sasl_password_ref, self.profile.key_password_ref):
             if reference and self._secrets.get(reference) is None:
-                secret = await self.in_thread(partial(self._given.get, reference))
+                secret = await self.in_thread(partial(self._keyring.get, reference))
                 if secret is not None:
                     self._secrets.put(reference, secret)
 
-    def _base(self) -> dict[str, object]:
+    def _properties(self) -> Properties:
         return properties(self.profile, self._secrets)
 
-    def _logger(self) -> logging.Logger:
-        return make_logger(self.log)
-
-    async def _not_before_start(
-        self, starts: Mapping[TopicPartition, int]
-    ) -> dict[TopicPartition, int]:
-        """Offsets below the log's start are the log's start. Raises: the error of a partition
-        that cannot be asked."""
+    async def _clamped(self, starts: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
+        """The offsets, none below the start of its log. Raises: Unreachable when the start of a
+        partition cannot be read."""
         earliest, errors = await self.offsets(dict.fromkeys(starts, EARLIEST))
         missing = [tp for tp in starts if tp not in earliest]
         if missing:
-            topic, partition = missing[0]
-            words = errors.get(f"{topic}-{partition}") or next(iter(errors.values()), "")
+            subject = f"{missing[0][0]}-{missing[0][1]}"
+            error = errors.get(subject) or next(iter(errors.values()), "")
             raise Unreachable(
-                f"Cannot read {topic}-{partition}: {words or 'its leader does not answer.'}",
+                f"Cannot read {subject}: {error or 'its leader does not answer.'}",
                 next_step="Try again when the partition has a leader.",
-                subject=f"{topic}-{partition}",
+                subject=subject,
             )
         return {tp: max(offset, earliest[tp]) for tp, offset in starts.items()}
 
-    async def _must_exist(self, records: Sequence[NewRecord]) -> None:
-        """A producer's question for an unknown topic would create it. A broker may be a moment
-        behind: ask again."""
+    async def _check_partitions(self, records: Sequence[NewRecord]) -> None:
+        """Raises: Rejected when a topic or partition does not exist. librdkafka would ask for its
+        metadata, and thereby create the topic on a cluster that creates topics."""
         names = sorted({record.topic for record in records})
-        known = (await self.metadata(names)).topics
-        for wait_s in BEHIND_S:
-            if all(name in known and not known[name].error for name in names):
+        topics = (await self.metadata(names)).topics
+        for wait_s in METADATA_RETRIES_S:
+            if all(name in topics and not topics[name].error for name in names):
                 break
             await asyncio.sleep(wait_s)
-            known = (await self.metadata(names)).topics
+            topics = (await self.metadata(names)).topics
         for record in records:
-            topic = known.get(record.topic)
-            count = len(topic.partitions) if topic else 0
-            if not count or (record.partition is not None and not 0 <= record.partition < count):
-                where = (
-                    record.topic
-                    if record.partition is None
-                    else f"{record.topic}-{record.partition}"
-                )
+            if not _has_partition(topics.get(record.topic), record.partition):
+                suffix = "" if record.partition is None else f"-{record.partition}"
+                doing = f"send to {record.topic}{suffix}"
                 error: ClientError = from_code(
-                    ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, f"send to {where}", subject=record.topic
+                    ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, doing, subject=record.topic
                 )
-                error.detail = f"0 of {len(records)} records were sent"
+                error.detail = f"0 of {counted(len(records), 'record')} were sent"
                 raise error
 
-    def _give_back(self, reader: Reader) -> None:
-        if len(self._idle) < READERS_KEPT and not self._closed:
-            self._idle.append(reader)
-        else:
-            self._threads.submit(reader.close)
+
+def _has_partition(topic: Topic | None, partition: int | None) -> bool:
+    """Whether a record can go there; without a partition, whether the topic has any."""
+    count = len(topic.partitions) if topic is not None else 0
+    return count > 0 if partition is None else 0 <= partition < count

@@ -7,172 +7,114 @@ first call.
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
-from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from kafka_client.error_map import clean, from_confluent
+from kafka_client.error_map import from_confluent
 from kafka_client.errors import ClientError, TimedOut
+from kafka_client.librdkafka import PARTITION_EOF, Properties, logger
 from kafka_client.model import Header, NewRecord, Record, TopicPartition
-from kafka_client.profile import ConnectionProfile, Protocol
-from kafka_client.secrets import Secrets
+from kafka_client.wording import counted, verb
+
+if TYPE_CHECKING:
+    from confluent_kafka import KafkaError, Message, Producer
 
 SEND_TIMEOUT_S = 15.0
-PARTITION_EOF = -191
-LOG_LINES_KEPT = 200
+SEND_RATE_LEAST = 10_000
+"""Records per second: a large send gets so much more time."""
+MESSAGE_BYTES_MOST = 100 << 20
+"""librdkafka's own limit, far above the topics' usual one: the broker decides and says why."""
+POLL_EVERY_RECORDS = 1000
+LARGE_READ_AHEAD = 10_000
 _TIMESTAMP_TYPES = {1: "create", 2: "append"}
 
 
-class LogRing(logging.Handler):
-    """What librdkafka says, at most one line a second and the last 200: it repeats itself per
-    dead broker."""
+class _Delivery:
+    """The delivery reports of one send call. Called by ``poll``, in the thread that sends."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.lines: deque[tuple[float, str]] = deque(maxlen=LOG_LINES_KEPT)
-        self.dropped = 0
-        self._next = 0.0
+    def __init__(self, records: Sequence[NewRecord]) -> None:
+        self._records = records
+        self._places: list[tuple[int, int] | None] = [None] * len(records)
+        self._errors: dict[int, ClientError] = {}
+        self._stored = 0
 
-    def emit(self, record: logging.LogRecord) -> None:
-        now = time.monotonic()
-        if now < self._next:
-            self.dropped += 1
-            return
-        self._next = now + 1.0
-        self.lines.append((time.time(), clean(record.getMessage(), 300)))
+    @property
+    def done(self) -> bool:
+        return self._stored + len(self._errors) >= len(self._records)
 
+    def callback(self, index: int) -> Callable[[KafkaError | None, Message], None]:
+        """The report of the record at ``index``."""
 
-def make_logger(ring: LogRing) -> logging.Logger:
-    logger = logging.Logger("librdkafka", logging.INFO)
-    logger.addHandler(ring)
-    return logger
+        def report(error: KafkaError | None, message: Message) -> None:
+            if error is not None:
+                self.fail(index, error)
+                return
+            offset = message.offset()
+            # Without acknowledgement (acks=0) the offset is not known.
+            known = offset if offset is not None and offset >= 0 else -1
+            self._places[index] = (message.partition() or 0, known)
+            self._stored += 1
 
+        return report
 
-def properties(profile: ConnectionProfile, secrets: Secrets) -> dict[str, Any]:
-    """What a profile means to librdkafka. Holds secrets: never show or log it."""
-    made: dict[str, Any] = {
-        "client.id": "kafkarium",
-        "socket.timeout.ms": 10_000,
-        "socket.connection.setup.timeout.ms": 5_000,
-        "reconnect.backoff.ms": 200,
-        "reconnect.backoff.max.ms": 5_000,
-        "log_level": 4,
-        **profile.properties,
-        "bootstrap.servers": ",".join(profile.bootstrap_servers),
-        "security.protocol": profile.security_protocol.value,
-    }
-    if profile.security_protocol.tls:
-        if profile.ca_path:
-            made["ssl.ca.location"] = profile.ca_path
-        if profile.certificate_path:
-            made["ssl.certificate.location"] = profile.certificate_path
-            made["ssl.key.location"] = profile.key_path
-        if profile.key_password_ref:
-            made["ssl.key.password"] = secrets.get(profile.key_password_ref) or ""
-        if not profile.verify_hostname:
-            made["ssl.endpoint.identification.algorithm"] = "none"
-    if profile.security_protocol in (Protocol.SASL_PLAINTEXT, Protocol.SASL_SSL):
-        made["sasl.mechanism"] = profile.sasl_mechanism.value
-        made["sasl.username"] = profile.sasl_username
-        made["sasl.password"] = secrets.get(profile.sasl_password_ref) or ""
-    return made
+    def fail(self, index: int, error: KafkaError) -> None:
+        topic = self._records[index].topic
+        doing = f"send to topic {topic}"
+        self._errors[index] = from_confluent(error.code(), error.str(), doing, subject=topic)
+
+    def places(self) -> list[tuple[int, int]]:
+        """(partition, offset) of each record. Raises: ClientError of the first that failed,
+        TimedOut when some are not acknowledged."""
+        total = counted(len(self._records), "record")
+        if self._errors:
+            error = self._errors[min(self._errors)]
+            sent = f"{self._stored:,} of {total} {verb(self._stored, 'was', 'were')} sent."
+            error.detail = f"{sent} {error.detail}".strip()
+            raise error
+        places = [place for place in self._places if place is not None]
+        missing = len(self._records) - len(places)
+        if missing:
+            raise TimedOut(
+                f"{missing:,} of {total} {verb(missing, 'was', 'were')} not acknowledged in time.",
+                next_step="The cluster may have stored them: look before you send again.",
+            )
+        return places
 
 
 class Sender:
     """One producer per (acks, compression), made when first used. Callable from several threads."""
 
-    def __init__(self, base: Mapping[str, Any], logger: logging.Logger) -> None:
-        self._base, self._logger = dict(base), logger
-        self._producers: dict[tuple[int, str], Any] = {}
+    def __init__(self, base: Properties) -> None:
+        self._base = base
+        self._producers: dict[tuple[int, str], Producer] = {}
         self._lock = threading.Lock()
 
     def send(
         self, records: Sequence[NewRecord], acks: int, compression: str
     ) -> list[tuple[int, int]]:
-        """Blocks until every record is acknowledged or one failed. Raises: ClientError for the
-        first that failed; its ``detail`` says how many were sent."""
-        from confluent_kafka import KafkaException
-
+        """Send and wait until every record is acknowledged or has failed. Returns (partition,
+        offset) of each. Raises: ClientError of the first that failed; its ``detail`` says how many
+        were sent."""
         producer = self._producer(acks, compression)
-        results: list[tuple[int, int] | None] = [None] * len(records)
-        failures: dict[int, ClientError] = {}
-
-        def reported(number: int) -> Any:
-            def report(error: Any, message: Any) -> None:
-                if error is not None:
-                    doing = f"send to topic {records[number].topic}"
-                    failures[number] = from_confluent(
-                        error.code(), error.str(), doing, subject=records[number].topic
-                    )
-                else:
-                    offset = message.offset()
-                    results[number] = (
-                        message.partition(),
-                        -1 if offset is None or offset < 0 else offset,
-                    )
-
-            return report
-
-        deadline = time.monotonic() + SEND_TIMEOUT_S + len(records) / 10_000
-        for number, record in enumerate(records):
-            extra: dict[str, Any] = {}
-            if record.partition is not None:
-                extra["partition"] = record.partition
-            if record.timestamp_ms is not None:
-                extra["timestamp"] = record.timestamp_ms
-            if record.headers:
-                extra["headers"] = [(h.key, h.value) for h in record.headers]
-            while True:
-                try:
-                    producer.produce(
-                        record.topic,
-                        value=record.value,
-                        key=record.key,
-                        on_delivery=reported(number),
-                        **extra,
-                    )
-                    break
-                except BufferError:
-                    producer.poll(0.05)
-                    if time.monotonic() > deadline:
-                        raise TimedOut(
-                            "The cluster takes records too slowly.", subject=record.topic
-                        ) from None
-                except KafkaException as error:
-                    code, text = error.args[0].code(), error.args[0].str()
-                    failures[number] = from_confluent(
-                        code, text, f"send to topic {record.topic}", subject=record.topic
-                    )
-                    break
-            if number % 1000 == 999:
+        delivery = _Delivery(records)
+        deadline_s = time.monotonic() + SEND_TIMEOUT_S + len(records) / SEND_RATE_LEAST
+        for index, record in enumerate(records):
+            _enqueue(producer, record, index, delivery, deadline_s)
+            if index % POLL_EVERY_RECORDS == POLL_EVERY_RECORDS - 1:
                 producer.poll(0)
-        while time.monotonic() < deadline and len(failures) + sum(
-            r is not None for r in results
-        ) < len(records):
+        while not delivery.done and time.monotonic() < deadline_s:
             producer.poll(0.05)
-        sent = [r for r in results if r is not None]
-        if failures:
-            first = failures[min(failures)]
-            first.detail = (
-                f"{len(sent)} of {len(records)} records were sent. {first.detail}".strip()
-            )
-            raise first
-        if len(sent) < len(records):
-            raise TimedOut(
-                f"{len(records) - len(sent)} of {len(records)} records were not acknowledged in time.",
-                next_step="They may have been stored nevertheless: look before sending again.",
-            )
-        return sent
+        return delivery.places()
 
     def close(self) -> None:
+        """Send what is queued, within a second for each producer."""
         for producer in self._producers.values():
             producer.flush(1.0)
         self._producers.clear()
 
-    def _producer(self, acks: int, compression: str) -> Any:
+    def _producer(self, acks: int, compression: str) -> Producer:
         from confluent_kafka import Producer
 
         with self._lock:
@@ -180,37 +122,71 @@ class Sender:
                 self._producers[acks, compression] = Producer(
                     {
                         "message.timeout.ms": int(SEND_TIMEOUT_S * 1000) - 1000,
+                        "message.max.bytes": MESSAGE_BYTES_MOST,
                         "linger.ms": 2,
                         **self._base,
                         "acks": acks,
                         "compression.type": compression,
                         "partitioner": "murmur2_random",
                     },
-                    logger=self._logger,
+                    logger=logger,
                 )
             return self._producers[acks, compression]
 
 
+def _enqueue(
+    producer: Producer, record: NewRecord, index: int, delivery: _Delivery, deadline_s: float
+) -> None:
+    """Put one record into the producer's queue. Raises: TimedOut when the queue stays full."""
+    from confluent_kafka import KafkaException
+
+    options: dict[str, Any] = {}
+    if record.partition is not None:
+        options["partition"] = record.partition
+    if record.timestamp_ms is not None:
+        options["timestamp"] = record.timestamp_ms
+    if record.headers:
+        options["headers"] = [(h.key, h.value) for h in record.headers]
+    while True:
+        try:
+            producer.produce(
+                record.topic,
+                value=record.value,
+                key=record.key,
+                on_delivery=delivery.callback(index),
+                **options,
+            )
+            return
+        except BufferError:
+            producer.poll(0.05)
+            if time.monotonic() > deadline_s:
+                raise TimedOut(
+                    "The cluster takes records too slowly.", subject=record.topic
+                ) from None
+        except KafkaException as error:
+            delivery.fail(index, error.args[0])
+            return
+
+
 class Reader:
-    """One consumer with an assignment. Blocking; one thread at a time."""
+    """One consumer with an assignment. Every method blocks; a lock lets one thread in at a time, so
+    that closing waits for a read that goes on after its caller gave up."""
 
     def __init__(
-        self,
-        base: Mapping[str, Any],
-        logger: logging.Logger,
-        starts: Mapping[TopicPartition, int],
-        read_ahead: int,
+        self, base: Properties, starts: Mapping[TopicPartition, int], read_ahead: int
     ) -> None:
         from confluent_kafka import Consumer, TopicPartition
 
         self._type = TopicPartition
         self._positions = dict(starts)
+        self._lock = threading.Lock()
         self._consumer = Consumer(
             {
                 "fetch.wait.max.ms": 100,
                 "fetch.queue.backoff.ms": 5,
                 "fetch.error.backoff.ms": 100,
                 **base,
+                # librdkafka wants a group id even for assign(); no group is joined.
                 "group.id": "kafkarium-reader",
                 "enable.auto.commit": False,
                 "enable.auto.offset.store": False,
@@ -219,49 +195,54 @@ class Reader:
                 "enable.partition.eof": True,
                 "isolation.level": "read_committed",
                 "queued.min.messages": max(1, read_ahead),
-                "queued.max.messages.kbytes": 65536 if read_ahead > 10_000 else 8192,
+                "queued.max.messages.kbytes": 65536 if read_ahead > LARGE_READ_AHEAD else 8192,
             },
             logger=logger,
         )
         self._consumer.assign([TopicPartition(t, p, offset) for (t, p), offset in starts.items()])
 
     def next(self, max_records: int, max_wait_s: float) -> list[Record]:
-        """Waits for the first record at most; then takes what is there. Ends early when all
-        partitions are at their end and were so before."""
+        """Wait at most ``max_wait_s`` for the first record, then return it with all that have
+        arrived. Raises: ClientError."""
         records: list[Record] = []
-        deadline = time.monotonic() + max_wait_s
-        while len(records) < max_records:
-            left = deadline - time.monotonic()
-            wait = 0.0 if records else max(0.0, min(left, 0.1))
-            messages = self._consumer.consume(max_records - len(records), wait)
-            for message in messages:
-                error = message.error()
-                if error is None:
-                    records.append(_record(message))
-                elif error.code() == PARTITION_EOF:
-                    self._passed(message)
-                else:
-                    raise from_confluent(
-                        error.code(), error.str(), "read records", subject=message.topic() or ""
-                    )
-            if (not messages and records) or (not messages and left <= 0):
-                break
-        for record in records:
-            self._positions[record.topic, record.partition] = record.offset + 1
+        deadline_s = time.monotonic() + max_wait_s
+        with self._lock:
+            while len(records) < max_records:
+                left_s = deadline_s - time.monotonic()
+                wait_s = 0.0 if records else max(0.0, min(left_s, 0.1))
+                messages = self._consumer.consume(max_records - len(records), wait_s)
+                for message in messages:
+                    if self._is_record(message):
+                        records.append(_record(message))
+                if not messages and (records or left_s <= 0):
+                    break
+            for record in records:
+                self._positions[record.topic, record.partition] = record.offset + 1
         return records
 
-    def _passed(self, message: Any) -> None:
-        tp = (message.topic(), message.partition())
-        if message.offset() > self._positions.get(tp, -1):
-            self._positions[tp] = message.offset()
+    def _is_record(self, message: Message) -> bool:
+        """False for the end of a partition, which moves the position past control records. Raises:
+        ClientError for any other error."""
+        error = message.error()
+        if error is None:
+            return True
+        if error.code() != PARTITION_EOF:
+            subject = message.topic() or ""
+            raise from_confluent(error.code(), error.str(), "read records", subject=subject)
+        topic, partition, offset = message.topic(), message.partition(), message.offset()
+        assert topic is not None and partition is not None and offset is not None
+        if offset > self._positions.get((topic, partition), -1):
+            self._positions[topic, partition] = offset
+        return False
 
     def positions(self) -> dict[TopicPartition, int]:
         return dict(self._positions)
 
     def seek(self, starts: Mapping[TopicPartition, int]) -> None:
-        """Begin anew elsewhere, on the connections that are open."""
-        self._positions = dict(starts)
-        self._consumer.assign([self._type(t, p, offset) for (t, p), offset in starts.items()])
+        """Read from other offsets, over the connections that are open."""
+        with self._lock:
+            self._positions = dict(starts)
+            self._consumer.assign([self._type(t, p, offset) for (t, p), offset in starts.items()])
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
         self._consumer.pause([self._type(t, p) for t, p in partitions])
@@ -270,17 +251,19 @@ class Reader:
         self._consumer.resume([self._type(t, p) for t, p in partitions])
 
     def close(self) -> None:
-        self._consumer.close()
+        with self._lock:
+            self._consumer.close()
 
 
 def _record(message: Any) -> Record:
-    kind, timestamp = message.timestamp()
+    """``Any``: confluent-kafka declares each part of a message optional; a record has all."""
+    kind, timestamp_ms = message.timestamp()
     headers = message.headers()
     return Record(
         message.topic(),
         message.partition(),
         message.offset(),
-        timestamp,
+        timestamp_ms,
         _TIMESTAMP_TYPES.get(kind, "none"),
         message.key(),
         message.value(),

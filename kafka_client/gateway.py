@@ -76,22 +76,30 @@ class Gateway:
         self.open_reader = client.open_reader
         self.round_trips = client.round_trips
 
-        self.create_topics = self._guarded(client.create_topics, _new_topics)
-        self.delete_topics = self._guarded(client.delete_topics, _names)
-        self.create_partitions = self._guarded(client.create_partitions, _growth)
-        self.delete_records = self._guarded(client.delete_records, _records_before)
-        self.alter_configs = self._guarded(client.alter_configs, _settings)
-        self.alter_committed = self._guarded(client.alter_committed, _group_offsets)
-        self.delete_groups = self._guarded(client.delete_groups, _groups)
-        self.elect_leaders = self._guarded(client.elect_leaders, _elections)
-        self.produce = self._guarded(client.produce, _records)
+        self.create_topics = self._guarded("create_topics", client.create_topics, _new_topics)
+        self.delete_topics = self._guarded("delete_topics", client.delete_topics, _names)
+        self.create_partitions = self._guarded(
+            "create_partitions", client.create_partitions, _growth
+        )
+        self.delete_records = self._guarded(
+            "delete_records", client.delete_records, _records_before
+        )
+        self.alter_configs = self._guarded("alter_configs", client.alter_configs, _settings)
+        self.alter_committed = self._guarded(
+            "alter_committed", client.alter_committed, _group_offsets
+        )
+        self.delete_groups = self._guarded("delete_groups", client.delete_groups, _groups)
+        self.elect_leaders = self._guarded("elect_leaders", client.elect_leaders, _elections)
+        self.produce = self._guarded("produce", client.produce, _records)
 
     def _guarded(
-        self, send: Callable[P, Coroutine[Any, Any, T]], subject_of: Callable[..., str]
+        self,
+        method: str,
+        send: Callable[P, Coroutine[Any, Any, T]],
+        subject_of: Callable[..., str],
     ) -> Callable[P, Coroutine[Any, Any, T]]:
         """``send`` behind the check and the journal. ``subject_of`` gets the same arguments and
         returns what the change is about: names and counts, never values."""
-        method = send.__name__
 
         async def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
             subject = subject_of(*args, **kwargs)
@@ -116,7 +124,6 @@ class Gateway:
             finally:
                 self._record(method, subject, outcome)
 
-        guarded.__name__ = method
         return guarded
 
     def _record(self, method: str, subject: str, outcome: str) -> None:

@@ -1,2 +1,2 @@
-"""Traffic for a demo cluster: producers and consumers in a process of their own, told what to do
-by lines of JSON."""
+"""Traffic for a demo cluster: producers and consumers in a process of their own, controlled by
+lines of JSON."""

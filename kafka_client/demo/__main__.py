@@ -1,6 +1,6 @@
 """python -m kafka_client.demo --bootstrap HOST:PORT,... [--scenario notifications] [--rate 1.0]
 
-Reads commands from standard input, one JSON object a line: {"rate": 2.0}, {"pause": "sms"},
+Reads commands from standard input, one JSON object per line: {"rate": 2.0}, {"pause": "sms"},
 {"resume": "sms"}, {"add_consumer": "sms"}, {"remove_consumer": "sms"}, {"pause_producer": true}.
 Writes a status object to standard output every second. Ends when standard input is closed.
 """
@@ -17,70 +17,77 @@ import threading
 import time
 from typing import Any
 
-from kafka_client.confluent_data import properties
-from kafka_client.demo.consuming import Consuming
-from kafka_client.demo.producing import Producing
-from kafka_client.demo.report import Report
-from kafka_client.demo.scenario import Scenario, load, scenarios
+from kafka_client.api import ClusterWriter
+from kafka_client.demo.consumers import DemoGroup
+from kafka_client.demo.counters import Counters
+from kafka_client.demo.producer import DemoProducer
+from kafka_client.demo.scenario import Scenario, Traffic, load, scenarios
 from kafka_client.errors import ClientError, Rejected
 from kafka_client.gateway import open_client
+from kafka_client.librdkafka import properties
 from kafka_client.model import NewTopic
 from kafka_client.profile import quick
 from kafka_client.secrets import MemorySecrets
+from kafka_protocol.errors import ErrorCode
 
 STATUS_S = 1.0
 RATE_MOST = 1000.0
 STOP_S = 3.0
-TRY_AGAIN_S = 1.0
+RETRY_S = 1.0
 
 
 class Demo:
-    """The main thread's: owns the traffic, answers commands, tells the status."""
+    """Owns the traffic and the status line. ``run`` belongs to the main thread; commands are
+    carried out by a thread of their own, and so is the creation of the topics."""
 
     def __init__(self, bootstrap: str, scenario: Scenario, rate: float) -> None:
+        """``rate`` multiplies the rates of all producers."""
         self.profile = quick(bootstrap)
         base = {**properties(self.profile, MemorySecrets()), "client.id": f"demo-{scenario.name}"}
-        self.report = Report()
+        self.counters = Counters()
         self.ended = threading.Event()
         self._scenario = scenario
-        self._producing = Producing(base, scenario, self.report)
-        self._producing.rate = rate
-        self._groups = {t.topic: Consuming(base, t, self.report) for t in scenario.traffic}
-        self._started = False
+        self._producer = DemoProducer(base, scenario, self.counters)
+        self._producer.rate = rate
+        self._groups = {t.topic: DemoGroup(base, t, self.counters) for t in scenario.traffic}
+        self._producing = False
 
     def run(self) -> None:
-        threading.Thread(target=self._listen, name="demo-commands", daemon=True).start()
-        threading.Thread(target=self._begin, name="demo-topics", daemon=True).start()
+        """Write a status every STATUS_S until ``ended`` is set, then stop the traffic."""
+        threading.Thread(target=self._read_commands, name="demo-commands", daemon=True).start()
+        threading.Thread(target=self._start_traffic, name="demo-topics", daemon=True).start()
         while not self.ended.wait(STATUS_S):
             try:
                 print(json.dumps(self.status()), flush=True)
             except OSError:
-                break
-        deadline = time.monotonic() + STOP_S
-        self._producing.stop(STOP_S / 3) if self._started else None
+                break  # the window is gone
+        deadline_s = time.monotonic() + STOP_S
+        if self._producing:
+            self._producer.stop(STOP_S / 3)
         for group in self._groups.values():
-            group.stop(deadline)
+            group.stop(deadline_s)
 
     def status(self) -> dict[str, Any]:
-        produced, consumed, error = self.report.take()
+        """The status object, with the rates since the last one."""
+        rates = self.counters.take_rates()
         return {
-            "rate": self._producing.rate,
-            "produced_per_s": round(produced, 1),
-            "producer_paused": self._producing.paused,
+            "rate": self._producer.rate,
+            "produced_per_s": round(rates.produced_per_s, 1),
+            "producer_paused": self._producer.paused,
             "consumers": {
                 topic: {
                     "paused": group.paused,
                     "members": group.members,
-                    "per_s": round(consumed.get(topic, 0.0), 1),
+                    "per_s": round(rates.consumed_per_s.get(topic, 0.0), 1),
                     "group": group.traffic.group,
                 }
                 for topic, group in self._groups.items()
             },
-            "error": error,
+            "error": rates.error,
         }
 
-    def obey(self, line: str) -> str:
-        """Carry out one command. Returns what is wrong with it, or ""."""
+    def execute(self, line: str) -> str:
+        """Carry out one command. Returns why it was refused, or ""."""
         try:
             command = json.loads(line)
             if not isinstance(command, dict) or len(command) != 1:
@@ -88,9 +95,9 @@ class Demo:
             ((name, value),) = command.items()
             match name:
                 case "rate":
-                    self._producing.rate = min(max(float(value), 0.0), RATE_MOST)
+                    self._producer.rate = min(max(float(value), 0.0), RATE_MOST)
                 case "pause_producer":
-                    self._producing.paused = bool(value)
+                    self._producer.paused = bool(value)
                 case "pause" | "resume":
                     self._groups[value].paused = name == "pause"
                 case "add_consumer":
@@ -98,56 +105,52 @@ class Demo:
                 case "remove_consumer":
                     return "" if self._groups[value].remove() else "this group has no consumer"
                 case _:
-                    return f"no such command: {name}"
-        except (ValueError, TypeError, KeyError, RecursionError):
-            return "not understood"
+                    return f"unknown command: {name}"
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            return f"not a valid command ({type(error).__name__})"
         return ""
 
-    def _listen(self) -> None:
+    def _read_commands(self) -> None:
         for line in sys.stdin:
-            problem = self.obey(line) if line.strip() else ""
-            if problem:
-                self.report.failed(f"Command refused: {problem}.")
+            refusal = self.execute(line) if line.strip() else ""
+            if refusal:
+                self.counters.failed(f"Command refused: {refusal}.")
         self.ended.set()
 
-    def _begin(self) -> None:
-        asyncio.run(self._make_topics())
+    def _start_traffic(self) -> None:
+        asyncio.run(self._create_topics())
         if self.ended.is_set():
             return
-        self._started = True
-        self._producing.start()
+        self._producing = True
+        self._producer.start()
         for group in self._groups.values():
             group.add()
 
-    async def _make_topics(self) -> None:
-        """Until it works: the cluster may just be starting."""
+    async def _create_topics(self) -> None:
+        """Try until it succeeds: the cluster may still be starting."""
         while not self.ended.is_set():
             client = open_client(self.profile)
             try:
                 await client.connect()
-                present = (await client.metadata()).topics
+                existing = (await client.metadata()).topics
                 for traffic in self._scenario.traffic:
-                    if traffic.topic not in present:
-                        try:
-                            await client.create_topics(
-                                [
-                                    NewTopic(
-                                        traffic.topic,
-                                        traffic.partitions,
-                                        traffic.replication_factor,
-                                        traffic.configs,
-                                    )
-                                ]
-                            )
-                        except Rejected as error:
-                            if error.name != "TOPIC_ALREADY_EXISTS":
-                                raise
+                    if traffic.topic not in existing:
+                        await _create_topic(client, traffic)
                 return
             except ClientError as error:
-                self.report.failed(str(error))
+                self.counters.failed(str(error))
             finally:
                 await client.close()
-            await asyncio.sleep(TRY_AGAIN_S)
+            await asyncio.sleep(RETRY_S)
+
+
+async def _create_topic(client: ClusterWriter, traffic: Traffic) -> None:
+    topic = NewTopic(traffic.topic, traffic.partitions, traffic.replication_factor, traffic.configs)
+    try:
+        await client.create_topics([topic])
+    except Rejected as error:
+        if error.code != ErrorCode.TOPIC_ALREADY_EXISTS:
+            raise
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -158,7 +161,9 @@ def main(argv: list[str] | None = None) -> int:
         "--bootstrap", required=True, help="addresses, host:port, separated by commas"
     )
     parser.add_argument("--scenario", default="notifications", choices=scenarios())
-    parser.add_argument("--rate", type=float, default=1.0, help="multiplies how fast records come")
+    parser.add_argument(
+        "--rate", type=float, default=1.0, help="multiplies the rates of all producers"
+    )
     options = parser.parse_args(argv)
     try:
         demo = Demo(options.bootstrap, load(options.scenario), options.rate)
@@ -174,6 +179,5 @@ def main(argv: list[str] | None = None) -> int:
 if __name__ == "__main__":
     code = main()
     sys.stdout.flush()
-    os._exit(
-        code
-    )  # librdkafka's threads may still wait for a dead broker; everything worth keeping is done
+    # librdkafka's threads may still wait for a broker that is down; all that matters is done.
+    os._exit(code)

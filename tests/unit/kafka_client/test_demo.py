@@ -3,14 +3,14 @@ import json
 import pytest
 
 from kafka_client.demo.__main__ import Demo
-from kafka_client.demo.consuming import Consuming
-from kafka_client.demo.scenario import Inventor, load, scenarios
+from kafka_client.demo.consumers import DemoGroup
+from kafka_client.demo.scenario import RecordGenerator, load, scenarios
 
 
 @pytest.fixture
 def demo(monkeypatch):
     monkeypatch.setattr(
-        Consuming, "add", lambda self: self._members.append(None) or len(self._members) < 3
+        DemoGroup, "add", lambda self: self._members.append(None) or len(self._members) < 3
     )
     return Demo("127.0.0.1:1", load("notifications"), 1.0)
 
@@ -28,15 +28,17 @@ def test_that_the_notifications_are_what_the_demo_promises():
 
 def test_that_records_are_json_with_every_placeholder_filled_and_the_same_for_a_seed():
     for traffic in load("notifications").traffic:
-        records = [Inventor(7).record(traffic, 1_700_000_000.0) for _ in range(2)]
+        records = [RecordGenerator(7).record(traffic, 1_700_000_000.0) for _ in range(2)]
         assert records[0] == records[1]
-        inventor = Inventor(1)
+        generator = RecordGenerator(1)
         for _ in range(200):
-            key, value = inventor.record(traffic, 1_700_000_000.0)
+            key, value = generator.record(traffic, 1_700_000_000.0)
             assert b"{" not in key
             text = json.dumps(list(json.loads(value).values()))
             assert "pick:" not in text and "int:" not in text and "{time}" not in text
-    email = json.loads(Inventor(1).record(load("notifications").traffic[0], 1_700_000_000.0)[1])
+    email = json.loads(
+        RecordGenerator(1).record(load("notifications").traffic[0], 1_700_000_000.0)[1]
+    )
     assert email["created_at"] == "2023-11-14T22:13:20.000Z"
     assert email["user_id"] > 2**53 and isinstance(email["attempt"], int)
 
@@ -48,7 +50,7 @@ def test_that_commands_change_the_traffic_and_show_in_the_status(demo):
         '{"add_consumer": "sms"}',
         '{"pause_producer": true}',
     ):
-        assert demo.obey(line) == ""
+        assert demo.execute(line) == ""
     status = demo.status()
     assert status["rate"] == 2.5 and status["producer_paused"]
     assert status["consumers"]["sms"] == {
@@ -57,7 +59,9 @@ def test_that_commands_change_the_traffic_and_show_in_the_status(demo):
         "per_s": 0.0,
         "group": "sms-senders",
     }
-    assert demo.obey('{"resume": "sms"}') == "" and not demo.status()["consumers"]["sms"]["paused"]
+    assert (
+        demo.execute('{"resume": "sms"}') == "" and not demo.status()["consumers"]["sms"]["paused"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -74,14 +78,14 @@ def test_that_commands_change_the_traffic_and_show_in_the_status(demo):
         "[" * 9999,
     ],
 )
-def test_that_a_command_that_is_none_is_refused_and_nothing_changes(demo, line):
+def test_that_an_invalid_command_is_refused_and_nothing_changes(demo, line):
     before = demo.status()
-    assert demo.obey(line)
+    assert demo.execute(line)
     assert demo.status() == before
 
 
 def test_that_the_rate_stays_within_bounds(demo):
-    demo.obey('{"rate": 1e9}')
+    demo.execute('{"rate": 1e9}')
     assert demo.status()["rate"] == 1000.0
-    demo.obey('{"rate": -5}')
+    demo.execute('{"rate": -5}')
     assert demo.status()["rate"] == 0.0

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from kafka_client.confluent_data import properties
 from kafka_client.errors import BadInput
+from kafka_client.librdkafka import properties
 from kafka_client.profile import (
     ConnectionProfile,
     Environment,
