@@ -24,6 +24,7 @@ from PySide6.QtWidgets import (
 from typing_extensions import override
 
 from gui import command_line
+from gui.navigation import Navigate
 from widgets import fuzzy
 from widgets.page_state import IconLabel
 from widgets.plain import plain, visible
@@ -143,7 +144,7 @@ class CommandPalette(QFrame):
         theme: Theme,
         host: QWidget,
         entries: Callable[[], Iterable[Entry]],
-        navigate: Callable[..., None],
+        navigate: Navigate,
     ) -> None:
         super().__init__(host)
         self._host, self._ask, self._navigate = host, entries, navigate
@@ -210,16 +211,16 @@ class CommandPalette(QFrame):
 
     def _search(self, text: str) -> None:
         if command_line.looks_like_one(text):
-            meant = command_line.read(text)
+            equivalent = command_line.read(text)
             entries = (
                 []
-                if meant is None
+                if equivalent is None
                 else [
                     Entry(
-                        meant.words,
+                        equivalent.title,
                         "the same as this command",
                         "terminal",
-                        lambda: self._navigate(meant.page, **meant.where),
+                        lambda: self._navigate(equivalent.target),
                     )
                 ]
             )

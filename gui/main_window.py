@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -14,8 +13,6 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QMainWindow,
     QStackedWidget,
-    QTabBar,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -24,122 +21,23 @@ from typing_extensions import override
 from gui import health
 from gui.command_palette import CommandPalette, Entry
 from gui.header import Header
+from gui.navigation import BrokerTarget, GroupTarget, Navigate, PageTarget, Target, TopicTarget
 from gui.open_clusters import Clusters, key_of
-from gui.pages import PAGES, PageContext, PageSpec, spec
+from gui.pages import PAGES, PageContext, PageSpec
 from gui.preferences import DEBUG_VIEW, RAIL_NARROW, WINDOW_S, WINDOW_SIZE, Preferences
 from gui.rail import ClusterLine, Rail
 from gui.session import Job, JobState, Session
+from gui.session_view import SessionView
 from gui.status import CONNECTION_STATUS
 from gui.status_bar import StatusBar
 from gui.watchdog import Watchdog
 from kafka_client.errors import ClientError
 from widgets.chart_clock import ChartClock
 from widgets.charts.series_colors import SeriesColors
-from widgets.plain import tooltip, visible
 from widgets.theme import Theme
 from widgets.toast import Toasts
 
 LASTED_S = 3.0
-
-
-class SessionView(QWidget):
-    """The pages of one cluster: made when first opened; further ones in tabs of their own."""
-
-    page_shown = Signal(str)
-
-    def __init__(self, context: Callable[[Callable[..., None]], PageContext], theme: Theme) -> None:
-        super().__init__()
-        self.context = context(self.navigate)
-        self.session = self.context.session
-        self._pages: dict[str, QWidget] = {}
-        self._page = ""
-        self._tabs: list[tuple[str, QWidget]] = []
-        self.bar = QTabBar(self)
-        self.bar.setExpanding(False)
-        self.bar.setDocumentMode(True)
-        self.bar.setTabsClosable(True)
-        self.bar.addTab("")
-        self.bar.setTabButton(0, QTabBar.ButtonPosition.RightSide, QWidget())
-        self.bar.currentChanged.connect(self._show_tab)
-        self.bar.tabCloseRequested.connect(self.close_tab)
-        self.bar.hide()
-        self.stack = QStackedWidget(self)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(0)
-        layout.addWidget(self.bar)
-        layout.addWidget(self.stack, 1)
-        self._theme = theme
-
-    @property
-    def page(self) -> str:
-        """The name of the page in sight."""
-        tab = self.bar.currentIndex()
-        return self._page if tab <= 0 else self._tabs[tab - 1][0]
-
-    def navigate(self, page: str, in_tab: bool = False, **where: Any) -> None:
-        """Show that page, at that place when it knows how to go there."""
-        wanted = spec(page)
-        if in_tab:
-            widget = wanted.make(self.context)
-            words = " ".join(str(value) for value in where.values()) or wanted.title
-            self._tabs.append((page, widget))
-            self.stack.addWidget(widget)
-            place = self.bar.addTab(self._theme.icon(wanted.icon), visible(words, limit=32))
-            self._close_button(place)
-            self.bar.setTabToolTip(place, tooltip(f"{wanted.title}: {words}"))
-            self.bar.show()
-            go_to(widget, where)
-            self.bar.setCurrentIndex(place)
-            return
-        if page not in self._pages:
-            self._pages[page] = wanted.make(self.context)
-            self.stack.addWidget(self._pages[page])
-        self._page = page
-        self.bar.setTabText(0, wanted.title)
-        self.bar.setTabIcon(0, self._theme.icon(wanted.icon))
-        go_to(self._pages[page], where)
-        if self.bar.currentIndex() != 0:
-            self.bar.setCurrentIndex(0)
-        self._show_tab(0)
-
-    def _close_button(self, place: int) -> None:
-        button = QToolButton(self.bar)
-        button.setIcon(self._theme.icon("close"))
-        button.setAccessibleName("Close the tab")
-        button.setFixedSize(20, 20)
-        widget = self._tabs[place - 1][1]
-        button.clicked.connect(lambda: self.close_tab(1 + [w for _, w in self._tabs].index(widget)))
-        self.bar.setTabButton(place, QTabBar.ButtonPosition.RightSide, button)
-
-    def close_tab(self, place: int) -> None:
-        if place <= 0:
-            return
-        _, widget = self._tabs.pop(place - 1)
-        self.bar.removeTab(place)
-        self.stack.removeWidget(widget)
-        widget.deleteLater()
-        self.bar.setVisible(bool(self._tabs))
-
-    def _show_tab(self, place: int) -> None:
-        widget = self._pages.get(self._page) if place <= 0 else self._tabs[place - 1][1]
-        if widget is not None:
-            self.stack.setCurrentWidget(widget)
-            self.page_shown.emit(self.page)
-
-    def widget_of(self, page: str) -> QWidget | None:
-        return self._pages.get(page)
-
-
-def go_to(page: QWidget, where: dict[str, Any]) -> None:
-    """Call the page's ``open`` with as much of ``where`` as it understands."""
-    opener = getattr(page, "open", None)
-    if opener is None or not where:
-        return
-    parameters = inspect.signature(opener).parameters
-    if not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
-        where = {name: value for name, value in where.items() if name in parameters}
-    opener(**where)
 
 
 class MainWindow(QMainWindow):
@@ -247,7 +145,7 @@ class MainWindow(QMainWindow):
         key("F1", self.about_requested.emit)
         for page in self._pages:
             if page.shortcut:
-                key(page.shortcut, partial(self.navigate, page.name))
+                key(page.shortcut, partial(self.navigate, PageTarget(page.name)))
 
     # ---- what others ask
 
@@ -256,9 +154,10 @@ class MainWindow(QMainWindow):
         shown = self.clusters.shown
         return None if shown is None else self._views.get(key_of(shown))
 
-    def navigate(self, page: str, **where: Any) -> None:
+    def navigate(self, target: Target | str, in_tab: bool = False, **where: Any) -> None:
+        """Show the target in the pages of the shown cluster, if there is one."""
         if self.view is not None:
-            self.view.navigate(page, **where)
+            self.view.navigate(target, in_tab, **where)
 
     def notify(self, sentence: str, tone: str = "accent") -> None:
         self.toasts.say(sentence, tone)
@@ -281,7 +180,7 @@ class MainWindow(QMainWindow):
     # ---- sessions
 
     def _opened(self, session: Session) -> None:
-        def context(navigate: Callable[..., None]) -> PageContext:
+        def context(navigate: Navigate) -> PageContext:
             return PageContext(
                 session,
                 self.theme,
@@ -301,7 +200,7 @@ class MainWindow(QMainWindow):
         session.job_changed.connect(self._job_changed)
         session.tasks.failed.connect(self.notify_error)
         session.set_window(self.preferences.get(WINDOW_S))
-        view.navigate("overview")
+        view.navigate(PageTarget("overview"))
 
     def _closed(self, session: Session) -> None:
         view = self._views.pop(key_of(session))
@@ -391,7 +290,7 @@ class MainWindow(QMainWindow):
                     page.title,
                     "page",
                     page.icon,
-                    partial(self.navigate, page.name),
+                    partial(self.navigate, PageTarget(page.name)),
                     page.shortcut,
                     30,
                 )
@@ -412,14 +311,14 @@ class MainWindow(QMainWindow):
         for name, topic in snapshot.topics.items():
             weight = -20 if topic.internal else 10
             yield Entry(
-                name, "topic", "topics", partial(self.navigate, "topics", topic=name), "", weight
+                name, "topic", "topics", partial(self.navigate, TopicTarget(name)), "", weight
             )
         for name in snapshot.groups:
             yield Entry(
                 name,
                 "consumer group",
                 "groups",
-                partial(self.navigate, "groups", group=name),
+                partial(self.navigate, GroupTarget(name)),
                 "",
                 8,
             )
@@ -429,7 +328,7 @@ class MainWindow(QMainWindow):
                 words,
                 "broker",
                 "brokers",
-                partial(self.navigate, "brokers", broker=broker_id),
+                partial(self.navigate, BrokerTarget(broker_id)),
                 "",
                 6,
             )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtWidgets import QWidget
 
+from gui.navigation import Navigate
 from widgets.charts.series_colors import SeriesColors
 
 if TYPE_CHECKING:
@@ -21,14 +22,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PageContext:
-    """What a page is given. ``navigate("groups", group="sms")`` opens another page;
+    """What a page is given. ``navigate(GroupTarget("sms"))`` opens another page;
     ``notify(sentence, tone)`` shows a passing note (tone: ok, warn, bad, accent)."""
 
     session: Session
     theme: Theme
     preferences: Preferences
     clock: ChartClock
-    navigate: Callable[..., None]
+    navigate: Navigate
     notify: Callable[[str, str], None]
     colors: SeriesColors = field(default_factory=SeriesColors)
     """of topics and groups in charts"""
@@ -36,8 +37,8 @@ class PageContext:
 
 @dataclass(frozen=True, slots=True)
 class PageSpec:
-    """``factory`` is ``module:Class``, called with the context. A page may have
-    ``open(**where)``."""
+    """``factory`` is ``module:Class``, called with the context; the page may implement
+    ``gui.navigation.ShowsTargets``."""
 
     name: str
     title: str

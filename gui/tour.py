@@ -16,9 +16,22 @@ from PySide6.QtWidgets import QApplication, QWidget
 
 from gui.app import Application
 from gui.event_loop import window_loop
+from gui.navigation import (
+    ConfigurationTarget,
+    GroupTarget,
+    MessagesTarget,
+    PageTarget,
+    ProduceTarget,
+    ResetTarget,
+    Target,
+    TopicTarget,
+    page_of,
+)
+from gui.pages import PAGES
 from gui.session import Session
 from gui.tasks import after
 from kafka_client.errors import BadInput
+from kafka_client.model import ConfigResource
 from kafka_client.profile import quick
 from kafka_client.sampling.state import ConnectionKind
 from kafka_client.secrets import MemorySecrets
@@ -68,17 +81,18 @@ class Tour:
         if not bootstrap:
             await self.until(self._something_moves, READY_S, "A consumer group and its lag")
         await self.wait(self._fill_s)
-        for page in ("overview", "brokers", "topics", "messages", "groups", "configuration"):
-            await self._page(page)
+        for page in PAGES:
+            await self._page(PageTarget(page.name))
         topic, group = self._subjects(session)
         if topic:
-            await self._page("topics", "one-topic", topic=topic)
-            await self._page("messages", "messages-topic", topic=topic)
-            await self._page("messages", "produce", topic=topic, produce=True)
-            await self._page("configuration", "configuration-topic", kind="topic", name=topic)
+            configuration = ConfigurationTarget(ConfigResource("topic", topic))
+            await self._page(TopicTarget(topic), "one-topic")
+            await self._page(MessagesTarget(topic), "messages-topic")
+            await self._page(ProduceTarget(topic), "produce")
+            await self._page(configuration, "configuration-topic")
         if group:
-            await self._page("groups", "one-group", group=group)
-            await self._dialog("reset", "groups", group=group, reset=True)
+            await self._page(GroupTarget(group), "one-group")
+            await self._dialog("reset", ResetTarget(group))
         await self._palette(topic)
         await self._connect_dialog()
 
@@ -109,8 +123,9 @@ class Tour:
         groups = sorted(session.snapshot.groups.values(), key=lambda g: -(g.lag_records or 0))
         return (topics[0].name if topics else ""), (groups[0].group_id if groups else "")
 
-    async def _page(self, page: str, picture: str = "", **where: object) -> None:
-        self.window.navigate(page, **where)
+    async def _page(self, target: Target, picture: str = "") -> None:
+        page = page_of(target)
+        self.window.navigate(target)
         await self._settle(page, picture or page)
         await self.picture(picture or page)
 
@@ -139,9 +154,9 @@ class Tour:
                 return part.sentence
         return ""
 
-    async def _dialog(self, picture: str, page: str, **where: object) -> None:
+    async def _dialog(self, picture: str, target: Target) -> None:
         """A dialog that a page opens: in the picture it lies over the window, as on a screen."""
-        self.window.navigate(page, **where)
+        self.window.navigate(target)
         await self.wait(SETTLE_S * 2)
         await self.picture(picture)
         await self._close_dialogs()
@@ -154,7 +169,7 @@ class Tour:
 
     async def _palette(self, topic: str) -> None:
         box = self.window.palette_box
-        self.window.navigate("overview")
+        self.window.navigate(PageTarget("overview"))
         for theme in self._themes:
             self._app.look.choose(theme)
             box.open_palette()

@@ -3,55 +3,70 @@ from __future__ import annotations
 import pytest
 
 from gui.command_line import looks_like_one, read
+from gui.navigation import (
+    ConfigurationTarget,
+    GroupTarget,
+    MessagesTarget,
+    NewTopicTarget,
+    PageTarget,
+    ProduceTarget,
+    ResetTarget,
+    Target,
+    TopicTarget,
+)
+from kafka_client.commands.groups import ResetSpec, ResetTo
+from kafka_client.model import ConfigResource
 
 
 @pytest.mark.parametrize(
-    ("line", "page", "where"),
+    ("line", "target"),
     [
-        ("bin/kafka-topics.sh --bootstrap-server a:9092 --list", "topics", {}),
-        (
-            "kafka-topics --bootstrap-server a:9092 --describe --topic email",
-            "topics",
-            {"topic": "email"},
-        ),
+        ("bin/kafka-topics.sh --bootstrap-server a:9092 --list", PageTarget("topics")),
+        ("kafka-topics --describe --topic email", TopicTarget("email")),
         (
             "/opt/kafka/bin/kafka-topics.sh --create --topic x --partitions 3 --replication-factor 2",
-            "topics",
-            {"create": "x", "partitions": "3", "replication": "2"},
+            NewTopicTarget("x", 3, 2),
         ),
-        ("kafka-consumer-groups.sh --describe --group 'a b'", "groups", {"group": "a b"}),
+        ("kafka-topics.sh --create --topic x --partitions many", NewTopicTarget("x")),
+        ("kafka-consumer-groups.sh --describe --group 'a b'", GroupTarget("a b")),
         (
-            "kafka-consumer-groups.sh --group sms --topic sms --reset-offsets --to-earliest --execute",
-            "groups",
-            {"group": "sms", "topic": "sms", "reset": True},
+            "kafka-consumer-groups.sh --group sms --topic sms:0,1 --reset-offsets --to-earliest",
+            ResetTarget("sms", "sms", ResetSpec(ResetTo.EARLIEST)),
+        ),
+        (
+            "kafka-consumer-groups.sh --group sms --all-topics --reset-offsets --shift-by -5",
+            ResetTarget("sms", "", ResetSpec(ResetTo.SHIFT, -5)),
+        ),
+        (
+            "kafka-consumer-groups.sh --group sms --reset-offsets --to-current",
+            ResetTarget("sms"),
         ),
         (
             "kafka-configs.sh --entity-type topics --entity-name email --describe",
-            "configuration",
-            {"kind": "topic", "name": "email"},
+            ConfigurationTarget(ConfigResource("topic", "email")),
+        ),
+        (
+            "kafka-configs.sh --broker 2 --describe",
+            ConfigurationTarget(ConfigResource("broker", "2")),
         ),
         (
             "kafka-console-consumer.sh --topic=email --partition 1 --offset 5",
-            "messages",
-            {"topic": "email", "partition": 1, "offset": 5},
+            MessagesTarget("email", 1, 5),
         ),
-        (
-            "kafka-console-producer.sh --topic email",
-            "messages",
-            {"topic": "email", "produce": True},
-        ),
+        ("kafka-console-consumer.sh --topic email --offset latest", MessagesTarget("email")),
+        ("kafka-console-producer.sh --topic email", ProduceTarget("email")),
     ],
 )
-def test_that_a_pasted_line_opens_the_page_that_does_the_same(
-    line: str, page: str, where: dict[str, object]
+def test_that_a_pasted_line_leads_to_the_place_that_does_the_same(
+    line: str, target: Target
 ) -> None:
     assert looks_like_one(line)
-    meant = read(line)
-    assert meant is not None and (meant.page, meant.where) == (page, where)
+    equivalent = read(line)
+    assert equivalent is not None and equivalent.target == target
 
 
 @pytest.mark.parametrize(
     "line", ["email", "kafka", "kafka-topics.sh 'unclosed", "rm -rf /", "kafka-unknown-tool.sh --x"]
 )
-def test_that_anything_else_means_nothing(line: str) -> None:
+def test_that_anything_else_has_no_equivalent(line: str) -> None:
     assert read(line) is None

@@ -1,0 +1,161 @@
+"""The pages of one cluster: made when first shown, and further ones in tabs of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QStackedWidget, QTabBar, QToolButton, QVBoxLayout, QWidget
+
+from gui.navigation import (
+    BrokerTarget,
+    ConfigurationTarget,
+    GroupTarget,
+    MessagesTarget,
+    Navigate,
+    NewTopicTarget,
+    PageTarget,
+    ProduceTarget,
+    ResetTarget,
+    ShowsTargets,
+    Target,
+    TopicTarget,
+    page_of,
+    target_named,
+    title_of,
+)
+from gui.pages import PageContext, spec
+from widgets.plain import tooltip, visible
+from widgets.theme import Theme
+
+
+class SessionView(QWidget):
+    page_shown = Signal(str)
+
+    def __init__(self, context: Callable[[Navigate], PageContext], theme: Theme) -> None:
+        super().__init__()
+        self.context = context(self.navigate)
+        self.session = self.context.session
+        self._pages: dict[str, QWidget] = {}
+        self._page = ""
+        self._tabs: list[tuple[str, QWidget]] = []
+        self.bar = QTabBar(self)
+        self.bar.setExpanding(False)
+        self.bar.setDocumentMode(True)
+        self.bar.setTabsClosable(True)
+        self.bar.addTab("")
+        self.bar.setTabButton(0, QTabBar.ButtonPosition.RightSide, QWidget())
+        self.bar.currentChanged.connect(self._show_tab)
+        self.bar.tabCloseRequested.connect(self.close_tab)
+        self.bar.hide()
+        self.stack = QStackedWidget(self)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(self.bar)
+        layout.addWidget(self.stack, 1)
+        self._theme = theme
+
+    @property
+    def page(self) -> str:
+        """The name of the page in sight."""
+        tab = self.bar.currentIndex()
+        return self._page if tab <= 0 else self._tabs[tab - 1][0]
+
+    def navigate(self, target: Target | str, in_tab: bool = False, **where: Any) -> None:
+        """Show the target in the window's own tab, or in a new one."""
+        if isinstance(target, str):
+            target = target_named(target, **where)
+        if in_tab:
+            self._show_in_tab(target)
+            return
+        page = page_of(target)
+        wanted = spec(page)
+        if page not in self._pages:
+            self._pages[page] = wanted.make(self.context)
+            self.stack.addWidget(self._pages[page])
+        self._page = page
+        self.bar.setTabText(0, wanted.title)
+        self.bar.setTabIcon(0, self._theme.icon(wanted.icon))
+        show_in(self._pages[page], target)
+        if self.bar.currentIndex() != 0:
+            self.bar.setCurrentIndex(0)
+        self._show_tab(0)
+
+    def _show_in_tab(self, target: Target) -> None:
+        wanted = spec(page_of(target))
+        widget = wanted.make(self.context)
+        title = title_of(target) or wanted.title
+        self._tabs.append((wanted.name, widget))
+        self.stack.addWidget(widget)
+        index = self.bar.addTab(self._theme.icon(wanted.icon), visible(title, limit=32))
+        self._close_button(index)
+        self.bar.setTabToolTip(index, tooltip(f"{wanted.title}: {title}"))
+        self.bar.show()
+        show_in(widget, target)
+        self.bar.setCurrentIndex(index)
+
+    def _close_button(self, index: int) -> None:
+        button = QToolButton(self.bar)
+        button.setIcon(self._theme.icon("close"))
+        button.setAccessibleName("Close the tab")
+        button.setFixedSize(20, 20)
+        widget = self._tabs[index - 1][1]
+        button.clicked.connect(lambda: self.close_tab(1 + [w for _, w in self._tabs].index(widget)))
+        self.bar.setTabButton(index, QTabBar.ButtonPosition.RightSide, button)
+
+    def close_tab(self, index: int) -> None:
+        if index <= 0:
+            return
+        _, widget = self._tabs.pop(index - 1)
+        self.bar.removeTab(index)
+        self.stack.removeWidget(widget)
+        widget.deleteLater()
+        self.bar.setVisible(bool(self._tabs))
+
+    def _show_tab(self, index: int) -> None:
+        widget = self._pages.get(self._page) if index <= 0 else self._tabs[index - 1][1]
+        if widget is not None:
+            self.stack.setCurrentWidget(widget)
+            self.page_shown.emit(self.page)
+
+    def widget_of(self, page: str) -> QWidget | None:
+        return self._pages.get(page)
+
+
+def show_in(page: QWidget, target: Target) -> None:
+    """Show the target on the page; a whole page stays as it was left."""
+    if isinstance(page, ShowsTargets):
+        if not isinstance(target, PageTarget):
+            page.show_target(target)
+        return
+    _open(page, target)
+
+
+def _open(page: QWidget, target: Target) -> None:
+    """For a page that takes keywords still."""
+    opener: Any = getattr(page, "open", None)
+    match target:
+        case TopicTarget(topic, tab):
+            opener(topic=topic, **({"tab": tab} if tab else {}))
+        case NewTopicTarget(name, partitions, replication):
+            opener(create=name, partitions=_text(partitions), replication=_text(replication))
+        case GroupTarget(group):
+            opener(group=group)
+        case ResetTarget(group):
+            opener(group=group, reset=True)
+        case BrokerTarget(broker_id):
+            opener(broker=broker_id)
+        case MessagesTarget(topic, partition, offset):
+            opener(topic=topic, partition=partition, offset=offset)
+        case ProduceTarget(topic):
+            opener(topic=topic, produce=True)
+        case ConfigurationTarget(resource):
+            opener(kind=resource.kind, name=resource.name)
+        case PageTarget():
+            return
+
+
+def _text(number: int | None) -> str:
+    return "" if number is None else str(number)
