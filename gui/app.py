@@ -267,6 +267,7 @@ class Application(QObject):
             return
         self._closing = True
         self.window.may_close = True
+        self.window.setUpdatesEnabled(False)  # Qt warns when it paints a window that has closed
         self.window.close()
         self.tasks.close()
         ending = self.clusters.close_all()
