@@ -183,10 +183,9 @@ def complete(cls: Any) -> None:
 
 
 class Message(Protocol):
-    """A request or a response."""
+    """A request or a response, as the generated classes declare it."""
 
     API_KEY: ClassVar[int]
     MIN_VERSION: ClassVar[int]
     MAX_VERSION: ClassVar[int]
     FLEXIBLE_SINCE: ClassVar[int]
-    __dataclass_fields__: ClassVar[dict[str, Any]]

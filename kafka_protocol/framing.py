@@ -14,7 +14,8 @@ from typing import Any
 from kafka_protocol.api_keys import ApiKey
 from kafka_protocol.codec import ProtocolError, decode, encode, is_flexible, response_class
 from kafka_protocol.fetch_response import encode_fetch_response
-from kafka_protocol.fields import Buffer
+from kafka_protocol.fields import Buffer, Message
+from kafka_protocol.messages.k01_fetch import FetchResponse
 from kafka_protocol.primitives import skip_tags
 
 REQUEST_START = struct.Struct(">hhi")
@@ -25,15 +26,16 @@ _RESPONSE_START = struct.Struct(">ii")
 _REQUEST = struct.Struct(">ihhih")
 
 # Looking up a member of an enum costs six times as much as a global.
-_FETCH, _API_VERSIONS = ApiKey.FETCH, ApiKey.API_VERSIONS
+_API_VERSIONS = ApiKey.API_VERSIONS
 
 
-def encode_request(message: Any, version: int, correlation_id: int, client_id: bytes) -> bytearray:
+def encode_request(
+    message: Message, version: int, correlation_id: int, client_id: bytes
+) -> bytearray:
     """A request as a whole frame."""
-    api_key = message.API_KEY
-    out = bytearray(_REQUEST.pack(0, api_key, version, correlation_id, len(client_id)))
+    out = bytearray(_REQUEST.pack(0, message.API_KEY, version, correlation_id, len(client_id)))
     out += client_id
-    if is_flexible(api_key, version):
+    if version >= message.FLEXIBLE_SINCE:
         out.append(0)  # no tagged fields in the header
     encode(message, version, out)
     out[:4] = (len(out) - 4).to_bytes(4, "big")
@@ -60,14 +62,13 @@ def read_client_id(frame: Buffer, flexible: bool) -> tuple[bytes, int]:
     return client_id, position
 
 
-def encode_response(message: Any, version: int, correlation_id: int) -> list[Any]:
+def encode_response(message: Message, version: int, correlation_id: int) -> list[Any]:
     """A response as a whole frame, in the pieces in which it is sent: bytearrays, and for Fetch
     slices of log files in between."""
-    api_key = message.API_KEY
-    out = bytearray(8)
-    if api_key != _API_VERSIONS and is_flexible(api_key, version):
+    out = bytearray(_RESPONSE_START.size)
+    if version >= message.FLEXIBLE_SINCE and message.API_KEY != _API_VERSIONS:
         out.append(0)  # no tagged fields in the header
-    if api_key == _FETCH:
+    if isinstance(message, FetchResponse):
         pieces = encode_fetch_response(message, version, out)
         size = sum(map(len, pieces))
     else:

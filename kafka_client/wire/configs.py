@@ -17,6 +17,7 @@ from kafka_client.wire.metadata import STALE_METADATA
 from kafka_client.wire.pool import ConnectionPool
 from kafka_protocol import constants
 from kafka_protocol.constants import ConfigOperation, ConfigResourceType
+from kafka_protocol.fields import Message
 from kafka_protocol.messages.k32_describe_configs import (
     DescribeConfigsRequest,
     DescribeConfigsResource,
@@ -136,7 +137,7 @@ def _resource(resource_type: int, name: str) -> ConfigResource:
     return ConfigResource("topic" if resource_type == ConfigResourceType.TOPIC else "broker", name)
 
 
-async def _send(pool: ConnectionPool, broker_id: int | None, request: Any) -> Any:
+async def _send(pool: ConnectionPool, broker_id: int | None, request: Message) -> Any:
     if broker_id is None:
         return await pool.request_any(request)
     return await pool.request(broker_id, request)

@@ -25,6 +25,7 @@ from kafka_client.wire.versions import NEWEST_USED, Ranges, negotiate
 from kafka_protocol.api_keys import ApiKey
 from kafka_protocol.codec import ProtocolError
 from kafka_protocol.errors import ErrorCode
+from kafka_protocol.fields import Message
 from kafka_protocol.framing import CORRELATION_ID, decode_response, encode_request
 from kafka_protocol.messages.k18_api_versions import ApiVersionsRequest, ApiVersionsResponse
 
@@ -111,7 +112,7 @@ class Connection:
         """Whether the broker offers this api, in whatever version."""
         return api_key in self._offered
 
-    async def request(self, message: Any, timeout_s: float, version: int | None = None) -> Any:
+    async def request(self, message: Message, timeout_s: float, version: int | None = None) -> Any:
         """Send a request and wait for its response.
 
         Raises:
@@ -162,13 +163,13 @@ class Connection:
         response: ApiVersionsResponse = self._decoded(ApiKey.API_VERSIONS, version, frame)
         return {k.api_key: (k.min_version, k.max_version) for k in response.api_keys}
 
-    async def _send_login(self, message: Any) -> Any:
+    async def _send_login(self, message: Message) -> Any:
         # Version 0 of the handshake would have SASL messages follow without Kafka's frames.
         version = 1 if message.API_KEY == ApiKey.SASL_HANDSHAKE else None
         return await self.request(message, LOGIN_TIMEOUT_S, version)
 
     # ---- requests and responses
-    async def _exchange(self, message: Any, version: int, timeout_s: float) -> bytes:
+    async def _exchange(self, message: Message, version: int, timeout_s: float) -> bytes:
         """Send a request; return the frame of its response, without the size."""
         if self._closed is not None or self._writer is None:
             raise self._closed or Unreachable(

@@ -19,6 +19,7 @@ from kafka_client.errors import ClientError, TimedOut
 from kafka_client.profile import ConnectionProfile
 from kafka_client.secrets import Secrets
 from kafka_client.wire.connection import Connection
+from kafka_protocol.fields import Message
 
 CONCURRENT_REQUESTS = 8
 """Requests to one broker under way at the same time; more wait here."""
@@ -110,7 +111,7 @@ class Endpoint:
             self._on_recovered()
         return connection
 
-    async def request(self, message: Any, timeout_s: float) -> Any:
+    async def request(self, message: Message, timeout_s: float) -> Any:
         """Send a request and return its response. Raises: Unreachable, TimedOut, Unsupported."""
         async with self._slots:
             connection = await self.connection()

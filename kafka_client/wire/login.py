@@ -15,6 +15,7 @@ from kafka_client.errors import BadInput, ClientError, Denied
 from kafka_client.profile import ConnectionProfile, Mechanism
 from kafka_client.secrets import Secrets
 from kafka_client.wire.scram import Scram
+from kafka_protocol.fields import Message
 from kafka_protocol.messages.k17_sasl_handshake import (
     SaslHandshakeRequest,
     SaslHandshakeResponse,
@@ -24,7 +25,7 @@ from kafka_protocol.messages.k36_sasl_authenticate import (
     SaslAuthenticateResponse,
 )
 
-Send = Callable[[Any], Awaitable[Any]]
+Send = Callable[[Message], Awaitable[Any]]
 """Sends a request and returns its response. Raises: ClientError."""
 
 

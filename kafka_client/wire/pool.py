@@ -18,6 +18,7 @@ from kafka_client.profile import ConnectionProfile, parse_address
 from kafka_client.secrets import Secrets
 from kafka_client.wire.endpoint import Endpoint, Timeouts
 from kafka_client.wire.single_flight import SingleFlight
+from kafka_protocol.fields import Message
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
@@ -86,7 +87,9 @@ class ConnectionPool:
         }
 
     # ---- requests
-    async def request(self, broker_id: int, message: Any, timeout_s: float | None = None) -> Any:
+    async def request(
+        self, broker_id: int, message: Message, timeout_s: float | None = None
+    ) -> Any:
         """Send a request to this broker; without ``timeout_s`` wait for Timeouts.request_s.
 
         Raises:
@@ -94,7 +97,7 @@ class ConnectionPool:
         """
         return await self._broker(broker_id).request(message, timeout_s or self.timeouts.request_s)
 
-    async def request_any(self, message: Any, timeout_s: float | None = None) -> Any:
+    async def request_any(self, message: Message, timeout_s: float | None = None) -> Any:
         """Send a request to any broker; when one fails, try the next, each once.
 
         Raises:

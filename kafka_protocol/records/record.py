@@ -83,31 +83,9 @@ def all_records(data: Buffer) -> Iterator[Record]:
             yield from records(data, header)
 
 
-def first_at_or_after(batch: Buffer, timestamp: int) -> tuple[int, int] | None:
-    """(offset, timestamp) of a batch's first record with at least this timestamp."""
-    for record in records(batch):
-        if record.timestamp >= timestamp:
-            return record.offset, record.timestamp
-    return None
-
-
 def null_keys(batch: Buffer, header: BatchHeader | None = None) -> list[int]:
     """The indexes of the records without a key, which a compacted topic refuses."""
     return [index for index, record in enumerate(records(batch, header)) if record.key is None]
-
-
-def check(batch: Buffer, header: BatchHeader | None = None) -> None:
-    """Check the record count, lengths and dense offsets of a batch that a client sent.
-
-    Raises:
-        InvalidRecord, UnknownCodec.
-    """
-    header = header or read_header(batch)
-    for index, record in enumerate(records(batch, header)):
-        if record.offset != header.base_offset + index:
-            raise InvalidRecord(
-                f"record {index} of a batch has the offset {record.offset - header.base_offset}"
-            )
 
 
 def _decompressed(batch: Buffer, header: BatchHeader) -> Buffer:

@@ -22,8 +22,6 @@ from kafka_protocol.records.compression import (
 from kafka_protocol.records.record import (
     InvalidRecord,
     all_records,
-    check,
-    first_at_or_after,
     null_keys,
     records,
 )
@@ -60,7 +58,6 @@ def test_that_what_aiokafka_builds_is_read(codec: Codec) -> None:
     assert [(r.timestamp, r.key, r.value, r.headers) for r in all_records(data)] == [
         tuple(r[i] for i in (2, 0, 1, 3)) for r in SOME
     ]
-    check(data)
 
 
 def test_that_varints_come_back() -> None:
@@ -73,9 +70,8 @@ def test_that_varints_come_back() -> None:
             read_varint(bad, 0)
 
 
-def test_that_a_record_is_found_by_its_time_and_null_keys_by_their_place() -> None:
+def test_that_records_without_a_key_are_found_by_their_index() -> None:
     data = build(SOME, base_offset=5)
-    assert first_at_or_after(data, 1_001) == (6, 1_005) and first_at_or_after(data, 2_000) is None
     assert null_keys(data) == [1]
 
 
