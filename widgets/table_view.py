@@ -258,6 +258,13 @@ class TableView(QWidget, Generic[R]):
 
     def make_tools_menu(self) -> QMenu:
         """Columns to show or hide, and export. The caller opens it; it deletes itself."""
+        menu = self.make_columns_menu()
+        menu.addSeparator()
+        menu.addAction("Export as CSV…", lambda: self._choose_export_file("csv"))
+        menu.addAction("Export as JSON Lines…", lambda: self._choose_export_file("jsonl"))
+        return menu
+
+    def make_columns_menu(self) -> QMenu:
         menu = QMenu(self)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         header = self.table.horizontalHeader()
@@ -268,10 +275,4 @@ class TableView(QWidget, Generic[R]):
             action.setEnabled(index != 0)
             action.toggled.connect(partial(self.columns.show_column, index))
             menu.addAction(action)
-        menu.addSeparator()
-        self.add_export_actions(menu)
         return menu
-
-    def add_export_actions(self, menu: QMenu) -> None:
-        menu.addAction("Export as CSV…", lambda: self._choose_export_file("csv"))
-        menu.addAction("Export as JSON Lines…", lambda: self._choose_export_file("jsonl"))

@@ -1,18 +1,13 @@
-"""One value, key or header: as a tree, as text, in hex; what it was read as and why stands above
-it."""
+"""A key or a value in three views: as a tree, as text and in hex, and what it was decoded as."""
 
 from __future__ import annotations
 
 import asyncio
 
-from PySide6.QtWidgets import (
-    QHBoxLayout,
-    QStackedWidget,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtWidgets import QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
 
 from gui.pages import PageContext
+from kafka_client.errors import ClientError
 from kafka_client.reading import exact_json
 from kafka_client.reading.decode import Decoded, Kind, decode
 from widgets import figures
@@ -24,15 +19,18 @@ from widgets.segmented import SegmentedControl
 from widgets.text_view import Form, TextView
 
 PARSED_AT_ONCE = 64 << 10
-"""bytes of JSON that are read in the window's thread; more is read in a worker, when the tree is
-asked for"""
-PARSED_AT_MOST = 32 << 20
-TOKENS_A_LINE = 10
-TREE, TEXT, HEX = range(3)
+"""bytes of JSON parsed in the window's thread; a worker parses more, once the tree is wanted"""
+LARGEST_TREE = 32 << 20
+"""bytes of JSON that are parsed at all"""
+TOKENS_PER_LINE = 10
+"""JSON tokens that fill a line at most"""
+TEXT_HEAD, BINARY_HEAD = 1 << 16, 1 << 10
+"""bytes decoded to describe a value of text, and of anything else"""
+TREE, TEXT, HEX, BLANK = range(4)
 
 
 class BytesView(QWidget):
-    """``show_bytes`` is cheap for any size: what is not looked at is not made."""
+    """``show_bytes`` is cheap for any size: a view is filled when it is first shown."""
 
     def __init__(self, context: PageContext, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -40,9 +38,10 @@ class BytesView(QWidget):
         self._data: bytes | None = None
         self._kind = Kind.STRING
         self._filled: set[int] = set()
-        self._serial = 0
-        self._liked = {Kind.JSON: TREE, Kind.STRING: TEXT}
-        self.said = ElidedLabel("", self, role="small")
+        self._preferred = {Kind.JSON: TREE, Kind.STRING: TEXT}
+        """the view that the person chose last for a kind"""
+        self._parsing: asyncio.Task[None] | None = None
+        self.description = ElidedLabel("", self, role="small")
         self.tree = JsonTree(context.theme, self)
         self.text = TextView(context.theme, self)
         self.hex = HexView(context.theme, self)
@@ -52,13 +51,13 @@ class BytesView(QWidget):
         for view in (self.tree, self.text, self.hex, self._blank):
             self._stack.addWidget(view)
         self.views = SegmentedControl(("Tree", "Text", "Hex"), self)
+        self.views.clicked.connect(self._view_clicked)
+        self.text.saved.connect(lambda sentence: context.notify(sentence, "ok"))
+        self.text.failed.connect(lambda sentence: context.notify(sentence, "bad"))
         head = QHBoxLayout()
         head.setSpacing(12)
         head.addWidget(self.views)
-        head.addWidget(self.said, 1)
-        self.views.clicked.connect(self._chosen)
-        self.text.saved.connect(lambda words: context.notify(words, "ok"))
-        self.text.failed.connect(lambda words: context.notify(words, "bad"))
+        head.addWidget(self.description, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(8)
@@ -67,37 +66,40 @@ class BytesView(QWidget):
 
     @property
     def view(self) -> int:
-        """TREE, TEXT or HEX; 3 while nothing can be shown."""
+        """TREE, TEXT, HEX, or BLANK while there is nothing to show."""
         return self._stack.currentIndex()
 
-    def show_bytes(self, data: bytes | None, kind: Kind, file_name: str, null: str) -> None:
-        """``null`` is the sentence for a value that is null."""
-        self._serial += 1
+    def show_bytes(self, data: bytes | None, kind: Kind, *, file_name: str, null_text: str) -> None:
+        """``null_text`` explains a null; ``file_name`` is offered when the bytes are saved."""
+        if self._parsing is not None:
+            self._parsing.cancel()
         self._data = data
         self._filled.clear()
         for view in (TREE, TEXT, HEX):
             self.views.button(view).setEnabled(bool(data))
+        if data is None:
+            self.description.show_text("")
+            self._show_blank("minus", "null", null_text)
+            return
         if not data:
-            self.said.show_text("" if data is None else "0 bytes")
-            self.empty_state.show_words(
-                "minus" if data is None else "info",
-                "null" if data is None else "Empty",
-                null if data is None else "No bytes at all.",
-            )
-            self._stack.setCurrentWidget(self._blank)
+            self.description.show_text("0 bytes")
+            self._show_blank("info", "Empty", "There are no bytes.")
             return
         self.text.file_name = file_name
-        read = decode(
-            data, kind, limit=1 << 16 if kind in (Kind.GUESS, Kind.STRING, Kind.JSON) else 1 << 10
-        )
-        self._kind = read.kind
-        self.said.show_text(_words(read, kind, len(data)))
-        self.views.button(TREE).setEnabled(read.kind in (Kind.JSON, Kind.STRING))
-        view = self._liked.get(self._kind, HEX if read.kind is Kind.HEX else TEXT)
+        is_text = kind in (Kind.GUESS, Kind.STRING, Kind.JSON)
+        decoded = decode(data, kind, limit=TEXT_HEAD if is_text else BINARY_HEAD)
+        self._kind = decoded.kind
+        self.description.show_text(_description(decoded, kind, len(data)))
+        self.views.button(TREE).setEnabled(decoded.kind in (Kind.JSON, Kind.STRING))
+        view = self._preferred.get(self._kind, HEX if decoded.kind is Kind.HEX else TEXT)
         self._show(TEXT if view == TREE and len(data) > PARSED_AT_ONCE else view)
 
-    def _chosen(self, view: int) -> None:
-        self._liked[self._kind] = view
+    def _show_blank(self, icon: str, title: str, sentence: str) -> None:
+        self.empty_state.show_words(icon, title, sentence)
+        self._stack.setCurrentWidget(self._blank)
+
+    def _view_clicked(self, view: int) -> None:
+        self._preferred[self._kind] = view
         self._show(view)
 
     def _show(self, view: int) -> None:
@@ -109,65 +111,70 @@ class BytesView(QWidget):
         if view in self._filled or data is None:
             return
         self._filled.add(view)
-        match view:
-            case 0:
-                self._fill_tree(data)
-            case 1:
-                self.text.show_bytes(data, self._form())
-            case _:
-                self.hex.show_bytes(data)
+        if view == TREE:
+            self._fill_tree(data)
+        elif view == TEXT:
+            self.text.show_bytes(data, self._form())
+        else:
+            self.hex.show_bytes(data)
 
     def _form(self) -> Form:
+        """The function that turns the first bytes into at most so many lines of text."""
         kind, whole = self._kind, self._data or b""
-        if kind is Kind.JSON:
-            return lambda head, lines: exact_json.indented(
-                head.decode("utf-8", "replace"), lines * TOKENS_A_LINE
-            )
-        if kind in (Kind.INT32, Kind.INT64, Kind.UUID):
-            return lambda _head, _lines: decode(whole, kind, limit=1 << 16).text
-        if kind in (Kind.HEX, Kind.STRING):
-            return lambda head, _lines: head.decode("utf-8", "replace")
-        return lambda head, _lines: decode(head, kind).text
+        match kind:
+            case Kind.JSON:
+                return lambda head, lines: exact_json.indented(
+                    head.decode("utf-8", "replace"), lines * TOKENS_PER_LINE
+                )
+            case Kind.INT32 | Kind.INT64 | Kind.UUID:
+                return lambda _head, _lines: decode(whole, kind, limit=TEXT_HEAD).text
+            case Kind.HEX | Kind.STRING:
+                return lambda head, _lines: head.decode("utf-8", "replace")
+            case _:
+                return lambda head, _lines: decode(head, kind).text
+
+    # ---- the tree
 
     def _fill_tree(self, data: bytes) -> None:
         if len(data) <= PARSED_AT_ONCE:
-            self._take_tree(exact_json.parse(data))
-            return
-        if len(data) > PARSED_AT_MOST:
-            self._no_tree(
-                f"{figures.size(len(data))} of JSON are too much for a tree; look at the text."
-            )
-            return
-        self.empty_state.show_words("braces", "Reading the JSON…", figures.size(len(data)))
-        self._stack.setCurrentWidget(self._blank)
-        serial = self._serial
+            self._show_parsed(exact_json.parse(data))
+        elif len(data) > LARGEST_TREE:
+            self._show_no_tree(f"{figures.size(len(data))} of JSON are too much for a tree.")
+        else:
+            self._show_blank("braces", "Parsing the JSON…", figures.size(len(data)))
+            self._parsing = self._context.session.tasks.start(self._parse(data), owner=self)
 
-        async def parsed(_client: object) -> exact_json.Parsed:
+    async def _parse(self, data: bytes) -> None:
+        """Parse on a worker thread. Cancelled when other bytes are shown."""
+
+        async def parse(_client: object) -> exact_json.Parsed:
             return await asyncio.to_thread(exact_json.parse, data)
 
-        self._context.session.ask(
-            parsed,
-            lambda found: self._take_tree(found) if serial == self._serial else None,
-            lambda error: self._no_tree(str(error)) if serial == self._serial else None,
-            self,
-        )
+        try:
+            parsed = await self._context.session.ask(parse)
+        except ClientError as error:
+            self._show_no_tree(str(error))
+        else:
+            self._show_parsed(parsed)
 
-    def _take_tree(self, found: exact_json.Parsed) -> None:
-        if not found.ok:
-            self._no_tree(found.problem)
+    def _show_parsed(self, parsed: exact_json.Parsed) -> None:
+        if not parsed.ok:
+            self._show_no_tree(parsed.problem)
             return
-        self.tree.show_value(found.value)
+        self.tree.show_value(parsed.value)
         if self.views.index == TREE:
             self._stack.setCurrentWidget(self.tree)
 
-    def _no_tree(self, problem: str) -> None:
-        """Say why, and show the text instead."""
+    def _show_no_tree(self, problem: str) -> None:
+        """Show the reason, and the text instead of the tree."""
         self.views.button(TREE).setEnabled(False)
-        self.said.show_text(problem)
+        self.description.show_text(problem)
         if self.views.index == TREE:
             self._show(TEXT)
 
 
-def _words(read: Decoded, asked: Kind, size: int) -> str:
-    how = f"{read.kind}, guessed: {read.why}" if asked is Kind.GUESS else str(read.kind)
-    return "  ·  ".join(filter(None, (read.problem or how, figures.size(size))))
+def _description(decoded: Decoded, wanted: Kind, size: int) -> str:
+    """What the bytes were decoded as and why, or what is wrong with them; their size."""
+    guessed = wanted is Kind.GUESS
+    how = f"{decoded.kind}, guessed: {decoded.why}" if guessed else str(decoded.kind)
+    return "  ·  ".join((decoded.problem or how, figures.size(size)))

@@ -1,152 +1,107 @@
-"""Messages: read any part of a topic, look into each record, and produce beside it."""
+"""Messages: read any part of a topic, look into each record, and produce beside it.
+
+Reading joins no consumer group and creates no topic.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
 
-from PySide6.QtCore import Qt, QTimer
-from PySide6.QtWidgets import QMenu, QProgressBar, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QMenu, QVBoxLayout
+from typing_extensions import override
 
-from gui.messages.detail import RecordDetail, fill_copy_menu
-from gui.messages.produce import ProducePanel
-from gui.messages.record_columns import CellDecoder, key_of
+from gui.messages.detail import fill_copy_menu
+from gui.messages.layout import MessagesLayout
+from gui.messages.record_columns import CellDecoder, Key, key_of
 from gui.messages.record_model import RecordModel
-from gui.messages.record_table import RecordTable, TableBar
 from gui.messages.runner import ScanRunner
-from gui.messages.scan_bar import ScanBar
-from gui.messages.words import ended_words, progress_words
+from gui.messages.scan_text import outcome_text, progress_text
+from gui.page_kit.live_page import LivePage
+from gui.page_kit.table_list import MARGINS
 from gui.pages import PageContext
+from kafka_client.changes import Changes
 from kafka_client.errors import ClientError
-from kafka_client.model import Datum, Record
+from kafka_client.model import ClusterSnapshot, Record
 from kafka_client.reading.filters import Contains, Matches, make_filter
 from kafka_client.reading.plan import KEPT_BYTES, KEPT_RECORDS, ScanPlan, ScanRequest, Start, Until
 from kafka_client.reading.scan import Progress, ScanResult
-from widgets.charts.histogram import Histogram
-from widgets.page_state import Banner, PageState
-from widgets.plain import ElidedLabel
+from widgets.figures import plural
 
 LIVE_RECORDS = 20_000
+"""records that a live tail keeps"""
 NARROW_AFTER_MS = 180
 HISTOGRAM_EVERY_MS = 200
 AROUND_OFFSET = 200
-NARROWED_AT_ONCE = 4000
-"""records that are filtered in the window's thread; more are in a worker"""
+"""records read around an offset that was asked for"""
+FILTERED_AT_ONCE = 4000
+"""records filtered in the window's thread; a worker filters more"""
+NOTES_SHOWN = 3
+PARTITIONS_NAMED = 8
 
 
-class MessagesPage(QWidget):
-    """``open(topic=...)`` reads its latest records; with ``partition`` and ``offset`` it reads
-    from there and selects that record; ``produce`` opens the form."""
+class MessagesPage(LivePage):
+    """``open(topic=...)`` reads the latest records of a topic."""
 
-    def __init__(self, context: PageContext, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setProperty("role", "page")
-        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
-        self.context = context
+    def __init__(self, context: PageContext) -> None:
+        super().__init__(context)
         self._shown_topic = ""
-        self._wanted: tuple[int, int] | None = None
+        self._wanted: Key | None = None
+        """record to select as soon as it is read, or the next one of its partition"""
         self._request: ScanRequest | None = None
-        self._notes: list[str] = []
-        self._narrowed: Contains | None = None
-        self.bar = ScanBar(context.theme, self)
-        self.runner = ScanRunner(context.session, self)
-        self.cells = CellDecoder()
-        self.model = RecordModel(self.cells, self)
-        self.table = RecordTable(
-            context.theme, self.model, memory=context.preferences, menu=self._fill_menu
-        )
-        self.table_bar = TableBar(context, self.table)
-        self.histogram = Histogram(context.theme, "record", self)
-        self.detail = RecordDetail(context, self)
-        self.produce = ProducePanel(context, self)
-        self.progress = QProgressBar(self)
-        self.said = ElidedLabel("", self, role="small")
-        self.banner = Banner(context.theme, self)
-        self._narrow = self._timer(NARROW_AFTER_MS, self._narrow_now)
-        self._redraw = self._timer(HISTOGRAM_EVERY_MS, self._draw_histogram)
-        self._build()
-        self._connect()
-        self._refresh()
+        """the scan that runs or ran last"""
+        self._filter: Contains | None = None
+        """the filter that the table shows"""
+        self._filtering: asyncio.Task[None] | None = None
+        self.runner = ScanRunner(self.session, self)
+        self.decoder = CellDecoder()
+        self.model = RecordModel(self.decoder, self)
+        parts = MessagesLayout(context, self.model, self._fill_menu, self)
+        self.bar, self.banner, self.state = parts.bar, parts.banner, parts.state
+        self.progress, self.progress_text = parts.progress, parts.progress_text
+        self.histogram, self.table, self.table_bar = parts.histogram, parts.table, parts.table_bar
+        self.side, self.detail, self.produce = parts.side, parts.detail, parts.produce
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(*MARGINS)
+        layout.addWidget(parts)
+        self._narrow_later = self._timer(NARROW_AFTER_MS, self._narrow)
+        self._draw_later = self._timer(HISTOGRAM_EVERY_MS, self._draw_histogram)
+        self._connect_scan()
+        self._connect_view()
+        self.watch(self.state)
 
-    def _timer(self, after_ms: int, do: object) -> QTimer:
+    def _timer(self, after_ms: int, do: Callable[[], None]) -> QTimer:
         timer = QTimer(self)
         timer.setSingleShot(True)
         timer.setInterval(after_ms)
         timer.timeout.connect(do)
         return timer
 
-    def _build(self) -> None:
-        self.progress.setTextVisible(False)
-        self.progress.setRange(0, 1000)
-        policy = self.progress.sizePolicy()
-        policy.setRetainSizeWhenHidden(True)
-        self.progress.setSizePolicy(policy)
-        self.progress.hide()
-        left = QWidget(self)
-        column = QVBoxLayout(left)
-        column.setContentsMargins(0, 0, 8, 0)
-        column.setSpacing(8)
-        column.addWidget(self.table_bar)
-        column.addWidget(self.table, 1)
-        self.side = QStackedWidget(self)
-        self.side.addWidget(self.detail)
-        self.side.addWidget(self.produce)
-        right = QWidget(self)
-        column = QVBoxLayout(right)
-        column.setContentsMargins(16, 0, 0, 0)
-        column.addWidget(self.side)
-        right.setMinimumWidth(360)
-        self.halves = QSplitter(Qt.Orientation.Horizontal, self)
-        self.halves.addWidget(left)
-        self.halves.addWidget(right)
-        self.halves.setChildrenCollapsible(False)
-        self.halves.setStretchFactor(0, 3)
-        self.halves.setStretchFactor(1, 2)
-        self.halves.setSizes([750, 440])
-        above = QWidget(self)
-        column = QVBoxLayout(above)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(6)
-        column.addWidget(self.progress)
-        column.addWidget(self.said)
-        content = QWidget(self)
-        column = QVBoxLayout(content)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(12)
-        column.addWidget(self.banner)
-        column.addWidget(above)
-        column.addWidget(self.histogram)
-        column.addWidget(self.halves, 1)
-        self.state = PageState(self.context.theme, content, self)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(24, 20, 24, 16)
-        layout.setSpacing(12)
-        layout.addWidget(self.bar)
-        layout.addWidget(self.state, 1)
-
-    def _connect(self) -> None:
+    def _connect_scan(self) -> None:
         self.bar.read_requested.connect(self.read)
         self.bar.stop_requested.connect(self.runner.stop)
         self.bar.topic_chosen.connect(lambda topic: self.open(topic))
         self.bar.produce_requested.connect(self.show_produce)
-        self.bar.narrowed.connect(self._narrow.start)
-        self.runner.planned.connect(self._planned)
-        self.runner.found.connect(self._found)
-        self.runner.progressed.connect(self._progressed)
-        self.runner.ended.connect(self._ended)
-        self.runner.failed.connect(self._failed)
-        self.histogram.range_changed.connect(lambda _: self._narrow_now())
-        self.table.selection_changed.connect(self._selected)
+        self.bar.filter_changed.connect(self._narrow_later.start)
+        self.state.retry_requested.connect(self.read)
+        self.runner.planned.connect(self._show_notes)
+        self.runner.found.connect(self._add_records)
+        self.runner.progressed.connect(self._show_progress)
+        self.runner.ended.connect(self._show_outcome)
+        self.runner.failed.connect(self._show_failure)
+
+    def _connect_view(self) -> None:
+        self.histogram.range_changed.connect(lambda _: self._narrow())
+        self.table.selection_changed.connect(lambda _: self._show_selected())
         self.table.row_opened.connect(lambda _row, _tab: self._show_detail())
-        self.table_bar.order_changed.connect(self._reordered)
-        self.table_bar.decoders_changed.connect(self._decode_as)
+        self.table_bar.order_changed.connect(self._order_changed)
+        self.table_bar.decoders_changed.connect(self._decoders_changed)
         self.detail.edit_requested.connect(self.show_produce)
         self.produce.closed.connect(self._show_detail)
         self.produce.jump_requested.connect(lambda t, p, o: self.open(t, p, o))
-        self.state.retry_requested.connect(self.read)
-        self.context.session.snapshot_changed.connect(self._refresh)
 
-    # ---- what others ask
+    # ---- opening
 
     def open(
         self,
@@ -154,63 +109,54 @@ class MessagesPage(QWidget):
         partition: int | None = None,
         offset: int | None = None,
         produce: bool = False,
-        **_: object,
     ) -> None:
+        """Read the latest records of the topic, or those from an offset on, and select the first.
+
+        ``produce`` opens the form that sends records.
+        """
         if topic:
-            self.bar.set_snapshot(self.context.session.snapshot)
-            same = topic == self._shown_topic and (self.model.kept or self.runner.running)
-            self.bar.set_topic(topic, partition)
-            self._decoders_of(topic)
-            if offset is not None:
-                self.bar.set_start(Start.OFFSET, offset)
-                self.bar.set_until(Until.COUNT, AROUND_OFFSET)
-                self.bar.text.clear()
-                self._wanted = (partition or 0, offset)
-                self.read()
-            elif not same or partition is not None:
-                if self.bar.chosen_start is Start.OFFSET:
-                    self.bar.set_start(Start.LATEST)
-                self.read()
+            self._open_topic(topic, partition, offset)
         if produce:
             self.show_produce()
 
-    def read(self) -> None:
-        """Begin the scan that the bar describes."""
-        if not self.bar.topic_name():
-            self.bar.topic.setFocus()
+    def _open_topic(self, topic: str, partition: int | None, offset: int | None) -> None:
+        self.bar.set_snapshot(self.session.snapshot)
+        is_shown = topic == self._shown_topic and (self.model.kept > 0 or self.runner.running)
+        self.bar.set_topic(topic, partition)
+        self._restore_decoders(topic)
+        if offset is not None:
+            self.bar.set_start(Start.OFFSET, offset)
+            self.bar.set_until(Until.COUNT, AROUND_OFFSET)
+            self.bar.text.clear()
+            self._wanted = (partition or 0, offset)
+            self.read()
+        elif not is_shown or partition is not None:
+            if self.bar.chosen_start is Start.OFFSET:
+                self.bar.set_start(Start.LATEST)
+            self.read()
+
+    @override
+    def refresh(self, snapshot: ClusterSnapshot, changes: Changes) -> None:
+        self.bar.set_snapshot(snapshot)
+        self.produce.set_snapshot(snapshot)
+        if self._request is not None:
             return
-        request = self.bar.request(self.table_bar.order)
-        if isinstance(request, str):
-            if self.context.session.loaded:
-                self.banner.say(request, "bad")
-            return
-        self.histogram.choose(None)
-        self.model.clear()
-        live = request.endless
-        self.model.set_limits(LIVE_RECORDS if live else KEPT_RECORDS, KEPT_BYTES)
-        self._narrowed = request.contains
-        self.model.set_matches(make_filter(request.contains))
-        self.histogram.set_times(self.model.times())
-        self.detail.show_record(None)
-        self.banner.say("")
-        self._notes = []
-        self._request, self._shown_topic = request, request.topic
-        self.produce.set_topic(request.topic)
-        self.state.show_content()
-        self.table.clear_empty_words()
-        self.bar.set_running(True)
-        self.progress.setRange(0, 0 if live else 1000)
-        self.progress.setValue(0)
-        self.progress.show()
-        self.said.show_text("Asking for the offsets…")
-        self.runner.start(request)
+        if self.bar.topic_name():
+            self.read()  # the topic was chosen before the topics were known
+        else:
+            self.state.show_empty(
+                "Choose a topic",
+                "Its latest records appear here. Reading joins no consumer group.",
+                icon="messages",
+            )
 
     def show_produce(self, record: Record | None = None) -> None:
+        """Open the produce form, filled with a copy of ``record`` if there is one."""
         if isinstance(record, Record):
             self.produce.load(record)
         elif self.bar.topic_name():
             self.produce.set_topic(self.bar.topic_name())
-        if self.state.state == "empty" and not self.bar.topic_name():
+        else:
             self.bar.topic.setFocus()
             self.context.notify("Choose a topic first.", "accent")
             return
@@ -220,135 +166,180 @@ class MessagesPage(QWidget):
 
     # ---- the scan
 
-    def _planned(self, plan: ScanPlan) -> None:
-        self._notes = [*plan.notes, *(f"{subject}: {why}" for subject, why in plan.errors.items())]
-        if self._notes:
-            self.banner.say("  ".join(self._notes[:3]), "warn")
+    def read(self) -> None:
+        """Start the scan that the bar describes, in place of the one before."""
+        if not self.bar.topic_name():
+            self.bar.topic.setFocus()
+            return
+        request = self.bar.request(self.table_bar.order)
+        if isinstance(request, str):
+            if self.session.loaded:
+                self.banner.say(request, "bad")
+            return
+        self._request, self._shown_topic = request, request.topic
+        self._clear(request)
+        self.produce.set_topic(request.topic)
+        self.state.show_content()
+        self.bar.set_running(True)
+        self.progress.setRange(0, 0 if request.endless else 1000)
+        self.progress.setValue(0)
+        self.progress.show()
+        self.progress_text.show_text("Reading the offsets…")
+        self.runner.start(request)
 
-    def _found(self, records: Sequence[Record]) -> None:
-        above = self.model.add(records)
-        self.table.keep_place(above)
-        if not self._redraw.isActive():
-            self._redraw.start()
+    def _clear(self, request: ScanRequest) -> None:
+        self._cancel_filtering()
+        self.histogram.choose(None)
+        self.model.clear()
+        kept = LIVE_RECORDS if request.endless else KEPT_RECORDS
+        self.model.set_limits(kept, KEPT_BYTES)
+        self._filter = request.contains
+        self.model.set_matches(make_filter(request.contains))
+        self._draw_histogram()
+        self.detail.show_record(None)
+        self.banner.say("")
+        self.table.clear_empty_words()
+
+    def _show_notes(self, plan: ScanPlan) -> None:
+        notes = [*plan.notes, *(f"{subject}: {why}" for subject, why in plan.errors.items())]
+        if notes:
+            self.banner.say("  ".join(notes[:NOTES_SHOWN]), "warn")
+
+    def _add_records(self, records: Sequence[Record]) -> None:
+        self.table.keep_place(self.model.add(records))
+        if not self._draw_later.isActive():
+            self._draw_later.start()
         if self._wanted is not None:
-            for record in records:
-                if key_of(record) >= self._wanted and record.partition == self._wanted[0]:
-                    self._wanted = None
-                    self.table.select_key(key_of(record))
-                    break
+            self._select_wanted(records, self._wanted)
 
-    def _progressed(self, progress: Progress) -> None:
+    def _select_wanted(self, records: Sequence[Record], wanted: Key) -> None:
+        """Compaction may have removed the wanted offset: the next one of the partition serves."""
+        for record in records:
+            if record.partition == wanted[0] and key_of(record) >= wanted:
+                self._wanted = None
+                self.table.select_key(key_of(record))
+                return
+
+    def _show_progress(self, progress: Progress) -> None:
         if self._request is None or not self.runner.running:
             return
         if progress.fraction is not None:
             self.progress.setRange(0, 1000)
             self.progress.setValue(round(progress.fraction * 1000))
-        self.said.show_text(progress_words(progress, self._request, self.model.evicted))
+        text = progress_text(progress, self._request, self.model.evicted)
+        self.progress_text.show_text(text)
 
-    def _ended(self, result: ScanResult | None) -> None:
-        self._finish()
+    def _show_outcome(self, result: ScanResult | None) -> None:
+        """``result`` is None when the person stopped the scan."""
         request = self._request
         assert request is not None
-        self.said.show_text(ended_words(result, request, self.model.kept, self.model.evicted))
+        self._scan_is_over()
+        kept = self.model.kept
+        self.progress_text.show_text(outcome_text(result, request, kept, self.model.evicted))
         if result is not None and result.missed:
-            missed = ", ".join(map(str, result.missed[:8]))
+            missed = ", ".join(map(str, result.missed[:PARTITIONS_NAMED]))
             self.banner.say(
-                f"Partition {missed} did not answer: its records are missing here.", "warn", ""
+                f"No answer from partition {missed}: its records are missing here.", "warn"
             )
-        if not self.model.kept:
-            self._say_nothing(request)
+        if not kept:
+            self._show_no_records(request)
         elif self.table.current_row() is None and not request.endless:
             self.table.select_first()
             if self.bar.topic.hasFocus():
-                self.table.table.setFocus()  # so that the arrow keys walk through what came
+                self.table.table.setFocus()  # the arrow keys walk through the records
 
-    def _failed(self, error: ClientError) -> None:
-        self._finish()
-        if self.model.kept:
-            self.said.show_text(f"{self.model.kept:,} records were read before it failed.")
+    def _show_failure(self, error: ClientError) -> None:
+        self._scan_is_over()
+        kept = self.model.kept
+        if kept:
+            self.progress_text.show_text(f"{plural(kept, 'record')} read before the failure.")
             self.banner.say(f"{error} {error.next_step}".strip(), "bad")
         else:
-            self.said.show_text("")
+            self.progress_text.show_text("")
             self.state.show_failed("The records could not be read", str(error), error.next_step)
 
-    def _finish(self) -> None:
+    def _scan_is_over(self) -> None:
         self._wanted = None
         self.bar.set_running(False)
         self.progress.hide()
         self._draw_histogram()
 
-    def _say_nothing(self, request: ScanRequest) -> None:
+    def _show_no_records(self, request: ScanRequest) -> None:
         if request.contains is not None:
-            self.table.set_empty_words(
-                "search",
-                "No record matches",
-                f"None of those read contains “{request.contains.text[:60]}”.",
-            )
+            text = f"None of the records read contains “{request.contains.text[:60]}”."
+            self.table.set_empty_words("search", "No record matches", text)
         elif request.endless:
             self.table.set_empty_words(
-                "live", "Nothing came", "No record was written while you looked."
+                "live", "No new records", "No record was written during the live tail."
             )
         else:
             self.table.set_empty_words(
                 "messages",
-                "No records there",
-                "The range holds none. Choose another start, or Live to wait for some.",
+                "No records in this range",
+                "Choose another start, or Live to wait for new records.",
             )
 
-    # ---- what is shown of it
+    # ---- filter and time range
 
-    def _narrow_now(self) -> None:
-        """By what is typed and brushed, among what is loaded; among many records in a worker."""
+    def _narrow(self) -> None:
+        """Show what matches the typed text and the chosen time range among the loaded records."""
         contains = self.bar.contains()
-        if contains == self._narrowed:
-            self._keeping_place(lambda: self.model.set_range(self.histogram.chosen))
+        self._cancel_filtering()
+        if contains == self._filter:
+            self._keep_selection(lambda: self.model.set_range(self.histogram.chosen))
             return
-        holds = make_filter(contains)
-        if holds is None or self.model.kept <= NARROWED_AT_ONCE:
-            self._take_narrowed(contains, holds, None, 0)
+        matches = make_filter(contains)
+        if matches is None or self.model.kept <= FILTERED_AT_ONCE:
+            self._show_filtered(contains, matches, None, 0)
+        else:
+            work = self._filter_in_worker(contains, matches)
+            self._filtering = self.session.tasks.start(work, owner=self)
+
+    async def _filter_in_worker(self, contains: Contains | None, matches: Matches) -> None:
+        """Cancelled when another text is typed or another scan starts."""
+        records, evicted = self.model.all_rows, self.model.evicted
+
+        async def filter_records(_client: object) -> list[Record]:
+            return await asyncio.to_thread(lambda: [r for r in records if matches(r)])
+
+        try:
+            matching = await self.session.ask(filter_records)
+        except ClientError as error:
+            self.progress_text.show_text(str(error))
             return
-        records, generation, dropped = (
-            self.model.all_rows,
-            self.model.generation,
-            self.model.evicted,
-        )
+        # A live tail may have evicted some of the records meanwhile.
+        gone = records[: self.model.evicted - evicted]
+        gone_ids = {id(record) for record in gone}
+        matching = [record for record in matching if id(record) not in gone_ids]
+        self._show_filtered(contains, matches, matching, len(records) - len(gone))
 
-        async def filtered(_client: object) -> list[Record]:
-            return await asyncio.to_thread(lambda: [record for record in records if holds(record)])
+    def _cancel_filtering(self) -> None:
+        if self._filtering is not None:
+            self._filtering.cancel()
+            self._filtering = None
 
-        def taken(matching: list[Record]) -> None:
-            if self.bar.contains() != contains or self.model.generation != generation:
-                return  # another text was typed, another scan began
-            count = self.model.evicted - dropped
-            gone = {id(record) for record in records[:count]}
-            matching = [record for record in matching if id(record) not in gone]
-            self._take_narrowed(contains, holds, matching, max(0, len(records) - count))
-
-        self.context.session.ask(
-            filtered, taken, lambda error: self.said.show_text(str(error)), self
-        )
-
-    def _take_narrowed(
+    def _show_filtered(
         self,
         contains: Contains | None,
-        holds: Matches | None,
+        matches: Matches | None,
         matching: list[Record] | None,
         seen: int,
     ) -> None:
-        self._narrowed = contains
-        self._keeping_place(lambda: self.model.set_matches(holds, matching, seen))
+        """``matching`` are those of the first ``seen`` records that match, if already known."""
+        self._filter = contains
+        self._keep_selection(lambda: self.model.set_matches(matches, matching, seen))
         request, kept = self._request, self.model.kept
-        if (
-            not self.runner.running
-            and request is not None
-            and kept
-            and contains != request.contains
-        ):
-            found = f"{self.model.rowCount():,} of the {kept:,} records loaded match."
-            self.said.show_text(f"{found} Enter searches the topic.")
+        if request is None or self.runner.running or not kept:
+            pass  # the scan reports its own progress
+        elif contains != request.contains:
+            shown = self.model.rowCount()
+            self.progress_text.show_text(
+                f"{shown:,} of the {kept:,} loaded records match. Enter searches the topic."
+            )
         self._draw_histogram()
 
-    def _keeping_place(self, change: Callable[[], None]) -> None:
+    def _keep_selection(self, change: Callable[[], None]) -> None:
+        """The change resets the model, which forgets the current record."""
         current = self.table.current_row()
         change()
         if current is not None:
@@ -357,30 +348,31 @@ class MessagesPage(QWidget):
     def _draw_histogram(self) -> None:
         self.histogram.set_times(self.model.times())
 
-    def _reordered(self) -> None:
-        if (
-            self._request is not None
-            and self.table_bar.order is not self._request.order
-            and not self.runner.running
-        ):
-            self.said.show_text(f"{self.model.kept:,} records loaded, in another order.")
+    # ---- order, decoders, details
 
-    def _decode_as(self) -> None:
+    def _order_changed(self) -> None:
+        request = self._request
+        if request is None or self.runner.running:
+            return
+        if self.table_bar.order is not request.order:
+            kept = plural(self.model.kept, "record")
+            self.progress_text.show_text(f"{kept} loaded, in another order.")
+
+    def _decoders_changed(self) -> None:
         key, value = self.table_bar.kinds
         self.model.decode_as(key, value)
         if self.detail.record is not None:
             self.detail.show_record(self.detail.record, key, value)
         if self._shown_topic:
-            self.context.preferences.set_value(
-                f"decoders/{self._shown_topic}", [str(key), str(value)]
-            )
+            name = f"decoders/{self._shown_topic}"
+            self.context.preferences.set_value(name, [str(key), str(value)])
 
-    def _decoders_of(self, topic: str) -> None:
+    def _restore_decoders(self, topic: str) -> None:
         saved = self.context.preferences.value(f"decoders/{topic}", None)
         self.table_bar.set_kinds(saved if isinstance(saved, list) else [])
-        self.cells.choose(*self.table_bar.kinds)
+        self.decoder.choose(*self.table_bar.kinds)
 
-    def _selected(self, _rows: list[Record]) -> None:
+    def _show_selected(self) -> None:
         record = self.table.current_row()
         if record is not None:
             self.detail.show_record(record, *self.table_bar.kinds)
@@ -394,31 +386,8 @@ class MessagesPage(QWidget):
         record = rows[0]
         fill_copy_menu(menu, record)
         menu.addSeparator()
-        again = menu.addAction("Edit and send…", lambda: self.show_produce(record))
-        again.setEnabled(not self.context.session.read_only)
+        resend = menu.addAction("Edit and send…", lambda: self.show_produce(record))
+        resend.setEnabled(not self.session.read_only)
         menu.addAction(
             "Read from here", lambda: self.open(record.topic, record.partition, record.offset)
         )
-
-    def _refresh(self, *_: object) -> None:
-        session = self.context.session
-        self.bar.set_snapshot(session.snapshot)
-        self.produce.set_snapshot(session.snapshot)
-        if self._request is not None:
-            return
-        if not session.loaded:
-            sampled = session.snapshot.sampled.get(Datum.METADATA)
-            if sampled is not None and sampled.error:
-                self.state.show_failed(
-                    "The topics could not be listed", sampled.error, sampled.next_step, retry=False
-                )
-            else:
-                self.state.show_loading("Asking the cluster for its topics…")
-        elif self.bar.topic_name():
-            self.read()  # it was chosen before the topics were known
-        else:
-            self.state.show_empty(
-                "Choose a topic",
-                "Its latest records appear here. No group is joined.",
-                icon="messages",
-            )

@@ -1,10 +1,10 @@
-"""Sends records: one from a form, or many from pasted lines; says where each went."""
+"""The form that sends records: one that is typed, or many from pasted lines."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QDateTime, QSignalBlocker, Qt, QTimer, Signal
+from PySide6.QtCore import QDateTime, QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QCheckBox,
@@ -12,8 +12,6 @@ from PySide6.QtWidgets import (
     QDateTimeEdit,
     QGridLayout,
     QHBoxLayout,
-    QLineEdit,
-    QPlainTextEdit,
     QPushButton,
     QScrollArea,
     QStackedWidget,
@@ -22,51 +20,47 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from gui.messages.produce_form import BytesEdit, GivingEdit, HeaderEdits
+from gui.messages.bytes_edit import BytesEdit
+from gui.messages.headers_edit import HeadersEdit
+from gui.messages.lines_edit import LinesEdit
 from gui.pages import PageContext
 from kafka_client.errors import BadInput, ClientError
 from kafka_client.model import ClusterSnapshot, NewRecord, Record
-from kafka_client.reading.lines import LineForm, ParsedLines, parse_lines
-from widgets import figures
+from widgets.figures import plural
 from widgets.page_state import Banner
-from widgets.plain import ElidedLabel, plain, set_role, visible
+from widgets.plain import ElidedLabel, plain, visible
 from widgets.segmented import SegmentedControl
 
 COMPRESSIONS = ("none", "gzip", "snappy", "lz4", "zstd")
 ACKS = (("all in sync", -1), ("leader only", 1), ("none", 0))
-FORMS = (
-    (LineForm.VALUES, "a value"),
-    (LineForm.KEY_VALUE, "key and value"),
-    (LineForm.JSON_LINES, "JSON Lines"),
-)
-PARSE_AFTER_MS = 250
-LINES_AT_MOST = 4 << 20
+PARTITIONS_LISTED = 2000
+RANGES_SHOWN = 6
+"""partitions that the result of many records names"""
 SCROLL_BAR_PIXELS = 14
 """room that the form leaves for its scroll bar"""
+ONE, MANY = range(2)
 
 
 class ProducePanel(QWidget):
     closed = Signal()
-    jump_requested = Signal(str, int, int)  # topic, partition, offset
+    jump_requested = Signal(str, int, int)
+    """topic, partition, offset of a record that was sent"""
 
     def __init__(self, context: PageContext, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._context = context
         self.topic = ""
-        self._counts: dict[str, int] = {}
-        self._sent_to: tuple[str, int, int] | None = None
-        self._lines = ParsedLines(())
-        self._busy = False
+        self._partition_counts: dict[str, int] = {}
+        self._last_sent: tuple[str, int, int] | None = None
+        """topic, partition, offset"""
+        self._sending = False
         theme = context.theme
         self.title = ElidedLabel("Produce", self, role="heading")
         self.close_button = QToolButton(self)
         self.key = BytesEdit(theme, "Key", False, self)
         self.value = BytesEdit(theme, "Value", True, self)
-        self.headers = HeaderEdits(theme, self)
-        self.pasted = GivingEdit(self)
-        self.form = QComboBox(self)
-        self.separator = QLineEdit("\\t", self)
-        self.lines_said = plain("", self, role="small", wrap=True)
+        self.headers = HeadersEdit(theme, self)
+        self.lines = LinesEdit(theme, self)
         self.partition = QComboBox(self)
         self.compression = QComboBox(self)
         self.acks = QComboBox(self)
@@ -76,10 +70,9 @@ class ProducePanel(QWidget):
         self.send = QPushButton("Send", self)
         self.modes = SegmentedControl(("One record", "Many"), self)
         self._stack = QStackedWidget(self)
-        self._parse_later = QTimer(self)
         self._set_up()
+        self._connect()
         self._build()
-        theme.changed.connect(self._recolour)
         self._recolour()
         self._check()
 
@@ -88,21 +81,6 @@ class ProducePanel(QWidget):
     def _set_up(self) -> None:
         self.close_button.setAccessibleName("Close the form")
         self.close_button.setToolTip("Back to the record")
-        self.close_button.clicked.connect(self.closed)
-        self.pasted.setProperty("role", "mono")
-        self.pasted.setFont(self._context.theme.mono_font())
-        self.pasted.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
-        self.pasted.setPlaceholderText("Paste lines here")
-        self.pasted.textChanged.connect(self._parse_later.start)
-        self._parse_later.setSingleShot(True)
-        self._parse_later.setInterval(PARSE_AFTER_MS)
-        self._parse_later.timeout.connect(self._parse)
-        for form, title in FORMS:
-            self.form.addItem(title, str(form))
-        self.form.currentIndexChanged.connect(lambda _: self._parse())
-        self.separator.setFixedWidth(64)
-        self.separator.setAccessibleName("Separator between key and value")
-        self.separator.textChanged.connect(lambda _: self._parse())
         self.compression.addItems(COMPRESSIONS)
         for title, acks in ACKS:
             self.acks.addItem(title, acks)
@@ -113,23 +91,27 @@ class ProducePanel(QWidget):
             box.setMinimumContentsLength(6)
         self.time.setDisplayFormat("yyyy-MM-dd HH:mm:ss")
         self.time.hide()
-        self.set_time.toggled.connect(self.time.setVisible)
         self.send.setProperty("role", "primary")
-        self.send.setToolTip("Ctrl+Enter")
-        self.send.clicked.connect(self._send)
+        self.send.setToolTip("Send (Ctrl+Enter)")
+
+    def _connect(self) -> None:
+        self.close_button.clicked.connect(self.closed)
+        self.set_time.toggled.connect(self.time.setVisible)
+        self.send.clicked.connect(self.send_now)
         for keys in ("Ctrl+Return", "Ctrl+Enter"):
-            QShortcut(QKeySequence(keys), self, self._send).setContext(
+            QShortcut(QKeySequence(keys), self, self.send_now).setContext(
                 Qt.ShortcutContext.WidgetWithChildrenShortcut
             )
-        self.key.changed.connect(self._check)
-        self.value.changed.connect(self._check)
+        self.modes.chosen.connect(self._show_mode)
+        for field in (self.key, self.value, self.lines):
+            field.changed.connect(self._check)
         self.banner.action_requested.connect(self._jump)
+        self._context.theme.changed.connect(self._recolour)
 
     def _build(self) -> None:
         head = QHBoxLayout()
         head.addWidget(self.title, 1)
         head.addWidget(self.close_button)
-        self.modes.chosen.connect(self._mode)
         one = QWidget(self)
         column = QVBoxLayout(one)
         column.setContentsMargins(0, 0, 0, 0)
@@ -137,21 +119,21 @@ class ProducePanel(QWidget):
         column.addWidget(self.key)
         column.addWidget(self.value, 1)
         column.addWidget(self.headers)
-        many = QWidget(self)
-        column = QVBoxLayout(many)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(8)
-        how = QHBoxLayout()
-        how.setSpacing(8)
-        how.addWidget(plain("Each line is", many, role="muted"))
-        how.addWidget(self.form)
-        how.addWidget(self.separator)
-        how.addStretch(1)
-        column.addLayout(how)
-        column.addWidget(self.pasted, 1)
-        column.addWidget(self.lines_said)
         self._stack.addWidget(one)
-        self._stack.addWidget(many)
+        self._stack.addWidget(self.lines)
+        buttons = QHBoxLayout()
+        buttons.addStretch(1)
+        buttons.addWidget(self.send)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(12)
+        layout.addLayout(head)
+        layout.addWidget(self.modes)
+        layout.addWidget(self._scrolling(self._make_options()), 1)
+        layout.addWidget(self.banner)
+        layout.addLayout(buttons)
+
+    def _make_options(self) -> QGridLayout:
         grid = QGridLayout()
         grid.setHorizontalSpacing(8)
         grid.setVerticalSpacing(8)
@@ -166,27 +148,17 @@ class ProducePanel(QWidget):
         grid.addWidget(self.compression, 1, 1)
         grid.addWidget(self.set_time, 1, 3, 1, 2)
         grid.addWidget(self.time, 2, 0, 1, 5)
-        buttons = QHBoxLayout()
-        buttons.addStretch(1)
-        buttons.addWidget(self.send)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(12)
-        layout.addLayout(head)
-        layout.addWidget(self.modes)
-        layout.addWidget(self._scrolling(grid), 1)
-        layout.addWidget(self.banner)
-        layout.addLayout(buttons)
+        return grid
 
-    def _scrolling(self, grid: QGridLayout) -> QWidget:
-        """What may be too high for a small window; the button below stays in sight."""
+    def _scrolling(self, options: QGridLayout) -> QWidget:
+        """What may be too high for a small window; the button below it stays visible."""
         inside = QWidget(self)
         inside.setProperty("role", "clear")
         column = QVBoxLayout(inside)
         column.setContentsMargins(0, 0, SCROLL_BAR_PIXELS, 0)
         column.setSpacing(12)
         column.addWidget(self._stack, 1)
-        column.addLayout(grid)
+        column.addLayout(options)
         scroll = QScrollArea(self)
         scroll.setFrameShape(QScrollArea.Shape.NoFrame)
         scroll.setWidgetResizable(True)
@@ -195,28 +167,28 @@ class ProducePanel(QWidget):
         scroll.setWidget(inside)
         return scroll
 
-    # ---- what the page says
+    # ---- called by the page
 
     def set_snapshot(self, snapshot: ClusterSnapshot) -> None:
         counts = {name: len(topic.partitions) for name, topic in snapshot.topics.items()}
-        if counts.get(self.topic) != self._counts.get(self.topic):
-            self._counts = counts
-            self._fill_partitions()
-        self._counts = counts
+        changed = counts.get(self.topic) != self._partition_counts.get(self.topic)
+        self._partition_counts = counts
+        if changed:
+            self._list_partitions()
 
     def set_topic(self, topic: str) -> None:
         if topic != self.topic:
             self.topic = topic
             self.title.show_text(f"Produce to {topic}")
-            self._fill_partitions()
-            self._parse()
+            self._list_partitions()
+            self.lines.set_topic(topic)
             self.banner.say("")
         self._check()
 
     def load(self, record: Record) -> None:
-        """A copy of this record to change and send again."""
+        """Fill the form with a copy of the record, to change it and send it again."""
         self.set_topic(record.topic)
-        self.modes.choose(0)
+        self.modes.choose(ONE)
         self.key.load(record.key)
         self.value.load(record.value)
         self.headers.load(record.headers)
@@ -227,68 +199,45 @@ class ProducePanel(QWidget):
         )
 
     def begin(self) -> None:
+        """The panel was opened: the person goes on typing the value."""
         if self._context.session.read_only:
             self.banner.say("This connection is read-only: nothing can be sent over it.", "warn")
         self._check()
-        (self.value.editor if self.modes.index == 0 else self.pasted).setFocus()
+        (self.value.editor if self.modes.index == ONE else self.lines.text).setFocus()
 
-    # ---- inside
+    # ---- the form reacts
 
-    def _fill_partitions(self) -> None:
-        count = self._counts.get(self.topic, 0)
+    def _list_partitions(self) -> None:
+        count = self._partition_counts.get(self.topic, 0)
         chosen = max(0, self.partition.currentIndex())
         with QSignalBlocker(self.partition):
             self.partition.clear()
             self.partition.addItem("by key", None)
-            for number in range(min(count, 2000)):
+            for number in range(min(count, PARTITIONS_LISTED)):
                 self.partition.addItem(str(number), number)
             self.partition.setCurrentIndex(chosen if chosen <= count else 0)
 
-    def _mode(self, place: int) -> None:
-        self._stack.setCurrentIndex(place)
-        self.set_time.setVisible(place == 0)
-        self.time.setVisible(place == 0 and self.set_time.isChecked())
-        self._parse()
+    def _show_mode(self, mode: int) -> None:
+        self._stack.setCurrentIndex(mode)
+        self.set_time.setVisible(mode == ONE)
+        self.time.setVisible(mode == ONE and self.set_time.isChecked())
+        self._check()
 
     def _recolour(self) -> None:
         self.close_button.setIcon(self._context.theme.icon("close"))
 
-    def _parse(self) -> None:
-        form = LineForm(self.form.currentData())
-        self.separator.setVisible(form is LineForm.KEY_VALUE)
-        if self.modes.index == 1:
-            text = self.pasted.toPlainText()
-            if len(text) > LINES_AT_MOST:
-                self._lines = ParsedLines(
-                    (), ((1, f"more than {figures.size(LINES_AT_MOST)} at once"),)
-                )
-            else:
-                separator = self.separator.text().replace("\\t", "\t")
-                self._lines = parse_lines(
-                    text, self.topic, form, separator, self.partition.currentData()
-                )
-            records, errors = self._lines.records, self._lines.errors
-            words = figures.plural(len(records), "record")
-            if errors:
-                more = f" and {len(errors) - 1} more" if len(errors) > 1 else ""
-                words += f"  ·  line {errors[0][0]:,}: {errors[0][1]}{more}"
-            self.lines_said.setText(visible(words))
-            set_role(self.lines_said, "bad" if errors else "", "tone")
-        self._check()
-
     def _check(self) -> None:
-        many = self.modes.index == 1
-        ready = bool(self.topic) and not self._busy and not self._context.session.read_only
-        if many:
-            count = len(self._lines.records)
-            ready = ready and count > 0 and not self._lines.errors
-            self.send.setText(f"Send {figures.plural(count, 'record')}" if count else "Send")
+        """Enable the button if the form can be sent, and say on it what it sends."""
+        ready = bool(self.topic) and not self._sending and not self._context.session.read_only
+        if self.modes.index == MANY:
+            count = self.lines.count
+            self.send.setText(f"Send {plural(count, 'record')}" if count else "Send")
+            self.send.setEnabled(ready and self.lines.can_be_sent)
         else:
             self.send.setText("Send")
-            ready = ready and self._fits()
-        self.send.setEnabled(ready)
+            self.send.setEnabled(ready and self._is_valid())
 
-    def _fits(self) -> bool:
+    def _is_valid(self) -> bool:
         try:
             self.key.data()
             self.value.data()
@@ -296,70 +245,73 @@ class ProducePanel(QWidget):
             return False
         return True
 
+    # ---- sending
+
     def records(self) -> Sequence[NewRecord]:
-        """What would be sent now. Raises: BadInput."""
+        """The records that the form holds. Raises: BadInput."""
         partition = self.partition.currentData()
-        if self.modes.index == 1:
-            self._parse()
-            return self._lines.records
+        if self.modes.index == MANY:
+            return self.lines.records(partition)
         stamp = self.time.dateTime().toMSecsSinceEpoch() if self.set_time.isChecked() else None
         key = self.key.data()
-        if key == b"" and self.key.typed() == "":
-            key = None  # nothing typed is no key; an empty one is rare and typed as hex of nothing
-        return (
-            NewRecord(self.topic, key, self.value.data(), self.headers.headers(), partition, stamp),
-        )
+        if key == b"" and not self.key.typed():
+            key = None  # an empty field means no key; an empty key is rare
+        headers = self.headers.headers()
+        return (NewRecord(self.topic, key, self.value.data(), headers, partition, stamp),)
 
-    def _send(self) -> None:
-        if not self.send.isEnabled():
-            return
+    def send_now(self) -> None:
+        """Start sending what the form holds, if it can be sent."""
+        if self.send.isEnabled():
+            self._context.session.tasks.start(self._send(), owner=self)
+            self._set_sending(True)
+
+    async def _send(self) -> None:
+        acks, compression = int(self.acks.currentData()), self.compression.currentText()
+        topic = self.topic
         try:
             records = self.records()
-        except BadInput as error:
-            self.banner.say(str(error), "bad")
-            return
-        acks, compression = int(self.acks.currentData()), self.compression.currentText()
-        self._busy = True
-        self._check()
-        self.banner.say("Sent; waiting for the acknowledgement…", "accent")
-        self._context.session.ask(
-            lambda client: client.produce(records, acks, compression),
-            self._sent,
-            self._failed,
-            self,
-        )
-
-    def _sent(self, places: list[tuple[int, int]]) -> None:
-        self._busy = False
-        self._check()
-        known = [(p, o) for p, o in places if o >= 0]
-        self._sent_to = (self.topic, *known[-1]) if known else None
-        if not known:
-            words = "Sent. Nobody acknowledged it, so its place is not known."
-        elif len(places) == 1:
-            words = f"Stored in partition {known[0][0]} at offset {known[0][1]:,}."
+            self.banner.say("Sent; waiting for the acknowledgement…", "accent")
+            places = await self._context.session.ask(
+                lambda client: client.produce(records, acks, compression)
+            )
+        except ClientError as error:
+            detail = f" {visible(error.detail, limit=200)}." if error.detail else ""
+            self.banner.say(f"{error}{detail} {error.next_step}".strip(), "bad")
         else:
-            words = f"{figures.plural(len(places), 'record')} stored: {_by_partition(known)}."
-        self.banner.say(words, "ok", "Show" if known else "")
+            self._show_result(topic, places)
+        finally:
+            self._set_sending(False)
 
-    def _failed(self, error: ClientError) -> None:
-        self._busy = False
+    def _set_sending(self, sending: bool) -> None:
+        self._sending = sending
         self._check()
-        detail = f" {visible(error.detail, limit=200)}." if error.detail else ""
-        self.banner.say(f"{error}{detail} {error.next_step}".strip(), "bad")
+
+    def _show_result(self, topic: str, places: Sequence[tuple[int, int]]) -> None:
+        """``places``: (partition, offset) of each record; the offset is -1 without acks."""
+        known = [(partition, offset) for partition, offset in places if offset >= 0]
+        self._last_sent = (topic, *known[-1]) if known else None
+        if not known:
+            text = "Sent without acknowledgement: its offset is not known."
+        elif len(places) == 1:
+            text = f"Stored in partition {known[0][0]} at offset {known[0][1]:,}."
+        else:
+            text = f"{plural(len(places), 'record')} stored: {_offset_ranges(known)}."
+        self.banner.say(text, "ok", "Show" if known else "")
 
     def _jump(self) -> None:
-        if self._sent_to is not None:
-            self.jump_requested.emit(*self._sent_to)
+        if self._last_sent is not None:
+            self.jump_requested.emit(*self._last_sent)
 
 
-def _by_partition(places: Sequence[tuple[int, int]]) -> str:
-    spans: dict[int, tuple[int, int]] = {}
+def _offset_ranges(places: Sequence[tuple[int, int]]) -> str:
+    """``partition 0 at 3 to 5, partition 1 at 7``."""
+    ranges: dict[int, tuple[int, int]] = {}
     for partition, offset in places:
-        low, high = spans.get(partition, (offset, offset))
-        spans[partition] = (min(low, offset), max(high, offset))
+        low, high = ranges.get(partition, (offset, offset))
+        ranges[partition] = (min(low, offset), max(high, offset))
     shown = [
         f"partition {p} at {low:,}" + (f" to {high:,}" if high > low else "")
-        for p, (low, high) in sorted(spans.items())[:6]
+        for p, (low, high) in sorted(ranges.items())[:RANGES_SHOWN]
     ]
-    return ", ".join(shown) + (f" and {len(spans) - 6} partitions more" if len(spans) > 6 else "")
+    more = len(ranges) - RANGES_SHOWN
+    return ", ".join(shown) + (f" and {plural(more, 'more partition')}" if more > 0 else "")

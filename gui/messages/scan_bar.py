@@ -1,15 +1,12 @@
-"""What to read: topic and partitions, from where, until where, and what a record must contain."""
+"""The form above the records: which topic and partitions, from where, until where, which text."""
 
 from __future__ import annotations
-
-import time
 
 from PySide6.QtCore import QDateTime, QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QComboBox,
     QCompleter,
-    QDateTimeEdit,
     QHBoxLayout,
     QLineEdit,
     QPushButton,
@@ -19,6 +16,7 @@ from PySide6.QtWidgets import (
 )
 
 from gui.messages.partitions import partition_list
+from gui.messages.scan_fields import number_edit, read_number, show_valid, time_edit
 from kafka_client.model import ClusterSnapshot
 from kafka_client.reading.filters import Contains, Part
 from kafka_client.reading.plan import Order, ScanRequest, Start, Until
@@ -45,26 +43,12 @@ PARTS = (
     (Part.VALUE, "In value"),
     (Part.HEADERS, "In headers"),
 )
-TEXT_HELP = """Searched in the raw bytes, also as JSON escapes it; 0x and hex digits search for bytes.
-Typing narrows what is loaded, Enter searches the topic."""
+TEXT_HELP = """Searches the raw bytes, also as JSON escapes them; 0x and hex digits search for bytes.
+Typing narrows the loaded records, Enter searches the topic."""
 DEFAULT_COUNT = 500
-MOST = 2**63 - 1
-
-
-def _moment_edit(parent: QWidget, back_s: int) -> QDateTimeEdit:
-    edit = QDateTimeEdit(QDateTime.fromSecsSinceEpoch(int(time.time()) - back_s), parent)
-    edit.setDisplayFormat("yyyy-MM-dd HH:mm:ss")
-    edit.setCalendarPopup(False)
-    edit.setFixedWidth(186)
-    return edit
-
-
-def _number_edit(parent: QWidget, value: int, name: str) -> QLineEdit:
-    edit = QLineEdit(f"{value}", parent)
-    edit.setFixedWidth(90)
-    edit.setAlignment(Qt.AlignmentFlag.AlignRight)
-    edit.setAccessibleName(name)
-    return edit
+PARTITIONS_LISTED = 1000
+"""entries of the partition box; more can be typed"""
+TOPIC_PIXELS, PARTITIONS_PIXELS = 280, 150
 
 
 class ScanBar(QWidget):
@@ -72,38 +56,43 @@ class ScanBar(QWidget):
     stop_requested = Signal()
     produce_requested = Signal()
     topic_chosen = Signal(str)
-    narrowed = Signal()  # the text was typed or changed: what is loaded is narrowed at once
+    filter_changed = Signal()
+    """the text or how it is searched; the loaded records are narrowed at once"""
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._theme = theme
-        self._partitions_of: dict[str, int] = {}
+        self._partition_counts: dict[str, int] = {}
+        """topic -> number of partitions, internal topics last"""
         self._running = False
         self.topic = QComboBox(self)
         self.partitions = QComboBox(self)
         self.start = QComboBox(self)
-        self.start_count = _number_edit(self, DEFAULT_COUNT, "How many of the latest")
-        self.start_offset = _number_edit(self, 0, "First offset")
-        self.start_time = _moment_edit(self, 3600)
+        self.start_count = number_edit(self, DEFAULT_COUNT, "How many of the latest")
+        self.start_offset = number_edit(self, 0, "First offset")
+        self.start_time = time_edit(self, 3600)
         self.until = QComboBox(self)
-        self.until_count = _number_edit(self, DEFAULT_COUNT, "How many that match")
-        self.until_offset = _number_edit(self, 0, "Last offset")
-        self.until_time = _moment_edit(self, 0)
+        self.until_count = number_edit(self, DEFAULT_COUNT, "How many that match")
+        self.until_offset = number_edit(self, 0, "Last offset")
+        self.until_time = time_edit(self, 0)
         self.text = QLineEdit(self)
         self.part = QComboBox(self)
         self.case = QToolButton(self)
-        self.go = QPushButton("Read", self)
+        self.read_button = QPushButton("Read", self)
         self.produce = QPushButton("Produce…", self)
-        self._set_up()
+        self._set_up_where()
+        self._set_up_range()
+        self._set_up_filter()
+        self._set_up_buttons()
         self._build()
         self._start_changed()
 
     # ---- set-up
 
-    def _set_up(self) -> None:
+    def _set_up_where(self) -> None:
         self.topic.setEditable(True)
         self.topic.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
-        self.topic.setFixedWidth(280)
+        self.topic.setFixedWidth(TOPIC_PIXELS)
         self.topic.setMaxVisibleItems(20)
         line, completer = self.topic.lineEdit(), self.topic.completer()
         assert line is not None and completer is not None
@@ -115,53 +104,59 @@ class ScanBar(QWidget):
         line.returnPressed.connect(self._topic_entered)
         self.partitions.setEditable(True)
         self.partitions.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
-        self.partitions.setFixedWidth(150)
-        self.partitions.setToolTip(tooltip("All, or some: 0, 2, 4-7"))
-        some = self.partitions.lineEdit()
-        assert some is not None
-        some.returnPressed.connect(self.read_requested)
+        self.partitions.setFixedWidth(PARTITIONS_PIXELS)
+        self.partitions.setToolTip(tooltip("All partitions, or some: 0, 2, 4-7"))
+        partition_line = self.partitions.lineEdit()
+        assert partition_line is not None
+        partition_line.returnPressed.connect(self.read_requested)
+
+    def _set_up_range(self) -> None:
         for start, title in STARTS:
             self.start.addItem(title, str(start))
-        for part, title in PARTS:
-            self.part.addItem(title, str(part))
         self.start.currentIndexChanged.connect(self._start_changed)
         self.until.currentIndexChanged.connect(self._show_fields)
-        for combo, wide in ((self.start, 100), (self.until, 116), (self.part, 124)):
-            combo.setFixedWidth(wide)
+        self.start.setFixedWidth(100)
+        self.until.setFixedWidth(116)
         for edit in (self.start_count, self.start_offset, self.until_count, self.until_offset):
             edit.returnPressed.connect(self.read_requested)
-            edit.textChanged.connect(lambda _, e=edit: self._check_number(e))
+            edit.textChanged.connect(lambda _, e=edit: show_valid(e))
+
+    def _set_up_filter(self) -> None:
+        theme = self._theme
+        for part, title in PARTS:
+            self.part.addItem(title, str(part))
+        self.part.setFixedWidth(124)
+        self.part.currentIndexChanged.connect(lambda _: self.filter_changed.emit())
         self.text.setPlaceholderText("Contains…")
         self.text.setClearButtonEnabled(True)
         self.text.setMinimumWidth(140)
         self.text.setToolTip(tooltip(TEXT_HELP))
-        self._icon = self.text.addAction(
-            self._theme.icon("search"), QLineEdit.ActionPosition.LeadingPosition
-        )
-        self._theme.changed.connect(lambda: self._icon.setIcon(self._theme.icon("search")))
+        icon = self.text.addAction(theme.icon("search"), QLineEdit.ActionPosition.LeadingPosition)
+        theme.changed.connect(lambda: icon.setIcon(theme.icon("search")))
         self.text.setProperty("role", "search")
-        self.text.textChanged.connect(lambda _: self.narrowed.emit())
+        self.text.textChanged.connect(lambda _: self.filter_changed.emit())
         self.text.returnPressed.connect(self.read_requested)
-        self.part.currentIndexChanged.connect(lambda _: self.narrowed.emit())
         self.case.setText("Aa")
         self.case.setCheckable(True)
         self.case.setToolTip("Match case")
-        self.case.toggled.connect(lambda _: self.narrowed.emit())
-        self.go.setProperty("role", "primary")
-        self.go.setFixedWidth(84)
-        self.go.clicked.connect(self._go)
+        self.case.toggled.connect(lambda _: self.filter_changed.emit())
+        QShortcut(QKeySequence.StandardKey.Find, self, self._focus_text)
+
+    def _set_up_buttons(self) -> None:
+        self.read_button.setProperty("role", "primary")
+        self.read_button.setFixedWidth(84)
+        self.read_button.clicked.connect(self._read_or_stop)
         self.produce.clicked.connect(self.produce_requested)
-        QShortcut(QKeySequence.StandardKey.Find, self, self._find)
 
     def _build(self) -> None:
-        head = QHBoxLayout()
-        head.setSpacing(8)
-        head.addWidget(plain("Messages", self, role="title"))
-        head.addSpacing(16)
-        head.addWidget(self.topic)
-        head.addWidget(self.partitions)
-        head.addStretch(1)
-        head.addWidget(self.produce)
+        where = QHBoxLayout()
+        where.setSpacing(8)
+        where.addWidget(plain("Messages", self, role="title"))
+        where.addSpacing(16)
+        where.addWidget(self.topic)
+        where.addWidget(self.partitions)
+        where.addStretch(1)
+        where.addWidget(self.produce)
         what = QHBoxLayout()
         what.setSpacing(8)
         what.addWidget(plain("From", self, role="muted"))
@@ -175,40 +170,40 @@ class ScanBar(QWidget):
         what.addWidget(self.text, 1)
         what.addWidget(self.part)
         what.addWidget(self.case)
-        what.addWidget(self.go)
+        what.addWidget(self.read_button)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(12)
-        layout.addLayout(head)
+        layout.addLayout(where)
         layout.addLayout(what)
 
-    # ---- what the page says
+    # ---- filled in by the page
 
     def set_snapshot(self, snapshot: ClusterSnapshot) -> None:
-        found = {name: len(topic.partitions) for name, topic in snapshot.topics.items()}
-        internal = {name for name, topic in snapshot.topics.items() if topic.internal}
-        if found == self._partitions_of:
+        """Offer the topics of the snapshot; what was chosen or typed stays."""
+        counts = {name: len(topic.partitions) for name, topic in snapshot.topics.items()}
+        if counts == self._partition_counts:
             return
-        names = sorted(found, key=lambda n: (n in internal, n))
-        if list(self._partitions_of) != names:
+        internal = {name for name, topic in snapshot.topics.items() if topic.internal}
+        names = sorted(counts, key=lambda name: (name in internal, name))
+        if list(self._partition_counts) != names:
             text = self.topic.currentText()
             with QSignalBlocker(self.topic):
                 self.topic.clear()
                 self.topic.addItems(names)
-                self.topic.setCurrentIndex(self.topic.findText(text, Qt.MatchFlag.MatchExactly))
-                self.topic.setEditText(text)
-        self._partitions_of = {name: found[name] for name in names}
-        self._fill_partitions(keep=True)
+                self._select_topic(text)
+        self._partition_counts = {name: counts[name] for name in names}
+        self._list_partitions(keep=True)
 
     def set_topic(self, topic: str, partition: int | None = None) -> None:
         with QSignalBlocker(self.topic):
-            self.topic.setCurrentIndex(self.topic.findText(topic, Qt.MatchFlag.MatchExactly))
-            self.topic.setEditText(topic)
-        self._fill_partitions()
+            self._select_topic(topic)
+        self._list_partitions()
         if partition is not None:
             self.partitions.setEditText(str(partition))
 
     def set_start(self, start: Start, at: int | None = None) -> None:
+        """``at``: an offset, a number of records, or milliseconds since the epoch."""
         self.start.setCurrentIndex([s for s, _ in STARTS].index(start))
         if at is not None and start is Start.OFFSET:
             self.start_offset.setText(str(at))
@@ -218,18 +213,18 @@ class ScanBar(QWidget):
             self.start_time.setDateTime(QDateTime.fromMSecsSinceEpoch(at))
 
     def set_until(self, until: Until, at: int | None = None) -> None:
-        place = self.until.findData(str(until))
-        if place >= 0:
-            self.until.setCurrentIndex(place)
+        index = self.until.findData(str(until))
+        if index >= 0:
+            self.until.setCurrentIndex(index)
         if at is not None and until is Until.COUNT:
             self.until_count.setText(str(at))
 
     def set_running(self, running: bool) -> None:
         self._running = running
-        self.go.setText("Stop" if running else "Read")
-        set_role(self.go, "" if running else "primary")
+        self.read_button.setText("Stop" if running else "Read")
+        set_role(self.read_button, "" if running else "primary")
 
-    # ---- what it says
+    # ---- read by the page
 
     @property
     def chosen_start(self) -> Start:
@@ -242,36 +237,28 @@ class ScanBar(QWidget):
     def topic_name(self) -> str:
         return self.topic.currentText().strip()
 
-    def partition_count(self, topic: str) -> int:
-        return self._partitions_of.get(topic, 0)
-
     def contains(self) -> Contains | None:
         text = self.text.text()
-        return (
-            Contains(text, Part(self.part.currentData()), self.case.isChecked()) if text else None
-        )
+        if not text:
+            return None
+        return Contains(text, Part(self.part.currentData()), self.case.isChecked())
 
     def request(self, order: Order) -> ScanRequest | str:
-        """What to read, or a sentence about what is wrong with it."""
+        """The scan that the form describes, or a message about what is wrong with it."""
         topic = self.topic_name()
-        count = self._partitions_of.get(topic, 0)
+        count = self._partition_counts.get(topic, 0)
         if not count:
-            return f"There is no topic called “{topic}”."
+            return f"There is no topic {topic}."
         partitions = partition_list(self.partitions.currentText(), count)
         if isinstance(partitions, str):
             return partitions
+        numbers = self._numbers()
+        if isinstance(numbers, str):
+            return numbers
         start, until = self.chosen_start, self.chosen_until
-        start_at = until_at = 0
-        for edit in self._numbers_in_use():
-            if (number := _number(edit)) is None or (
-                number == 0 and edit in (self.start_count, self.until_count)
-            ):
-                edit.setFocus()
-                return f"{edit.accessibleName()}: “{edit.text()}” is no number that fits."
-            if edit in (self.start_count, self.start_offset):
-                start_at = number
-            else:
-                until_at = number
+        start_edit, until_edit = self._start_number(), self._until_number()
+        start_at = numbers[start_edit] if start_edit is not None else 0
+        until_at = numbers[until_edit] if until_edit is not None else 0
         if start is Start.TIMESTAMP:
             start_at = self.start_time.dateTime().toMSecsSinceEpoch()
         if until is Until.TIMESTAMP:
@@ -280,37 +267,60 @@ class ScanBar(QWidget):
             topic, partitions, start, start_at, until, until_at, order, self.contains()
         )
 
-    # ---- inside
+    # ---- numbers
 
-    def _numbers_in_use(self) -> list[QLineEdit]:
-        numbers = (self.start_count, self.start_offset, self.until_count, self.until_offset)
-        return [edit for edit in numbers if not edit.isHidden()]
+    def _start_number(self) -> QLineEdit | None:
+        return {Start.LATEST: self.start_count, Start.OFFSET: self.start_offset}.get(
+            self.chosen_start
+        )
 
-    def _check_number(self, edit: QLineEdit) -> None:
-        set_role(edit, "" if _number(edit) is not None else "true", "wrong")
+    def _until_number(self) -> QLineEdit | None:
+        return {Until.COUNT: self.until_count, Until.OFFSET: self.until_offset}.get(
+            self.chosen_until
+        )
 
-    def _fill_partitions(self, keep: bool = False) -> None:
-        count = self._partitions_of.get(self.topic_name(), 0)
-        text = self.partitions.currentText()
-        whole = f"All {count} partitions" if count != 1 else "The one partition"
+    def _numbers(self) -> dict[QLineEdit, int] | str:
+        """The numbers in use, or a message about the first that is wrong, which gets the focus."""
+        numbers = {}
+        for edit in (self._start_number(), self._until_number()):
+            if edit is None:
+                continue
+            number = read_number(edit)
+            is_count = edit in (self.start_count, self.until_count)
+            if number is None or (number == 0 and is_count):
+                edit.setFocus()
+                return f"{edit.accessibleName()}: “{edit.text()}” is no number that fits."
+            numbers[edit] = number
+        return numbers
+
+    # ---- the form reacts
+
+    def _select_topic(self, topic: str) -> None:
+        self.topic.setCurrentIndex(self.topic.findText(topic, Qt.MatchFlag.MatchExactly))
+        self.topic.setEditText(topic)
+
+    def _list_partitions(self, keep: bool = False) -> None:
+        """``keep`` what was typed for the same topic."""
+        count = self._partition_counts.get(self.topic_name(), 0)
+        typed = self.partitions.currentText()
         with QSignalBlocker(self.partitions):
             self.partitions.clear()
             if count:
-                self.partitions.addItem(whole)
-                self.partitions.addItems([str(n) for n in range(min(count, 1000))])
-            if keep and text and not text.startswith(("All", "The")):
-                self.partitions.setEditText(text)
+                self.partitions.addItem(f"All {count:,} partitions" if count > 1 else "Partition 0")
+                self.partitions.addItems([str(n) for n in range(min(count, PARTITIONS_LISTED))])
+            if keep and typed and not typed[0].isalpha():
+                self.partitions.setEditText(typed)
         self.partitions.setEnabled(count > 0)
 
     def _topic_entered(self) -> None:
         topic = self.topic_name()
         if topic:
-            self._fill_partitions()
+            self._list_partitions()
             self.topic_chosen.emit(topic)
 
     def _start_changed(self) -> None:
-        start = self.chosen_start
-        match start:
+        """Offer the ends that make sense with this start."""
+        match self.chosen_start:
             case Start.LIVE:
                 allowed = [Until.ENDLESS]
             case Start.LATEST:
@@ -335,16 +345,9 @@ class ScanBar(QWidget):
         self.until_offset.setVisible(until is Until.OFFSET)
         self.until_time.setVisible(until is Until.TIMESTAMP)
 
-    def _go(self) -> None:
+    def _read_or_stop(self) -> None:
         (self.stop_requested if self._running else self.read_requested).emit()
 
-    def _find(self) -> None:
+    def _focus_text(self) -> None:
         self.text.setFocus()
         self.text.selectAll()
-
-
-def _number(edit: QLineEdit) -> int | None:
-    text = edit.text().replace(",", "").replace(" ", "").strip()
-    if not text.isascii() or not text.isdigit() or len(text) > 19 or int(text) > MOST:
-        return None
-    return int(text)

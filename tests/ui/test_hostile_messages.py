@@ -92,7 +92,7 @@ def test_that_each_opens_at_once_in_every_view(page: MessagesPage, qapp: QApplic
                 qapp.processEvents()
                 if time.thread_time() - begun > 10 * OPENS_IN_S:
                     slow[f"{payload.name}, view {place}"] = time.thread_time() - begun
-        page.detail.value._liked.clear()
+        page.detail.value._preferred.clear()
         text = page.detail.value.text.edit.toPlainText()
         assert not UNSEEN.search(text), payload.name
         assert max(map(len, text.split("\n"))) <= 4000, payload.name

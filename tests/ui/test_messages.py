@@ -63,8 +63,8 @@ def test_that_opening_a_topic_shows_its_latest_records_newest_first(here: Page) 
     times = [record.timestamp_ms for record in here.model.rows]
     assert times == sorted(times, reverse=True)
     assert here.page.detail.record is here.model.row_at(0)
-    assert "500 records" in here.page.said.text()
-    assert here.page.detail.value.said.text().startswith("JSON, guessed")
+    assert "500 records" in here.page.progress_text.text()
+    assert here.page.detail.value.description.text().startswith("JSON, guessed")
 
 
 def test_that_a_place_is_read_and_selected(here: Page) -> None:
@@ -80,9 +80,9 @@ def test_that_typing_narrows_and_enter_searches(here: Page) -> None:
     here.ended()
     here.page.bar.text.setText("invoice")
     here.qtbot.waitUntil(lambda: 0 < here.model.rowCount() < 200)
-    assert here.model.kept == 500 and "Enter searches" in here.page.said.text()
+    assert here.model.kept == 500 and "Enter searches" in here.page.progress_text.text()
     here.read()
-    assert here.model.kept == 500 and "match" in here.page.said.text()
+    assert here.model.kept == 500 and "match" in here.page.progress_text.text()
     assert all(b"invoice" in (r.value or b"") for r in here.model.rows)
 
 
@@ -111,9 +111,9 @@ def test_that_live_records_come_by_themselves_until_stopped(here: Page) -> None:
     here.page.bar.set_start(Start.LIVE)
     here.page.read()
     here.qtbot.waitUntil(lambda: here.model.rowCount() > 10, timeout=8000)
-    assert here.page.bar.go.text() == "Stop"
-    here.page.bar.go.click()
-    assert not here.page.runner.running and here.page.said.text().startswith("Stopped")
+    assert here.page.bar.read_button.text() == "Stop"
+    here.page.bar.read_button.click()
+    assert not here.page.runner.running and here.page.progress_text.text().startswith("Stopped")
     shown = here.model.rowCount()
     here.qtbot.wait(150)
     assert here.model.rowCount() == shown
@@ -173,7 +173,7 @@ def test_that_decoders_are_remembered_by_topic(here: Page) -> None:
     here.ended()
     here.page.table_bar.value_as.setCurrentText(str(Kind.HEX))
     assert here.model.index(0, 4).data().startswith("7b 22")
-    assert here.page.detail.value.said.text().startswith("hex")
+    assert here.page.detail.value.description.text().startswith("hex")
     here.page.open(topic="slack")
     assert here.page.table_bar.kinds == (Kind.GUESS, Kind.GUESS)
     here.ended()
@@ -206,7 +206,7 @@ def test_that_a_record_is_sent_and_jumped_to(here: Page) -> None:
     form.value.text.setPlainText('{"total": 9007199254740993}')
     form.headers.add("trace", b"abc")
     form.partition.setCurrentIndex(3)
-    here.qtbot.waitUntil(lambda: form.value.said.text().startswith("Valid JSON"))
+    here.qtbot.waitUntil(lambda: form.value.hint.text().startswith("Valid JSON"))
     here.qtbot.mouseClick(form.send, Qt.MouseButton.LeftButton)
     here.qtbot.waitUntil(lambda: "Stored in partition 2" in form.banner.sentence)
     form.banner.action_requested.emit()
@@ -223,7 +223,7 @@ def test_that_a_tombstone_is_sent_and_shown(here: Page) -> None:
     form = here.page.produce
     form.key.line.setText("gone")
     form.value.null.setChecked(True)
-    assert "tombstone" in form.value.said.text()
+    assert "tombstone" in form.value.hint.text()
     form.send.click()
     here.qtbot.waitUntil(lambda: "Stored" in form.banner.sentence)
     form.banner.action_requested.emit()
@@ -250,7 +250,7 @@ def test_that_wrong_input_cannot_be_sent(here: Page) -> None:
     form = here.page.produce
     form.key.kind.setCurrentText("int64")
     form.key.line.setText("twelve")
-    here.qtbot.waitUntil(lambda: "no whole number" in form.key.said.text())
+    here.qtbot.waitUntil(lambda: "no whole number" in form.key.hint.text())
     assert not form.send.isEnabled()
 
 
@@ -259,11 +259,11 @@ def test_that_pasted_lines_are_checked_and_sent(here: Page) -> None:
     here.ended()
     form = here.page.produce
     form.modes.button(1).click()
-    form.form.setCurrentIndex(2)
-    form.pasted.setPlainText('{"value": "a"}\n{"value": \n')
-    here.qtbot.waitUntil(lambda: "line 2" in form.lines_said.text())
+    form.lines.form.setCurrentIndex(2)
+    form.lines.text.setPlainText('{"value": "a"}\n{"value": \n')
+    here.qtbot.waitUntil(lambda: "line 2" in form.lines.hint.text())
     assert not form.send.isEnabled()
-    form.pasted.setPlainText('{"key": "k", "value": "a"}\n{"key": "k", "value": {"b": 1}}\n')
+    form.lines.text.setPlainText('{"key": "k", "value": "a"}\n{"key": "k", "value": {"b": 1}}\n')
     here.qtbot.waitUntil(form.send.isEnabled)
     assert form.send.text() == "Send 2 records"
     form.send.click()
@@ -279,7 +279,7 @@ def test_that_a_read_only_connection_sends_nothing(
         here.page.open(topic="email", produce=True)
         here.ended()
         here.page.produce.value.text.setPlainText("x")
-        here.page.produce._send()
+        here.page.produce.send_now()
         assert (
             not here.page.produce.send.isEnabled()
             and "read-only" in here.page.produce.banner.sentence

@@ -1,0 +1,56 @@
+"""The progress and the outcome of a scan in a sentence."""
+
+from __future__ import annotations
+
+from kafka_client.reading.plan import ScanRequest
+from kafka_client.reading.scan import Ended, Progress, ScanResult
+from widgets import figures
+
+DOT = "  ·  "
+LONGEST_ETA_S = 360_000
+"""a longer estimate is not worth showing"""
+SPEED_AFTER_S = 0.5
+"""the speed of a shorter scan means nothing"""
+
+
+def progress_text(progress: Progress, request: ScanRequest, evicted: int) -> str:
+    parts = ["Live"] if request.endless else []
+    parts.append(f"{figures.plural(progress.scanned, 'record')} read")
+    if request.contains is not None:
+        parts.append(f"{progress.matched:,} match")
+    if progress.scanned_bytes:
+        parts.append(figures.size(progress.scanned_bytes))
+    parts.append(f"{figures.count(progress.records_per_s)} records/s")
+    if progress.eta_s is not None and progress.eta_s < LONGEST_ETA_S:
+        parts.append(f"about {figures.duration(progress.eta_s)} left")
+    if evicted:
+        parts.append(_evicted(evicted))
+    if progress.waiting_for:
+        parts.append(f"waiting for partition {progress.waiting_for}")
+    return DOT.join(parts)
+
+
+def outcome_text(result: ScanResult | None, request: ScanRequest, kept: int, evicted: int) -> str:
+    """``result`` is None when the person stopped the scan."""
+    if result is None:
+        gone = f"; {_evicted(evicted)}" if evicted else ""
+        return f"Stopped with {figures.plural(kept, 'record')} loaded{gone}."
+    done = result.progress
+    if request.contains is not None:
+        found = f"{done.matched:,} of {figures.plural(done.scanned, 'record')} match, read"
+    else:
+        found = figures.plural(done.matched, "record")
+    text = f"{found} in {figures.duration(result.took_s)}"
+    if result.took_s >= SPEED_AFTER_S:
+        text += f", {figures.count(done.records_per_s)} records/s"
+    text += "."
+    if result.ended is Ended.KEPT:
+        text += (
+            f" Stopped at the limit of {figures.count(request.keep_records)} records or"
+            f" {figures.size(request.keep_bytes)}. Narrow the range or filter to read further."
+        )
+    return text
+
+
+def _evicted(count: int) -> str:
+    return f"the oldest {figures.plural(count, 'record')} removed"
