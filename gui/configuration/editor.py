@@ -1,5 +1,5 @@
-"""The pane beside the settings: what one setting does, where its value comes from, and a field to
-change it."""
+"""The pane beside the settings: what one setting does, where its value comes from, and a field
+that changes it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QLineEdit,
     QPushButton,
+    QScrollArea,
     QVBoxLayout,
     QWidget,
 )
 
 from gui.configuration.rows import SettingRow
+from gui.configuration.text import plain_description, readable, with_unit
 from kafka_client.commands.configs import check_value
-from kafka_client.model import ConfigEntry
-from widgets import figures
 from widgets.plain import plain, set_role
 
 KINDS = {
@@ -33,30 +33,16 @@ KINDS = {
 }
 
 
-def readable(entry: ConfigEntry, value: str | None) -> str:
-    """The value in a unit that reads, where its name tells the unit: ``604800000`` of
-    retention.ms is 7 d."""
-    try:
-        number = int(value or "")
-    except ValueError:
-        return ""
-    if number < 0:
-        return "no limit" if entry.name.endswith((".bytes", ".ms")) else ""
-    if entry.name.endswith(".ms") and number < 10**15:
-        return figures.duration(number / 1000)
-    if entry.name.endswith(".bytes") and number < 10**18:
-        return figures.size(number)
-    return ""
-
-
 class SettingEditor(QFrame):
-    """``edited(name, value)``: a value to set, None to reset to the default; it is checked
-    already."""
+    """Emits edits that passed the check; the page collects them."""
 
     edited = Signal(str, object)
-    taken_back = Signal(str)
+    """name, and the value to set, or None to reset to the default"""
+    edit_dropped = Signal(str)
+    """name"""
 
     def __init__(self, read_only: bool, parent: QWidget) -> None:
+        """``read_only``: of the connection."""
         super().__init__(parent)
         self.setProperty("role", "panel")
         self._read_only = read_only
@@ -67,124 +53,151 @@ class SettingEditor(QFrame):
         self._choice = QComboBox(self)
         self._choice.addItems(["true", "false"])
         self._field = QLineEdit(self)
-        self._reads = plain("", self, role="faint")
+        self._unit = plain("", self, role="faint")
         self._wrong = plain("", self, wrap=True)
         set_role(self._wrong, "bad", "tone")
-        self._set = QPushButton("Add to plan", self)
-        self._set.setProperty("role", "primary")
-        self._default = QPushButton("Reset to default", self)
-        self._keep = QPushButton("Keep as it is", self)
-        self._set.clicked.connect(self._wanted)
-        self._field.returnPressed.connect(self._wanted)
-        self._field.textChanged.connect(self._check)
-        self._choice.currentTextChanged.connect(self._check)
-        self._default.clicked.connect(
-            lambda: self._row and self.edited.emit(self._row.entry.name, None)
-        )
-        self._keep.clicked.connect(lambda: self._row and self.taken_back.emit(self._row.entry.name))
-        buttons = QHBoxLayout()
-        buttons.setSpacing(8)
-        for button in (self._set, self._default, self._keep):
-            buttons.addWidget(button)
-        buttons.addStretch(1)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(16, 16, 16, 16)
-        layout.setSpacing(8)
-        for widget in (
-            self._name,
-            self._text,
-            self._facts,
-            self._choice,
-            self._field,
-            self._reads,
-            self._wrong,
-        ):
-            layout.addWidget(widget)
-        layout.addLayout(buttons)
-        layout.addStretch(1)
+        self.set_button = QPushButton("Add to plan", self)
+        self.set_button.setProperty("role", "primary")
+        self.default_button = QPushButton("Use default", self)
+        self.drop_button = QPushButton("Drop this edit", self)
+        self._connect()
+        self._build()
         self.show_row(None)
 
+    def _connect(self) -> None:
+        self.set_button.clicked.connect(self._set)
+        self._field.returnPressed.connect(self._set)
+        self._field.textChanged.connect(self._check)
+        self._choice.currentTextChanged.connect(self._check)
+        self.default_button.clicked.connect(self._use_default)
+        self.drop_button.clicked.connect(self._drop)
+
+    def _build(self) -> None:
+        buttons = QHBoxLayout()
+        buttons.setSpacing(8)
+        buttons.addWidget(self.set_button)
+        buttons.addWidget(self.default_button)
+        buttons.addStretch(1)
+        drop = QHBoxLayout()
+        drop.addWidget(self.drop_button)
+        drop.addStretch(1)
+        inside = QWidget(self)
+        inside.setProperty("role", "clear")
+        column = QVBoxLayout(inside)
+        column.setContentsMargins(16, 16, 16, 16)
+        column.setSpacing(8)
+        column.addWidget(self._name)
+        for field in (self._choice, self._field, self._unit, self._wrong):
+            column.addWidget(field)
+        column.addLayout(buttons)
+        column.addLayout(drop)
+        column.addWidget(self._facts)
+        column.addWidget(self._text)
+        column.addStretch(1)
+        scroll = QScrollArea(self)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setWidgetResizable(True)
+        scroll.setWidget(inside)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(1, 1, 1, 1)
+        layout.addWidget(scroll)
+
+    # ---- showing
+
     def show_row(self, row: SettingRow | None) -> None:
+        """Show the setting, or that none is selected. What is being typed for it stays."""
         if row == self._row and row is not None:
             return
-        same = (
-            row is not None
-            and self._row is not None
-            and row.entry == self._row.entry
-            and row.pending == self._row.pending
-        )
+        is_same = row is not None and self._row is not None and _same(row, self._row)
         self._row = row
-        editable = row is not None and not row.entry.read_only and not self._read_only
-        boolean = row is not None and row.entry.kind == "boolean"
-        self._choice.setVisible(editable and boolean)
-        self._field.setVisible(editable and not boolean)
-        for widget in (self._set, self._default, self._reads):
-            widget.setVisible(editable)
-        self._keep.setVisible(row is not None and row.pending)
-        self._wrong.setText("")
+        self._show_fields(row)
         if row is None:
-            self._name.setText("No setting chosen")
-            self._text.setText(
-                "Choose a setting to see what it does and where its value comes from."
-            )
+            self._name.setText("No setting selected")
+            self._text.setText("Select a setting to see what it does and to change it.")
             self._facts.setText("")
             return
         entry = row.entry
         self._name.setText(entry.name)
-        self._text.setText(entry.text or "The cluster gives no description of this setting.")
+        self._text.setText(
+            plain_description(entry) or "The cluster gives no description of this setting."
+        )
         self._facts.setText("\n".join(self._facts_of(row)))
-        if not same and editable:
+        if not is_same and self._is_editable(row):
             value = row.wanted if row.pending and row.wanted is not None else entry.value or ""
             self._choice.setCurrentText(value)
             self._field.setText(value)
-            self._field.setEchoMode(
-                QLineEdit.EchoMode.Password if entry.sensitive else QLineEdit.EchoMode.Normal
-            )
+            secret = QLineEdit.EchoMode.Password
+            self._field.setEchoMode(secret if entry.sensitive else QLineEdit.EchoMode.Normal)
         self._check()
+
+    def _is_editable(self, row: SettingRow) -> bool:
+        return not row.entry.read_only and not self._read_only
+
+    def _show_fields(self, row: SettingRow | None) -> None:
+        editable = row is not None and self._is_editable(row)
+        boolean = row is not None and row.entry.kind == "boolean"
+        self._choice.setVisible(editable and boolean)
+        self._field.setVisible(editable and not boolean)
+        for widget in (self.set_button, self.default_button, self._unit):
+            widget.setVisible(editable)
+        self.drop_button.setVisible(row is not None and row.pending)
+        self._wrong.setText("")
+        self._wrong.hide()
 
     def _facts_of(self, row: SettingRow) -> list[str]:
         entry = row.entry
         facts = [f"Type: {KINDS.get(entry.kind, entry.kind)}"]
         if not entry.sensitive:
-            reads = readable(entry, entry.value)
-            facts.append(
-                f"Now: {entry.value or 'empty'}{f' ({reads})' if reads else ''}, from {entry.source}"
-            )
+            facts.append(f"Now: {with_unit(entry.name, entry.value)}, from {entry.source}")
             if entry.default is not None:
-                reads = readable(entry, entry.default)
-                facts.append(f"Default: {entry.default or 'empty'}{f' ({reads})' if reads else ''}")
+                facts.append(f"Default: {with_unit(entry.name, entry.default)}")
             chain = [
                 f"{name} = {value} ({source})"
                 for name, value, source in entry.synonyms
                 if value is not None
             ]
             if len(chain) > 1:
-                facts.append("First that is set counts:\n  " + "\n  ".join(chain))
+                facts.append("The first of these that is set applies:\n  " + "\n  ".join(chain))
         if entry.read_only:
             facts.append(
-                "It is read when the broker starts: change it in server.properties and restart the broker."
+                "Read when the broker starts: change it in server.properties and restart the"
+                " broker."
             )
         elif self._read_only:
             facts.append("This connection is read-only.")
         return facts
+
+    # ---- editing
 
     def _value(self) -> str:
         boolean = self._row is not None and self._row.entry.kind == "boolean"
         return self._choice.currentText() if boolean else self._field.text()
 
     def _check(self) -> None:
-        if self._row is None:
+        if self._row is None or not self._is_editable(self._row):
             return
         entry, value = self._row.entry, self._value()
         wrong = check_value(entry, value)
         self._wrong.setText(wrong)
-        self._field.setProperty("wrong", "true" if wrong else "false")
-        self._field.style().unpolish(self._field)
-        self._field.style().polish(self._field)
-        self._reads.setText(readable(entry, value))
-        self._set.setEnabled(not wrong and value != (entry.value or ""))
-        self._default.setEnabled(entry.value != entry.default or self._row.differs)
+        self._wrong.setVisible(bool(wrong))
+        set_role(self._field, "true" if wrong else "false", "wrong")
+        self._unit.setText(readable(entry.name, value))
+        self.set_button.setEnabled(not wrong and value != (entry.value or ""))
+        self.default_button.setEnabled(entry.value != entry.default or self._row.differs)
 
-    def _wanted(self) -> None:
-        if self._row is not None and self._set.isEnabled():
+    def _set(self) -> None:
+        if self._row is not None and self.set_button.isEnabled():
             self.edited.emit(self._row.entry.name, self._value())
+
+    def _use_default(self) -> None:
+        if self._row is not None:
+            self.edited.emit(self._row.entry.name, None)
+
+    def _drop(self) -> None:
+        if self._row is not None:
+            self.edit_dropped.emit(self._row.entry.name)
+
+
+def _same(row: SettingRow, other: SettingRow) -> bool:
+    """The same setting with the same value, whatever the edit in between."""
+    return row.entry == other.entry and row.pending == other.pending

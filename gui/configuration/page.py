@@ -1,57 +1,73 @@
-"""Configuration of brokers and topics: each setting, its value, where it comes from; edits gather
-in a plan."""
+"""Configuration of brokers and topics: each setting with its value and where it comes from.
+
+Edits are collected into one plan. The settings are read when a resource is shown, when the page
+comes into view again, on request, and once more for the plan, so that a plan never starts from
+values that somebody else has changed meanwhile.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import (
     QCheckBox,
-    QFrame,
     QHBoxLayout,
-    QPushButton,
     QSplitter,
+    QToolButton,
     QVBoxLayout,
     QWidget,
 )
+from typing_extensions import override
 
 from gui.configuration.editor import SettingEditor
+from gui.configuration.pending_bar import PendingBar
 from gui.configuration.rows import (
     ALL_BROKERS,
     RESOURCE_COLUMNS,
     SETTING_COLUMNS,
     ResourceRow,
     SettingRow,
+    heading,
     resource_rows,
     setting_rows,
-    whose,
 )
+from gui.page_kit.live_page import LivePage
+from gui.page_kit.table_list import MARGINS
 from gui.pages import PageContext
 from gui.plan_dialog import bootstrap_of, show_plan
+from kafka_client.changes import Changes
 from kafka_client.commands.configs import change_configs, describe_resource
 from kafka_client.errors import ClientError
-from kafka_client.model import ConfigChange, ConfigEntry, ConfigResource
-from widgets.figures import plural
+from kafka_client.model import ClusterSnapshot, ConfigChange, ConfigEntry, ConfigResource
+from widgets import figures
 from widgets.keyed_table_model import KeyedTableModel
 from widgets.page_state import PageState
 from widgets.plain import plain
 from widgets.table_view import TableView
 
+RESOURCES_PIXELS, SETTINGS_PIXELS, EDITOR_PIXELS = 220, 540, 320
+"""first widths from left to right"""
+CHANGES_NAMED = 3
 
-class ConfigurationPage(QWidget):
+Entries = dict[ConfigResource, tuple[ConfigEntry, ...]]
+
+
+class ConfigurationPage(LivePage):
     """``open(kind="topic", name="email")`` shows the settings of one resource."""
 
-    def __init__(self, context: PageContext, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setProperty("role", "page")
-        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
-        self.context = context
+    def __init__(self, context: PageContext) -> None:
+        super().__init__(context)
         self.resource: ConfigResource | None = None
-        self._entries: dict[ConfigResource, Sequence[ConfigEntry]] = {}
+        self._entries: Entries = {}
+        self._read_at: dict[ConfigResource, float] = {}
+        """when the entries of a resource were read, seconds since the epoch"""
         self._pending: dict[tuple[ConfigResource, str], str | None] = {}
-        self._ticket: asyncio.Task[None] | None = None
+        """edits that are not applied; None resets to the default"""
+        self._reading: asyncio.Task[None] | None = None
         self._resources: KeyedTableModel[ResourceRow] = KeyedTableModel(
             RESOURCE_COLUMNS, lambda r: r.resource
         )
@@ -59,77 +75,87 @@ class ConfigurationPage(QWidget):
             SETTING_COLUMNS, lambda r: r.entry.name
         )
         self.resource_table = TableView(
-            context.theme, self._resources, name="config-resources", noun="resource", sort="order"
+            self.theme, self._resources, name="config-resources", noun="resource", sort="order"
         )
         self.setting_table = TableView(
-            context.theme,
+            self.theme,
             self._settings,
             name="settings",
             memory=context.preferences,
             noun="setting",
             sort="name",
         )
-        self.setting_table.set_empty_words(
-            "configuration", "No settings", "Every setting of this resource has its default value."
-        )
-        self.editor = SettingEditor(context.session.read_only, self)
-        self._differs = QCheckBox("Only non-default values", self)
-        self._differs.toggled.connect(self._accept)
-        self.setting_table.add_tool(self._differs)
-        self._title = plain("", self, role="heading")
-        self._bar = QFrame(self)
-        self._bar_text = plain("", self._bar)
+        self.editor = SettingEditor(self.session.read_only, self)
+        self._changed_only = QCheckBox("Only non-default values", self)
+        self.setting_table.add_tool(self._changed_only)
+        self._heading = plain("", self, role="heading")
+        self._age = plain("", self, role="faint")
+        self._refresh = QToolButton(self)
+        self.pending_bar = PendingBar(self)
         self._build()
-        self.resource_table.selection_changed.connect(self._resource_chosen)
-        self.setting_table.selection_changed.connect(
-            lambda rows: self.editor.show_row(rows[0] if rows else None)
-        )
-        self.editor.edited.connect(self._edit)
-        self.editor.taken_back.connect(self._take_back)
-        context.session.snapshot_changed.connect(self._refresh)
-        self._refresh()
+        self._connect()
+        self.watch(self.state)
 
     def _build(self) -> None:
+        self._refresh.setToolTip("Read the settings again (F5)")
+        self._refresh.setAccessibleName("Read the settings again")
+        self._refresh.setShortcut("F5")
+        head = QHBoxLayout()
+        head.setSpacing(8)
+        head.addWidget(self._heading)
+        head.addStretch(1)
+        head.addWidget(self._age)
+        head.addWidget(self._refresh)
+        self._halves = QSplitter(Qt.Orientation.Horizontal, self)
+        self._halves.addWidget(self.setting_table)
+        self._halves.addWidget(self.editor)
+        self._halves.setSizes([SETTINGS_PIXELS, EDITOR_PIXELS])
+        self._halves.setStretchFactor(0, 1)
+        self._halves.setChildrenCollapsible(False)
+        self.editor.setMinimumWidth(280)
         right = QWidget(self)
         column = QVBoxLayout(right)
         column.setContentsMargins(16, 0, 0, 0)
         column.setSpacing(8)
-        column.addWidget(self._title)
-        halves = QSplitter(Qt.Orientation.Horizontal, right)
-        halves.addWidget(self.setting_table)
-        halves.addWidget(self.editor)
-        halves.setSizes([680, 300])
-        halves.setChildrenCollapsible(False)
-        self.editor.setMinimumWidth(280)
-        column.addWidget(halves, 1)
-        self.settings_state = PageState(self.context.theme, right, self)
-        self.settings_state.retry_requested.connect(lambda: self._ask())
+        column.addLayout(head)
+        column.addWidget(self._halves, 1)
+        self.state = PageState(self.theme, right, self)
         whole = QSplitter(Qt.Orientation.Horizontal, self)
         whole.addWidget(self.resource_table)
-        whole.addWidget(self.settings_state)
-        whole.setSizes([230, 980])
+        whole.addWidget(self.state)
+        whole.setSizes([RESOURCES_PIXELS, SETTINGS_PIXELS + EDITOR_PIXELS])
+        whole.setStretchFactor(1, 1)
         whole.setChildrenCollapsible(False)
         self.resource_table.setMinimumWidth(180)
         self.resource_table.counts.hide()
-        self._bar.setProperty("role", "banner")
-        self._bar.setProperty("tone", "accent")
-        row = QHBoxLayout(self._bar)
-        row.setContentsMargins(16, 8, 8, 8)
-        drop = QPushButton("Discard", self._bar)
-        drop.clicked.connect(self._discard)
-        review = QPushButton("Review…", self._bar)
-        review.setProperty("role", "primary")
-        review.clicked.connect(self._review)
-        row.addWidget(self._bar_text, 1)
-        row.addWidget(drop)
-        row.addWidget(review)
-        self._bar.hide()
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(24, 20, 24, 16)
+        layout.setContentsMargins(*MARGINS)
         layout.setSpacing(12)
         layout.addWidget(plain("Configuration", self, role="title"))
         layout.addWidget(whole, 1)
-        layout.addWidget(self._bar)
+        layout.addWidget(self.pending_bar)
+
+    def _connect(self) -> None:
+        self.resource_table.selection_changed.connect(self._resource_selected)
+        self.setting_table.selection_changed.connect(
+            lambda rows: self.editor.show_row(rows[0] if rows else None)
+        )
+        self._changed_only.toggled.connect(self._filter_settings)
+        self._refresh.clicked.connect(self.read)
+        self.state.retry_requested.connect(self.read)
+        self.editor.edited.connect(self._add_edit)
+        self.editor.edit_dropped.connect(self._drop_edit)
+        self.pending_bar.discard_requested.connect(self._discard)
+        self.pending_bar.review_requested.connect(
+            lambda: self.session.tasks.start(self._review(), owner=self)
+        )
+        self.theme.changed.connect(self._recolour)
+        self._recolour()
+
+    def _recolour(self) -> None:
+        self._refresh.setIcon(self.theme.icon("refresh"))
+
+    # ---- resources
 
     def open(self, kind: str = "", name: str = "", topic: str = "", broker: int | str = "") -> None:
         if topic:
@@ -137,59 +163,68 @@ class ConfigurationPage(QWidget):
         elif broker != "":
             kind, name = "broker", str(broker)
         if kind:
-            self._choose(ConfigResource(kind, str(name)))
+            self.show_resource(ConfigResource(kind, str(name)))
 
-    def _choose(self, resource: ConfigResource) -> None:
-        if not self.resource_table.select_key(resource):
-            self._show_resource(resource)
-
-    def _refresh(self, *_: object) -> None:
-        session = self.context.session
-        if not session.loaded:
-            self.settings_state.show_loading()
-            return
-        self._resources.merge(resource_rows(session.snapshot))
+    @override
+    def refresh(self, snapshot: ClusterSnapshot, changes: Changes) -> None:
+        self._resources.merge(resource_rows(snapshot))
         if self.resource is None:
-            self._choose(ConfigResource("broker", str(min(session.snapshot.brokers))))
+            self.show_resource(ConfigResource("broker", str(min(snapshot.brokers))))
+        self._show_age()
 
-    def _resource_chosen(self, rows: list[ResourceRow]) -> None:
-        if rows and rows[0].resource != self.resource:
-            self._show_resource(rows[0].resource)
+    @override
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if self.resource is not None:
+            self.read()
 
-    def _show_resource(self, resource: ConfigResource) -> None:
+    def show_resource(self, resource: ConfigResource) -> None:
+        """Show the settings of this broker or topic; also of one that the list does not have."""
+        if self.resource_table.select_key(resource) or resource != self.resource:
+            self._show_settings_of(resource)
+
+    def _resource_selected(self, rows: list[ResourceRow]) -> None:
+        if rows:
+            self._show_settings_of(rows[0].resource)
+
+    def _show_settings_of(self, resource: ConfigResource) -> None:
+        if resource == self.resource:
+            return
         self.resource = resource
-        self._title.setText(whose(resource))
+        self._heading.setText(heading(resource))
         self._settings.merge([])
         self.editor.show_row(None)
-        self._ask()
+        self.read()
 
-    def _ask(self) -> None:
-        resource = self.resource
-        if resource is None:
-            return
-        if self._ticket is not None:
-            self._ticket.cancel()
+    # ---- reading
+
+    def read(self) -> None:
+        """Read the settings of the resource again; what is shown stays until they are there."""
+        if self._reading is not None:
+            self._reading.cancel()
+        if self.resource is not None:
+            self._reading = self.session.tasks.start(self._read(self.resource), owner=self)
+
+    async def _read(self, resource: ConfigResource) -> None:
+        """Cancelled when another resource is shown."""
+        described = describe_resource(resource)
         if resource not in self._entries:
-            self.settings_state.show_loading(
-                f"Asking for the settings of {describe_resource(resource)}…"
+            self.state.show_loading(f"Reading the settings of {described}…")
+        try:
+            found = await self.session.ask(lambda client: client.configs([resource]))
+        except ClientError as error:
+            self.state.show_failed(
+                f"The settings of {described} could not be read", str(error), error.next_step
             )
+        else:
+            self._store(found)
+            self._show_settings()
 
-        def came(found: dict[ConfigResource, tuple[ConfigEntry, ...]]) -> None:
-            self._entries.update(found)
-            if resource == self.resource:
-                self._show_settings()
+    def _store(self, found: Entries) -> None:
+        self._entries.update(found)
+        self._read_at.update(dict.fromkeys(found, time.time()))
 
-        self._ticket = self.context.session.ask(
-            lambda client: client.configs([resource]),
-            came,
-            lambda error: self._failed(resource, error),
-            self,
-        )
-
-    def _failed(self, resource: ConfigResource, error: ClientError) -> None:
-        if resource == self.resource:
-            title = f"The settings of {describe_resource(resource)} could not be read"
-            self.settings_state.show_failed(title, str(error), error.next_step)
+    # ---- settings
 
     def _show_settings(self) -> None:
         resource = self.resource
@@ -198,29 +233,39 @@ class ConfigurationPage(QWidget):
         entries = self._entries.get(resource, ())
         pending = {name: value for (of, name), value in self._pending.items() if of == resource}
         self._settings.merge(setting_rows(entries, pending))
-        chosen = self.setting_table.current_row()
-        self.editor.show_row(chosen)
-        if not entries and resource == ALL_BROKERS:
-            self.settings_state.show_empty(
+        self.editor.show_row(self.setting_table.current_row())
+        self._show_empty_words(resource)
+        self._show_age()
+        self.pending_bar.show_count(len(self._pending))
+        self.state.show_content()
+
+    def _show_empty_words(self, resource: ConfigResource) -> None:
+        if resource == ALL_BROKERS:
+            self.setting_table.set_empty_words(
+                "configuration",
                 "No cluster-wide defaults",
-                "Settings given to all brokers at once appear here. Each broker's own are under its name.",
-                icon="configuration",
+                "Settings given to all brokers at once appear here.",
             )
         else:
-            self.settings_state.show_content()
-        number = len(self._pending)
-        self._bar.setVisible(number > 0)
-        self._bar_text.setText(f"{plural(number, 'change')} not yet applied")
+            self.setting_table.set_empty_words(
+                "configuration", "No such settings", "Every setting has its default value."
+            )
 
-    def _accept(self, only: bool) -> None:
-        self._settings.set_accept((lambda row: row.differs) if only else None)
+    def _show_age(self) -> None:
+        read_at = self._read_at.get(self.resource) if self.resource is not None else None
+        self._age.setText("" if read_at is None else f"read at {figures.clock(read_at)}")
 
-    def _edit(self, name: str, value: str | None) -> None:
+    def _filter_settings(self, changed_only: bool) -> None:
+        self._settings.set_accept((lambda row: row.differs) if changed_only else None)
+
+    # ---- edits and their plan
+
+    def _add_edit(self, name: str, value: str | None) -> None:
         if self.resource is not None:
             self._pending[self.resource, name] = value
             self._show_settings()
 
-    def _take_back(self, name: str) -> None:
+    def _drop_edit(self, name: str) -> None:
         if self.resource is not None:
             self._pending.pop((self.resource, name), None)
             self._show_settings()
@@ -229,20 +274,50 @@ class ConfigurationPage(QWidget):
         self._pending.clear()
         self._show_settings()
 
-    def _review(self) -> None:
-        changes = [
-            ConfigChange(resource, name, value) for (resource, name), value in self._pending.items()
-        ]
+    async def _review(self) -> None:
+        """Read the edited resources again and show the plan, or why there is none."""
+        edits = dict(self._pending)
+        resources = sorted({resource for resource, _ in edits}, key=describe_resource)
+        before = {resource: self._entries.get(resource, ()) for resource in resources}
+        changes = [ConfigChange(resource, name, value) for (resource, name), value in edits.items()]
+        self.pending_bar.setEnabled(False)
         try:
-            plan = change_configs(self._entries, changes, bootstrap_of(self.context))
-        except ClientError as e:
-            self.context.notify(str(e), "warn")
+            found = await self.session.ask(lambda client: client.configs(resources))
+            plan = change_configs(found, changes, bootstrap_of(self.context))
+        except ClientError as error:
+            self.context.notify(f"{error} {error.next_step}".strip(), "warn")
             return
-        dialog = show_plan(self.context, plan, self)
-        dialog.applied.connect(self._applied)
+        finally:
+            self.pending_bar.setEnabled(True)
+        self._store(found)
+        self._show_settings()
+        moved = changed_meanwhile(before, found, edits)
+        if moved:
+            names = ", ".join(moved[:CHANGES_NAMED])
+            self.context.notify(f"Changed by somebody else meanwhile: {names}.", "warn")
+        show_plan(self.context, plan, self).applied.connect(self._applied)
 
     def _applied(self) -> None:
-        """What was set is shown once the cluster itself says so."""
+        """Show what the cluster says now, not what was sent."""
         self._pending.clear()
         self._entries.clear()
-        self._ask()
+        self.pending_bar.show_count(0)
+        self.read()
+
+
+def changed_meanwhile(
+    before: Entries,
+    now: Entries,
+    edits: dict[tuple[ConfigResource, str], str | None],
+) -> list[str]:
+    """Names of edited settings whose value is no longer the one that the person saw."""
+
+    def values(entries: Sequence[ConfigEntry]) -> dict[str, str | None]:
+        return {entry.name: entry.value for entry in entries}
+
+    moved = []
+    for resource, name in edits:
+        old, new = values(before.get(resource, ())), values(now.get(resource, ()))
+        if name in old and old[name] != new.get(name):
+            moved.append(f"{name} of {describe_resource(resource)}")
+    return moved

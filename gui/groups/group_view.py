@@ -19,6 +19,8 @@ from gui.groups.rows import (
 from gui.page_kit.charts import PageCharts
 from gui.page_kit.detail_view import DetailView
 from gui.pages import PageContext
+from gui.plan_dialog import show_plan
+from gui.tasks import opened
 from kafka_client.model import ClusterSnapshot, Group
 from widgets import figures
 from widgets.charts.model import Mark, Series
@@ -185,9 +187,16 @@ class GroupView(DetailView):
     # ---- actions
 
     def reset(self) -> None:
+        """Open the form that resets the group's offsets; the plan follows."""
         group = self.context.session.snapshot.groups.get(self.group)
         if group is not None:
-            ResetDialog(self.context, group, self).open()
+            self.context.session.tasks.start(self._reset(group), owner=self)
+
+    async def _reset(self, group: Group) -> None:
+        form = ResetDialog(self.context, group, self)
+        accepted = await opened(form)
+        if accepted and form.plan is not None:
+            show_plan(self.context, form.plan, self)
 
     def _delete(self) -> None:
         delete_groups(self.context, [self.group], self)

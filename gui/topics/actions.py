@@ -1,5 +1,4 @@
-"""What can be done to topics: each makes a plan and shows it; a plan that cannot be made says
-why."""
+"""What can be done to topics. Each action makes a plan and shows it before anything is sent."""
 
 from __future__ import annotations
 
@@ -8,12 +7,18 @@ from collections.abc import Callable, Sequence
 from PySide6.QtCore import QObject
 from PySide6.QtWidgets import QWidget
 
+from gui.page_kit.form import PlanForm
 from gui.pages import PageContext
 from gui.plan_dialog import bootstrap_of, show_plan
+from gui.tasks import opened
+from gui.topics.create_dialog import AddPartitionsDialog, CreateTopicDialog
 from kafka_client.commands import topics
 from kafka_client.commands.plan import Plan
 from kafka_client.errors import ClientError
-from kafka_client.model import TopicPartition
+from kafka_client.model import ClusterSnapshot, TopicPartition
+
+MakePlan = Callable[[ClusterSnapshot, str], Plan]
+"""snapshot, bootstrap servers for the command line -> plan. Raises: ClientError."""
 
 
 class TopicActions(QObject):
@@ -22,43 +27,51 @@ class TopicActions(QObject):
         self.context = context
         self._parent = parent
 
-    def _show(self, make: Callable[[], Plan]) -> None:
-        try:
-            plan = make()
-        except ClientError as e:
-            self.context.notify(str(e), "warn")
-            return
-        show_plan(self.context, plan, self._parent)
-
     def create(
-        self, like: str = "", name: str = "", partitions: str = "", replication: str = ""
+        self,
+        *,
+        like: str = "",
+        name: str = "",
+        partitions: int | None = None,
+        replication: int | None = None,
     ) -> None:
-        from gui.topics.create_dialog import CreateTopicDialog
-
-        CreateTopicDialog(self.context, self._parent, like, name, partitions, replication).open()
+        self._show_form(
+            CreateTopicDialog(
+                self.context,
+                self._parent,
+                like=like,
+                name=name,
+                partitions=partitions,
+                replication=replication,
+            )
+        )
 
     def add_partitions(self, topic: str) -> None:
-        from gui.topics.create_dialog import AddPartitionsDialog
-
-        AddPartitionsDialog(self.context, topic, self._parent).open()
+        self._show_form(AddPartitionsDialog(self.context, topic, self._parent))
 
     def empty(self, topic: str) -> None:
-        self._show(
-            lambda: topics.empty_topic(
-                self.context.session.snapshot, topic, bootstrap_of(self.context)
-            )
-        )
+        self._show_plan(lambda snapshot, servers: topics.empty_topic(snapshot, topic, servers))
 
     def delete(self, names: Sequence[str]) -> None:
-        self._show(
-            lambda: topics.delete_topics(
-                self.context.session.snapshot, names, bootstrap_of(self.context)
-            )
-        )
+        self._show_plan(lambda snapshot, servers: topics.delete_topics(snapshot, names, servers))
 
     def elect_preferred(self, partitions: Sequence[TopicPartition]) -> None:
-        self._show(
-            lambda: topics.elect_preferred(
-                self.context.session.snapshot, partitions, bootstrap_of(self.context)
-            )
+        self._show_plan(
+            lambda snapshot, servers: topics.elect_preferred(snapshot, partitions, servers)
         )
+
+    def _show_form(self, form: PlanForm) -> None:
+        self.context.session.tasks.start(self._review(form), owner=self)
+
+    async def _review(self, form: PlanForm) -> None:
+        accepted = await opened(form)
+        if accepted and form.plan is not None:
+            show_plan(self.context, form.plan, self._parent)
+
+    def _show_plan(self, make: MakePlan) -> None:
+        try:
+            plan = make(self.context.session.snapshot, bootstrap_of(self.context))
+        except ClientError as error:
+            self.context.notify(str(error), "warn")
+        else:
+            show_plan(self.context, plan, self._parent)

@@ -40,7 +40,11 @@ class TopicsPage(ListAndDetailPage):
     ) -> None:
         """``create`` opens the form for a new topic of that name."""
         if create:
-            TopicActions(self.context, self).create("", create, partitions, replication)
+            TopicActions(self.context, self).create(
+                name=create,
+                partitions=int(partitions) if partitions.isdigit() else None,
+                replication=int(replication) if replication.isdigit() else None,
+            )
         if topic:
             self.topic_view.show_topic(topic, tab)
             self.show_detail()
