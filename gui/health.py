@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from kafka_client.changes import Changes
 from kafka_client.model import ClusterSnapshot, Datum, Topic
 from kafka_client.sampling.state import ConnectionKind, ConnectionState
+from kafka_client.wording import counted
 from widgets import figures
 
 
@@ -104,7 +105,7 @@ def signs(snapshot: ClusterSnapshot, state: ConnectionState, tally: Tally) -> li
             Sign("no controller", "bad", "The metadata quorum has no leader now.", "brokers")
         )
     if tally.offline:
-        words = f"{figures.plural(tally.offline, 'partition')} offline"
+        words = f"{counted(tally.offline, 'partition')} offline"
         found.append(
             Sign(words, "bad", "No leader: nothing can be produced there or read.", "topics")
         )
@@ -123,7 +124,7 @@ def signs(snapshot: ClusterSnapshot, state: ConnectionState, tally: Tally) -> li
             Sign(
                 "all in sync",
                 "ok",
-                f"{figures.plural(tally.partitions, 'partition')} fully in sync.",
+                f"{counted(tally.partitions, 'partition')} fully in sync.",
                 "topics",
             )
         )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from gui.embedded.cluster import BrokerState
 from kafka_client.model import GroupStatus
 from kafka_client.sampling.state import ConnectionKind
-from widgets.figures import plural
+from kafka_client.wording import counted
 
 OK, WARN, BAD, NEUTRAL = "ok", "warn", "bad", "text_faint"
 """well; needs attention; broken; nothing to judge"""
@@ -96,13 +96,13 @@ def replica_status(offline: int, under_replicated: int, error: str = "") -> Stat
         return Status(
             f"{offline:,} offline",
             BAD,
-            f"{plural(offline, 'partition')} without a leader: no reads or writes there.",
+            f"{counted(offline, 'partition')} without a leader: no reads or writes there.",
         )
     if under_replicated:
         return Status(
             f"{under_replicated:,} under-replicated",
             WARN,
-            f"{plural(under_replicated, 'partition')} with replicas missing from the in-sync set.",
+            f"{counted(under_replicated, 'partition')} with replicas missing from the in-sync set.",
         )
     return IN_SYNC
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QWidget
 
-from widgets.figures import plural
+from kafka_client.wording import counted
 from widgets.plain import plain
 
 
@@ -32,4 +32,4 @@ class PendingBar(QFrame):
 
     def show_count(self, edits: int) -> None:
         self.setVisible(edits > 0)
-        self.text.setText(f"{plural(edits, 'edit')} not yet applied")
+        self.text.setText(f"{counted(edits, 'edit')} not yet applied")

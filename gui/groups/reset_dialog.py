@@ -23,7 +23,7 @@ from kafka_client.commands.groups import ResetSpec, ResetTo, plan_reset
 from kafka_client.commands.plan import Plan
 from kafka_client.errors import ClientError
 from kafka_client.model import Group, TopicPartition
-from widgets.figures import plural
+from kafka_client.wording import counted
 from widgets.page_state import Banner
 from widgets.plain import plain
 
@@ -70,7 +70,7 @@ class ResetDialog(QDialog):
         self.preview.clicked.connect(self._start_preview)
         self._build()
         if group.members:
-            members = plural(len(group.members), "member")
+            members = counted(len(group.members), "member")
             self.banner.say(
                 f"The group has {members}. Offsets can be reset only while it has none:"
                 " stop the consumers first.",

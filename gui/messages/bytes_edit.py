@@ -20,6 +20,7 @@ from kafka_client.errors import BadInput
 from kafka_client.reading import exact_json
 from kafka_client.reading.decode import Kind, decode, guess
 from kafka_client.reading.encode import TYPED, encode
+from kafka_client.wording import counted
 from widgets import figures
 from widgets.plain import ElidedLabel, plain, set_role
 from widgets.text_view import LONGEST_LINE
@@ -184,7 +185,7 @@ class BytesEdit(QWidget):
         if self._unchanged is not None:
             return f"{figures.size(len(self._unchanged))} of the copied record, unchanged"
         data = encode(self.typed(), self.typed_as)
-        size = figures.plural(len(data), "byte")
+        size = counted(len(data), "byte")
         if self.typed_as is Kind.JSON:
             return f"Valid JSON  ·  {size}"
         if self.typed_as is Kind.STRING and data[:1] in (b"{", b"["):

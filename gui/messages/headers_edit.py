@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
 
 from kafka_client.model import Header
 from kafka_client.reading.decode import decode
-from widgets.figures import plural
+from kafka_client.wording import counted
 from widgets.plain import plain, tooltip
 from widgets.text_view import LONGEST_LINE
 from widgets.theme import Theme
@@ -102,7 +102,9 @@ class HeadersEdit(QWidget):
         too_long = any(len(h.value or b"") > LONGEST_LINE for h in headers)
         if len(headers) > MOST_EDITED or too_long:
             self._unchanged = headers
-            self._note.setText(f"{plural(len(headers), 'header')} of the copied record, unchanged.")
+            self._note.setText(
+                f"{counted(len(headers), 'header')} of the copied record, unchanged."
+            )
             self._note.show()
             self._button.setText("Remove them")
             return

@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
 from gui.messages.bytes_edit import CompactTextEdit
 from kafka_client.model import NewRecord
 from kafka_client.reading.lines import LineForm, ParsedLines, parse_lines
+from kafka_client.wording import counted
 from widgets import figures
 from widgets.plain import plain, set_role, visible
 from widgets.theme import Theme
@@ -111,7 +112,7 @@ class LinesEdit(QWidget):
 
     def _show_hint(self) -> None:
         records, errors = self._parsed.records, self._parsed.errors
-        hint = figures.plural(len(records), "record")
+        hint = counted(len(records), "record")
         if errors:
             line, problem = errors[0]
             more = f" and {len(errors) - 1:,} more" if len(errors) > 1 else ""

@@ -6,7 +6,8 @@ from PySide6.QtWidgets import QGridLayout, QLabel, QWidget
 
 from gui.messages.record_columns import exact_time, size_of
 from kafka_client.model import Record
-from widgets.figures import UNKNOWN, plural
+from kafka_client.wording import counted
+from widgets.figures import UNKNOWN
 from widgets.plain import plain, visible
 
 TIMESTAMP_TYPES = {"create": "set by the producer", "append": "set by the broker", "none": "none"}
@@ -29,12 +30,12 @@ def metadata_of(record: Record) -> dict[str, str]:
         "Key": _size(record.key),
         "Value": _size(record.value),
         "Headers": f"{len(record.headers):,}",
-        "Total size": plural(size_of(record), "byte"),
+        "Total size": counted(size_of(record), "byte"),
     }
 
 
 def _size(data: bytes | None) -> str:
-    return "null" if data is None else plural(len(data), "byte")
+    return "null" if data is None else counted(len(data), "byte")
 
 
 class MetadataView(QWidget):

@@ -27,7 +27,7 @@ from kafka_client.model import ClusterSnapshot, Record
 from kafka_client.reading.filters import Contains, Matches, make_filter
 from kafka_client.reading.plan import KEPT_BYTES, KEPT_RECORDS, ScanPlan, ScanRequest, Start, Until
 from kafka_client.reading.scan import Progress, ScanResult
-from widgets.figures import plural
+from kafka_client.wording import counted
 
 LIVE_RECORDS = 20_000
 """records that a live tail keeps"""
@@ -252,7 +252,7 @@ class MessagesPage(LivePage):
         self._scan_is_over()
         kept = self.model.kept
         if kept:
-            self.progress_text.show_text(f"{plural(kept, 'record')} read before the failure.")
+            self.progress_text.show_text(f"{counted(kept, 'record')} read before the failure.")
             self.banner.say(f"{error} {error.next_step}".strip(), "bad")
         else:
             self.progress_text.show_text("")
@@ -355,7 +355,7 @@ class MessagesPage(LivePage):
         if request is None or self.runner.running:
             return
         if self.table_bar.order is not request.order:
-            kept = plural(self.model.kept, "record")
+            kept = counted(self.model.kept, "record")
             self.progress_text.show_text(f"{kept} loaded, in another order.")
 
     def _decoders_changed(self) -> None:

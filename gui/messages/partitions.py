@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from widgets.figures import plural
+from kafka_client.wording import counted
 
 _PART = re.compile(r"(\d{1,7})(?:\s*-\s*(\d{1,7}))?", re.ASCII)
 _SEPARATOR = re.compile(r"[,;\s]+(?![\s-])")
@@ -26,7 +26,7 @@ def partition_list(text: str, count: int) -> tuple[int, ...] | str:
         first, last = int(match[1]), int(match[2] or match[1])
         if last >= count or first > last:
             return (
-                f"Partitions: the topic has {plural(count, 'partition')}, 0 to {count - 1};"
+                f"Partitions: the topic has {counted(count, 'partition')}, 0 to {count - 1};"
                 f" “{part}” is not among them."
             )
         chosen.update(range(first, last + 1))

@@ -26,7 +26,7 @@ from gui.messages.lines_edit import LinesEdit
 from gui.pages import PageContext
 from kafka_client.errors import BadInput, ClientError
 from kafka_client.model import ClusterSnapshot, NewRecord, Record
-from widgets.figures import plural
+from kafka_client.wording import counted
 from widgets.page_state import Banner
 from widgets.plain import ElidedLabel, plain, visible
 from widgets.segmented import SegmentedControl
@@ -231,7 +231,7 @@ class ProducePanel(QWidget):
         ready = bool(self.topic) and not self._sending and not self._context.session.read_only
         if self.modes.index == MANY:
             count = self.lines.count
-            self.send.setText(f"Send {plural(count, 'record')}" if count else "Send")
+            self.send.setText(f"Send {counted(count, 'record')}" if count else "Send")
             self.send.setEnabled(ready and self.lines.can_be_sent)
         else:
             self.send.setText("Send")
@@ -295,7 +295,7 @@ class ProducePanel(QWidget):
         elif len(places) == 1:
             text = f"Stored in partition {known[0][0]} at offset {known[0][1]:,}."
         else:
-            text = f"{plural(len(places), 'record')} stored: {_offset_ranges(known)}."
+            text = f"{counted(len(places), 'record')} stored: {_offset_ranges(known)}."
         self.banner.say(text, "ok", "Show" if known else "")
 
     def _jump(self) -> None:
@@ -314,4 +314,4 @@ def _offset_ranges(places: Sequence[tuple[int, int]]) -> str:
         for p, (low, high) in sorted(ranges.items())[:RANGES_SHOWN]
     ]
     more = len(ranges) - RANGES_SHOWN
-    return ", ".join(shown) + (f" and {plural(more, 'more partition')}" if more > 0 else "")
+    return ", ".join(shown) + (f" and {counted(more, 'more partition')}" if more > 0 else "")

@@ -8,6 +8,7 @@ from typing import Any
 
 from kafka_client.model import Record
 from kafka_client.reading.decode import Kind, preview
+from kafka_client.wording import counted
 from widgets import figures
 from widgets.column import Column
 
@@ -88,7 +89,7 @@ def _null(text: object) -> str:
 
 
 def _size_tip(record: Record) -> str:
-    return figures.plural(size_of(record), "byte")
+    return counted(size_of(record), "byte")
 
 
 def _value_tip(record: Record) -> str:

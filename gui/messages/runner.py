@@ -21,7 +21,7 @@ from kafka_client.model import Record
 from kafka_client.reading.plan import ScanPlan, ScanRequest, plan_scan
 from kafka_client.reading.scan import Progress as ScanProgress
 from kafka_client.reading.scan import ScanResult, run_scan
-from widgets.figures import plural
+from kafka_client.wording import counted
 
 TICK_MS = 33
 BATCH = 2000
@@ -157,4 +157,4 @@ class ScanRunner(QObject):
 
 def _summary(result: ScanResult) -> str:
     done = result.progress
-    return f"{plural(done.scanned, 'record')} read, {done.matched:,} match."
+    return f"{counted(done.scanned, 'record')} read, {done.matched:,} match."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kafka_client.reading.plan import ScanRequest
 from kafka_client.reading.scan import Ended, Progress, ScanResult
+from kafka_client.wording import counted
 from widgets import figures
 
 DOT = "  ·  "
@@ -15,7 +16,7 @@ SPEED_AFTER_S = 0.5
 
 def progress_text(progress: Progress, request: ScanRequest, evicted: int) -> str:
     parts = ["Live"] if request.endless else []
-    parts.append(f"{figures.plural(progress.scanned, 'record')} read")
+    parts.append(f"{counted(progress.scanned, 'record')} read")
     if request.contains is not None:
         parts.append(f"{progress.matched:,} match")
     if progress.scanned_bytes:
@@ -34,12 +35,12 @@ def outcome_text(result: ScanResult | None, request: ScanRequest, kept: int, evi
     """``result`` is None when the person stopped the scan."""
     if result is None:
         gone = f"; {_evicted(evicted)}" if evicted else ""
-        return f"Stopped with {figures.plural(kept, 'record')} loaded{gone}."
+        return f"Stopped with {counted(kept, 'record')} loaded{gone}."
     done = result.progress
     if request.contains is not None:
-        found = f"{done.matched:,} of {figures.plural(done.scanned, 'record')} match, read"
+        found = f"{done.matched:,} of {counted(done.scanned, 'record')} match, read"
     else:
-        found = figures.plural(done.matched, "record")
+        found = counted(done.matched, "record")
     text = f"{found} in {figures.duration(result.took_s)}"
     if result.took_s >= SPEED_AFTER_S:
         text += f", {figures.count(done.records_per_s)} records/s"
@@ -53,4 +54,4 @@ def outcome_text(result: ScanResult | None, request: ScanRequest, kept: int, evi
 
 
 def _evicted(count: int) -> str:
-    return f"the oldest {figures.plural(count, 'record')} removed"
+    return f"the oldest {counted(count, 'record')} removed"

@@ -16,7 +16,8 @@ from kafka_client.errors import ClientError
 from kafka_client.reading import export
 from kafka_client.reading.decode import Kind
 from kafka_client.reading.plan import Order
-from widgets.figures import plural, size
+from kafka_client.wording import counted
+from widgets.figures import size
 from widgets.plain import plain
 
 BY_PARTITION = "partition"
@@ -109,7 +110,7 @@ class TableBar(QWidget):
         self.order_box.setCurrentIndex(known.index(sort) if sort in known else -1)
 
     def _show_counts(self, shown: int, total: int) -> None:
-        of_all = plural(total, "record")
+        of_all = counted(total, "record")
         self.counts.setText(of_all if shown == total else f"{shown:,} of {of_all}")
 
     def _recolour(self) -> None:
@@ -143,7 +144,7 @@ class TableBar(QWidget):
     async def _export(self, path: Path, form: str) -> None:
         rows = self._table.model.rows
         key, value = self.kinds
-        title = f"Export of {plural(len(rows), 'record')}"
+        title = f"Export of {counted(len(rows), 'record')}"
 
         async def write(_client: object, _progress: object) -> str:
             try:
@@ -153,7 +154,7 @@ class TableBar(QWidget):
                     f"{path.name} was not written: {error.strerror or error}.",
                     next_step="Choose another place.",
                 ) from None
-            return f"{plural(len(rows), 'record')} written to {path.name}, {size(written)}."
+            return f"{counted(len(rows), 'record')} written to {path.name}, {size(written)}."
 
         try:
             sentence = await self._context.session.run_job(title, write)

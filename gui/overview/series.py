@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from gui.overview.change_list import tone_of
 from kafka_client.changes import Change
 from kafka_client.model import ClusterSnapshot, Group
+from kafka_client.wording import counted
 from widgets.charts.model import Mark, Series, SumOf
 from widgets.charts.series_colors import SeriesColors
-from widgets.figures import plural
 
 TOPICS_SHOWN = 7
 GROUPS_SHOWN = 6
@@ -28,7 +28,7 @@ def rate_series(
     areas = [Series(("rate", name), name, color) for name, color in zip(top, own, strict=True)]
     if len(rates) > len(top):
         left_out = tuple(("rate", name) for name in (*top, *internal))
-        others = plural(len(rates) - len(top), "other")
+        others = counted(len(rates) - len(top), "other")
         areas.append(Series(SumOf((("rate",),), left_out), others, tone="text_faint"))
     return areas
 

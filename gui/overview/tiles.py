@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from gui.health import Tally, brokers_up
 from gui.status import BAD, WARN, replica_status
 from kafka_client.model import ClusterSnapshot, GroupStatus
+from kafka_client.wording import counted, numbered, verb
 from widgets import figures
 
 Floats = NDArray[np.float64]
@@ -35,8 +36,7 @@ def broker_tile(snapshot: ClusterSnapshot) -> TileContent:
         i for i, b in snapshot.brokers.items() if not b.in_cluster or b.reachable is False
     )
     if down:
-        ids = ", ".join(map(str, down))
-        note = f"broker {ids} is down" if len(down) == 1 else f"brokers {ids} are down"
+        note = f"{numbered('broker', down)} {verb(len(down))} down"
         return TileContent(str(up), note, WARN if up else BAD, aside=f"/ {total}", tip=note)
     quorum = snapshot.quorum
     controller = quorum.leader_id if quorum is not None else snapshot.controller_id
@@ -46,10 +46,10 @@ def broker_tile(snapshot: ClusterSnapshot) -> TileContent:
 
 def partition_tile(tally: Tally) -> TileContent:
     status = replica_status(tally.offline, tally.under_replicated)
-    tip = [f"{figures.plural(tally.partitions, 'partition')}, those of internal topics included."]
+    tip = [f"{counted(tally.partitions, 'partition')}, those of internal topics included."]
     tip.append(status.meaning)
     if tally.at_risk:
-        tip.append(f"{figures.plural(tally.at_risk, 'partition')} with one in-sync replica left.")
+        tip.append(f"{counted(tally.at_risk, 'partition')} with one in-sync replica left.")
     return TileContent(
         figures.count(tally.partitions), status.text, status.text_tone, tip="\n".join(tip)
     )

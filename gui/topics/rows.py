@@ -13,6 +13,7 @@ from gui.page_kit.columns import status_column
 from gui.page_kit.sums import sum_known
 from gui.status import Status, partition_tone, replica_status
 from kafka_client.model import ClusterSnapshot, Group, Partition, Topic
+from kafka_client.wording import capitalised, counted, numbered, verb
 from widgets import figures
 from widgets.column import Column
 
@@ -171,11 +172,10 @@ def broker_ids(brokers: Sequence[int]) -> str:
 def _isr_tip(row: PartitionRow) -> str:
     if not row.out_of_sync:
         return "Every replica is in sync"
-    one = len(row.out_of_sync) == 1
+    behind = row.out_of_sync
     return (
-        f"{'Broker' if one else 'Brokers'} {broker_ids(row.out_of_sync)}"
-        f" {'is' if one else 'are'} behind;"
-        f" {len(row.isr)} of {figures.plural(len(row.replicas), 'replica')} in sync"
+        f"{capitalised(numbered('broker', behind))} {verb(len(behind))} behind;"
+        f" {len(row.isr)} of {counted(len(row.replicas), 'replica')} in sync"
     )
 
 

@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 from gui.embedded.stored import Leftover
 from gui.rail import environment_color
 from kafka_client.profile import ConnectionProfile
+from kafka_client.wording import counted
 from widgets import figures
 from widgets.page_state import Banner, IconLabel, Spinner
 from widgets.plain import ElidedLabel, plain
@@ -192,7 +193,7 @@ class WelcomePage(QWidget):
         self._lists.addWidget(label)
 
     def _leftover(self, leftover: Leftover) -> QWidget:
-        brokers = figures.plural(leftover.brokers, "broker")
+        brokers = counted(leftover.brokers, "broker")
         line = _Line(
             self._theme,
             "demo",

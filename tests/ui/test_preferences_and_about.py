@@ -23,6 +23,7 @@ from gui.preferences import (
 )
 from gui.preferences_dialog import SHOWN, PreferencesDialog
 from kafka_client.history import HistoryLimits
+from kafka_client.sampling.state import ConnectionKind
 from tests.fakes.client import FakeClient
 from tests.ui.conftest import Window
 
@@ -158,6 +159,9 @@ def test_that_defaults_are_restored(window: Window) -> None:
 
 def test_that_about_is_in_the_palette_and_copies_the_diagnostics_it_shows(window: Window) -> None:
     window.connect(FakeClient(moving=False), "orders")
+    session = window.application.clusters.shown
+    assert session is not None
+    window.wait_until(lambda: session.state.kind is ConnectionKind.CONNECTED)
     box = window.window.palette_box
     box.open_palette()
     box.box.setText("about kafk")
