@@ -50,6 +50,8 @@ class SettingEditor(QFrame):
         self._name = plain("", self, role="strong", wrap=True, selectable=True)
         self._text = plain("", self, role="muted", wrap=True, selectable=True)
         self._facts = plain("", self, role="small", wrap=True, selectable=True)
+        self._fields = QWidget(self)
+        """hidden while the setting cannot be edited"""
         self._choice = QComboBox(self)
         self._choice.addItems(["true", "false"])
         self._field = QLineEdit(self)
@@ -81,16 +83,20 @@ class SettingEditor(QFrame):
         drop = QHBoxLayout()
         drop.addWidget(self.drop_button)
         drop.addStretch(1)
+        fields = QVBoxLayout(self._fields)
+        fields.setContentsMargins(0, 0, 0, 0)
+        fields.setSpacing(8)
+        for field in (self._choice, self._field, self._unit, self._wrong):
+            fields.addWidget(field)
+        fields.addLayout(buttons)
+        fields.addLayout(drop)
         inside = QWidget(self)
         inside.setProperty("role", "clear")
         column = QVBoxLayout(inside)
         column.setContentsMargins(16, 16, 16, 16)
         column.setSpacing(8)
         column.addWidget(self._name)
-        for field in (self._choice, self._field, self._unit, self._wrong):
-            column.addWidget(field)
-        column.addLayout(buttons)
-        column.addLayout(drop)
+        column.addWidget(self._fields)
         column.addWidget(self._facts)
         column.addWidget(self._text)
         column.addStretch(1)
@@ -115,7 +121,9 @@ class SettingEditor(QFrame):
             self._name.setText("No setting selected")
             self._text.setText("Select a setting to see what it does and to change it.")
             self._facts.setText("")
+            self._facts.hide()
             return
+        self._facts.show()
         entry = row.entry
         self._name.setText(entry.name)
         self._text.setText(
@@ -136,10 +144,9 @@ class SettingEditor(QFrame):
     def _show_fields(self, row: SettingRow | None) -> None:
         editable = row is not None and self._is_editable(row)
         boolean = row is not None and row.entry.kind == "boolean"
-        self._choice.setVisible(editable and boolean)
-        self._field.setVisible(editable and not boolean)
-        for widget in (self.set_button, self.default_button, self._unit):
-            widget.setVisible(editable)
+        self._fields.setVisible(editable)
+        self._choice.setVisible(boolean)
+        self._field.setVisible(not boolean)
         self.drop_button.setVisible(row is not None and row.pending)
         self._wrong.setText("")
         self._wrong.hide()

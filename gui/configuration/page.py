@@ -49,7 +49,7 @@ from widgets.page_state import PageState
 from widgets.plain import plain
 from widgets.table_view import TableView
 
-RESOURCES_PIXELS, SETTINGS_PIXELS, EDITOR_PIXELS = 220, 540, 320
+RESOURCES_PIXELS, SETTINGS_PIXELS, EDITOR_PIXELS = 190, 500, 300
 """first widths from left to right"""
 CHANGES_NAMED = 3
 
@@ -170,6 +170,8 @@ class ConfigurationPage(LivePage):
         self._resources.merge(resource_rows(snapshot))
         if self.resource is None:
             self.show_resource(ConfigResource("broker", str(min(snapshot.brokers))))
+        elif not self.resource_table.selected_rows():
+            self.resource_table.select_key(self.resource)  # shown before the list had it
         self._show_age()
 
     @override

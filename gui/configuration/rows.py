@@ -106,14 +106,14 @@ def _name_tip(row: SettingRow) -> str:
 
 
 SETTING_COLUMNS: list[Column[SettingRow]] = [
-    Column("name", "Setting", lambda r: r.entry.name, width=220, tip=_name_tip,
+    Column("name", "Setting", lambda r: r.entry.name, width=200, tip=_name_tip,
            tone=lambda r: "text_muted" if r.entry.read_only else "text"),
-    Column("value", "Value", lambda r: r.shown, width=110, stretch=True, mono=True,
+    Column("value", "Value", lambda r: r.shown, width=96, stretch=True, mono=True,
            tone=lambda r: "warn" if r.pending else "text"),
-    Column("unit", "In units", lambda r: r.unit, width=84, tone=lambda r: "text_muted",
+    Column("unit", "In units", lambda r: r.unit, width=76, tone=lambda r: "text_muted",
            help="The value in a readable unit"),
-    Column("source", "Comes from", lambda r: str(r.entry.source), width=100,
-           tone=lambda r: SOURCE_TONES[r.entry.source]),
+    Column("source", "Source", lambda r: str(r.entry.source), width=80,
+           help="Where the value comes from", tone=lambda r: SOURCE_TONES[r.entry.source]),
     Column("default", "Default", _default, width=100, mono=True, tone=lambda r: "text_faint",
            hidden=True),
     Column("mark", "Notes", lambda r: r.notes, width=110, tone=lambda r: "text_muted", hidden=True),

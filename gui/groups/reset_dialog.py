@@ -37,7 +37,7 @@ CHOICES = (
 """target, label, explanation"""
 LARGEST = 2**31 - 1
 """of a spin box"""
-FIELD_PIXELS = 210
+FIELD_PIXELS, ROW_PIXELS = 210, 32
 
 
 class ResetDialog(QDialog):
@@ -114,6 +114,7 @@ class ResetDialog(QDialog):
             radio.setChecked(row == 0)
             self.choices.addButton(radio, row)
             grid.addWidget(radio, row, 0)
+            grid.setRowMinimumHeight(row, ROW_PIXELS)
             field = fields.get(target)
             if field is not None:
                 field.setEnabled(False)

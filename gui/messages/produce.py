@@ -36,6 +36,7 @@ ACKS = (("all in sync", -1), ("leader only", 1), ("none", 0))
 PARTITIONS_LISTED = 2000
 RANGES_SHOWN = 6
 """partitions that the result of many records names"""
+OPTION_NARROWEST = 84
 SCROLL_BAR_PIXELS = 14
 """room that the form leaves for its scroll bar"""
 ONE, MANY = range(2)
@@ -85,10 +86,7 @@ class ProducePanel(QWidget):
         for title, acks in ACKS:
             self.acks.addItem(title, acks)
         for box in (self.partition, self.compression, self.acks):
-            box.setSizeAdjustPolicy(
-                QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-            )
-            box.setMinimumContentsLength(6)
+            box.setMinimumWidth(OPTION_NARROWEST)
         self.time.setDisplayFormat("yyyy-MM-dd HH:mm:ss")
         self.time.hide()
         self.send.setProperty("role", "primary")

@@ -39,7 +39,7 @@ TILES = (
 """name, title, page that a click opens"""
 
 GROUP_COLUMNS: tuple[Column[Group], ...] = (
-    Column("group", "Group", lambda g: g.group_id, width=104, stretch=True),
+    Column("group", "Group", lambda g: g.group_id, width=88, stretch=True),
     status_column("status", "Status", lambda g: GROUP_STATUS[g.status], width=116),
     Column("lag", "Lag", lambda g: g.lag_records, text=figures.count, numeric=True, width=68,
            help="End offsets minus committed offsets, over all partitions"),
@@ -66,7 +66,7 @@ class OverviewPage(LivePage):
             layout.addWidget(self.demo)
         columns = QHBoxLayout()
         columns.setSpacing(16)
-        columns.addLayout(self._make_charts(), 8)
+        columns.addLayout(self._make_charts(), 7)
         columns.addLayout(self._make_lists(), 5)
         layout.addLayout(columns, 1)
         self.set_content(content)
