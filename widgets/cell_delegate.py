@@ -1,5 +1,4 @@
-"""Draws the cells of every table: text in its tone, figures, health dots, badges, bars and
-sparklines."""
+"""Paints the cells of every table: text, figures, status marks, badges, bars and sparklines."""
 
 from __future__ import annotations
 
@@ -21,7 +20,7 @@ ICON = 16
 
 
 class CellDelegate(QStyledItemDelegate):
-    """One for all columns of a table; asks the column how it is drawn."""
+    """One for all columns of a table: each column names how it is painted."""
 
     def __init__(
         self, theme: Theme, columns: tuple[Column[Any], ...], parent: QObject | None = None
@@ -130,7 +129,7 @@ class CellDelegate(QStyledItemDelegate):
     def _bar(
         self, painter: QPainter, rect: QRect, value: object, tone: str, column: Column[Any]
     ) -> None:
-        """A share of 1 as a bar with its text behind it."""
+        """A share 0..1 as a bar, with its text at the right."""
         if not isinstance(value, (int, float)):
             self._text(painter, rect, "–", "text_faint", column)
             return

@@ -1,4 +1,4 @@
-"""What a table column is: where its value comes from, how it reads, and how it is drawn."""
+"""A column of a table: where its value comes from, its text, and how it is painted."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 R = TypeVar("R")
-"""A row: any value that compares with ``==``, best a frozen dataclass."""
+"""A row: any value that compares with ``==``, usually a frozen dataclass."""
 
 
 def as_text(value: object) -> str:
@@ -16,12 +16,14 @@ def as_text(value: object) -> str:
 
 @dataclass(frozen=True)
 class Column(Generic[R]):
-    """``value`` is exact: it sorts, exports and copies. ``text`` is how it reads. ``tip`` may add
-    the cause or the age. ``tone`` names a colour token when the cell is not ordinary (``bad``,
-    ``warn``, ``text_faint``)."""
+    """``value`` is exact: sorting, export and copying use it. ``text`` formats it for the cell.
+
+    ``tip`` may add a cause or an age. ``tone`` names a colour token for cells that are not
+    ordinary (``bad``, ``warn``, ``text_faint``).
+    """
 
     name: str
-    """stable, lower case: remembered widths and exports go by it"""
+    """stable, lower case: saved layouts and exports refer to it"""
     title: str
     value: Callable[[R], Any]
     text: Callable[[Any], str] = as_text
@@ -30,13 +32,13 @@ class Column(Generic[R]):
     icon: Callable[[R], str] | None = None
     """name of an icon before the text, in the colour of ``tone``"""
     numeric: bool = False
-    """right-aligned, tabular figures; first click on the title sorts downward"""
+    """right-aligned; the first click on the title sorts descending"""
     mono: bool = False
     width: int = 0
-    """pixels to begin with; 0: from title and content"""
+    """first width in pixels; 0 derives it from title and content"""
     stretch: bool = False
     hidden: bool = False
-    """not shown until the person asks for it"""
+    """shown only once the person chooses it"""
     paint: str = "text"
     """text, bar (value 0..1), spark (value: a float array), status (the mark of ``tone`` before
     the text), or badge (text in a tinted pill of ``tone``)"""

@@ -25,8 +25,7 @@ def harmless(text: str) -> str:
 
 
 def as_tsv(columns: Sequence[Column[R]], rows: Iterable[R], titles: bool = False) -> str:
-    """Exact values; tabs and line ends inside a value become visible signs, so that a row stays a
-    row."""
+    """Exact values. Tabs and line ends inside a value become visible signs: a row stays a row."""
     lines = ["\t".join(c.title for c in columns)] if titles else []
     for row in rows:
         lines.append(
@@ -38,7 +37,7 @@ def as_tsv(columns: Sequence[Column[R]], rows: Iterable[R], titles: bool = False
 
 
 def as_csv(columns: Sequence[Column[R]], rows: Iterable[R]) -> str:
-    """RFC 4180; no cell is a formula to a spreadsheet."""
+    """RFC 4180, with no cell that a spreadsheet would run as a formula."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
     kept = [c for c in columns if c.paint != "spark"]
@@ -54,7 +53,7 @@ def as_csv(columns: Sequence[Column[R]], rows: Iterable[R]) -> str:
 
 
 def as_json_lines(columns: Sequence[Column[R]], rows: Iterable[R]) -> str:
-    """One object a line, by column name; integers exact."""
+    """One JSON object per line, keyed by column name, with exact integers."""
     kept = [c for c in columns if c.paint != "spark"]
     return "".join(
         json.dumps({c.name: c.value(row) for c in kept}, default=str) + "\n" for row in rows

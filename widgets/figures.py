@@ -1,5 +1,7 @@
-"""Numbers as people read them: thousands separators, human units, an en dash for what is not
-known. The exact value stands in tooltips and in what is copied."""
+"""Numbers for tables and tiles: thousands separators, readable units, an en dash for unknown.
+
+Exact values stand in tooltips and in what is copied.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ def count(value: float | None) -> str:
 
 
 def short(value: float | None) -> str:
-    """12345 -> 12.3 k: for axes and tiles."""
+    """12345 -> 12.3 k, for tiles."""
     if value is None or value != value:
         return UNKNOWN
     if math.isinf(value):
@@ -55,7 +57,7 @@ def size(value: float | None) -> str:
 
 
 def rate(value: float | None, unit: str = "") -> str:
-    """Per second: 1234.5 -> 1,235/s; 0.25 -> 0.25/s."""
+    """Per second: 1234.5 -> 1,234/s; 5.56 -> 5.6/s; 0.25 -> 0.25/s."""
     if value is None or value != value:
         return UNKNOWN
     digits = (
@@ -97,15 +99,15 @@ def duration(seconds: float | None) -> str:
 
 
 def percent(value: float | None) -> str:
-    """A share of 1."""
+    """0.25 -> 25 %."""
     return UNKNOWN if value is None or value != value else f"{value * 100:.0f} %"
 
 
 def clock(at_s: float | None) -> str:
-    """The local time of day."""
+    """The local time of day of seconds since the epoch."""
     return UNKNOWN if at_s is None else time.strftime("%H:%M:%S", time.localtime(at_s))
 
 
 def plural(number: int, one: str, many: str = "") -> str:
-    """3, "broker" -> 3 brokers."""
+    """3, "broker" -> 3 brokers. For widgets; gui and kafka_client have kafka_client.wording."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"

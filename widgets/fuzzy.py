@@ -1,5 +1,4 @@
-"""How well a typed pattern fits a name: its letters in order, better when they begin words or
-stand together."""
+"""Fuzzy matching of a typed pattern: its letters in order, better at word starts and in runs."""
 
 from __future__ import annotations
 
@@ -7,8 +6,10 @@ _BREAKS = frozenset(" .-_/:")
 
 
 def score(pattern: str, name: str) -> tuple[int, tuple[int, ...]] | None:
-    """(goodness, places of the matched letters), or None when it does not fit. Both compared
-    without case; spaces in the pattern are skipped."""
+    """Return (score, indexes of the matched letters), or None if the pattern does not match.
+
+    Case is ignored; spaces in the pattern are skipped.
+    """
     wanted = pattern.lower().replace(" ", "")
     text = name.lower()
     if not wanted:

@@ -1,5 +1,7 @@
-"""Bytes as offset, hex and characters, sixteen a row. Only the rows in sight are drawn, so size
-does not matter."""
+"""Bytes as offset, hex and characters, sixteen to a row.
+
+Only the visible rows are painted, so that the size does not matter.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +23,16 @@ from typing_extensions import override
 from widgets.theme import Theme
 
 WIDE, NARROW = 16, 8
+"""bytes in a row, by the room there is"""
+GROUP = 8
+"""bytes between two gaps"""
 MARGIN = 8
 MOST_COPIED = 1 << 20
+"""bytes"""
 
 
 class HexView(QAbstractScrollArea):
-    """Drag selects bytes; Ctrl+C copies them as hex, or all when none are selected."""
+    """Dragging selects bytes; Ctrl+C copies them as hex, or all bytes if none are selected."""
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -53,7 +59,7 @@ class HexView(QAbstractScrollArea):
 
     @property
     def selection(self) -> tuple[int, int]:
-        """First byte and one past the last; equal when nothing is selected."""
+        """First byte and one past the last; equal if nothing is selected."""
         if self._anchor < 0:
             return 0, 0
         return min(self._anchor, self._cursor), max(self._anchor, self._cursor) + 1
@@ -73,7 +79,7 @@ class HexView(QAbstractScrollArea):
             self._anchor, self._cursor = 0, len(self._data) - 1
             self.viewport().update()
 
-    # ---- places
+    # ---- geometry
 
     def _measure(self) -> None:
         digits = max(6, len(f"{max(0, len(self._data) - 1):x}"))
@@ -81,17 +87,17 @@ class HexView(QAbstractScrollArea):
         room = self.viewport().width() - self._hex_at - MARGIN
         self._per_row = WIDE if room >= (WIDE * 4 + 4) * self._cell else NARROW
         self._digits = digits
-        self._text_at = self._hex_at + (self._per_row * 3 + self._per_row // 8 + 1) * self._cell
+        self._text_at = self._hex_at + (self._per_row * 3 + self._per_row // GROUP + 1) * self._cell
         rows = -(-len(self._data) // self._per_row)
-        in_sight = max(1, self.viewport().height() // self._row)
-        self.verticalScrollBar().setRange(0, max(0, rows - in_sight))
-        self.verticalScrollBar().setPageStep(in_sight)
+        visible_rows = max(1, self.viewport().height() // self._row)
+        self.verticalScrollBar().setRange(0, max(0, rows - visible_rows))
+        self.verticalScrollBar().setPageStep(visible_rows)
         wide = self._text_at + self._per_row * self._cell + MARGIN
         self.horizontalScrollBar().setRange(0, max(0, wide - self.viewport().width()))
         self.horizontalScrollBar().setSingleStep(self._cell)
 
     def _hex_x(self, column: int) -> int:
-        return self._hex_at + (column * 3 + column // 8) * self._cell
+        return self._hex_at + (column * 3 + column // GROUP) * self._cell
 
     def _byte_at(self, point: QPoint) -> int:
         row = self.verticalScrollBar().value() + max(0, point.y() - MARGIN // 2) // self._row
@@ -119,44 +125,36 @@ class HexView(QAbstractScrollArea):
         painter.setFont(self._font)
         painter.translate(-self.horizontalScrollBar().value(), 0)
         first = self.verticalScrollBar().value()
-        rows = self.viewport().height() // self._row + 2
-        start, end = self.selection
-        for place in range(rows):
-            base = (first + place) * self._per_row
+        for row in range(self.viewport().height() // self._row + 2):
+            base = (first + row) * self._per_row
             if base >= len(self._data):
                 break
-            y = MARGIN // 2 + place * self._row
-            part = self._data[base : base + self._per_row]
-            low, high = max(start, base) - base, min(end, base + len(part)) - base
-            if high > low:
-                tint = theme.color("selection")
-                painter.fillRect(
-                    QRect(
-                        self._hex_x(low),
-                        y,
-                        self._hex_x(high - 1) + 2 * self._cell - self._hex_x(low),
-                        self._row,
-                    ),
-                    tint,
-                )
-                painter.fillRect(
-                    QRect(
-                        self._text_at + low * self._cell, y, (high - low) * self._cell, self._row
-                    ),
-                    tint,
-                )
-            base_line = y + self._metrics.ascent() + 1
-            painter.setPen(theme.color("text_faint"))
-            painter.drawText(MARGIN, base_line, f"{base:0{self._digits}x}")
-            painter.setPen(theme.color("text"))
-            for group in range(0, len(part), 8):
-                painter.drawText(self._hex_x(group), base_line, part[group : group + 8].hex(" "))
-            painter.setPen(theme.color("text_muted"))
-            painter.drawText(self._text_at, base_line, "".join(_char(b) for b in part))
+            self._paint_row(painter, MARGIN // 2 + row * self._row, base)
         if not self._data:
             painter.setPen(theme.color("text_faint"))
             painter.drawText(self.viewport().rect(), int(Qt.AlignmentFlag.AlignCenter), "No bytes")
         painter.end()
+
+    def _paint_row(self, painter: QPainter, y: int, base: int) -> None:
+        """One row from byte ``base`` on: selection, offset, hex, characters."""
+        theme, cell = self._theme, self._cell
+        part = self._data[base : base + self._per_row]
+        start, end = self.selection
+        low, high = max(start, base) - base, min(end, base + len(part)) - base
+        if high > low:
+            tint = theme.color("selection")
+            left, right = self._hex_x(low), self._hex_x(high - 1) + 2 * cell
+            painter.fillRect(QRect(left, y, right - left, self._row), tint)
+            left = self._text_at + low * cell
+            painter.fillRect(QRect(left, y, (high - low) * cell, self._row), tint)
+        baseline = y + self._metrics.ascent() + 1
+        painter.setPen(theme.color("text_faint"))
+        painter.drawText(MARGIN, baseline, f"{base:0{self._digits}x}")
+        painter.setPen(theme.color("text"))
+        for group in range(0, len(part), GROUP):
+            painter.drawText(self._hex_x(group), baseline, part[group : group + GROUP].hex(" "))
+        painter.setPen(theme.color("text_muted"))
+        painter.drawText(self._text_at, baseline, "".join(_char(b) for b in part))
 
     @override
     def mousePressEvent(self, event: QMouseEvent) -> None:

@@ -1,5 +1,7 @@
-"""The icon set: 24 x 24 outlines in resources/icons, coloured when drawn. A QIconEngine draws
-them: sharp on any screen scale, and nothing is rendered before it is seen."""
+"""The icon set: 24 x 24 outlines in resources/icons, coloured when they are drawn.
+
+A QIconEngine renders them on demand, sharp on any screen scale.
+"""
 
 from __future__ import annotations
 
@@ -52,5 +54,5 @@ class _Engine(QIconEngine):
 
 
 def make(name: str, color: str, disabled: str) -> QIcon:
-    source(name)  # a missing file is a bug: say so here, not when painting
+    source(name)  # a missing file is a bug: raise here, not while painting
     return QIcon(_Engine(name, color, disabled))

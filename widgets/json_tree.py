@@ -1,14 +1,14 @@
-"""A JSON value as a tree that is made as it is opened: a hundred thousand items or a hundred
-levels cost nothing until somebody looks at them.
+"""A JSON value as a tree whose nodes are made when they are opened.
 
-Values are Python's own, but objects are tuples of (key, value), so that keys that come twice are
-both seen, and a number that Python would round is anything with a ``literal``. Integers are
-exact.
+A hundred thousand items or a hundred levels cost nothing until somebody opens them. Values are
+Python's own, except that an object is a tuple of (key, value) pairs, so that duplicate keys are
+all shown, and a number that Python would round is any object with a ``literal``.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from PySide6.QtCore import (
@@ -23,19 +23,28 @@ from PySide6.QtGui import QGuiApplication, QKeyEvent, QKeySequence
 from PySide6.QtWidgets import QAbstractItemView, QFrame, QHeaderView, QMenu, QTreeView, QWidget
 from typing_extensions import override
 
+from widgets.figures import plural
 from widgets.plain import tooltip, visible
 from widgets.theme import Theme
 
 Index = QModelIndex | QPersistentModelIndex
 
 CHUNK = 500
-"""children that are added at a time"""
+"""children added at a time"""
 OPENED_AT_ONCE = 60
-"""rows that are opened at the start, at most"""
+"""rows opened at first, at most"""
+LEVELS_OPENED = 6
 LONGEST_COPY = 4 << 20
+"""characters"""
+LONGEST_STRING = 600
+"""characters of a string that a cell shows"""
+KEY_PIXELS = (96, 260)
+"""least and most width of the key column"""
 
 
 class Node:
+    """A value with its key and its place; ``children`` are made by ``fetch``."""
+
     __slots__ = ("children", "id", "key", "parent", "row", "size", "value")
 
     def __init__(self, parent: Node | None, row: int, key: str | int, value: Any) -> None:
@@ -45,6 +54,7 @@ class Node:
         self.size = len(value) if isinstance(value, (list, tuple)) else 0
 
     def fetch(self, most: int) -> None:
+        """Make up to ``most`` more children."""
         start = len(self.children)
         for row in range(start, min(self.size, start + most)):
             item = self.value[row]
@@ -53,7 +63,7 @@ class Node:
 
 
 def scalar(value: Any) -> str:
-    """A leaf as JSON writes it."""
+    """A scalar in JSON's notation."""
     literal = getattr(value, "literal", None)
     if literal is not None:
         return str(literal)
@@ -70,7 +80,10 @@ def scalar(value: Any) -> str:
 
 
 def as_json(value: Any, budget: list[int] | None = None) -> str:
-    """The value as JSON again; cut with an ellipsis at 4 Mi characters."""
+    """The value as JSON text, cut with an ellipsis at about LONGEST_COPY characters.
+
+    ``budget`` holds the characters that are left, shared by the recursive calls.
+    """
     left = budget if budget is not None else [LONGEST_COPY]
     if left[0] <= 0:
         return "…"
@@ -98,9 +111,8 @@ class JsonModel(QAbstractItemModel):
         super().__init__(parent)
         self._theme = theme
         self._root = Node(None, 0, "", None)
-        self._nodes: list[Node] = [
-            self._root
-        ]  # by id: an index holds a number, never a pointer to what may be gone
+        self._nodes: list[Node] = [self._root]
+        """by id: an index holds a number, never a pointer to a node that may be gone"""
 
     def _id(self, node: Node) -> int:
         if not node.id and node is not self._root:
@@ -111,7 +123,7 @@ class JsonModel(QAbstractItemModel):
     def set_value(self, value: Any) -> None:
         self.beginResetModel()
         self._root = Node(None, 0, "", value)
-        if not isinstance(value, (list, tuple)):  # a lone scalar is a tree of one row
+        if not isinstance(value, (list, tuple)):  # a single scalar is a tree of one row
             self._root = Node(None, 0, "", [value])
         self._nodes = [self._root]
         self._root.fetch(CHUNK)
@@ -122,11 +134,11 @@ class JsonModel(QAbstractItemModel):
     def node(self, index: Index) -> Node:
         if not index.isValid():
             return self._root
-        place = index.internalId()
-        return self._nodes[place] if place < len(self._nodes) else self._root
+        node_id = index.internalId()
+        return self._nodes[node_id] if node_id < len(self._nodes) else self._root
 
     def path(self, index: Index) -> str:
-        """Where it stands, as a JSON pointer (RFC 6901)."""
+        """The JSON pointer of the node (RFC 6901)."""
         node = self.node(index)
         parts: list[str] = []
         while node.parent is not None:
@@ -201,18 +213,14 @@ class JsonModel(QAbstractItemModel):
     @staticmethod
     def _text(node: Node, column: int) -> str:
         if column == 0:
-            return (
-                visible(str(node.key) if node.key != "" or node.parent is None else '""')
-                if node.key != ""
-                else ""
-            )
+            return visible(str(node.key))
         if isinstance(node.value, tuple):
-            return f"{{ }} {node.size:,} key{'' if node.size == 1 else 's'}" if node.size else "{ }"
+            return f"{{ }} {plural(node.size, 'key')}" if node.size else "{ }"
         if isinstance(node.value, list):
-            return f"[ ] {node.size:,} item{'' if node.size == 1 else 's'}" if node.size else "[ ]"
+            return f"[ ] {plural(node.size, 'item')}" if node.size else "[ ]"
         value = node.value
-        if isinstance(value, str) and len(value) > 600:
-            value = value[:600]
+        if isinstance(value, str):
+            value = value[:LONGEST_STRING]
         return visible(scalar(value))
 
     @staticmethod
@@ -233,8 +241,10 @@ class JsonModel(QAbstractItemModel):
 
 
 class JsonTree(QTreeView):
-    """``show_value`` opens the first levels as long as they fit; Ctrl+C copies the value, the
-    menu its path."""
+    """``show_value`` opens the first levels as far as they fit.
+
+    Ctrl+C copies the current value; the context menu also copies its path.
+    """
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -258,28 +268,34 @@ class JsonTree(QTreeView):
 
     def show_value(self, value: Any) -> None:
         self._model.set_value(value)
+        rows = [self._model.index(i, 0) for i in range(self._model.rowCount())]
+        rows = rows[:OPENED_AT_ONCE]
         left = OPENED_AT_ONCE - self._model.rowCount()
-        deepest = level = 0
-        row = [self._model.index(i, 0) for i in range(self._model.rowCount())][:OPENED_AT_ONCE]
-        longest = max((len(str(self._model.data(i))) for i in row), default=0)
-        while row and left > 0 and level < 6:
-            level += 1
-            below: list[QModelIndex] = []
-            for index in row:
-                size = self._model.node(index).size
-                if 0 < size <= left:
-                    left -= size
-                    deepest = level
-                    if self._model.canFetchMore(index):
-                        self._model.fetchMore(index)
-                    self.setExpanded(index, True)
-                    below += [self._model.index(i, 0, index) for i in range(size)]
-            row = below
-            longest = (
-                max(longest, *(len(str(self._model.data(i))) for i in row), 0) if row else longest
-            )
+        levels, longest_key = 0, self._longest_key(rows)
+        while rows and left > 0 and levels < LEVELS_OPENED:
+            rows, left = self._open_level(rows, left)
+            levels += bool(rows)
+            longest_key = max(longest_key, self._longest_key(rows))
         cell = self.fontMetrics().horizontalAdvance("0")
-        self.setColumnWidth(0, min(260, max(96, longest * cell + 40 + 16 * deepest)))
+        least, most = KEY_PIXELS
+        indentation = self.indentation() * levels
+        self.setColumnWidth(0, min(most, max(least, longest_key * cell + 40 + indentation)))
+
+    def _open_level(self, rows: Sequence[QModelIndex], left: int) -> tuple[list[QModelIndex], int]:
+        """Expand those rows whose children still fit; return the children and the room left."""
+        below: list[QModelIndex] = []
+        for index in rows:
+            size = self._model.node(index).size
+            if 0 < size <= left:
+                left -= size
+                if self._model.canFetchMore(index):
+                    self._model.fetchMore(index)
+                self.setExpanded(index, True)
+                below += [self._model.index(i, 0, index) for i in range(size)]
+        return below, left
+
+    def _longest_key(self, rows: Sequence[QModelIndex]) -> int:
+        return max((len(str(self._model.data(index))) for index in rows), default=0)
 
     def copy_value(self) -> None:
         index = self.currentIndex()
@@ -315,6 +331,6 @@ class JsonTree(QTreeView):
         if event.matches(QKeySequence.StandardKey.Copy):
             self.copy_value()
         elif event.key() == Qt.Key.Key_Asterisk:
-            event.ignore()  # "open all below" has no end in a hostile value
+            event.ignore()  # Qt would expand everything below: endless in a hostile value
         else:
             super().keyPressEvent(event)

@@ -1,5 +1,7 @@
-"""The four states of a page: loading, empty, failed (all three fill its place) and stale (a band
-above the content that stays). Each says what is so, why, and what to do next."""
+"""The states of a page: loading, empty and failed in place of its content, stale as a band above.
+
+Each says what is the case, why, and what to do next.
+"""
 
 from __future__ import annotations
 
@@ -21,14 +23,14 @@ from typing_extensions import override
 from widgets.plain import plain
 from widgets.theme import Theme
 
-WORDS_WIDE = 480
-"""pixels of the sentences that stand instead of a page"""
+TEXT_PIXELS = 480
+"""width in pixels of the sentences of a state"""
 BANNER_ICONS = {"ok": "check", "accent": "info"}
 """tone -> icon; every other tone warns"""
 
 
 class IconLabel(QWidget):
-    """A single icon of the set, in a token's colour, that follows the theme."""
+    """An icon of the set in the colour of a token; follows the theme."""
 
     def __init__(
         self,
@@ -56,7 +58,7 @@ class IconLabel(QWidget):
 
 
 class Spinner(QWidget):
-    """Turns while it is seen."""
+    """Turns while it is visible."""
 
     def __init__(self, theme: Theme, pixels: int = 20, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -180,7 +182,7 @@ class Banner(QFrame):
 
 
 class PageState(QWidget):
-    """Holds a page's content and shows it, or one of the states instead of it."""
+    """Shows a page's content, or one of the states in its place."""
 
     retry_requested = Signal()
 
@@ -206,7 +208,7 @@ class PageState(QWidget):
         column.addSpacing(12)
         for label in (self._title, self._sentence, self._next_step):
             label.setAlignment(Qt.AlignmentFlag.AlignHCenter)
-            label.setFixedWidth(WORDS_WIDE)
+            label.setFixedWidth(TEXT_PIXELS)
             column.addWidget(label, 0, Qt.AlignmentFlag.AlignHCenter)
         column.addSpacing(12)
         column.addWidget(self._button, 0, Qt.AlignmentFlag.AlignHCenter)
@@ -222,7 +224,7 @@ class PageState(QWidget):
 
     @property
     def sentence(self) -> str:
-        """What stands instead of the content, for tests and the tour."""
+        """Title and sentence of the state that stands in place of the content, for tests."""
         return f"{self._title.text()} {self._sentence.text()}".strip()
 
     def focus_action(self) -> None:
@@ -234,7 +236,7 @@ class PageState(QWidget):
         self._stack.setCurrentWidget(self.content)
 
     def show_loading(self, sentence: str = "Asking the cluster…") -> None:
-        self._instead_of_content("loading", "", "text_faint", sentence, "", "", "", None)
+        self._show_instead("loading", "", "text_faint", sentence, "", "", "", None)
 
     def show_empty(
         self,
@@ -245,21 +247,21 @@ class PageState(QWidget):
         action: str = "",
         do: Callable[[], None] | None = None,
     ) -> None:
-        self._instead_of_content("empty", icon, "text_faint", title, sentence, "", action, do)
+        self._show_instead("empty", icon, "text_faint", title, sentence, "", action, do)
 
     def show_failed(
         self, title: str, sentence: str, next_step: str = "", *, retry: bool = True
     ) -> None:
         do = self.retry_requested.emit if retry else None
-        self._instead_of_content(
+        self._show_instead(
             "failed", "warning", "bad", title, sentence, next_step, "Try again" if retry else "", do
         )
 
     def show_stale(self, sentence: str) -> None:
-        """The content stays and is told to be old; an empty sentence takes the band away."""
+        """Show a band above the content that says how old it is; an empty sentence hides it."""
         self.banner.say(sentence, "warn")
 
-    def _instead_of_content(
+    def _show_instead(
         self,
         state: str,
         icon: str,
@@ -285,7 +287,7 @@ class PageState(QWidget):
             if text:
                 label.ensurePolished()
                 label.setFixedHeight(
-                    label.heightForWidth(WORDS_WIDE)
+                    label.heightForWidth(TEXT_PIXELS)
                     if label.wordWrap()
                     else label.sizeHint().height()
                 )

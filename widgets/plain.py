@@ -1,5 +1,8 @@
-"""Labels and tooltips that never read their text as markup: what a cluster says is data (a topic
-may be called ``<img src=…>``). Every label of the application is made here."""
+"""Labels and tooltips that never interpret their text as markup.
+
+Text from a cluster is data: a topic may be called ``<img src=…>``. Every label of the application
+is made here.
+"""
 
 from __future__ import annotations
 
@@ -27,15 +30,17 @@ _MANY_LINES = {code: glyph for code, glyph in _VISIBLE.items() if code not in (9
 
 
 def visible(text: str, *, lines: bool = False, limit: int = 512) -> str:
-    """Control, bidirectional and zero-width characters as glyphs that show; cut to ``limit``
-    characters."""
+    """Replace control, bidirectional and zero-width characters by visible signs.
+
+    The text is cut to ``limit`` characters; ``lines`` keeps tabs and line ends.
+    """
     if len(text) > limit:
         text = text[: limit - 1] + "…"
     return text.translate(_MANY_LINES if lines else _ONE_LINE)
 
 
 def tooltip(text: str) -> str:
-    """Text for setToolTip and ToolTipRole, which would otherwise guess whether it is markup."""
+    """Escape text for setToolTip and ToolTipRole, where Qt guesses whether it is markup."""
     if not text:
         return ""
     return (
@@ -52,8 +57,11 @@ def plain(
     selectable: bool = False,
     lines: bool = True,
 ) -> QLabel:
-    """A label of plain text. ``role`` names a style of the theme: title, heading, muted, faint,
-    small, mono, figure."""
+    """Make a label of plain text.
+
+    ``role`` names a style of the style sheet: title, heading, section, strong, muted, faint,
+    small, mono, fact or hero.
+    """
     label = QLabel(parent)
     label.setTextFormat(Qt.TextFormat.PlainText)
     label.setOpenExternalLinks(False)
@@ -70,7 +78,7 @@ def plain(
 
 
 class ElidedLabel(QLabel):
-    """One line that gives way: cut with an ellipsis, whole in the tooltip."""
+    """One line that is cut with an ellipsis where room is short; the tooltip has all of it."""
 
     def __init__(self, text: str = "", parent: QWidget | None = None, *, role: str = "") -> None:
         super().__init__(parent)
@@ -104,7 +112,7 @@ class ElidedLabel(QLabel):
 
 
 def set_role(widget: QWidget, role: str, name: str = "role") -> None:
-    """Change a property that the style sheet asks for, and have it looked at again."""
+    """Set a property that the style sheet selects by, and apply the style again."""
     if widget.property(name) != role:
         widget.setProperty(name, role)
         widget.style().unpolish(widget)

@@ -1,5 +1,4 @@
-"""The titles of a table's columns, with the sort arrow beside the title on the side where it
-never covers it."""
+"""The titles of a table's columns, with the sort arrow beside the title, never over it."""
 
 from __future__ import annotations
 

@@ -1,9 +1,7 @@
-"""Text of any size and any content, shown as data: the first 64 KiB at once, more when asked for,
-all into a file.
+"""Text of any size and content: the first 64 KiB at once, more on request, all of it in a file.
 
 A line of a megabyte freezes a text widget for most of a second, so lines are cut into pieces of
-at most 4,000 characters; what is copied or saved whole comes from the bytes, not from what is
-shown.
+at most 4,000 characters. Copying and saving use the bytes, not the shown text.
 """
 
 from __future__ import annotations
@@ -28,16 +26,17 @@ from widgets.theme import Theme
 
 FIRST_BYTES = 64 << 10
 MOST_BYTES = 4 << 20
+"""shown at first, and at most"""
 LONGEST_LINE = 4000
 FIRST_LINES = 1500
-"""a text widget takes longer for each line than for each character"""
+"""lines shown at first: a text widget needs longer per line than per character"""
 
 Form = Callable[[bytes, int], str]
-"""(the first bytes of a value, how many lines will be shown) -> text; must not raise"""
+"""(first bytes of a value, number of lines that will be shown) -> text; must not raise"""
 
 
-def chopped(text: str, longest: int = LONGEST_LINE) -> str:
-    """The same text with line ends put in where a line would be longer than that."""
+def break_lines(text: str, longest: int = LONGEST_LINE) -> str:
+    """Break lines that are longer than ``longest`` characters."""
     if len(text) <= longest:
         return text
     out: list[str] = []
@@ -50,8 +49,9 @@ def chopped(text: str, longest: int = LONGEST_LINE) -> str:
 
 
 class TextView(QWidget):
-    saved = Signal(str)  # a sentence about the file that was written, or why not
+    saved = Signal(str)
     failed = Signal(str)
+    """a sentence about the file that was written, or about why it was not"""
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -69,20 +69,20 @@ class TextView(QWidget):
             Qt.TextInteractionFlag.TextSelectableByMouse
             | Qt.TextInteractionFlag.TextSelectableByKeyboard
         )
-        self.said = plain("", self, role="faint")
+        self.size_label = plain("", self, role="faint")
         self.more = QPushButton("Load more", self)
         self.more.clicked.connect(self.load_more)
         self.copy_button = QPushButton("Copy", self)
         self.copy_button.clicked.connect(self.copy)
         self.save_button = QPushButton("Save…", self)
-        self.save_button.clicked.connect(self._ask_where)
+        self.save_button.clicked.connect(self._choose_file)
         for button in (self.more, self.copy_button, self.save_button):
             button.setProperty("role", "quiet")
             button.setAutoDefault(False)
         foot = QHBoxLayout()
         foot.setContentsMargins(0, 4, 0, 0)
         foot.setSpacing(4)
-        foot.addWidget(self.said, 1)
+        foot.addWidget(self.size_label, 1)
         foot.addWidget(self.more)
         foot.addWidget(self.copy_button)
         foot.addWidget(self.save_button)
@@ -93,7 +93,7 @@ class TextView(QWidget):
         layout.addLayout(foot)
 
     def show_bytes(self, data: bytes, form: Form | None = None) -> None:
-        """``form`` makes text of the first bytes; without it they are read as UTF-8."""
+        """Show the start of the bytes as text; ``form`` decodes it, by default as UTF-8."""
         self._data, self._form = data, form or _as_text
         self._limit, self._lines = FIRST_BYTES, FIRST_LINES
         self._fill()
@@ -103,29 +103,29 @@ class TextView(QWidget):
         return min(self._limit, len(self._data))
 
     def load_more(self) -> None:
-        """Four times as much, up to 4 MiB; beyond that a file is the better place."""
-        place = self.edit.verticalScrollBar().value()
+        """Show four times as much, up to MOST_BYTES; more is for a file."""
+        position = self.edit.verticalScrollBar().value()
         self._limit = min(MOST_BYTES, self._limit * 4)
         self._lines *= 4
         self._fill()
-        self.edit.verticalScrollBar().setValue(place)
+        self.edit.verticalScrollBar().setValue(position)
 
     def _fill(self) -> None:
         whole = len(self._data)
         head = self._data if whole <= self._limit else self._data[: self._limit]
         text = self._form(head, self._lines)
-        lines = chopped(visible(text, lines=True, limit=len(text) + 1)).split("\n", self._lines)
+        lines = break_lines(visible(text, lines=True, limit=len(text) + 1)).split("\n", self._lines)
         cut_lines = len(lines) > self._lines
         self.edit.setPlainText("\n".join(lines[: self._lines]))
         cut = whole > self._limit or cut_lines
         shown = f"{self._lines:,} lines" if cut_lines else figures.size(self.shown_bytes)
-        self.said.setText(
+        self.size_label.setText(
             f"The first {shown} of {figures.size(whole)}" if cut else f"{whole:,} bytes"
         )
         self.more.setVisible(cut and self._limit < MOST_BYTES)
 
     def copy(self) -> None:
-        """All of it, exactly, when it is text of up to 4 MiB; else what is shown."""
+        """Copy all of it exactly if it is UTF-8 of up to MOST_BYTES, else the shown text."""
         try:
             text = (
                 self._data.decode("utf-8")
@@ -136,7 +136,7 @@ class TextView(QWidget):
             text = self.edit.toPlainText()
         QGuiApplication.clipboard().setText(text)
 
-    def _ask_where(self) -> None:
+    def _choose_file(self) -> None:
         dialog = QFileDialog(self, "Save the bytes", self.file_name)
         dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
@@ -144,7 +144,7 @@ class TextView(QWidget):
         dialog.open()
 
     def save_to(self, path: str) -> None:
-        """The bytes as they are."""
+        """Write the bytes unchanged."""
         try:
             Path(path).write_bytes(self._data)
         except OSError as error:

@@ -1,5 +1,4 @@
-"""The colours and fonts that every widget asks for by name, in dark and in light, and the signal
-when they change.
+"""The colours and fonts of the dark and the light theme, by name, and the signal of a change.
 
 Both themes are drawn by hand; neither is the other inverted. One accent colour; green, amber and
 red stand for health alone; ``series`` are the colours of charts, told apart by colour-blind eyes
@@ -27,7 +26,7 @@ GRID = 8
 class Tokens:
     name: str
     background: str
-    """behind everything"""
+    """behind all other surfaces"""
     surface: str
     """pages, tables"""
     raised: str
@@ -42,7 +41,7 @@ class Tokens:
     accent: str
     accent_hover: str
     accent_soft: str
-    """a tint of the accent to lie under text"""
+    """a tint of the accent, under text"""
     on_accent: str
     hover: str
     selection: str
@@ -111,7 +110,7 @@ TONES = frozenset(f.name for f in fields(Tokens)) - {"name", "series"}
 
 
 class Theme(QObject):
-    """The tokens in use. Handed to whatever paints; GUI thread only."""
+    """The tokens in use, given to every widget that paints. GUI thread only."""
 
     changed = Signal()
 
@@ -143,12 +142,11 @@ class Theme(QObject):
         return QColor(self.tokens.series[index % len(self.tokens.series)])
 
     def shade(self) -> QColor:
-        """Laid over what is behind a dialog."""
+        """The colour that dims what is behind a dialog."""
         return QColor(0, 0, 0, 110 if self.dark else 60)
 
     def icon(self, name: str, tone: str = "text_muted") -> QIcon:
-        """The icon of that name in resources/icons, in the colour of a token; drawn sharp at any
-        scale."""
+        """The icon of that name in resources/icons, in the colour of a token, sharp at any scale."""
         key = (name, getattr(self.tokens, tone))
         if key not in self._icons:
             disabled = self.tokens.line_strong
@@ -156,8 +154,7 @@ class Theme(QObject):
         return self._icons[key]
 
     def ui_font(self, pixels: int = UI_PIXELS, weight: QFont.Weight = QFont.Weight.Normal) -> QFont:
-        """The interface's font with figures of one width, so that numbers stand under each
-        other."""
+        """The font of the interface, with tabular figures: digits of one width."""
         font = QFont(UI_FAMILY)
         font.setPixelSize(pixels)
         font.setWeight(weight)

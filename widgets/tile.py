@@ -1,5 +1,4 @@
-"""A figure with its name, what belongs to it, and how it went lately: what an overview is laid
-of."""
+"""A tile of a dashboard: a large figure with its title, a note, and a sparkline."""
 
 from __future__ import annotations
 
@@ -39,8 +38,10 @@ class Tile(QFrame):
     def show_figure(
         self, figure: str, note: str = "", tone: str = "", *, aside: str = "", tip: str = ""
     ) -> None:
-        """``aside`` stands small after the figure ("/ 3"); ``tone`` colours the note, and the
-        figure when bad."""
+        """``aside`` stands small after the figure ("/ 3").
+
+        ``tone`` colours the note; "bad" colours the figure too.
+        """
         new = (figure, note, tone, aside)
         if new != (self.figure, self.note, self.tone, self.aside):
             self.figure, self.note, self.tone, self.aside = new
@@ -49,7 +50,7 @@ class Tile(QFrame):
         self.setToolTip(tooltip(tip))
 
     def show_values(self, values: Floats) -> None:
-        """A sparkline at the right, float64[n]."""
+        """Show a sparkline at the right; float64[n], NaN is a gap."""
         self._values = values
         self.update()
 
@@ -98,7 +99,7 @@ class Tile(QFrame):
         painter.end()
 
     def _figure_font(self, figure: str, room: float) -> QFont:
-        """The largest of FIGURE_PIXELS with which the figure fits the room."""
+        """The font of the first size in FIGURE_PIXELS with which the figure fits."""
         for pixels in FIGURE_PIXELS:
             font = self._theme.ui_font(pixels, QFont.Weight.DemiBold)
             if QFontMetrics(font).horizontalAdvance(figure) <= room:

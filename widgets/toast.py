@@ -1,5 +1,4 @@
-"""Passing notes at the bottom of the window: what a job did, what was copied. Bad news stays
-longer."""
+"""Notes that pass by themselves at the bottom of the window. Warnings and errors stay longer."""
 
 from __future__ import annotations
 
@@ -17,7 +16,7 @@ _ICONS = {"ok": "check", "accent": "info", "warn": "warning", "bad": "warning"}
 
 
 class Toasts(QObject):
-    """Stacks notes over ``host``'s lower right corner; at most MOST, the oldest goes first."""
+    """Stacks notes over the lower right corner of ``host``: at most MOST, the newest lowest."""
 
     def __init__(self, theme: Theme, host: QWidget, *, below_px: int = 40) -> None:
         super().__init__(host)

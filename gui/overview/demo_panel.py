@@ -1,5 +1,5 @@
-"""What a demo cluster adds to the overview: its traffic with a rate slider, its consumers, and
-how to connect to it from other programs."""
+"""The panel of an embedded cluster on the Overview: the rate of the demo traffic, its consumers,
+and how other programs connect to the cluster."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from widgets import figures
 from widgets.plain import plain, tooltip
 
 STEPS = 100
+"""of the slider"""
 MOST = 20.0
+"""times the rate of the demo's scenario"""
 
 
 def rate_of(step: int) -> float:
-    """0 is off; the middle is the scenario's own rate, the end MOST times that; in between by
-    equal factors."""
+    """Step 0 is off, the middle step is 1, the last is MOST; steps in between grow by equal factors."""
     return 0.0 if step == 0 else round(MOST ** ((step - STEPS / 2) / (STEPS / 2)), 2)
 
 
@@ -46,10 +47,11 @@ class DemoPanel(QFrame):
         self._slider.valueChanged.connect(self._slid)
         self._rate = plain("1×", self, role="muted")
         self._rate.setFixedWidth(120)
+        self._title = plain("", self, role="strong")
         self._row = QHBoxLayout(self)
         self._row.setContentsMargins(16, 8, 12, 8)
         self._row.setSpacing(12)
-        self._row.addWidget(plain("Demo traffic", self, role="strong"))
+        self._row.addWidget(self._title)
         self._row.addWidget(self._slider)
         self._row.addWidget(self._rate)
         self._line = QFrame(self)
@@ -60,8 +62,8 @@ class DemoPanel(QFrame):
         self._row.addStretch(1)
         self._address = plain("", self, role="mono")
         self._row.addWidget(self._address)
-        self._connect = QPushButton("Use it from…", self)
-        self._connect.setToolTip("A line to connect a program of your own")
+        self._connect = QPushButton("Connect from…", self)
+        self._connect.setToolTip("Copy code that connects to this cluster")
         self._connect.clicked.connect(self._open_snippets)
         self._row.addWidget(self._connect)
         embedded = context.session.embedded
@@ -74,11 +76,12 @@ class DemoPanel(QFrame):
 
     def show_traffic(self, traffic: DemoTraffic | None) -> None:
         self._traffic = traffic
+        self._title.setText("Demo traffic" if traffic is not None else "Embedded cluster")
         for widget in (self._slider, self._rate, self._line, self._consumers_title):
             widget.setVisible(traffic is not None)
         if traffic is not None:
             traffic.changed.connect(self._show)
-            traffic.ended.connect(lambda why: self.context.notify(why, "warn"))
+            traffic.ended.connect(lambda reason: self.context.notify(reason, "warn"))
             self._slider.setValue(step_of(traffic.rate))
             self._show()
 
@@ -112,11 +115,8 @@ class DemoPanel(QFrame):
                 )
             members = f" ×{consumer.members}" if consumer.members != 1 else ""
             button.setText(f"{name}{members}")
-            button.setIcon(
-                self.theme.icon(
-                    "pause" if consumer.paused else "play", "warn" if consumer.paused else "ok"
-                )
-            )
+            icon, tone = ("pause", "warn") if consumer.paused else ("member", "text_muted")
+            button.setIcon(self.theme.icon(icon, tone))
             button.setToolTip(
                 "Paused" if consumer.paused else f"Consumes {figures.rate(consumer.per_s)}"
             )
@@ -129,10 +129,10 @@ class DemoPanel(QFrame):
         consumer = traffic.consumers[name]
         menu = QMenu(self)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        words = "Consume again" if consumer.paused else "Pause consuming"
+        text = "Resume consuming" if consumer.paused else "Pause consuming"
         menu.addAction(
             self.theme.icon("play" if consumer.paused else "pause"),
-            words,
+            text,
             lambda: traffic.pause(name, not consumer.paused),
         )
         menu.addAction(
@@ -167,4 +167,4 @@ class DemoPanel(QFrame):
 
     def _copy(self, title: str, text: str) -> None:
         QGuiApplication.clipboard().setText(text)
-        self.context.notify(f"{title}: copied.", "ok")
+        self.context.notify(f"{title} copied.", "ok")

@@ -1,4 +1,4 @@
-"""Lines to connect a program of one's own to a cluster; ``{address}`` is the bootstrap address."""
+"""Code that connects a program to a cluster; ``{address}`` stands for the bootstrap address."""
 
 from __future__ import annotations
 

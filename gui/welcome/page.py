@@ -1,9 +1,8 @@
-"""The first thing a person sees: two or three large choices, the clusters of before, what an
-earlier run left."""
+"""The first page: ways to get a cluster, recent connections, clusters stored on this machine."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
@@ -30,7 +29,7 @@ COLUMN = 880
 
 
 class Choice(QPushButton):
-    """A large button: icon, name, one sentence."""
+    """A large button with an icon, a title and a sentence."""
 
     def __init__(self, theme: Theme, icon: str, title: str, sentence: str, keys: str = "") -> None:
         super().__init__()
@@ -40,7 +39,7 @@ class Choice(QPushButton):
         self.setFixedHeight(184)
         self.setAccessibleName(title)
         self.setAccessibleDescription(sentence)
-        self._picture = IconLabel(theme, icon, 36, "accent", self)
+        self._icon = IconLabel(theme, icon, 36, "accent", self)
         self._spinner = Spinner(theme, 36, self)
         self._spinner.hide()
         self._sentence = sentence
@@ -50,26 +49,26 @@ class Choice(QPushButton):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(24, 24, 24, 16)
         layout.setSpacing(8)
-        for widget in (self._picture, self._spinner):
+        for widget in (self._icon, self._spinner):
             layout.addWidget(widget)
         layout.addSpacing(4)
         layout.addWidget(heading)
         layout.addWidget(self._words)
         layout.addStretch(1)
         layout.addWidget(foot)
-        for part in (self._picture, self._spinner, heading, self._words, foot):
+        for part in (self._icon, self._spinner, heading, self._words, foot):
             part.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
 
     def show_busy(self, sentence: str) -> None:
-        """While it works; an empty sentence ends it."""
+        """Show that it works and what it does; an empty sentence ends it."""
         self.setEnabled(not sentence)
         self._spinner.setVisible(bool(sentence))
-        self._picture.setVisible(not sentence)
+        self._icon.setVisible(not sentence)
         self._words.setText(sentence or self._sentence)
 
 
 class _Line(QFrame):
-    """A cluster of before, or one left over: a name, what it is, what can be done with it."""
+    """One cluster: its name, what it is, and buttons for what can be done with it."""
 
     def __init__(self, theme: Theme, icon: str, title: str, detail: str, colour: str = "") -> None:
         super().__init__()
@@ -87,17 +86,18 @@ class _Line(QFrame):
         self._row.addWidget(plain(title, self, role="strong", lines=False))
         self._row.addWidget(ElidedLabel(detail, self, role="muted"), 1)
 
-    def add(self, widget: QWidget) -> None:
+    def add_button(self, widget: QWidget) -> None:
         self._row.addWidget(widget)
 
 
 class WelcomePage(QWidget):
-    demo_requested = Signal(str)  # template
+    demo_requested = Signal(str)
+    """name of a template"""
     connect_requested = Signal()
-    profile_requested = Signal(object)  # ConnectionProfile
-    forget_requested = Signal(object)
-    leftover_requested = Signal(object)  # Leftover
-    remove_requested = Signal(object)
+    profile_requested = Signal(ConnectionProfile)
+    forget_requested = Signal(ConnectionProfile)
+    leftover_requested = Signal(Leftover)
+    remove_requested = Signal(Leftover)
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -108,19 +108,21 @@ class WelcomePage(QWidget):
             theme,
             "demo",
             "Start a demo cluster",
-            "Three brokers, three topics, producers and consumers at work. No Docker, no JVM. Ready in seconds.",
+            "Three brokers, three topics, running producers and consumers. No Docker, no JVM,"
+            " ready in seconds.",
         )
         self.empty = Choice(
             theme,
             "brokers",
             "Start an empty cluster",
-            "One broker on this machine for a program of your own. Its data stays until you remove it.",
+            "One broker on this machine for your own programs. Its data stays until you remove it.",
         )
         self.connect_choice = Choice(
             theme,
             "connect",
             "Connect to a cluster",
-            "Any Apache Kafka, by its bootstrap address, with or without TLS and SASL. Read-only if you like.",
+            "Any Apache Kafka by its bootstrap address, with or without TLS and SASL, read-only if"
+            " you like.",
             "Ctrl+N",
         )
         self.demo.clicked.connect(lambda: self.demo_requested.emit("notifications"))
@@ -140,7 +142,7 @@ class WelcomePage(QWidget):
         names.setSpacing(0)
         names.addWidget(plain("Kafkarium", column, role="hero"))
         names.addWidget(
-            plain("Watch a Kafka cluster from every side, and reach in.", column, role="muted")
+            plain("See all of a Kafka cluster, and change it safely.", column, role="muted")
         )
         head.addLayout(names, 1)
         layout.addLayout(head)
@@ -179,16 +181,16 @@ class WelcomePage(QWidget):
                 widget.hide()
                 widget.deleteLater()
         if leftovers:
-            self._title("Clusters on this machine from an earlier run")
+            self._add_title("Embedded clusters on this machine")
             for leftover in leftovers:
                 self._lists.addWidget(self._leftover(leftover))
         if recent:
-            self._title("Recent connections")
+            self._add_title("Recent connections")
             for profile in recent:
                 self._lists.addWidget(self._recent(profile))
 
-    def _title(self, words: str) -> None:
-        label = plain(words, self, role="muted")
+    def _add_title(self, text: str) -> None:
+        label = plain(text, self, role="muted")
         label.setContentsMargins(0, 24, 0, 0)
         self._lists.addWidget(label)
 
@@ -198,13 +200,15 @@ class WelcomePage(QWidget):
             self._theme,
             "demo",
             leftover.title,
-            f"{brokers}, {figures.size(leftover.size_bytes)}, last used {leftover.when}",
+            f"{brokers}, {figures.size(leftover.size_bytes)}, last started {leftover.when}",
         )
-        start = QPushButton("Start again")
+        start = QPushButton("Start")
         start.clicked.connect(lambda: self.leftover_requested.emit(leftover))
-        line.add(start)
-        line.add(
-            self._small("trash", "Remove its data", lambda: self.remove_requested.emit(leftover))
+        line.add_button(start)
+        line.add_button(
+            self._icon_button(
+                "trash", "Remove its data", lambda: self.remove_requested.emit(leftover)
+            )
         )
         return line
 
@@ -221,18 +225,18 @@ class WelcomePage(QWidget):
         )
         connect = QPushButton("Connect")
         connect.clicked.connect(lambda: self.profile_requested.emit(profile))
-        line.add(connect)
-        line.add(
-            self._small(
+        line.add_button(connect)
+        line.add_button(
+            self._icon_button(
                 "close", "Forget this connection", lambda: self.forget_requested.emit(profile)
             )
         )
         return line
 
-    def _small(self, icon: str, words: str, act: object) -> QToolButton:
+    def _icon_button(self, icon: str, text: str, act: Callable[[], None]) -> QToolButton:
         button = QToolButton()
         button.setIcon(self._theme.icon(icon))
-        button.setToolTip(words)
-        button.setAccessibleName(words)
+        button.setToolTip(text)
+        button.setAccessibleName(text)
         button.clicked.connect(act)
         return button

@@ -14,7 +14,7 @@ from pytestqt.qtbot import QtBot
 from widgets.charts.histogram import STEPS_MS, Histogram, bins
 from widgets.hex_view import HexView
 from widgets.json_tree import JsonModel, JsonTree, as_json, scalar
-from widgets.text_view import FIRST_BYTES, FIRST_LINES, MOST_BYTES, TextView, chopped
+from widgets.text_view import FIRST_BYTES, FIRST_LINES, MOST_BYTES, TextView, break_lines
 from widgets.theme import Theme
 
 
@@ -24,10 +24,10 @@ def theme(qapp: QApplication) -> Theme:
 
 
 def test_that_long_lines_are_cut_and_short_ones_are_not() -> None:
-    assert chopped("a\nb") == "a\nb"
+    assert break_lines("a\nb") == "a\nb"
     text = "x" * 9001 + "\nshort"
-    assert [len(line) for line in chopped(text).split("\n")] == [4000, 4000, 1001, 5]
-    assert chopped(text).replace("\n", "") == text.replace("\n", "")
+    assert [len(line) for line in break_lines(text).split("\n")] == [4000, 4000, 1001, 5]
+    assert break_lines(text).replace("\n", "") == text.replace("\n", "")
 
 
 def test_that_text_is_shown_in_part_and_more_on_request(
