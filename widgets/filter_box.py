@@ -27,7 +27,10 @@ class FilterBox(QLineEdit):
         self.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
         self.setProperty("role", "search")
         self._icon = self.addAction(theme.icon("search"), QLineEdit.ActionPosition.LeadingPosition)
-        theme.changed.connect(lambda: self._icon.setIcon(theme.icon("search")))
+        theme.changed.connect(self._recolour)
+
+    def _recolour(self) -> None:
+        self._icon.setIcon(self._theme.icon("search"))
 
     @override
     def sizeHint(self) -> QSize:

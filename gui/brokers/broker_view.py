@@ -43,7 +43,7 @@ class BrokerView(DetailView):
         if self.embedded is not None:
             self._log = BrokerLog(self.embedded, self)
             self.add_tab("log", "Log", self._log)
-            self.embedded.act_failed.connect(lambda words: context.notify(words, "bad"))
+            self.embedded.act_failed.connect(self._action_failed)
             for action in actions.ALL_ACTIONS:
                 self._buttons[action.label] = self.add_action(
                     action.label, partial(self._run, action), icon=action.icon
@@ -98,6 +98,9 @@ class BrokerView(DetailView):
             button.setVisible(label in labels)
 
     # ---- actions
+
+    def _action_failed(self, sentence: str) -> None:
+        self.context.notify(sentence, "bad")
 
     def _run(self, action: actions.BrokerAction) -> None:
         if self._row is not None:

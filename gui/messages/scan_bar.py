@@ -131,8 +131,10 @@ class ScanBar(QWidget):
         self.text.setClearButtonEnabled(True)
         self.text.setMinimumWidth(140)
         self.text.setToolTip(tooltip(TEXT_HELP))
-        icon = self.text.addAction(theme.icon("search"), QLineEdit.ActionPosition.LeadingPosition)
-        theme.changed.connect(lambda: icon.setIcon(theme.icon("search")))
+        self._icon = self.text.addAction(
+            theme.icon("search"), QLineEdit.ActionPosition.LeadingPosition
+        )
+        theme.changed.connect(self._recolour)
         self.text.setProperty("role", "search")
         self.text.textChanged.connect(lambda _: self.filter_changed.emit())
         self.text.returnPressed.connect(self.read_requested)
@@ -344,6 +346,9 @@ class ScanBar(QWidget):
         self.until_count.setVisible(until is Until.COUNT)
         self.until_offset.setVisible(until is Until.OFFSET)
         self.until_time.setVisible(until is Until.TIMESTAMP)
+
+    def _recolour(self) -> None:
+        self._icon.setIcon(self._theme.icon("search"))
 
     def _read_or_stop(self) -> None:
         (self.stop_requested if self._running else self.read_requested).emit()

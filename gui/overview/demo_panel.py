@@ -81,9 +81,12 @@ class DemoPanel(QFrame):
             widget.setVisible(traffic is not None)
         if traffic is not None:
             traffic.changed.connect(self._show)
-            traffic.ended.connect(lambda reason: self.context.notify(reason, "warn"))
+            traffic.ended.connect(self._traffic_ended)
             self._slider.setValue(step_of(traffic.rate))
             self._show()
+
+    def _traffic_ended(self, reason: str) -> None:
+        self.context.notify(reason, "warn")
 
     def _slid(self, step: int) -> None:
         if self._traffic is not None:

@@ -50,6 +50,9 @@ class DetailView(QWidget):
         self.tabs = QTabWidget(self)
         self.tabs.setDocumentMode(True)
         self._tab_names: list[str] = []
+        self._icons: dict[QPushButton, str] = {}
+        """action button -> icon"""
+        context.theme.changed.connect(self._recolour)
         self._halves = QSplitter(Qt.Orientation.Vertical, self)
         self._halves.setChildrenCollapsible(False)
         self._halves.addWidget(self.tabs)
@@ -92,15 +95,18 @@ class DetailView(QWidget):
         """A button beside the name; ``changes`` disables it on a read-only connection."""
         button = QPushButton(text, self)
         if icon:
-            theme = self.context.theme
-            button.setIcon(theme.icon(icon))
-            theme.changed.connect(lambda: button.setIcon(theme.icon(icon)))
+            button.setIcon(self.context.theme.icon(icon))
+            self._icons[button] = icon
         if changes and self.context.session.read_only:
             button.setEnabled(False)
             button.setToolTip("This connection is read-only.")
         button.clicked.connect(lambda: do())
         self._action_row.addWidget(button)
         return button
+
+    def _recolour(self) -> None:
+        for button, icon in self._icons.items():
+            button.setIcon(self.context.theme.icon(icon))
 
     def add_chart(self, chart: QWidget, sizes: tuple[int, int]) -> None:
         """Put a chart above the tabs; ``sizes`` are the first heights of chart and tabs."""

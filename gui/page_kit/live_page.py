@@ -45,8 +45,8 @@ class LivePage(QWidget):
         self.setProperty("role", "page")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.session.snapshot_changed.connect(self._snapshot_changed)
-        self.session.state_changed.connect(lambda _: self._update_states())
-        self.session.paused_changed.connect(lambda _: self._update_states())
+        self.session.state_changed.connect(self._update_states)
+        self.session.paused_changed.connect(self._update_states)
         self._stale_check = QTimer(self)
         self._stale_check.setInterval(STALE_CHECK_MS)
         self._stale_check.timeout.connect(self._update_states)
@@ -98,7 +98,8 @@ class LivePage(QWidget):
         """Mark all of the snapshot as changed: this page missed what came before."""
         return Changes(changes.events, True, frozenset(self.session.snapshot.brokers))
 
-    def _update_states(self) -> None:
+    def _update_states(self, *_: object) -> None:
+        """A slot, not a lambda: Qt disconnects it when the page is destroyed in a closed tab."""
         session = self.session
         if not session.loaded:
             self._shows_state = True

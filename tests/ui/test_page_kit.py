@@ -7,12 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QEvent, Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QPushButton, QTabBar, QWidget
 from pytestqt.qtbot import QtBot
+from shiboken6 import isValid
 
+from gui.brokers.page import BrokersPage
+from gui.configuration.page import ConfigurationPage
 from gui.groups.page import GroupsPage
+from gui.messages.page import MessagesPage
 from gui.topics.page import TopicsPage
 from tests.fakes.client import FakeClient
 from tests.fakes.cluster import FakeCluster
@@ -157,3 +161,21 @@ def test_that_the_groups_page_waits_for_the_list_of_groups(made: Alone, qtbot: Q
     assert "There is no group no-such-group" in page.group_view.state.sentence
     QTest.keyClick(page.group_view, Qt.Key.Key_Escape)
     assert page.shows_list
+
+
+def test_that_a_destroyed_page_no_longer_listens_to_its_session(
+    made: Alone, qtbot: QtBot, qapp: QApplication
+) -> None:
+    """A page in a tab is destroyed while its session and the theme live on."""
+    for page_class in (TopicsPage, GroupsPage, BrokersPage, MessagesPage, ConfigurationPage):
+        page = page_class(made.context)
+        page.show()
+        page.deleteLater()
+        qapp.sendPostedEvents(page, QEvent.Type.DeferredDelete)
+        assert not isValid(page)
+    made.look_again()
+    made.session.state_changed.emit(made.session.state)
+    made.session.set_paused(True)
+    made.theme.set_dark(False)
+    made.theme.set_dark(True)
+    qapp.processEvents()  # an error in a slot fails the test

@@ -37,7 +37,7 @@ def test_that_text_is_shown_in_part_and_more_on_request(
     qtbot.addWidget(view)
     data = b"z" * (8 << 20)
     view.show_bytes(data)
-    assert view.shown_bytes == FIRST_BYTES and "64.0 KiB of 8.0 MiB" in view.said.text()
+    assert view.shown_bytes == FIRST_BYTES and "64.0 KiB of 8.0 MiB" in view.size_label.text()
     while not view.more.isHidden():
         view.load_more()
     assert view.shown_bytes == MOST_BYTES
