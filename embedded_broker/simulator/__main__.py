@@ -1,7 +1,6 @@
-"""``python -m embedded_broker.simulator``: run seeds, replay one, show that planted bugs are
-caught.
+"""``python -m embedded_broker.simulator``: run seeds, replay one, or hunt planted bugs.
 
-Exit code 0 when every seed passed (or every planted bug was caught), else 1.
+The exit code is 0 when every seed passed, or every planted bug was caught, else 1.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -25,7 +25,7 @@ Job = tuple[int, int, str]
 
 
 def one(job: Job) -> Result:
-    """A seed of a campaign; what is not needed of a pass stays behind."""
+    """Run a seed of a campaign; the result of a pass travels without its plan."""
     seed, brokers, family = job
     result = run_seed(seed, brokers, family)
     if not result.failure:
@@ -34,7 +34,8 @@ def one(job: Job) -> Result:
 
 
 def run_many(jobs: list[Job], processes: int) -> Iterator[Result]:
-    gc.freeze()
+    """Run seeds in so many processes; results come in the order of the jobs."""
+    gc.freeze()  # the forked processes share what is imported
     if processes <= 1:
         yield from map(one, jobs)
         return
@@ -43,6 +44,7 @@ def run_many(jobs: list[Job], processes: int) -> Iterator[Result]:
 
 
 def command(result: Result) -> str:
+    """Return the command line that replays a result."""
     return (
         f"python -m embedded_broker.simulator --replay {result.seed} --brokers {result.brokers} "
         f"--family {result.family}"
@@ -50,7 +52,7 @@ def command(result: Result) -> str:
 
 
 def report(results: Iterable[Result], total: int) -> list[Result]:
-    """Print failures as they come, with the command that replays each."""
+    """Print failures as they come, each with the command that replays it."""
     done = []
     for result in results:
         done.append(result)
@@ -68,30 +70,31 @@ def report(results: Iterable[Result], total: int) -> list[Result]:
 
 
 def campaign(args: argparse.Namespace) -> int:
+    """Run seeds for every number of brokers and family; returns the exit code."""
     failed = 0
     for brokers in args.brokers:
         for family in args.family:
             seeds = range(args.first, args.first + args.seeds)
             began = time.monotonic()
             results = report(run_many([(s, brokers, family) for s in seeds], args.jobs), len(seeds))
-            book = ledger.summary(results, time.monotonic() - began)
+            totals = ledger.summary(results, time.monotonic() - began)
             failed += sum(bool(r.failure) for r in results)
-            print(f"{family}, {brokers} brokers: {json.dumps(book)}", flush=True)
+            print(f"{family}, {brokers} brokers: {json.dumps(totals)}", flush=True)
             if args.ledger:
-                ledger.enter(Path(args.ledger), family, brokers, args.first, book)
+                ledger.append(Path(args.ledger), family, brokers, args.first, totals)
     return 1 if failed else 0
 
 
 def replay(args: argparse.Namespace) -> int:
-    """Run one seed again, tell its story, and cut its plan down when it fails."""
+    """Run one seed again, print its trace, and shrink its plan if wanted; returns the exit code."""
     brokers, family = args.brokers[0], args.family[0]
     faults: list[Fault] | None = json.loads(Path(args.plan).read_text()) if args.plan else None
-    mutant = mutants.planted(args.mutant) if args.mutant else None
-    with mutant or mutants.nothing():
+    with mutants.planted(args.mutant) if args.mutant else nullcontext():
         watch = print if args.trace else None
         result = run_seed(args.replay, brokers, family, faults, watch=watch, keep_history=True)
         print(
-            f"trace {result.trace_hash}, {result.events} events, {result.simulated_ms / 1000:.1f} s simulated"
+            f"trace {result.trace_hash}, {result.events} events, "
+            f"{result.simulated_ms / 1000:.1f} s simulated"
         )
         print(json.dumps(result.counts))
         if args.history:
@@ -117,22 +120,22 @@ def main(argv: list[str] | None = None) -> int:
         prog="python -m embedded_broker.simulator", description=__doc__
     )
     parser.add_argument(
-        "--seeds", type=int, default=100, help="how many seeds of each kind of cluster and family"
+        "--seeds", type=int, default=100, help="seeds for each number of brokers and each family"
     )
-    parser.add_argument("--first", type=int, default=1)
+    parser.add_argument("--first", type=int, default=1, help="the first seed")
     parser.add_argument(
         "--brokers", type=int, choices=(3, 5), action="append", help="default: 3; may be repeated"
     )
     parser.add_argument(
         "--family", choices=FAMILIES, action="append", help="default: F2; may be repeated"
     )
-    parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--ledger", help="a file to which the campaign's sums are appended")
+    parser.add_argument("--jobs", type=int, default=2, help="processes")
+    parser.add_argument("--ledger", help="append the campaign's totals to this file")
     parser.add_argument(
         "--mutants", action="store_true", help="plant bugs, one at a time: each must be caught"
     )
-    parser.add_argument("--mutant", help="plant this bug in a replay")
-    parser.add_argument("--replay", type=int, metavar="SEED")
+    parser.add_argument("--mutant", help="with --replay: plant this bug")
+    parser.add_argument("--replay", type=int, metavar="SEED", help="run this seed alone")
     parser.add_argument(
         "--plan", help="with --replay: a JSON file of faults instead of the seed's own"
     )

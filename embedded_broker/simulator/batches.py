@@ -1,8 +1,7 @@
-"""Record batches for the simulated clients: built and read record by record, uncompressed,
-nothing clever.
+"""Record batches of the simulated clients: built and read record by record, uncompressed.
 
-Format: Kafka's message format guide (record batch v2). Written apart from ``records`` so that
-what the brokers do with a batch is checked by code that they do not share.
+Format: record batch v2, Kafka's message format guide. Written apart from ``kafka_protocol.records``
+on purpose: code that the brokers do not use checks what they do with a batch.
 """
 
 from __future__ import annotations
@@ -22,6 +21,8 @@ from kafka_protocol.records.checksum import crc32c
 
 
 class SimRecord(NamedTuple):
+    """One record of a batch."""
+
     offset: int
     timestamp: int
     key: bytes | None
@@ -37,6 +38,7 @@ def _zigzag(out: bytearray, value: int) -> None:
 
 
 def _unzigzag(data: bytes, p: int) -> tuple[int, int]:
+    """(value, position after it)"""
     raw = shift = 0
     while True:
         byte = data[p]
@@ -54,7 +56,8 @@ def build(
     producer_epoch: int = -1,
     base_sequence: int = -1,
 ) -> bytearray:
-    """One batch of (key, value) records as a producer sends it: base offset 0, leader epoch -1."""
+    """Build a batch of (key, value) records as a producer sends it: base offset 0, leader epoch
+    -1."""
     body = bytearray()
     for i, (key, value) in enumerate(values):
         record = bytearray(b"\0")
@@ -76,7 +79,7 @@ def build(
 
 
 def records(data: bytes) -> Iterator[SimRecord]:
-    """Every record of every batch in ``data``; control batches are skipped."""
+    """Yield the records of all batches in ``data`` except control batches."""
     position = 0
     while position < len(data):
         base, length, _, _, _, attributes, _, base_ts, _, _, _, _, count = HEADER.unpack_from(
@@ -102,5 +105,5 @@ def records(data: bytes) -> Iterator[SimRecord]:
 
 
 def timestamps(data: bytes) -> Iterator[tuple[int, int]]:
-    """(offset, timestamp) of every record."""
+    """Yield (offset, timestamp) of each record."""
     return ((r.offset, r.timestamp) for r in records(data))

@@ -20,19 +20,21 @@ from embedded_broker.core.effects import Effect, Stop
 from embedded_broker.core.events import Event
 from embedded_broker.simulator.disk import Platter, SimLog
 from embedded_broker.simulator.node import Node, Observer
-from embedded_broker.simulator.truth import Key, Truth
+from embedded_broker.simulator.reference import Committed, Key, Reference
 from embedded_broker.simulator.world import Violation, World
 from kafka_protocol.records.batch import BatchHeader
 
 TopicPartition = tuple[str, int]
 METADATA_TOPIC = "__cluster_metadata"
-Seen = tuple[int, bool, int, Any]
-"""A partition when it was last looked at: high watermark, whether it leads, leader epoch, log."""
+Observed = tuple[int, bool, int, Any]
+"""(high watermark, whether the replica leads, leader epoch, log) of a partition on a broker."""
+CHECKED_TAIL = 30
+"""Offsets before the committed end that C7 compares each time; the rest was compared before."""
 
 
 @dataclass(slots=True)
 class Sent:
-    """A producer's batch and what became of it."""
+    """A producer's batch and its outcome."""
 
     producer: str
     session: int
@@ -41,17 +43,18 @@ class Sent:
     acks: int
     idempotent: bool
     outcome: str = "open"
-    """open, ok, info."""
+    """open, ok, or info (unknown)."""
     offset: int = -1
     codes: list[int] = field(default_factory=list)
 
 
 class Checks(Observer):
-    """See the module. ``strict`` is off in the family that may lose data (F3)."""
+    """See the module. Without ``strict``, for the family that may lose data (F3), only the checks
+    that hold even then are made: leaders, epochs, metadata, producer ids."""
 
     def __init__(self, world: World, nodes: Mapping[int, Node], strict: bool = True) -> None:
         self.world, self.nodes, self.strict = world, nodes, strict
-        self.truth = Truth()
+        self.reference = Reference()
         self.sent: list[Sent] = []
         self.acks = 0
         self.newest_ack_ms: dict[TopicPartition, int] = {}
@@ -59,11 +62,14 @@ class Checks(Observer):
         self.newest_leader = 0
         self.restart: Callable[[Node], None] = Node.start
         self.idempotent: set[str] = set()
+        """Names of the idempotent producers."""
         self._leaders: dict[tuple[Key, int], int] = {}
         self._controllers: dict[int, int] = {}
         self._quorum_epochs: dict[int, int] = {}
-        self._seen: dict[int, dict[TopicPartition, Seen]] = {}
-        self._images: dict[int, int] = {}
+        self._observed: dict[int, dict[TopicPartition, Observed]] = {}
+        """By broker and partition: the state after the last event."""
+        self._image_offsets: dict[int, int] = {}
+        """By broker: up to where its applied metadata is checked."""
         self._platters: dict[int, Platter] = {}
         self._producer_ids: dict[int, str] = {}
         self._generations: dict[str, int] = {}
@@ -77,20 +83,21 @@ class Checks(Observer):
 
     # ---- brokers, from inside
     def _appended(self, log: SimLog, header: BatchHeader, data: bytes) -> None:
-        self.truth.written((log.topic, log.topic_id, log.partition), header, data)
+        self.reference.written((log.topic, log.topic_id, log.partition), header, data)
 
     def started(self, node: Node) -> None:
         node.platter.on_append = self._appended
-        self._seen[node.node_id] = {}
-        self._images[node.node_id] = 0
+        self._observed[node.node_id] = {}
+        self._image_offsets[node.node_id] = 0
+        # A new disk has no epoch: only on the same disk must it never go back.
         if self._platters.get(node.node_id) is not node.platter:
             self._platters[node.node_id] = node.platter
             self._quorum_epochs.pop(node.node_id, None)
 
     def stopped(self, node: Node, effect: Stop) -> None:
         if "another live broker has the id" in effect.reason:
-            # A new disk came back before its predecessor's session had expired: whoever runs it
-            # tries again.
+            # A broker with a new disk came back before the session of its previous incarnation
+            # expired: whoever operates it starts it again.
             self.world.after(1_000, self.restart, node)
         elif effect.code != 0:
             raise Violation("crash", f"broker {node.node_id} stopped itself: {effect.reason}")
@@ -99,25 +106,27 @@ class Checks(Observer):
         self.world.after(1_000, self.restart, node)
 
     def after_event(self, node: Node, event: Event, effects: list[Effect]) -> None:
-        self._look_at_quorum(node)
-        seen = self._seen[node.node_id]
+        self._check_quorum(node)
+        observed = self._observed[node.node_id]
         for place, partition in node.broker.replicas.partitions.items():
             log = partition.log
             now = (partition.high_watermark, partition.is_leader, partition.leader_epoch, log)
-            before = seen.get(place)
+            before = observed.get(place)
             if before != now:
-                seen[place] = now
-                same = before is not None and before[3] is log
-                self._partition_changed(node, partition, before if same else None)
+                observed[place] = now
+                # Another log is another topic of the same name: nothing of before holds for it.
+                same_log = before is not None and before[3] is log
+                self._partition_changed(node, partition, before if same_log else None)
 
-    def _partition_changed(self, node: Node, partition: Any, before: Seen | None) -> None:
+    def _partition_changed(self, node: Node, partition: Any, before: Observed | None) -> None:
         key = (partition.log.topic, partition.log.topic_id, partition.log.partition)
-        committed = self.truth.of(key)
+        committed = self.reference.of(key)
         log: SimLog = partition.log
         who = f"broker {node.node_id}"
         if partition.is_leader:
             if before is None or before[1:3] != (True, partition.leader_epoch):
                 self._new_leader(node, key, partition)
+            # Only leaders commit: their high watermark defines what is committed.
             if partition.high_watermark > committed.end:
                 if self.strict:
                     committed.extend(
@@ -128,8 +137,12 @@ class Checks(Observer):
         if not self.strict:
             return
         if partition.high_watermark > committed.end:
-            raise Violation("C6", f"{who} has a high watermark of {partition.high_watermark} on {committed!r}, "
-                                  f"leaders only ever had {committed.end}")  # fmt: skip
+            raise Violation(
+                "C6",
+                f"{who} has high watermark {partition.high_watermark} on {committed!r}, "
+                f"no leader had more than {committed.end}",
+            )
+        # Compare what this broker newly shows; below the earlier high watermark it did before.
         checked = 0 if before is None else before[0]
         if partition.high_watermark > checked:
             committed.check_prefix(who, log, checked, partition.high_watermark)
@@ -147,12 +160,13 @@ class Checks(Observer):
         self.world.trace(f"{node.node_id} leads {key[0]}-{key[2]} epoch {epoch}")
         if self.strict:
             who = f"broker {node.node_id}, the new leader of epoch {epoch},"
-            committed = self.truth.of(key)
+            committed = self.reference.of(key)
             committed.check_prefix(
                 who, partition.log, partition.log.log_start_offset, committed.end_before(epoch)
             )
 
-    def _look_at_quorum(self, node: Node) -> None:
+    def _check_quorum(self, node: Node) -> None:
+        """C4 for the quorum, C10."""
         broker = node.broker
         quorum = broker.quorum
         epoch = quorum.leader_epoch
@@ -175,25 +189,22 @@ class Checks(Observer):
                     f"brokers {leader} and {node.node_id} both lead the quorum's epoch {epoch}",
                 )
         applied = broker.image.offset
-        if applied != self._images[node.node_id]:
+        checked = self._image_offsets[node.node_id]
+        if applied != checked:
             log = self.metadata_log(node)
-            committed = self.truth.of((METADATA_TOPIC, UUID(int=1), 0))
-            if quorum.is_leader and applied > committed.end:
-                committed.extend(log, applied, epoch, ())
+            committed = self.reference.of((METADATA_TOPIC, UUID(int=1), 0))
+            # The first broker that applies a record defines it, leader or not: a follower may hear
+            # of a commit before the leader's own next event.
             if applied > committed.end:
-                # A follower learns of a commit before the leader's next event: the leader's log
-                # is the source.
                 committed.extend(log, applied, epoch, ())
-            committed.check_prefix(
-                f"broker {node.node_id}", log, self._images[node.node_id], applied
-            )
-            self._images[node.node_id] = applied
+            committed.check_prefix(f"broker {node.node_id}", log, checked, applied)
+            self._image_offsets[node.node_id] = applied
 
     def metadata_log(self, node: Node) -> SimLog:
         return node.platter.logs[(METADATA_TOPIC, UUID(int=1), 0)]
 
     def controller(self) -> Node | None:
-        """The active controller, if it is of the newest epoch that ever had a leader."""
+        """Return the active controller, if its epoch is the newest that ever had a leader."""
         newest = max(self._controllers, default=0)
         for node in self.nodes.values():
             if (
@@ -204,32 +215,36 @@ class Checks(Observer):
                 return node
         return None
 
-    def look_around(self) -> None:
-        """C7, called now and then."""
+    def check_replicas(self) -> None:
+        """C7, called periodically: in-sync and eligible replicas hold what is committed."""
         node = self.controller()
         if node is None or not self.strict:
             return
         for topic in node.broker.image.topics.values():
             for partition in topic.partitions.values():
                 key = (topic.name, topic.topic_id, partition.partition)
-                committed = self.truth.partitions.get(key)
+                committed = self.reference.partitions.get(key)
                 if committed is None:
                     continue
                 for replica in sorted({*partition.isr, *partition.elr}):
-                    platter = self.nodes[replica].platter
-                    log = platter.logs.get(key)
-                    if platter.unclean or platter.failing or platter.full:
-                        continue
                     role = "in-sync" if replica in partition.isr else "eligible"
                     who = f"broker {replica}, {role} in epoch {partition.leader_epoch},"
-                    if log is None:
-                        if committed.end:
-                            raise Violation("C7", f"{who} has no log of {committed!r}")
-                        continue
-                    try:
-                        committed.check_prefix(who, log, max(0, committed.end - 30), committed.end)
-                    except Violation as violation:
-                        raise Violation("C7", violation.text) from None
+                    self._check_replica(who, self.nodes[replica].platter, key, committed)
+
+    def _check_replica(self, who: str, platter: Platter, key: Key, committed: Committed) -> None:
+        # The controller has yet to learn of what this disk lost: it is about to be removed.
+        if platter.unclean or platter.failing or platter.full:
+            return
+        log = platter.logs.get(key)
+        if log is None:
+            if committed.end:
+                raise Violation("C7", f"{who} has no log of {committed!r}")
+            return
+        start = max(0, committed.end - CHECKED_TAIL)
+        try:
+            committed.check_prefix(who, log, start, committed.end)
+        except Violation as violation:
+            raise Violation("C7", violation.text) from None
 
     # ---- producers
     def sending(
@@ -239,16 +254,18 @@ class Checks(Observer):
         partition: TopicPartition,
         values: tuple[bytes, ...],
         acks: int,
-        idem: bool,
+        idempotent: bool,
     ) -> Sent:
-        if idem:
+        """A producer made a batch of values."""
+        if idempotent:
             self.idempotent.add(producer)
-        sent = Sent(producer, session, partition, values, acks, idem)
+        sent = Sent(producer, session, partition, values, acks, idempotent)
         self.sent.append(sent)
         return sent
 
     def acked(self, sent: Sent, offset: int) -> None:
-        """C1, C5: an acknowledged batch is committed, at the offset that was told."""
+        """C1, C5: an acknowledged batch is committed, at the offset of the acknowledgement (-1 for
+        one acknowledged as a duplicate)."""
         sent.outcome, sent.offset = "ok", offset
         self.acks += 1
         self.newest_ack_ms[sent.partition] = self.world.now_ms
@@ -262,25 +279,32 @@ class Checks(Observer):
                 if value not in committed.offsets:
                     raise Violation(
                         "C1",
-                        f"{committed!r}: {value!r} was acknowledged as a duplicate and is nowhere",
+                        f"{committed!r}: {value!r} was acknowledged as a duplicate but never stored",
                     )
             elif sent.offset + i >= committed.end:
-                raise Violation("C1", f"{committed!r}: {value!r} was acknowledged at {sent.offset + i}, "
-                                      f"only {committed.end} are committed")  # fmt: skip
+                raise Violation(
+                    "C1",
+                    f"{committed!r}: {value!r} was acknowledged at {sent.offset + i}, "
+                    f"but only {committed.end} are committed",
+                )
             elif committed.values[sent.offset + i] != value:
                 found = committed.values[sent.offset + i]
                 raise Violation(
                     "C5",
-                    f"{committed!r}: {value!r} was acknowledged at {sent.offset + i}: {found!r}",
+                    f"{committed!r}: {value!r} was acknowledged at {sent.offset + i}, "
+                    f"where {found!r} is committed",
                 )
 
     def refused(self, sent: Sent, code: int) -> None:
+        """An attempt failed with this code; the producer may retry."""
         sent.codes.append(code)
 
     def given_up(self, sent: Sent) -> None:
+        """The producer stopped retrying: the batch may be stored or not."""
         sent.outcome = "info"
 
     def producer_id_given(self, producer_id: int, name: str) -> None:
+        """C8: a producer id is given once."""
         if producer_id in self._producer_ids:
             raise Violation(
                 "C8",
@@ -288,16 +312,12 @@ class Checks(Observer):
             )
         self._producer_ids[producer_id] = name
 
-    def client_view(self, partition: TopicPartition) -> Any:
-        """The committed prefix of a partition of a topic that is never deleted."""
-        found = [c for key, c in self.truth.partitions.items() if (key[0], key[2]) == partition]
+    def client_view(self, partition: TopicPartition) -> Committed:
+        """Return what is committed of a partition whose topic is never deleted."""
+        partitions = self.reference.partitions
+        found = [c for key, c in partitions.items() if (key[0], key[2]) == partition]
         assert len(found) == 1, (partition, found)
         return found[0]
-
-    def end_floor(self, partition: TopicPartition) -> int:
-        """A latest-offset answer asked for from now on by the newest leader is at least this;
-        unused when unknown."""
-        return 0
 
     # ---- readers
     def polled(
@@ -309,59 +329,67 @@ class Checks(Observer):
         high_watermark: int,
         found: list[tuple[int, bytes | None]],
     ) -> None:
-        """C2, C5, C6: a fetch shows the committed records from its position on, and nothing
-        else."""
+        """C2, C5, C6: a fetch returns the committed records from its position on, no others."""
         if not self.strict:
             return
-        committed = self.truth.of((partition[0], topic_id, partition[1]))
+        committed = self.reference.of((partition[0], topic_id, partition[1]))
         if high_watermark > committed.end:
-            raise Violation("C6", f"{reader} was told of high watermark {high_watermark} on {committed!r}, "
-                                  f"{committed.end} are committed")  # fmt: skip
+            raise Violation(
+                "C6",
+                f"{reader} received high watermark {high_watermark} on {committed!r}, "
+                f"but {committed.end} are committed",
+            )
         for expected, (offset, value) in enumerate(found, position):
             if offset != expected:
                 raise Violation(
                     "C6",
-                    f"{reader} at {position} of {committed!r} got offset {offset} for {expected}",
+                    f"{reader} at {position} of {committed!r} read offset {offset} "
+                    f"instead of {expected}",
                 )
             if offset >= min(high_watermark, committed.end):
                 raise Violation(
-                    "C6", f"{reader} sees {offset} of {committed!r} above {high_watermark}"
+                    "C6",
+                    f"{reader} read {offset} of {committed!r} above high watermark {high_watermark}",
                 )
             if committed.values[offset] != value:
-                raise Violation("C2", f"{reader} read {value!r} at {offset} of {committed!r}, "
-                                      f"committed was {committed.values[offset]!r}")  # fmt: skip
+                raise Violation(
+                    "C2",
+                    f"{reader} read {value!r} at {offset} of {committed!r}, "
+                    f"where {committed.values[offset]!r} is committed",
+                )
 
     def out_of_range(
         self, reader: str, partition: TopicPartition, position: int, epoch: int, read_epoch: int
     ) -> None:
-        """C1: a leader that a reader may believe does not have what the reader has read."""
-        if self.strict:
-            raise Violation("C1", f"{reader} at {position} of {partition} (epoch {read_epoch}) is out of the range of "
-                                  f"the leader of epoch {epoch}")  # fmt: skip
-
-    def diverged(self, reader: str, partition: TopicPartition, position: int, at: Any) -> None:
+        """C1: the leader of the newest epoch that the reader knows lacks what the reader read."""
         if self.strict:
             raise Violation(
-                "C2", f"{reader} at {position} of {partition} is told of divergence at {at}"
+                "C1",
+                f"{reader} at {position} of {partition} (epoch {read_epoch}) is out of the range "
+                f"of the leader of epoch {epoch}",
             )
 
-    def listed(
-        self,
-        reader: str,
-        partition: TopicPartition,
-        which: int,
-        offset: int,
-        epoch: int,
-        floor: int,
-    ) -> None:
-        if self.strict and which == -1:
-            committed = self.client_view(partition)
-            if not floor <= offset <= committed.end:
-                raise Violation("C6", f"{reader}: the end of {committed!r} is said to be {offset}, "
-                                      f"committed are {committed.end}")  # fmt: skip
+    def diverged(self, reader: str, partition: TopicPartition, position: int, at: Any) -> None:
+        """C2: the leader reports that the reader has read another history."""
+        if self.strict:
+            raise Violation("C2", f"{reader} at {position} of {partition} diverges at {at}")
+
+    def end_listed(self, reader: str, partition: TopicPartition, offset: int, floor: int) -> None:
+        """C6: the end offset that ListOffsets returned is committed, and at least ``floor``, up to
+        where the reader had read when it sent the request."""
+        if not self.strict:
+            return
+        committed = self.client_view(partition)
+        if not floor <= offset <= committed.end:
+            raise Violation(
+                "C6",
+                f"{reader} received {offset} as the end of {committed!r} after reading up to "
+                f"{floor}, committed are {committed.end}",
+            )
 
     # ---- groups
     def joined(self, group: str, generation: int, member: str) -> None:
+        """A member joined a generation."""
         self._generations[group] = max(generation, self._generations.get(group, 0))
 
     def generation(self, group: str) -> int:
@@ -370,8 +398,8 @@ class Checks(Observer):
     def assigned(
         self, group: str, generation: int, member: str, partitions: list[TopicPartition]
     ) -> None:
-        """C9: in one generation a partition has one owner (a static member: whatever its id of
-        the day)."""
+        """C9: in one generation a partition has one owner. A static member is identified by its
+        instance id, because its member id changes."""
         for partition in partitions:
             owner = self._owners.setdefault((group, generation, partition), member)
             if owner != member and self.strict:
@@ -383,15 +411,15 @@ class Checks(Observer):
     def committing(
         self, group: str, generation: int, partition: TopicPartition, offset: int
     ) -> int:
-        """Returns the newest generation of which a commit is known to have been accepted."""
+        """A commit is sent; returns the newest generation with an accepted commit so far."""
         self._commit_tries.setdefault((group, partition), {-1}).add(offset)
         return self._committed_in.get((group, partition), -1)
 
     def committed(
         self, group: str, generation: int, partition: TopicPartition, offset: int, newest: int
     ) -> None:
-        """C9: a commit was accepted. One that began after another of a newer generation was
-        accepted never is."""
+        """C9: a commit was accepted, which must not happen if it was sent after one of a newer
+        generation (``newest``) had been accepted."""
         key = (group, partition)
         if generation < newest and self.strict:
             raise Violation(
@@ -402,10 +430,13 @@ class Checks(Observer):
         self._commit_floor[key] = max(offset, self._commit_floor.get(key, -1))
 
     def commit_floor(self, group: str, partition: TopicPartition) -> int:
+        """Return an offset that the committed offset can never fall below, or -1."""
         return self._commit_floor.get((group, partition), -1)
 
-    def committed_is(self, group: str, partition: TopicPartition, offset: int, floor: int) -> None:
-        """C9: the committed offset is one that was committed, and never goes back."""
+    def offset_fetched(
+        self, group: str, partition: TopicPartition, offset: int, floor: int
+    ) -> None:
+        """C9: the committed offset is one that a member committed, and never goes back."""
         tries = self._commit_tries.get((group, partition), {-1})
         if offset not in tries and self.strict:
             raise Violation(
@@ -413,7 +444,7 @@ class Checks(Observer):
             )
         if offset < floor and self.strict:
             raise Violation(
-                "C9", f"{group}: {partition} is at {offset}, {floor} was committed before"
+                "C9", f"{group}: {partition} is at {offset}, but {floor} was committed before"
             )
         self._commit_floor[group, partition] = max(
             offset, self._commit_floor.get((group, partition), -1)
@@ -421,8 +452,8 @@ class Checks(Observer):
 
     # ---- the end
     def finish(self) -> None:
-        """Every acknowledged record is committed, every log holds what is committed below its
-        high watermark."""
+        """C1, C2 of the healed cluster: every acknowledged record is committed, and every log has
+        what is committed below its high watermark."""
         if not self.strict:
             return
         for sent in self.sent:
@@ -433,6 +464,6 @@ class Checks(Observer):
                 continue
             for partition in node.broker.replicas.partitions.values():
                 log: Any = partition.log
-                committed = self.truth.of((log.topic, log.topic_id, log.partition))
+                committed = self.reference.of((log.topic, log.topic_id, log.partition))
                 who = f"broker {node.node_id}"
                 committed.check_prefix(who, log, log.log_start_offset, partition.high_watermark)

@@ -1,9 +1,8 @@
-"""Simulated consumers: a reader that follows partitions from their start, and the fetch loop of
-group members."""
+"""Simulated consumers: the fetch loop, and a reader that follows partitions from their start."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from embedded_broker.simulator.batches import records
@@ -28,8 +27,8 @@ LATEST, EARLIEST = OffsetTimestamp.LATEST, OffsetTimestamp.EARLIEST
 
 
 class Fetcher:
-    """Fetches positions' records from their leaders, one request in flight per leader, while
-    ``running``."""
+    """Fetches the records after each of ``positions`` from their leaders, one request in flight
+    per leader, while ``running``."""
 
     def __init__(self, client: SimClient, checks: Checks) -> None:
         self.client, self.checks = client, checks
@@ -39,14 +38,15 @@ class Fetcher:
         self.max_wait_ms = client.rng.choice([50, 300, 500])
         self.max_bytes = client.rng.choice([300, 2_000, 1 << 20])
         self.generation = 0
-        """Raised when positions are replaced: answers to older fetches are dropped."""
-        self.on_progress: Callable[[], None] | None = None
+        """Incremented when positions are replaced: responses to older fetches are dropped."""
         self._busy: set[int] = set()
+        """Leaders with a fetch in flight."""
         self.epochs: dict[TopicPartition, int] = {}
         """The leader epoch of the last batch before each position, as far as known."""
         self._loop = 0
 
     def follow(self, positions: dict[TopicPartition, int]) -> None:
+        """Fetch from these positions on, and from no other."""
         self.generation += 1
         self.positions = dict(positions)
         self._busy.clear()
@@ -57,11 +57,12 @@ class Fetcher:
         self._round(self._loop)
 
     def halt(self) -> None:
+        """Stop fetching, and drop what is in flight."""
         self.running = False
         self.generation += 1
 
     def _round(self, loop: int) -> None:
-        """Send a fetch to each leader that has none in flight; again after a while."""
+        """Send a fetch to each leader without one in flight, and schedule the next round."""
         if not self.running or loop != self._loop:
             return
         by_leader: dict[int, list[TopicPartition]] = {}
@@ -101,7 +102,7 @@ class Fetcher:
                     partition_max_bytes=self.max_bytes,
                 )
             )
-        asked = {key: (self.positions[key], self.client.leaders[key].epoch) for key in keys}
+        requested = {key: (self.positions[key], self.client.leaders[key].epoch) for key in keys}
         generation, names = self.generation, {self.client.topic_ids[t]: t for t, _ in keys}
 
         def done(response: Any, reason: str) -> None:
@@ -111,24 +112,24 @@ class Fetcher:
             if response is None or response.error_code:
                 self.client.refresh()
             else:
-                self._take(response, asked, names)
+                self._take(response, requested, names)
 
         self.client.call(broker_id, request, self.version, self.max_wait_ms + 1_500, done)
 
     def _take(
         self,
         response: FetchResponse,
-        asked: dict[TopicPartition, tuple[int, int]],
+        requested: dict[TopicPartition, tuple[int, int]],
         names: dict[Any, str],
     ) -> None:
-        progress = False
+        """Take a response to fetches from these (position, leader epoch)."""
         for topic in response.responses:
             name = topic.topic if self.version < 13 else names.get(topic.topic_id, "")
             for part in topic.partitions:
                 key = (name, part.partition_index)
-                if key not in asked or self.positions.get(key) != asked[key][0]:
+                if key not in requested or self.positions.get(key) != requested[key][0]:
                     continue
-                position, epoch = asked[key]
+                position, epoch = requested[key]
                 code = part.error_code
                 if code == ErrorCode.OFFSET_OUT_OF_RANGE:
                     self.checks.out_of_range(
@@ -139,11 +140,10 @@ class Fetcher:
                         self.checks.diverged(self.client.name, key, position, part.diverging_epoch)
                     self.client.refresh()
                     continue
-                progress |= self._consume(key, position, part)
-        if progress and self.on_progress is not None:
-            self.on_progress()
+                self._consume(key, position, part)
 
-    def _consume(self, key: TopicPartition, position: int, part: Any) -> bool:
+    def _consume(self, key: TopicPartition, position: int, part: Any) -> None:
+        """Check the records of a partition and advance its position."""
         data = b"" if part.records is None else bytes(part.records)
         headers = list(batches(data))
         found = [(r.offset, r.value) for r in records(data) if r.offset >= position]
@@ -156,18 +156,17 @@ class Fetcher:
             found,
         )
         if not headers:
-            return False
+            return
         self.positions[key] = headers[-1].next_offset
         self.epochs[key] = headers[-1].leader_epoch
         if found:
             self.client.log(
                 "ok", "poll", [*key, found[0][0], [v.decode() for _, v in found if v is not None]]
             )
-        return True
 
 
 class Reader:
-    """Follows partitions from offset 0 for ever, and asks for their ends now and then."""
+    """Follows partitions from offset 0 on, and lists their end offsets now and then."""
 
     def __init__(
         self, client: SimClient, checks: Checks, partitions: Sequence[TopicPartition]
@@ -179,25 +178,25 @@ class Reader:
 
     def start(self) -> None:
         self.client.refresh(lambda: self.fetcher.follow(dict.fromkeys(self.partitions, 0)))
-        self._ask_end()
+        self._list_offset()
 
-    def _ask_end(self) -> None:
+    def _list_offset(self) -> None:
         key = self.client.rng.choice(self.partitions)
         leader = self.client.leader(key)
         if leader is not None:
             which = self.client.rng.choice([LATEST, LATEST, EARLIEST])
             part = ListOffsetsPartition(key[1], leader.epoch, which)
             request = ListOffsetsRequest(replica_id=-1, topics=[ListOffsetsTopic(key[0], [part])])
-            floor = self.checks.end_floor(key) if which == LATEST else 0
+            # KIP-207: the end offset never falls below what was read before, also after an
+            # election, when the new leader's high watermark is behind for a while.
+            floor = self.fetcher.positions.get(key, 0)
 
             def done(response: Any, reason: str) -> None:
                 if response is None:
                     return
-                answer = response.topics[0].partitions[0]
-                if answer.error_code == ErrorCode.NONE:
-                    self.checks.listed(
-                        self.client.name, key, which, answer.offset, answer.leader_epoch, floor
-                    )
+                part = response.topics[0].partitions[0]
+                if part.error_code == ErrorCode.NONE and which == LATEST:
+                    self.checks.end_listed(self.client.name, key, part.offset, floor)
 
             self.client.call(leader.broker_id, request, 6, 1_000, done)
-        self.client.later(self.client.rng.randint(300, 1_200), self._ask_end)
+        self.client.later(self.client.rng.randint(300, 1_200), self._list_offset)

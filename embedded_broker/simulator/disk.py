@@ -1,12 +1,11 @@
-"""A node's disk in the simulated world: what was written, what would outlive a power cut, and
-what a cut leaves.
+"""A simulated node's disk: what is written, what is durable, and what a power cut leaves.
 
-A ``Platter`` is the hardware and outlives its node's processes; a ``SimDisk`` is one process's
-view of it. A kill keeps everything (the page cache outlives a process). A power cut keeps what
-was flushed and, of the rest, what recovery makes of a random subset of pages: the batches up to
-the first that is torn. Small files (epochs, high watermarks, log start) come back as written or
-as last flushed. Truncation that was not flushed may come undone. The quorum state is durable when
-``save_quorum_state`` returns.
+A ``Platter`` is the hardware and outlives the processes of its node; a ``SimDisk`` is the view of
+one process. A kill keeps everything, because the page cache outlives a process. A power cut keeps
+what was flushed; of the rest a random subset of pages survives, of which recovery keeps the
+batches up to the first that is torn. Small files (epochs, high watermarks, log start) come back as
+written or as last flushed. A truncation that was not flushed may be undone. The quorum state is
+durable when ``save_quorum_state`` returns.
 """
 
 from __future__ import annotations
@@ -23,10 +22,13 @@ from kafka_protocol.fields import Buffer
 from kafka_protocol.records.batch import BatchHeader, read_header
 
 Epochs = list[tuple[int, int]]
+"""(leader epoch, its start offset), ascending."""
+KEEPS_PAGE = 0.7
+"""Probability that an unflushed batch survives a power cut, if those before it do."""
 
 
 class SimSlice:
-    """Whole batches of a simulated log."""
+    """Whole batches of a simulated log: the RecordSlice port of ``core.ports``."""
 
     __slots__ = ("_parts", "_size")
 
@@ -42,7 +44,12 @@ class SimSlice:
 
 
 class SimLog:
-    """One partition's log on a platter. Batches are kept as (header, bytes), oldest first."""
+    """One partition's log on a platter: the PartitionLog port of ``core.ports``.
+
+    Batches are kept as header and bytes, oldest first. ``_durable`` and the marks of flushes count
+    batches from the first that the log ever had, of which ``_trimmed`` are deleted at the front.
+    Invariant: _trimmed <= _durable <= _trimmed + number of batches.
+    """
 
     def __init__(self, platter: Platter, topic: str, topic_id: UUID, partition: int) -> None:
         self.topic, self.topic_id, self.partition = topic, topic_id, partition
@@ -53,22 +60,23 @@ class SimLog:
         self._start = self._durable_start = 0
         self._end = 0
         self._segments: list[tuple[int, int]] = [(0, 0)]
-        """(base offset, wall ms of its first append), oldest first."""
+        """(base offset, wall clock of its first append), oldest first."""
         self._segment_bytes, self._segment_ms = 1 << 30, 7 * 86_400_000
         self._active_bytes = 0
         self._size = 0
         self._epochs: Epochs = []
         self._durable_epochs: Epochs = []
         self._trimmed = 0
-        """How many batches were ever dropped at the front; ``_durable`` and the marks count from
-        the first ever."""
         self._durable = 0
+        """Batches that a power cut keeps."""
         self._ghosts: list[tuple[BatchHeader, bytes]] = []
-        """Durable batches that a truncation cut off and that no flush has buried yet."""
+        """Durable batches that a truncation removed. A power cut may bring them back until a flush
+        has made the truncation durable."""
         self._marks: dict[int, int] = {}
+        """By flush in progress: the batches that it makes durable."""
         self._next_mark = 0
 
-    # ---- what the core sees --------------------------------------------------------------------
+    # ---- the port of the core ------------------------------------------------------------------
     @property
     def log_start_offset(self) -> int:
         return self._start
@@ -85,14 +93,16 @@ class SimLog:
         self._platter.check_write(self, len(records))
         view = memoryview(records)
         for given in headers:
+            # Parse the bytes again: they, not the caller's headers, are what a disk would keep.
             data = bytes(view[given.position : given.position + given.size])
             header = read_header(data)
-            assert header.size == len(data), "a batch is cut off at the append"
+            assert header.size == len(data), "the append has an incomplete batch"
             assert (
                 header.base_offset == given.base_offset
                 and header.leader_epoch == given.leader_epoch
             ), (
-                f"header {given.base_offset}@{given.leader_epoch}, bytes {header.base_offset}@{header.leader_epoch}"
+                f"header {given.base_offset}@{given.leader_epoch}, "
+                f"bytes {header.base_offset}@{header.leader_epoch}"
             )
             assert header.base_offset >= self._end, (
                 f"append of {header.base_offset} to a log that ends at {self._end}"
@@ -144,7 +154,7 @@ class SimLog:
             self._end = min(self._end, max(offset, self._start))
             return
         durable_here = max(0, self._durable - self._trimmed)
-        if keep < durable_here:
+        if keep < durable_here:  # durable batches are cut off: until a flush they may return
             self._ghosts = (
                 list(zip(self.headers_, self.bytes_, strict=True))[keep:durable_here] + self._ghosts
             )
@@ -153,7 +163,7 @@ class SimLog:
         self._cut_tail(keep, max(end, self._start))
 
     def _cut_tail(self, keep: int, end: int) -> None:
-        """Forget the batches from index ``keep`` on; the log ends at ``end``."""
+        """Remove the batches from index ``keep`` on; the log then ends at ``end``."""
         self._size -= sum(map(len, self.bytes_[keep:]))
         del self.headers_[keep:], self.bytes_[keep:], self._last_offsets[keep:]
         self._end = end
@@ -163,6 +173,7 @@ class SimLog:
         self._active_bytes = sum(h.size for h in self.headers_ if h.base_offset >= base)
 
     def _clip(self, absolute: int) -> None:
+        """Limit ``_durable`` and the marks to the first ``absolute`` batches."""
         self._durable = min(self._durable, absolute)
         self._marks = {mark: min(count, absolute) for mark, count in self._marks.items()}
 
@@ -237,9 +248,9 @@ class SimLog:
         self._platter.check_write(self, 0)
         self._epochs = list(entries)
 
-    # ---- what the world does to it -------------------------------------------------------------
+    # ---- flushes and faults --------------------------------------------------------------------
     def begin_flush(self) -> int:
-        """Remember what is here now; ``end_flush`` of this mark makes it durable."""
+        """Return a mark of the present content, which ``end_flush`` of it makes durable."""
         self._next_mark += 1
         self._marks[self._next_mark] = self._trimmed + len(self.headers_)
         return self._next_mark
@@ -256,17 +267,19 @@ class SimLog:
         self.end_flush(self.begin_flush())
 
     def lose_power(self, rng: random.Random) -> int:
-        """Keep what a power cut leaves, as recovery would find it. Returns how many batches are
-        gone."""
+        """Keep what a power cut leaves, as recovery would find it; returns the number of lost
+        batches."""
         before = len(self.headers_)
         durable = max(0, self._durable - self._trimmed)
+        # Either the truncation that is not durable is undone, in part or whole, or the unflushed
+        # end is lost from a random batch on.
         if self._ghosts and before == durable and rng.random() < 0.5:
             for header, data in self._ghosts[: rng.randint(0, len(self._ghosts))]:
                 if header.base_offset >= self._end:
                     self._push(header, data)
         else:
             keep = durable
-            while keep < before and rng.random() < 0.7:
+            while keep < before and rng.random() < KEEPS_PAGE:
                 keep += 1
             if keep < before:
                 self._cut_tail(
@@ -277,8 +290,7 @@ class SimLog:
             self._epochs = list(self._durable_epochs)
         if rng.random() < 0.5:
             self._start = max(self._durable_start, self._base())
-        # A log start that is lost with the batches before it leaves no hole: the log ends where
-        # its batches do.
+        # Recovery leaves no hole between the log start and the batches: the log ends with them.
         self._end = max(
             self._start, self._last_offsets[-1] + 1 if self._last_offsets else self._start
         )
@@ -292,8 +304,9 @@ class SimLog:
         return self.headers_[0].base_offset if self.headers_ else self._start
 
     def recover(self, rng: random.Random) -> None:
-        """Bring the epochs file in line with the log, as the shell does when it opens a log:
-        entries past the end go, epochs that only the batches know are added."""
+        """Make the epochs file agree with the log, as the shell does when it opens a log: remove
+        entries past the end, and add epochs that only batches have."""
+        # An entry at the end itself is an epoch without a batch: it may be kept or not.
         end = self._end + rng.randint(0, 1)
         epochs = [(e, s) for e, s in self._epochs if s < end]
         for header in self.headers_:
@@ -307,10 +320,11 @@ class SimLog:
         self._epochs = epochs
 
     def forget_process(self) -> None:
+        """Drop the flushes of a process that has ended."""
         self._marks.clear()
 
     def find(self, offset: int) -> BatchHeader | None:
-        """The batch that holds an offset."""
+        """Return the batch with this offset, or None."""
         i = bisect_left(self._last_offsets, offset)
         return (
             self.headers_[i]
@@ -319,7 +333,7 @@ class SimLog:
         )
 
     def between(self, start: int, end: int) -> Iterator[tuple[BatchHeader, bytes]]:
-        """Batches that lie whole in [start, end)."""
+        """Yield header and bytes of the batches that are entirely in [start, end)."""
         low, high = (
             bisect_left(self._last_offsets, start),
             bisect_right(self._last_offsets, end - 1),
@@ -328,10 +342,9 @@ class SimLog:
 
 
 class Platter:
-    """The hardware below a node: logs and files, and the faults that befall it.
+    """The hardware of a node's disk: logs, files, and its faults.
 
-    ``full`` makes writes that grow a log fail, ``failing`` every access, until the nemesis clears
-    them.
+    ``full`` makes appends fail, ``failing`` every access, until the nemesis clears them.
     """
 
     def __init__(self, directory_id: UUID, capacity_bytes: int = 1 << 40) -> None:
@@ -342,8 +355,7 @@ class Platter:
         self.quorum_state: dict[str, Any] = {}
         self.capacity_bytes = capacity_bytes
         self.unclean = True
-        """Whether something appended can be lost; sticks until a registration that said so is
-        committed."""
+        """Whether an appended record may be lost; set until a registration is committed."""
         self.full = False
         self.failing = False
         self.on_append: Callable[[SimLog, BatchHeader, bytes], None] | None = None
@@ -359,7 +371,8 @@ class Platter:
             raise StorageFailed(f"{log.topic}-{log.partition}: input/output error")
 
     def process_ended(self, rng: random.Random, power: bool) -> int:
-        """The node's process is gone. Returns how many batches a power cut took."""
+        """Apply the end of the node's process, by a power cut or not; returns the number of lost
+        batches."""
         lost = 0
         for log in self.logs.values():
             log.forget_process()
@@ -374,8 +387,8 @@ class Platter:
 
 
 class SimDisk:
-    """The Disk port of one process. After ``close`` every use is an error: a dead process writes
-    nothing."""
+    """The Disk port of ``core.ports`` for one process. Once ``closed``, every use is an error: a
+    dead process writes nothing."""
 
     def __init__(self, platter: Platter) -> None:
         self.platter = platter
@@ -383,7 +396,7 @@ class SimDisk:
         self.closed = False
 
     def _open(self) -> Platter:
-        assert not self.closed, "a dead process used its disk"
+        assert not self.closed, "a dead process uses its disk"
         return self.platter
 
     def logs(self) -> Iterable[SimLog]:
@@ -393,7 +406,7 @@ class SimDisk:
     def create_log(self, topic: str, topic_id: UUID, partition: int) -> SimLog:
         platter = self._open()
         key = (topic, topic_id, partition)
-        assert key not in platter.logs, f"log of {topic}-{partition} exists"
+        assert key not in platter.logs, f"the log of {topic}-{partition} exists"
         log = SimLog(platter, topic, topic_id, partition)
         platter.check_write(log, 1)
         platter.logs[key] = log

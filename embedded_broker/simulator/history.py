@@ -1,9 +1,8 @@
-"""What clients did and what they were told, one line each: the form that simulator and real
-processes share.
+"""The history of the clients: what they requested and received, one JSON line per operation.
 
 ``{"i": 17, "type": "invoke|ok|fail|info", "proc": "p1", "f": "send|poll|commit|...", "v": ...,
-"t_ms": ...}``. An operation that timed out is ``info``: it may have happened, or happen yet.
-Source: Jepsen's histories.
+"t_ms": ...}``. An operation that timed out is ``info``: it may have happened, or may still happen.
+Source: the histories of Jepsen.
 """
 
 from __future__ import annotations
@@ -15,6 +14,8 @@ from typing import Any, NamedTuple
 
 
 class Operation(NamedTuple):
+    """The begin or the end of one operation of one client."""
+
     number: int
     type: str
     process: str
@@ -28,7 +29,8 @@ class Operation(NamedTuple):
 
 
 class History:
-    """Operations in the order in which they began and ended."""
+    """Operations in the order in which they began and ended; ``counts`` has them by function and
+    type."""
 
     def __init__(self) -> None:
         self.operations: list[Operation] = []
@@ -43,9 +45,11 @@ class History:
 
 
 def write(path: Path, operations: Iterable[Operation]) -> None:
+    """Write operations to a file of JSON lines."""
     path.write_text("".join(f"{operation.line()}\n" for operation in operations), encoding="utf-8")
 
 
 def read(path: Path) -> list[Operation]:
+    """Read the operations that ``write`` wrote."""
     lines = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
     return [Operation(x["i"], x["type"], x["proc"], x["f"], x["v"], x["t_ms"]) for x in lines]

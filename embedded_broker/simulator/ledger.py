@@ -1,5 +1,4 @@
-"""The book of runs: one JSON line per campaign, so that simulated hours and open failures add up
-over time."""
+"""A ledger of campaigns: one JSON line each, so that simulated hours add up over time."""
 
 from __future__ import annotations
 
@@ -12,6 +11,7 @@ from embedded_broker.simulator.scenario import Result
 
 
 def summary(results: Sequence[Result], seconds: float) -> dict[str, object]:
+    """Return the totals of a campaign that took ``seconds``; failed seeds by name."""
     failed = [r for r in results if r.failure]
     events = sum(r.events for r in results)
     return {
@@ -28,8 +28,9 @@ def summary(results: Sequence[Result], seconds: float) -> dict[str, object]:
     }
 
 
-def enter(path: Path, family: str, brokers: int, first: int, book: dict[str, object]) -> None:
+def append(path: Path, family: str, brokers: int, first: int, totals: dict[str, object]) -> None:
+    """Append a campaign's totals to the ledger file; ``first`` is its first seed."""
     when = datetime.now(UTC).isoformat(timespec="seconds")
-    entry = {"when": when, "family": family, "brokers": brokers, "first": first, **book}
+    entry = {"when": when, "family": family, "brokers": brokers, "first": first, **totals}
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(entry) + "\n")

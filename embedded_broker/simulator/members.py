@@ -1,8 +1,8 @@
-"""Simulated group members (classic protocol) and an administrator.
+"""Simulated members of a consumer group (classic protocol), and an administrator.
 
-A member: find the coordinator, join, (lead: assign), sync, fetch the committed offsets, consume,
-commit, heartbeat; on any sign of a new generation, back to join. It may leave, or vanish and come
-back as another.
+States of a member: out -> finding (the coordinator) -> joining -> syncing -> fetching offsets ->
+stable, in which it consumes, commits and sends heartbeats. On any sign of a new generation it goes
+back to joining, with a new coordinator to finding. It may leave, or vanish and come back.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from kafka_protocol.messages.k37_create_partitions import (
 from kafka_protocol.messages.k43_elect_leaders import ElectLeadersRequest
 
 REJOIN_MS = 100
-LOST = {ErrorCode.NOT_COORDINATOR, ErrorCode.COORDINATOR_NOT_AVAILABLE}
+COORDINATOR_MOVED = {ErrorCode.NOT_COORDINATOR, ErrorCode.COORDINATOR_NOT_AVAILABLE}
 
 
 class Member:
@@ -59,9 +59,9 @@ class Member:
         self.member_id = ""
         self.generation = -1
         self.state = "out"
-        """out, joining, syncing, fetching offsets, stable."""
+        """See the module."""
         self.turn = 0
-        """Raised on every change of state: what belongs to an older turn is dropped."""
+        """Incremented at every change of state: responses to older turns are dropped."""
         self.frozen_until_ms = 0
         self.fetcher = Fetcher(client, checks)
         self.committed: dict[TopicPartition, int] = {}
@@ -75,42 +75,46 @@ class Member:
         self.client.refresh(self._find)
 
     def vanish(self, back_ms: int) -> None:
-        """Die without a word and come back as a new member (a static one under its old name)."""
+        """Disappear without leaving, and come back after ``back_ms``: as a new member, or under the
+        old instance id if static."""
         self._enter("out")
         self.member_id = ""
         self.fetcher.positions = {}
         self.client.later(back_ms, self._find)
 
     def freeze(self, duration_ms: int) -> None:
-        """Neither heartbeat nor commit for a while; then commit first, as one that does not know
-        how late it is."""
+        """Send neither heartbeats nor commits for a while; then commit first, like a process that
+        was stopped and does not notice."""
         self.frozen_until_ms = self.client.world.now_ms + duration_ms
 
     def leave(self, back_ms: int) -> None:
+        """Leave the group, and join again after ``back_ms``."""
         if self.member_id:
             request = LeaveGroupRequest(
                 self.group,
                 members=[MemberIdentity(self.member_id, group_instance_id=self.instance_id)],
             )
-            self._ask(request, 4, lambda response: None)
+            self._call(request, 4, lambda response: None)
         self.vanish(back_ms)
 
     # ---- joining
     def _enter(self, state: str) -> int:
+        """Change the state; returns the new turn."""
         self.state = state
         self.turn += 1
         if state != "stable":
             self.fetcher.halt()
         return self.turn
 
-    def _ask(self, message: Any, version: int, then: Any, timeout_ms: int = 1_500) -> None:
+    def _call(self, message: Any, version: int, then: Any, timeout_ms: int = 1_500) -> None:
+        """Send a request to the coordinator; ``then`` gets the response in the same turn only."""
         turn = self.turn
 
         def done(response: Any, reason: str) -> None:
             if not self.client.stopped and turn == self.turn:
                 then(response)
 
-        coordinator = self.client.coordinators.get(self.group, self.client.anyone())
+        coordinator = self.client.coordinators.get(self.group, self.client.any_broker())
         self.client.call(coordinator, message, version, timeout_ms, done)
 
     def _find(self) -> None:
@@ -121,14 +125,15 @@ class Member:
             self.group, lambda: self._join() if turn == self.turn else None
         )
 
-    def _again(self, code: int) -> None:
-        """What an error in the group protocol asks for."""
+    def _retry(self, code: int) -> None:
+        """Join again, or find the coordinator again, as this error of the group protocol asks."""
         if code in (ErrorCode.UNKNOWN_MEMBER_ID, ErrorCode.FENCED_INSTANCE_ID):
             self.member_id = ""
         turn = self._enter("out")
         wait_ms = self.client.rng.randint(REJOIN_MS // 2, 2 * REJOIN_MS)
-        again = self._find if code in LOST or code == ErrorCode.NETWORK_EXCEPTION else self._join
-        self.client.later(wait_ms, lambda: again() if turn == self.turn else None)
+        moved = code in COORDINATOR_MOVED or code == ErrorCode.NETWORK_EXCEPTION
+        retry = self._find if moved else self._join
+        self.client.later(wait_ms, lambda: retry() if turn == self.turn else None)
 
     def _join(self) -> None:
         self._enter("joining")
@@ -142,23 +147,23 @@ class Member:
             "sim",
             protocols,
         )
-        self._ask(request, 7, self._joined, 6_000)
+        self._call(request, 7, self._joined, 6_000)
 
     def _joined(self, response: Any) -> None:
         if response is None:
-            self._again(ErrorCode.NETWORK_EXCEPTION)
+            self._retry(ErrorCode.NETWORK_EXCEPTION)
             return
-        if response.error_code == ErrorCode.MEMBER_ID_REQUIRED:
+        if response.error_code == ErrorCode.MEMBER_ID_REQUIRED:  # KIP-394: join again with it
             self.member_id = response.member_id
             self._join()
             return
         if response.error_code:
-            self._again(response.error_code)
+            self._retry(response.error_code)
             return
         self.member_id, self.generation = response.member_id, response.generation_id
         self.checks.joined(self.group, self.generation, self.member_id)
         assignments = []
-        if response.leader == self.member_id:
+        if response.leader == self.member_id:  # the leader assigns the partitions, round robin
             members = sorted(m.member_id for m in response.members)
             for i, member in enumerate(members):
                 mine = self.partitions[i :: len(members)]
@@ -173,11 +178,11 @@ class Member:
             "range",
             assignments,
         )
-        self._ask(request, 5, self._synced, 5_000)
+        self._call(request, 5, self._synced, 5_000)
 
     def _synced(self, response: Any) -> None:
         if response is None or response.error_code:
-            self._again(ErrorCode.NETWORK_EXCEPTION if response is None else response.error_code)
+            self._retry(ErrorCode.NETWORK_EXCEPTION if response is None else response.error_code)
             return
         mine = [(topic, partition) for topic, partition in json.loads(response.assignment or b"[]")]
         self.checks.assigned(self.group, self.generation, self.instance_id or self.member_id, mine)
@@ -198,12 +203,13 @@ class Member:
             groups=[OffsetFetchRequestGroup(self.group, topics=list(topics.values()))],
             require_stable=True,
         )
+        # The floors of now: commits acknowledged later may or may not be in the response.
         floors = {key: self.checks.commit_floor(self.group, key) for key in mine}
 
         def done(response: Any) -> None:
             group = None if response is None else response.groups[0]
             if group is None or group.error_code:
-                self._again(ErrorCode.NETWORK_EXCEPTION if group is None else group.error_code)
+                self._retry(ErrorCode.NETWORK_EXCEPTION if group is None else group.error_code)
                 return
             found = {
                 (t.name, p.partition_index): p.committed_offset
@@ -216,11 +222,11 @@ class Member:
                         (topic.name, part.partition_index), part.committed_leader_epoch
                     )
             for key in mine:
-                self.checks.committed_is(self.group, key, found[key], floors[key])
+                self.checks.offset_fetched(self.group, key, found[key], floors[key])
             self.client.log("ok", "committed", [self.group, [[*key, found[key]] for key in mine]])
             self._consume({key: max(0, found[key]) for key in mine})
 
-        self._ask(request, 8, done)
+        self._call(request, 8, done)
 
     # ---- stable
     def _consume(self, positions: dict[TopicPartition, int]) -> None:
@@ -243,13 +249,13 @@ class Member:
             code = ErrorCode.NETWORK_EXCEPTION if response is None else response.error_code
             if code == ErrorCode.REBALANCE_IN_PROGRESS:
                 self._commit(turn)
-                self._again(code)
+                self._retry(code)
             elif code:
-                self._again(code)
+                self._retry(code)
             else:
                 self.client.later(self.client.rng.randint(200, 500), self._heartbeat, turn)
 
-        self._ask(request, 4, done)
+        self._call(request, 4, done)
 
     def _commit_loop(self, turn: int) -> None:
         wait_ms = self.frozen_until_ms - self.client.world.now_ms
@@ -260,8 +266,8 @@ class Member:
             self.client.later(self.client.rng.randint(150, 900), self._commit_loop, turn)
 
     def _commit(self, turn: int) -> None:
-        """Commit where the positions have moved; the answer may come after the member has moved
-        on."""
+        """Commit the positions that have moved. The response counts even if the member is in
+        another generation by then."""
         moved = {
             k: o
             for k, o in self.fetcher.positions.items()
@@ -298,7 +304,7 @@ class Member:
             if response is None:
                 self.client.log("info", "commit", [self.group, generation, shown])
                 if turn == self.turn:
-                    self._again(ErrorCode.NETWORK_EXCEPTION)
+                    self._retry(ErrorCode.NETWORK_EXCEPTION)
                 return
             codes = {
                 (t.name, p.partition_index): p.error_code
@@ -311,28 +317,28 @@ class Member:
             bad = next((c for c in codes.values() if c), 0)
             self.client.log("info" if bad else "ok", "commit", [self.group, generation, shown, bad])
             if bad and turn == self.turn:
-                self._again(bad)
+                self._retry(bad)
 
         coordinator = self.client.coordinators[self.group]
         self.client.call(coordinator, request, 8, 2_500, done)
 
 
 class Admin:
-    """Makes and deletes topics, adds partitions, asks for preferred leaders; remembers what it
-    was told."""
+    """Creates and deletes topics, adds partitions, elects preferred leaders; remembers the
+    outcomes."""
 
     def __init__(self, client: SimClient, replication: int) -> None:
         self.client, self.replication = client, replication
         self.number = 0
         self.exists: dict[str, bool | None] = {}
-        """What the cluster must say of a topic in the end; None: either."""
+        """Whether a topic must exist in the end; None when its last request has no known outcome."""
         self.busy = False
 
     def start(self) -> None:
         self.client.later(self.client.rng.randint(300, 2_000), self._act)
 
     def create(self, name: str, partitions: int, then: Any) -> None:
-        """Until it is there."""
+        """Create a topic, retrying until it exists, then call ``then``."""
         topic = CreatableTopic(name, partitions, self.replication)
         request = CreateTopicsRequest([topic], timeout_ms=3_000)
 
@@ -345,7 +351,7 @@ class Admin:
             else:
                 self.client.later(100, self.create, name, partitions, then)
 
-        self.client.call(self.client.anyone(), request, 7, 4_000, done)
+        self.client.call(self.client.any_broker(), request, 7, 4_000, done)
 
     def _act(self) -> None:
         self.client.later(self.client.rng.randint(300, 2_500), self._act)
@@ -355,7 +361,7 @@ class Admin:
         alive = [name for name, there in sorted(self.exists.items()) if there]
         if choice < 0.15:
             self.client.call(
-                self.client.anyone(),
+                self.client.any_broker(),
                 ElectLeadersRequest(0, None, 2_000),
                 2,
                 3_000,
@@ -366,7 +372,7 @@ class Admin:
         elif alive and choice < 0.6:
             name = self.client.rng.choice(alive)
             more = CreatePartitionsRequest([CreatePartitionsTopic(name, 4, None)], timeout_ms=2_000)
-            self.client.call(self.client.anyone(), more, 3, 3_000, lambda r, why: None)
+            self.client.call(self.client.any_broker(), more, 3, 3_000, lambda r, why: None)
         else:
             self._create()
 
@@ -391,7 +397,7 @@ class Admin:
                 self.exists[name] = before
 
         self.client.call(
-            self.client.anyone(), CreateTopicsRequest([topic], timeout_ms=2_000), 7, 3_000, done
+            self.client.any_broker(), CreateTopicsRequest([topic], timeout_ms=2_000), 7, 3_000, done
         )
 
     def _delete(self, name: str) -> None:
@@ -406,4 +412,4 @@ class Admin:
                 self.exists[name] = False
 
         request = DeleteTopicsRequest(topics=[DeleteTopicState(name)], timeout_ms=2_000)
-        self.client.call(self.client.anyone(), request, 6, 3_000, done)
+        self.client.call(self.client.any_broker(), request, 6, 3_000, done)

@@ -1,8 +1,8 @@
-"""Planted bugs: one at a time is patched into the core, and the simulator must notice. What it
-does not notice, it does not test.
+"""Planted bugs: one at a time is patched into the core, and the simulator must find it.
 
-A bug is a function that patches and is undone by the context; each names the families in which it
-shows.
+They measure the simulator: what it does not find, it does not test. A bug is a function that
+patches attributes; the context ``planted`` restores them. Each bug names the family of faults in
+which it shows.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import Any
@@ -36,7 +36,7 @@ Patch = Callable[[Any, str, Any], None]
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """``plant`` is handed a function ``patch(owner, name, replacement)``."""
+    """A planted bug. ``plant`` gets a function ``patch(owner, attribute, replacement)``."""
 
     name: str
     text: str
@@ -48,6 +48,8 @@ MUTANTS: dict[str, Mutant] = {}
 
 
 def mutant(text: str, family: str = "F2") -> Callable[[Any], Any]:
+    """Register a function as the planted bug of its name."""
+
     def register(plant: Any) -> Any:
         MUTANTS[plant.__name__] = Mutant(plant.__name__, text, plant, family)
         return plant
@@ -57,7 +59,7 @@ def mutant(text: str, family: str = "F2") -> Callable[[Any], Any]:
 
 @contextmanager
 def planted(name: str) -> Iterator[None]:
-    """The core with this bug."""
+    """Run with this bug in the core."""
     undo: Undo = []
 
     def patch(owner: Any, attribute: str, replacement: Any) -> None:
@@ -72,12 +74,11 @@ def planted(name: str) -> Iterator[None]:
             setattr(owner, attribute, original)
 
 
-def nothing() -> AbstractContextManager[None]:
-    return nullcontext()
-
-
 def hunt(job: tuple[str, int]) -> tuple[str, int, str, float]:
-    """(name, seeds until caught or -1, how it was caught, seconds)."""
+    """Run seeds with a planted bug, (name, seeds at most), until one fails.
+
+    Returns (name, seeds that it took or -1, the failure, seconds).
+    """
     name, budget = job
     began = time.monotonic()
     with planted(name):
@@ -89,8 +90,8 @@ def hunt(job: tuple[str, int]) -> tuple[str, int, str, float]:
 
 
 def run_all(budget: int, jobs: int) -> int:
-    """Hunt every planted bug with at most ``budget`` seeds each. Exit code 1 when one is not
-    caught."""
+    """Hunt every planted bug with at most ``budget`` seeds each; returns the exit code, 1 when one
+    is not caught."""
     missed = 0
     with ProcessPoolExecutor(jobs, get_context("fork")) as pool:
         for name, seeds, how, seconds in pool.map(hunt, [(name, budget) for name in MUTANTS]):
@@ -119,7 +120,7 @@ def follower_truncates_to_high_watermark(patch: Patch) -> None:
     patch(Partition, "follow", planted_follow)
 
 
-@mutant("acks=all is answered when the leader has appended")
+@mutant("acks=all is acknowledged when the leader has appended")
 def acknowledged_on_append(patch: Patch) -> None:
     patch(
         Partition, "when_committed", lambda self, now_ms, wait: wait.finish(now_ms, ErrorCode.NONE)
@@ -147,15 +148,13 @@ def committed_below_min_in_sync(patch: Patch) -> None:
     patch(Partition, "under_min_isr", property(lambda self: False))
 
 
-@mutant(
-    "who may be in the in-sync set by a pending AlterPartition does not hold the high watermark back"
-)
+@mutant("replicas of a pending AlterPartition do not hold the high watermark back")
 def pending_in_sync_set_forgotten(patch: Patch) -> None:
     patch(Partition, "in_maximal_isr", lambda self, broker_id: broker_id in self.isr)
     patch(Partition, "_about_to_join", lambda self, follower, now_ms: False)
 
 
-@mutant("a leader takes its proposed in-sync set for granted (KAFKA-13091)")
+@mutant("a leader uses its proposed in-sync set before it is committed (KAFKA-13091)")
 def in_sync_set_before_the_controller_knows(patch: Patch) -> None:
     propose = Partition._propose
 
@@ -166,7 +165,7 @@ def in_sync_set_before_the_controller_knows(patch: Patch) -> None:
     patch(Partition, "_propose", planted_propose)
 
 
-@mutant("leader epochs in requests are not looked at")
+@mutant("leader epochs in requests are ignored")
 def leader_epochs_ignored(patch: Patch) -> None:
     def fence(self: Any, current_leader_epoch: int) -> int:
         return ErrorCode.NONE if self.is_leader else ErrorCode.NOT_LEADER_OR_FOLLOWER
@@ -174,7 +173,7 @@ def leader_epochs_ignored(patch: Patch) -> None:
     patch(Partition, "fence", fence)
 
 
-@mutant("a leader does not see that a follower's log has left its own")
+@mutant("a leader does not detect that a follower has diverged")
 def divergence_not_seen(patch: Patch) -> None:
     patch(Partition, "divergence", lambda self, last_fetched_epoch, fetch_offset: None)
 
@@ -207,12 +206,12 @@ def duplicates_not_seen(patch: Patch) -> None:
     patch(ProducerStates, "check", lambda self, header: (ErrorCode.NONE, -1, -1))
 
 
-@mutant("what is known of producers survives a truncation")
+@mutant("producer states survive a truncation")
 def producers_not_forgotten(patch: Patch) -> None:
     patch(ProducerStates, "forget", lambda self: None)
 
 
-@mutant("a replica that was started anew is let in by fetches of its former life (KIP-903)")
+@mutant("a restarted replica joins the ISR by fetches of its previous incarnation (KIP-903)")
 def broker_epochs_ignored(patch: Patch) -> None:
     judge = alter_partition._judge
 
@@ -229,7 +228,7 @@ def broker_epochs_ignored(patch: Patch) -> None:
 
 
 # ---- controller
-@mutant("any replica that lives may lead, without a word")
+@mutant("any live replica may lead, and the election does not count as unclean")
 def unclean_elections(patch: Patch) -> None:
     elect = elections._elect
 
@@ -251,7 +250,7 @@ def everyone_eligible(patch: Patch) -> None:
 
 
 @mutant("a power cut is taken for a kill: the replica stays eligible")
-def unclean_start_not_told(patch: Patch) -> None:
+def unclean_start_not_reported(patch: Patch) -> None:
     opened = SimDisk.__init__
 
     def planted_init(self: Any, platter: Any) -> None:
@@ -262,7 +261,7 @@ def unclean_start_not_told(patch: Patch) -> None:
 
 
 # ---- quorum
-@mutant("the vote is not written to the disk")
+@mutant("the vote is not persisted")
 def vote_not_persisted(patch: Patch) -> None:
     save = SimDisk.save_quorum_state
 
@@ -272,12 +271,12 @@ def vote_not_persisted(patch: Patch) -> None:
     patch(SimDisk, "save_quorum_state", planted_save)
 
 
-@mutant("the quorum's state is not written to the disk at all")
+@mutant("the quorum state is not persisted at all")
 def quorum_state_not_persisted(patch: Patch) -> None:
     patch(SimDisk, "save_quorum_state", lambda self, state: None)
 
 
-@mutant("votes are given without a look at the candidate's log")
+@mutant("votes are granted whatever the log of the candidate")
 def votes_for_short_logs(patch: Patch) -> None:
     judge = requests._judge
 
@@ -303,7 +302,7 @@ def small_majorities(patch: Patch) -> None:
     patch(Quorum, "__init__", planted_init)
 
 
-@mutant("the controller answers before its records are committed")
+@mutant("the controller responds before its records are committed")
 def answered_before_committed(patch: Patch) -> None:
     def reply(self: Any, now_ms: int, request: Any, records: Any, response: Any) -> None:
         if not self.is_active or (records and not self.propose(now_ms, records)):
@@ -315,18 +314,18 @@ def answered_before_committed(patch: Patch) -> None:
 
 
 # ---- groups
-@mutant("an offset commit is answered before the high watermark has passed it (KAFKA-20634)")
+@mutant("an offset commit is acknowledged before the high watermark has passed it (KAFKA-20634)")
 def commit_acknowledged_on_append(patch: Patch) -> None:
     append = Replicas.append_local
 
     def planted_append(
         self: Any, now_ms: int, topic: str, partition: int, records: Any, done: Any
     ) -> None:
-        said: list[int] = []
+        reported: list[int] = []
 
         def once(then_ms: int, code: int, base: int) -> None:
-            if not said:
-                said.append(code)
+            if not reported:
+                reported.append(code)
                 done(then_ms, code, base)
 
         append(self, now_ms, topic, partition, records, once)
@@ -346,11 +345,11 @@ def loaded_to_the_high_watermark(patch: Patch) -> None:
     patch(Replicas, "local_offsets", planted_offsets)
 
 
-@mutant("commits of a former generation are accepted")
+@mutant("commits of an earlier generation are accepted")
 def old_generations_commit(patch: Patch) -> None:
     patch(Offsets, "_commit_error", lambda self, now_ms, group, event: ErrorCode.NONE)
 
 
-@mutant("members of a former generation go on as if nothing had happened")
-def rebalance_not_told(patch: Patch) -> None:
+@mutant("heartbeats of an earlier generation succeed")
+def rebalance_not_notified(patch: Patch) -> None:
     patch(Membership, "heartbeat", lambda self, now_ms, shard, event: ErrorCode.NONE)

@@ -1,14 +1,15 @@
-"""What goes wrong, drawn up front as data: a list of faults that can be stored, cut down and run
-again.
+"""The nemesis: plans faults and applies them to a running cluster.
 
-A fault: ``{"at_ms", "do", "aim", "pick", "for_ms"}``. ``aim`` names a role (leader, follower,
-controller, coordinator, newest: who last came to lead; any) that is looked up when the fault
-strikes; ``pick`` chooses among several.
+A plan is data, drawn before the run: a list of faults that can be stored, shrunk and run again. A
+fault is ``{"at_ms", "do", "aim", "pick", "for_ms"}``. ``aim`` names a role that is resolved when
+the fault strikes (leader, follower, controller, coordinator, any; newest: the node that became a
+leader last), and ``pick`` chooses among several. Families are those of docs/reliability.md:
 
-Families: F0 nothing. F1 one fault at a time, each after the cluster is whole again. F2 any
-overlap of what destroys no data, one destructive fault (power, a new disk) whenever every replica
-is in sync. F3 power cuts at any time, with unclean elections: committed records may be lost, the
-metadata and the order of things may not.
+    F0  no fault.
+    F1  one fault at a time, each after the cluster is healthy again.
+    F2  any overlap of faults that destroy no data; a destructive one (power, a new disk) only
+        while every replica is in sync.
+    F3  power cuts at any time, with unclean elections: committed records may be lost.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from embedded_broker.simulator.world import World
 
 Fault = dict[str, Any]
 CLIENTS = 100
-"""Machines from this id on are clients'."""
+"""Machines from this id on belong to clients."""
+# Entries are repeated to weigh them: faults aimed at leaders find bugs soonest.
 AIMS = (
     ["leader"] * 5
     + ["controller"] * 3
@@ -67,12 +69,20 @@ GENTLE = (
     ]
 )
 DESTRUCTIVE = ["power"] * 4 + ["new_disk"]
-WHOLE_WITHIN_MS = 30_000
+HEALTHY_WITHIN_MS = 30_000
+STOP_TIMEOUT_MS = 4_000
+"""How long a controlled shutdown may take before the process is killed."""
+DAY_LESS_MS = 39_600_000
+"""Eleven hours: two such jumps stay below a day, after which a broker forgets an idle producer
+(producer.id.expiration.ms), and rightly so."""
 
 
 def plan(rng: random.Random, family: str, length_ms: int, durable: bool = False) -> list[Fault]:
-    """The faults of one run. Where every append is flushed before it counts (``durable``), all
-    may lose power."""
+    """Draw the faults of one run of ``length_ms``.
+
+    ``durable`` says that every append is flushed before it counts. Then all nodes may lose power
+    at the same time, because nothing acknowledged can be lost.
+    """
     if family == "F0":
         return []
     faults: list[Fault] = []
@@ -87,6 +97,7 @@ def plan(rng: random.Random, family: str, length_ms: int, durable: bool = False)
         kind = rng.choice(DESTRUCTIVE if rng.random() < destructive else GENTLE)
         if durable and family == "F2" and rng.random() < 0.2:
             kind = rng.choice(["power", "power_all"])
+        # Short, around the timeouts, and longer than all of them.
         for_ms = rng.choice(
             [rng.randint(20, 400), rng.randint(300, 3_000), rng.randint(2_000, 8_000)]
         )
@@ -103,7 +114,7 @@ def plan(rng: random.Random, family: str, length_ms: int, durable: bool = False)
             fault |= {"on": rng.choice(TRIPS), "for_ms": rng.choice([5, 50, 300, 2_000])}
         faults.append(fault)
         if kind == "power" and family != "F1" and rng.random() < 0.5:
-            # Misfortunes that come together are what a lost tail needs to matter.
+            # A lost tail matters only if the nodes that have it fail soon after.
             for _ in range(rng.randint(1, 3)):
                 after_ms = at_ms + rng.randint(0, 3_000)
                 more = {
@@ -118,18 +129,25 @@ def plan(rng: random.Random, family: str, length_ms: int, durable: bool = False)
 
 
 class Cluster(Protocol):
-    """What the nemesis needs to know of the scenario."""
+    """What the nemesis asks of the scenario."""
 
     @property
     def nodes(self) -> Mapping[int, Node]: ...
-    def whole(self) -> bool: ...
-    def who(self, aim: str, pick: int) -> int: ...
-    def in_sync(self, pick: int) -> list[int]: ...
+
+    def healthy(self) -> bool:
+        """Whether every node is up and every replica in sync."""
+
+    def target(self, aim: str, pick: int) -> int:
+        """The id of the node that has this role now."""
+
+    def in_sync(self, pick: int) -> list[int]:
+        """The in-sync replicas of a partition."""
+
     def client_hosts(self) -> list[int]: ...
 
 
 class Nemesis:
-    """Carries out a plan. ``stop`` ends it; the scenario heals."""
+    """Applies a plan. ``stop`` ends it; the scenario heals what is still broken."""
 
     def __init__(
         self,
@@ -147,14 +165,15 @@ class Nemesis:
         self.done = False
         self.struck = 0
         self.stuck = ""
-        """Why the cluster was never whole again after a single fault (F1)."""
+        """Why the cluster did not become healthy again after a single fault (F1)."""
         self._over = 0
+        """Faults that are over."""
         self.destroyed = False
-        """A destructive fault has struck and not every replica has been in sync since."""
-        self._holds: dict[tuple[int, int], int] = {}
-        """How many faults hold a link cut."""
-        self._down: dict[int, int] = {}
-        """How many faults keep a node down."""
+        """Whether a destructive fault has struck and not every replica was in sync since."""
+        self._cut_by: dict[tuple[int, int], int] = {}
+        """By link: the faults that keep it cut."""
+        self._kept_down_by: dict[int, int] = {}
+        """By node: the faults that keep it down."""
 
     def start(self) -> None:
         base_ms = self.world.now_ms
@@ -172,7 +191,8 @@ class Nemesis:
         self.done = True
 
     def _next_single(self, index: int, base_ms: int, since_ms: int) -> None:
-        """F1: the next fault strikes when the last is over and the cluster is whole."""
+        """F1: let the next fault strike once the last is over and the cluster is healthy;
+        ``since_ms`` is when the last was over."""
         if self.done:
             return
         if index == len(self.faults):
@@ -180,12 +200,12 @@ class Nemesis:
             return
         fault = self.faults[index]
         due = self.world.now_ms >= base_ms + fault["at_ms"]
-        if due and self._over == index and self.cluster.whole():
+        if due and self._over == index and self.cluster.healthy():
             self._strike(fault)
             index += 1
             since_ms = self.world.now_ms + fault["for_ms"]
-        elif due and self._over == index and self.world.now_ms - since_ms > WHOLE_WITHIN_MS:
-            self.stuck = f"not whole {WHOLE_WITHIN_MS} ms after fault {index}"
+        elif due and self._over == index and self.world.now_ms - since_ms > HEALTHY_WITHIN_MS:
+            self.stuck = f"not healthy {HEALTHY_WITHIN_MS} ms after fault {index}"
             self.done = True
         self.world.after(100, self._next_single, index, base_ms, since_ms)
 
@@ -193,23 +213,9 @@ class Nemesis:
     def _strike(self, fault: Fault) -> None:
         if self.done:
             return
-        node_id = self.cluster.who(fault["aim"], fault["pick"])
+        node_id = self.cluster.target(fault["aim"], fault["pick"])
         node = self.cluster.nodes[node_id]
-        kind: str = fault["do"]
-        # What the quorum has forgotten nothing can give back: even F3 replaces one disk at a time.
-        if (kind in DESTRUCTIVE or kind == "power_all") and (
-            self.family != "F3" or kind == "new_disk"
-        ):
-            whole = self.cluster.whole()
-            if whole:
-                self.destroyed = False
-            if self.durable and kind != "new_disk":
-                if self.destroyed:
-                    kind = "kill"
-            elif not whole or self.destroyed or node_id in self._down:
-                kind = "kill"
-            else:
-                self.destroyed = True
+        kind = self._permitted(fault["do"], node_id)
         self.world.trace(f"nemesis: {kind} {node_id} ({fault['aim']}) for {fault['for_ms']}")
         self.struck += 1
         undo = self._do(kind, node, fault)
@@ -221,7 +227,28 @@ class Nemesis:
 
         self.world.after(fault["for_ms"], over)
 
+    def _permitted(self, kind: str, node_id: int) -> str:
+        """Return the kind of fault, or "kill" in place of a destructive one that now would destroy
+        more than the family allows."""
+        if kind not in DESTRUCTIVE and kind != "power_all":
+            return kind
+        # F3 may lose data, but nothing could give back metadata that a majority has lost: even
+        # there, disks are replaced one at a time.
+        if self.family == "F3" and kind != "new_disk":
+            return kind
+        healthy = self.cluster.healthy()
+        if healthy:
+            self.destroyed = False
+        if self.durable and kind != "new_disk":
+            # Power takes nothing that is flushed, unless a new disk is still being filled.
+            return "kill" if self.destroyed else kind
+        if not healthy or self.destroyed or node_id in self._kept_down_by:
+            return "kill"
+        self.destroyed = True
+        return kind
+
     def _do(self, kind: str, node: Node, fault: Fault) -> Callable[[], None] | None:
+        """Apply a fault; returns what ends it, or None when it ends by itself."""
         others = [n for n in sorted(self.cluster.nodes) if n != node.node_id]
         other = others[fault.get("other", 0) % len(others)]
         me = node.node_id
@@ -232,17 +259,9 @@ class Nemesis:
                     node.replace_disk()
                 return self._keep_down(node)
             case "kill_in_sync":
-                ups = []
-                for replica in self.cluster.in_sync(fault["pick"]):
-                    self.cluster.nodes[replica].crash(power=False)
-                    ups.append(self._keep_down(self.cluster.nodes[replica]))
-                return lambda: self._one_by_one(ups)
+                return self._crash_all(self.cluster.in_sync(fault["pick"]), power=False)
             case "power_all":
-                ups = []
-                for each in self.cluster.nodes.values():
-                    each.crash(power=True)
-                    ups.append(self._keep_down(each))
-                return lambda: self._one_by_one(ups)
+                return self._crash_all(list(self.cluster.nodes), power=True)
             case "disk_full":
                 node.platter.full = True
                 platter = node.platter
@@ -251,8 +270,9 @@ class Nemesis:
                 node.trips[fault["on"]] = lambda: self._tripped(node, fault["for_ms"])
             case "stop":
                 node.stop()
-                self.world.after(4_000, self._must_be_gone, node, node.lives)
-                return lambda: self.world.after(4_500, self.start_if_dead, node)
+                self.world.after(STOP_TIMEOUT_MS, self._kill_if_running, node, node.incarnations)
+                # Later than the timeout, so that a stop and a start never cross.
+                return lambda: self.world.after(STOP_TIMEOUT_MS + 500, self.start_if_dead, node)
             case "pause":
                 node.pause(fault["for_ms"])
             case "isolate":
@@ -284,21 +304,30 @@ class Nemesis:
                 node.slow_disk_ms = 50 + fault["pick"] * 20
                 return lambda: setattr(node, "slow_disk_ms", 0)
             case "clock_jump":
-                # Less than a day apart: beyond that a broker rightly forgets producers
-                # (producer.id.expiration.ms).
                 node.clock.wall_skew_ms = self.rng.choice([-1, 1]) * self.rng.choice(
-                    [1_000, 3_600_000, 39_600_000]
+                    [1_000, 3_600_000, DAY_LESS_MS]
                 )
             case _:
                 raise ValueError(kind)
         return None
 
-    def _one_by_one(self, ups: list[Callable[[], None]]) -> None:
-        self.rng.shuffle(ups)
-        for i, up in enumerate(ups):
-            self.world.after(i * self.rng.randint(0, 1_500), up)
+    def _crash_all(self, node_ids: list[int], power: bool) -> Callable[[], None]:
+        """Crash several nodes at once; they start again one by one, in random order."""
+        starts = []
+        for node_id in node_ids:
+            node = self.cluster.nodes[node_id]
+            node.crash(power)
+            starts.append(self._keep_down(node))
+
+        def start_all() -> None:
+            self.rng.shuffle(starts)
+            for i, start in enumerate(starts):
+                self.world.after(i * self.rng.randint(0, 1_500), start)
+
+        return start_all
 
     def _tripped(self, node: Node, for_ms: int) -> None:
+        """Kill a node right after it has sent the message of its trip."""
         if not self.done:
             self.world.trace(f"nemesis: {node.node_id} trips")
             node.crash(power=False)
@@ -309,35 +338,41 @@ class Nemesis:
         self.network.slow.pop((b, a), None)
 
     def _keep_down(self, node: Node) -> Callable[[], None]:
-        self._down[node.node_id] = self._down.get(node.node_id, 0) + 1
+        """Keep a crashed node down; returns what ends this. The node starts when the last of
+        several overlapping faults has ended."""
+        kept_down_by = self._kept_down_by
+        kept_down_by[node.node_id] = kept_down_by.get(node.node_id, 0) + 1
 
-        def up() -> None:
-            self._down[node.node_id] -= 1
-            if not self._down[node.node_id]:
-                del self._down[node.node_id]
+        def start() -> None:
+            kept_down_by[node.node_id] -= 1
+            if not kept_down_by[node.node_id]:
+                del kept_down_by[node.node_id]
                 if not self.done:
                     node.start()
 
-        return up
+        return start
 
-    def _must_be_gone(self, node: Node, life: int) -> None:
-        """An orderly stop that takes too long is cut short."""
-        if node.running and node.lives == life and not self.done:
+    def _kill_if_running(self, node: Node, incarnation: int) -> None:
+        """Kill an incarnation whose controlled shutdown takes too long."""
+        if node.running and node.incarnations == incarnation and not self.done:
             node.crash(power=False)
 
     def start_if_dead(self, node: Node) -> None:
-        if not self.done and node.node_id not in self._down:
+        """Start a node, unless a fault keeps it down."""
+        if not self.done and node.node_id not in self._kept_down_by:
             node.start()
 
     def _cut(self, links: list[tuple[int, int]]) -> Callable[[], None]:
+        """Cut links; returns what ends this. A link heals when the last of several overlapping
+        faults has ended."""
         for link in links:
-            self._holds[link] = self._holds.get(link, 0) + 1
+            self._cut_by[link] = self._cut_by.get(link, 0) + 1
             self.network.cut(*link)
 
         def heal() -> None:
             for link in links:
-                self._holds[link] -= 1
-                if not self._holds[link]:
+                self._cut_by[link] -= 1
+                if not self._cut_by[link]:
                     self.network.heal(*link)
 
         return heal

@@ -1,9 +1,12 @@
-"""Connections between processes: in order and without loss inside one, in any order between two.
+"""Simulated connections: ordered and lossless inside one, in any order between two.
 
-What a cut does is what TCP makes of it: bytes wait and are sent again after the heal, unless
-someone gave up before. A killed process's machine closes its connections, after what was sent
-before; a machine without power says nothing, and its peers learn by time-outs, or by a reset when
-it is back. What a dead process sent may still arrive.
+A cut does what TCP makes of it: bytes wait and are retransmitted after the heal, unless a side
+gave up before. The machine of a killed process closes its connections behind what was sent; a
+machine without power sends nothing, and its peers notice by timeouts, or by a reset when it is
+back. What a dead process has sent may still arrive.
+
+States of a connection: dialling -> established -> closed by the client's side, the server's side,
+or both (half open in between).
 """
 
 from __future__ import annotations
@@ -18,8 +21,8 @@ from embedded_broker.simulator.world import World
 from kafka_protocol.codec import decode, encode
 from kafka_protocol.messages.k01_fetch import FetchResponse
 
-Answer = Callable[[Any, str], None]
-"""(response or None, reason when there is none)"""
+OnResponse = Callable[[Any, str], None]
+"""(response or None, the reason when there is none)"""
 
 
 class Server(Protocol):
@@ -30,7 +33,7 @@ class Server(Protocol):
 
 
 class Host(Protocol):
-    """A machine: has a process that serves, or refuses, or has no power."""
+    """A machine: serves, refuses because it has no process, or has no power."""
 
     host_id: int
 
@@ -51,9 +54,10 @@ class Pipe:
         self._queue: deque[tuple[int, str, Any]] = deque()
         self._newest_due = 0
         self.dead = False
-        """Nothing sent in this direction is ever seen again (a black hole)."""
+        """Whether this direction swallows everything (a black hole)."""
 
     def push(self, kind: str, payload: Any) -> None:
+        """Send something; it arrives behind what was sent before, after the link's latency."""
         if self.dead:
             return
         world = self.network.world
@@ -64,11 +68,8 @@ class Pipe:
         if len(self._queue) == 1:
             world.at(self._newest_due, self.pump)
 
-    def clear(self) -> None:
-        self._queue.clear()
-
     def pump(self) -> None:
-        """Deliver the first in the queue, unless the link is cut: then wait for the heal."""
+        """Deliver the head of the queue; on a cut link, wait for the heal."""
         world = self.network.world
         if not self._queue or self._queue[0][0] > world.now_ms:
             return
@@ -85,7 +86,7 @@ class Pipe:
 
 
 class Connection:
-    """From a client's side to a server's. Requests are answered in order."""
+    """A connection of a client to a server, which answers requests in order."""
 
     def __init__(self, network: Network, caller: Caller, source: int, host: Host) -> None:
         self.network, self.host = network, host
@@ -98,17 +99,18 @@ class Connection:
         self.client_gone = False
         self.server_gone = False
         self._unsent: list[tuple[int, Any]] = []
-        self._waiting: deque[tuple[Answer, Any, int]] = deque()
+        """Requests made before the connection was established."""
+        self._in_flight: deque[tuple[OnResponse, Any, int]] = deque()
         self.slots: deque[list[Any]] = deque()
-        """Server side: [answered, response, version] per request, oldest first."""
+        """On the server's side: [answered, response, version] per request, oldest first."""
         self.up.push("syn", None)
 
     # ---- client side
-    def call(self, message: Any, version: int, timeout_ms: int, done: Answer) -> None:
-        """``done`` is called once, unless the caller's process is dead by then."""
+    def call(self, message: Any, version: int, timeout_ms: int, done: OnResponse) -> None:
+        """Send a request. ``done`` is called once, unless the client's process ends before."""
         assert not self.client_gone
         entry = (done, message, version)
-        self._waiting.append(entry)
+        self._in_flight.append(entry)
         item = (version, self.network.copy(message, version))
         if self.established:
             self.up.push("request", item)
@@ -116,26 +118,27 @@ class Connection:
             self._unsent.append(item)
         self.network.world.after(timeout_ms, self._timed_out, entry)
 
-    def _timed_out(self, entry: tuple[Answer, Any, int]) -> None:
-        if any(waiting is entry for waiting in self._waiting):
+    def _timed_out(self, entry: tuple[OnResponse, Any, int]) -> None:
+        # Later responses could not be told apart from a late one: give the connection up.
+        if any(request is entry for request in self._in_flight):
             self.close("timed out")
 
     def close(self, reason: str) -> None:
-        """The client's side hangs up; the server hears of it if the network lets it."""
+        """Close the client's side; the server is notified if the network permits."""
         if not self.client_gone:
             self.up.push("eof", None)
             self._client_lost(reason)
 
     def abandon(self) -> None:
-        """The client's process is gone, nobody waits for answers any more."""
-        self._waiting.clear()
+        """Drop what the client's process waits for, because the process has ended."""
+        self._in_flight.clear()
         self.client_gone = True
 
     def _client_lost(self, reason: str) -> None:
         self.client_gone = True
         self.network.forget(self)
-        waiting, self._waiting = self._waiting, deque()
-        for done, _, _ in waiting:
+        in_flight, self._in_flight = self._in_flight, deque()
+        for done, _, _ in in_flight:
             done(None, reason)
 
     def _at_client(self, kind: str, payload: Any) -> None:
@@ -147,7 +150,7 @@ class Connection:
                 self.up.push("request", item)
             self._unsent.clear()
         elif kind == "response":
-            done, _, _ = self._waiting.popleft()
+            done, _, _ = self._in_flight.popleft()
             done(payload, "")
         else:
             self._client_lost("connection refused" if kind == "refused" else "connection reset")
@@ -157,13 +160,14 @@ class Connection:
         current = self.host.server
         if kind == "syn":
             if not self.host.powered:
-                return
+                return  # nobody responds: the client runs into its timeout
             if current is None:
                 self.down.push("refused", None)
                 return
             self.server = current
             self.down.push("synack", None)
             return
+        # The process that accepted the connection has ended: its machine resets the connection.
         if self.server_gone or self.server is None or self.server is not current:
             if self.host.powered and kind == "request":
                 self.down.push("reset", None)
@@ -177,7 +181,7 @@ class Connection:
             self.server.hung_up(self)
 
     def answer(self, slot: list[Any], response: Any) -> None:
-        """Fill a slot (None: the request has no answer) and send what is next in order."""
+        """Fill a slot (None for a request without a response) and send what is next in order."""
         slot[0] = True
         slot[1] = None if response is None else self.network.copy(response, slot[2])
         while self.slots and self.slots[0][0]:
@@ -186,14 +190,14 @@ class Connection:
                 self.down.push("response", message)
 
     def hang_up(self) -> None:
-        """The server's side closes."""
+        """Close the server's side."""
         if not self.server_gone:
             self.server_gone = True
             self.down.push("eof", None)
 
 
 class Network:
-    """All links and connections. ``cuts`` holds (from, to) pairs that let nothing through."""
+    """All links and connections. ``cuts`` has the (source, target) pairs that deliver nothing."""
 
     def __init__(self, world: World, codec: bool) -> None:
         self.world = world
@@ -201,12 +205,14 @@ class Network:
         self.rng = world.rng("net")
         self.cuts: set[tuple[int, int]] = set()
         self.stalled: list[Pipe] = []
+        """Pipes with something to deliver over a cut link."""
         self.slow: dict[tuple[int, int], int] = {}
-        """Extra latency in milliseconds for a link, by direction."""
+        """Extra latency in milliseconds by (source, target)."""
         self.connections: list[Connection] = []
         self._ids = 0
 
     def latency_ms(self, source: int, target: int) -> int:
+        """Draw a latency: usually below 2 ms, now and then several, more on a slow link."""
         extra = self.slow.get((source, target), 0)
         base = 0 if self.rng.random() < 0.5 else 1
         if self.rng.random() < 0.05:
@@ -214,8 +220,8 @@ class Network:
         return base + (self.rng.randint(extra // 2, extra) if extra else 0)
 
     def copy(self, message: Any, version: int) -> Any:
-        """What the other side gets: never the sender's own records; in a share of the worlds the
-        whole message goes through the codec."""
+        """Return what the other side receives: never the sender's own record buffers. In some
+        worlds the whole message goes through the codec; in the others, for speed, it is shared."""
         if self.codec:
             return decode(type(message), version, encode(message, version))
         if isinstance(message, FetchResponse):
@@ -237,6 +243,7 @@ class Network:
         return message
 
     def connect(self, source: int, host: Host, broker_id: int, client_id: str) -> Connection:
+        """Dial a host; ``broker_id`` is that of a dialling broker, else -1."""
         self._ids += 1
         caller = Caller(
             self._ids, f"10.0.0.{source % 250}", "PLAINTEXT", client_id, broker_id=broker_id
@@ -268,22 +275,23 @@ class Network:
             self.world.after(self.rng.randint(0, 400), pipe.pump)
 
     def between(self, a: int, b: int) -> list[Connection]:
+        """The connections of a pair of machines, in both directions."""
         pair = {a, b}
         return [c for c in self.connections if {c.source, c.host.host_id} == pair]
 
     def reset(self, a: int, b: int) -> None:
-        """Break every connection of a pair; one side may not hear of it (half open)."""
+        """Break every connection of a pair, noticed by the client, the server, or both."""
         for connection in self.between(a, b):
-            heard = self.rng.randrange(3)
-            if heard != 1:
+            noticed_by = self.rng.randrange(3)  # 0 the client, 1 the server, 2 both
+            if noticed_by != 1:
                 connection.close("connection reset")
             else:
                 connection.hang_up()
-            if heard == 2:
+            if noticed_by == 2:
                 connection.hang_up()
 
     def black_hole(self, a: int, b: int) -> None:
-        """Every connection of a pair swallows what is sent from now on."""
+        """Let every connection of a pair swallow what is sent from now on."""
         for connection in self.between(a, b):
             connection.up.dead = connection.down.dead = True
 

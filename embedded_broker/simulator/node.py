@@ -1,5 +1,8 @@
-"""A machine of the world with one broker on it: starts, crashes, pauses; plays the effects that
-the core asks for."""
+"""A simulated machine with one broker: starts, crashes and pauses it, and performs its effects.
+
+States of a node: dark (no power) or powered; powered: dead, or running an incarnation of the
+broker, which may be frozen for a while. The node's disk and clocks outlive its incarnations.
+"""
 
 from __future__ import annotations
 
@@ -46,49 +49,51 @@ if TYPE_CHECKING:
 
 
 class Process:
-    """One life of a broker. Events gather in an inbox; a turn handles all of them and ends the
-    tick."""
+    """One incarnation of a broker. Events collect in an inbox; a turn handles all of them and ends
+    the tick, as a wake-up of the real loop does."""
 
-    def __init__(self, node: Node, life: int) -> None:
+    def __init__(self, node: Node, incarnation: int) -> None:
         self.node = node
-        self.life = life
         self.alive = True
         self.disk = SimDisk(node.platter)
-        rng = NodeRng(node.world.rng(f"node {node.node_id} life {life}"))
+        rng = NodeRng(node.world.rng(f"node {node.node_id} life {incarnation}"))
         self.broker = Broker(node.settings, self.disk, node.clock, rng)
         self._inbox: list[Event] = []
-        self._turn_set = False
+        self._turn_scheduled = False
         self._requests: dict[int, tuple[Connection, list[Any]]] = {}
         self._request_ids = 0
         self._timers: dict[str, int] = {}
+        """The newest token by timer; an older one that fires is void."""
         self._lanes: dict[tuple[int, str], Connection] = {}
         self._served: list[Connection] = []
+        """Connections on which a request arrived."""
 
     # ---- events in
     def start(self) -> None:
         now_ms = self.node.clock.monotonic_ms()
         self._perform(self._guard(self.broker.start, now_ms))
-        self._set_turn()
+        self._schedule_turn()
 
     def deliver(self, event: Event) -> None:
         if self.alive:
             self._inbox.append(event)
-            self._set_turn()
+            self._schedule_turn()
 
-    def _set_turn(self) -> None:
-        if not self._turn_set:
-            self._turn_set = True
+    def _schedule_turn(self) -> None:
+        if not self._turn_scheduled:
+            self._turn_scheduled = True
             self.node.world.after(self.node.delay_ms(), self.turn)
 
     def turn(self) -> None:
-        """Handle what is in the inbox, then say that the tick ended."""
+        """Handle the events of the inbox, then a TickEnded."""
         if not self.alive:
             return
+        # A frozen process receives and sends nothing; on resume it sees everything at once.
         wait_ms = self.node.paused_until_ms - self.node.world.now_ms
         if wait_ms > 0:
             self.node.world.after(wait_ms, self.turn)
             return
-        self._turn_set = False
+        self._turn_scheduled = False
         inbox, self._inbox = self._inbox, []
         for event in inbox:
             self._handle(event)
@@ -102,13 +107,13 @@ class Process:
         now_ms = self.node.clock.monotonic_ms()
         self.node.before_event(self, event)
         effects = self._guard(self.broker.handle, now_ms, event)
-        _take_back_records(event)
+        _reclaim_records(event)
         self.node.after_event(self, event, effects)
         self._perform(effects)
 
     def _guard(self, do: Callable[..., list[Effect]], *args: Any) -> list[Effect]:
-        """Whatever the core raises is a bug of the core (a violation that a write uncovers passes
-        through)."""
+        """Call the core. Whatever it raises is a bug of it, except a violation that a checker found
+        at a write."""
         try:
             return do(*args)
         except Violation:
@@ -205,7 +210,7 @@ class Process:
 
         self.node.world.after(self.node.flush_ms(), done)
 
-    # ---- the serving side of the network
+    # ---- the server's side of the network
     def request(self, connection: Connection, version: int, message: Any) -> None:
         self._request_ids += 1
         self._requests[self._request_ids] = (connection, connection.slots[-1])
@@ -222,7 +227,7 @@ class Process:
             self.deliver(ConnectionClosed(connection.caller.connection_id))
 
     def end(self, power: bool) -> None:
-        """The process is gone. Its machine closes the connections, unless it is without power."""
+        """End the process. Its machine closes the connections, unless the power failed."""
         self.alive = False
         self.disk.closed = True
         for connection in self._lanes.values():
@@ -232,14 +237,14 @@ class Process:
                 connection.abandon()
                 self.node.network.forget(connection)
         for connection in self._served:
-            if power:
+            if power:  # silently: the clients run into their timeouts
                 connection.server_gone = True
             else:
                 connection.hang_up()
 
 
 class Node:
-    """A machine: its platter and clocks outlive the broker's processes."""
+    """A machine: its platter and its clocks outlive the broker's incarnations."""
 
     def __init__(self, world: World, network: Network, node_id: int, settings: Settings) -> None:
         self.world, self.network, self.node_id = world, network, node_id
@@ -252,15 +257,15 @@ class Node:
         self.platter = Platter(_uuid(self.disk_rng))
         self.powered = True
         self.process: Process | None = None
-        self.lives = 0
+        self.incarnations = 0
         self.paused_until_ms = 0
         self.slow_ms = 0
-        """A busy machine: each turn is late by up to this."""
+        """The maximum delay of a turn on a busy machine."""
         self.slow_disk_ms = 0
+        """The maximum duration of a flush on a slow disk."""
         self.trips: dict[str, Callable[[], None]] = {}
-        """What strikes once, right after this node has sent a message of that class."""
+        """By class name of a message: a fault to strike once, when this node has sent one."""
         self.observers: list[Observer] = []
-        self.lost_batches = 0
 
     @property
     def server(self) -> Process | None:
@@ -287,19 +292,19 @@ class Node:
             self.disk_rng.randint(0, 40) if self.disk_rng.random() < 0.02 else 0
         )
 
-    # ---- what befalls it
+    # ---- starts and faults
     def start(self) -> None:
-        """Begin a new life, unless there is one."""
+        """Start the broker, unless it runs."""
         if self.process is not None:
             return
         if not self.powered:
             self.powered = True
             self.clock.reboot()
-        self.lives += 1
+        self.incarnations += 1
         self.paused_until_ms = 0
-        self.world.trace(f"{self.node_id} starts life {self.lives}")
+        self.world.trace(f"{self.node_id} starts incarnation {self.incarnations}")
         try:
-            self.process = Process(self, self.lives)
+            self.process = Process(self, self.incarnations)
         except StorageFailed as error:
             self.world.trace(f"{self.node_id} cannot start: {error}")
             for observer in self.observers:
@@ -310,8 +315,8 @@ class Node:
         self.process.start()
 
     def crash(self, power: bool) -> None:
-        """Kill the process; with ``power``, the machine goes dark and its unflushed writes are at
-        risk."""
+        """Kill the process; with ``power``, cut the machine's power, which may lose what is not
+        flushed."""
         process = self.process
         if process is None and not (power and self.powered):
             return
@@ -322,10 +327,10 @@ class Node:
             process.end(power)
         self.process = None
         self.powered = not power
-        self.lost_batches += self.platter.process_ended(self.disk_rng, power)
+        self.platter.process_ended(self.disk_rng, power)
 
     def stop(self) -> None:
-        """Ask it to leave in order (SIGTERM)."""
+        """Request a controlled shutdown (SIGTERM)."""
         if self.process is not None:
             self.process.deliver(StopRequested())
 
@@ -340,11 +345,12 @@ class Node:
             observer.stopped(self, effect)
 
     def pause(self, duration_ms: int) -> None:
+        """Freeze the process (SIGSTOP) for so long."""
         self.world.trace(f"{self.node_id} is frozen for {duration_ms}")
         self.paused_until_ms = max(self.paused_until_ms, self.world.now_ms + duration_ms)
 
     def replace_disk(self) -> None:
-        """A new, empty disk; only while no process runs."""
+        """Replace the disk by an empty one, while no process runs."""
         assert self.process is None
         self.world.trace(f"{self.node_id} gets an empty disk")
         self.platter = Platter(_uuid(self.disk_rng))
@@ -359,7 +365,7 @@ class Node:
 
 
 class Observer:
-    """Sees what a node does; the checkers are observers. Every method may raise ``Violation``."""
+    """Called with what a node does; the checkers are observers. Methods may raise ``Violation``."""
 
     def started(self, node: Node) -> None: ...
     def cannot_start(self, node: Node) -> None: ...
@@ -369,21 +375,21 @@ class Observer:
     def after_event(self, node: Node, event: Event, effects: list[Effect]) -> None: ...
 
 
-def _take_back_records(event: Event) -> None:
-    """Record data lent with an event is the core's only within ``handle``: spoil it, as a
-    recycled frame would be."""
+def _reclaim_records(event: Event) -> None:
+    """Overwrite the record data of a handled event, as the shell reuses the memory of a frame: the
+    core may use it within ``handle`` only."""
     match event:
         case RequestReceived(message=ProduceRequest() as request):
             for topic in request.topic_data:
                 for produced in topic.partition_data:
-                    _spoil(produced)
+                    _overwrite(produced)
         case ResponseReceived(message=FetchResponse() as response):
             for fetched in response.responses:
                 for partition in fetched.partitions:
-                    _spoil(partition)
+                    _overwrite(partition)
 
 
-def _spoil(holder: Any) -> None:
+def _overwrite(holder: Any) -> None:
     if (
         isinstance(holder.records, bytearray | memoryview)
         and not memoryview(holder.records).readonly

@@ -1,8 +1,8 @@
-"""Simulated producers: batches per partition, several in flight, retries of the same bytes until
-a deadline.
+"""Simulated producers: batches per partition, several in flight, the same bytes retried until a
+deadline.
 
-Each value names its producer, session and number and is never sent as another batch, so that
-duplicates and disorder can be told. An idempotent producer that gives a batch up begins a new
+A value names its producer, session and number, and belongs to one batch only, so that a checker
+recognizes duplicates and disorder. An idempotent producer that gives a batch up begins a new
 session with a new producer id.
 """
 
@@ -34,6 +34,8 @@ NEW_SESSION = {
 
 @dataclass(slots=True)
 class Batch:
+    """A batch that is not acknowledged yet."""
+
     sent: Sent
     data: bytes
     deadline_ms: int
@@ -51,7 +53,7 @@ class Lane:
 
 
 class Producer:
-    """Sends a few records now and then; see the module."""
+    """Sends a few records about every ``period_ms``; see the module."""
 
     def __init__(
         self,
@@ -94,7 +96,7 @@ class Producer:
             return
         self.producer_id = -1
         request = InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=60_000)
-        self.client.call(self.client.anyone(), request, 4, 2_000, self._session_begun)
+        self.client.call(self.client.any_broker(), request, 4, 2_000, self._session_begun)
 
     def _session_begun(self, response: Any, reason: str) -> None:
         if self.client.stopped:
@@ -107,7 +109,7 @@ class Producer:
         self._tick()
 
     def _end_session(self) -> None:
-        """Give up everything in flight: whether it happened is not known."""
+        """Give up all batches, whose outcome stays unknown, and begin a new session."""
         for lane in self.lanes.values():
             for batch in lane.queue:
                 self._give_up(batch)
@@ -123,9 +125,10 @@ class Producer:
         if not self.paused:
             lane_key = self.client.rng.choice(self.partitions)
             if len(self.lanes[lane_key].queue) < 20:
-                self._make(lane_key)
+                self._new_batch(lane_key)
         for key in self.partitions:
             self._send_ready(key)
+            # Sending may have ended the session, and the new one has a tick of its own.
             if self.session != session or (self.idempotent and self.producer_id < 0):
                 return
         self.client.later(self.client.rng.randint(1, 2 * self.period_ms), self._tick_of, session)
@@ -134,7 +137,7 @@ class Producer:
         if session == self.session:
             self._tick()
 
-    def _make(self, key: TopicPartition) -> None:
+    def _new_batch(self, key: TopicPartition) -> None:
         count = self.client.rng.choice([1, 1, 1, 2, 3])
         values = []
         for _ in range(count):
@@ -155,6 +158,7 @@ class Producer:
         lane.queue.append(Batch(sent, bytes(data), deadline, session=self.session))
 
     def _send_ready(self, key: TopicPartition) -> None:
+        """Give up batches past their deadline, then send what may be sent."""
         now_ms = self.client.world.now_ms
         lane = self.lanes[key]
         while lane.queue and not lane.queue[0].in_flight and lane.queue[0].deadline_ms <= now_ms:
@@ -170,7 +174,7 @@ class Producer:
             if batch.in_flight:
                 continue
             if batch.not_before_ms > now_ms:
-                break
+                break  # a later batch must not overtake one that backs off
             self._send(key, batch, leader.broker_id)
 
     def _send(self, key: TopicPartition, batch: Batch, broker_id: int) -> None:
@@ -189,11 +193,11 @@ class Producer:
         def done(response: Any, reason: str) -> None:
             batch.in_flight = False
             if not self.client.stopped and batch in self.lanes[key].queue:
-                self._answered(key, batch, response)
+                self._responded(key, batch, response)
 
         self.client.call(broker_id, request, self.version, self.request_timeout_ms + 500, done)
 
-    def _answered(self, key: TopicPartition, batch: Batch, response: Any) -> None:
+    def _responded(self, key: TopicPartition, batch: Batch, response: Any) -> None:
         now_ms = self.client.world.now_ms
         part = None if response is None else response.responses[0].partition_responses[0]
         code = ErrorCode.NETWORK_EXCEPTION if part is None else part.error_code

@@ -1,5 +1,9 @@
-"""One seed: a cluster, its clients and its misfortunes; then the heal, after which everything
-must come right."""
+"""One seed: a cluster with clients and faults, then the heal, after which all must recover.
+
+Phases: start -> topics created -> clients run under faults -> heal -> converge (acknowledgements
+flow, producers finish, replicas are in sync, consumers reach the end) -> final checks. A violation
+in any phase ends the run.
+"""
 
 from __future__ import annotations
 
@@ -20,20 +24,23 @@ from embedded_broker.simulator.nemesis import CLIENTS, Fault, Nemesis, plan
 from embedded_broker.simulator.network import Network
 from embedded_broker.simulator.node import Node
 from embedded_broker.simulator.producing import Producer
+from embedded_broker.simulator.report import describe, images
 from embedded_broker.simulator.world import Violation, World
 
 START_WITHIN_MS = 30_000
 HEAL_WITHIN_MS = 45_000
+CHECK_REPLICAS_MS = 150
 OFFSETS_TOPIC = "__consumer_offsets"
 GROUP = "g"
 GROUP_PARTITION = 1
-"""Java's hash of "g" is 103, and there are two partitions."""
+"""The partition of __consumer_offsets for the group: Java's hash of "g" is 103, modulo 2."""
 FAMILIES = ("F0", "F1", "F2", "F3")
 
 
 @dataclass(slots=True)
 class Result:
-    """How a seed went."""
+    """The outcome of a seed. ``failure`` is empty when it passed, else ``check`` names the check;
+    ``healed_in_ms`` is how long the cluster took to converge after the heal."""
 
     seed: int
     brokers: int
@@ -53,9 +60,8 @@ class Result:
     operations: list[Operation] = field(default_factory=list)
 
 
-def settings_text(node_id: int, brokers: int, knobs: dict[str, Any]) -> str:
-    """A server.properties for one node of a simulated cluster, with timeouts shortened as for a
-    test."""
+def settings_text(node_id: int, brokers: int, overrides: dict[str, Any]) -> str:
+    """Return the server.properties of one node of a simulated cluster; ``overrides`` add to it."""
     voters = ",".join(f"{n}@127.0.0.1:{19091 + n}" for n in range(1, brokers + 1))
     listener = f"PLAINTEXT://127.0.0.1:{19091 + node_id}"
     base = {
@@ -73,11 +79,11 @@ def settings_text(node_id: int, brokers: int, knobs: dict[str, Any]) -> str:
         "group.min.session.timeout.ms": 1000,
         "log.message.timestamp.after.max.ms": 2**63 - 1,
     }
-    return "".join(f"{key}={value}\n" for key, value in (base | knobs).items())
+    return "".join(f"{key}={value}\n" for key, value in (base | overrides).items())
 
 
 class Scenario:
-    """Builds the world of a seed and runs it."""
+    """Builds the world of a seed and runs it; the Cluster of its nemesis."""
 
     def __init__(
         self,
@@ -92,17 +98,17 @@ class Scenario:
         self.world.watch = watch
         self.rng = self.world.rng("scenario")
         self.network = Network(self.world, codec=self.rng.random() < 0.4)
-        knobs = self._knobs()
+        overrides = self._timeouts()
         self.durable = self.rng.random() < 0.25
-        """Whether data is flushed before it counts; then a power cut of the whole cluster must
-        lose nothing."""
-        knobs["log.durable"] = str(self.durable).lower()
+        """Whether data is flushed before it counts; then even a power cut of the whole cluster
+        must lose nothing."""
+        overrides["log.durable"] = str(self.durable).lower()
         if family == "F3":
-            knobs["unclean.leader.election.enable"] = "true"
-        self.nodes = {
-            n: Node(self.world, self.network, n, Settings.parse(settings_text(n, brokers, knobs)))
-            for n in range(1, brokers + 1)
-        }
+            overrides["unclean.leader.election.enable"] = "true"
+        self.nodes = {}
+        for n in range(1, brokers + 1):
+            settings = Settings.parse(settings_text(n, brokers, overrides))
+            self.nodes[n] = Node(self.world, self.network, n, settings)
         for node in self.nodes.values():
             node.peers = self.nodes
         self.checks = Checks(self.world, self.nodes, strict=family != "F3")
@@ -120,10 +126,11 @@ class Scenario:
         self.topics = {"data": self.rng.choice([1, 2, 3])}
         self.partitions = [(topic, p) for topic, n in self.topics.items() for p in range(n)]
         self.core = dict(self.nodes)
-        """The nodes that live after the heal."""
+        """The nodes that run after the heal."""
         self.healed_in_ms = 0
 
-    def _knobs(self) -> dict[str, Any]:
+    def _timeouts(self) -> dict[str, Any]:
+        """Draw timeouts and limits, most of them short, so that much happens in little time."""
         rng = self.rng
         return {
             "broker.session.timeout.ms": rng.choice([1_500, 3_000]),
@@ -143,22 +150,18 @@ class Scenario:
         self.clients.append(client)
         return client
 
-    # ---- the nemesis asks
+    # ---- for the nemesis
     def client_hosts(self) -> list[int]:
         return [client.host_id for client in self.clients]
 
-    def _images(self) -> list[Any]:
-        """Committed metadata of the brokers that run, newest first."""
-        running = [n for n in self.nodes.values() if n.running]
-        return [n.broker.image for n in sorted(running, key=lambda n: -n.broker.image.offset)]
-
-    def who(self, aim: str, pick: int) -> int:
+    def target(self, aim: str, pick: int) -> int:
         everyone = sorted(self.nodes)
         anyone = everyone[pick % len(everyone)]
-        images = self._images()
-        if not images or aim == "any":
+        found = images(self.nodes)
+        if not found or aim == "any":
             return anyone
-        image = images[0]
+        # The newest metadata of any running broker decides; a role that nobody has falls to anyone.
+        image = found[0]
         if aim == "controller":
             leaders = [n for n in self.nodes.values() if n.running and n.broker.quorum.is_leader]
             return (
@@ -180,15 +183,14 @@ class Scenario:
         return partition.leader  # type: ignore[no-any-return]
 
     def in_sync(self, pick: int) -> list[int]:
-        """The in-sync replicas of a partition, by its leader's metadata."""
         topic, index = self.partitions[pick % len(self.partitions)]
-        images = self._images()
-        partition = images[0].partition(topic, index) if images else None
+        found = images(self.nodes)
+        partition = found[0].partition(topic, index) if found else None
         return [] if partition is None else list(partition.isr)
 
-    def whole(self) -> bool:
-        """Every node lives and is unfenced, every replica is in sync, every broker knows the same
-        metadata."""
+    def healthy(self) -> bool:
+        """Whether every node is running and unfenced, every replica in sync, and every broker has
+        the same metadata."""
         controller = self.checks.controller()
         if controller is None or not all(
             n.running and not n.platter.unclean for n in self.nodes.values()
@@ -207,48 +209,56 @@ class Scenario:
 
     # ---- phases
     def run(self) -> None:
-        """Raises: Violation."""
+        """Run all phases.
+
+        Raises:
+            Violation: a check failed, or a phase took too long (C12).
+        """
         for node in self.nodes.values():
             self.world.after(self.rng.randint(0, 600), node.start)
-        self._wait(self.whole, START_WITHIN_MS, "the cluster did not start")
+        self._wait(self.healthy, START_WITHIN_MS, "the cluster did not start")
         ready: list[str] = []
         for topic, count in self.topics.items():
             self.admin.create(topic, count, partial(ready.append, topic))
-        self._wait(lambda: len(ready) == len(self.topics), START_WITHIN_MS, "topics were not made")
+        self._wait(lambda: len(ready) == len(self.topics), START_WITHIN_MS, "topics are missing")
         self._start_clients()
         if self.family == "F0":
-            self._wait(self._clients_work, START_WITHIN_MS, "clients do not get to work")
-            before = (
-                self.checks.elections,
-                self.checks.quorum_elections,
-                self.checks.generation(GROUP),
-            )
-            self.world.run_until(self.world.now_ms + self.length_ms)
-            after = (
-                self.checks.elections,
-                self.checks.quorum_elections,
-                self.checks.generation(GROUP),
-            )
-            if before != after:
-                raise Violation(
-                    "F0", f"elections, quorum elections, generation went from {before} to {after}"
-                )
+            self._run_undisturbed()
         else:
-            self.nemesis.start()
-            end_ms = self.world.now_ms + self.length_ms * 4
-            self._look_around()
-            while not self.nemesis.done and self.world.now_ms < end_ms:
-                self.world.run_until(self.world.now_ms + 200)
-            if self.nemesis.stuck:
-                raise Violation("C12", f"{self.nemesis.stuck}: {self._state()}")
+            self._run_faults()
         self._heal()
         self._converge()
 
-    def _look_around(self) -> None:
-        self.checks.look_around()
-        self.world.after(150, self._look_around)
+    def _run_undisturbed(self) -> None:
+        """F0: nothing fails, so nothing may be elected or rebalanced."""
+        self._wait(self._clients_work, START_WITHIN_MS, "clients do not work")
+        before = self._changes_of_roles()
+        self.world.run_until(self.world.now_ms + self.length_ms)
+        after = self._changes_of_roles()
+        if before != after:
+            raise Violation(
+                "F0", f"elections, quorum elections, generation went from {before} to {after}"
+            )
+
+    def _changes_of_roles(self) -> tuple[int, int, int]:
+        checks = self.checks
+        return checks.elections, checks.quorum_elections, checks.generation(GROUP)
+
+    def _run_faults(self) -> None:
+        self.nemesis.start()
+        end_ms = self.world.now_ms + self.length_ms * 4
+        self._check_replicas()
+        while not self.nemesis.done and self.world.now_ms < end_ms:
+            self.world.run_until(self.world.now_ms + 200)
+        if self.nemesis.stuck:
+            raise Violation("C12", f"{self.nemesis.stuck}: {self._state()}")
+
+    def _check_replicas(self) -> None:
+        self.checks.check_replicas()
+        self.world.after(CHECK_REPLICAS_MS, self._check_replicas)
 
     def _wait(self, until: Callable[[], bool], within_ms: int, what: str) -> None:
+        """Run the world until a condition holds; C12 when it does not in time."""
         end_ms = self.world.now_ms + within_ms
         while not until():
             if self.world.now_ms >= end_ms:
@@ -284,6 +294,7 @@ class Scenario:
             self._churn_members()
 
     def _churn_members(self) -> None:
+        """Let a member vanish, leave or freeze now and then."""
         if self.nemesis.done:
             return
         if self.members and self.rng.random() < 0.3:
@@ -297,7 +308,7 @@ class Scenario:
         return acked and all(m.stable for m in self.members)
 
     def _heal(self) -> None:
-        """End the faults; now and then a minority of the nodes stays dead."""
+        """End the faults. In some runs a minority of the nodes stays dead: a majority must do."""
         self.nemesis.stop()
         self.world.trace("heal")
         self.network.heal_all()
@@ -318,7 +329,7 @@ class Scenario:
         self.world.after(self.rng.randint(0, 1_000), self._keep_alive)
 
     def _keep_alive(self) -> None:
-        """Start what is dead, also what was still leaving in order when the faults ended."""
+        """Start nodes that are dead, periodically: some still shut down when the faults ended."""
         for node in self.core.values():
             node.start()
         self.world.after(500, self._keep_alive)
@@ -341,14 +352,14 @@ class Scenario:
         self.healed_in_ms = self.world.now_ms - healed_ms
         self.world.run_until(self.world.now_ms + 1_500)
         self.checks.finish()
-        self.checks.look_around()
+        self.checks.check_replicas()
         self._check_topics()
 
     def _writable_partitions(self) -> list[TopicPartition]:
         return [(topic, index) for topic, index in self.partitions if self._writable(topic, index)]
 
     def _writable(self, topic: str, index: int) -> bool:
-        """Whether min.insync.replicas of it live in the core, and one of them may lead."""
+        """Whether the core has min.insync.replicas of a partition, of which one may lead."""
         controller = self.checks.controller()
         partition = None if controller is None else controller.broker.image.partition(topic, index)
         if partition is None:
@@ -357,6 +368,8 @@ class Scenario:
         return len(alive) >= 2 and bool({*partition.isr, *partition.elr} & set(self.core))
 
     def _settled(self) -> bool:
+        """Whether the core agrees on the metadata, and every partition that may have a leader has
+        one, with all its running replicas in sync at the same end offset."""
         controller = self.checks.controller()
         if controller is None or not all(n.running for n in self.core.values()):
             return False
@@ -382,6 +395,8 @@ class Scenario:
         return True
 
     def _consumers_done(self) -> bool:
+        """Whether readers and group have consumed, and the group committed, all that is
+        committed."""
         ends = {p: self.checks.client_view(p).end for p in self._writable_partitions()}
         for reader in self.readers:
             if self.checks.strict and any(
@@ -392,67 +407,36 @@ class Scenario:
             return True
         if not all(m.stable for m in self.members):
             return False
-        held: dict[TopicPartition, int] = {}
+        positions: dict[TopicPartition, int] = {}
         for member in self.members:
             for partition, position in member.fetcher.positions.items():
-                if partition in held:
+                if partition in positions:  # still owned by two members
                     return False
-                held[partition] = position
-        return all(held.get(p, -1) >= end for p, end in ends.items() if end) and all(
+                positions[partition] = position
+        return all(positions.get(p, -1) >= end for p, end in ends.items() if end) and all(
             self.checks.commit_floor(GROUP, p) >= end for p, end in ends.items() if end
         )
 
     def _check_topics(self) -> None:
-        """What the administrator was told holds on every broker, and no log is left of what was
-        deleted."""
+        """C10: every broker has the topics that were created, none that was deleted, and no log of
+        a deleted one."""
         for node in self.core.values():
             image = node.broker.image
-            for name, there in self.admin.exists.items():
-                if there is not None and there != (name in image.topics):
-                    raise Violation(
-                        "C10",
-                        f"broker {node.node_id}: topic {name} {'is gone' if there else 'is there'}",
-                    )
+            for name, exists in self.admin.exists.items():
+                if exists is not None and exists != (name in image.topics):
+                    state = "is missing" if exists else "still exists"
+                    raise Violation("C10", f"broker {node.node_id}: topic {name} {state}")
             for name, topic_id, index in node.platter.logs:
                 if name.startswith("__cluster"):
                     continue
                 topic = image.topics.get(name)
                 if topic is None or topic.topic_id != topic_id or index not in topic.partitions:
                     raise Violation(
-                        "C10", f"broker {node.node_id} keeps a log of {name}-{index} {topic_id}"
+                        "C10", f"broker {node.node_id} has a log of {name}-{index} {topic_id}"
                     )
 
     def _state(self) -> str:
-        """The cluster in a few lines, for a report."""
-        lines = []
-        for node in self.nodes.values():
-            if not node.running:
-                lines.append(f"{node.node_id}: dead, {'dark' if not node.powered else 'powered'}")
-                continue
-            q, image = node.broker.quorum, node.broker.image
-            role = "leader" if q.is_leader else ""
-            alive = [b for b in sorted(image.brokers) if image.alive(b)]
-            lines.append(f"{node.node_id}: epoch {q.leader_epoch} leader {q.leader_id} {role} "
-                         f"image {image.offset} alive {alive}")  # fmt: skip
-        images = self._images()
-        if images:
-            for topic in images[0].topics.values():
-                for p in topic.partitions.values():
-                    if not p.topic.startswith("churn"):
-                        lines.append(f"{p.topic}-{p.partition}: replicas {p.replicas} isr {p.isr} elr {p.elr} "
-                                     f"leader {p.leader} epoch {p.leader_epoch}/{p.partition_epoch}")  # fmt: skip
-        lines += [
-            f"{m.client.name}: {m.state} generation {m.generation} {m.fetcher.positions}"
-            for m in self.members
-        ]
-        lines += [f"{r.client.name}: {r.fetcher.positions}" for r in self.readers]
-        for p in self.producers:
-            lines.append(f"{p.client.name}: session {p.session} id {p.producer_id}")
-            for key, lane in p.lanes.items():
-                for batch in list(lane.queue)[:3]:
-                    lines.append(f"    {key} {batch.sent.values[0]!r} got {batch.sent.codes[-4:]}, "
-                                 f"{'in flight' if batch.in_flight else 'waits'}")  # fmt: skip
-        return "\n  ".join(["", *lines])
+        return describe(self.nodes, self.producers, self.readers, self.members)
 
 
 def run_seed(
@@ -463,7 +447,10 @@ def run_seed(
     watch: Callable[[str], None] | None = None,
     keep_history: bool = False,
 ) -> Result:
-    """Run one seed to its end or to its first violation."""
+    """Run one seed to its end or to its first violation.
+
+    ``faults`` replaces the seed's own plan; ``watch`` gets the lines of the trace.
+    """
     scenario = Scenario(seed, brokers, family, faults, watch)
     result = Result(seed, brokers, family, plan=json.loads(json.dumps(scenario.nemesis.faults)))
     try:
@@ -472,8 +459,8 @@ def run_seed(
         result.check, result.failure = violation.check, str(violation)
         result.lines = list(scenario.world.lines)
     except Exception:
-        # A bug of the simulator itself, or of the core outside an event: a campaign goes on and
-        # reports the seed.
+        # A bug of the simulator, or of the core outside of an event: report the seed, so that a
+        # campaign of many goes on.
         result.check, result.failure = "bug", f"bug: {traceback.format_exc()}"
         result.lines = list(scenario.world.lines)
     world, checks = scenario.world, scenario.checks

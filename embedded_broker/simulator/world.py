@@ -1,9 +1,8 @@
-"""Virtual time: one heap of what happens next, one stream of randomness per purpose, one rolling
-hash of what happened.
+"""Virtual time: a heap of scheduled calls, a random stream per purpose, and a rolling hash.
 
-Two things due at the same millisecond happen in an order drawn from the seed. Draws for the
-network do not disturb those of the disks, the clients or the nemesis, so that a plan with one
-fault fewer still meets much the same world.
+Calls that are due in the same millisecond happen in an order drawn from the seed. Each purpose
+(network, disks, clients, nemesis) has a random stream of its own, so that one more draw for one
+does not change the others: a plan with one fault less still meets much the same world.
 """
 
 from __future__ import annotations
@@ -17,10 +16,11 @@ from typing import Any
 from uuid import UUID
 
 WALL_START_MS = 1_760_000_000_000
+"""Wall clock time at the start of every world."""
 
 
 class Violation(Exception):
-    """A promise was broken: which check, and what was seen."""
+    """A promise is broken. ``check`` names it (docs/reliability.md), ``text`` says what happened."""
 
     def __init__(self, check: str, text: str) -> None:
         super().__init__(f"{check}: {text}")
@@ -40,37 +40,46 @@ class World:
         self._sequence = 0
         self._hash = hashlib.blake2b(digest_size=16)
         self.lines: deque[str] = deque(maxlen=keep_lines)
-        """The newest lines of the trace, for a person who looks for a bug."""
+        """The newest lines of the trace, for whoever looks for a bug."""
         self.watch: Callable[[str], None] | None = None
+        """Called with each line of the trace."""
 
     def rng(self, purpose: str) -> random.Random:
-        """A stream of randomness of its own; the same for the same seed and purpose."""
+        """Return the random stream of a purpose.
+
+        The purpose is part of what a seed means: another text is another stream.
+        """
         return random.Random(f"{self.seed}/{purpose}")
 
-    def at(self, at_ms: int, do: Callable[..., None], *args: Any) -> None:
+    def at(self, at_ms: int, call: Callable[..., None], *args: Any) -> None:
+        """Schedule a call at this time, or now if that is over."""
         self._sequence += 1
+        # The random number orders calls of the same millisecond; the sequence only keeps the
+        # comparison from reaching the functions.
         heappush(
             self._heap,
-            (max(at_ms, self.now_ms), self.order.getrandbits(16), self._sequence, do, args),
+            (max(at_ms, self.now_ms), self.order.getrandbits(16), self._sequence, call, args),
         )
 
-    def after(self, delay_ms: int, do: Callable[..., None], *args: Any) -> None:
-        self.at(self.now_ms + delay_ms, do, *args)
+    def after(self, delay_ms: int, call: Callable[..., None], *args: Any) -> None:
+        """Schedule a call after this delay."""
+        self.at(self.now_ms + delay_ms, call, *args)
 
     def run_until(self, end_ms: int) -> None:
-        """Let everything happen that is due before ``end_ms``.
+        """Make the calls that are due before ``end_ms``, then set the time to it.
 
-        Raises: Violation, from whatever happens.
+        Raises:
+            Violation: a call found a broken promise.
         """
         heap = self._heap
         while heap and heap[0][0] < end_ms:
-            self.now_ms, _, _, do, args = heappop(heap)
+            self.now_ms, _, _, call, args = heappop(heap)
             self.events += 1
-            do(*args)
+            call(*args)
         self.now_ms = max(self.now_ms, end_ms)
 
     def trace(self, line: str) -> None:
-        """Take a line into the rolling hash; equal hashes mean equal runs."""
+        """Add a line to the rolling hash; equal hashes mean equal runs."""
         line = f"{self.now_ms} {line}"
         self._hash.update(line.encode())
         self.lines.append(line)
@@ -92,7 +101,7 @@ class NodeClock:
         self.wall_skew_ms = rng.randint(-200, 200)
 
     def reboot(self) -> None:
-        """Monotonic clocks begin anew with the machine."""
+        """Restart the monotonic clock, as a machine does at its start."""
         self._booted_ms = self._world.now_ms - 1_000
 
     def monotonic_ms(self) -> int:
@@ -100,7 +109,8 @@ class NodeClock:
         return elapsed + elapsed * self._rate_ppm // 1_000_000
 
     def world_ms(self, monotonic_ms: int) -> int:
-        """The first world time at which this clock shows ``monotonic_ms`` or later."""
+        """Return the first time of the world at which this clock shows ``monotonic_ms`` or more."""
+        # Integer division rounds down: correct the estimate upwards.
         elapsed = monotonic_ms * 1_000_000 // (1_000_000 + self._rate_ppm)
         while elapsed + elapsed * self._rate_ppm // 1_000_000 < monotonic_ms:
             elapsed += 1

@@ -187,7 +187,7 @@ def test_that_a_second_live_broker_with_the_same_id_is_refused_and_stops(cluster
     original = next(n for n in c.nodes.values() if n is not c.controller())
     twin = Node(c.world, c.network, original.node_id, settings(original.node_id, 3, {}))
     stops = Stops()
-    twin.lives = 50  # other rng than the original has
+    twin.incarnations = 50  # another random stream than that of the original
     twin.replace_disk()
     twin.observers.append(stops)
     twin.peers = {**c.nodes}
