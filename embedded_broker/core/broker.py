@@ -1,22 +1,24 @@
-"""One node of the cluster: it owns the machines, hands each event to the one that it concerns,
-and nothing else.
+"""One node of the cluster: it builds the machines, passes each event to the one that it concerns,
+and nothing else. The only file that knows all machines.
 
 ``start`` and ``handle`` are the only entrances; both return the effects to carry out. A broken
-invariant raises ``AssertionError``: the shell logs it and stops this broker, the cluster goes on.
+invariant raises ``AssertionError``: the shell logs it and stops this broker; the cluster goes on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from uuid import UUID
 
-from embedded_broker.core import api
-from embedded_broker.core.config import Config
+from embedded_broker.core.api.handlers import Machines
+from embedded_broker.core.api.router import Router
 from embedded_broker.core.controller.channel import ControllerChannel
 from embedded_broker.core.controller.controller import Controller
 from embedded_broker.core.controller.lifecycle import Lifecycle
 from embedded_broker.core.coordinator.groups import Groups
 from embedded_broker.core.effects import Effect
+from embedded_broker.core.environment import Environment
 from embedded_broker.core.events import (
     ConnectionClosed,
     Event,
@@ -30,113 +32,109 @@ from embedded_broker.core.events import (
 )
 from embedded_broker.core.metadata.image import MetadataDelta, MetadataImage
 from embedded_broker.core.metadata.replay import replay
-from embedded_broker.core.outbox import Outbox
 from embedded_broker.core.ports import Clock, Disk, Rng
 from embedded_broker.core.quorum.quorum import Quorum
 from embedded_broker.core.replication.replicas import Replicas
-from kafka_protocol.api_keys import ApiKey
-from kafka_protocol.codec import response_class
-from kafka_protocol.errors import ErrorCode
-
-if TYPE_CHECKING:
-    from embedded_broker.options import Settings
-
-FORWARD_TIMEOUT_MS = 30_000
-"""How long a controller request waits for a controller when it does not say so itself."""
+from embedded_broker.options import Settings
 
 
 class Broker:
-    """Routes events; see the machines for what happens."""
+    """Connects the machines. Where two of them need each other, or one below reports to one above,
+    the call goes through a method here (``QuorumListener``, ``OffsetsListener``)."""
 
     def __init__(self, settings: Settings, disk: Disk, clock: Clock, rng: Rng) -> None:
-        self.node_id: int = settings.node_id
-        self.settings = settings
-        self.disk = disk
-        self.clock = clock
-        self.rng = rng
-        self.outbox = Outbox()
-        self.image = MetadataImage(cluster_id=settings.cluster_id)
-        self.config = Config(settings, self.image)
-        self.quorum = Quorum(self)
-        self.controller = Controller(self)
-        self.channel = ControllerChannel(self)
-        self.lifecycle = Lifecycle(self)
-        self.replicas = Replicas(self)
-        self.groups = Groups(self)
+        env = self.env = Environment.create(settings, disk, clock, rng)
+        self.quorum = Quorum(env, self)
+        self.controller = Controller(env, self.quorum)
+        self.channel = ControllerChannel(
+            env, self.quorum, lambda: self.controller.is_active, self._handle_request
+        )
+        self.lifecycle = Lifecycle(env, self.channel, self.quorum, self._checkpoint)
+        self.replicas = Replicas(env, self.channel, self.lifecycle, self)
+        self.groups = Groups(env, self.channel, self.replicas)
+        self._router = Router(
+            Machines(
+                env,
+                self.quorum,
+                self.controller,
+                self.channel,
+                self.lifecycle.in_touch,
+                self.replicas,
+                self.groups,
+            )
+        )
 
+    @property
+    def image(self) -> MetadataImage:
+        """The committed metadata that this node has applied."""
+        return self.env.image
+
+    # ---- entrances
     def start(self, now_ms: int) -> list[Effect]:
-        """What a node does first; its disk has been recovered."""
+        """Start the machines; the disk has been recovered."""
         self.replicas.start(now_ms)
         self.groups.start(now_ms)
         self.quorum.start(now_ms)
         self.lifecycle.start(now_ms)
-        return self.outbox.take()
+        return self.env.outbox.take()
 
     def handle(self, now_ms: int, event: Event) -> list[Effect]:
+        """Pass an event to the machine that it concerns."""
         match event:
             case RequestReceived():
-                self._request(now_ms, event)
+                self._router.receive(now_ms, event)
             case TickEnded():
                 self.replicas.tick_ended(now_ms)
             case ResponseReceived() | SendFailed() | TimerFired() | Flushed():
-                self.outbox.complete(now_ms, event)
+                self.env.outbox.complete(now_ms, event)
             case ConnectionClosed():
                 self.controller.connection_closed(now_ms, event.connection_id)
                 self.replicas.connection_closed(now_ms, event.connection_id)
-                self.groups.connection_closed(now_ms, event.connection_id)
             case StopRequested():
                 self.lifecycle.stop(now_ms)
-        return self.outbox.take()
+        return self.env.outbox.take()
+
+    # ---- QuorumListener
+    def on_leadership(self, now_ms: int) -> None:
+        """The quorum's epoch or leader changed."""
+        self.controller.on_leadership(now_ms)
+        self.channel.on_leader_change(now_ms)
 
     def on_committed(self, now_ms: int, records: Sequence[Any], end_offset: int) -> None:
-        """Apply committed metadata records, in order, and tell the machines what changed.
-
-        Called by the quorum; ``end_offset`` is the metadata offset after the last of them.
-        """
+        """Apply committed metadata records, and notify the machines of what changed."""
+        image = self.env.image
         delta = MetadataDelta()
         for record in records:
-            replay(self.image, record, delta)
-        self.image.offset = end_offset
+            replay(image, record, delta)
+        image.offset = end_offset
         if not delta.empty:
-            self.image.version += 1
+            image.version += 1
             self.replicas.on_metadata(now_ms, delta)
             self.groups.on_metadata(now_ms, delta)
+        self.channel.on_metadata(now_ms)
         self.lifecycle.on_metadata(now_ms, delta)
 
-    def _request(self, now_ms: int, event: RequestReceived) -> None:
-        key: int = event.message.API_KEY
-        entry = api.TABLE.get(key)
-        if entry is None or not entry.min_version <= event.version <= entry.max_version:
-            if key != ApiKey.API_VERSIONS:
-                self.outbox.drop(event, f"api {key} version {event.version} is not spoken here")
-                return
-        elif entry.between_brokers and event.caller.broker_id < 0:
-            self._refuse(event)
-            return
-        elif entry.controller and not self.controller.is_active and event.caller.broker_id < 0:
-            self._forward(now_ms, event)
-            return
-        api.handler(key)(self, now_ms, event)
+    def on_high_watermark(self, now_ms: int, high_watermark: int) -> None:
+        """Metadata is committed up to here: the controller may activate or respond."""
+        if self.controller.on_high_watermark(now_ms, high_watermark):
+            self.channel.on_leader_change(now_ms)
 
-    def _refuse(self, event: RequestReceived) -> None:
-        """A client sent what only brokers may send."""
-        response = response_class(event.message.API_KEY)()
-        if hasattr(response, "error_code"):
-            response.error_code = ErrorCode.CLUSTER_AUTHORIZATION_FAILED
-            self.outbox.respond(event, response)
-        else:
-            self.outbox.drop(event, f"api {event.message.API_KEY} is for brokers of this cluster")
+    def is_impostor(self, now_ms: int, broker_id: int, directory_id: UUID) -> bool:
+        """Whether a live broker has this id and another log directory."""
+        return self.controller.is_impostor(now_ms, broker_id, directory_id)
 
-    def _forward(self, now_ms: int, event: RequestReceived) -> None:
-        """Ask the active controller for the client. A request that came from a broker is never
-        forwarded again: its handler answers NOT_CONTROLLER, and the channel that sent it looks
-        further."""
+    # ---- OffsetsListener
+    def on_offsets_leader(self, now_ms: int, partition: int, leader_epoch: int) -> None:
+        """This node leads a partition of ``__consumer_offsets``."""
+        self.groups.on_become_leader(now_ms, partition, leader_epoch)
 
-        def done(_now_ms: int, response: Any, reason: str) -> None:
-            if response is None:
-                self.outbox.drop(event, f"no controller carried it out: {reason}")
-            else:
-                self.outbox.respond(event, response)
+    def on_offsets_resign(self, now_ms: int, partition: int) -> None:
+        """This node no longer leads the partition."""
+        self.groups.on_resign(now_ms, partition)
 
-        timeout_ms = getattr(event.message, "timeout_ms", FORWARD_TIMEOUT_MS)
-        self.channel.call(now_ms, event.message, event.version, max(1_000, timeout_ms), done)
+    # ---- for machines that are built before those that they call
+    def _handle_request(self, now_ms: int, event: RequestReceived) -> None:
+        self._router.handle(now_ms, event)
+
+    def _checkpoint(self) -> None:
+        self.replicas.checkpoint()

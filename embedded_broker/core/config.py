@@ -1,8 +1,8 @@
-"""Which value a setting has at this moment, and where it comes from (KIP-226).
+"""The effective value of each setting, and where it comes from (KIP-226).
 
-A broker's setting: set for this broker > set for all brokers > the file > the default. A topic's:
-set for the topic > the broker settings that stand in for it > the default. What was set at run
-time is in the metadata image.
+Precedence of a broker setting: set for this broker > set for all brokers > the file > the default.
+Of a topic setting: set for the topic > the broker settings that are its synonyms > the default.
+Settings made at run time are in the metadata image.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from embedded_broker.options.settings import milliseconds
 from kafka_protocol.constants import ConfigSource
 
 
-class Found(NamedTuple):
-    """One place that gives a setting a value. ``name`` may be a synonym's; ``value`` is in its
-    own unit."""
+class SourcedValue(NamedTuple):
+    """A value that one source gives a setting. ``name`` may be a synonym's; ``value`` is in the
+    unit of ``name``."""
 
     name: str
     value: Any
@@ -27,81 +27,80 @@ class Found(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """A setting as DescribeConfigs tells it. ``value`` is None for what is secret or not set."""
+    """A setting as DescribeConfigs reports it. ``value`` is None when it is secret or not set."""
 
     option: Option
     value: str | None
     source: ConfigSource
     read_only: bool
     synonyms: list[tuple[str, str | None, ConfigSource]]
+    """(name, value as text, source) of every source, strongest first."""
 
 
 class Config:
-    """Typed effective values of one node; ``cached`` keeps them until the image's version
-    changes."""
+    """Typed effective values of one node, cached until the image's version changes."""
 
-    def __init__(self, settings: Settings, image: MetadataImage, cached: bool = True) -> None:
+    def __init__(self, settings: Settings, image: MetadataImage) -> None:
         self._settings = settings
         self._image = image
-        self._cached = cached
         self._version = -1
+        """The image version that the caches belong to."""
         self._broker: dict[str, Any] = {}
         self._topic: dict[tuple[str, str], Any] = {}
 
     def broker(self, name: str) -> Any:
-        """This broker's effective value; times that may be given in hours or minutes too are in
-        ms."""
+        """Return this broker's effective value. Times that can also be set in hours or minutes are
+        in ms."""
         self._refresh()
         try:
             return self._broker[name]
         except KeyError:
-            value = self._broker_value(name)
-            if self._cached:
-                self._broker[name] = value
+            value = self._broker[name] = self._broker_value(name)
             return value
 
     def topic(self, topic: str, name: str) -> Any:
-        """A topic's effective value, also of a topic that does not exist yet."""
+        """Return a topic's effective value, also for a topic that does not exist yet."""
         self._refresh()
         key = (topic, name)
         try:
             return self._topic[key]
         except KeyError:
-            found = next(self._topic_places(topic, TOPIC_OPTIONS[name]))
+            strongest = next(self._topic_sources(topic, TOPIC_OPTIONS[name]))
             option = (
-                TOPIC_OPTIONS.get(found.name)
-                if found.source is ConfigSource.TOPIC
-                else OPTIONS.get(found.name)
+                TOPIC_OPTIONS.get(strongest.name)
+                if strongest.source is ConfigSource.TOPIC
+                else OPTIONS.get(strongest.name)
             )
-            value = found.value if option is None else milliseconds(option, found.value)
-            if self._cached:
-                self._topic[key] = value
+            value = strongest.value if option is None else milliseconds(option, strongest.value)
+            self._topic[key] = value
             return value
 
     def durable(self, topic: str) -> bool:
-        """Whether this topic's records are on the disk before they are acknowledged."""
+        """Whether this topic's records are flushed to disk before they are acknowledged."""
         return bool(self.broker("log.durable")) or self.topic(topic, "flush.messages") == 1
 
     def describe_topic(self, topic: str) -> list[Entry]:
+        """All settings of a topic."""
         entries = []
         for option in TOPIC_OPTIONS.values():
-            places = list(self._topic_places(topic, option))
+            sources = list(self._topic_sources(topic, option))
             value = self.topic(topic, option.name)
-            entries.append(self._entry(option, option.show(value), places, read_only=False))
+            entries.append(self._entry(option, option.show(value), sources, read_only=False))
         return entries
 
     def describe_broker(self) -> list[Entry]:
+        """All settings of this broker."""
         entries = []
         for option in OPTIONS.values():
-            places = list(self._broker_places(option, unset=True))
-            value = self.broker(option.name) if option.unit == "ms" else places[0].value
+            sources = list(self._broker_sources(option, unset=True))
+            value = self.broker(option.name) if option.unit == "ms" else sources[0].value
             entries.append(
-                self._entry(option, option.show(value), places, option.dynamic is Dynamic.NO)
+                self._entry(option, option.show(value), sources, option.dynamic is Dynamic.NO)
             )
         return entries
 
     def describe_cluster_defaults(self) -> list[Entry]:
-        """Only what was set for all brokers at run time."""
+        """The settings that were set for all brokers at run time."""
         entries = []
         for name, text in sorted(self._image.configs.get((BROKER, ""), {}).items()):
             option = OPTIONS.get(name)
@@ -126,23 +125,26 @@ class Config:
 
     def _broker_value(self, name: str) -> Any:
         option = OPTIONS[name]
-        found = next(self._broker_places(option), None)
-        if found is None:
+        strongest = next(self._broker_sources(option), None)
+        if strongest is None:
             return option.default
-        return milliseconds(OPTIONS[found.name], found.value) if found.name != name else found.value
+        if strongest.name == name:
+            return strongest.value
+        return milliseconds(OPTIONS[strongest.name], strongest.value)
 
-    def _broker_places(self, option: Option, unset: bool = False) -> Iterator[Found]:
-        """Where a broker's setting has a value, the strongest first; the synonyms' after its own.
-        With ``unset`` an empty default counts, so that there is always one."""
+    def _broker_sources(self, option: Option, unset: bool = False) -> Iterator[SourcedValue]:
+        """Yield the values of a broker setting, strongest first; its synonyms' after its own. With
+        ``unset`` an empty default counts, so that there is at least one."""
         some = False
         for name in (option.name, *option.synonyms):
-            for found in self._own_places(OPTIONS[name]):
+            for sourced in self._own_sources(OPTIONS[name]):
                 some = True
-                yield found
+                yield sourced
         if unset and not some:
-            yield Found(option.name, None, ConfigSource.DEFAULT)
+            yield SourcedValue(option.name, None, ConfigSource.DEFAULT)
 
-    def _own_places(self, option: Option) -> Iterator[Found]:
+    def _own_sources(self, option: Option) -> Iterator[SourcedValue]:
+        """Yield the values of a broker setting under its own name, strongest first."""
         name = option.name
         for resource, source in (
             (str(self._settings.node_id), ConfigSource.BROKER),
@@ -150,38 +152,37 @@ class Config:
         ):
             text = self._image.configs.get((BROKER, resource), {}).get(name)
             if text is not None:
+                # A value that another version of this program wrote may not parse here: the next
+                # source counts.
                 with suppress(SettingError):
-                    yield Found(name, option.parse(text), source)
+                    yield SourcedValue(name, option.parse(text), source)
         if name in self._settings:
-            yield Found(name, self._settings[name], ConfigSource.FILE)
+            yield SourcedValue(name, self._settings[name], ConfigSource.FILE)
         if option.default is not None:
-            yield Found(name, option.default, ConfigSource.DEFAULT)
+            yield SourcedValue(name, option.default, ConfigSource.DEFAULT)
 
-    def _topic_places(self, topic: str, option: Option) -> Iterator[Found]:
+    def _topic_sources(self, topic: str, option: Option) -> Iterator[SourcedValue]:
+        """Yield the values of a topic setting, strongest first; at least one."""
         text = self._image.configs.get((TOPIC, topic), {}).get(option.name)
         if text is not None:
-            with suppress(
-                SettingError
-            ):  # written by another version of this program; the next place counts
-                yield Found(option.name, option.parse(text), ConfigSource.TOPIC)
+            with suppress(SettingError):  # as in _own_sources
+                yield SourcedValue(option.name, option.parse(text), ConfigSource.TOPIC)
         some = False
         for name in option.synonyms:
-            for found in self._own_places(OPTIONS[name]):
+            for sourced in self._own_sources(OPTIONS[name]):
                 some = True
-                yield found
+                yield sourced
         if not some:
-            yield Found(option.name, option.default, ConfigSource.DEFAULT)
+            yield SourcedValue(option.name, option.default, ConfigSource.DEFAULT)
 
     def _entry(
-        self, option: Option, value: str | None, places: list[Found], read_only: bool
+        self, option: Option, value: str | None, sources: list[SourcedValue], read_only: bool
     ) -> Entry:
-        def shown(found: Found) -> str | None:
-            place = (
-                TOPIC_OPTIONS[found.name] if found.name in TOPIC_OPTIONS else OPTIONS[found.name]
-            )
-            return None if place.sensitive else place.show(found.value)
+        def shown(sourced: SourcedValue) -> str | None:
+            declared = TOPIC_OPTIONS.get(sourced.name) or OPTIONS[sourced.name]
+            return None if declared.sensitive else declared.show(sourced.value)
 
-        synonyms = [(found.name, shown(found), found.source) for found in places]
+        synonyms = [(sourced.name, shown(sourced), sourced.source) for sourced in sources]
         return Entry(
-            option, None if option.sensitive else value, places[0].source, read_only, synonyms
+            option, None if option.sensitive else value, sources[0].source, read_only, synonyms
         )

@@ -1,5 +1,5 @@
-"""What a node wants done. ``Node.handle`` returns these in order; the shell performs them, the
-simulator plays them."""
+"""Effects: what a node wants done. ``Broker.handle`` returns them in order; the shell performs
+them, the simulator plays them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any
 
 
 class Level(IntEnum):
+    """Severity of a ``Note``; the numbers of Python's logging."""
+
     DEBUG = 10
     INFO = 20
     WARNING = 30
@@ -17,8 +19,8 @@ class Level(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Respond:
-    """Answer a request. Record data inside a Fetch response is a ``ports.RecordSlice`` and is
-    sent from the file."""
+    """Answer a request. Record data inside a Fetch response is a ``ports.RecordSlice``, which the
+    shell sends from the file."""
 
     request_id: int
     message: Any
@@ -26,8 +28,8 @@ class Respond:
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """Close the connection that sent this request, without an answer (acks=0 that failed, a
-    protocol offence)."""
+    """Close the connection that sent this request, without a response (a failed Produce with
+    acks=0, a protocol error)."""
 
     request_id: int
     reason: str
@@ -35,7 +37,7 @@ class Drop:
 
 @dataclass(frozen=True, slots=True)
 class NoResponse:
-    """The request is done and has no answer (Produce with acks=0)."""
+    """The request is done and gets no response (Produce with acks=0)."""
 
     request_id: int
 
@@ -44,9 +46,9 @@ class NoResponse:
 class Send:
     """Send a request to another broker of the cluster over the inter-broker listener.
 
-    ``lane`` names one of the ordered connections to that peer ("quorum", "fetch", "control"):
-    requests of one lane are answered in order, lanes do not wait for each other. Ends in
-    ResponseReceived or SendFailed, always.
+    ``lane`` names one of the ordered connections to that peer ("quorum", "metadata", "fetch",
+    "control"): requests of one lane are answered in order, lanes do not wait for each other.
+    Always followed by ResponseReceived or SendFailed.
     """
 
     send_id: int
@@ -59,8 +61,8 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class SetTimer:
-    """Fire ``TimerFired(key, token)`` at ``at_ms`` of the monotonic clock. A new timer of the
-    same key replaces the old one; cancelling is raising the machine's own token."""
+    """Deliver ``TimerFired(key, token)`` at ``at_ms`` of the monotonic clock. A new timer with the
+    same key replaces the old one; the core cancels a timer by no longer expecting its token."""
 
     key: str
     token: int
@@ -69,8 +71,8 @@ class SetTimer:
 
 @dataclass(frozen=True, slots=True)
 class Flush:
-    """Bring what has been appended to this log to the disk (fdatasync, off the loop), then say
-    ``Flushed``."""
+    """Bring the records appended to this log so far to disk (fdatasync, off the loop), then
+    deliver ``Flushed``."""
 
     flush_id: int
     topic: str
@@ -79,7 +81,7 @@ class Flush:
 
 @dataclass(frozen=True, slots=True)
 class PeerAddress:
-    """The quorum learned where a broker listens for its peers; used by later ``Send`` effects."""
+    """A peer's inter-broker address; later ``Send`` effects use it."""
 
     peer_id: int
     host: str
@@ -88,7 +90,7 @@ class PeerAddress:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A line for the broker's log: what happened, in words for its operator."""
+    """A line for the broker's log, for its operator."""
 
     level: Level
     text: str
@@ -96,8 +98,8 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """The node is done: exit code 0 after an orderly leave, else a broken invariant or a refused
-    start."""
+    """End this process. Exit code 0 after an orderly shutdown; 1 for a disk that failed to flush,
+    2 for a refused start."""
 
     code: int
     reason: str

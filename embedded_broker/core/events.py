@@ -1,9 +1,8 @@
-"""What can happen to a node. The shell and the simulator make these; ``Node.handle(now_ms,
+"""Events: what can happen to a node. The shell and the simulator make them, ``Broker.handle(now_ms,
 event)`` takes them.
 
-Messages inside are the classes of ``protocol.messages``. ``now_ms`` is a monotonic clock in
-milliseconds; wall-clock time (for timestamps in records and retention) comes from the ``Clock``
-in ``ports``.
+Messages inside are classes of ``kafka_protocol.messages``. ``now_ms`` is a monotonic clock in
+milliseconds; wall-clock time (for record timestamps and retention) comes from ``ports.Clock``.
 """
 
 from __future__ import annotations
@@ -14,11 +13,10 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who sent a request: one per connection.
+    """The sender of a request; one per connection.
 
-    ``broker_id`` is the peer's id when the connection authenticated as a broker with the
-    cluster's secret, else -1; only then may a request act as a replica or call an inter-broker
-    api.
+    ``broker_id`` is the peer's id when the connection authenticated as a broker with the cluster
+    secret, else -1. Only such a connection may act as a replica or call an inter-broker API.
     """
 
     connection_id: int
@@ -31,8 +29,8 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class RequestReceived:
-    """A request was read whole and decoded. ``request_id`` is the shell's; it is answered at most
-    once."""
+    """A whole request has been read and decoded. The shell assigns ``request_id``; it is answered
+    at most once."""
 
     request_id: int
     version: int
@@ -42,7 +40,7 @@ class RequestReceived:
 
 @dataclass(frozen=True, slots=True)
 class ResponseReceived:
-    """A peer answered the request that effect ``Send(send_id)`` sent."""
+    """A peer answered the request that the effect ``Send(send_id)`` sent."""
 
     send_id: int
     peer_id: int
@@ -51,8 +49,8 @@ class ResponseReceived:
 
 @dataclass(frozen=True, slots=True)
 class SendFailed:
-    """No answer will come for ``Send(send_id)``: refused, timed out, or the connection broke (it
-    may have been carried out all the same)."""
+    """No response to ``Send(send_id)`` will come: refused, timed out, or the connection broke. The
+    peer may have carried the request out all the same."""
 
     send_id: int
     peer_id: int
@@ -61,8 +59,8 @@ class SendFailed:
 
 @dataclass(frozen=True, slots=True)
 class TimerFired:
-    """The timer set with this key and token is due. A machine ignores a token that is not its
-    newest."""
+    """The timer set with this key and token is due. A token that is not the key's newest belongs
+    to a cancelled timer and is ignored."""
 
     key: str
     token: int
@@ -70,7 +68,8 @@ class TimerFired:
 
 @dataclass(frozen=True, slots=True)
 class Flushed:
-    """``Flush(flush_id)`` is done: everything appended to that log before the effect is on disk."""
+    """``Flush(flush_id)`` finished: records appended to that log before the effect are on disk,
+    unless ``error`` says why not."""
 
     flush_id: int
     error: str = ""
@@ -78,20 +77,20 @@ class Flushed:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionClosed:
-    """A client went away; what waits for it may be dropped."""
+    """A client disconnected; its waiting requests may be dropped."""
 
     connection_id: int
 
 
 @dataclass(frozen=True, slots=True)
 class TickEnded:
-    """All events that were ready have been handled: complete waiting fetches, send what was
-    gathered."""
+    """All events that were ready have been handled: complete waiting fetches, send gathered
+    requests."""
 
 
 @dataclass(frozen=True, slots=True)
 class StopRequested:
-    """Leave in order: move leadership away, then effect ``Stop(0)``."""
+    """Shut down in order: move leadership away, then emit ``Stop(0)``."""
 
 
 Event = (

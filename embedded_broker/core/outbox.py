@@ -1,8 +1,8 @@
-"""Where a node's machines put their effects, and where the answers find the machine that waits
-for them.
+"""The machines of a node put their effects here; the outbox returns each answer to the machine
+that waits for it.
 
-Machines hand in a function for what is to come (a response, a timer, a flush); the outbox gives
-it an id, and calls it once when the event arrives. Nothing here decides anything.
+A machine passes a callback with each request, timer and flush. The outbox gives it an id and calls
+it once, when the event arrives. Nothing here decides anything.
 """
 
 from __future__ import annotations
@@ -33,13 +33,15 @@ from embedded_broker.core.events import (
 from embedded_broker.core.ports import PartitionLog
 
 SendDone = Callable[[int, Any, str], None]
-"""(now_ms, response or None, reason when there is none)"""
+"""(now_ms, response or None, why there is no response)"""
 TimerDone = Callable[[int], None]
+"""(now_ms)"""
 FlushDone = Callable[[int, str], None]
+"""(now_ms, error or "")"""
 
 
 class Outbox:
-    """Gathers the effects of one ``handle`` call; remembers who waits for which answer."""
+    """Gathers the effects of one ``handle`` call and keeps the callbacks that wait for events."""
 
     def __init__(self) -> None:
         self._effects: list[Effect] = []
@@ -47,42 +49,47 @@ class Outbox:
         self._sends: dict[int, SendDone] = {}
         self._flushes: dict[int, FlushDone] = {}
         self._timers: dict[str, tuple[int, TimerDone]] = {}
-        self._here: dict[int, Callable[[Any], None]] = {}
+        """Timer key -> (newest token, callback)."""
+        self._local: dict[int, Callable[[Any], None]] = {}
+        """Callbacks of requests that this node sent to itself, by their negative request id."""
 
-    def expect_here(self, done: Callable[[Any], None]) -> int:
-        """A request id (below zero) for a request that this node makes of itself; ``done`` gets
-        its answer, or None when it is dropped."""
+    def local_request_id(self, done: Callable[[Any], None]) -> int:
+        """Return an id (below zero) for a request that this node sends to itself; ``done`` gets
+        the response, or None when the request is dropped."""
         self._ids += 1
-        self._here[-self._ids] = done
+        self._local[-self._ids] = done
         return -self._ids
 
     def respond(self, request: RequestReceived, message: Any) -> None:
+        """Answer ``request``."""
         if request.request_id < 0:
-            self._here.pop(request.request_id)(message)
+            self._local.pop(request.request_id)(message)
             return
         self._effects.append(Respond(request.request_id, message))
 
     def no_response(self, request: RequestReceived) -> None:
+        """Finish ``request`` without a response (acks=0)."""
         self._effects.append(NoResponse(request.request_id))
 
     def drop(self, request: RequestReceived, reason: str) -> None:
+        """Close the connection of ``request`` without a response."""
         if request.request_id < 0:
-            self._here.pop(request.request_id)(None)
+            self._local.pop(request.request_id)(None)
             return
         self._effects.append(Drop(request.request_id, reason))
 
     def send(
         self, peer_id: int, lane: str, message: Any, version: int, timeout_ms: int, done: SendDone
     ) -> int:
-        """Ask a peer; ``done`` is called once, with the response or with None and why. Returns
-        the send id."""
+        """Send a request to a peer; ``done`` is called once, with the response or with None and a
+        reason. Returns the send id."""
         self._ids += 1
         self._sends[self._ids] = done
         self._effects.append(Send(self._ids, peer_id, lane, message, version, timeout_ms))
         return self._ids
 
     def forget(self, send_id: int) -> None:
-        """Its answer no longer matters."""
+        """Ignore the response to this request."""
         self._sends.pop(send_id, None)
 
     def timer(self, key: str, at_ms: int, fire: TimerDone) -> None:
@@ -92,30 +99,35 @@ class Outbox:
         self._effects.append(SetTimer(key, self._ids, at_ms))
 
     def cancel(self, key: str) -> None:
+        """Ignore the timer with this key when it fires."""
         self._timers.pop(key, None)
 
     def has_timer(self, key: str) -> bool:
         return key in self._timers
 
     def flush(self, log: PartitionLog, done: FlushDone) -> None:
+        """Bring what has been appended to ``log`` to disk, then call ``done``."""
         self._ids += 1
         self._flushes[self._ids] = done
         self._effects.append(Flush(self._ids, log.topic, log.partition))
 
     def peer(self, peer_id: int, host: str, port: int) -> None:
+        """Announce a peer's inter-broker address."""
         self._effects.append(PeerAddress(peer_id, host, port))
 
     def note(self, level: Level, text: str) -> None:
+        """Write a line to the broker's log."""
         self._effects.append(Note(level, text))
 
     def stop(self, code: int, reason: str) -> None:
+        """End this process with an exit code."""
         self._effects.append(Stop(code, reason))
 
     def complete(
         self, now_ms: int, event: ResponseReceived | SendFailed | TimerFired | Flushed
     ) -> None:
-        """Hand an answer to whoever waits for it; an answer nobody waits for any more is
-        dropped."""
+        """Call the callback that waits for ``event``; ignore an event that none waits for any
+        more."""
         match event:
             case ResponseReceived():
                 done = self._sends.pop(event.send_id, None)
@@ -136,5 +148,6 @@ class Outbox:
                     flushed(now_ms, event.error)
 
     def take(self) -> list[Effect]:
+        """Return the effects gathered since the last call, in order."""
         effects, self._effects = self._effects, []
         return effects

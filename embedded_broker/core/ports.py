@@ -1,16 +1,15 @@
-"""What a node is given at its start: its disk, its clock, its random number generator.
+"""The outside world of a node: its disk, clock and random numbers. The shell supplies real ones,
+the simulator its own. Also the one port that machines of several packages share.
 
-The shell gives real ones, the simulator its own.
-
-The disk is called directly and not by effects: an append is one write into the page cache (4 us),
-and a log that is read back in the same step must show it. What can be late or be lost, the flush,
-is an effect with its event. A disk that fails raises ``StorageFailed``; the partition goes
-offline, the node lives (decision record 0002).
+The machines call the disk directly, without effects: an append is one write into the page cache
+(4 us), and a read in the same step must see it. The flush can be late or lost, so it is an effect
+with an event. A failing disk raises ``StorageFailed``: the partition goes offline, the node keeps
+running (decision record 0002).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
@@ -30,30 +29,49 @@ class Clock(Protocol):
 
 
 class Rng(Protocol):
-    """The node's random number generator; a simulated one repeats itself for the same seed."""
+    """Random numbers; in the simulator they follow from the seed."""
 
     def below(self, n: int) -> int:
         """A random integer in [0, n)."""
 
-    def uuid(self) -> UUID: ...
+    def uuid(self) -> UUID:
+        """A random UUID (version 4)."""
+
+
+CallDone = Callable[[int, Any, str], None]
+"""(now_ms, response or None, why there is no response)"""
+
+
+class ControllerCalls(Protocol):
+    """Requests to the active controller, wherever it is; ``controller.channel`` implements it."""
+
+    def call(
+        self, now_ms: int, message: Any, version: int, timeout_ms: int, done: CallDone
+    ) -> None:
+        """Send ``message``; call ``done`` once, later (never before ``call`` returns): with the
+        response, or with None and a reason after ``timeout_ms``."""
 
 
 class RecordSlice(Protocol):
-    """Whole record batches somewhere in a log: what a Fetch answers with. ``len()`` is their size
-    in bytes."""
+    """Whole record batches in a log, as a Fetch response carries them. ``len()`` is their size in
+    bytes."""
 
     def __len__(self) -> int: ...
 
     def tobytes(self) -> bytes:
-        """The bytes themselves; the shell's sends them with sendfile instead."""
+        """The bytes themselves; the shell sends its own slices with sendfile instead."""
 
 
 @dataclass(frozen=True, slots=True)
 class SegmentInfo:
+    """One segment file of a log, for retention."""
+
     base_offset: int
     size_bytes: int
     max_timestamp: int
+    """The largest record timestamp in ms; -1 when no record has one."""
     last_modified_ms: int
+    """Wall time of the last write."""
 
 
 class PartitionLog(Protocol):
@@ -76,65 +94,75 @@ class PartitionLog(Protocol):
     def size_bytes(self) -> int: ...
 
     def append(self, records: Buffer, headers: Sequence[BatchHeader], now_ms: int) -> None:
-        """Write batches at the end in one write; rolls the segment first when due (size, time,
+        """Write batches at the end in one write; roll the segment first when due (size, time,
         index).
 
         ``headers`` are the batches in ``records`` in order; ``headers[0].base_offset`` is at or
         past the end offset (past it only after compaction on the leader's side). ``now_ms`` is
-        wall time. Raises: StorageFailed (nothing of it is readable afterwards).
+        wall time.
+
+        Raises:
+            StorageFailed: no record of ``records`` is readable afterwards.
         """
 
     def read(
         self, start_offset: int, max_bytes: int, end_offset: int, at_least_one: bool
     ) -> RecordSlice:
-        """Batches from the one that holds ``start_offset`` up to, not including, the one that
-        holds ``end_offset``.
+        """Return the batches from the one that holds ``start_offset`` up to, not including, the
+        one that holds ``end_offset``.
 
-        At most ``max_bytes``, but with ``at_least_one`` the first batch whole whatever its size
-        (KIP-74). Never a part of a batch. ``start_offset`` is in [log_start_offset,
-        log_end_offset]. Raises: StorageFailed.
+        At most ``max_bytes``; but with ``at_least_one`` the first batch whole, whatever its size
+        (KIP-74). Never part of a batch. ``start_offset`` is in [log_start_offset,
+        log_end_offset].
+
+        Raises:
+            StorageFailed
         """
 
     def headers(self, start_offset: int) -> Iterator[BatchHeader]:
-        """Batch headers from the batch that holds ``start_offset`` to the end; for rebuilding
-        state."""
+        """Yield the batch headers from the batch that holds ``start_offset`` to the end; used to
+        rebuild state."""
 
     def truncate(self, offset: int) -> None:
-        """Cut off everything at and after ``offset`` (a batch boundary at or before it)."""
+        """Remove the records at and after ``offset``, from the batch boundary at or before it."""
 
     def reset(self, offset: int) -> None:
-        """Drop everything; start and end offset become ``offset``."""
+        """Remove all records; the start and the end offset become ``offset``."""
 
     def advance_start(self, offset: int) -> None:
-        """Move the start offset forward and delete segments that lie before it whole
+        """Move the start offset forward and delete the segments that lie wholly before it
         (DeleteRecords, retention)."""
 
     def segments(self) -> Sequence[SegmentInfo]:
-        """Oldest first; the last is the active one."""
+        """The segments, oldest first; the last is the active one."""
 
     def roll(self) -> None:
-        """Begin a new segment when the active one has anything in it."""
+        """Start a new segment unless the active one is empty."""
 
-    def configure(self, segment_bytes: int, segment_ms: int, index_interval_bytes: int) -> None: ...
+    def configure(self, segment_bytes: int, segment_ms: int, index_interval_bytes: int) -> None:
+        """Apply changed topic settings from the next append on."""
 
     def offset_for_timestamp(self, timestamp: int, end_offset: int) -> tuple[int, int] | None:
-        """(offset, timestamp) of the first record at or after ``timestamp`` below ``end_offset``;
-        None if none."""
+        """Return (offset, timestamp) of the first record at or after ``timestamp`` that lies below
+        ``end_offset``, or None."""
 
-    def offset_of_max_timestamp(self, end_offset: int) -> tuple[int, int] | None: ...
+    def offset_of_max_timestamp(self, end_offset: int) -> tuple[int, int] | None:
+        """Return (offset, timestamp) of the record below ``end_offset`` with the largest
+        timestamp, or None."""
 
     def load_epochs(self) -> list[tuple[int, int]]:
         """(leader epoch, its start offset), ascending; from leader-epoch-checkpoint, checked
         against the log."""
 
-    def save_epochs(self, entries: Sequence[tuple[int, int]]) -> None: ...
+    def save_epochs(self, entries: Sequence[tuple[int, int]]) -> None:
+        """Replace leader-epoch-checkpoint."""
 
 
 class Disk(Protocol):
     """A node's log directory."""
 
     def logs(self) -> Iterable[PartitionLog]:
-        """Every partition log found at the start, recovered: a torn tail is cut off already."""
+        """Every partition log found at the start, after recovery removed torn tails."""
 
     def create_log(self, topic: str, topic_id: UUID, partition: int) -> PartitionLog:
         """Raises: StorageFailed."""
@@ -148,20 +176,20 @@ class Disk(Protocol):
         """Empty on a new disk."""
 
     def save_quorum_state(self, state: dict[str, Any]) -> None:
-        """On the disk when this returns (write, fsync, rename)."""
+        """Write, fsync, rename: the state is on disk when this returns."""
 
     @property
     def directory_id(self) -> UUID: ...
 
     @property
     def was_clean(self) -> bool:
-        """Whether nothing that was appended can have been lost: an orderly stop, or a kill in the
-        same boot of the machine (the page cache outlives the process). False on a new disk. Stays
-        false, through further crashes, until ``registered``."""
+        """Whether no appended record can be lost: the previous process stopped in order, or was
+        killed within the same boot of the machine (the page cache outlives the process). False on
+        a new disk. Stays false, through further crashes, until ``registered``."""
 
     def registered(self) -> None:
-        """The controller has committed the registration that told it of ``was_clean``: from here
-        on a kill leaves the disk clean."""
+        """The controller has committed the registration that reported ``was_clean``: from now on
+        a kill leaves the disk clean."""
 
     def total_bytes(self) -> tuple[int, int]:
-        """(size of the volume, free on it)."""
+        """(size of the volume, free bytes on it)."""

@@ -20,15 +20,14 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from embedded_broker.core import api
+from embedded_broker.core.api.k18_api_versions import unsupported_version
 from embedded_broker.core.events import Caller
 from embedded_broker.shell.authentication import Authentication
 from embedded_broker.shell.framed import FramedSocket, Piece, Shared, release_records
 from embedded_broker.shell.metadata_cache import CacheKey, MetadataCache
 from kafka_protocol.api_keys import ApiKey
 from kafka_protocol.codec import ProtocolError, decode, request_class
-from kafka_protocol.errors import ErrorCode
 from kafka_protocol.framing import REQUEST_START, encode_response, read_client_id
-from kafka_protocol.messages.k18_api_versions import ApiVersion, ApiVersionsResponse
 
 # Looking up a member of an enum costs six times as much as a global does, at every request.
 PRODUCE, METADATA, API_VERSIONS = ApiKey.PRODUCE, ApiKey.METADATA, ApiKey.API_VERSIONS
@@ -154,25 +153,20 @@ class ClientConnection(FramedSocket):
         Raises:
             ProtocolError, struct.error, IndexError: the frame is not a request.
         """
-        entry = api.TABLE.get(api_key)
-        if entry is None:
+        if api_key not in api.TABLE:
             self._authenticate(frame, api_key, version, correlation_id)
             return
-        cls = request_class(api_key)
-        # Two checks: the broker may support fewer versions than the message class can read, and
-        # for ApiVersions it must answer those it does not support.
-        if not entry.min_version <= version <= entry.max_version:
+        reason = api.unsupported(api_key, version)
+        if reason:
             if api_key == API_VERSIONS:
                 self._respond_unsupported_version(correlation_id)
             else:
-                self.close(f"unsupported version {version} of API key {api_key}")
-            return
-        if not cls.MIN_VERSION <= version <= cls.MAX_VERSION:
-            self.close(f"unsupported version {version} of API key {api_key}")
+                self.close(reason)
             return
         if self.brokers_only:
             self.close("too many connections are open")
             return
+        cls = request_class(api_key)
         start = self._read_header(frame, version >= cls.FLEXIBLE_SINCE)
         slot = Slot(self, version, correlation_id)
         if api_key == METADATA and self._respond_from_cache(slot, frame[start:]):
@@ -250,14 +244,9 @@ class ClientConnection(FramedSocket):
     def _respond_unsupported_version(self, correlation_id: int) -> None:
         """KIP-511: respond with version 0, error 35 and the supported range of this api, so that
         the client can ask again."""
-        entry = api.TABLE[API_VERSIONS]
-        response = ApiVersionsResponse(
-            error_code=ErrorCode.UNSUPPORTED_VERSION,
-            api_keys=[ApiVersion(API_VERSIONS, entry.min_version, entry.max_version)],
-        )
         slot = Slot(self, 0, correlation_id)
         self.slots.append(slot)
-        self.respond(slot, response)
+        self.respond(slot, unsupported_version())
 
     # ---- responses
     def respond(self, slot: Slot, message: Any) -> None:

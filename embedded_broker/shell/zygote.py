@@ -23,6 +23,7 @@ import time
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
+from pkgutil import walk_packages
 from typing import Any
 
 from embedded_broker.shell import platform
@@ -51,24 +52,14 @@ PRELOADED_CODECS = (
 def preload() -> None:
     """Import what every broker uses, so that all share its memory and none waits for it."""
     import_module("embedded_broker.shell.process")
-    import_module("embedded_broker.core.broker")
-    from embedded_broker.core import api
+    from embedded_broker import core
+    from embedded_broker.core.api import TABLE
     from kafka_protocol.codec import prepare, request_class
 
-    for name in (
-        "config",
-        "controller.channel",
-        "controller.controller",
-        "controller.lifecycle",
-        "coordinator.groups",
-        "quorum.quorum",
-        "replication.replicas",
-        "metadata.replay",
-    ):
-        import_module(f"embedded_broker.core.{name}")
-    for key in api.TABLE:
+    for module in walk_packages(core.__path__, f"{core.__name__}."):
+        import_module(module.name)
+    for key in TABLE:
         request_class(key)
-        api.handler(key)
     for key, version in PRELOADED_CODECS:
         prepare(key, version)
 

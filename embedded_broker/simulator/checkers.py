@@ -169,7 +169,7 @@ class Checks(Observer):
         """C4 for the quorum, C10."""
         broker = node.broker
         quorum = broker.quorum
-        epoch = quorum.leader_epoch
+        epoch = quorum.epoch
         known = self._quorum_epochs.get(node.node_id, 0)
         if epoch != known:
             if epoch < known:
@@ -210,7 +210,7 @@ class Checks(Observer):
             if (
                 node.running
                 and node.broker.controller.is_active
-                and node.broker.quorum.leader_epoch == newest
+                and node.broker.quorum.epoch == newest
             ):
                 return node
         return None

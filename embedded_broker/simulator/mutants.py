@@ -25,6 +25,7 @@ from embedded_broker.core.quorum import requests
 from embedded_broker.core.quorum.quorum import Quorum
 from embedded_broker.core.replication.client_fetch import ClientFetches
 from embedded_broker.core.replication.partition import Partition
+from embedded_broker.core.replication.replica_log import ReplicaLog
 from embedded_broker.core.replication.replicas import Replicas
 from embedded_broker.simulator.disk import SimDisk
 from embedded_broker.simulator.scenario import run_seed
@@ -175,7 +176,7 @@ def leader_epochs_ignored(patch: Patch) -> None:
 
 @mutant("a leader does not detect that a follower has diverged")
 def divergence_not_seen(patch: Patch) -> None:
-    patch(Partition, "divergence", lambda self, last_fetched_epoch, fetch_offset: None)
+    patch(ReplicaLog, "divergence", lambda self, last_fetched_epoch, fetch_offset: None)
 
 
 @mutant("consumers are served up to the end of the log")
@@ -223,7 +224,7 @@ def broker_epochs_ignored(patch: Patch) -> None:
     patch(
         Partition,
         "_eligible",
-        lambda self, follower: self._replicas.image.alive(follower.broker_id),
+        lambda self, follower: self._env.image.alive(follower.broker_id),
     )
 
 
@@ -278,7 +279,7 @@ def quorum_state_not_persisted(patch: Patch) -> None:
 
 @mutant("votes are granted whatever the log of the candidate")
 def votes_for_short_logs(patch: Patch) -> None:
-    judge = requests._judge
+    judge = requests._judge_vote
 
     def planted_judge(q: Any, now_ms: int, event: Any, asked: Any) -> Any:
         return judge(
@@ -288,15 +289,15 @@ def votes_for_short_logs(patch: Patch) -> None:
             dataclasses.replace(asked, last_offset=2**40, last_offset_epoch=asked.replica_epoch),
         )
 
-    patch(requests, "_judge", planted_judge)
+    patch(requests, "_judge_vote", planted_judge)
 
 
 @mutant("one vote is a majority")
 def small_majorities(patch: Patch) -> None:
     made = Quorum.__init__
 
-    def planted_init(self: Any, broker: Any) -> None:
-        made(self, broker)
+    def planted_init(self: Any, env: Any, listener: Any) -> None:
+        made(self, env, listener)
         self.majority = 1
 
     patch(Quorum, "__init__", planted_init)
@@ -308,7 +309,7 @@ def answered_before_committed(patch: Patch) -> None:
         if not self.is_active or (records and not self.propose(now_ms, records)):
             self.refuse(request)
         else:
-            self.broker.outbox.respond(request, response)
+            self.env.outbox.respond(request, response)
 
     patch(Controller, "reply", reply)
 

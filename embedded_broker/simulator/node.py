@@ -57,7 +57,7 @@ class Process:
         self.alive = True
         self.disk = SimDisk(node.platter)
         rng = NodeRng(node.world.rng(f"node {node.node_id} life {incarnation}"))
-        self.broker = Broker(node.settings, self.disk, node.clock, rng)
+        self.broker = node.make_broker(node.settings, self.disk, node.clock, rng)
         self._inbox: list[Event] = []
         self._turn_scheduled = False
         self._requests: dict[int, tuple[Connection, list[Any]]] = {}
@@ -257,6 +257,8 @@ class Node:
         self.platter = Platter(_uuid(self.disk_rng))
         self.powered = True
         self.process: Process | None = None
+        self.make_broker: Callable[[Settings, SimDisk, NodeClock, NodeRng], Broker] = Broker
+        """Builds the broker of each process; a test may run only some of its machines."""
         self.incarnations = 0
         self.paused_until_ms = 0
         self.slow_ms = 0

@@ -44,7 +44,7 @@ def _node_line(node: Node) -> str:
     role = "leader" if quorum.is_leader else ""
     alive = [b for b in sorted(image.brokers) if image.alive(b)]
     return (
-        f"{node.node_id}: epoch {quorum.leader_epoch} leader {quorum.leader_id} {role} "
+        f"{node.node_id}: epoch {quorum.epoch} leader {quorum.leader_id} {role} "
         f"image {image.offset} alive {alive}"
     )
 

@@ -164,11 +164,7 @@ class Scenario:
         image = found[0]
         if aim == "controller":
             leaders = [n for n in self.nodes.values() if n.running and n.broker.quorum.is_leader]
-            return (
-                max(leaders, key=lambda n: n.broker.quorum.leader_epoch).node_id
-                if leaders
-                else anyone
-            )
+            return max(leaders, key=lambda n: n.broker.quorum.epoch).node_id if leaders else anyone
         if aim == "newest":
             return self.checks.newest_leader or anyone
         topic, index = self.partitions[pick % len(self.partitions)]
@@ -203,8 +199,7 @@ class Scenario:
         if not all(p.leader >= 0 and sorted(p.isr) == sorted(p.replicas) for p in partitions):
             return False
         return all(n.broker.image.offset == image.offset for n in self.nodes.values()) and all(
-            n.broker.quorum.leader_epoch == controller.broker.quorum.leader_epoch
-            for n in self.nodes.values()
+            n.broker.quorum.epoch == controller.broker.quorum.epoch for n in self.nodes.values()
         )
 
     # ---- phases

@@ -1,21 +1,27 @@
-"""Metadata (3): brokers, and topics with their leaders, as this node's image has them.
+"""Metadata (3): the brokers, and topics with their leaders, as in this node's image.
 
-* No topic named: all (version 0: an empty list means all, from 1 on null does). Topics may be
-  asked for by id (v12).
-* A topic that is missing is created when the broker's settings and the request allow it, and is
-  answered LEADER_NOT_AVAILABLE meanwhile, or with its partitions when they are known in time.
-* A partition without a leader is LEADER_NOT_AVAILABLE with leader -1, never
-  UNKNOWN_TOPIC_OR_PARTITION; a leader that has no endpoint on the caller's listener is
+* A null list of topics asks for all (in version 0 an empty list does). From version 12 on topics may
+  be named by id.
+* A missing topic is created if the broker's settings and the request allow it; the response has its
+  partitions if they are known in time, else LEADER_NOT_AVAILABLE.
+* A partition without a leader gets LEADER_NOT_AVAILABLE and leader -1, never
+  UNKNOWN_TOPIC_OR_PARTITION. A leader without an endpoint on the caller's listener gets
   LISTENER_NOT_FOUND (LEADER_NOT_AVAILABLE before version 6).
-* ``controller_id`` is the quorum's leader when this node knows it and it is alive, else any live
+* ``controller_id`` is the quorum's leader if this node knows it and it is alive, else any live
   broker.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from embedded_broker.core.controller.ports import LeaderInfo
+from embedded_broker.core.environment import Environment
+from embedded_broker.core.events import RequestReceived
+from embedded_broker.core.metadata.image import MetadataImage, PartitionImage, TopicImage
+from embedded_broker.core.metadata.topics import INTERNAL_TOPICS
+from embedded_broker.core.ports import ControllerCalls
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.messages.k03_metadata import (
     MetadataRequest,
@@ -27,12 +33,6 @@ from kafka_protocol.messages.k03_metadata import (
 )
 from kafka_protocol.messages.k19_create_topics import CreatableTopic, CreateTopicsRequest
 
-if TYPE_CHECKING:
-    from embedded_broker.core.broker import Broker
-    from embedded_broker.core.events import RequestReceived
-    from embedded_broker.core.metadata.image import PartitionImage, TopicImage
-
-INTERNAL_TOPICS = ("__consumer_offsets", "__transaction_state", "__share_group_state")
 LISTENER_NOT_FOUND_SINCE = 6
 CREATE_VERSION = 7
 CREATE_TIMEOUT_MS = 5_000
@@ -42,13 +42,21 @@ _LEGAL_NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 
 
 def legal_topic_name(name: str) -> bool:
+    """Whether a topic may have this name."""
     return name not in (".", "..") and _LEGAL_NAME.fullmatch(name) is not None
 
 
-def handle(broker: Broker, now_ms: int, event: RequestReceived) -> None:
-    missing = _to_create(broker, event)
+def metadata(
+    env: Environment,
+    quorum: LeaderInfo,
+    calls: ControllerCalls,
+    now_ms: int,
+    event: RequestReceived,
+) -> None:
+    """Describe the cluster, after creating missing topics where that is allowed."""
+    missing = _to_create(env, event)
     if not missing:
-        _respond(broker, event)
+        _respond(env, quorum, event)
         return
 
     def created(_now_ms: int, response: Any, reason: str) -> None:
@@ -59,51 +67,52 @@ def handle(broker: Broker, now_ms: int, event: RequestReceived) -> None:
                 for topic in response.topics
                 if topic.error_code not in (ErrorCode.NONE, ErrorCode.TOPIC_ALREADY_EXISTS)
             }
-        _respond(broker, event, refused, creating=missing)
+        _respond(env, quorum, event, refused, creating=missing)
 
     create = CreateTopicsRequest(
         topics=[CreatableTopic(name, num_partitions=-1, replication_factor=-1) for name in missing],
         timeout_ms=CREATE_TIMEOUT_MS,
     )
-    broker.channel.call(now_ms, create, CREATE_VERSION, CREATE_TIMEOUT_MS, created)
+    calls.call(now_ms, create, CREATE_VERSION, CREATE_TIMEOUT_MS, created)
 
 
-def _to_create(broker: Broker, event: RequestReceived) -> list[str]:
+def _to_create(env: Environment, event: RequestReceived) -> list[str]:
+    """The missing topics that the request creates."""
     request: MetadataRequest = event.message
     if not request.topics or not (event.version < 4 or request.allow_auto_topic_creation):
         return []
-    if not broker.config.broker("auto.create.topics.enable"):
+    if not env.config.broker("auto.create.topics.enable"):
         return []
     names = [topic.name for topic in request.topics if topic.name and topic.topic_id.int == 0]
-    return [n for n in dict.fromkeys(names) if n not in broker.image.topics and legal_topic_name(n)]
+    return [n for n in dict.fromkeys(names) if n not in env.image.topics and legal_topic_name(n)]
 
 
 def _respond(
-    broker: Broker,
+    env: Environment,
+    quorum: LeaderInfo,
     event: RequestReceived,
     refused: dict[str, int] | None = None,
     creating: list[str] | None = None,
 ) -> None:
     request: MetadataRequest = event.message
-    image = broker.image
+    image = env.image
     listener = event.caller.listener
-    live = list(broker.replicas.endpoints(listener, sorted(image.brokers)))
+    live = list(image.endpoints(listener, sorted(image.brokers)))
     response = MetadataResponse(
         brokers=[MetadataResponseBroker(*endpoint) for endpoint in live],
         cluster_id=image.cluster_id or None,
-        controller_id=controller_id(broker, [endpoint[0] for endpoint in live]),
+        controller_id=controller_id(quorum, [endpoint[0] for endpoint in live]),
     )
     reachable = {endpoint[0] for endpoint in live}
     every = request.topics is None or (event.version == 0 and not request.topics)
     if every:
         response.topics = [
-            _topic(broker, image.topics[name], reachable, event.version)
-            for name in sorted(image.topics)
+            _topic(image.topics[name], reachable, event.version) for name in sorted(image.topics)
         ]
     else:
         for asked in request.topics or ():
             response.topics.append(
-                _asked(broker, asked, reachable, event.version, refused or {}, creating or [])
+                _named(image, asked, reachable, event.version, refused or {}, creating or [])
             )
     if request.include_topic_authorized_operations:
         for topic in response.topics:
@@ -111,33 +120,35 @@ def _respond(
                 topic.topic_authorized_operations = OPERATIONS_ALL_OF_TOPIC
     if request.include_cluster_authorized_operations:
         response.cluster_authorized_operations = OPERATIONS_ALL_OF_CLUSTER
-    broker.outbox.respond(event, response)
+    env.outbox.respond(event, response)
 
 
-def controller_id(broker: Broker, live: list[int]) -> int:
-    leader: int = broker.quorum.leader_id if broker.quorum.leader_id is not None else -1
+def controller_id(quorum: LeaderInfo, live: list[int]) -> int:
+    """The broker that a client should take for the controller; -1 when none is alive."""
+    leader = quorum.leader_id
     if leader in live:
         return leader
     return min(live, default=-1)
 
 
-def _asked(
-    broker: Broker,
+def _named(
+    image: MetadataImage,
     asked: MetadataRequestTopic,
     reachable: set[int],
     version: int,
     refused: dict[str, int],
     creating: list[str],
 ) -> MetadataResponseTopic:
+    """A topic that the request names."""
     if asked.topic_id.int:
-        by_id = broker.image.topic_by_id(asked.topic_id)
+        by_id = image.topic_by_id(asked.topic_id)
         if by_id is None:
             return MetadataResponseTopic(ErrorCode.UNKNOWN_TOPIC_ID, None, asked.topic_id)
-        return _topic(broker, by_id, reachable, version)
+        return _topic(by_id, reachable, version)
     name = asked.name or ""
-    topic = broker.image.topics.get(name)
+    topic = image.topics.get(name)
     if topic is not None:
-        return _topic(broker, topic, reachable, version)
+        return _topic(topic, reachable, version)
     if not legal_topic_name(name):
         return MetadataResponseTopic(ErrorCode.INVALID_TOPIC_EXCEPTION, name)
     code = refused.get(name, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
@@ -146,9 +157,7 @@ def _asked(
     return MetadataResponseTopic(code, name, is_internal=name in INTERNAL_TOPICS)
 
 
-def _topic(
-    broker: Broker, topic: TopicImage, reachable: set[int], version: int
-) -> MetadataResponseTopic:
+def _topic(topic: TopicImage, reachable: set[int], version: int) -> MetadataResponseTopic:
     partitions = topic.partitions
     return MetadataResponseTopic(
         ErrorCode.NONE,

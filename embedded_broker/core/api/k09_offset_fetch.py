@@ -1,17 +1,20 @@
-"""OffsetFetch (api key 9): what groups have committed; -1 where nothing is.
+"""OffsetFetch (9): the committed offsets of groups; -1 for a partition without one.
 
-Versions to 7 ask for one group, later ones for many; version 10 names topics by id. Without
-transactions an offset is never in doubt, so ``require_stable`` changes nothing. Member id and
-epoch (version 9) mean something for groups of the consumer protocol only.
+Versions up to 7 ask for one group, later ones for many; version 10 names topics by id. Without
+transactions no offset is pending, so ``require_stable`` changes nothing. Member id and epoch
+(version 9) only matter for groups of the consumer protocol.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from embedded_broker.core.coordinator.group import CommittedOffset
+from embedded_broker.core.coordinator.groups import Groups
 from embedded_broker.core.coordinator.offsets import BY_TOPIC_ID, NO_OFFSET
 from embedded_broker.core.coordinator.shard import Shard
+from embedded_broker.core.events import RequestReceived
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.fields import ZERO_UUID
 from kafka_protocol.messages.k09_offset_fetch import (
@@ -24,68 +27,71 @@ from kafka_protocol.messages.k09_offset_fetch import (
     OffsetFetchResponseTopics,
 )
 
-if TYPE_CHECKING:
-    from embedded_broker.core.broker import Broker
-    from embedded_broker.core.events import RequestReceived
+MANY_GROUPS_SINCE = 8
+Locate = Callable[[str], tuple[Shard | None, int]]
+"""Group id -> (its shard or None, error code)."""
 
 
-def handle(broker: Broker, now_ms: int, event: RequestReceived) -> None:
-    # A coordinator that was frozen or cut off does not know what its successor has committed
-    # meanwhile.
-    response = (_many if event.version >= 8 else _one)(
-        broker, event, broker.lifecycle.in_touch(now_ms)
-    )
-    broker.outbox.respond(event, response)
+def offset_fetch(
+    groups: Groups, in_touch: Callable[[int], bool], now_ms: int, event: RequestReceived
+) -> None:
+    """Return the committed offsets of the groups that this node coordinates."""
+    # A coordinator that was suspended or cut off does not know what its successor has committed
+    # meanwhile: it must not answer.
+    locate = groups.locate if in_touch(now_ms) else _not_coordinator
+    build = _many_groups if event.version >= MANY_GROUPS_SINCE else _one_group
+    groups.env.outbox.respond(event, build(groups, event, locate))
 
 
-def _many(broker: Broker, event: RequestReceived, in_touch: bool) -> OffsetFetchResponse:
+def _not_coordinator(_group_id: str) -> tuple[Shard | None, int]:
+    return None, ErrorCode.NOT_COORDINATOR
+
+
+def _many_groups(groups: Groups, event: RequestReceived, locate: Locate) -> OffsetFetchResponse:
     response = OffsetFetchResponse()
     for group in event.message.groups:
-        shard, error = (
-            broker.groups.locate(group.group_id) if in_touch else (None, ErrorCode.NOT_COORDINATOR)
-        )
-        answer = OffsetFetchResponseGroup(group.group_id, error_code=error)
+        shard, error = locate(group.group_id)
+        result = OffsetFetchResponseGroup(group.group_id, error_code=error)
         if shard is not None:
-            answer.topics = _topics(broker, shard, group, event.version)
-        response.groups.append(answer)
+            result.topics = _topics(groups, shard, group, event.version)
+        response.groups.append(result)
     return response
 
 
 def _topics(
-    broker: Broker, shard: Shard, group: OffsetFetchRequestGroup, version: int
+    groups: Groups, shard: Shard, group: OffsetFetchRequestGroup, version: int
 ) -> list[OffsetFetchResponseTopics]:
+    image = groups.env.image
     by_id = version >= BY_TOPIC_ID
-    found: list[OffsetFetchResponseTopics] = []
+    topics: list[OffsetFetchResponseTopics] = []
     if group.topics is None:
-        for name, offsets in broker.groups.offsets.all_committed(shard, group.group_id).items():
-            topic = broker.image.topics.get(name)
+        for name, offsets in groups.offsets.all_committed(shard, group.group_id).items():
+            topic = image.topics.get(name)
+            # It was deleted a moment ago, and has no id to name it by.
             if topic is None and by_id:
-                continue  # it was deleted a moment ago and has no id any more
+                continue
             topic_id = ZERO_UUID if topic is None else topic.topic_id
-            told = [_told(partition, offset) for partition, offset in offsets.items()]
-            found.append(OffsetFetchResponseTopics(name, topic_id, told))
-        return found
+            partitions = [_partition(index, offset) for index, offset in offsets.items()]
+            topics.append(OffsetFetchResponseTopics(name, topic_id, partitions))
+        return topics
     for asked in group.topics:
-        topic_name: str | None = (
-            broker.image.topic_names.get(asked.topic_id) if by_id else asked.name
-        )
-        asked_id = asked.topic_id
+        topic_name: str | None = image.topic_names.get(asked.topic_id) if by_id else asked.name
         if topic_name is None:
             unknown = [
-                _told(index, NO_OFFSET, ErrorCode.UNKNOWN_TOPIC_ID)
+                _partition(index, NO_OFFSET, ErrorCode.UNKNOWN_TOPIC_ID)
                 for index in asked.partition_indexes
             ]
-            found.append(OffsetFetchResponseTopics("", asked_id, unknown))
+            topics.append(OffsetFetchResponseTopics("", asked.topic_id, unknown))
             continue
-        told = [
-            _told(index, broker.groups.offsets.committed(shard, group.group_id, topic_name, index))
+        partitions = [
+            _partition(index, groups.offsets.committed(shard, group.group_id, topic_name, index))
             for index in asked.partition_indexes
         ]
-        found.append(OffsetFetchResponseTopics(topic_name, asked_id, told))
-    return found
+        topics.append(OffsetFetchResponseTopics(topic_name, asked.topic_id, partitions))
+    return topics
 
 
-def _told(
+def _partition(
     index: int, offset: CommittedOffset, error_code: int = 0
 ) -> OffsetFetchResponsePartitions:
     return OffsetFetchResponsePartitions(
@@ -93,14 +99,13 @@ def _told(
     )
 
 
-def _one(broker: Broker, event: RequestReceived, in_touch: bool) -> OffsetFetchResponse:
+def _one_group(groups: Groups, event: RequestReceived, locate: Locate) -> OffsetFetchResponse:
     message = event.message
-    shard, error = (
-        broker.groups.locate(message.group_id) if in_touch else (None, ErrorCode.NOT_COORDINATOR)
-    )
+    shard, error = locate(message.group_id)
     response = OffsetFetchResponse(error_code=error)
     if shard is None:
-        if event.version < 2:  # it has no place for an error but the partitions
+        # Version 1 has error codes in the partitions alone.
+        if event.version < 2:
             response.topics = [
                 OffsetFetchResponseTopic(
                     t.name, [_single(i, NO_OFFSET, error) for i in t.partition_indexes]
@@ -109,14 +114,16 @@ def _one(broker: Broker, event: RequestReceived, in_touch: bool) -> OffsetFetchR
             ]
         return response
     asked: list[tuple[str, Any]]
-    offsets = broker.groups.offsets
+    offsets = groups.offsets
     if message.topics is None:
         asked = list(offsets.all_committed(shard, message.group_id).items())
     else:
         asked = [(topic.name, topic.partition_indexes) for topic in message.topics]
     for name, indexes in asked:
-        told = [_single(i, offsets.committed(shard, message.group_id, name, i)) for i in indexes]
-        response.topics.append(OffsetFetchResponseTopic(name, told))
+        partitions = [
+            _single(i, offsets.committed(shard, message.group_id, name, i)) for i in indexes
+        ]
+        response.topics.append(OffsetFetchResponseTopic(name, partitions))
     return response
 
 

@@ -1,30 +1,30 @@
-"""FindCoordinator (api key 10): which broker coordinates a group. The first question makes
+"""FindCoordinator (10): the broker that coordinates a group. The first request creates
 ``__consumer_offsets``.
 
-Versions to 3 ask for one key, later ones for many. Coordinators of transactions and share groups
-are not offered.
+Versions up to 3 ask for one key, later ones for many. There are no coordinators of transactions and
+share groups.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from embedded_broker.core.coordinator.groups import Groups
+from embedded_broker.core.events import RequestReceived
 from kafka_protocol.constants import CoordinatorType
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.messages.k10_find_coordinator import Coordinator, FindCoordinatorResponse
 
-if TYPE_CHECKING:
-    from embedded_broker.core.broker import Broker
-    from embedded_broker.core.events import RequestReceived
+MANY_KEYS_SINCE = 4
 
 
-def handle(broker: Broker, now_ms: int, event: RequestReceived) -> None:
+def find_coordinator(groups: Groups, now_ms: int, event: RequestReceived) -> None:
+    """Return the coordinator of each key."""
     message = event.message
-    if event.version >= 4:
-        found = [_find(broker, now_ms, event, key) for key in message.coordinator_keys]
-        broker.outbox.respond(event, FindCoordinatorResponse(coordinators=found))
+    outbox = groups.env.outbox
+    if event.version >= MANY_KEYS_SINCE:
+        coordinators = [_find(groups, now_ms, event, key) for key in message.coordinator_keys]
+        outbox.respond(event, FindCoordinatorResponse(coordinators=coordinators))
         return
-    one = _find(broker, now_ms, event, message.key)
+    one = _find(groups, now_ms, event, message.key)
     response = FindCoordinatorResponse(
         error_code=one.error_code,
         error_message=one.error_message,
@@ -32,19 +32,18 @@ def handle(broker: Broker, now_ms: int, event: RequestReceived) -> None:
         host=one.host,
         port=one.port,
     )
-    broker.outbox.respond(event, response)
+    outbox.respond(event, response)
 
 
-def _find(broker: Broker, now_ms: int, event: RequestReceived, key: str) -> Coordinator:
+def _find(groups: Groups, now_ms: int, event: RequestReceived, key: str) -> Coordinator:
     if event.message.key_type != CoordinatorType.GROUP:
         text = "This cluster coordinates groups only, no transactions and no share groups."
         return Coordinator(key, -1, "", -1, ErrorCode.INVALID_REQUEST, text)
-    node_id = broker.groups.find_coordinator(now_ms, key)
-    endpoint = (
-        next(iter(broker.replicas.endpoints(event.caller.listener, [node_id])), None)
-        if node_id >= 0
-        else None
-    )
+    node_id = groups.find_coordinator(now_ms, key)
+    endpoint = None
+    if node_id >= 0:
+        endpoints = groups.env.image.endpoints(event.caller.listener, [node_id])
+        endpoint = next(endpoints, None)
     if endpoint is None:
         text = "The coordinator is not available."
         return Coordinator(key, -1, "", -1, ErrorCode.COORDINATOR_NOT_AVAILABLE, text)

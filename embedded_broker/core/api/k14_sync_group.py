@@ -1,27 +1,23 @@
-"""SyncGroup (api key 14): members wait for their part of the leader's assignment, which is in the
-log by then."""
+"""SyncGroup (14): get a member's part of the leader's assignment, once that is committed in the
+log."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from embedded_broker.core.coordinator.groups import Groups
+from embedded_broker.core.events import RequestReceived
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.messages.k14_sync_group import SyncGroupResponse
 
-if TYPE_CHECKING:
-    from embedded_broker.core.broker import Broker
-    from embedded_broker.core.events import RequestReceived
 
-
-def handle(broker: Broker, now_ms: int, event: RequestReceived) -> None:
+def sync_group(groups: Groups, now_ms: int, event: RequestReceived) -> None:
+    """Wait for the assignment; the leader's request brings it."""
     error = int(ErrorCode.INVALID_GROUP_ID)
     if event.message.group_id:
-        shard, error = broker.groups.locate(event.message.group_id)
+        shard, error = groups.locate(event.message.group_id)
         if shard is not None:
-            broker.groups.membership.sync(now_ms, shard, event)
+            groups.membership.sync(now_ms, shard, event)
             return
         if error == ErrorCode.COORDINATOR_LOAD_IN_PROGRESS:
-            error = (
-                ErrorCode.REBALANCE_IN_PROGRESS
-            )  # as Kafka: join again, the generation may not have outlived it
-    broker.outbox.respond(event, SyncGroupResponse(error_code=error))
+            # As in Kafka: join again, because the generation may not survive the load.
+            error = ErrorCode.REBALANCE_IN_PROGRESS
+    groups.env.outbox.respond(event, SyncGroupResponse(error_code=error))

@@ -1,14 +1,14 @@
-"""DescribeGroups (api key 15): members, and with a stable group what they subscribe to and were
-assigned.
+"""DescribeGroups (15): the members of groups; for a stable group also their subscriptions and
+assignments.
 
-A group that does not exist is "Dead", from version 6 on with GROUP_ID_NOT_FOUND 69.
+A group that does not exist is "Dead"; from version 6 on with GROUP_ID_NOT_FOUND.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from embedded_broker.core.coordinator.group import Group, State
+from embedded_broker.core.coordinator.groups import Groups
+from embedded_broker.core.events import RequestReceived
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.messages.k15_describe_groups import (
     DescribedGroup,
@@ -16,38 +16,36 @@ from kafka_protocol.messages.k15_describe_groups import (
     DescribeGroupsResponse,
 )
 
-if TYPE_CHECKING:
-    from embedded_broker.core.broker import Broker
-    from embedded_broker.core.events import RequestReceived
-
 READ_DELETE_DESCRIBE = 1 << 3 | 1 << 6 | 1 << 8
-"""Operations on a group; nothing is forbidden to anybody yet."""
+"""Allowed operations on a group; there is no authorisation yet."""
+NOT_FOUND_SINCE = 6
 
 
-def handle(broker: Broker, now_ms: int, event: RequestReceived) -> None:
+def describe_groups(groups: Groups, now_ms: int, event: RequestReceived) -> None:
+    """Describe the groups that this node coordinates."""
     response = DescribeGroupsResponse()
     for group_id in event.message.groups:
-        shard, error = broker.groups.locate(group_id)
+        shard, error = groups.locate(group_id)
         if shard is None:
             response.groups.append(DescribedGroup(error, group_id=group_id))
             continue
         group = shard.groups.get(group_id)
-        answer = _missing(event.version, group_id) if group is None else _described(group)
-        if event.message.include_authorized_operations and not answer.error_code:
-            answer.authorized_operations = READ_DELETE_DESCRIBE
-        response.groups.append(answer)
-    broker.outbox.respond(event, response)
+        described = _missing(event.version, group_id) if group is None else _describe(group)
+        if event.message.include_authorized_operations and not described.error_code:
+            described.authorized_operations = READ_DELETE_DESCRIBE
+        response.groups.append(described)
+    groups.env.outbox.respond(event, response)
 
 
 def _missing(version: int, group_id: str) -> DescribedGroup:
-    answer = DescribedGroup(group_id=group_id, group_state=State.DEAD.value)
-    if version >= 6:
-        answer.error_code = ErrorCode.GROUP_ID_NOT_FOUND
-        answer.error_message = f"Group {group_id} not found."
-    return answer
+    described = DescribedGroup(group_id=group_id, group_state=State.DEAD.value)
+    if version >= NOT_FOUND_SINCE:
+        described.error_code = ErrorCode.GROUP_ID_NOT_FOUND
+        described.error_message = f"Group {group_id} not found."
+    return described
 
 
-def _described(group: Group) -> DescribedGroup:
+def _describe(group: Group) -> DescribedGroup:
     stable = group.state is State.STABLE
     return DescribedGroup(
         group_id=group.group_id,

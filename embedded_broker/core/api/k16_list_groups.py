@@ -1,26 +1,23 @@
-"""ListGroups (api key 16): the groups that are coordinated here; states and types may be asked
-for, in any case."""
+"""ListGroups (16): the groups that this node coordinates, filtered by state and type (whose names
+are not case-sensitive)."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from embedded_broker.core.coordinator.groups import Groups
+from embedded_broker.core.events import RequestReceived
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.messages.k16_list_groups import ListedGroup, ListGroupsResponse
-
-if TYPE_CHECKING:
-    from embedded_broker.core.broker import Broker
-    from embedded_broker.core.events import RequestReceived
 
 CLASSIC = "classic"
 
 
-def handle(broker: Broker, now_ms: int, event: RequestReceived) -> None:
-    shards = [broker.groups.shards[p] for p in sorted(broker.groups.shards)]
+def list_groups(groups: Groups, now_ms: int, event: RequestReceived) -> None:
+    """List groups; refused while some are being loaded, because the list would be incomplete."""
+    shards = [groups.shards[p] for p in sorted(groups.shards)]
     response = ListGroupsResponse()
     if any(shard.loading and not shard.failed for shard in shards):
         response.error_code = ErrorCode.COORDINATOR_LOAD_IN_PROGRESS
-        broker.outbox.respond(event, response)
+        groups.env.outbox.respond(event, response)
         return
     states = {name.lower() for name in event.message.states_filter}
     types = {name.lower() for name in event.message.types_filter}
@@ -33,4 +30,4 @@ def handle(broker: Broker, now_ms: int, event: RequestReceived) -> None:
                         group_id, group.protocol_type or "", group.state.value, CLASSIC
                     )
                     response.groups.append(listed)
-    broker.outbox.respond(event, response)
+    groups.env.outbox.respond(event, response)

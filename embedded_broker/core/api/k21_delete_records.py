@@ -1,15 +1,15 @@
-"""DeleteRecords (21): move the start of a log forward, on all its living replicas (KIP-107).
+"""DeleteRecords (21): move the start of a log forward on all its live replicas (KIP-107).
 
-Offset -1 means the high watermark. Beyond the high watermark: OFFSET_OUT_OF_RANGE; below the
-start nothing is left to do. Topics that are only compacted refuse: POLICY_VIOLATION.
+Offset -1 means the high watermark. An offset beyond it gets OFFSET_OUT_OF_RANGE; one below the
+start succeeds at once. A topic that is only compacted gets POLICY_VIOLATION.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from embedded_broker.core.effects import Level
+from embedded_broker.core.events import RequestReceived
 from embedded_broker.core.ports import StorageFailed
+from embedded_broker.core.replication.replicas import Replicas
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.messages.k21_delete_records import (
     DeleteRecordsPartitionResult,
@@ -18,12 +18,9 @@ from kafka_protocol.messages.k21_delete_records import (
     DeleteRecordsTopicResult,
 )
 
-if TYPE_CHECKING:
-    from embedded_broker.core.broker import Broker
-    from embedded_broker.core.events import RequestReceived
 
-
-def handle(broker: Broker, now_ms: int, event: RequestReceived) -> None:
+def delete_records(replicas: Replicas, now_ms: int, event: RequestReceived) -> None:
+    """Delete the records here; respond when all live replicas have done the same."""
     request: DeleteRecordsRequest = event.message
     response = DeleteRecordsResponse()
     waiting: list[tuple[str, int, int, DeleteRecordsPartitionResult]] = []
@@ -33,12 +30,12 @@ def handle(broker: Broker, now_ms: int, event: RequestReceived) -> None:
         for asked in topic.partitions:
             result = DeleteRecordsPartitionResult(asked.partition_index, -1)
             results.partitions.append(result)
-            offset = _delete(broker, topic.name, asked.partition_index, asked.offset, result)
+            offset = _delete(replicas, topic.name, asked.partition_index, asked.offset, result)
             if offset >= 0:
                 waiting.append((topic.name, asked.partition_index, offset, result))
     left = len(waiting)
     if not left:
-        broker.outbox.respond(event, response)
+        replicas.env.outbox.respond(event, response)
         return
 
     for name, index, offset, result in waiting:
@@ -50,22 +47,22 @@ def handle(broker: Broker, now_ms: int, event: RequestReceived) -> None:
             result.error_code, result.low_watermark = code, low_watermark
             left -= 1
             if left == 0:
-                broker.outbox.respond(event, response)
+                replicas.env.outbox.respond(event, response)
 
-        partition = broker.replicas.partitions[name, index]
-        broker.replicas.deletions.wait(now_ms, partition, offset, request.timeout_ms, done)
+        partition = replicas.partitions[name, index]
+        replicas.deletions.wait(now_ms, partition, offset, request.timeout_ms, done)
 
 
 def _delete(
-    broker: Broker, topic: str, index: int, offset: int, result: DeleteRecordsPartitionResult
+    replicas: Replicas, topic: str, index: int, offset: int, result: DeleteRecordsPartitionResult
 ) -> int:
-    """Delete on this replica; returns the offset that the others have to reach, -1 with an error
-    in ``result``."""
-    partition = broker.replicas.partitions.get((topic, index))
+    """Delete on this replica; return the offset that the others must reach, or -1 with an error in
+    ``result``."""
+    partition = replicas.partitions.get((topic, index))
     if partition is None or not partition.is_leader:
-        missing = broker.replicas.missing(topic, index)
+        missing = replicas.table.missing(topic, index)
         result.error_code = missing if partition is None else ErrorCode.NOT_LEADER_OR_FOLLOWER
-    elif "delete" not in broker.config.topic(topic, "cleanup.policy"):
+    elif "delete" not in replicas.env.config.topic(topic, "cleanup.policy"):
         result.error_code = ErrorCode.POLICY_VIOLATION
     else:
         wanted = partition.high_watermark if offset == -1 else offset
@@ -75,7 +72,7 @@ def _delete(
         try:
             partition.delete_before(wanted)
         except StorageFailed as e:
-            broker.outbox.note(Level.ERROR, f"records of {partition} could not be deleted: {e}")
+            replicas.env.note(Level.ERROR, f"Cannot delete records of {partition}: {e}")
             result.error_code = ErrorCode.KAFKA_STORAGE_ERROR
             return -1
         return wanted

@@ -1,15 +1,15 @@
-"""DescribeConfigs (api key 32): settings with value, source, synonyms, type and text (KIP-226,
+"""DescribeConfigs (32): settings with value, source, synonyms, type and documentation (KIP-226,
 KIP-569).
 
-Topics, and the broker that is asked: its own id, or the empty name for what is set for all
-brokers. Secrets are null.
+Resources are topics and the receiving broker: by its own id, or with an empty name for the settings
+made for all brokers. Secrets are null.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from embedded_broker.core.config import Entry
+from embedded_broker.core.environment import Environment
+from embedded_broker.core.events import RequestReceived
 from embedded_broker.core.metadata.image import BROKER, TOPIC
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.messages.k32_describe_configs import (
@@ -21,51 +21,50 @@ from kafka_protocol.messages.k32_describe_configs import (
     DescribeConfigsSynonym,
 )
 
-if TYPE_CHECKING:
-    from embedded_broker.core.broker import Broker
-    from embedded_broker.core.events import RequestReceived
 
-
-def handle(broker: Broker, now_ms: int, event: RequestReceived) -> None:
-    results = [_describe(broker, event.message, resource) for resource in event.message.resources]
-    broker.outbox.respond(event, DescribeConfigsResponse(results=results))
+def describe_configs(env: Environment, now_ms: int, event: RequestReceived) -> None:
+    """Describe each resource of the request."""
+    results = [_describe(env, event.message, resource) for resource in event.message.resources]
+    env.outbox.respond(event, DescribeConfigsResponse(results=results))
 
 
 def _describe(
-    broker: Broker, message: DescribeConfigsRequest, resource: DescribeConfigsResource
+    env: Environment, message: DescribeConfigsRequest, resource: DescribeConfigsResource
 ) -> DescribeConfigsResult:
     name = resource.resource_name
     result = DescribeConfigsResult(0, None, resource.resource_type, name)
     entries: list[Entry] = []
     if resource.resource_type == TOPIC:
-        if name in broker.image.topics:
-            entries = broker.config.describe_topic(name)
+        if name in env.image.topics:
+            entries = env.config.describe_topic(name)
         else:
             result.error_code = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
             result.error_message = f"There is no topic {name}."
     elif resource.resource_type == BROKER:
         if not name:
-            entries = broker.config.describe_cluster_defaults()
-        elif name == str(broker.node_id):
-            entries = broker.config.describe_broker()
+            entries = env.config.describe_cluster_defaults()
+        elif name == str(env.node_id):
+            entries = env.config.describe_broker()
         else:
             result.error_code = ErrorCode.INVALID_REQUEST
             result.error_message = (
-                f"Broker {name} was asked for, but this is broker {broker.node_id}."
+                f"The request is for broker {name}, but this is broker {env.node_id}."
             )
     else:
         result.error_code = ErrorCode.INVALID_REQUEST
         result.error_message = (
-            f"Resource type {resource.resource_type} has no settings here: topic (2), broker (4)."
+            f"Resource type {resource.resource_type} has no settings; use topic (2) or broker (4)."
         )
     wanted = set(resource.configuration_keys) if resource.configuration_keys else None
     result.configs = [
-        _told(entry, message) for entry in entries if wanted is None or entry.option.name in wanted
+        _result(entry, message)
+        for entry in entries
+        if wanted is None or entry.option.name in wanted
     ]
     return result
 
 
-def _told(entry: Entry, message: DescribeConfigsRequest) -> DescribeConfigsResourceResult:
+def _result(entry: Entry, message: DescribeConfigsRequest) -> DescribeConfigsResourceResult:
     option = entry.option
     synonyms = entry.synonyms if message.include_synonyms else []
     return DescribeConfigsResourceResult(

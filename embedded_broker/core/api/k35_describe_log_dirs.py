@@ -1,11 +1,11 @@
-"""DescribeLogDirs (35): the sizes of the logs on this broker, and of its disk. There is one log
-directory a broker."""
+"""DescribeLogDirs (35): the sizes of the logs on this broker, and of its disk. A broker has one log
+directory."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from embedded_broker.core.events import RequestReceived
 from embedded_broker.core.ports import StorageFailed
+from embedded_broker.core.replication.replicas import Replicas
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.messages.k35_describe_log_dirs import (
     DescribeLogDirsPartition,
@@ -15,19 +15,17 @@ from kafka_protocol.messages.k35_describe_log_dirs import (
     DescribeLogDirsTopic,
 )
 
-if TYPE_CHECKING:
-    from embedded_broker.core.broker import Broker
-    from embedded_broker.core.events import RequestReceived
 
-
-def handle(broker: Broker, now_ms: int, event: RequestReceived) -> None:
+def describe_log_dirs(replicas: Replicas, now_ms: int, event: RequestReceived) -> None:
+    """Describe the log directory."""
     request: DescribeLogDirsRequest = event.message
     wanted = None
     if request.topics is not None:
         wanted = {(topic.topic, index) for topic in request.topics for index in topic.partitions}
-    result = DescribeLogDirsResult(log_dir=broker.settings.log_dir)
+    env = replicas.env
+    result = DescribeLogDirsResult(log_dir=env.settings.log_dir)
     topics: dict[str, DescribeLogDirsTopic] = {}
-    partitions = broker.replicas.partitions
+    partitions = replicas.partitions
     for key in sorted(partitions if wanted is None else wanted & partitions.keys()):
         partition = partitions[key]
         if partition.topic not in topics:
@@ -38,7 +36,7 @@ def handle(broker: Broker, now_ms: int, event: RequestReceived) -> None:
         )
     result.topics = list(topics.values())
     try:
-        result.total_bytes, result.usable_bytes = broker.disk.total_bytes()
+        result.total_bytes, result.usable_bytes = env.disk.total_bytes()
     except StorageFailed:
         result.error_code = ErrorCode.KAFKA_STORAGE_ERROR
-    broker.outbox.respond(event, DescribeLogDirsResponse(results=[result]))
+    env.outbox.respond(event, DescribeLogDirsResponse(results=[result]))

@@ -1,34 +1,32 @@
-"""DeleteGroups (api key 42): groups without members, and all that they have committed."""
+"""DeleteGroups (42): delete groups without members, and their committed offsets."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from embedded_broker.core.coordinator.membership import group_error
+from embedded_broker.core.coordinator.errors import group_error
+from embedded_broker.core.coordinator.groups import Groups
 from embedded_broker.core.coordinator.records import GroupKey, OffsetKey
 from embedded_broker.core.coordinator.shard import Entry
+from embedded_broker.core.events import RequestReceived
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.messages.k42_delete_groups import DeletableGroupResult, DeleteGroupsResponse
 
-if TYPE_CHECKING:
-    from embedded_broker.core.broker import Broker
-    from embedded_broker.core.events import RequestReceived
 
-
-def handle(broker: Broker, now_ms: int, event: RequestReceived) -> None:
+def delete_groups(groups: Groups, now_ms: int, event: RequestReceived) -> None:
+    """Delete the groups that this node coordinates; respond when the last is deleted."""
     response = DeleteGroupsResponse()
+    # One more than the writes, so that the response does not leave before the loop ends.
     waiting = 1
 
     def one_done() -> None:
         nonlocal waiting
         waiting -= 1
         if not waiting:
-            broker.outbox.respond(event, response)
+            groups.env.outbox.respond(event, response)
 
     for group_id in dict.fromkeys(event.message.groups_names):
         result = DeletableGroupResult(group_id)
         response.results.append(result)
-        shard, result.error_code = broker.groups.locate(group_id)
+        shard, result.error_code = groups.locate(group_id)
         if shard is None:
             continue
         group = shard.groups.get(group_id)

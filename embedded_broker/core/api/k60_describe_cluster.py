@@ -1,14 +1,15 @@
-"""DescribeCluster (60): the brokers that are alive, and on wish the fenced ones.
+"""DescribeCluster (60): the live brokers, and the fenced ones if the request asks for them.
 
-This node answers for brokers; controllers (endpoint type 2) have no listener of their own here:
-MISMATCHED_ENDPOINT_TYPE, and UNSUPPORTED_ENDPOINT_TYPE for what is neither.
+This node answers for brokers. Controllers (endpoint type 2) have no listener of their own here and
+get MISMATCHED_ENDPOINT_TYPE; any other type gets UNSUPPORTED_ENDPOINT_TYPE.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from embedded_broker.core.api.k03_metadata import OPERATIONS_ALL_OF_CLUSTER, controller_id
+from embedded_broker.core.controller.ports import LeaderInfo
+from embedded_broker.core.environment import Environment
+from embedded_broker.core.events import RequestReceived
 from kafka_protocol.constants import EndpointType
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.messages.k60_describe_cluster import (
@@ -17,12 +18,11 @@ from kafka_protocol.messages.k60_describe_cluster import (
     DescribeClusterResponse,
 )
 
-if TYPE_CHECKING:
-    from embedded_broker.core.broker import Broker
-    from embedded_broker.core.events import RequestReceived
 
-
-def handle(broker: Broker, now_ms: int, event: RequestReceived) -> None:
+def describe_cluster(
+    env: Environment, quorum: LeaderInfo, now_ms: int, event: RequestReceived
+) -> None:
+    """Describe the cluster as this node's image has it."""
     request: DescribeClusterRequest = event.message
     if request.endpoint_type != EndpointType.BROKERS:
         mismatched = request.endpoint_type == EndpointType.CONTROLLERS
@@ -30,28 +30,28 @@ def handle(broker: Broker, now_ms: int, event: RequestReceived) -> None:
             error_code=ErrorCode.MISMATCHED_ENDPOINT_TYPE
             if mismatched
             else ErrorCode.UNSUPPORTED_ENDPOINT_TYPE,
-            error_message="this listener is for brokers"
+            error_message="This listener is for brokers, not for controllers."
             if mismatched
-            else "no such type of endpoint",
+            else f"Unknown endpoint type {request.endpoint_type}.",
         )
-        broker.outbox.respond(event, response)
+        env.outbox.respond(event, response)
         return
-    image = broker.image
+    image = env.image
     response = DescribeClusterResponse(cluster_id=image.cluster_id)
     for broker_id in sorted(image.brokers):
-        found = image.brokers[broker_id]
-        if found.fenced and not request.include_fenced_brokers:
+        broker = image.brokers[broker_id]
+        if broker.fenced and not request.include_fenced_brokers:
             continue
-        for endpoint in found.endpoints:
+        for endpoint in broker.endpoints:
             if endpoint.listener == event.caller.listener:
                 response.brokers.append(
                     DescribeClusterBroker(
-                        broker_id, endpoint.host, endpoint.port, found.rack, found.fenced
+                        broker_id, endpoint.host, endpoint.port, broker.rack, broker.fenced
                     )
                 )
                 break
     live = [b.broker_id for b in response.brokers if not b.is_fenced]
-    response.controller_id = controller_id(broker, live)
+    response.controller_id = controller_id(quorum, live)
     if request.include_cluster_authorized_operations:
         response.cluster_authorized_operations = OPERATIONS_ALL_OF_CLUSTER
-    broker.outbox.respond(event, response)
+    env.outbox.respond(event, response)

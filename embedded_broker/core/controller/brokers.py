@@ -1,20 +1,24 @@
-"""BrokerRegistration and BrokerHeartbeat: who is in the cluster, serving, leaving.
+"""BrokerRegistration (62) and BrokerHeartbeat (63): brokers join the cluster, are unfenced, and
+leave.
 
-A broker's epoch is the metadata offset of its registration: every new life has a higher one, and
-a message that names an older is refused (STALE_BROKER_EPOCH). A registration ends the former life
-at once when it is a later life on the same log directory, which two processes cannot hold; from
-another directory only when the former life's session has lapsed. The lives on a directory are
-counted, for the registration of an earlier one may arrive late.
+A broker's epoch is the metadata offset of its registration. Each incarnation gets a higher one, and
+a message with an older epoch is refused (STALE_BROKER_EPOCH). A registration replaces the previous
+incarnation at once when it is a later process on the same log directory, which two processes cannot
+use at the same time; from another directory only after the previous incarnation's session expired.
+The processes on a directory are numbered, because a registration of an earlier one may arrive late.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import Any
+from uuid import UUID
 
-from embedded_broker.core.controller.lifecycle import life_of
-from embedded_broker.core.controller.partitions import with_broker, without_broker
-from embedded_broker.core.controller.sessions import fence
+from embedded_broker.core.controller.controller import Controller
+from embedded_broker.core.controller.incarnation import incarnation_number
+from embedded_broker.core.controller.partitions import fence, with_broker, without_broker
 from embedded_broker.core.effects import Level
+from embedded_broker.core.events import RequestReceived
 from embedded_broker.core.metadata.image import BrokerImage
 from embedded_broker.core.metadata.records import (
     BrokerEndpoint,
@@ -26,18 +30,15 @@ from kafka_protocol.errors import ErrorCode
 from kafka_protocol.messages.k62_broker_registration import BrokerRegistrationResponse
 from kafka_protocol.messages.k63_broker_heartbeat import BrokerHeartbeatResponse
 
-if TYPE_CHECKING:
-    from embedded_broker.core.controller.controller import Controller
-    from embedded_broker.core.events import RequestReceived
 
-
+# ---- BrokerRegistration (62)
 def register(controller: Controller, now_ms: int, event: RequestReceived) -> None:
+    """Register an incarnation of a broker, fenced until it has caught up."""
     request = event.message
-    broker = controller.broker
     if not controller.is_active:
         controller.refuse(event)
         return
-    if request.cluster_id != broker.settings.cluster_id:
+    if request.cluster_id != controller.env.settings.cluster_id:
         controller.refuse(event, ErrorCode.INCONSISTENT_CLUSTER_ID)
         return
     if event.caller.broker_id != request.broker_id:
@@ -48,38 +49,51 @@ def register(controller: Controller, now_ms: int, event: RequestReceived) -> Non
         return
     known = controller.image.brokers.get(request.broker_id)
     if known is not None and known.incarnation_id == request.incarnation_id:
-        # Asked again: the answer to the first was lost, or is still on its way.
+        # A retry: the first response was lost, or is still on its way.
         controller.sessions.touch(now_ms, request.broker_id, event.caller.connection_id)
         controller.reply(
             now_ms, event, [], BrokerRegistrationResponse(broker_epoch=known.broker_epoch)
         )
         return
-    same_disk = known is not None and set(known.directory_ids) == set(request.log_dirs)
-    later = known is not None and life_of(request.incarnation_id) - life_of(known.incarnation_id)
-    if known is not None and same_disk and later < 0:
-        controller.refuse(event, ErrorCode.DUPLICATE_BROKER_REGISTRATION)
-        return
-    takes_over = same_disk and later > 0
-    if (
-        known is not None
-        and not takes_over
-        and controller.sessions.is_live(now_ms, request.broker_id)
-    ):
-        broker.outbox.note(
-            Level.WARNING,
-            f"A second broker {request.broker_id} (log directory {_names(request.log_dirs)}) was refused: broker "
-            f"{request.broker_id} with log directory {_names(known.directory_ids)} is alive.",
-        )
+    if known is not None and not _may_replace(controller, now_ms, known, request):
         controller.refuse(event, ErrorCode.DUPLICATE_BROKER_REGISTRATION)
         return
     broker_epoch = controller.next_offset
     records: list[Any] = [_registration(request, broker_epoch)]
     if known is not None:
-        lost_data = not same_disk or request.previous_broker_epoch < 0
-        records += without_broker(controller, request.broker_id, lost_data)
-    controller.sessions.forget(request.broker_id)
+        # The new incarnation starts fenced. On another disk, or after a crash that the disk cannot
+        # have survived whole, it may also lack records that the previous one had.
+        lost_data = not _same_disk(known, request) or request.previous_broker_epoch < 0
+        records += without_broker(controller.view, request.broker_id, lost_data)
+    controller.sessions.remove(request.broker_id)
     controller.sessions.touch(now_ms, request.broker_id, event.caller.connection_id)
     controller.reply(now_ms, event, records, BrokerRegistrationResponse(broker_epoch=broker_epoch))
+
+
+def _same_disk(known: BrokerImage, request: Any) -> bool:
+    return set(known.directory_ids) == set(request.log_dirs)
+
+
+def _may_replace(controller: Controller, now_ms: int, known: BrokerImage, request: Any) -> bool:
+    """Whether the incarnation in ``request`` may replace the registered one."""
+    if _same_disk(known, request):
+        later = incarnation_number(request.incarnation_id) - incarnation_number(
+            known.incarnation_id
+        )
+        # A delayed registration of an earlier process on this disk.
+        if later < 0:
+            return False
+        # One directory has one process at a time, so the previous one has ended.
+        if later > 0:
+            return True
+    if not controller.sessions.is_live(now_ms, known.broker_id):
+        return True
+    controller.env.note(
+        Level.WARNING,
+        f"Refused a second broker {known.broker_id} (log directory {_names(request.log_dirs)}):"
+        f" broker {known.broker_id} with log directory {_names(known.directory_ids)} is alive.",
+    )
+    return False
 
 
 def _registration(request: Any, broker_epoch: int) -> RegisterBrokerRecord:
@@ -99,11 +113,13 @@ def _registration(request: Any, broker_epoch: int) -> RegisterBrokerRecord:
     )
 
 
-def _names(directory_ids: Any) -> str:
+def _names(directory_ids: Iterable[UUID]) -> str:
     return ", ".join(str(d) for d in directory_ids) or "unknown"
 
 
+# ---- BrokerHeartbeat (63)
 def heartbeat(controller: Controller, now_ms: int, event: RequestReceived) -> None:
+    """Keep a broker's session alive; unfence it once it has caught up; let it shut down."""
     request = event.message
     if not controller.is_active:
         controller.refuse(event)
@@ -116,15 +132,16 @@ def heartbeat(controller: Controller, now_ms: int, event: RequestReceived) -> No
     elif known.broker_epoch != request.broker_epoch:
         controller.refuse(event, ErrorCode.STALE_BROKER_EPOCH)
     elif request.want_shut_down:
-        _let_go(controller, now_ms, event, known)
+        _shut_down(controller, now_ms, event, known)
     else:
         controller.sessions.touch(now_ms, request.broker_id, event.caller.connection_id)
+        # A broker serves clients only after it has applied its own registration.
         caught_up = request.current_metadata_offset >= known.broker_epoch
         records: list[Any] = []
         if known.fenced and caught_up and not request.want_fence:
-            records = unfence(controller, known)
+            records = _unfence(controller, known)
         elif not known.fenced and request.want_fence:
-            records = fence(controller, known.broker_id)
+            records = fence(controller.view, known.broker_id)
         fenced = request.want_fence or (known.fenced and not records)
         controller.reply(
             now_ms,
@@ -134,20 +151,23 @@ def heartbeat(controller: Controller, now_ms: int, event: RequestReceived) -> No
         )
 
 
-def unfence(controller: Controller, known: BrokerImage) -> list[Any]:
-    controller.broker.outbox.note(
-        Level.INFO, f"Broker {known.broker_id} serves (epoch {known.broker_epoch})."
+def _unfence(controller: Controller, known: BrokerImage) -> list[Any]:
+    """The records that let a broker serve, and elect it where a partition has no leader."""
+    controller.env.note(
+        Level.INFO, f"Unfencing broker {known.broker_id} (epoch {known.broker_epoch})."
     )
     change = BrokerRegistrationChangeRecord(known.broker_id, known.broker_epoch, fenced=-1)
-    return [change, *with_broker(controller, known.broker_id)]
+    return [change, *with_broker(controller.view, known.broker_id)]
 
 
-def _let_go(
+def _shut_down(
     controller: Controller, now_ms: int, event: RequestReceived, known: BrokerImage
 ) -> None:
-    """Controlled shutdown: take the leaderships, wait until the others know, fence, and say go.
+    """Controlled shutdown (KIP-841): move the leaderships, wait until the other brokers have
+    applied that, fence the broker, and let it end.
 
-    The controller's own broker goes after all others that are leaving: they need it to commit.
+    The controller's own broker goes after all others that are shutting down: they need it to
+    commit.
     """
     broker_id = known.broker_id
     image = controller.image
@@ -157,10 +177,12 @@ def _let_go(
     wait = BrokerHeartbeatResponse(
         is_caught_up=True, is_fenced=known.fenced, should_shut_down=False
     )
+    # A fenced broker leads nothing.
     if known.fenced:
         controller.reply(now_ms, event, [], go)
         return
     sessions.touch(now_ms, broker_id, event.caller.connection_id)
+    # No broker is left to take the leaderships.
     if not others:
         controller.reply(now_ms, event, [], go)
         return
@@ -168,29 +190,29 @@ def _let_go(
         change = BrokerRegistrationChangeRecord(
             broker_id, known.broker_epoch, in_controlled_shutdown=1
         )
-        records: list[Any] = [change, *without_broker(controller, broker_id)]
+        records: list[Any] = [change, *without_broker(controller.view, broker_id)]
         sessions.leaving[broker_id] = controller.next_offset + len(records)
-        controller.broker.outbox.note(
-            Level.INFO, f"Broker {broker_id} is leaving; its leaderships move."
+        controller.env.note(
+            Level.INFO, f"Broker {broker_id} is shutting down; moving its leaderships."
         )
         controller.reply(now_ms, event, records, wait)
         return
+    # Clients that learn of the new leaders from any broker must find them ready.
+    moved_at = sessions.leaving.get(broker_id, 0)
     staying = [b for b in others if image.eligible(b)]
-    told = all(_knows(controller, b, sessions.leaving.get(broker_id, 0)) for b in staying)
-    last = broker_id == controller.broker.node_id and any(not image.eligible(b) for b in others)
-    if last or not told:
+    all_applied = all(_has_applied(controller, b, moved_at) for b in staying)
+    is_controller = broker_id == controller.env.node_id
+    needed = is_controller and any(not image.eligible(b) for b in others)
+    if needed or not all_applied:
         controller.reply(now_ms, event, [], wait)
         return
-    records = fence(controller, broker_id)
-    sessions.forget(broker_id)
+    records = fence(controller.view, broker_id)
+    sessions.remove(broker_id)
     controller.reply(now_ms, event, records, go)
 
 
-def _knows(controller: Controller, broker_id: int, offset: int) -> bool:
-    """Whether a broker has applied the metadata up to this offset, as its fetches say."""
-    quorum = controller.broker.quorum
-    if broker_id == quorum.node_id:
-        return quorum.high_watermark >= offset
-    leading = quorum.leading
-    progress = None if leading is None else leading.voters.get(broker_id)
-    return progress is None or progress.high_watermark >= offset
+def _has_applied(controller: Controller, broker_id: int, offset: int) -> bool:
+    """Whether a broker has applied the metadata up to this offset; a broker whose progress is
+    unknown is not waited for."""
+    applied = controller.quorum.applied_by(broker_id)
+    return applied is None or applied >= offset

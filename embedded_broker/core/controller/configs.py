@@ -1,16 +1,20 @@
-"""Changing settings at run time: judged by the declarations in ``options``, kept in the metadata
-log.
+"""AlterConfigs (33) and IncrementalAlterConfigs (44, KIP-339): change settings at run time. They are
+validated by the declarations in ``options`` and stored in the metadata log.
 
-Resources are topics, single brokers, and with an empty name all brokers. A broker's setting must
-be dynamic: those that belong to one broker may be set for that one, those of the cluster for one
-or for all (KIP-226). One resource's changes happen all or not at all.
+AlterConfigs replaces all settings of a resource: those that it does not name are removed.
+IncrementalAlterConfigs sets and removes single settings, and appends to and subtracts from lists.
+Resources are topics, single brokers, and (with an empty name) all brokers. A broker setting must be
+dynamic: per-broker settings may be set for one broker, cluster-wide ones for one or for all
+(KIP-226). The changes of one resource are made all or not at all.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from embedded_broker.core.controller.controller import Controller
+from embedded_broker.core.controller.refusals import Refused
 from embedded_broker.core.events import RequestReceived
 from embedded_broker.core.metadata.image import BROKER, TOPIC
 from embedded_broker.core.metadata.records import ConfigRecord
@@ -29,51 +33,42 @@ from kafka_protocol.errors import ErrorCode
 from kafka_protocol.messages import k33_alter_configs as k33
 from kafka_protocol.messages import k44_incremental_alter_configs as k44
 
-if TYPE_CHECKING:
-    from embedded_broker.core.controller.controller import Controller
-
 Changes = dict[str, str | None]
-"""What the settings become; None takes one back."""
-
-
-class Refused(Exception):
-    def __init__(self, code: ErrorCode, text: str) -> None:
-        super().__init__(text)
-        self.code = code
-        self.text = text
+"""Setting -> its new value; None removes it."""
 
 
 def alter_configs(controller: Controller, now_ms: int, event: RequestReceived) -> None:
-    """AlterConfigs and IncrementalAlterConfigs."""
+    """Carry out AlterConfigs or IncrementalAlterConfigs."""
     message: k33.AlterConfigsRequest | k44.IncrementalAlterConfigsRequest = event.message
     if not controller.is_active:
         controller.refuse(event)
         return
     counts = Counter((r.resource_type, r.resource_name) for r in message.resources)
     records: list[ConfigRecord] = []
-    told: list[tuple[int, str | None, int, str]] = []
+    results: list[tuple[int, str | None, int, str]] = []
+    """(error code, message, resource type, resource name)"""
     for resource in message.resources:
         key = (resource.resource_type, resource.resource_name)
         try:
             if counts[key] > 1:
                 raise Refused(
                     ErrorCode.INVALID_REQUEST,
-                    "The resource is named more than once in the request.",
+                    "The request names the resource more than once.",
                 )
             records += _change(controller, resource)
-            told.append((0, None, *key))
+            results.append((0, None, *key))
         except Refused as e:
-            told.append((e.code, e.text, *key))
+            results.append((e.code, e.text, *key))
     if message.validate_only:
         records = []
     response: Any
     if isinstance(message, k33.AlterConfigsRequest):
         response = k33.AlterConfigsResponse(
-            responses=[k33.AlterConfigsResourceResponse(*t) for t in told]
+            responses=[k33.AlterConfigsResourceResponse(*r) for r in results]
         )
     else:
         response = k44.IncrementalAlterConfigsResponse(
-            responses=[k44.AlterConfigsResourceResponse(*t) for t in told]
+            responses=[k44.AlterConfigsResourceResponse(*r) for r in results]
         )
     controller.reply(now_ms, event, records, response)
 
@@ -81,7 +76,7 @@ def alter_configs(controller: Controller, now_ms: int, event: RequestReceived) -
 def _change(
     controller: Controller, resource: k33.AlterConfigsResource | k44.AlterConfigsResource
 ) -> list[ConfigRecord]:
-    """The records of one resource.
+    """Return the records that change one resource.
 
     Raises:
         Refused
@@ -105,6 +100,7 @@ def _change(
                 continue
             option = _option(options, key, kind)
             option.parse(value)
+            # AlterConfigs repeats unchanged settings; those need not be dynamic.
             if kind == BROKER and before.get(key) != value:
                 _check_dynamic(option, name)
             after[key] = value
@@ -122,6 +118,11 @@ def _change(
 
 
 def _options(controller: Controller, kind: int, name: str) -> dict[str, Option]:
+    """Return the declared settings of a resource.
+
+    Raises:
+        Refused: no such resource.
+    """
     if kind == TOPIC:
         if name not in controller.image.topics:
             raise Refused(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, f"There is no topic {name}.")
@@ -133,16 +134,17 @@ def _options(controller: Controller, kind: int, name: str) -> dict[str, Option]:
             known = ", ".join(map(str, sorted(controller.image.brokers)))
             raise Refused(
                 ErrorCode.INVALID_REQUEST,
-                f"There is no broker {name}: allowed is one of {known}, or empty.",
+                f"There is no broker {name}: the name must be one of {known}, or empty.",
             )
         return OPTIONS
     raise Refused(
         ErrorCode.INVALID_REQUEST,
-        f"Resource type {kind} has no settings that can be changed: topic (2), broker (4).",
+        f"Resource type {kind} has no settings; use topic (2) or broker (4).",
     )
 
 
 def _option(options: dict[str, Option], name: str, kind: int) -> Option:
+    """Raises: SettingError when there is no such setting."""
     option = options.get(name)
     if option is None:
         raise SettingError(unknown(name, options, "topic" if kind == TOPIC else "broker"))
@@ -150,12 +152,13 @@ def _option(options: dict[str, Option], name: str, kind: int) -> Option:
 
 
 def _check_dynamic(option: Option, broker: str) -> None:
+    """Raises: SettingError when the setting may not be changed for ``broker`` ("" for all)."""
     if option.dynamic is Dynamic.NO:
         raise SettingError(
             f"{option.name} cannot be changed while a broker runs: set it in server.properties"
         )
     if option.dynamic is Dynamic.PER_BROKER and not broker:
-        raise SettingError(f"{option.name} can be set for single brokers only, not for all")
+        raise SettingError(f"{option.name} can be set for a single broker only, not for all")
 
 
 def _incremental(
@@ -164,13 +167,20 @@ def _incremental(
     options: dict[str, Option],
     before: dict[str, str],
 ) -> Changes:
+    """Return the changes that the operations of one resource make.
+
+    Raises:
+        Refused
+        SettingError
+    """
     if len({c.name for c in resource.configs}) != len(resource.configs):
         raise Refused(
-            ErrorCode.INVALID_REQUEST, "A setting is named more than once for one resource."
+            ErrorCode.INVALID_REQUEST, "The request names a setting more than once for a resource."
         )
     changes: Changes = {}
     for asked in resource.configs:
         if asked.config_operation == ConfigOperation.DELETE:
+            # An unknown setting that an older version stored can still be removed.
             if asked.name not in before:
                 _option(options, asked.name, resource.resource_type)
             changes[asked.name] = None
@@ -179,17 +189,15 @@ def _incremental(
         if asked.value is None:
             raise Refused(
                 ErrorCode.INVALID_REQUEST,
-                f"{asked.name} has no value: allowed is {option.allowed()}.",
+                f"{asked.name} has no value; allowed: {option.allowed()}.",
             )
         if asked.config_operation == ConfigOperation.SET:
             changes[asked.name] = asked.value
         elif asked.config_operation not in (ConfigOperation.APPEND, ConfigOperation.SUBTRACT):
-            raise Refused(
-                ErrorCode.INVALID_REQUEST, f"Operation {asked.config_operation} is not known."
-            )
+            raise Refused(ErrorCode.INVALID_REQUEST, f"Unknown operation {asked.config_operation}.")
         elif option.type is not Type.LIST:
             raise SettingError(
-                f"{asked.name} is no list: nothing can be appended to it or subtracted from it"
+                f"{asked.name} is not a list: values cannot be appended or subtracted"
             )
         else:
             parts = (
@@ -207,7 +215,7 @@ def _incremental(
 
 
 def _effective(controller: Controller, option: Option, resource: k44.AlterConfigsResource) -> str:
-    """What a list is appended to when it was never set: the value that counts without it."""
+    """The value that a list has without being set: APPEND and SUBTRACT start from it."""
     if resource.resource_type == TOPIC:
         value = controller.config.topic(resource.resource_name, option.name)
     else:

@@ -1,104 +1,121 @@
-"""The active controller: decides, proposes metadata records, and answers when they are committed.
+"""The active controller: decides, proposes metadata records, and responds when they are committed.
 
-    inactive -> active     this node leads the quorum and the first record of its epoch is committed
-    active   -> inactive   leadership is lost; what is not committed yet is forgotten, its requests get NOT_CONTROLLER
+    inactive -> active     this node leads the quorum, and the first record of its epoch is
+                           committed
+    active   -> inactive   leadership is lost: uncommitted proposals are discarded, their requests
+                           get NOT_CONTROLLER
 
-While active it holds an image that runs ahead of the committed one by its own proposals: each
-request is judged by all that was decided before it. An answer, also one that changes nothing,
-leaves when everything it was judged by is committed, so that nobody is told of what may still be
-lost.
+While active it has a view of the cluster that includes its own uncommitted proposals: each request
+is judged by all earlier decisions. A response, also one that changes nothing, leaves when
+everything it was judged by is committed, so that no client learns of a state that may be lost.
+
+The handlers of requests are in the other files of this package. Each takes a ``Controller``, reads
+``view`` and ends with ``reply`` or ``refuse``.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 from embedded_broker.core.config import Config
+from embedded_broker.core.controller.partitions import after_config_change, preferred_changes
+from embedded_broker.core.controller.ports import MetadataQuorum
 from embedded_broker.core.controller.refusals import refusal
 from embedded_broker.core.controller.sessions import Sessions
+from embedded_broker.core.controller.view import ClusterView
 from embedded_broker.core.effects import Level
+from embedded_broker.core.environment import Environment
 from embedded_broker.core.events import RequestReceived
 from embedded_broker.core.metadata.image import MetadataDelta, MetadataImage
 from embedded_broker.core.metadata.records import FeatureLevelRecord
 from embedded_broker.core.metadata.replay import copy, replay
-from embedded_broker.core.quorum.quorum import NotLeader
+from embedded_broker.core.quorum.voter import NotLeader
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.fields import ZERO_UUID
 
-if TYPE_CHECKING:
-    from embedded_broker.core.broker import Broker
-
 FEATURES = {"metadata.version": 25, "eligible.leader.replicas.version": 1}
-"""Finalised when a cluster begins: 4.0-IV3, the first level whose records are all that is written
-here."""
+"""Finalized when a cluster starts: 4.0-IV3, the first level that has every record written here."""
 REBALANCE_TIMER = "controller.rebalance"
 MAX_REBALANCED = 1000
+"""Leaderships moved by one automatic rebalance."""
 
-Waiting = tuple[int, RequestReceived | None, Any]
-"""(offset that must be committed, request, its answer)"""
+WaitingResponse = tuple[int, RequestReceived, Any]
+"""(offset that must be committed first, request, its response)"""
 
 
 class Controller:
-    """Every handler in ``core.controller`` and the api files reads ``image`` and ends in
-    ``reply``."""
+    """One node's controller; active on at most one node per epoch."""
 
-    def __init__(self, broker: Broker) -> None:
-        self.broker = broker
-        self.image = MetadataImage()
-        self.config = Config(broker.settings, self.image)
-        self.sessions = Sessions(self)
+    def __init__(self, env: Environment, quorum: MetadataQuorum) -> None:
+        self.env = env
+        self.quorum = quorum
+        self.view = self._view_of(MetadataImage())
+        """Empty while inactive."""
+        self.sessions = Sessions(env, quorum, self)
         self.active_epoch = -1
+        """The quorum epoch of the current or last activity."""
         self._active = False
-        self._waiting: deque[Waiting] = deque()
+        self._waiting: deque[WaitingResponse] = deque()
+        """In the order of their offsets."""
 
     @property
     def is_active(self) -> bool:
+        """Whether this node is the active controller."""
         return self._active
+
+    @property
+    def image(self) -> MetadataImage:
+        """The metadata including uncommitted proposals; empty while inactive."""
+        return self.view.image
+
+    @property
+    def config(self) -> Config:
+        """The settings effective in ``image``."""
+        return self.view.config
+
+    def _view_of(self, image: MetadataImage) -> ClusterView:
+        return ClusterView(image, Config(self.env.settings, image), self.env.outbox)
 
     # ---- leadership
     def on_leadership(self, now_ms: int) -> None:
-        """The quorum's leader or epoch has changed; may be told twice."""
-        if self._active and (
-            not self.broker.quorum.is_leader or self.broker.quorum.epoch != self.active_epoch
-        ):
-            self._active = False
-            self.broker.outbox.note(
-                Level.INFO, f"Is no longer the active controller (epoch {self.active_epoch})."
-            )
-            self.broker.outbox.cancel(REBALANCE_TIMER)
-            self.sessions.close()
-            self.image = MetadataImage()
-            waiting, self._waiting = self._waiting, deque()
-            for _, request, _ in waiting:
-                if request is not None:
-                    self.refuse(request)
+        """The quorum's leader or epoch changed: resign if this node does not lead any more."""
+        if not self._active or (self.quorum.is_leader and self.quorum.epoch == self.active_epoch):
+            return
+        self._active = False
+        self.env.note(Level.INFO, f"Resigned as active controller (epoch {self.active_epoch}).")
+        self.env.outbox.cancel(REBALANCE_TIMER)
+        self.sessions.close()
+        self.view = self._view_of(MetadataImage())
+        waiting, self._waiting = self._waiting, deque()
+        for _, request, _ in waiting:
+            self.refuse(request)
 
-    def on_high_watermark(self, now_ms: int, high_watermark: int) -> None:
-        """Called by the quorum after the committed records are in the broker's image."""
-        quorum = self.broker.quorum
-        leading = quorum.leading
-        if not self._active and leading is not None and high_watermark > leading.epoch_start_offset:
+    def on_high_watermark(self, now_ms: int, high_watermark: int) -> bool:
+        """Metadata is committed up to here and applied to the node's image: release the responses
+        that waited for it. Return whether this node has just become active."""
+        epoch_start = self.quorum.epoch_start_offset
+        activated = False
+        if not self._active and epoch_start is not None and high_watermark > epoch_start:
             self._activate(now_ms)
+            activated = True
         while self._waiting and self._waiting[0][0] <= high_watermark:
             _, request, response = self._waiting.popleft()
-            if request is not None:
-                self.broker.outbox.respond(request, response)
+            self.env.outbox.respond(request, response)
+        return activated
 
     def _activate(self, now_ms: int) -> None:
-        quorum = self.broker.quorum
-        assert quorum.high_watermark == quorum.log.end_offset, (
-            "records of this epoch before it was active"
+        quorum = self.quorum
+        # Only the active controller proposes, so the log ends with the LeaderChange record.
+        assert quorum.high_watermark == quorum.end_offset, (
+            "records were proposed in this epoch before the controller was active"
         )
         self._active = True
         self.active_epoch = quorum.epoch
-        self.image = copy(self.broker.image)
-        self.config = Config(self.broker.settings, self.image)
-        self.broker.outbox.note(
-            Level.INFO, f"Is the active controller (epoch {self.active_epoch})."
-        )
+        self.view = self._view_of(copy(self.env.image))
+        self.env.note(Level.INFO, f"Became the active controller (epoch {self.active_epoch}).")
         self.sessions.start(now_ms)
         missing = [
             FeatureLevelRecord(n, v) for n, v in FEATURES.items() if n not in self.image.features
@@ -106,29 +123,27 @@ class Controller:
         if missing:
             self.propose(now_ms, missing)
         self._set_rebalance_timer(now_ms)
-        self.broker.channel.on_leader_change(now_ms)
 
     # ---- proposals
     def reply(
         self, now_ms: int, request: RequestReceived, records: Sequence[Any], response: Any
     ) -> None:
-        """Propose what the request asks for; answer it when that, and all it was judged by, is
+        """Propose the records; respond when they, and all that the request was judged by, are
         committed."""
         if not self._active or (records and not self.propose(now_ms, records)):
             self.refuse(request)
             return
-        if self.image.offset <= self.broker.quorum.high_watermark:
-            self.broker.outbox.respond(request, response)
+        if self.image.offset <= self.quorum.high_watermark:
+            self.env.outbox.respond(request, response)
         else:
             self._waiting.append((self.image.offset, request, response))
 
     def propose(self, now_ms: int, records: Sequence[Any]) -> bool:
-        """Append and replay ahead; false when this node leads no more."""
-        from embedded_broker.core.controller.partitions import after_config_change
-
-        records = [*records, *after_config_change(self, records)]
+        """Append records to the metadata log and apply them to ``image``; False when this node no
+        longer leads."""
+        records = [*records, *after_config_change(self.view, records)]
         try:
-            end_offset = self.broker.quorum.propose(now_ms, records)
+            end_offset = self.quorum.propose(now_ms, records)
         except NotLeader:
             return False
         delta = MetadataDelta()
@@ -141,48 +156,49 @@ class Controller:
     def refuse(
         self, request: RequestReceived, code: ErrorCode = ErrorCode.NOT_CONTROLLER, text: str = ""
     ) -> None:
-        self.broker.outbox.respond(
-            request, refusal(request.message, code, text or "This is not the controller.")
+        """Respond with one error for the whole request."""
+        self.env.outbox.respond(
+            request,
+            refusal(request.message, code, text or "This broker is not the active controller."),
         )
 
     @property
     def next_offset(self) -> int:
-        """Where the next record proposed will lie: a broker's epoch is the offset of its
-        registration."""
-        return self.broker.quorum.log.end_offset
+        """Offset of the next proposed record. A broker's epoch is the offset of its registration."""
+        return self.quorum.end_offset
 
     def connection_closed(self, now_ms: int, connection_id: int) -> None:
+        """A connection ended, perhaps a broker's."""
         if self._active:
-            self.sessions.hung_up(now_ms, connection_id)
+            self.sessions.connection_closed(now_ms, connection_id)
 
-    def knows_another(self, now_ms: int, broker_id: int, directory_id: UUID) -> bool:
-        """Whether a live broker has this id and another log directory: then this one's word does
-        not count for it."""
+    def is_impostor(self, now_ms: int, broker_id: int, directory_id: UUID) -> bool:
+        """Whether a live broker has this id and another log directory: then the caller must not
+        speak for it."""
         known = self.image.brokers.get(broker_id) if self._active else None
         if known is None or directory_id == ZERO_UUID or not known.directory_ids:
             return False
         return directory_id not in known.directory_ids and self.sessions.is_live(now_ms, broker_id)
 
-    # ---- housekeeping
-    def every(self, now_ms: int, key: str, at_ms: int, work: Callable[[int], None]) -> None:
-        """A timer of the active controller: it does nothing after this activity has ended."""
+    # ---- timers
+    def set_timer(self, key: str, at_ms: int, fire: Callable[[int], None]) -> None:
+        """A timer that does nothing once the current activity has ended."""
         epoch = self.active_epoch
 
-        def fire(now: int) -> None:
+        def fire_if_active(now: int) -> None:
             if self._active and self.active_epoch == epoch:
-                work(now)
+                fire(now)
 
-        self.broker.outbox.timer(key, at_ms, fire)
+        self.env.outbox.timer(key, at_ms, fire_if_active)
 
     def _set_rebalance_timer(self, now_ms: int) -> None:
-        interval_ms = self.broker.settings["leader.imbalance.check.interval.seconds"] * 1000
-        self.every(now_ms, REBALANCE_TIMER, now_ms + interval_ms, self._rebalance)
+        interval_ms = self.env.settings["leader.imbalance.check.interval.seconds"] * 1000
+        self.set_timer(REBALANCE_TIMER, now_ms + interval_ms, self._rebalance)
 
     def _rebalance(self, now_ms: int) -> None:
-        from embedded_broker.core.controller.partitions import preferred_changes
-
-        if self.broker.settings["auto.leader.rebalance.enable"]:
-            records = preferred_changes(self, MAX_REBALANCED)
+        """Return leaderships to preferred replicas."""
+        if self.env.settings["auto.leader.rebalance.enable"]:
+            records = preferred_changes(self.view, MAX_REBALANCED)
             if records:
                 self.propose(now_ms, records)
         self._set_rebalance_timer(now_ms)

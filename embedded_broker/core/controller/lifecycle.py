@@ -1,20 +1,26 @@
-"""This broker's life in its cluster, as the controller knows it.
+"""This broker's membership in its cluster, as the controller sees it.
 
-starting -> registered     the controller has committed this life's registration (its offset is the broker epoch)
-registered -> running      caught up with the metadata log and unfenced by the controller
-running -> leaving         asked to stop: leaderships are handed over (controlled shutdown)
-leaving -> stopped         the controller said so, nobody is left to hand over to, or patience is over
+starting   -> registered   the controller has committed this incarnation's registration
+registered -> running      caught up with the metadata log, and unfenced by the controller
+running    -> registered   fenced by the controller
+running    -> leaving      asked to stop: leaderships move away (controlled shutdown)
+leaving    -> stopped      the controller allowed it, no broker is left to take over, or the
+                           time for it is over
+any        -> starting     the controller does not know this broker (any more)
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
-from typing import TYPE_CHECKING, Any
-from uuid import UUID
+from typing import Any
 
+from embedded_broker.core.controller.incarnation import incarnation_id
+from embedded_broker.core.controller.ports import VotingProcess
 from embedded_broker.core.effects import Level
+from embedded_broker.core.environment import Environment
 from embedded_broker.core.metadata.image import MetadataDelta
-from embedded_broker.core.ports import StorageFailed
+from embedded_broker.core.ports import ControllerCalls, StorageFailed
 from embedded_broker.options import PROTOCOLS
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.messages.k62_broker_registration import (
@@ -24,9 +30,6 @@ from kafka_protocol.messages.k62_broker_registration import (
 )
 from kafka_protocol.messages.k63_broker_heartbeat import BrokerHeartbeatRequest
 
-if TYPE_CHECKING:
-    from embedded_broker.core.broker import Broker
-
 REGISTRATION_VERSION = 4
 HEARTBEAT_VERSION = 1
 TIMER = "lifecycle"
@@ -34,21 +37,13 @@ STOP_TIMER = "lifecycle.stop"
 RETRY_MS = 100
 CATCHING_UP_MS = 20
 LEAVING_MS = 50
-PATIENCE_MS = 5_000
-"""How long a stop waits for leaderships to be handed over."""
-
-
-def incarnation(life: int, random: UUID) -> UUID:
-    """An incarnation id that tells which of two lives on one disk is the later: its first 48 bits
-    count them."""
-    return UUID(int=(life << 80) | (random.int & ((1 << 80) - 1)))
-
-
-def life_of(incarnation_id: UUID) -> int:
-    return incarnation_id.int >> 80
+SHUTDOWN_TIMEOUT_MS = 5_000
+"""How long a controlled shutdown may take before the broker stops anyway."""
 
 
 class State(Enum):
+    """See the module."""
+
     STARTING = "starting"
     REGISTERED = "registered"
     RUNNING = "running"
@@ -57,149 +52,162 @@ class State(Enum):
 
 
 class Lifecycle:
-    def __init__(self, broker: Broker) -> None:
-        self._broker = broker
+    """Registers this broker, sends its heartbeats, and shuts it down."""
+
+    def __init__(
+        self,
+        env: Environment,
+        calls: ControllerCalls,
+        voter: VotingProcess,
+        checkpoint: Callable[[], None],
+    ) -> None:
+        """``checkpoint`` saves the high watermarks; called at an orderly stop."""
+        self._env = env
+        self._calls = calls
+        self._voter = voter
+        self._checkpoint = checkpoint
         self.state = State.STARTING
         self.broker_epoch = -1
-        """This life's registration; -1 before it is committed."""
-        self.incarnation_id = broker.rng.uuid()
-        self._heartbeat_ms: int = broker.settings["broker.heartbeat.interval.ms"]
-        self._session_ms: int = broker.settings["broker.session.timeout.ms"]
+        """Offset of this incarnation's registration; -1 before it is committed."""
+        self.incarnation_id = env.rng.uuid()
+        self._heartbeat_ms: int = env.settings["broker.heartbeat.interval.ms"]
+        self._session_ms: int = env.settings["broker.session.timeout.ms"]
         self._register_until_ms = 0
         self._duplicate_since_ms = -1
-        self._asking = False
-        self._asked_ms = 0
+        """When the controller first reported a live broker with this id; -1 for never."""
+        self._in_flight = False
+        """Whether a registration or heartbeat is on its way; one at a time."""
+        self._sent_ms = 0
         self._in_touch_until_ms = 0
         self._heartbeat_due = False
+        """Whether a heartbeat is due as soon as the one in flight has been answered."""
 
     def in_touch(self, now_ms: int) -> bool:
-        """Whether the controller cannot have fenced this broker yet, for it has heard from it
-        within the session: what this broker knows of its partitions then still holds."""
+        """Whether the controller cannot have fenced this broker yet, because it has heard from it
+        within the session timeout. What this broker knows of its leaderships then still holds."""
         return now_ms < self._in_touch_until_ms
 
     @property
     def is_ready(self) -> bool:
-        """Whether clients are served: registered, unfenced, and this node has seen it."""
+        """Whether this broker serves clients: registered, unfenced, and it has applied that."""
         return self.state is State.RUNNING
 
-    @property
-    def stopping(self) -> bool:
-        return self.state in (State.LEAVING, State.STOPPED)
-
     def start(self, now_ms: int) -> None:
+        """Count this incarnation on disk, then register it."""
         try:
-            self.incarnation_id = incarnation(
-                self._broker.quorum.begin_life(), self._broker.rng.uuid()
+            self.incarnation_id = incarnation_id(
+                self._voter.begin_incarnation(), self._env.rng.uuid()
             )
         except StorageFailed as e:
-            self._refused(
-                f"The log directory of broker {self._broker.node_id} cannot be written: {e}"
+            self._refuse_to_run(
+                f"The log directory of broker {self._env.node_id} is not writable: {e}"
             )
             return
         self._begin(now_ms)
 
     def _begin(self, now_ms: int) -> None:
-        self._register_until_ms = (
-            now_ms + self._broker.settings["initial.broker.registration.timeout.ms"]
-        )
+        timeout_ms = self._env.settings["initial.broker.registration.timeout.ms"]
+        self._register_until_ms = now_ms + timeout_ms
         self._register(now_ms)
 
     # ---- registration
     def _register(self, now_ms: int) -> None:
-        broker = self._broker
-        settings = broker.settings
-        own = broker.image.brokers.get(broker.node_id)
+        env = self._env
+        own = env.image.brokers.get(env.node_id)
         known_epoch = own.broker_epoch if own is not None else 0
         request = BrokerRegistrationRequest(
-            broker_id=broker.node_id,
-            cluster_id=settings.cluster_id,
+            broker_id=env.node_id,
+            cluster_id=env.settings.cluster_id,
             incarnation_id=self.incarnation_id,
             listeners=[
                 Listener(a.name, a.host, a.port, PROTOCOLS[a.security_protocol])
-                for a in settings.advertised_listeners
+                for a in env.settings.advertised_listeners
             ],
             features=[Feature("metadata.version", 25, 25)],
-            rack=settings.rack,
-            log_dirs=[broker.disk.directory_id],
-            previous_broker_epoch=known_epoch if broker.disk.was_clean else -1,
+            rack=env.settings.rack,
+            log_dirs=[env.disk.directory_id],
+            # -1 says that the disk may have lost records (KIP-966).
+            previous_broker_epoch=known_epoch if env.disk.was_clean else -1,
         )
-        self._asking = True
+        self._in_flight = True
         timeout_ms = max(1, min(2 * self._session_ms, self._register_until_ms - now_ms))
-        broker.channel.call(now_ms, request, REGISTRATION_VERSION, timeout_ms, self._registered)
+        self._calls.call(now_ms, request, REGISTRATION_VERSION, timeout_ms, self._registered)
 
     def _registered(self, now_ms: int, response: Any, reason: str) -> None:
-        broker = self._broker
-        self._asking = False
+        env = self._env
+        self._in_flight = False
         if self.state is not State.STARTING:
             return
         error = ErrorCode.REQUEST_TIMED_OUT if response is None else ErrorCode(response.error_code)
         if error is ErrorCode.NONE:
             self.broker_epoch = response.broker_epoch
             self.state = State.REGISTERED
-            broker.disk.registered()
-            broker.outbox.note(Level.INFO, f"Registered with epoch {self.broker_epoch}.")
+            env.disk.registered()
+            env.note(Level.INFO, f"Registered with broker epoch {self.broker_epoch}.")
             self._heartbeat(now_ms)
             return
-        name = f"broker {broker.node_id} of cluster {broker.settings.cluster_id}"
+        broker = f"Broker {env.node_id} of cluster {env.settings.cluster_id}"
         if error is ErrorCode.INCONSISTENT_CLUSTER_ID:
-            self._refused(
-                f"This is {name}, but the controller leads another cluster; it was not let in."
-            )
+            self._refuse_to_run(f"{broker} was refused: the controller leads another cluster.")
         elif error is ErrorCode.DUPLICATE_BROKER_REGISTRATION:
-            # It may be this broker's own former life, whose session has not lapsed yet.
+            # It may be this broker's previous incarnation, whose session has not expired yet.
             if self._duplicate_since_ms < 0:
                 self._duplicate_since_ms = now_ms
             if now_ms - self._duplicate_since_ms > 2 * self._session_ms:
-                self._refused(
-                    f"This is {name} with the log directory {broker.disk.directory_id}, but another live broker has "
-                    f"the id {broker.node_id} (its log directory is another one)."
+                self._refuse_to_run(
+                    f"{broker}, log directory {env.disk.directory_id}, was refused: another live"
+                    f" broker has the id {env.node_id} and a different log directory."
                 )
             else:
-                broker.outbox.timer(TIMER, now_ms + RETRY_MS, self._register)
+                env.outbox.timer(TIMER, now_ms + RETRY_MS, self._register)
         elif error is ErrorCode.CLUSTER_AUTHORIZATION_FAILED:
-            self._refused(
-                f"This is {name}, but the controller does not take it for a broker of its cluster."
+            self._refuse_to_run(
+                f"{broker} was refused: the controller does not accept it as a broker of its"
+                " cluster. Check that all brokers have the same cluster secret."
             )
         elif now_ms >= self._register_until_ms:
-            self._refused(
-                f"This is {name}; no controller has registered it in time ({reason or error.name})."
+            self._refuse_to_run(
+                f"{broker} could not register in time: {reason or error.name}. Check that a"
+                " majority of the controller quorum's voters is running."
             )
         else:
-            broker.outbox.timer(TIMER, now_ms + RETRY_MS, self._register)
+            env.outbox.timer(TIMER, now_ms + RETRY_MS, self._register)
 
-    def _refused(self, sentence: str) -> None:
+    def _refuse_to_run(self, sentence: str) -> None:
         self.state = State.STOPPED
-        self._broker.outbox.stop(2, sentence)
+        self._env.outbox.stop(2, sentence)
 
     # ---- heartbeats
     def _heartbeat(self, now_ms: int) -> None:
-        broker = self._broker
-        if self._asking or self.state in (State.STARTING, State.STOPPED):
-            self._heartbeat_due = self._asking
+        env = self._env
+        if self._in_flight or self.state in (State.STARTING, State.STOPPED):
+            self._heartbeat_due = self._in_flight
             return
-        self._asking = True
-        self._asked_ms = now_ms
+        self._in_flight = True
+        self._sent_ms = now_ms
         self._heartbeat_due = False
         request = BrokerHeartbeatRequest(
-            broker_id=broker.node_id,
+            broker_id=env.node_id,
             broker_epoch=self.broker_epoch,
-            current_metadata_offset=broker.image.offset - 1,
+            current_metadata_offset=env.image.offset - 1,
             want_fence=False,
             want_shut_down=self.state is State.LEAVING,
         )
-        broker.channel.call(now_ms, request, HEARTBEAT_VERSION, self._session_ms, self._heard)
+        self._calls.call(now_ms, request, HEARTBEAT_VERSION, self._session_ms, self._answered)
 
-    def _heard(self, now_ms: int, response: Any, reason: str) -> None:
-        self._asking = False
+    def _answered(self, now_ms: int, response: Any, reason: str) -> None:
+        """Handle the response to a heartbeat."""
+        self._in_flight = False
         if self.state is State.STOPPED:
             return
-        broker = self._broker
         error = ErrorCode.REQUEST_TIMED_OUT if response is None else ErrorCode(response.error_code)
         if error is ErrorCode.NONE:
-            self._in_touch_until_ms = self._asked_ms + self._session_ms
+            # The session counts from when the controller received the heartbeat, which is not
+            # before it was sent.
+            self._in_touch_until_ms = self._sent_ms + self._session_ms
         if error is ErrorCode.STALE_BROKER_EPOCH:
-            self._refused(
-                f"Broker {broker.node_id} was registered anew elsewhere; this process is no longer it."
+            self._refuse_to_run(
+                f"Another process has registered as broker {self._env.node_id}; this one stops."
             )
             return
         if error is ErrorCode.BROKER_ID_NOT_REGISTERED and self.state is not State.LEAVING:
@@ -217,47 +225,48 @@ class Lifecycle:
         delay_ms = {State.LEAVING: LEAVING_MS, State.REGISTERED: CATCHING_UP_MS}.get(
             self.state, self._heartbeat_ms
         )
-        broker.outbox.timer(TIMER, now_ms + delay_ms, self._heartbeat)
+        self._env.outbox.timer(TIMER, now_ms + delay_ms, self._heartbeat)
 
     def on_metadata(self, now_ms: int, delta: MetadataDelta) -> None:
-        """Called when committed records have been applied."""
-        broker = self._broker
-        broker.channel.on_metadata(now_ms)
+        """Committed records have been applied: learn the peers' addresses, and whether this broker
+        is fenced."""
+        env = self._env
         for broker_id in sorted(delta.brokers):
-            known = broker.image.brokers.get(broker_id)
-            if known is None or broker_id == broker.node_id:
+            known = env.image.brokers.get(broker_id)
+            if known is None or broker_id == env.node_id:
                 continue
             for endpoint in known.endpoints:
-                if endpoint.listener == broker.settings.inter_broker_listener:
-                    broker.outbox.peer(broker_id, endpoint.host, endpoint.port)
-        own = broker.image.brokers.get(broker.node_id)
+                if endpoint.listener == env.settings.inter_broker_listener:
+                    env.outbox.peer(broker_id, endpoint.host, endpoint.port)
+        own = env.image.brokers.get(env.node_id)
+        # A record of a previous incarnation says nothing about this one.
         if own is None or own.broker_epoch != self.broker_epoch:
             return
         if self.state is State.REGISTERED and not own.fenced:
             self.state = State.RUNNING
-            broker.outbox.note(Level.INFO, "Serves.")
+            env.note(Level.INFO, "Unfenced: serving clients.")
         elif self.state is State.RUNNING and own.fenced:
             self.state = State.REGISTERED
-            broker.outbox.note(Level.WARNING, "Was fenced by the controller.")
+            env.note(Level.WARNING, "Fenced by the controller.")
             self._heartbeat(now_ms)
 
     # ---- leaving
     def stop(self, now_ms: int) -> None:
-        """Hand over and go; asked twice, go at once."""
+        """Move leaderships away and stop; on the second call, stop at once."""
         if self.state is State.STOPPED:
             return
-        enabled = self._broker.settings["controlled.shutdown.enable"]
+        enabled = self._env.settings["controlled.shutdown.enable"]
         if self.state in (State.STARTING, State.LEAVING) or not enabled:
             self._leave(now_ms)
             return
         self.state = State.LEAVING
-        self._broker.outbox.timer(STOP_TIMER, now_ms + PATIENCE_MS, self._leave)
+        self._env.outbox.timer(STOP_TIMER, now_ms + SHUTDOWN_TIMEOUT_MS, self._leave)
         self._heartbeat(now_ms)
 
     def _leave(self, now_ms: int) -> None:
         if self.state is State.STOPPED:
             return
         self.state = State.STOPPED
-        self._broker.replicas.checkpoint()
-        self._broker.quorum.stop(now_ms)
-        self._broker.outbox.stop(0, "stopped in order")
+        self._checkpoint()
+        self._voter.stop(now_ms)
+        self._env.outbox.stop(0, "stopped in order")

@@ -1,11 +1,13 @@
-"""What the controller changes in existing partitions: in-sync sets, leaders, eligible replicas."""
+"""The records with which the controller changes existing partitions: in-sync sets, leaders,
+eligible replicas."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from embedded_broker.core.controller.elections import change
+from embedded_broker.core.controller.view import MIN_ISR, UNCLEAN, ClusterView
 from embedded_broker.core.effects import Level
 from embedded_broker.core.metadata.image import (
     BROKER,
@@ -14,28 +16,24 @@ from embedded_broker.core.metadata.image import (
     MetadataImage,
     PartitionImage,
 )
-from embedded_broker.core.metadata.records import ConfigRecord, PartitionChangeRecord
-
-if TYPE_CHECKING:
-    from embedded_broker.core.controller.controller import Controller
-
-MIN_ISR = "min.insync.replicas"
-UNCLEAN = "unclean.leader.election.enable"
+from embedded_broker.core.metadata.records import (
+    RECOVERING,
+    BrokerRegistrationChangeRecord,
+    ConfigRecord,
+    PartitionChangeRecord,
+)
 
 
 def all_partitions(image: MetadataImage) -> Iterator[PartitionImage]:
+    """Yield every partition, by topic name and index."""
     for name in sorted(image.topics):
         partitions = image.topics[name].partitions
-        for number in sorted(partitions):
-            yield partitions[number]
-
-
-def min_isr(controller: Controller, topic: str) -> int:
-    return int(controller.config.topic(topic, MIN_ISR))
+        for index in sorted(partitions):
+            yield partitions[index]
 
 
 def move(
-    controller: Controller,
+    view: ClusterView,
     p: PartitionImage,
     isr: Sequence[int],
     may_lead: Callable[[int], bool] | None = None,
@@ -45,110 +43,119 @@ def move(
     unclean: bool = False,
     recovered: bool = False,
 ) -> PartitionChangeRecord | None:
-    """``elections.change`` with the topic's settings and the brokers of the image ahead."""
+    """``elections.change`` with the topic's settings and the brokers of ``view``."""
     return change(
         p,
         isr,
-        may_lead or controller.image.eligible,
-        min_isr(controller, p.topic),
+        may_lead or view.image.eligible,
+        view.min_isr(p.topic),
         lost_data=lost_data,
         preferred=preferred,
-        unclean=unclean or bool(controller.config.topic(p.topic, UNCLEAN)),
+        unclean=unclean or view.unclean_elections(p.topic),
         recovered=recovered,
     )
 
 
 def without_broker(
-    controller: Controller, broker_id: int, lost_data: bool = False
+    view: ClusterView, broker_id: int, lost_data: bool = False
 ) -> list[PartitionChangeRecord]:
-    """Take a broker that is fenced, leaving or beginning a new life out of every in-sync set and
-    leadership; out of the eligible replicas too when its disk lost something."""
-    found: list[PartitionChangeRecord] = []
+    """Remove a broker from every in-sync set and leadership: it is fenced, shuts down, or
+    registered a new incarnation. With ``lost_data`` also from the eligible leader replicas."""
+    records: list[PartitionChangeRecord] = []
     lost = (broker_id,) if lost_data else ()
 
     def may_lead(replica: int) -> bool:
-        return replica != broker_id and controller.image.eligible(replica)
+        return replica != broker_id and view.image.eligible(replica)
 
-    for p in all_partitions(controller.image):
+    for p in all_partitions(view.image):
         if broker_id in p.isr or p.leader == broker_id or (lost_data and broker_id in p.elr):
-            record = move(
-                controller, p, [r for r in p.isr if r != broker_id], may_lead, lost_data=lost
-            )
+            record = move(view, p, [r for r in p.isr if r != broker_id], may_lead, lost_data=lost)
             if record is not None:
-                found.append(record)
-    return found
+                records.append(record)
+    return records
 
 
-def with_broker(controller: Controller, broker_id: int) -> list[PartitionChangeRecord]:
-    """A broker has come back: partitions without a leader may have one now."""
-    found: list[PartitionChangeRecord] = []
+def with_broker(view: ClusterView, broker_id: int) -> list[PartitionChangeRecord]:
+    """Elect leaders for the partitions without one that this broker, which is unfenced, may
+    lead."""
+    records: list[PartitionChangeRecord] = []
 
     def may_lead(replica: int) -> bool:
-        return replica == broker_id or controller.image.eligible(replica)
+        return replica == broker_id or view.image.eligible(replica)
 
-    for p in all_partitions(controller.image):
+    for p in all_partitions(view.image):
         if p.leader == NO_LEADER and broker_id in p.replicas:
-            record = move(controller, p, p.isr, may_lead)
+            record = move(view, p, p.isr, may_lead)
             if record is not None:
-                found.append(record)
-                note_unclean(controller, p, record)
-    return found
+                records.append(record)
+                note_unclean(view, p, record)
+    return records
 
 
-def note_unclean(controller: Controller, p: PartitionImage, record: PartitionChangeRecord) -> None:
-    """Say it in the log when a leader was chosen that may lack acknowledged records."""
-    if record.leader_recovery_state == 1:
-        text = f"Unclean election: broker {record.leader} leads {p.topic}-{p.partition}; records may have been lost."
-        controller.broker.outbox.note(Level.WARNING, text)
+def fence(view: ClusterView, broker_id: int) -> list[Any]:
+    """The records that fence a broker and give its leaderships to others."""
+    epoch = view.image.brokers[broker_id].broker_epoch
+    return [
+        BrokerRegistrationChangeRecord(broker_id, epoch, fenced=1),
+        *without_broker(view, broker_id),
+    ]
 
 
-def preferred_changes(controller: Controller, limit: int) -> list[PartitionChangeRecord]:
-    """Give leadership back to preferred replicas that are in sync."""
-    found: list[PartitionChangeRecord] = []
-    for p in all_partitions(controller.image):
+def note_unclean(view: ClusterView, p: PartitionImage, record: PartitionChangeRecord) -> None:
+    """Write a warning to the log when a leader was elected that may lack acknowledged records."""
+    if record.leader_recovery_state == RECOVERING:
+        text = (
+            f"Unclean election: broker {record.leader} leads {p.topic}-{p.partition};"
+            " acknowledged records may be lost."
+        )
+        view.outbox.note(Level.WARNING, text)
+
+
+def preferred_changes(view: ClusterView, limit: int) -> list[PartitionChangeRecord]:
+    """Return leadership to preferred replicas that are in sync, for at most ``limit``
+    partitions."""
+    records: list[PartitionChangeRecord] = []
+    for p in all_partitions(view.image):
         if p.leader != p.replicas[0] and p.leader != NO_LEADER:
-            record = move(controller, p, p.isr, preferred=True)
+            record = move(view, p, p.isr, preferred=True)
             if record is not None:
-                found.append(record)
-                if len(found) == limit:
+                records.append(record)
+                if len(records) == limit:
                     break
-    return found
+    return records
 
 
-def after_config_change(
-    controller: Controller, records: Sequence[Any]
-) -> list[PartitionChangeRecord]:
-    """What follows from settings that are about to change, in the same batch.
+def after_config_change(view: ClusterView, records: Sequence[Any]) -> list[PartitionChangeRecord]:
+    """The partition changes that must accompany changed settings in the same batch.
 
-    Another min.insync.replicas ends the eligibility outside the in-sync set (KIP-966), except
-    where that set is empty: there nothing can have been acknowledged under the new rule. Allowing
-    unclean election gives a leader to partitions that have none.
+    A new min.insync.replicas ends the eligibility outside the in-sync set (KIP-966), except where
+    that set is empty: there nothing can have been acknowledged under the new rule. Allowing
+    unclean election elects a leader for partitions without one.
     """
-    found: list[PartitionChangeRecord] = []
+    changes: list[PartitionChangeRecord] = []
     for record in records:
         if not isinstance(record, ConfigRecord) or record.name not in (MIN_ISR, UNCLEAN):
             continue
-        for p in _touched(controller, record):
+        for p in _affected(view.image, record):
             if record.name == MIN_ISR and p.isr and p.elr:
-                found.append(
+                changes.append(
                     PartitionChangeRecord(p.partition, p.topic_id, eligible_leader_replicas=[])
                 )
             elif record.name == UNCLEAN and record.value == "true" and p.leader == NO_LEADER:
-                elected = move(controller, p, p.isr, unclean=True)
+                elected = move(view, p, p.isr, unclean=True)
                 if elected is not None:
-                    found.append(elected)
-                    note_unclean(controller, p, elected)
-    return found
+                    changes.append(elected)
+                    note_unclean(view, p, elected)
+    return changes
 
 
-def _touched(controller: Controller, record: ConfigRecord) -> Iterator[PartitionImage]:
-    """The existing partitions whose effective setting the record may change."""
-    image = controller.image
+def _affected(image: MetadataImage, record: ConfigRecord) -> Iterator[PartitionImage]:
+    """Yield the partitions whose effective setting the record may change."""
     if record.resource_type == TOPIC:
         topic = image.topics.get(record.resource_name)
         if topic is not None:
-            for number in sorted(topic.partitions):
-                yield topic.partitions[number]
+            for index in sorted(topic.partitions):
+                yield topic.partitions[index]
     elif record.resource_type == BROKER:
         for p in all_partitions(image):
             if record.name not in image.configs.get((TOPIC, p.topic), {}):

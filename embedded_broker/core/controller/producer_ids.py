@@ -1,27 +1,25 @@
-"""AllocateProducerIds: blocks of ids, so that no two producers of the cluster ever get the same."""
+"""AllocateProducerIds (67): give a broker the next block of producer ids, so that no two producers
+of the cluster get the same."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from embedded_broker.core.controller.controller import Controller
+from embedded_broker.core.events import RequestReceived
 from embedded_broker.core.metadata.records import ProducerIdsRecord
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.messages.k67_allocate_producer_ids import AllocateProducerIdsResponse
-
-if TYPE_CHECKING:
-    from embedded_broker.core.controller.controller import Controller
-    from embedded_broker.core.events import RequestReceived
 
 BLOCK = 1000
 
 
 def allocate_producer_ids(controller: Controller, now_ms: int, event: RequestReceived) -> None:
+    """Allocate a block of BLOCK ids."""
     request = event.message
     if not controller.is_active:
         controller.refuse(event)
         return
-    known = controller.image.brokers.get(request.broker_id)
-    if known is None or known.broker_epoch != request.broker_epoch:
+    broker = controller.image.brokers.get(request.broker_id)
+    if broker is None or broker.broker_epoch != request.broker_epoch:
         controller.refuse(event, ErrorCode.STALE_BROKER_EPOCH)
         return
     start = controller.image.next_producer_id

@@ -1,5 +1,5 @@
-"""A whole request refused with one error code, in the shape of its answer: at the top, or for
-each of its parts."""
+"""Refusals: a whole request with one error code, in the shape of its response (at the top, or for
+each of its parts); or one part of it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,17 @@ from kafka_protocol.messages import k37_create_partitions as k37
 from kafka_protocol.messages import k44_incremental_alter_configs as k44
 
 
+class Refused(Exception):
+    """One topic or resource of a request is refused with this error code."""
+
+    def __init__(self, code: ErrorCode, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+        self.text = text
+
+
 def refusal(message: Any, code: ErrorCode, text: str) -> Any:
-    """The answer to ``message`` that says ``code`` for all of it."""
+    """Return the response to ``message`` that refuses all of it with ``code``."""
     match message:
         case k19.CreateTopicsRequest():
             return k19.CreateTopicsResponse(
@@ -56,7 +65,7 @@ def refusal(message: Any, code: ErrorCode, text: str) -> Any:
 
 
 def is_not_controller(response: Any) -> bool:
-    """Whether an answer says that it came from a broker that is not the controller."""
+    """Whether a response comes from a broker that is not the active controller."""
     if getattr(response, "error_code", 0) == ErrorCode.NOT_CONTROLLER:
         return True
     for name in ("topics", "responses", "results"):

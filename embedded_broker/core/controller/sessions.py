@@ -1,122 +1,137 @@
-"""Which brokers the controller has heard of, and when one that is silent is fenced.
+"""Broker sessions: when the controller last heard from each broker, and when it fences a silent
+one.
 
-A broker whose connection has ended, as a killed process's does at once, has less time: two
-heartbeats, in which one that lives has connected again. Kafka waits for the whole session.
+A broker whose connection has closed, as a killed process's does at once, gets less time: two
+heartbeats, enough for a live one to reconnect. Kafka waits for the whole session.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
-from embedded_broker.core.controller.partitions import without_broker
+from embedded_broker.core.controller.partitions import fence
+from embedded_broker.core.controller.ports import MetadataQuorum
+from embedded_broker.core.controller.view import ClusterView
 from embedded_broker.core.effects import Level
-from embedded_broker.core.metadata.records import BrokerRegistrationChangeRecord
-
-if TYPE_CHECKING:
-    from embedded_broker.core.controller.controller import Controller
+from embedded_broker.core.environment import Environment
 
 TIMER = "controller.sessions"
 
 
-class Sessions:
-    """Last signs of life by the monotonic clock, of unfenced brokers; kept by the active
-    controller alone."""
+class SessionOwner(Protocol):
+    """What the sessions ask of the controller that owns them."""
 
-    def __init__(self, controller: Controller) -> None:
-        self._controller = controller
-        self._timeout_ms: int = controller.broker.settings["broker.session.timeout.ms"]
+    @property
+    def is_active(self) -> bool: ...
+    @property
+    def view(self) -> ClusterView: ...
+    def propose(self, now_ms: int, records: Sequence[Any]) -> bool:
+        """Propose records; False when this node no longer leads."""
+
+    def set_timer(self, key: str, at_ms: int, fire: Callable[[int], None]) -> None:
+        """A timer that does nothing once the current activity has ended."""
+
+
+class Sessions:
+    """The time of the last contact with each unfenced broker; only the active controller keeps
+    it."""
+
+    def __init__(self, env: Environment, quorum: MetadataQuorum, owner: SessionOwner) -> None:
+        self._env = env
+        self._quorum = quorum
+        self._owner = owner
+        self._timeout_ms: int = env.settings["broker.session.timeout.ms"]
         self._grace_ms = min(
-            self._timeout_ms, 2 * int(controller.broker.settings["broker.heartbeat.interval.ms"])
+            self._timeout_ms, 2 * int(env.settings["broker.heartbeat.interval.ms"])
         )
+        """How much of its session is left to a broker whose connection closed."""
         self._contact_ms: dict[int, int] = {}
+        """Broker id -> monotonic time of the last contact."""
         self._connections: dict[int, int] = {}
         """Connection id -> the broker that sent its newest heartbeat over it."""
         self.leaving: dict[int, int] = {}
-        """Brokers in controlled shutdown: the offset after the records that took their
+        """Brokers in controlled shutdown -> the offset after the records that moved their
         leaderships."""
 
     def start(self, now_ms: int) -> None:
-        """A new controller gives everyone a whole session, except the leader before it: its
-        silence is what made this one the controller, and it has been measured."""
+        """Become active: every live broker gets a whole session, except the previous leader. Its
+        silence made this node the leader, so its session started at its last contact."""
         self._contact_ms.clear()
         self.leaving.clear()
-        quorum = self._controller.broker.quorum
-        for broker_id in sorted(self._controller.image.brokers):
-            if self._controller.image.alive(broker_id):
+        quorum = self._quorum
+        image = self._owner.view.image
+        for broker_id in sorted(image.brokers):
+            if image.alive(broker_id):
                 self._contact_ms[broker_id] = now_ms
-        if quorum.heard_leader_id in self._contact_ms and quorum.heard_leader_id != quorum.node_id:
-            self._contact_ms[quorum.heard_leader_id] = min(now_ms, quorum.leader_heard_ms)
-            if quorum.leader_hung_up:
-                self._hurry(now_ms, quorum.heard_leader_id)
+        if quorum.last_leader_id in self._contact_ms and quorum.last_leader_id != self._env.node_id:
+            self._contact_ms[quorum.last_leader_id] = min(now_ms, quorum.last_leader_contact_ms)
+            if quorum.last_leader_unreachable:
+                self._shorten(now_ms, quorum.last_leader_id)
         self._set_timer(now_ms)
 
     def close(self) -> None:
+        """Forget everything: this node is no longer the active controller."""
         self._contact_ms.clear()
         self._connections.clear()
         self.leaving.clear()
-        self._controller.broker.outbox.cancel(TIMER)
+        self._env.outbox.cancel(TIMER)
 
     def touch(self, now_ms: int, broker_id: int, connection_id: int) -> None:
+        """The broker sent a request over this connection: its session starts anew."""
         self._contact_ms[broker_id] = now_ms
         if self._connections.get(connection_id) != broker_id:
             self._connections = {c: b for c, b in self._connections.items() if b != broker_id}
             if connection_id >= 0:
                 self._connections[connection_id] = broker_id
-        if not self._controller.broker.outbox.has_timer(TIMER):
+        if not self._env.outbox.has_timer(TIMER):
             self._set_timer(now_ms)
 
-    def hung_up(self, now_ms: int, connection_id: int) -> None:
+    def connection_closed(self, now_ms: int, connection_id: int) -> None:
+        """Shorten the session of the broker whose newest connection closed."""
         broker_id = self._connections.pop(connection_id, -1)
         if broker_id in self._contact_ms:
-            self._hurry(now_ms, broker_id)
+            self._shorten(now_ms, broker_id)
             self._set_timer(now_ms)
 
-    def _hurry(self, now_ms: int, broker_id: int) -> None:
+    def _shorten(self, now_ms: int, broker_id: int) -> None:
         latest_ms = now_ms - self._timeout_ms + self._grace_ms
         self._contact_ms[broker_id] = min(self._contact_ms[broker_id], latest_ms)
 
     def is_live(self, now_ms: int, broker_id: int) -> bool:
-        """Whether it has been heard of within the session timeout."""
+        """Whether the broker's session has not expired."""
         contact_ms = self._contact_ms.get(broker_id)
         return contact_ms is not None and now_ms - contact_ms < self._timeout_ms
 
-    def forget(self, broker_id: int) -> None:
+    def remove(self, broker_id: int) -> None:
+        """End the broker's session."""
         self._contact_ms.pop(broker_id, None)
         self.leaving.pop(broker_id, None)
 
     def _set_timer(self, now_ms: int) -> None:
         if self._contact_ms:
             due_ms = max(now_ms, min(self._contact_ms.values()) + self._timeout_ms)
-            self._controller.every(now_ms, TIMER, due_ms, lambda now: self._expire(now, due_ms))
+            self._owner.set_timer(TIMER, due_ms, lambda now: self._expire(now, due_ms))
 
     def _expire(self, now_ms: int, due_ms: int) -> None:
         late_ms = now_ms - due_ms
         if late_ms > self._timeout_ms // 4:
-            # This process itself stood still; heartbeats may wait unread. The others get the time
-            # back.
+            # This process itself was suspended; heartbeats may be waiting unread. Extend all
+            # sessions by the time that was lost.
             for broker_id in self._contact_ms:
                 self._contact_ms[broker_id] += late_ms
         for broker_id in sorted(self._contact_ms):
             if not self.is_live(now_ms, broker_id):
-                self.forget(broker_id)
+                self.remove(broker_id)
                 self._fence(now_ms, broker_id)
         self._set_timer(now_ms)
 
     def _fence(self, now_ms: int, broker_id: int) -> None:
-        controller = self._controller
-        if not controller.is_active or not controller.image.alive(broker_id):
+        owner = self._owner
+        if not owner.is_active or not owner.view.image.alive(broker_id):
             return
-        controller.broker.outbox.note(
+        self._env.note(
             Level.WARNING,
-            f"Broker {broker_id} is silent (session {self._timeout_ms} ms) and is fenced.",
+            f"Fencing broker {broker_id}: no heartbeat (session timeout {self._timeout_ms} ms).",
         )
-        controller.propose(now_ms, fence(controller, broker_id))
-
-
-def fence(controller: Controller, broker_id: int) -> list[object]:
-    """The records that fence a broker and give its leaderships to others."""
-    epoch = controller.image.brokers[broker_id].broker_epoch
-    return [
-        BrokerRegistrationChangeRecord(broker_id, epoch, fenced=1),
-        *without_broker(controller, broker_id),
-    ]
+        owner.propose(now_ms, fence(owner.view, broker_id))

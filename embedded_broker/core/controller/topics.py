@@ -1,15 +1,18 @@
-"""CreateTopics, DeleteTopics, CreatePartitions: judged topic by topic, proposed together,
-answered when committed."""
+"""CreateTopics (19), DeleteTopics (20), CreatePartitions (37): validated topic by topic, proposed
+together, answered when committed."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 from embedded_broker.core.config import Config
-from embedded_broker.core.controller.placement import Spot, place, ring
+from embedded_broker.core.controller.controller import Controller
+from embedded_broker.core.controller.placement import Candidate, place, ring
+from embedded_broker.core.controller.refusals import Refused
+from embedded_broker.core.events import RequestReceived
 from embedded_broker.core.metadata.image import (
     BROKER,
     TOPIC,
@@ -24,7 +27,7 @@ from embedded_broker.core.metadata.records import (
     RemoveTopicRecord,
     TopicRecord,
 )
-from embedded_broker.core.quorum.log import METADATA_TOPIC
+from embedded_broker.core.metadata.topics import METADATA_TOPIC
 from embedded_broker.options import SettingError, check_topic_configs
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.fields import ZERO_UUID
@@ -32,23 +35,10 @@ from kafka_protocol.messages import k19_create_topics as k19
 from kafka_protocol.messages import k20_delete_topics as k20
 from kafka_protocol.messages import k37_create_partitions as k37
 
-if TYPE_CHECKING:
-    from embedded_broker.core.controller.controller import Controller
-    from embedded_broker.core.events import RequestReceived
-
 NAME_MAX = 249
 PARTITIONS_MAX = 10_000
-"""In one request, as Kafka's controller has it."""
+"""In one request, as in Kafka's controller."""
 _NAME = re.compile(r"[a-zA-Z0-9._-]+")
-
-
-class Refused(Exception):
-    """One topic of a request cannot be had."""
-
-    def __init__(self, code: ErrorCode, text: str) -> None:
-        super().__init__(text)
-        self.code = code
-        self.text = text
 
 
 def check_name(name: str) -> None:
@@ -72,29 +62,30 @@ def check_name(name: str) -> None:
 
 # ---- create topics
 def create_topics(controller: Controller, now_ms: int, event: RequestReceived) -> None:
+    """Create the valid topics of the request in one batch."""
     request: k19.CreateTopicsRequest = event.message
     if not controller.is_active:
         controller.refuse(event)
         return
     counts = Counter(t.name for t in request.topics)
-    # '.' and '_' look alike in metric names: two topics may not differ in them alone.
+    # '.' and '_' are the same in metric names: two topics may not differ in them alone.
     taken = {name.replace(".", "_"): name for name in controller.image.topics}
-    room = PARTITIONS_MAX
+    left = PARTITIONS_MAX
     records: list[Any] = []
     results: list[k19.CreatableTopicResult] = []
     for asked in request.topics:
         if counts[asked.name] > 1:
             if not any(r.name == asked.name for r in results):
-                text = "The topic is named more than once in the request."
+                text = "The request names the topic more than once."
                 results.append(_no_topic(asked.name, ErrorCode.INVALID_REQUEST, text))
             continue
         try:
-            made = _create(controller, asked, taken, room)
+            created = _create(controller, asked, taken, left)
         except Refused as e:
             results.append(_no_topic(asked.name, e.code, e.text))
             continue
-        partitions = [r for r in made if isinstance(r, PartitionRecord)]
-        room -= len(partitions)
+        partitions = [r for r in created if isinstance(r, PartitionRecord)]
+        left -= len(partitions)
         taken[asked.name.replace(".", "_")] = asked.name
         topic_id = ZERO_UUID if request.validate_only else partitions[0].topic_id
         factor = len(partitions[0].replicas)
@@ -105,7 +96,7 @@ def create_topics(controller: Controller, now_ms: int, event: RequestReceived) -
             )
         results.append(result)
         if not request.validate_only:
-            records += made
+            records += created
     controller.reply(now_ms, event, records, k19.CreateTopicsResponse(topics=results))
 
 
@@ -114,9 +105,9 @@ def _no_topic(name: str, code: ErrorCode, text: str) -> k19.CreatableTopicResult
 
 
 def _create(
-    controller: Controller, asked: k19.CreatableTopic, taken: dict[str, str], room: int
+    controller: Controller, asked: k19.CreatableTopic, taken: dict[str, str], left: int
 ) -> list[Any]:
-    """The records of one new topic.
+    """Return the records of one new topic with at most ``left`` partitions.
 
     Raises:
         Refused
@@ -135,8 +126,8 @@ def _create(
         check_topic_configs({c.name: c.value for c in asked.configs})
     except SettingError as e:
         raise Refused(ErrorCode.INVALID_CONFIG, str(e)) from e
-    placement = _placement(controller, asked, room)
-    topic_id = controller.broker.rng.uuid()
+    placement = _placement(controller, asked, left)
+    topic_id = controller.env.rng.uuid()
     records: list[Any] = [TopicRecord(name, topic_id)]
     records += [ConfigRecord(TOPIC, name, c.name, c.value) for c in asked.configs]
     records += [
@@ -145,8 +136,8 @@ def _create(
     return records
 
 
-def _placement(controller: Controller, asked: k19.CreatableTopic, room: int) -> list[list[int]]:
-    """Replicas for each partition, as asked for or chosen here.
+def _placement(controller: Controller, asked: k19.CreatableTopic, left: int) -> list[list[int]]:
+    """Return the replicas of each partition, as requested or chosen here.
 
     Raises:
         Refused
@@ -156,19 +147,21 @@ def _placement(controller: Controller, asked: k19.CreatableTopic, room: int) -> 
         if asked.num_partitions != -1 or asked.replication_factor != -1:
             raise Refused(
                 ErrorCode.INVALID_REQUEST,
-                "Replicas are assigned by hand: the number of partitions and the replication factor must be -1.",
+                "With a replica assignment, the number of partitions and the replication factor"
+                " must be -1.",
             )
         by_number = {a.partition_index: list(a.broker_ids) for a in asked.assignments}
         if len(by_number) != len(asked.assignments):
             raise Refused(
-                ErrorCode.INVALID_REPLICA_ASSIGNMENT, "A partition is assigned more than once."
+                ErrorCode.INVALID_REPLICA_ASSIGNMENT,
+                "The assignment names a partition more than once.",
             )
         if sorted(by_number) != list(range(len(by_number))):
             raise Refused(
                 ErrorCode.INVALID_REPLICA_ASSIGNMENT,
                 "Partitions must be numbered from 0 without a gap.",
             )
-        check_room(len(by_number), room)
+        check_count(len(by_number), left)
         placement = [by_number[n] for n in range(len(by_number))]
         for replicas in placement:
             _check_manual(controller, replicas, len(placement[0]))
@@ -185,12 +178,13 @@ def _placement(controller: Controller, asked: k19.CreatableTopic, room: int) -> 
         raise Refused(
             ErrorCode.INVALID_REPLICATION_FACTOR, "The replication factor must be above 0."
         )
-    check_room(partitions, room)
+    check_count(partitions, left)
     return _choose(controller, partitions, factor)
 
 
-def check_room(partitions: int, room: int) -> None:
-    if partitions > room:
+def check_count(partitions: int, left: int) -> None:
+    """Raises: Refused (POLICY_VIOLATION)."""
+    if partitions > left:
         raise Refused(
             ErrorCode.POLICY_VIOLATION,
             f"Excessively large number of partitions: {PARTITIONS_MAX} per request at most.",
@@ -200,26 +194,32 @@ def check_room(partitions: int, room: int) -> None:
 def _choose(
     controller: Controller, partitions: int, factor: int, first: int = 0, after: int = -1
 ) -> list[list[int]]:
-    """Replicas for partitions from number ``first`` on; the first leader is the broker after
-    ``after``, if given.
+    """Choose the replicas of partitions from index ``first`` on; the first leader is the next broker
+    after ``after``, if given.
 
     Raises:
         Refused (INVALID_REPLICATION_FACTOR)
     """
     image = controller.image
-    spots = [Spot(b.broker_id, b.rack, image.eligible(b.broker_id)) for b in image.brokers.values()]
-    if factor > len(spots):
+    candidates = [
+        Candidate(b.broker_id, b.rack, image.eligible(b.broker_id)) for b in image.brokers.values()
+    ]
+    if factor > len(candidates):
         raise Refused(
             ErrorCode.INVALID_REPLICATION_FACTOR,
-            f"Unable to replicate the partition {factor} time(s): only {len(spots)} broker(s) are registered.",
+            f"Replication factor {factor} is larger than the number of registered brokers"
+            f" ({len(candidates)}).",
         )
-    if not any(spot.usable for spot in spots):
-        raise Refused(ErrorCode.INVALID_REPLICATION_FACTOR, "All brokers are fenced or leaving.")
-    start = controller.broker.rng.below(1 << 20)
-    leaders = [spot.broker_id for spot in ring(spots) if spot.usable]
+    if not any(candidate.usable for candidate in candidates):
+        raise Refused(
+            ErrorCode.INVALID_REPLICATION_FACTOR, "All brokers are fenced or shutting down."
+        )
+    start = controller.env.rng.below(1 << 20)
+    leaders = [candidate.broker_id for candidate in ring(candidates) if candidate.usable]
+    # Continue where the topic's last partition ended, so that its leaders stay spread.
     if after in leaders:
         start += (leaders.index(after) + 1 - first - start) % len(leaders)
-    return place(spots, partitions, factor, start, first)
+    return place(candidates, partitions, factor, start, first)
 
 
 def _check_manual(controller: Controller, replicas: list[int], factor: int) -> None:
@@ -233,9 +233,9 @@ def _check_manual(controller: Controller, replicas: list[int], factor: int) -> N
     elif unknown:
         wrong = f"No broker with the id {unknown[0]} is registered."
     elif len(replicas) != factor:
-        wrong = f"The replicas {replicas} are not {factor}, as those of the other partitions."
+        wrong = f"The replicas {replicas} are {len(replicas)}; the other partitions have {factor}."
     elif not any(controller.image.eligible(r) for r in replicas):
-        wrong = f"All of the replicas {replicas} are fenced or leaving."
+        wrong = f"All of the replicas {replicas} are fenced or shutting down."
     if wrong:
         raise Refused(ErrorCode.INVALID_REPLICA_ASSIGNMENT, wrong)
 
@@ -264,10 +264,10 @@ def _partition(
 def _effective(
     controller: Controller, name: str, given: dict[str, str]
 ) -> list[k19.CreatableTopicConfigs]:
-    """The settings that the new topic has, as CreateTopics v5 tells them."""
+    """The new topic's effective settings, which CreateTopics v5 returns."""
     configs = {key: values for key, values in controller.image.configs.items() if key[0] == BROKER}
     config = Config(
-        controller.broker.settings, MetadataImage(configs={**configs, (TOPIC, name): given})
+        controller.env.settings, MetadataImage(configs={**configs, (TOPIC, name): given})
     )
     return [
         k19.CreatableTopicConfigs(e.option.name, e.value, e.read_only, e.source, e.option.sensitive)
@@ -277,12 +277,13 @@ def _effective(
 
 # ---- delete topics
 def delete_topics(controller: Controller, now_ms: int, event: RequestReceived) -> None:
+    """Delete the topics of the request, named by name or by id."""
     request: k20.DeleteTopicsRequest = event.message
     if not controller.is_active:
         controller.refuse(event)
         return
     named = [*request.topics, *(k20.DeleteTopicState(name) for name in request.topic_names)]
-    counts = Counter(_found_name(controller, state) for state in named)
+    counts = Counter(_name_of(controller, state) for state in named)
     records: list[Any] = []
     results: list[k20.DeletableTopicResult] = []
     for state in named:
@@ -290,7 +291,7 @@ def delete_topics(controller: Controller, now_ms: int, event: RequestReceived) -
             topic = _to_delete(controller, state)
             if counts[topic.name] > 1:
                 raise Refused(
-                    ErrorCode.INVALID_REQUEST, "The topic is named more than once in the request."
+                    ErrorCode.INVALID_REQUEST, "The request names the topic more than once."
                 )
         except Refused as e:
             results.append(k20.DeletableTopicResult(state.name, state.topic_id, e.code, e.text))
@@ -303,7 +304,7 @@ def delete_topics(controller: Controller, now_ms: int, event: RequestReceived) -
     controller.reply(now_ms, event, records, k20.DeleteTopicsResponse(responses=results))
 
 
-def _found_name(controller: Controller, state: k20.DeleteTopicState) -> str | None:
+def _name_of(controller: Controller, state: k20.DeleteTopicState) -> str | None:
     return (
         state.name if state.name is not None else controller.image.topic_names.get(state.topic_id)
     )
@@ -314,56 +315,59 @@ def _to_delete(controller: Controller, state: k20.DeleteTopicState) -> TopicImag
     if not controller.config.broker("delete.topic.enable"):
         raise Refused(ErrorCode.TOPIC_DELETION_DISABLED, "delete.topic.enable is false.")
     if state.name is not None and state.topic_id != ZERO_UUID:
-        raise Refused(
-            ErrorCode.INVALID_REQUEST, "A topic is named by its name or by its id, not by both."
-        )
+        raise Refused(ErrorCode.INVALID_REQUEST, "Name the topic by its name or its id, not both.")
     if state.name is not None:
-        found = controller.image.topics.get(state.name)
-        if found is None:
+        topic = controller.image.topics.get(state.name)
+        if topic is None:
             raise Refused(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, "This cluster has no such topic.")
-        return found
+        return topic
     if state.topic_id == ZERO_UUID:
-        raise Refused(ErrorCode.INVALID_REQUEST, "Neither name nor id of the topic is given.")
-    found = controller.image.topic_by_id(state.topic_id)
-    if found is None:
-        raise Refused(ErrorCode.UNKNOWN_TOPIC_ID, "This cluster has no topic of this id.")
-    return found
+        raise Refused(ErrorCode.INVALID_REQUEST, "The request names neither a name nor an id.")
+    topic = controller.image.topic_by_id(state.topic_id)
+    if topic is None:
+        raise Refused(ErrorCode.UNKNOWN_TOPIC_ID, "This cluster has no topic with this id.")
+    return topic
 
 
 # ---- create partitions
 def create_partitions(controller: Controller, now_ms: int, event: RequestReceived) -> None:
+    """Add partitions to the topics of the request."""
     request: k37.CreatePartitionsRequest = event.message
     if not controller.is_active:
         controller.refuse(event)
         return
     counts = Counter(t.name for t in request.topics)
-    room = PARTITIONS_MAX
+    left = PARTITIONS_MAX
     records: list[Any] = []
     results: list[k37.CreatePartitionsTopicResult] = []
     for asked in request.topics:
         if counts[asked.name] > 1:
             if not any(r.name == asked.name for r in results):
-                text = "The topic is named more than once in the request."
+                text = "The request names the topic more than once."
                 results.append(
                     k37.CreatePartitionsTopicResult(asked.name, ErrorCode.INVALID_REQUEST, text)
                 )
             continue
         try:
-            made = _grow(controller, asked, room)
+            added = _add_partitions(controller, asked, left)
         except Refused as e:
             results.append(k37.CreatePartitionsTopicResult(asked.name, e.code, e.text))
             continue
-        room -= len(made)
+        left -= len(added)
         results.append(k37.CreatePartitionsTopicResult(asked.name, 0, None))
         if not request.validate_only:
-            records += made
+            records += added
     controller.reply(now_ms, event, records, k37.CreatePartitionsResponse(results=results))
 
 
-def _grow(
-    controller: Controller, asked: k37.CreatePartitionsTopic, room: int
+def _add_partitions(
+    controller: Controller, asked: k37.CreatePartitionsTopic, left: int
 ) -> list[PartitionRecord]:
-    """Raises: Refused."""
+    """Return the records of one topic's new partitions, at most ``left``.
+
+    Raises:
+        Refused
+    """
     topic = controller.image.topics.get(asked.name)
     if topic is None:
         raise Refused(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, "This cluster has no such topic.")
@@ -371,16 +375,20 @@ def _grow(
     if asked.count == have:
         raise Refused(ErrorCode.INVALID_PARTITIONS, f"Topic already has {have} partition(s).")
     if asked.count < have:
-        text = f"The topic {asked.name} currently has {have} partition(s); {asked.count} would not be an increase."
+        text = (
+            f"The topic {asked.name} currently has {have} partition(s);"
+            f" {asked.count} would not be an increase."
+        )
         raise Refused(ErrorCode.INVALID_PARTITIONS, text)
     more = asked.count - have
-    check_room(more, room)
+    check_count(more, left)
     sample: PartitionImage = topic.partitions[0]
     factor = len(sample.replicas)
     if asked.assignments is not None:
         if len(asked.assignments) != more:
             text = (
-                f"{more} partition(s) are added, but {len(asked.assignments)} assignment(s) given."
+                f"The request adds {more} partition(s) and assigns replicas to"
+                f" {len(asked.assignments)}."
             )
             raise Refused(ErrorCode.INVALID_REPLICA_ASSIGNMENT, text)
         placement = [list(a.broker_ids) for a in asked.assignments]

@@ -1,21 +1,25 @@
-"""The group coordinator of a node: which groups are looked after here, and who looks after each
-request.
+"""The group coordinator of a node: which groups it coordinates, and where their state is.
 
-A group belongs to one partition of ``__consumer_offsets``, by its id's hash; the leader of that
-partition coordinates it. The partitions led here are ``Shard``s; ``Membership`` and ``Offsets``
-carry requests out on them.
+A group belongs to one partition of ``__consumer_offsets``, by the hash of its id; the leader of that
+partition coordinates it. Each partition led here is a ``Shard``; ``Membership`` and ``Offsets``
+handle requests on it.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from embedded_broker.core.coordinator.membership import Membership
 from embedded_broker.core.coordinator.offsets import Offsets
-from embedded_broker.core.coordinator.shard import OFFSETS_TOPIC, Shard
+from embedded_broker.core.coordinator.ports import LocalLog
+from embedded_broker.core.coordinator.rebalance import Rebalances
+from embedded_broker.core.coordinator.responses import MemberResponses
+from embedded_broker.core.coordinator.shard import Shard
 from embedded_broker.core.effects import Level
+from embedded_broker.core.environment import Environment
 from embedded_broker.core.metadata.image import MetadataDelta
+from embedded_broker.core.metadata.topics import OFFSETS_TOPIC
+from embedded_broker.core.ports import ControllerCalls
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.messages.k19_create_topics import (
     CreatableTopic,
@@ -24,18 +28,15 @@ from kafka_protocol.messages.k19_create_topics import (
     CreateTopicsResponse,
 )
 
-if TYPE_CHECKING:
-    from embedded_broker.core.broker import Broker
-
 STALLED_POLL_MS = 20
-"""How often a load looks whether the high watermark has moved."""
+"""How often a load checks whether the high watermark has moved."""
 CREATE_TIMEOUT_MS = 30_000
 CREATE_BACKOFF_MS = 500
 
 
 @lru_cache(4096)
 def java_hash(text: str) -> int:
-    """Java's String.hashCode, as an int32: over UTF-16 code units."""
+    """Java's String.hashCode over UTF-16 code units, as an int32."""
     result = 0
     units = text.encode("utf-16-be", "surrogatepass")
     for i in range(0, len(units), 2):
@@ -44,27 +45,34 @@ def java_hash(text: str) -> int:
 
 
 def partition_for(group_id: str, partitions: int) -> int:
-    """Which partition of ``__consumer_offsets`` a group belongs to."""
+    """Return the partition of ``__consumer_offsets`` that a group belongs to."""
     value = java_hash(group_id)
     return (0 if value == -0x80000000 else abs(value)) % partitions
 
 
 class Groups:
-    def __init__(self, broker: Broker) -> None:
-        self._broker = broker
+    """The groups that this node coordinates. A closed connection means nothing to a group, as in
+    Kafka: a member may continue on another one, and expires if it does not."""
+
+    def __init__(self, env: Environment, calls: ControllerCalls, log: LocalLog) -> None:
+        self.env = env
+        self._calls = calls
+        self._log = log
         self.shards: dict[int, Shard] = {}
-        self.membership = Membership(broker)
-        self.offsets = Offsets(broker, self.membership)
+        """Partition of ``__consumer_offsets`` -> its groups."""
+        responses = MemberResponses(env.outbox)
+        self.rebalances = Rebalances(env, responses)
+        self.membership = Membership(env, self.rebalances, responses)
+        self.offsets = Offsets(env)
         self._creating = False
+        """Whether a request to create ``__consumer_offsets`` is in flight, or was a moment ago."""
 
     def start(self, now_ms: int) -> None:
-        self._plan_expiry(now_ms)
-
-    def connection_closed(self, now_ms: int, connection_id: int) -> None:
-        """A member's silence, not its connection, decides, as in Kafka: a client may come back on
-        another one."""
+        """Set the timer of offset expiry."""
+        self._set_expiry_timer(now_ms)
 
     def on_metadata(self, now_ms: int, delta: MetadataDelta) -> None:
+        """Remove the committed offsets of deleted topics."""
         if delta.deleted_topics:
             names = {topic.name for topic in delta.deleted_topics}
             for partition in sorted(self.shards):
@@ -74,28 +82,29 @@ class Groups:
 
     # ---- leadership
     def on_become_leader(self, now_ms: int, partition: int, leader_epoch: int) -> None:
+        """This node leads a partition of ``__consumer_offsets``: load its groups."""
         shard = self.shards.get(partition)
         if shard is not None and leader_epoch <= shard.leader_epoch + 1:
-            shard.leader_epoch = (
-                leader_epoch  # no other leader was in between, so nobody else has changed anything
-            )
+            # No other leader was in between, so no other coordinator has changed the groups.
+            shard.leader_epoch = leader_epoch
             return
         if shard is not None:
             self.on_resign(now_ms, partition)
-        self.shards[partition] = Shard(self._broker, partition, leader_epoch)
-        self._plan_load(now_ms)
+        self.shards[partition] = Shard(self.env, self._log, partition, leader_epoch)
+        self._set_load_timer(now_ms)
 
     def on_resign(self, now_ms: int, partition: int) -> None:
+        """This node no longer leads the partition: unload its groups."""
         shard = self.shards.pop(partition, None)
         if shard is not None:
-            self.membership.close(shard)
+            self.rebalances.close(shard)
             shard.close()
 
-    def _plan_load(self, at_ms: int) -> None:
-        self._broker.outbox.timer("groups/load", at_ms, self._load)
+    def _set_load_timer(self, at_ms: int) -> None:
+        self.env.outbox.timer("groups/load", at_ms, self._load)
 
     def _load(self, now_ms: int) -> None:
-        """Load one slice of one partition that has something to load; a tick stays short."""
+        """Load one slice of one partition, so that a tick stays short."""
         loading = [
             self.shards[p]
             for p in sorted(self.shards)
@@ -105,19 +114,21 @@ class Groups:
         for shard in ready:
             read = shard.load(now_ms)
             if not shard.loading and not shard.failed:
-                self.membership.loaded(now_ms, shard)
+                self.rebalances.loaded(now_ms, shard)
+                # Topics that were deleted while no coordinator was there to notice.
                 self.offsets.forget_topics(now_ms, shard)
             if read:
                 break
         if ready:
-            self._plan_load(now_ms)
+            self._set_load_timer(now_ms)
         elif loading:
-            self._plan_load(now_ms + STALLED_POLL_MS)
+            self._set_load_timer(now_ms + STALLED_POLL_MS)
 
-    # ---- who is asked
+    # ---- lookup
     def locate(self, group_id: str) -> tuple[Shard | None, int]:
-        """The shard that a group belongs to, when it may be asked here; else the error code."""
-        topic = self._broker.image.topics.get(OFFSETS_TOPIC)
+        """Return (the shard of a group that this node coordinates, NONE), or (None, error
+        code)."""
+        topic = self.env.image.topics.get(OFFSETS_TOPIC)
         if topic is None:
             return None, ErrorCode.NOT_COORDINATOR
         shard = self.shards.get(partition_for(group_id, len(topic.partitions)))
@@ -128,20 +139,21 @@ class Groups:
         return shard, ErrorCode.NONE
 
     def find_coordinator(self, now_ms: int, group_id: str) -> int:
-        """The node that coordinates a group, -1 when there is none at the moment; makes the topic
-        on first use."""
-        topic = self._broker.image.topics.get(OFFSETS_TOPIC)
+        """Return the id of the broker that coordinates a group, or -1 when there is none now. The
+        first call creates ``__consumer_offsets``."""
+        image = self.env.image
+        topic = image.topics.get(OFFSETS_TOPIC)
         if topic is None:
             self._create_topic(now_ms)
             return -1
-        found = topic.partitions[partition_for(group_id, len(topic.partitions))]
-        return found.leader if self._broker.image.alive(found.leader) else -1
+        partition = topic.partitions[partition_for(group_id, len(topic.partitions))]
+        return partition.leader if image.alive(partition.leader) else -1
 
     def _create_topic(self, now_ms: int) -> None:
         if self._creating:
             return
         self._creating = True
-        config = self._broker.config
+        config = self.env.config
         request = CreateTopicsRequest(
             topics=[
                 CreatableTopic(
@@ -160,7 +172,7 @@ class Groups:
             timeout_ms=CREATE_TIMEOUT_MS,
         )
 
-        def over(_then_ms: int) -> None:
+        def allow_again(_then_ms: int) -> None:
             self._creating = False
 
         def done(then_ms: int, response: CreateTopicsResponse | None, reason: str) -> None:
@@ -168,21 +180,19 @@ class Groups:
                 if topic.error_code not in (ErrorCode.NONE, ErrorCode.TOPIC_ALREADY_EXISTS):
                     reason = topic.error_message or ErrorCode(topic.error_code).name
             if reason:
-                self._broker.outbox.note(Level.WARNING, f"{OFFSETS_TOPIC} cannot be made: {reason}")
-            self._broker.outbox.timer("groups/create", then_ms + CREATE_BACKOFF_MS, over)
+                self.env.note(Level.WARNING, f"Cannot create {OFFSETS_TOPIC}: {reason}")
+            self.env.outbox.timer("groups/create", then_ms + CREATE_BACKOFF_MS, allow_again)
 
-        self._broker.channel.call(
-            now_ms, request, CreateTopicsRequest.MAX_VERSION, CREATE_TIMEOUT_MS, done
-        )
+        self._calls.call(now_ms, request, CreateTopicsRequest.MAX_VERSION, CREATE_TIMEOUT_MS, done)
 
     # ---- expiry
-    def _plan_expiry(self, now_ms: int) -> None:
-        every_ms: int = self._broker.config.broker("offsets.retention.check.interval.ms")
-        self._broker.outbox.timer("groups/expiry", now_ms + every_ms, self._expire)
+    def _set_expiry_timer(self, now_ms: int) -> None:
+        interval_ms: int = self.env.config.broker("offsets.retention.check.interval.ms")
+        self.env.outbox.timer("groups/expiry", now_ms + interval_ms, self._expire)
 
     def _expire(self, now_ms: int) -> None:
         for partition in sorted(self.shards):
             shard = self.shards[partition]
             if not shard.loading and not shard.failed:
                 self.offsets.expire(now_ms, shard)
-        self._plan_expiry(now_ms)
+        self._set_expiry_timer(now_ms)

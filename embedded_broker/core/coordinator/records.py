@@ -1,10 +1,10 @@
 """The records of ``__consumer_offsets``, in Kafka's own key and value versions, so that its tools
 read them.
 
-A key and a value each begin with an int16 version. Keys: 0 and 1 a committed offset, 2 a group;
-others belong to group kinds that are not spoken here and are passed over. A null value takes the
-key back. Written are offset value 4 (1 when the client set a retention of its own) and group
-value 3, as Kafka 4 does; all older versions are read.
+A key and a value each begin with an int16 version. Keys: 0 and 1 are a committed offset, 2 is a
+group; others belong to group types that this broker does not support, and are skipped. A null value
+(a tombstone) removes the key. Values are written in offset version 4 (1 when the client set a
+retention of its own) and group version 3, as Kafka 4 does; all older versions can be read.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from kafka_protocol.fields import (
 
 @dataclass(slots=True)
 class OffsetKey:
+    """Key of a committed offset."""
+
     VERSIONS: ClassVar[tuple[int, int]] = (0, 1)
     WRITTEN: ClassVar[int] = 1
     FLEXIBLE_SINCE: ClassVar[int] = FOREVER
@@ -39,6 +41,8 @@ class OffsetKey:
 
 @dataclass(slots=True)
 class OffsetValue:
+    """A committed offset; times are wall-clock milliseconds."""
+
     VERSIONS: ClassVar[tuple[int, int]] = (0, 4)
     FLEXIBLE_SINCE: ClassVar[int] = 4
     offset: int = wire(INT64, default=0)
@@ -51,6 +55,8 @@ class OffsetValue:
 
 @dataclass(slots=True)
 class GroupKey:
+    """Key of a classic group."""
+
     VERSIONS: ClassVar[tuple[int, int]] = (2, 2)
     WRITTEN: ClassVar[int] = 2
     FLEXIBLE_SINCE: ClassVar[int] = FOREVER
@@ -59,6 +65,8 @@ class GroupKey:
 
 @dataclass(slots=True)
 class MemberValue:
+    """A member in a group's record."""
+
     member_id: str = wire(STRING, default="")
     group_instance_id: str | None = wire(STRING, since=3, nullable_since=3, default=None)
     client_id: str = wire(STRING, default="")
@@ -71,6 +79,8 @@ class MemberValue:
 
 @dataclass(slots=True)
 class GroupValue:
+    """A classic group with its members and their assignments."""
+
     VERSIONS: ClassVar[tuple[int, int]] = (0, 4)
     WRITTEN: ClassVar[int] = 3
     FLEXIBLE_SINCE: ClassVar[int] = 4
@@ -83,7 +93,7 @@ class GroupValue:
 
 
 class UnreadableRecord(Exception):
-    """A record of ``__consumer_offsets`` that nobody who follows the format can have written."""
+    """A record of ``__consumer_offsets`` that does not follow the format."""
 
 
 Key = OffsetKey | GroupKey
@@ -101,19 +111,22 @@ def _read(cls: Any, version: int, data: bytes) -> Any:
 
 
 def write_key(key: Key) -> bytes:
+    """Encode a record's key."""
     return _write(key.WRITTEN, key)
 
 
 def write_offset(value: OffsetValue) -> bytes:
+    """Encode a committed offset. Only version 1 has an expiry time."""
     return _write(1 if value.expire_timestamp >= 0 else 4, value)
 
 
 def write_group(value: GroupValue) -> bytes:
+    """Encode a group."""
     return _write(GroupValue.WRITTEN, value)
 
 
 def read_key(data: bytes) -> Key | None:
-    """None for a key of another kind of group.
+    """Decode a record's key; None for a key of another group type.
 
     Raises:
         UnreadableRecord
@@ -125,20 +138,28 @@ def read_key(data: bytes) -> Key | None:
 
 
 def read_offset(data: bytes) -> OffsetValue:
-    """Raises: UnreadableRecord."""
+    """Decode a committed offset.
+
+    Raises:
+        UnreadableRecord
+    """
     version = _known(OffsetValue, data)
     return _read(OffsetValue, version, data)  # type: ignore[no-any-return]
 
 
 def read_group(data: bytes) -> GroupValue:
-    """Raises: UnreadableRecord."""
+    """Decode a group.
+
+    Raises:
+        UnreadableRecord
+    """
     version = _known(GroupValue, data)
     return _read(GroupValue, version, data)  # type: ignore[no-any-return]
 
 
 def _version(data: bytes) -> int:
     if len(data) < 2:
-        raise UnreadableRecord(f"{len(data)} bytes are no key and no value")
+        raise UnreadableRecord(f"{len(data)} bytes are too short for a version")
     return int.from_bytes(data[:2], "big", signed=True)
 
 
@@ -146,5 +167,5 @@ def _known(cls: Any, data: bytes) -> int:
     version = _version(data)
     low, high = cls.VERSIONS
     if not low <= version <= high:
-        raise UnreadableRecord(f"{cls.__name__} version {version}")
+        raise UnreadableRecord(f"unsupported {cls.__name__} version {version}")
     return version

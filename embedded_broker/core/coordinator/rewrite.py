@@ -1,16 +1,17 @@
-"""Writing everything that is alive in a shard again at the end of its log, in slices, so that
-what is before can go.
+"""Rewrite the live records of a shard at the end of its log, in slices, so that everything before
+them can be deleted.
 
-What is not committed yet when this begins is written again too, from the record that waits: it
-lies before the new start. A key with a record on its way is passed over later: that record lies
-behind the new start and is newer.
+Records that are appended and not yet committed when the rewrite starts are written again too: they
+lie before the new start. Later, a key with an uncommitted record is skipped: that record lies after
+the new start and is newer than the committed value.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-from embedded_broker.core.coordinator.group import CommittedOffset
+from embedded_broker.core.coordinator.group import CommittedOffset, Group
+from embedded_broker.core.coordinator.ports import AppendDone
 from embedded_broker.core.coordinator.records import (
     GroupKey,
     OffsetKey,
@@ -18,18 +19,39 @@ from embedded_broker.core.coordinator.records import (
     write_key,
     write_offset,
 )
+from embedded_broker.core.environment import Environment
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.records.build import NewRecord
 
-if TYPE_CHECKING:
-    from embedded_broker.core.broker import Broker
-    from embedded_broker.core.coordinator.shard import Shard
-
 STEP_BYTES = 128 * 1024
+"""Written in one step, so that a tick stays short."""
 BATCH_BYTES = 512 * 1024
+RECORD_OVERHEAD_BYTES = 16
+"""About what a record takes besides its key and value."""
+
+
+class RewriteTarget(Protocol):
+    """What a rewrite reads and changes of its shard."""
+
+    @property
+    def partition(self) -> int: ...
+    @property
+    def closed(self) -> bool: ...
+    @property
+    def groups(self) -> dict[str, Group]: ...
+    @property
+    def appended(self) -> dict[bytes, tuple[int, NewRecord]]:
+        """Keys with uncommitted records: how many, and the newest."""
+
+    def append_again(self, now_ms: int, new: list[NewRecord], done: AppendDone) -> None:
+        """Append records that change nothing."""
+
+    def rewritten(self, cut_offset: int | None, live_bytes: int, now_ms: int) -> None:
+        """The rewrite ended; ``cut_offset`` is where it starts in the log, None if it failed."""
 
 
 def value_of(offset: CommittedOffset) -> OffsetValue:
+    """The record value of a committed offset."""
     return OffsetValue(
         offset.offset,
         offset.leader_epoch,
@@ -41,20 +63,24 @@ def value_of(offset: CommittedOffset) -> OffsetValue:
 
 
 class Rewrite:
-    """One run of it; ``shard.rewritten`` is told the end."""
+    """One rewrite; it ends with ``shard.rewritten``."""
 
-    def __init__(self, shard: Shard, broker: Broker) -> None:
+    def __init__(self, env: Environment, shard: RewriteTarget) -> None:
+        self._env = env
         self._shard = shard
-        self._broker = broker
         self._left = sorted(shard.groups, reverse=True)
+        """Ids of the groups still to be written, the next one last."""
         self._first = True
         self._cut = -1
+        """The lowest offset of the rewritten records; -1 before the first."""
         self._bytes = 0
+        """Size of the rewritten records; -1 after the end was reported."""
         self._outstanding = 0
+        """Appends without an answer, plus one while a step runs."""
         self._failed = False
 
     def step(self, now_ms: int) -> None:
-        """Write the next slice; its successor runs on a timer."""
+        """Write the next slice; a timer runs the step after it."""
         shard = self._shard
         if shard.closed or self._failed:
             self._left.clear()
@@ -66,23 +92,26 @@ class Rewrite:
         while self._left and size < STEP_BYTES:
             for record in self._live(self._left.pop()):
                 new.append(record)
-                size += len(record.key or b"") + len(record.value or b"") + 16
-        self._outstanding += 1  # this step itself: an append may be answered at once
+                size += _size(record)
+        # An append may be answered at once: count this step too, so that the end is not reported
+        # while more batches follow.
+        self._outstanding += 1
         for batch in _split(new):
             self._outstanding += 1
             shard.append_again(now_ms, batch, self._written)
-            self._bytes += sum(len(r.key or b"") + len(r.value or b"") + 16 for r in batch)
+            self._bytes += sum(_size(r) for r in batch)
         if self._left:
-            self._broker.outbox.timer(f"groups/rewrite/{shard.partition}", now_ms + 1, self.step)
+            self._env.outbox.timer(f"groups/rewrite/{shard.partition}", now_ms + 1, self.step)
         self._outstanding -= 1
         self._end(now_ms)
 
     def _live(self, group_id: str) -> list[NewRecord]:
+        """The committed records of a group, without keys that have a newer uncommitted one."""
         group = self._shard.groups.get(group_id)
         if group is None:
             return []
-        wall_ms = self._broker.clock.wall_ms()
-        found = [
+        wall_ms = self._env.clock.wall_ms()
+        live = [
             NewRecord(
                 write_key(OffsetKey(group_id, topic, partition)),
                 write_offset(value_of(offset)),
@@ -91,8 +120,8 @@ class Rewrite:
             for (topic, partition), offset in group.offsets.items()
         ]
         if group.stored is not None:
-            found.append(NewRecord(write_key(GroupKey(group_id)), group.stored, wall_ms))
-        return [record for record in found if record.key not in self._shard.appended]
+            live.append(NewRecord(write_key(GroupKey(group_id)), group.stored, wall_ms))
+        return [record for record in live if record.key not in self._shard.appended]
 
     def _written(self, now_ms: int, error_code: int, base_offset: int) -> None:
         self._outstanding -= 1
@@ -103,6 +132,7 @@ class Rewrite:
         self._end(now_ms)
 
     def _end(self, now_ms: int) -> None:
+        """Report the end, once, when every append is answered."""
         if not self._left and not self._outstanding and self._bytes >= 0:
             cut = None if self._failed or self._cut < 0 or self._shard.closed else self._cut
             size, self._bytes = self._bytes, -1
@@ -110,13 +140,17 @@ class Rewrite:
 
 
 def _split(new: list[NewRecord]) -> list[list[NewRecord]]:
-    """In batches of at most about BATCH_BYTES."""
-    found: list[list[NewRecord]] = []
+    """Split into batches of at most about BATCH_BYTES."""
+    batches: list[list[NewRecord]] = []
     size = BATCH_BYTES
     for record in new:
         if size >= BATCH_BYTES:
-            found.append([])
+            batches.append([])
             size = 0
-        found[-1].append(record)
-        size += len(record.key or b"") + len(record.value or b"") + 16
-    return found
+        batches[-1].append(record)
+        size += _size(record)
+    return batches
+
+
+def _size(record: NewRecord) -> int:
+    return len(record.key or b"") + len(record.value or b"") + RECORD_OVERHEAD_BYTES

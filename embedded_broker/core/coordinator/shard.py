@@ -1,24 +1,25 @@
-"""One partition of ``__consumer_offsets`` that is led here: its groups, and how they get into the
-log and out of it.
+"""One partition of ``__consumer_offsets`` that this node leads: its groups, and how they are loaded
+from the log and written to it.
 
 Loading reads the log from its start until the high watermark has passed the end that the log had
-when this node was elected: everything the former coordinator acknowledged lies below it, though
-perhaps not yet below the high watermark (KAFKA-20634). Only then may the groups be asked.
-Afterwards ``write`` appends, and what it wrote counts, in memory as for the client, once it is
-committed.
+when this node was elected. Everything that the previous coordinator acknowledged lies below that
+end, though perhaps not yet below the high watermark (KAFKA-20634). Only then do requests reach the
+groups. Afterwards ``write`` appends records; they take effect, in memory and for the client, when
+they are committed.
 
-Nothing compacts the log yet. Instead, when it has grown to a multiple of what is alive in it, all
-that is alive is written again at its end, and the log's start moves to where that began. Kafka
-compacts the topic; what a reader of the topic sees is the same, the last record of each key.
+Nothing compacts the log yet. Instead, when it has grown to a multiple of its live records, these
+are written again at its end, and the start of the log moves to there (decision record 0006). A
+reader of the topic sees the same as after Kafka's compaction: the last record of each key.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from embedded_broker.core.coordinator.group import CommittedOffset, Group, State
+from embedded_broker.core.coordinator.ports import AppendDone, LocalLog
 from embedded_broker.core.coordinator.records import (
     GroupKey,
     GroupValue,
@@ -35,38 +36,37 @@ from embedded_broker.core.coordinator.records import (
 )
 from embedded_broker.core.coordinator.rewrite import Rewrite
 from embedded_broker.core.effects import Level
+from embedded_broker.core.environment import Environment
+from embedded_broker.core.metadata.topics import OFFSETS_TOPIC
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.records.batch import CorruptBatch, batches
 from kafka_protocol.records.build import NewRecord, build
 from kafka_protocol.records.compression import UnknownCodec
 from kafka_protocol.records.record import InvalidRecord, Record, records
 
-if TYPE_CHECKING:
-    from embedded_broker.core.broker import Broker
-
-OFFSETS_TOPIC = "__consumer_offsets"
 REWRITE_AT_LEAST_BYTES = 4 * 1024 * 1024
-"""About a quarter of a second to load."""
+"""A smaller log is not rewritten; this much takes about a quarter of a second to load."""
 REWRITE_FACTOR = 4
-"""The log is written anew when it is this many times larger than what is alive in it."""
+"""The log is rewritten when it is this many times larger than its live records."""
 CUT_DELAY_MS = 60_000
-"""How long the old records stay after that: by then the new ones have reached the disks, also
-where nothing is flushed on purpose (Linux writes dirty pages after 30 s), so that a power cut
-cannot take both."""
+"""How long the old records stay after a rewrite. By then the new ones are on the disks even where
+nothing is flushed explicitly (Linux writes dirty pages after 30 s), so that a power cut cannot lose
+both."""
 SLICE_BYTES = 64 * 1024
-"""How much is loaded in one step, 2 to 5 ms."""
+"""Loaded in one step, which takes 2 to 5 ms."""
 
 WriteDone = Callable[[int, int], None]
 """(now_ms, error code)"""
 
 
 class Entry(NamedTuple):
-    """A record to write; a value of None takes the key back."""
+    """A record to write; a value of None removes the key."""
 
     key: Key
     value: OffsetValue | GroupValue | None
 
     def encoded(self, wall_ms: int) -> NewRecord:
+        """The record in Kafka's format."""
         match self.value:
             case None:
                 value = None
@@ -78,6 +78,8 @@ class Entry(NamedTuple):
 
 
 class _Write:
+    """A write whose caller waits; it is answered once, by commitment or by timeout."""
+
     __slots__ = ("deadline_ms", "done")
 
     def __init__(self, deadline_ms: int, done: WriteDone) -> None:
@@ -91,38 +93,44 @@ class _Write:
 
 
 def timer_key(group_id: str) -> str:
+    """Key of a group's timer."""
     return f"groups/group/{group_id}"
 
 
 class Shard:
-    """``groups`` may be asked when neither ``loading`` nor ``failed``; after ``close`` nothing
-    here counts."""
+    """``groups`` is complete when neither ``loading`` nor ``failed``; after ``close`` it is
+    empty."""
 
-    def __init__(self, broker: Broker, partition: int, leader_epoch: int) -> None:
+    def __init__(self, env: Environment, log: LocalLog, partition: int, leader_epoch: int) -> None:
         self.partition = partition
         self.leader_epoch = leader_epoch
         self.groups: dict[str, Group] = {}
         self.loading = True
         self.failed = False
+        """Whether the log could not be read: this node cannot coordinate these groups."""
         self.closed = False
-        self._broker = broker
+        self._env = env
+        self._log = log
         self._waiting: deque[_Write] = deque()
+        """Writes that are not answered yet, in the order of their deadlines."""
         self.appended: dict[bytes, tuple[int, NewRecord]] = {}
-        """Keys whose newest record is not committed yet: how many such records, and the newest."""
-        offsets = broker.replicas.local_offsets(OFFSETS_TOPIC, partition)
+        """Keys with uncommitted records: how many, and the newest."""
+        offsets = log.local_offsets(OFFSETS_TOPIC, partition)
         assert offsets is not None, "a partition that is not led here has no coordinator here"
         self._position, _, self._load_until = offsets
+        """The next offset to load, and the end of the log when this node was elected."""
         self._log_bytes = 0
+        """Size of the log, about."""
         self._live_bytes = 0
+        """Size of the live records at the last rewrite."""
         self._rewrite: Rewrite | None = None
 
     # ---- loading
     def load(self, now_ms: int) -> int:
-        """Take in the next slice of the log; returns its size in bytes. ``loading`` or ``failed``
-        tell the end."""
-        data = self._broker.replicas.read_local(
-            OFFSETS_TOPIC, self.partition, self._position, SLICE_BYTES
-        )
+        """Load the next slice of the log; return its size in bytes. At the end ``loading`` becomes
+        False, or ``failed`` True."""
+        data = self._log.read_local(OFFSETS_TOPIC, self.partition, self._position, SLICE_BYTES)
+        # Only the last record of each key counts.
         newest: dict[bytes, Record] = {}
         try:
             for header in batches(data):
@@ -132,21 +140,23 @@ class Shard:
                 self._position = header.next_offset
         except (CorruptBatch, InvalidRecord, UnknownCodec) as e:
             self.failed = True
-            self.note(Level.ERROR, f"cannot be loaded at offset {self._position}: {e}")
+            self._note(Level.ERROR, f"cannot load the groups at offset {self._position}: {e}")
             return 0
         for key, record in newest.items():
             self._load_record(key, record, now_ms)
         self._log_bytes += len(data)
         if self._position >= self._load_until:
             self.loading = False
-            self.note(Level.INFO, f"loaded: {len(self.groups)} groups from {self._log_bytes} bytes")
+            self._note(Level.INFO, f"loaded {len(self.groups)} groups from {self._log_bytes} bytes")
         return len(data)
 
     @property
     def waits_for_high_watermark(self) -> bool:
-        """All below the high watermark is loaded, and more must come below it first."""
-        found = self._broker.replicas.local_offsets(OFFSETS_TOPIC, self.partition)
-        return self._position < self._load_until and (found is None or self._position >= found[1])
+        """Whether everything below the high watermark is loaded and that is not enough."""
+        offsets = self._log.local_offsets(OFFSETS_TOPIC, self.partition)
+        return self._position < self._load_until and (
+            offsets is None or self._position >= offsets[1]
+        )
 
     def _load_record(self, key_bytes: bytes, record: Record, now_ms: int) -> None:
         try:
@@ -161,20 +171,20 @@ class Shard:
                     self.group(key.group).load(value, now_ms)
                 self._replay_group(key, record.value)
         except UnreadableRecord as e:
-            self.note(Level.WARNING, f"record {record.offset} is passed over: {e}")
+            self._note(Level.WARNING, f"skipped record {record.offset}: {e}")
 
-    # ---- what counts
+    # ---- the committed state
     def group(self, group_id: str) -> Group:
-        """The group, made when there is none."""
-        found = self.groups.get(group_id)
-        if found is None:
-            found = self.groups[group_id] = Group(
-                group_id, state_since_ms=self._broker.clock.wall_ms()
+        """Return the group; create it if needed."""
+        group = self.groups.get(group_id)
+        if group is None:
+            group = self.groups[group_id] = Group(
+                group_id, state_since_ms=self._env.clock.wall_ms()
             )
-        return found
+        return group
 
     def forget_if_idle(self, group: Group) -> None:
-        """Drop a group that has nobody and nothing, and was never written."""
+        """Drop a group without members, offsets and a record in the log."""
         if (
             not (group.members or group.pending or group.offsets or group.stored)
             and group.state is State.EMPTY
@@ -184,14 +194,14 @@ class Shard:
     def _drop(self, group: Group) -> None:
         group.state = State.DEAD
         self.groups.pop(group.group_id, None)
-        self._broker.outbox.cancel(timer_key(group.group_id))
+        self._env.outbox.cancel(timer_key(group.group_id))
 
     def _replay_offset(self, key: OffsetKey, value: OffsetValue | None) -> None:
         if value is None:
-            found = self.groups.get(key.group)
-            if found is not None:
-                found.offsets.pop((key.topic, key.partition), None)
-                self.forget_if_idle(found)
+            group = self.groups.get(key.group)
+            if group is not None:
+                group.offsets.pop((key.topic, key.partition), None)
+                self.forget_if_idle(group)
             return
         self.group(key.group).offsets[key.topic, key.partition] = CommittedOffset(
             value.offset,
@@ -216,13 +226,13 @@ class Shard:
 
     # ---- writing
     def write(self, now_ms: int, entries: list[Entry], done: WriteDone) -> None:
-        """Append records in one batch; ``done`` is told when they are committed, or cannot be, or
-        when it took too long (then they may be committed later all the same, and count from then
-        on)."""
+        """Append records in one batch. ``done`` is called once: when they are committed, when they
+        cannot be, or after offsets.commit.timeout.ms (they may still be committed later, and then
+        take effect)."""
         assert entries and not self.loading
-        wall_ms = self._broker.clock.wall_ms()
+        wall_ms = self._env.clock.wall_ms()
         new = [entry.encoded(wall_ms) for entry in entries]
-        timeout_ms: int = self._broker.config.broker("offsets.commit.timeout.ms")
+        timeout_ms: int = self._env.config.broker("offsets.commit.timeout.ms")
         write = _Write(now_ms + timeout_ms, done)
 
         def settled(then_ms: int, error_code: int, _base_offset: int) -> None:
@@ -237,17 +247,16 @@ class Shard:
         self._append(now_ms, new, settled)
         if write.done is not None:
             self._waiting.append(write)
-            if not self._broker.outbox.has_timer(self._timer_key):
-                self._broker.outbox.timer(self._timer_key, write.deadline_ms, self._expire)
+            if not self._env.outbox.has_timer(self._timer_key):
+                self._env.outbox.timer(self._timer_key, write.deadline_ms, self._expire)
         if self._rewrite is None and self._log_bytes > max(
             REWRITE_AT_LEAST_BYTES, REWRITE_FACTOR * self._live_bytes
         ):
-            self._rewrite = Rewrite(self, self._broker)
+            self._rewrite = Rewrite(self._env, self)
             self._rewrite.step(now_ms)
 
-    def _append(
-        self, now_ms: int, new: list[NewRecord], done: Callable[[int, int, int], None]
-    ) -> None:
+    def _append(self, now_ms: int, new: list[NewRecord], done: AppendDone) -> None:
+        """Append one batch, and keep ``appended`` up to date until its outcome is known."""
         for record in new:
             assert record.key is not None
             count, _ = self.appended.get(record.key, (0, record))
@@ -265,7 +274,7 @@ class Shard:
                     del self.appended[record.key]
             done(then_ms, error_code, base_offset)
 
-        self._broker.replicas.append_local(now_ms, OFFSETS_TOPIC, self.partition, batch, settled)
+        self._log.append_local(now_ms, OFFSETS_TOPIC, self.partition, batch, settled)
 
     def _replay(self, entry: Entry, value: bytes | None) -> None:
         match entry.key:
@@ -276,47 +285,46 @@ class Shard:
                 self._replay_group(key, value)
 
     def _expire(self, now_ms: int) -> None:
-        """Answer the writes that have waited for too long."""
+        """Answer the writes whose deadline has passed."""
         waiting = self._waiting
         while waiting and (waiting[0].done is None or waiting[0].deadline_ms <= now_ms):
             waiting.popleft().answer(now_ms, ErrorCode.REQUEST_TIMED_OUT)
         if waiting:
-            self._broker.outbox.timer(self._timer_key, waiting[0].deadline_ms, self._expire)
+            self._env.outbox.timer(self._timer_key, waiting[0].deadline_ms, self._expire)
 
-    def append_again(
-        self, now_ms: int, new: list[NewRecord], done: Callable[[int, int, int], None]
-    ) -> None:
-        """For ``Rewrite``: append records that change nothing."""
+    # ---- RewriteTarget
+    def append_again(self, now_ms: int, new: list[NewRecord], done: AppendDone) -> None:
+        """Append records that change nothing."""
         self._append(now_ms, new, done)
 
     def rewritten(self, cut_offset: int | None, live_bytes: int, now_ms: int) -> None:
-        """A rewrite ended; None when it did not come through, and is tried again after as much
-        again."""
+        """The rewrite ended: delete the records before ``cut_offset`` later. After a failed rewrite
+        (None) the log must grow again before the next one."""
         self._rewrite = None
         self._log_bytes = live_bytes
         self._live_bytes = live_bytes
-        if cut_offset is None or self.closed or self._broker.outbox.has_timer(self._cut_key):
+        if cut_offset is None or self.closed or self._env.outbox.has_timer(self._cut_key):
             return
 
         def cut(then_ms: int) -> None:
-            self._broker.replicas.delete_before(then_ms, OFFSETS_TOPIC, self.partition, cut_offset)
-            self.note(Level.INFO, f"written anew in {live_bytes} bytes from offset {cut_offset}")
+            self._log.delete_before(then_ms, OFFSETS_TOPIC, self.partition, cut_offset)
+            self._note(Level.INFO, f"rewritten in {live_bytes} bytes from offset {cut_offset}")
 
-        self._broker.outbox.timer(self._cut_key, now_ms + CUT_DELAY_MS, cut)
+        self._env.outbox.timer(self._cut_key, now_ms + CUT_DELAY_MS, cut)
 
     # ---- the end
     def close(self) -> None:
-        """No longer led here. Who waits for a write is told by the write."""
+        """Unload after losing leadership. Pending writes fail through their own callbacks."""
         self.closed = True
-        self._broker.outbox.cancel(self._timer_key)
-        self._broker.outbox.cancel(self._cut_key)
+        self._env.outbox.cancel(self._timer_key)
+        self._env.outbox.cancel(self._cut_key)
         for group in self.groups.values():
             group.state = State.DEAD
-            self._broker.outbox.cancel(timer_key(group.group_id))
+            self._env.outbox.cancel(timer_key(group.group_id))
         self.groups.clear()
 
-    def note(self, level: Level, text: str) -> None:
-        self._broker.outbox.note(level, f"{OFFSETS_TOPIC}-{self.partition}: {text}")
+    def _note(self, level: Level, text: str) -> None:
+        self._env.note(level, f"{OFFSETS_TOPIC}-{self.partition}: {text}")
 
     @property
     def _cut_key(self) -> str:

@@ -1,9 +1,9 @@
-"""Which leader epoch wrote which part of a log (KIP-101, KIP-279): what truncation and fencing
-are decided by.
+"""Which leader epoch wrote which part of a log (KIP-101, KIP-279): the base of truncation and
+fencing.
 
 Entries are (epoch, offset of its first record), ascending in both. A new leader records its epoch
-at its end offset before it appends anything, so that a leader which wrote nothing is known all
-the same.
+at its end offset before it appends anything, so that the log also knows of leaders that wrote
+nothing.
 """
 
 from __future__ import annotations
@@ -16,16 +16,19 @@ UNDEFINED = -1
 
 
 class EpochCache:
-    """The epochs of one log, kept beside it through ``log.save_epochs`` whenever they change."""
+    """The epochs of one log, written to its checkpoint file whenever they change."""
 
     def __init__(self, log: PartitionLog) -> None:
         self._log = log
         self._epochs: list[int] = []
         self._starts: list[int] = []
+        """Parallel to ``_epochs``: the first offset of each."""
         loaded = log.load_epochs()
+        # Entries that do not ascend come from a damaged file; keep the ascending ones.
         for epoch, start in loaded:
             if epoch > self.latest and (not self._starts or start >= self._starts[-1]):
                 self._push(epoch, start)
+        # Without a file, rebuild from the batch headers.
         if not self._epochs and log.log_end_offset > log.log_start_offset:
             for header in log.headers(log.log_start_offset):
                 if header.leader_epoch > self.latest:
@@ -37,21 +40,22 @@ class EpochCache:
 
     @property
     def latest(self) -> int:
-        """The newest epoch in the log; -1 when there is none."""
+        """The newest epoch in the log; -1 when the log has none."""
         return self._epochs[-1] if self._epochs else UNDEFINED
 
     @property
     def newest_known(self) -> int:
-        """As ``latest``, and never older than what the file said at the start, even if no record
-        of it was left."""
+        """Like ``latest``, but never older than the newest epoch in the file at the start, even if
+        the log lost all records of it."""
         return max(self.latest, self._newest_loaded)
 
     @property
     def entries(self) -> list[tuple[int, int]]:
+        """(epoch, start offset), ascending."""
         return list(zip(self._epochs, self._starts, strict=True))
 
     def assign(self, epoch: int, start_offset: int) -> None:
-        """Records from ``start_offset`` on are of ``epoch``, which is newer than all before it."""
+        """Record that ``epoch``, newer than all before it, starts at ``start_offset``."""
         if epoch == self.latest:
             return
         assert epoch > self.latest, (
@@ -62,11 +66,11 @@ class EpochCache:
         self._save()
 
     def end_offset_for(self, epoch: int, log_end_offset: int) -> tuple[int, int]:
-        """(largest epoch at or below ``epoch``, where it ends); (-1, -1) when ``epoch`` is newer
-        than the log.
+        """Return (the largest epoch at or below ``epoch``, its end offset), or (-1, -1) when
+        ``epoch`` is newer than the log.
 
-        When the log starts after ``epoch`` the answer is that epoch itself, ending where the
-        log's first epoch starts.
+        When the log starts after ``epoch``, return that epoch itself, ending where the log's first
+        epoch starts.
         """
         if epoch < 0 or not self._epochs or epoch > self._epochs[-1]:
             return UNDEFINED, UNDEFINED
@@ -76,17 +80,18 @@ class EpochCache:
         return (self._epochs[after - 1] if after else epoch), self._starts[after]
 
     def epoch_at(self, offset: int) -> int:
-        """The epoch that wrote ``offset``; -1 when unknown."""
+        """Return the epoch that wrote ``offset``; -1 when unknown."""
         found = bisect_right(self._starts, offset) - 1
         return self._epochs[found] if found >= 0 else UNDEFINED
 
     def truncate_from_end(self, offset: int) -> None:
-        """The log now ends at ``offset``: epochs that began there or later never were."""
+        """The log now ends at ``offset``: drop the epochs that start there or later."""
         if self._drop_from(offset):
             self._save()
 
     def truncate_from_start(self, offset: int) -> None:
-        """The log now starts at ``offset``; the epoch that was current there begins there."""
+        """The log now starts at ``offset``: drop the epochs before it; the one that wrote
+        ``offset`` now starts there."""
         found = bisect_right(self._starts, offset) - 1
         if found < 0 or (found == 0 and self._starts[0] == offset):
             return
@@ -95,6 +100,7 @@ class EpochCache:
         self._save()
 
     def clear(self) -> None:
+        """The log is empty now."""
         if self._epochs:
             self._epochs, self._starts = [], []
             self._save()

@@ -1,9 +1,9 @@
-"""What a log knows of its idempotent producers: each one's epoch and its last five batches.
+"""The state of a log's idempotent producers: each one's epoch and its last five batches.
 
-A repeated batch is told from a new one by its sequence numbers. The state follows from the log
-alone: leaders and followers update it by the batches that they append, and after a start or a
-truncation it is read back from the batch headers when it is first needed. Source: KIP-98, KIP-360
-(an unknown producer may begin at any sequence).
+Sequence numbers tell a repeated batch from a new one. The state follows from the log alone:
+leaders and followers update it with each batch that they append; after a start or a truncation it
+is rebuilt from the batch headers on first use. Source: KIP-98, KIP-360 (an unknown producer may
+start at any sequence).
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from kafka_protocol.records.batch import BatchHeader
 MAX_INT = 0x7FFFFFFF
 KEPT_BATCHES = 5
 _WIDTH = 4
-"""Numbers kept of a batch: first sequence, last sequence, base offset, maximum timestamp."""
+"""Numbers kept per batch: first sequence, last sequence, base offset, maximum timestamp."""
 
 
 def add_sequence(sequence: int, count: int) -> int:
-    """Sequence numbers run from 0 to 2**31-1 and then from 0 again."""
+    """Add with wrap-around: sequence numbers run from 0 to 2**31-1 and then from 0 again."""
     return (sequence + count) & MAX_INT
 
 
 class _Producer:
-    """``recent`` is flat, oldest batch first: plain integers, so that a million batches are no
-    work for the garbage collector."""
+    """``recent`` is flat, oldest batch first: plain integers, which the garbage collector does not
+    traverse even for a million batches."""
 
     __slots__ = ("epoch", "last_timestamp", "recent")
 
@@ -42,16 +42,19 @@ class ProducerStates:
         self._log = log
         self._producers: dict[int, _Producer] = {}
         self._loaded = log.log_end_offset == log.log_start_offset
+        """Whether ``_producers`` reflects the whole log. An empty log needs no load."""
 
     def __len__(self) -> int:
         return len(self._producers)
 
     def check(self, header: BatchHeader) -> tuple[int, int, int]:
-        """(error code, base offset and timestamp of the batch that this one repeats, or -1 and -1).
+        """Judge a client's batch that carries a producer id.
 
-        Only for batches of a client that carry a producer id.
+        Returns (error code, base offset and timestamp of the batch that this one repeats). The
+        last two are -1 for a new batch and for an error.
         """
         self._load()
+        # KIP-360: a producer whose state has expired or was deleted may start at any sequence.
         known = self._producers.get(header.producer_id)
         if known is None or not known.recent:
             return ErrorCode.NONE, -1, -1
@@ -59,6 +62,7 @@ class ProducerStates:
             return ErrorCode.INVALID_PRODUCER_EPOCH, -1, -1
         first = header.base_sequence
         if header.producer_epoch > known.epoch:
+            # A new epoch restarts the sequence numbers.
             return (
                 (ErrorCode.NONE if first == 0 else ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER),
                 -1,
@@ -67,6 +71,7 @@ class ProducerStates:
         recent = known.recent
         if first == (recent[-_WIDTH + 1] + 1) & MAX_INT:
             return ErrorCode.NONE, -1, -1
+        # Not the next batch: either an exact repetition of a recent one, or out of order.
         last = add_sequence(first, header.record_count - 1)
         for at in range(0, len(recent), _WIDTH):
             if recent[at] == first and recent[at + 1] == last:
@@ -74,11 +79,11 @@ class ProducerStates:
         return ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER, -1, -1
 
     def appended(self, header: BatchHeader, base_offset: int) -> None:
-        """A batch with a producer id is now in the log at ``base_offset``."""
+        """A batch with a producer id was appended at ``base_offset``."""
         if self._loaded:
-            self._note(header, base_offset)
+            self._update(header, base_offset)
 
-    def _note(self, header: BatchHeader, base_offset: int) -> None:
+    def _update(self, header: BatchHeader, base_offset: int) -> None:
         known = self._producers.get(header.producer_id)
         if known is None:
             known = self._producers[header.producer_id] = _Producer(header.producer_epoch)
@@ -98,12 +103,12 @@ class ProducerStates:
         known.last_timestamp = header.max_timestamp
 
     def forget(self) -> None:
-        """The log was cut back: what was known may be of batches that are gone."""
+        """Discard the state after a truncation: it may describe batches that are gone."""
         self._producers.clear()
         self._loaded = self._log.log_end_offset == self._log.log_start_offset
 
     def expire(self, before_timestamp: int) -> None:
-        """Drop producers whose newest batch is older than this wall time in milliseconds."""
+        """Drop the producers whose newest batch is older than this wall time in milliseconds."""
         old = [
             pid for pid, known in self._producers.items() if known.last_timestamp < before_timestamp
         ]
@@ -116,5 +121,5 @@ class ProducerStates:
         self._producers.clear()
         for header in self._log.headers(self._log.log_start_offset):
             if header.producer_id >= 0 and not header.is_control:
-                self._note(header, header.base_offset)
+                self._update(header, header.base_offset)
         self._loaded = True

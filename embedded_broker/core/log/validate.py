@@ -1,8 +1,8 @@
-"""Whether a batch from a client may be appended: judged by its header alone.
+"""Validate a batch from a client before it is appended, by its header alone.
 
-The order is that of Kafka's checks, and each refusal is a row of the table of bad input in the
-tests: nothing is decompressed, and no record is looked at, except where a compacted topic must
-refuse records without a key and where a batch is so small that walking it costs nothing.
+The checks have Kafka's order, and each refusal is a row of the table of bad input in the tests.
+Nothing is decompressed and no record is parsed, with two exceptions: a compacted topic must refuse
+records without a key, and in a very small batch the record lengths are checked.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from kafka_protocol.records.batch import (
 from kafka_protocol.records.checksum import crc32c
 
 WALKED_RECORDS = 16
-"""An uncompressed batch of at most so many records is walked, to refuse counts and lengths that
-lie (row 29)."""
+"""The record lengths of an uncompressed batch of at most this many records are checked, to refuse
+wrong counts and lengths."""
 MAGIC_AT = 16
 _CRC_AT = 17
 _ATTRIBUTES_AT = 21
@@ -41,7 +41,7 @@ _INT64 = struct.Struct(">q")
 _UINT32 = struct.Struct(">I")
 
 
-class Refused(Exception):
+class BatchRefused(Exception):
     """Why a batch is not appended; ``record_errors`` are (index in the batch, message) of single
     records."""
 
@@ -56,7 +56,7 @@ class Refused(Exception):
 
 @dataclass(slots=True)
 class AppendLimits:
-    """What a topic's settings allow; kept beside its log and renewed when they change."""
+    """What a topic's settings allow; replaced when they change."""
 
     max_message_bytes: int = 1_048_588
     segment_bytes: int = 1 << 30
@@ -69,41 +69,41 @@ class AppendLimits:
 def check_batch(
     records: Buffer | None, limits: AppendLimits, produce_version: int, wall_ms: int
 ) -> BatchHeader:
-    """The header of the one batch in ``records``, when all is well with it.
+    """Return the header of the one valid batch in ``records``.
 
     Raises:
-        Refused: with the error code that the client is to see.
+        BatchRefused: with the error code for the client.
     """
     size = 0 if records is None else len(records)
     if records is None or size <= MAGIC_AT:
-        raise Refused(ErrorCode.INVALID_RECORD, "no record batch")
+        raise BatchRefused(ErrorCode.INVALID_RECORD, "the records hold no batch")
     (length,) = _INT32.unpack_from(records, 8)
     magic = records[MAGIC_AT]
     if length < HEADER_SIZE - LOG_OVERHEAD or magic > MAGIC_V2:
-        raise Refused(
+        raise BatchRefused(
             ErrorCode.CORRUPT_MESSAGE, f"a record batch of length {length} and format {magic}"
         )
     if magic != MAGIC_V2:
-        raise Refused(
+        raise BatchRefused(
             ErrorCode.INVALID_RECORD, f"record batches of format {magic} are no longer written"
         )
     if length + LOG_OVERHEAD != size:
-        raise Refused(
+        raise BatchRefused(
             ErrorCode.INVALID_RECORD, "the records of a partition must be exactly one batch"
         )
     header = read_header(records)
     if size > limits.max_message_bytes:
-        raise Refused(
+        raise BatchRefused(
             ErrorCode.MESSAGE_TOO_LARGE,
             f"a batch of {size} bytes is over the topic's max.message.bytes of {limits.max_message_bytes}",
         )
     if size > limits.segment_bytes:
-        raise Refused(
+        raise BatchRefused(
             ErrorCode.RECORD_LIST_TOO_LARGE,
             f"a batch of {size} bytes is over the topic's segment.bytes of {limits.segment_bytes}",
         )
     if not crc_matches(records, header):
-        raise Refused(ErrorCode.CORRUPT_MESSAGE, "the batch's checksum is wrong")
+        raise BatchRefused(ErrorCode.CORRUPT_MESSAGE, "the batch's checksum is wrong")
     _check_fields(header, produce_version)
     _check_contents(records, header, limits)
     if not limits.append_time:
@@ -114,31 +114,33 @@ def check_batch(
 def _check_fields(header: BatchHeader, produce_version: int) -> None:
     count = header.record_count
     if header.base_offset != 0 or count <= 0 or header.last_offset + 1 != count:
-        raise Refused(
+        raise BatchRefused(
             ErrorCode.INVALID_RECORD,
-            f"a batch from a client starts at offset 0 and says how many records it has: "
-            f"base offset {header.base_offset}, last offset {header.last_offset}, {count} records",
+            "a client's batch must have base offset 0 and a matching record count, but this has"
+            f" base offset {header.base_offset}, last offset {header.last_offset}, {count} records",
         )
     if header.is_control:
-        raise Refused(ErrorCode.INVALID_RECORD, "clients do not write control batches")
+        raise BatchRefused(ErrorCode.INVALID_RECORD, "clients may not write control batches")
     if header.producer_id >= 0 and header.base_sequence < 0:
-        raise Refused(
+        raise BatchRefused(
             ErrorCode.INVALID_RECORD, f"producer {header.producer_id} without a sequence number"
         )
     if header.is_transactional:
-        raise Refused(ErrorCode.INVALID_TXN_STATE, "transactions are not offered by this cluster")
+        raise BatchRefused(
+            ErrorCode.INVALID_TXN_STATE, "this cluster does not support transactions"
+        )
     codec = header.attributes & COMPRESSION_MASK
     if codec > Codec.ZSTD or (codec == Codec.ZSTD and produce_version < 7):
-        raise Refused(
+        raise BatchRefused(
             ErrorCode.UNSUPPORTED_COMPRESSION_TYPE,
-            f"compression codec {codec} in Produce {produce_version}",
+            f"compression codec {codec} is not supported in Produce version {produce_version}",
         )
 
 
 def _check_contents(records: Buffer, header: BatchHeader, limits: AppendLimits) -> None:
     if header.compression == 0:
         if header.record_count * LEAST_RECORD_SIZE > header.size - HEADER_SIZE:
-            raise Refused(
+            raise BatchRefused(
                 ErrorCode.INVALID_RECORD,
                 f"{header.record_count} records do not fit in {header.size - HEADER_SIZE} bytes",
             )
@@ -149,53 +151,65 @@ def _check_contents(records: Buffer, header: BatchHeader, limits: AppendLimits) 
 
 
 def _walk(records: Buffer, header: BatchHeader) -> None:
-    """Refuse record lengths and a record count that do not add up to the batch's size."""
+    """Check that record lengths and count add up to the batch's size.
+
+    Raises:
+        BatchRefused
+    """
     at, end = HEADER_SIZE, header.size
     for _ in range(header.record_count):
         if at >= end:
-            raise Refused(ErrorCode.INVALID_RECORD, "a batch holds fewer records than it says")
+            raise BatchRefused(
+                ErrorCode.INVALID_RECORD, "the batch holds fewer records than its header says"
+            )
         try:
             length, at = read_varint(records, at)
         except (ProtocolError, IndexError) as e:
-            raise Refused(ErrorCode.INVALID_RECORD, "the length of a record is cut off") from e
+            raise BatchRefused(ErrorCode.INVALID_RECORD, "a record's length is truncated") from e
         at += length
         if length < LEAST_RECORD_SIZE - 1 or at > end:
-            raise Refused(ErrorCode.INVALID_RECORD, "a record's length is not that of its bytes")
+            raise BatchRefused(ErrorCode.INVALID_RECORD, "a record's length exceeds the batch")
     if at != end:
-        raise Refused(
-            ErrorCode.INVALID_RECORD, "a batch holds more than the records that it counts"
+        raise BatchRefused(
+            ErrorCode.INVALID_RECORD, "the batch holds more records than its header says"
         )
 
 
 def _refuse_missing_keys(records: Buffer, header: BatchHeader) -> None:
-    """Compaction keeps the last record of each key, so each must have one."""
+    """Compaction keeps the last record of each key, so each record must have a key.
+
+    Raises:
+        BatchRefused: lists at most the first three records without a key.
+    """
     from kafka_protocol.records.record import InvalidRecord, null_keys
 
     try:
         missing = null_keys(records, header)
     except InvalidRecord as e:
-        raise Refused(ErrorCode.INVALID_RECORD, str(e)) from e
+        raise BatchRefused(ErrorCode.INVALID_RECORD, str(e)) from e
     if missing:
-        text = "a compacted topic takes no record without a key"
-        raise Refused(ErrorCode.INVALID_RECORD, text, tuple((index, text) for index in missing[:3]))
+        text = "a compacted topic accepts no record without a key"
+        raise BatchRefused(
+            ErrorCode.INVALID_RECORD, text, tuple((index, text) for index in missing[:3])
+        )
 
 
 def _check_timestamps(header: BatchHeader, limits: AppendLimits, wall_ms: int) -> None:
     late, early = header.max_timestamp, header.base_timestamp
     if late >= 0 and late - wall_ms > limits.after_max_ms:
-        raise Refused(
+        raise BatchRefused(
             ErrorCode.INVALID_TIMESTAMP,
-            f"timestamp {late} is too far ahead of this broker's {wall_ms}",
+            f"timestamp {late} is too far ahead of this broker's clock ({wall_ms})",
         )
     if early >= 0 and wall_ms - early > limits.before_max_ms:
-        raise Refused(
+        raise BatchRefused(
             ErrorCode.INVALID_TIMESTAMP,
-            f"timestamp {early} is too far behind this broker's {wall_ms}",
+            f"timestamp {early} is too far behind this broker's clock ({wall_ms})",
         )
 
 
 def stamp_append_time(records: bytearray | memoryview, wall_ms: int) -> None:
-    """Make the broker's time the time of every record in the batch (LogAppendTime), and renew its
+    """Set the batch's timestamps to the broker's time (LogAppendTime) and recompute its
     checksum."""
     (attributes,) = _INT16.unpack_from(records, _ATTRIBUTES_AT)
     _INT16.pack_into(records, _ATTRIBUTES_AT, attributes | TIMESTAMP_APPEND_TIME)

@@ -1,7 +1,7 @@
-"""The records of the metadata log: what the controller decides, and what every broker replays.
+"""The records of the metadata log: the controller writes them, every broker replays them.
 
 The schemas are those of `common/metadata/*.json` in Kafka's metadata module, at the versions
-named here, so that Kafka's dump tool reads the log. A record's value is frame version 1, api key
+named here, so that Kafka's dump tool reads the log. A record's value is frame version 1, API key
 and version as unsigned varints, then the message; its key is null.
 """
 
@@ -34,7 +34,7 @@ RECOVERED, RECOVERING = 0, 1
 
 
 class _Record:
-    """What the codec asks of a message; all metadata records are flexible from version 0."""
+    """Class attributes that the codec needs; all metadata records are flexible from version 0."""
 
     API_KEY: ClassVar[int]
     VERSION: ClassVar[int] = 0
@@ -58,7 +58,7 @@ class BrokerFeature:
 
 @message
 class RegisterBrokerRecord(_Record):
-    """A broker's new life; ``broker_epoch`` is the offset of this record."""
+    """A new incarnation of a broker; ``broker_epoch`` is the offset of this record."""
 
     API_KEY: ClassVar[int] = 0
     VERSION: ClassVar[int] = 3
@@ -76,6 +76,8 @@ class RegisterBrokerRecord(_Record):
 
 @message
 class UnregisterBrokerRecord(_Record):
+    """A broker was removed from the cluster."""
+
     API_KEY: ClassVar[int] = 1
     broker_id: int = wire(INT32, default=0)
     broker_epoch: int = wire(INT64, default=0)
@@ -83,6 +85,8 @@ class UnregisterBrokerRecord(_Record):
 
 @message
 class TopicRecord(_Record):
+    """A topic was created; its partitions follow as PartitionRecords."""
+
     API_KEY: ClassVar[int] = 2
     name: str = wire(STRING, default="")
     topic_id: UUID = wire(UUID_, default=ZERO_UUID)
@@ -90,7 +94,7 @@ class TopicRecord(_Record):
 
 @message
 class PartitionRecord(_Record):
-    """A partition as it is created."""
+    """A partition was created."""
 
     API_KEY: ClassVar[int] = 3
     VERSION: ClassVar[int] = 2
@@ -126,10 +130,10 @@ class ConfigRecord(_Record):
 
 @message
 class PartitionChangeRecord(_Record):
-    """What changed in a partition; None (or -2, -1 for the leader and its recovery state) is "as
-    it was".
+    """A partition changed. None means unchanged; so do -2 for the leader and -1 for its recovery
+    state.
 
-    Naming a leader, even the present one or none (-1), begins a new leader epoch.
+    Naming a leader, even the current one or none (-1), starts a new leader epoch.
     """
 
     API_KEY: ClassVar[int] = 5
@@ -155,12 +159,16 @@ class PartitionChangeRecord(_Record):
 
 @message
 class RemoveTopicRecord(_Record):
+    """A topic was deleted, with its partitions and its settings."""
+
     API_KEY: ClassVar[int] = 9
     topic_id: UUID = wire(UUID_, default=ZERO_UUID)
 
 
 @message
 class FeatureLevelRecord(_Record):
+    """A feature was finalized at a level."""
+
     API_KEY: ClassVar[int] = 12
     name: str = wire(STRING, default="")
     feature_level: int = wire(INT16, default=0)
@@ -168,6 +176,8 @@ class FeatureLevelRecord(_Record):
 
 @message
 class ProducerIdsRecord(_Record):
+    """A broker was allocated the producer ids below ``next_producer_id``."""
+
     API_KEY: ClassVar[int] = 15
     broker_id: int = wire(INT32, default=0)
     broker_epoch: int = wire(INT64, default=-1)
@@ -176,8 +186,8 @@ class ProducerIdsRecord(_Record):
 
 @message
 class BrokerRegistrationChangeRecord(_Record):
-    """``fenced``: -1 unfenced, 0 as it was, 1 fenced; ``in_controlled_shutdown``: 1 when it
-    begins to leave."""
+    """``fenced``: -1 unfenced, 0 unchanged, 1 fenced; ``in_controlled_shutdown``: 1 when the broker
+    starts to shut down."""
 
     API_KEY: ClassVar[int] = 17
     VERSION: ClassVar[int] = 2
@@ -190,6 +200,8 @@ class BrokerRegistrationChangeRecord(_Record):
 
 @message
 class NoOpRecord(_Record):
+    """Changes nothing."""
+
     API_KEY: ClassVar[int] = 20
 
 
@@ -225,8 +237,7 @@ CLASSES: dict[int, Any] = {
 }
 
 
-# ---- control
-# records of the quorum
+# ---- control records of the quorum
 LEADER_CHANGE_TYPE = 2
 
 
@@ -246,6 +257,7 @@ class LeaderChangeMessage(_Record):
 
 
 def encode_record(record: MetadataRecord) -> bytearray:
+    """The value of a record in the metadata log."""
     out = bytearray((FRAME_VERSION,))
     write_uvarint(out, record.API_KEY)
     write_uvarint(out, record.VERSION)
@@ -253,13 +265,17 @@ def encode_record(record: MetadataRecord) -> bytearray:
 
 
 def decode_record(value: Buffer) -> MetadataRecord:
-    """Raises: ProtocolError, for a frame or a record that this version does not know."""
+    """The inverse of ``encode_record``.
+
+    Raises:
+        ProtocolError: a frame or a record that this version does not know.
+    """
     try:
         frame, p = read_uvarint(value, 0)
         key, p = read_uvarint(value, p)
         version, p = read_uvarint(value, p)
     except IndexError as e:
-        raise ProtocolError("a metadata record is cut off") from e
+        raise ProtocolError("a metadata record is truncated") from e
     if frame != FRAME_VERSION:
         raise ProtocolError(f"metadata frame of version {frame}")
     cls = CLASSES.get(key)

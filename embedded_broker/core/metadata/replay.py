@@ -1,4 +1,4 @@
-"""Metadata records into the image: the only writer of ``MetadataImage``, on every broker and in
+"""Apply metadata records to an image: the only writer of ``MetadataImage``, on every broker and in
 the controller."""
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from embedded_broker.core.metadata.records import (
 
 
 def replay(image: MetadataImage, record: Any, delta: MetadataDelta) -> None:
-    """Apply one record and note in ``delta`` what it touched.
+    """Apply one record to ``image`` and add what it changed to ``delta``.
 
-    A record that does not fit the image is a broken invariant: the log is written by controllers
-    that had replayed it.
+    A record that does not fit the image is a broken invariant: the controller that wrote it had
+    replayed everything before it.
     """
     match record:
         case PartitionChangeRecord():
@@ -71,11 +71,11 @@ def replay(image: MetadataImage, record: Any, delta: MetadataDelta) -> None:
         case NoOpRecord():
             pass
         case _:
-            raise AssertionError(f"no metadata record: {record!r}")
+            raise AssertionError(f"not a metadata record: {record!r}")
 
 
 def copy(image: MetadataImage) -> MetadataImage:
-    """A second image that can run ahead; what is frozen is shared."""
+    """Return a second image that can run ahead; the two share the frozen parts."""
     return MetadataImage(
         image.cluster_id,
         image.offset,
@@ -117,8 +117,8 @@ def _partition_change(image: MetadataImage, r: PartitionChangeRecord, delta: Met
 
 
 def changed(old: PartitionImage, r: PartitionChangeRecord) -> PartitionImage:
-    """The partition as the record leaves it: one partition epoch on, and one leader epoch when a
-    leader is named."""
+    """Return the partition after the record: the next partition epoch, and the next leader epoch
+    when the record names a leader."""
     changes: dict[str, Any] = {"partition_epoch": old.partition_epoch + 1}
     for name, value in (
         ("isr", r.isr),
@@ -145,6 +145,7 @@ def _config(image: MetadataImage, r: ConfigRecord, delta: MetadataDelta) -> None
         values.pop(r.name, None)
     else:
         values[r.name] = r.value
+    # An image holds no empty dictionaries, so that equal clusters have equal images.
     if not values:
         del image.configs[key]
     delta.configs.add(key)
@@ -168,7 +169,8 @@ def _register(image: MetadataImage, r: RegisterBrokerRecord) -> None:
 def _registration_change(image: MetadataImage, r: BrokerRegistrationChangeRecord) -> None:
     old = image.brokers[r.broker_id]
     assert old.broker_epoch == r.broker_epoch, (
-        f"a change of broker {r.broker_id}'s life {r.broker_epoch}"
+        f"a registration change for broker epoch {r.broker_epoch} of broker {r.broker_id},"
+        f" whose epoch is {old.broker_epoch}"
     )
     image.brokers[r.broker_id] = replace(
         old,

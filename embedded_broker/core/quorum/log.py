@@ -1,6 +1,6 @@
 """The metadata log on this node: appends, epochs, and how much of it is on disk.
 
-Only what has been flushed counts, for the leader's own vote on the high watermark and for a
+Only flushed records count: in the leader's own contribution to the high watermark, and in a
 follower's fetch offset.
 """
 
@@ -8,25 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
-from uuid import UUID
 
 from embedded_broker.core.metadata.records import LEADER_CHANGE_TYPE, decode_record
+from embedded_broker.core.metadata.topics import METADATA_TOPIC, METADATA_TOPIC_ID
 from embedded_broker.core.ports import Disk, PartitionLog, RecordSlice
 from kafka_protocol.fields import Buffer
 from kafka_protocol.records.batch import CONTROL, BatchHeader, batches
 from kafka_protocol.records.build import NewRecord, build
 from kafka_protocol.records.record import all_records
 
-METADATA_TOPIC = "__cluster_metadata"
-METADATA_TOPIC_ID = UUID(int=1)
 LEADER_CHANGE_KEY = bytes((0, 0, 0, LEADER_CHANGE_TYPE))
 """A control record's key: version 0, type."""
 READ_BYTES = 1 << 20
 
 
 class MetadataLog:
-    """Offsets inclusive at the start, exclusive at the end. Raises StorageFailed as the disk
-    does."""
+    """Offsets are inclusive at the start, exclusive at the end. Methods raise StorageFailed when
+    the disk does."""
 
     def __init__(self, disk: Disk) -> None:
         found = [log for log in disk.logs() if log.topic == METADATA_TOPIC]
@@ -36,22 +34,25 @@ class MetadataLog:
         self.epochs: list[tuple[int, int]] = self.log.load_epochs()
         """(leader epoch, its start offset), ascending."""
         self.flushed_offset = 0
-        """What is on disk for certain. After a start nothing is, until the first flush: a kill
-        leaves the end of the log in the page cache."""
-        self.cuts = 0
-        """How often it was truncated: a flush that began before a cut says nothing of what came
-        after."""
+        """Records below it are certainly on disk. 0 until the first flush after a start: a killed
+        process leaves the end of the log in the page cache."""
+        self.truncations = 0
+        """How often the log was truncated. A flush that began before a truncation says nothing
+        about records appended after it."""
 
     @property
     def end_offset(self) -> int:
+        """End of the log, flushed or not."""
         return self.log.log_end_offset
 
     @property
     def last_epoch(self) -> int:
+        """The epoch of the last record; 0 when the log is empty."""
         return self.epochs[-1][0] if self.epochs else 0
 
     def end_offset_for(self, epoch: int) -> tuple[int, int]:
-        """(e, end offset of e) for the largest epoch e at or below ``epoch`` (KIP-101, KIP-279)."""
+        """Return (e, end offset of e) for the largest epoch e at or below ``epoch``; (0, 0) when the
+        log has none (KIP-101, KIP-279)."""
         end = self.end_offset
         for known, start in reversed(self.epochs):
             if known <= epoch:
@@ -60,17 +61,21 @@ class MetadataLog:
         return 0, 0
 
     def append_as_leader(self, values: Sequence[Buffer], epoch: int, wall_ms: int) -> int:
-        """Metadata records as one atomic batch; returns the end offset after it."""
-        return self._lead(
+        """Append metadata records as one atomic batch; return the end offset after it."""
+        return self._append_batch(
             [NewRecord(None, bytes(value), wall_ms) for value in values], epoch, wall_ms, 0
         )
 
     def append_leader_change(self, message: Buffer, epoch: int, wall_ms: int) -> int:
-        return self._lead(
+        """Append the control record that starts a leader's epoch; return the end offset after
+        it."""
+        return self._append_batch(
             [NewRecord(LEADER_CHANGE_KEY, bytes(message), wall_ms)], epoch, wall_ms, CONTROL
         )
 
-    def _lead(self, records: list[NewRecord], epoch: int, wall_ms: int, attributes: int) -> int:
+    def _append_batch(
+        self, records: list[NewRecord], epoch: int, wall_ms: int, attributes: int
+    ) -> int:
         data = build(
             records, attributes=attributes, base_offset=self.end_offset, leader_epoch=epoch
         )
@@ -78,15 +83,15 @@ class MetadataLog:
         return self.end_offset
 
     def append_as_follower(self, data: Buffer, wall_ms: int) -> None:
-        """What the leader sent, verbatim.
+        """Append the leader's batches byte for byte.
 
         Raises:
-            CorruptBatch: damaged on its way; ask again.
+            CorruptBatch: damaged in transit; fetch again.
         """
         headers = list(batches(data))
         if headers:
             assert headers[0].base_offset == self.end_offset, (
-                "the leader sent another offset than was asked for"
+                "the leader sent records from an offset that was not requested"
             )
             self._append(data, headers, wall_ms)
 
@@ -100,8 +105,9 @@ class MetadataLog:
             self.log.save_epochs(self.epochs)
 
     def truncate(self, offset: int) -> None:
+        """Remove the records at and after ``offset``."""
         self.log.truncate(offset)
-        self.cuts += 1
+        self.truncations += 1
         kept = [e for e in self.epochs if e[1] < self.end_offset]
         if len(kept) != len(self.epochs):
             self.epochs = kept
@@ -109,10 +115,11 @@ class MetadataLog:
         self.flushed_offset = min(self.flushed_offset, self.end_offset)
 
     def read(self, start_offset: int, max_bytes: int) -> RecordSlice:
+        """Batches from ``start_offset``, at least one."""
         return self.log.read(start_offset, max_bytes, self.end_offset, at_least_one=True)
 
     def records(self, start_offset: int, end_offset: int) -> tuple[list[Any], int]:
-        """The metadata records from ``start_offset``, at most about READ_BYTES of them, and the
+        """Return the metadata records from ``start_offset``, about READ_BYTES at most, and the
         offset after them."""
         data = self.log.read(start_offset, READ_BYTES, end_offset, at_least_one=True).tobytes()
         found = [
@@ -121,5 +128,5 @@ class MetadataLog:
         reached = start_offset
         for header in batches(data, check_crc=False):
             reached = header.next_offset
-        assert reached > start_offset, f"nothing can be read of the metadata log at {start_offset}"
+        assert reached > start_offset, f"the metadata log has no batch at {start_offset}"
         return found, reached

@@ -3,121 +3,97 @@ disk (KRaft).
 
 Roles and their transitions:
 
-    unattached   knows no leader of its epoch       -> prospective (timer), follower (a leader speaks)
+    unattached   knows no leader of its epoch       -> prospective (timer),
+                                                       follower (a leader sends a request)
     follower     fetches from the leader            -> prospective (leader silent or unreachable)
-    prospective  asks whether it would be elected,  -> candidate (majority), follower or unattached (refused)
-                 without a new epoch (KIP-996)
-    candidate    asks for votes in a new epoch      -> leader (majority), unattached (refused, timer)
-    leader       serves fetches, appends            -> resigned (no majority fetches, orderly stop)
-    resigned     was leader; leads no more          -> prospective (timer)
-    any          -> unattached or follower when a higher epoch is seen
+    prospective  asks whether it would be elected,  -> candidate (majority),
+                 without a new epoch (KIP-996)         follower or unattached (refused)
+    candidate    asks for votes in a new epoch      -> leader (majority),
+                                                       unattached (refused, timer)
+    leader       serves fetches, appends            -> resigned (no majority fetches, shutdown)
+    resigned     was leader, may not lead again     -> prospective (timer)
+                 in this epoch
+    any          -> unattached or follower when a message has a higher epoch
 
-Epoch, vote and leader are on disk before anything is answered or sent (KIP-595). The epoch of a
-message is looked at before all else in it. What a majority has flushed is committed once it holds
-a record of the leader's own epoch: the LeaderChange record that opens each epoch.
+Epoch, vote and leader are on disk before anything is answered or sent (KIP-595). Every message is
+judged by its epoch first. What a majority has flushed is committed once it includes a record of
+the leader's own epoch: the LeaderChange record that starts each epoch.
 
-A voter that comes with an empty disk votes under a condition: that all voters do. As one of a
-bare majority it could help to elect a leader that lacks what its lost disk had confirmed. So a
-new cluster is formed by all its voters, and an old one is not emptied by new disks (Kafka's
-static voters have no such guard).
+A voter with an empty disk votes conditionally: its vote counts only when all voters grant theirs.
+As one of a bare majority it could help to elect a leader that lacks records which its lost disk
+had confirmed. So a new cluster needs all its voters to form, and an old cluster does not lose its
+metadata to new disks (Kafka's static voters have no such guard).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from embedded_broker.core.effects import Level
-from embedded_broker.core.events import RequestReceived
+from embedded_broker.core.environment import Environment
 from embedded_broker.core.metadata.records import encode_record
 from embedded_broker.core.ports import StorageFailed
 from embedded_broker.core.quorum.campaign import Campaign
 from embedded_broker.core.quorum.following import Following
 from embedded_broker.core.quorum.leading import Leading
-from embedded_broker.core.quorum.log import MetadataLog
+from embedded_broker.core.quorum.ports import QuorumListener
+from embedded_broker.core.quorum.voter import NOBODY, NotLeader, Role, Voter
 
-if TYPE_CHECKING:
-    from embedded_broker.core.broker import Broker
-
-NOBODY = -1
 TIMER = "quorum"
 RETRY_MS = 50
-"""Until a peer that refused the connection is asked again."""
+"""How long until a peer that refused the connection is asked again."""
 
 
-class Role(Enum):
-    UNATTACHED = "unattached"
-    FOLLOWER = "follower"
-    PROSPECTIVE = "prospective"
-    CANDIDATE = "candidate"
-    LEADER = "leader"
-    RESIGNED = "resigned"
+class Quorum(Voter):
+    """One node's part in the quorum. ``requests`` handles the requests of the peers."""
 
-
-class NotLeader(Exception):
-    """This node does not lead the quorum (any more)."""
-
-
-class Quorum:
-    """One node's part in the quorum. ``requests`` has the handlers of what the peers ask."""
-
-    def __init__(self, broker: Broker) -> None:
-        settings = broker.settings
-        self.broker = broker
-        self.node_id = broker.node_id
-        self.voters: tuple[int, ...] = tuple(sorted(settings.voters))
-        self.majority = len(self.voters) // 2 + 1
-        self.cluster_id: str = settings.cluster_id
-        self.election_timeout_ms: int = settings["controller.quorum.election.timeout.ms"]
-        self.fetch_timeout_ms: int = settings["controller.quorum.fetch.timeout.ms"]
-        self.backoff_max_ms: int = settings["controller.quorum.election.backoff.max.ms"]
-        self.request_timeout_ms: int = settings["controller.quorum.request.timeout.ms"]
-
-        self.log = MetadataLog(broker.disk)
-        self._saved = broker.disk.load_quorum_state()
-        self.epoch: int = self._saved.get("leaderEpoch", 0)
-        self.voted_id: int = self._saved.get("votedId", NOBODY)
-        self.leader_id: int = self._saved.get("leaderId", NOBODY)
-        self._lives: int = self._saved.get("lives", 0)
-        self.forgetful: bool = self._saved.get(
-            "forgetful", not self._saved and len(self.voters) > 1
-        )
-        """Whether this disk is new, or may be: what this voter held and whom it voted for is not
-        known. Its vote then counts only where all voters agree, which a new cluster's do; a
-        caught-up follower has its memory back."""
-        self.role = Role.UNATTACHED
-        self.high_watermark = 0
-        self.applied_offset = 0
-        self.lost_elections = 0
-        self.heard_leader_id = NOBODY
-        self.leader_heard_ms = 0
-        """Which leader this node last heard, and when; kept over its fall."""
-        self.leader_hung_up = False
-        """Whether that leader's connections ended rather than fell silent."""
+    def __init__(self, env: Environment, listener: QuorumListener) -> None:
+        super().__init__(env)
+        self.listener = listener
         self._part: Campaign | Following | Leading | None = None
+        """What the current role does; None for unattached and resigned."""
         self._stopping = False
 
-    # ---- what others ask
+    # ---- questions of the other machines
     @property
     def is_leader(self) -> bool:
+        """Whether this node leads its epoch."""
         return self.role is Role.LEADER
 
     @property
-    def leader_epoch(self) -> int:
-        return self.epoch
-
-    @property
     def leading(self) -> Leading | None:
+        """The leader's part, while this node leads."""
         return self._part if isinstance(self._part, Leading) else None
 
     @property
     def following(self) -> Following | None:
+        """The follower's part, while this node follows a leader."""
         return self._part if isinstance(self._part, Following) else None
 
+    @property
+    def end_offset(self) -> int:
+        """End of the metadata log on this node, committed or not."""
+        return self.log.end_offset
+
+    @property
+    def epoch_start_offset(self) -> int | None:
+        """As leader, where the current epoch starts in the log; None otherwise."""
+        leading = self.leading
+        return None if leading is None else leading.epoch_start_offset
+
+    def applied_by(self, broker_id: int) -> int | None:
+        """As leader, the metadata offset that a voter has applied, by its last fetch; None when
+        unknown."""
+        if broker_id == self.node_id:
+            return self.high_watermark
+        leading = self.leading
+        progress = None if leading is None else leading.voters.get(broker_id)
+        return None if progress is None else progress.high_watermark
+
     def propose(self, now_ms: int, records: Sequence[Any]) -> int:
-        """Append records as one atomic batch; they count when the high watermark reaches the
-        offset returned.
+        """Append records as one atomic batch. They are committed when the high watermark reaches
+        the returned offset.
 
         Raises:
             NotLeader: nothing was appended (or the disk refused it, and this node has resigned).
@@ -128,91 +104,64 @@ class Quorum:
         try:
             return leading.append(now_ms, [encode_record(r) for r in records])
         except StorageFailed as e:
-            self.broker.outbox.note(
-                Level.ERROR, f"The metadata log cannot be written, leadership given up: {e}"
+            self.env.note(
+                Level.ERROR, f"Cannot write the metadata log, resigning as quorum leader: {e}"
             )
             self.resign(now_ms)
             raise NotLeader from e
 
-    def fetch(self, now_ms: int, event: RequestReceived) -> None:
-        from embedded_broker.core.quorum import requests
-
-        requests.fetch(self, now_ms, event)
-
-    def remember(self) -> None:
-        """This voter's log holds all that is committed.
-
-        Raises:
-            StorageFailed: it stays forgetful.
-        """
-        if self.forgetful:
-            self.forgetful = False
-            try:
-                self._save(self.epoch, self.leader_id, self.voted_id)
-            except StorageFailed:
-                self.forgetful = True
-                raise
-
-    def begin_life(self) -> int:
-        """How many processes have run on this disk, this one included.
-
-        Raises:
-            StorageFailed: it is not written down; the next life may get the same number.
-        """
-        self._lives += 1
-        self._save(self.epoch, self.leader_id, self.voted_id)
-        return self._lives
-
-    # ---- life
+    # ---- start and stop
     def start(self, now_ms: int) -> None:
-        outbox = self.broker.outbox
+        """Announce the peers' addresses, then flush the log: only then may its end count."""
         for voter in self.voters:
             if voter != self.node_id:
-                host, port = self.broker.settings.voters[voter]
-                outbox.peer(voter, host, port)
+                host, port = self.env.settings.voters[voter]
+                self.env.outbox.peer(voter, host, port)
+        # A restarted leader does not lead its old epoch again: it does not know what it promised.
         if self.leader_id == self.node_id:
             self.leader_id = NOBODY
-        self.leader_heard_ms = now_ms
+        self.last_leader_contact_ms = now_ms
         self.flush(self._recovered)
 
     def _recovered(self, now_ms: int) -> None:
-        """What was found at the start is on disk: now it may count."""
-        if self._part is not None or self.broker.outbox.has_timer(TIMER):
+        """The log found at the start is on disk: take a role."""
+        if self._part is not None or self.env.outbox.has_timer(TIMER):
             return
         if len(self.voters) == 1:
             self.campaign(now_ms)
         elif self.leader_id != NOBODY:
             self._set(now_ms, Role.FOLLOWER, self.epoch, self.leader_id, self.voted_id)
         else:
-            # Soon, for a cluster that starts has no leader to disturb, and an old one refuses the
-            # question.
-            self._wait(now_ms, self.broker.rng.below(self.election_timeout_ms // 4 + 1))
+            # Campaign soon: a cluster that is starting has no leader to disturb, and the voters of
+            # a running one refuse the pre-vote.
+            self._campaign_after(now_ms, self.env.rng.below(self.election_timeout_ms // 4 + 1))
 
     def flush(self, then: Callable[[int], None]) -> None:
-        """Call ``then`` when all that is in the log now is on disk; a disk that refuses ends this
-        broker, for what it has forgotten is not known."""
-        end_offset, cuts = self.log.end_offset, self.log.cuts
+        """Call ``then`` when the whole current log is on disk. A failed flush stops this broker:
+        which part of the log the disk lost is unknown."""
+        end_offset, truncations = self.log.end_offset, self.log.truncations
 
         def done(now_ms: int, error: str) -> None:
             if error:
-                self.broker.outbox.stop(1, f"The metadata log could not be flushed: {error}")
+                self.env.outbox.stop(1, f"The metadata log could not be flushed: {error}")
                 return
-            if cuts == self.log.cuts:
+            # A flush that began before a truncation says nothing about what was appended after it.
+            if truncations == self.log.truncations:
                 self.log.flushed_offset = max(self.log.flushed_offset, end_offset)
             then(now_ms)
 
-        self.broker.outbox.flush(self.log.log, done)
+        self.env.outbox.flush(self.log.log, done)
 
     def stop(self, now_ms: int) -> None:
-        """Leave in order: the next leader need not wait for a timeout to be elected."""
+        """Shut down in order: let the next leader campaign at once, without a timeout."""
         self._stopping = True
         if self.leading is not None:
-            self.leading.say_goodbye()
+            self.leading.announce_end()
         self.resign(now_ms)
 
     # ---- transitions
     def become(self, now_ms: int, role: Role, epoch: int, leader_id: int, voted_id: int) -> None:
-        """Take a role; the only place where epoch, leader, vote and role change.
+        """Take a role, after writing epoch, leader and vote to disk.
 
         Raises:
             StorageFailed: nothing has changed.
@@ -223,35 +172,36 @@ class Quorum:
                 f"two leaders in epoch {epoch}: {self.leader_id} and {leader_id}"
             )
         if (epoch, leader_id, voted_id) != (self.epoch, self.leader_id, self.voted_id):
-            self._save(epoch, leader_id, voted_id)
+            self.save(epoch, leader_id, voted_id)
         self._set(now_ms, role, epoch, leader_id, voted_id)
 
     def _set(self, now_ms: int, role: Role, epoch: int, leader_id: int, voted_id: int) -> None:
+        """The only place where role, epoch, leader and vote change in memory."""
         before = (self.epoch, self.leader_id, self.role is Role.LEADER)
         old, self._part = self._part, None
         if old is not None:
             old.close(now_ms)
-        self.broker.outbox.cancel(TIMER)
+        self.env.outbox.cancel(TIMER)
         self.role, self.epoch, self.leader_id, self.voted_id = role, epoch, leader_id, voted_id
         match role:
             case Role.FOLLOWER:
                 self.lost_elections = 0
-                self._part = Following(self, now_ms)
+                self._part = Following(self)
             case Role.PROSPECTIVE | Role.CANDIDATE:
-                self._part = Campaign(self, now_ms, pre_vote=role is Role.PROSPECTIVE)
+                self._part = Campaign(self, pre_vote=role is Role.PROSPECTIVE)
             case Role.LEADER:
                 self.lost_elections = 0
                 self._part = Leading(self, now_ms)
             case Role.UNATTACHED | Role.RESIGNED:
-                self._wait(now_ms, self._random_election_ms())
+                self._campaign_after(now_ms, self._random_election_ms())
         if self._part is not None:
             self._part.start(now_ms)
         if (self.epoch, self.leader_id, self.role is Role.LEADER) != before:
-            self.broker.controller.on_leadership(now_ms)
-            self.broker.channel.on_leader_change(now_ms)
+            self.listener.on_leadership(now_ms)
 
     def campaign(self, now_ms: int) -> None:
-        """Try to be elected; with other voters, first ask whether there is a point."""
+        """Try to become the leader; with other voters, ask first whether they would agree
+        (KIP-996), which does not raise the epoch."""
         if self._stopping:
             return
         try:
@@ -263,7 +213,7 @@ class Quorum:
             self.storage_failed(now_ms, e)
 
     def won(self, now_ms: int) -> None:
-        """A majority is for this node."""
+        """A majority agreed: a pre-vote is followed by the vote, a vote by leadership."""
         try:
             if self.role is Role.PROSPECTIVE:
                 self.become(now_ms, Role.CANDIDATE, self.epoch + 1, NOBODY, self.node_id)
@@ -273,23 +223,22 @@ class Quorum:
             self.storage_failed(now_ms, e)
 
     def lost(self, now_ms: int) -> None:
-        """No majority is to be had now: back to the leader that the others still hear, else wait
-        a random while."""
+        """Follow the known leader, or back off for a random time before the next campaign."""
         self.lost_elections += 1
         if self.leader_id not in (NOBODY, self.node_id):
             self._set(now_ms, Role.FOLLOWER, self.epoch, self.leader_id, self.voted_id)
             return
         self._set(now_ms, Role.UNATTACHED, self.epoch, NOBODY, self.voted_id)
         backoff_ms = min(self.backoff_max_ms, RETRY_MS << min(self.lost_elections, 10))
-        self._wait(now_ms, RETRY_MS // 2 + self.broker.rng.below(backoff_ms + 1))
+        self._campaign_after(now_ms, RETRY_MS // 2 + self.env.rng.below(backoff_ms + 1))
 
     def resign(self, now_ms: int) -> None:
-        """Stop leading in this epoch (it cannot be led again: the vote for oneself stays)."""
+        """Stop leading. This node may not lead the epoch again: its vote for itself stays."""
         if self.role is Role.LEADER:
             self._set(now_ms, Role.RESIGNED, self.epoch, NOBODY, self.voted_id)
 
-    def heard_of(self, now_ms: int, epoch: int, leader_id: int) -> bool:
-        """Somebody names an epoch and its leader. Whether that changed this node's role.
+    def learn_epoch(self, now_ms: int, epoch: int, leader_id: int) -> bool:
+        """A message names an epoch and its leader; return whether that changed this node's role.
 
         Raises:
             StorageFailed: nothing has changed.
@@ -311,47 +260,33 @@ class Quorum:
 
     def storage_failed(self, now_ms: int, error: StorageFailed) -> None:
         """The vote or the epoch cannot be written: take no part until it can."""
-        self.broker.outbox.note(Level.ERROR, f"The quorum's state cannot be written: {error}")
+        self.env.note(Level.ERROR, f"Cannot write the quorum state: {error}")
         if self.role is Role.LEADER:
             self.resign(now_ms)
         else:
             self._set(now_ms, Role.UNATTACHED, self.epoch, self.leader_id, self.voted_id)
 
-    def _wait(self, now_ms: int, delay_ms: int) -> None:
-        if not self._stopping:
-            self.broker.outbox.timer(TIMER, now_ms + delay_ms, self.campaign)
+    def campaign_soon(self, now_ms: int, position: int) -> None:
+        """The leader announced its end: campaign now, or later by the number of voters that it
+        named before this node, so that they do not split the vote."""
+        self.last_leader_contact_ms = now_ms
+        self._set(now_ms, Role.UNATTACHED, self.epoch, self.leader_id, self.voted_id)
+        self._campaign_after(now_ms, position * RETRY_MS * 2)
 
-    def expect_within(self, now_ms: int, delay_ms: int, fire: Callable[[int], None]) -> None:
-        """The one timer of the role that holds now."""
-        self.broker.outbox.timer(TIMER, now_ms + delay_ms, fire)
+    def _campaign_after(self, now_ms: int, delay_ms: int) -> None:
+        if not self._stopping:
+            self.env.outbox.timer(TIMER, now_ms + delay_ms, self.campaign)
+
+    def set_role_timer(self, now_ms: int, delay_ms: int, fire: Callable[[int], None]) -> None:
+        """Set the one timer of the current role; a change of role cancels it."""
+        self.env.outbox.timer(TIMER, now_ms + delay_ms, fire)
 
     def _random_election_ms(self) -> int:
-        return self.election_timeout_ms + self.broker.rng.below(self.election_timeout_ms + 1)
-
-    def hurry(self, now_ms: int, position: int) -> None:
-        """The leader has said goodbye: campaign now, or a little later when others were named
-        before this node."""
-        self.leader_heard_ms = now_ms
-        self._set(now_ms, Role.UNATTACHED, self.epoch, self.leader_id, self.voted_id)
-        self._wait(now_ms, position * RETRY_MS * 2)
-
-    def _save(self, epoch: int, leader_id: int, voted_id: int) -> None:
-        state = {
-            "leaderId": leader_id,
-            "leaderEpoch": epoch,
-            "votedId": voted_id,
-            "votedDirectoryId": "AAAAAAAAAAAAAAAAAAAAAA",  # Kafka's zero id: votes here are for a node, not its disk
-            "data_version": 1,
-            "lives": self._lives,
-            "forgetful": self.forgetful,
-        }
-        if state != self._saved:
-            self.broker.disk.save_quorum_state(state)
-            self._saved = state
+        return self.election_timeout_ms + self.env.rng.below(self.election_timeout_ms + 1)
 
     # ---- what is committed
     def advance(self, now_ms: int, high_watermark: int) -> None:
-        """The high watermark has moved: hand on what is committed now."""
+        """Move the high watermark and pass the newly committed records to the listener."""
         assert high_watermark >= self.high_watermark, "the metadata high watermark goes back"
         if high_watermark == self.high_watermark:
             return
@@ -360,5 +295,5 @@ class Quorum:
             records, self.applied_offset = self.log.records(
                 self.applied_offset, self.high_watermark
             )
-            self.broker.on_committed(now_ms, records, self.applied_offset)
-        self.broker.controller.on_high_watermark(now_ms, self.high_watermark)
+            self.listener.on_committed(now_ms, records, self.applied_offset)
+        self.listener.on_high_watermark(now_ms, self.high_watermark)

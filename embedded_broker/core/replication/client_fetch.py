@@ -1,19 +1,19 @@
-"""Fetches of consumers: read up to the high watermark, or wait for more.
+"""Fetch requests of consumers: read up to the high watermark, or wait for more.
 
-All are looked at once at the end of the tick in which they came, and again at the end of each
-tick in which something came for them. A request waits until ``min_bytes`` are there, something is
-wrong, or ``max_wait_ms`` is over.
+All are evaluated at the end of the tick in which they came, and again at the end of each tick in
+which something happened to their partitions. A request waits until ``min_bytes`` are available, a
+partition has an error, or ``max_wait_ms`` is over.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from embedded_broker.core.effects import Level
+from embedded_broker.core.environment import Environment
 from embedded_broker.core.events import RequestReceived
 from embedded_broker.core.ports import StorageFailed
 from embedded_broker.core.replication.partition import Partition
 from embedded_broker.core.replication.purgatory import Deadlines
+from embedded_broker.core.replication.table import ReplicaTable
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.messages.k01_fetch import (
     EpochEndOffset,
@@ -26,9 +26,6 @@ from kafka_protocol.messages.k01_fetch import (
     NodeEndpoint,
     PartitionData,
 )
-
-if TYPE_CHECKING:
-    from embedded_broker.core.replication.replicas import Replicas
 
 TOPIC_ID_SINCE = 13
 HINTS_SINCE = 16
@@ -43,31 +40,38 @@ class ClientFetch:
         self.owner = owner
         self.event = event
         self.partitions: list[Partition] = []
-        """Where it is registered as waiting."""
+        """The partitions that have it in ``waiting_fetches``."""
         self.bucket = -1
 
+    def wake(self) -> None:
+        """Evaluate it at the end of this tick."""
+        self.owner.ready[self] = None
+
     def expire(self, now_ms: int) -> None:
+        """Answer with what there is."""
         self.owner.complete(self, always=True)
 
 
 class ClientFetches:
-    """All waiting fetches of consumers."""
+    """The waiting fetches of all consumers."""
 
-    def __init__(self, replicas: Replicas) -> None:
-        self._replicas = replicas
-        self._deadlines = Deadlines(replicas.outbox, "client fetches", 10)
+    def __init__(self, env: Environment, table: ReplicaTable) -> None:
+        self._env = env
+        self._table = table
+        self._deadlines = Deadlines(env.outbox, "client fetches", 10)
         self._new: list[ClientFetch] = []
         self._by_connection: dict[int, dict[ClientFetch, None]] = {}
         self.ready: dict[ClientFetch, None] = {}
+        """To be evaluated again at the end of this tick."""
 
     def fetch(self, event: RequestReceived) -> None:
-        """A consumer's Fetch; it is looked at when this tick ends."""
+        """Take a consumer's Fetch; it is evaluated at the end of this tick."""
         fetch = ClientFetch(self, event)
         self._by_connection.setdefault(event.caller.connection_id, {})[fetch] = None
         self._new.append(fetch)
 
     def complete_ready(self, now_ms: int) -> None:
-        """At the end of a tick."""
+        """At the end of a tick, answer the requests that can be."""
         if self.ready:
             ready, self.ready = self.ready, {}
             for fetch in ready:
@@ -80,6 +84,7 @@ class ClientFetches:
                     self._wait(now_ms, fetch)
 
     def connection_closed(self, connection_id: int) -> None:
+        """Drop the requests of this connection."""
         for fetch in self._by_connection.pop(connection_id, {}):
             self._withdraw(fetch)
         if self._new:
@@ -102,22 +107,24 @@ class ClientFetches:
         self._deadlines.withdraw(fetch)
         self.ready.pop(fetch, None)
 
-    # ---- answers
+    # ---- responses
     def complete(self, fetch: ClientFetch, always: bool) -> bool:
-        """Answer, if there is enough to say or ``always``; whether it was answered."""
+        """Answer if there is enough data, an error, or ``always``; return whether it was
+        answered."""
         event = fetch.event
         request: FetchRequest = event.message
-        room = max(0, min(request.max_bytes, self._replicas.client_fetch_max_bytes))
+        room = max(0, min(request.max_bytes, self._table.settings.client_fetch_max_bytes))
         size = 0
         at_once = not request.topics
         response = FetchResponse()
         leaders: set[int] = set()
         for topic in request.topics:
-            answers = FetchableTopicResponse(topic.topic, topic.topic_id)
-            response.responses.append(answers)
+            topic_response = FetchableTopicResponse(topic.topic, topic.topic_id)
+            response.responses.append(topic_response)
             for asked in topic.partitions:
                 partition = self._find(event.version, topic, asked.partition)
                 if isinstance(partition, Partition):
+                    # KIP-74: the first batch of the response is whole, whatever its size.
                     data = self._read(partition, asked, room - size, size == 0)
                     size += 0 if data.records is None else len(data.records)
                 else:
@@ -129,41 +136,40 @@ class ClientFetches:
                         ErrorCode.FENCED_LEADER_EPOCH,
                     ):
                         self._hint(data, topic, leaders)
-                answers.partitions.append(data)
+                topic_response.partitions.append(data)
         if not (always or at_once or size >= request.min_bytes):
             return False
         if leaders and event.version >= HINTS_SINCE:
-            for node_id, host, port, rack in self._replicas.endpoints(
-                event.caller.listener, sorted(leaders)
-            ):
-                response.node_endpoints.append(NodeEndpoint(node_id, host, port, rack))
+            for endpoint in self._env.image.endpoints(event.caller.listener, sorted(leaders)):
+                response.node_endpoints.append(NodeEndpoint(*endpoint))
         self._withdraw(fetch)
         of_connection = self._by_connection.get(event.caller.connection_id)
         if of_connection is not None:
             of_connection.pop(fetch, None)
             if not of_connection:
                 del self._by_connection[event.caller.connection_id]
-        self._replicas.outbox.respond(event, response)
+        self._env.outbox.respond(event, response)
         return True
 
     def _find(self, version: int, topic: FetchTopic, index: int) -> Partition | int:
-        """The partition, or the error code why it cannot be read here."""
-        replicas = self._replicas
+        """Return the partition, or the error code that says why it cannot be read here."""
+        table = self._table
         if version < TOPIC_ID_SINCE:
-            return replicas.partitions.get((topic.topic, index)) or replicas.missing(
-                topic.topic, index
-            )
-        found = replicas.by_id.get((topic.topic_id, index))
-        if found is not None:
-            return found
-        name = replicas.image.topic_names.get(topic.topic_id)
-        return ErrorCode.UNKNOWN_TOPIC_ID if name is None else replicas.missing(name, index)
+            return table.partitions.get((topic.topic, index)) or table.missing(topic.topic, index)
+        partition = table.by_id.get((topic.topic_id, index))
+        if partition is not None:
+            return partition
+        name = self._env.image.topic_names.get(topic.topic_id)
+        return ErrorCode.UNKNOWN_TOPIC_ID if name is None else table.missing(name, index)
 
     def _read(
         self, partition: Partition, asked: FetchPartition, room: int, first: bool
     ) -> PartitionData:
+        """Read at most ``room`` bytes below the high watermark; with ``first`` at least one
+        batch."""
         code = partition.fence(asked.current_leader_epoch)
         offset = asked.fetch_offset
+        # One snapshot of both for the whole response (KAFKA-7104).
         high = partition.high_watermark
         start = partition.start_offset
         if code == ErrorCode.NONE:
@@ -188,15 +194,15 @@ class ClientFetches:
                 most = max(0, min(asked.partition_max_bytes, room))
                 data.records = partition.log.read(offset, most, high, first)  # type: ignore[assignment]
             except StorageFailed as e:
-                self._replicas.note(Level.ERROR, f"{partition} cannot be read: {e}")
+                self._env.note(Level.ERROR, f"Cannot read {partition}: {e}")
                 data.error_code = ErrorCode.KAFKA_STORAGE_ERROR
         return data
 
     def _hint(self, data: PartitionData, topic: FetchTopic, leaders: set[int]) -> None:
-        """KIP-951: who leads now, so that the client need not ask."""
-        image = self._replicas.image
+        """Name the current leader, so that the client need not ask for metadata (KIP-951)."""
+        image = self._env.image
         name = image.topic_names.get(topic.topic_id, topic.topic)
-        found = image.partition(name, data.partition_index)
-        if found is not None and found.leader >= 0:
-            data.current_leader = LeaderIdAndEpoch(found.leader, found.leader_epoch)
-            leaders.add(found.leader)
+        known = image.partition(name, data.partition_index)
+        if known is not None and known.leader >= 0:
+            data.current_leader = LeaderIdAndEpoch(known.leader, known.leader_epoch)
+            leaders.add(known.leader)

@@ -1,22 +1,22 @@
-"""DeleteRecords that wait until every living replica has moved the start of its log (KIP-107)."""
+"""DeleteRecords requests that wait until every live replica has moved the start of its log
+(KIP-107)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+from embedded_broker.core.environment import Environment
+from embedded_broker.core.replication.partition import Partition
 from embedded_broker.core.replication.purgatory import Deadlines
 from kafka_protocol.errors import ErrorCode
-
-if TYPE_CHECKING:
-    from embedded_broker.core.replication.partition import Partition
-    from embedded_broker.core.replication.replicas import Replicas
 
 Done = Callable[[int, int], None]
 """(error code, low watermark)"""
 
 
 class _Deletion:
+    """One partition of a DeleteRecords request."""
+
     def __init__(self, owner: Deletions, partition: Partition, offset: int, done: Done) -> None:
         self._owner = owner
         self.partition = partition
@@ -25,26 +25,29 @@ class _Deletion:
         self.bucket = -1
 
     def expire(self, now_ms: int) -> None:
-        self._owner.timed_out(self)
+        self._owner.expired(self)
 
 
 class Deletions:
-    """Few at a time, looked at whenever a follower has said where its log starts."""
+    """Usually few; checked whenever a follower reports a new log start."""
 
-    def __init__(self, replicas: Replicas) -> None:
-        self._replicas = replicas
+    def __init__(self, env: Environment) -> None:
+        self._image = env.image
         self._waiting: dict[_Deletion, None] = {}
-        self._deadlines = Deadlines(replicas.outbox, "deletions", 100)
+        self._deadlines = Deadlines(env.outbox, "deletions", 100)
 
     def wait(
         self, now_ms: int, partition: Partition, offset: int, timeout_ms: int, done: Done
     ) -> None:
+        """Call ``done`` when all live replicas start at or after ``offset``, or with an error."""
         deletion = _Deletion(self, partition, offset, done)
         self._waiting[deletion] = None
         self._deadlines.add(deletion, now_ms + max(0, timeout_ms))
-        self.look(partition)
+        self.check(partition)
 
-    def look(self, partition: Partition) -> None:
+    def check(self, partition: Partition) -> None:
+        """Finish the deletions of ``partition`` that are done, or that this node no longer
+        leads."""
         if not self._waiting:
             return
         for deletion in [d for d in self._waiting if d.partition is partition]:
@@ -54,14 +57,14 @@ class Deletions:
                 self._finish(deletion, ErrorCode.NONE, low)
 
     def low_watermark(self, partition: Partition) -> int:
-        """The least start offset over the living replicas."""
-        image = self._replicas.image
+        """The least start offset of the live replicas."""
         followers = [
-            f.start_offset for f in partition.followers.values() if image.alive(f.broker_id)
+            f.start_offset for f in partition.followers.values() if self._image.alive(f.broker_id)
         ]
         return min([partition.start_offset, *followers])
 
-    def timed_out(self, deletion: _Deletion) -> None:
+    def expired(self, deletion: _Deletion) -> None:
+        """The deadline of a deletion has passed."""
         self._finish(deletion, ErrorCode.REQUEST_TIMED_OUT, self.low_watermark(deletion.partition))
 
     def _finish(self, deletion: _Deletion, code: int, low_watermark: int) -> None:

@@ -1,25 +1,27 @@
-"""How this node follows: one fetch session for each broker that leads something it replicates
+"""Fetching as a follower: one fetch session with each broker that leads a partition replicated here
 (KIP-227).
 
-A lane has at most one Fetch waiting at its leader, named by changes only; the next leaves at the
-end of the tick in which the answer was taken in. A partition that has just come to the lane does
-not sit out the wait: a second request follows the first, which makes the leader answer the first
-at once. Truncation is told by the diverging epoch in an answer (KIP-595's addition to Fetch v12),
-never guessed from the high watermark (KIP-101).
+A lane has one Fetch waiting at its leader, which names only changed partitions; the next one leaves
+at the end of the tick in which the response was applied. A partition that is new in the lane need
+not wait until the leader answers: a second request follows the first, and makes the leader answer
+the first at once. A follower truncates where the response's diverging epoch says (KIP-595's addition
+to Fetch v12), never at its own high watermark (KIP-101).
 
-What an answer says of a partition counts only when the partition is still where the request said
-it was: same leader epoch, same end offset.
+A response counts for a partition only if the partition is still as the request said: same leader
+epoch, same end offset.
 """
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from embedded_broker.core.effects import Level
+from embedded_broker.core.environment import Environment
 from embedded_broker.core.ports import StorageFailed
 from embedded_broker.core.replication.partition import Partition
+from embedded_broker.core.replication.table import ReplicaTable
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.messages.k01_fetch import (
     FetchPartition,
@@ -32,16 +34,23 @@ from kafka_protocol.messages.k01_fetch import (
 )
 from kafka_protocol.records.batch import CorruptBatch
 
-if TYPE_CHECKING:
-    from embedded_broker.core.replication.replicas import Replicas
-
 FETCH_VERSION = 17
 FIRST_BACKOFF_MS = 50
 MAX_IN_FLIGHT = 2
 
 
+class LaneOwner(Protocol):
+    """What a lane asks of its owner, ``Replicas``."""
+
+    def lane_ready(self, lane: Lane) -> None:
+        """Call ``lane.send`` at the end of this tick."""
+
+    def needs_flush(self, partition: Partition) -> None:
+        """Flush the partition's log at the end of this tick."""
+
+
 class _Followed:
-    """One partition in a lane, and what the leader's session believes of it."""
+    """One partition in a lane, and its state in the leader's session."""
 
     __slots__ = (
         "delayed_until",
@@ -49,46 +58,61 @@ class _Followed:
         "in_session",
         "partition",
         "request",
-        "told_end",
-        "told_epoch",
+        "sent_end",
+        "sent_epoch",
     )
 
     def __init__(self, partition: Partition) -> None:
         self.partition = partition
         self.in_session = False
-        self.told_epoch = -1
-        self.told_end = -1
+        """Whether the leader's session has it."""
+        self.sent_epoch = -1
+        """The leader epoch in the newest request that named it."""
+        self.sent_end = -1
+        """Its end offset in that request."""
         self.request = 0
-        """The number of the request that told it."""
+        """The number of that request; responses to earlier ones say nothing about it."""
         self.delayed_until = -1
+        """It is not fetched before this time, after a failure; -1 when it may be."""
         self.failures = 0
+        """In a row."""
 
 
 class Lane:
-    """The partitions that one leader leads for us."""
+    """The partitions that this node follows on one leader."""
 
-    def __init__(self, replicas: Replicas, leader_id: int) -> None:
-        self._replicas = replicas
-        self._outbox = replicas.outbox
+    def __init__(
+        self, env: Environment, table: ReplicaTable, owner: LaneOwner, leader_id: int
+    ) -> None:
+        self._env = env
+        self._outbox = env.outbox
+        self._table = table
+        self._settings = table.settings
+        self._owner = owner
         self.leader_id = leader_id
         self._followed: dict[Partition, _Followed] = {}
         self._changed: dict[_Followed, None] = {}
+        """Partitions that the next request names."""
         self._forgotten: list[tuple[UUID, int]] = []
+        """Partitions that the next request removes from the session."""
         self._session_id = 0
         self._session_epoch = 0
+        """0 until the leader has answered the first request of the session."""
         self._in_flight: list[int] = []
+        """Send ids, oldest first; the leader answers in this order."""
         self._requests = 0
         self._retry_at = -1
+        """No request is sent before this time, after a failed one."""
         self._failures = 0
         self._urgent = False
-        """A partition came that the waiting request does not ask for."""
+        """Whether a partition was added that the waiting request does not name."""
 
     def __len__(self) -> int:
         return len(self._followed)
 
     # ---- what is followed
     def follow(self, partition: Partition) -> None:
-        """Fetch it from now on; or its leader epoch has changed."""
+        """Fetch the partition from now on, or with its new leader epoch."""
         followed = self._followed.get(partition)
         if followed is None:
             followed = self._followed[partition] = _Followed(partition)
@@ -98,21 +122,22 @@ class Lane:
         self._urgent = True
 
     def flushed(self, partition: Partition) -> None:
-        """What it has is on the disk now, so a fetch may confirm it."""
+        """The partition's log is on disk now, so a fetch may confirm it."""
         followed = self._followed.get(partition)
         if followed is not None and followed.delayed_until < 0:
             self._changed[followed] = None
             self._urgent = True
-            self._replicas.fetcher_busy(self)
+            self._owner.lane_ready(self)
 
     def leave(self, partition: Partition) -> None:
+        """Stop fetching the partition here."""
         followed = self._followed.pop(partition, None)
         if followed is not None:
             self._changed.pop(followed, None)
             self._forget(followed)
 
     def close(self) -> None:
-        """Nothing is followed here any more."""
+        """Ignore the responses in flight: the lane has no partitions any more."""
         for send_id in self._in_flight:
             self._outbox.forget(send_id)
         self._in_flight.clear()
@@ -125,7 +150,7 @@ class Lane:
 
     # ---- requests
     def send(self, now_ms: int) -> None:
-        """At the end of a tick: ask the leader for more, unless it has been asked already."""
+        """At the end of a tick, send the next Fetch, unless the leader still has one."""
         waiting = len(self._in_flight)
         if waiting and not (
             self._urgent and self._changed and waiting < MAX_IN_FLIGHT and self._session_epoch > 0
@@ -138,21 +163,23 @@ class Lane:
             asked = [f for f in self._followed.values() if f.delayed_until < 0]
         else:
             asked = list(self._changed)
+        # The fetch offset confirms everything below it: where only flushed records count, flush
+        # first. ``flushed`` puts the partition back.
         for followed in asked:
             if followed.partition.stable_offset < followed.partition.end_offset:
-                self._replicas.flushes[followed.partition] = None
+                self._owner.needs_flush(followed.partition)
         asked = [f for f in asked if f.partition.stable_offset == f.partition.end_offset]
         if not asked and self._session_epoch == 0:
             return
         self._urgent = False
         self._changed.clear()
         self._requests += 1
-        replicas = self._replicas
+        settings = self._settings
         request = FetchRequest(
-            replica_state=ReplicaState(replicas.node_id, replicas.broker_epoch),
-            max_wait_ms=replicas.fetch_wait_ms if self._session_epoch else 0,
+            replica_state=ReplicaState(self._env.node_id, self._table.broker_epoch),
+            max_wait_ms=settings.fetch_wait_ms if self._session_epoch else 0,
             min_bytes=1,
-            max_bytes=replicas.fetch_response_max_bytes,
+            max_bytes=settings.fetch_response_max_bytes,
             session_id=self._session_id,
             session_epoch=self._session_epoch,
             topics=self._topics(asked),
@@ -161,11 +188,17 @@ class Lane:
         if self._session_epoch > 0:
             self._session_epoch += 1
         number = self._requests
-        timeout_ms = replicas.fetch_wait_ms + max(
-            1_000, min(replicas.socket_timeout_ms, replicas.lag_ms // 3)
+        # Well below the lag time, so that one lost connection does not cost the in-sync set.
+        timeout_ms = settings.fetch_wait_ms + max(
+            1_000, min(settings.socket_timeout_ms, settings.lag_ms // 3)
         )
         send_id = self._outbox.send(
-            self.leader_id, "fetch", request, FETCH_VERSION, timeout_ms, partial(self._done, number)
+            self.leader_id,
+            "fetch",
+            request,
+            FETCH_VERSION,
+            timeout_ms,
+            partial(self._on_response, number),
         )
         self._in_flight.append(send_id)
 
@@ -177,8 +210,8 @@ class Lane:
             if topic is None:
                 topic = topics[partition.topic_id] = FetchTopic(topic_id=partition.topic_id)
             followed.in_session = True
-            followed.told_epoch = partition.leader_epoch
-            followed.told_end = partition.end_offset
+            followed.sent_epoch = partition.leader_epoch
+            followed.sent_end = partition.end_offset
             followed.request = self._requests
             topic.partitions.append(
                 FetchPartition(
@@ -187,7 +220,7 @@ class Lane:
                     partition.end_offset,
                     partition.epochs.latest,
                     partition.start_offset,
-                    self._replicas.fetch_max_bytes,
+                    self._settings.fetch_max_bytes,
                 )
             )
         return list(topics.values())
@@ -199,11 +232,15 @@ class Lane:
         self._forgotten.clear()
         return list(topics.values())
 
-    # ---- answers
-    def _done(self, number: int, now_ms: int, response: FetchResponse | None, reason: str) -> None:
-        self._replicas.fetcher_busy(self)
+    # ---- responses
+    def _on_response(
+        self, number: int, now_ms: int, response: FetchResponse | None, reason: str
+    ) -> None:
+        """Apply the response to request ``number``."""
+        self._owner.lane_ready(self)
         if response is None or response.error_code != ErrorCode.NONE:
             self._start_over()
+            # A leader that has dropped the session gets a new one at once.
             if response is None or response.error_code not in (
                 ErrorCode.FETCH_SESSION_ID_NOT_FOUND,
                 ErrorCode.INVALID_FETCH_SESSION_EPOCH,
@@ -211,7 +248,7 @@ class Lane:
                 self._failures += 1
                 if self._failures == 1:
                     why = reason if response is None else f"error {response.error_code}"
-                    self._replicas.note(
+                    self._env.note(
                         Level.WARNING, f"Fetching from broker {self.leader_id} failed: {why}"
                     )
                 self._retry_at = now_ms + self._backoff(self._failures)
@@ -224,13 +261,13 @@ class Lane:
             self._session_epoch = 1
         for topic in response.responses:
             for data in topic.partitions:
-                partition = self._replicas.by_id.get((topic.topic_id, data.partition_index))
+                partition = self._table.by_id.get((topic.topic_id, data.partition_index))
                 followed = None if partition is None else self._followed.get(partition)
                 if followed is not None and followed.in_session and followed.request <= number:
-                    self._take_in(now_ms, followed, data)
+                    self._apply(now_ms, followed, data)
 
     def _start_over(self) -> None:
-        """The session is lost: the next request names everything."""
+        """The session is lost: the next request starts a new one and names every partition."""
         for send_id in self._in_flight:
             self._outbox.forget(send_id)
         self._in_flight.clear()
@@ -239,9 +276,10 @@ class Lane:
         for followed in self._followed.values():
             followed.in_session = False
 
-    def _take_in(self, now_ms: int, followed: _Followed, data: PartitionData) -> None:
+    def _apply(self, now_ms: int, followed: _Followed, data: PartitionData) -> None:
         partition = followed.partition
-        if (followed.told_epoch, followed.told_end) != (
+        # The partition has changed since the request: the response is about another state.
+        if (followed.sent_epoch, followed.sent_end) != (
             partition.leader_epoch,
             partition.end_offset,
         ):
@@ -263,7 +301,7 @@ class Lane:
             self._delay(
                 now_ms,
                 followed,
-                f"broker {self.leader_id} sent what cannot be appended: {e}",
+                f"broker {self.leader_id} sent corrupt records: {e}",
                 Level.ERROR,
             )
 
@@ -273,7 +311,7 @@ class Lane:
         if records is not None and len(records):
             if not isinstance(records, bytes | bytearray | memoryview):
                 records = records.tobytes()
-            partition.append_fetched(records, self._replicas.clock.wall_ms())
+            partition.append_fetched(records, self._env.clock.wall_ms())
             self._changed[followed] = None
         start = partition.start_offset
         partition.leader_is_at(data.high_watermark, data.log_start_offset)
@@ -284,6 +322,7 @@ class Lane:
     def _refused(self, now_ms: int, followed: _Followed, data: PartitionData) -> None:
         partition = followed.partition
         if data.error_code == ErrorCode.OFFSET_OUT_OF_RANGE and data.log_start_offset >= 0:
+            # The leader's log starts after this one ends, or this one is empty: restart there.
             empty = partition.start_offset == partition.end_offset
             if data.log_start_offset > partition.end_offset or (
                 empty and data.log_start_offset != partition.end_offset
@@ -294,27 +333,28 @@ class Lane:
         self._delay(
             now_ms,
             followed,
-            f"broker {self.leader_id} answered error {data.error_code}",
+            f"broker {self.leader_id} answered with error {data.error_code}",
             Level.DEBUG,
         )
 
     def _delay(self, now_ms: int, followed: _Followed, why: str, level: Level) -> None:
         followed.failures += 1
         followed.delayed_until = now_ms + self._backoff(followed.failures)
-        self._replicas.note(level, f"{followed.partition} is fetched again later: {why}")
+        self._env.note(level, f"{followed.partition}: fetching again later, {why}")
         self._changed.pop(followed, None)
         self._forget(followed)
         if not self._outbox.has_timer(self._timer):
             self._outbox.timer(self._timer, followed.delayed_until, self._wake)
 
     def _backoff(self, failures: int) -> int:
-        return int(min(FIRST_BACKOFF_MS << min(failures - 1, 10), self._replicas.fetch_backoff_ms))
+        return int(min(FIRST_BACKOFF_MS << min(failures - 1, 10), self._settings.fetch_backoff_ms))
 
     @property
     def _timer(self) -> str:
         return f"fetch from {self.leader_id}"
 
     def _wake(self, now_ms: int) -> None:
+        """Fetch the partitions again whose delay is over; set the timer for the others."""
         later = -1
         for followed in self._followed.values():
             if followed.delayed_until < 0:
@@ -329,4 +369,4 @@ class Lane:
             later = self._retry_at
         if later >= 0:
             self._outbox.timer(self._timer, later, self._wake)
-        self._replicas.fetcher_busy(self)
+        self._owner.lane_ready(self)

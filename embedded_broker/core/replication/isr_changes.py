@@ -1,15 +1,16 @@
-"""Asks the controller to change in-sync sets: one AlterPartition in flight, with all partitions
-that wait for one.
+"""Proposes changes of in-sync sets to the controller: one AlterPartition in flight, with all
+partitions that have a change waiting.
 
-A pending change stays pending, and the partition's maximal in-sync set with it, until an answer
-or newer metadata says what became of it; a lost answer is followed by the same question again
-(KAFKA-13091).
+A pending change stays pending, and stays in the partition's maximal in-sync set, until a response
+or newer metadata decides it; after a lost response the same change is proposed again (KAFKA-13091).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from embedded_broker.core.environment import Environment
+from embedded_broker.core.ports import ControllerCalls
+from embedded_broker.core.replication.partition import Partition
+from embedded_broker.core.replication.table import ReplicaTable
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.messages.k56_alter_partition import (
     AlterPartitionRequest,
@@ -20,16 +21,15 @@ from kafka_protocol.messages.k56_alter_partition import (
     TopicData,
 )
 
-if TYPE_CHECKING:
-    from embedded_broker.core.replication.partition import Partition
-    from embedded_broker.core.replication.replicas import Replicas
-
 VERSION = 3
 TIMEOUT_MS = 10_000
+RETRY_TIMER = "in-sync sets again"
 RETRY_MS = 100
 UNDECIDED_MS = 1_000
-_NOT_DONE = (ErrorCode.OPERATION_NOT_ATTEMPTED, ErrorCode.INELIGIBLE_REPLICA)
-_METADATA_WILL_TELL = (
+"""How long newer metadata gets to decide a change before it is proposed again."""
+_NOT_MADE = (ErrorCode.OPERATION_NOT_ATTEMPTED, ErrorCode.INELIGIBLE_REPLICA)
+"""The controller has certainly not made the change."""
+_METADATA_DECIDES = (
     ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
     ErrorCode.UNKNOWN_TOPIC_ID,
     ErrorCode.FENCED_LEADER_EPOCH,
@@ -37,30 +37,38 @@ _METADATA_WILL_TELL = (
     ErrorCode.INVALID_REQUEST,
     ErrorCode.NEW_LEADER_ELECTED,
 )
-Sent = dict["Partition", tuple[int, int, tuple[int, ...]]]
-"""Partition -> (leader epoch, partition epoch, proposed set) as asked."""
+"""The partition is different at the controller; the metadata that says how is on its way. An
+earlier attempt of this same change may have succeeded."""
+Sent = dict[Partition, tuple[int, int, tuple[int, ...]]]
+"""Partition -> (leader epoch, partition epoch, proposed set) in the request."""
 
 
 class IsrChanges:
-    """The queue of this node's proposals."""
+    """This node's proposals that wait or are in flight."""
 
-    def __init__(self, replicas: Replicas) -> None:
-        self._replicas = replicas
+    def __init__(self, env: Environment, calls: ControllerCalls, table: ReplicaTable) -> None:
+        self._env = env
+        self._calls = calls
+        self._table = table
         self._waiting: dict[Partition, None] = {}
+        """To be sent at the end of this tick."""
         self._later: dict[Partition, None] = {}
+        """To be sent again when the retry timer fires."""
         self._refused: dict[Partition, None] = {}
+        """To be considered anew when the retry timer fires."""
         self._in_flight = False
 
     def add(self, partition: Partition) -> None:
+        """Propose ``partition.pending_isr``."""
         self._waiting[partition] = None
 
     def flush(self, now_ms: int) -> None:
-        """At the end of a tick."""
-        if self._in_flight or not self._waiting or self._replicas.broker_epoch < 0:
+        """At the end of a tick, send the waiting proposals in one request."""
+        if self._in_flight or not self._waiting or self._table.broker_epoch < 0:
             return
         waiting, self._waiting = self._waiting, {}
         sent: Sent = {}
-        request = AlterPartitionRequest(self._replicas.node_id, self._replicas.broker_epoch)
+        request = AlterPartitionRequest(self._env.node_id, self._table.broker_epoch)
         topics: dict[object, TopicData] = {}
         for partition in waiting:
             proposal = partition.pending_isr
@@ -76,7 +84,7 @@ class IsrChanges:
                     partition.index,
                     partition.leader_epoch,
                     new_isr_with_epochs=[
-                        self._state(partition, broker_id) for broker_id in proposal
+                        self._member(partition, broker_id) for broker_id in proposal
                     ],
                     partition_epoch=partition.partition_epoch,
                 )
@@ -87,54 +95,61 @@ class IsrChanges:
 
         def done(then_ms: int, response: AlterPartitionResponse | None, reason: str) -> None:
             self._in_flight = False
-            self._done(then_ms, sent, response)
+            self._on_response(then_ms, sent, response)
 
-        self._replicas.channel.call(now_ms, request, VERSION, TIMEOUT_MS, done)
+        self._calls.call(now_ms, request, VERSION, TIMEOUT_MS, done)
 
-    def _state(self, partition: Partition, broker_id: int) -> BrokerState:
-        if broker_id == self._replicas.node_id:
-            return BrokerState(broker_id, self._replicas.broker_epoch)
+    def _member(self, partition: Partition, broker_id: int) -> BrokerState:
+        """A proposed member with its broker epoch (KIP-903)."""
+        if broker_id == self._env.node_id:
+            return BrokerState(broker_id, self._table.broker_epoch)
         follower = partition.followers.get(broker_id)
         return BrokerState(broker_id, -1 if follower is None else follower.broker_epoch)
 
-    def _done(self, now_ms: int, sent: Sent, response: AlterPartitionResponse | None) -> None:
-        answers: dict[tuple[object, int], ResponsePartitionData] = {}
+    def _on_response(
+        self, now_ms: int, sent: Sent, response: AlterPartitionResponse | None
+    ) -> None:
+        results: dict[tuple[object, int], ResponsePartitionData] = {}
         if response is not None and response.error_code == ErrorCode.NONE:
             for topic in response.topics:
                 for data in topic.partitions:
-                    answers[topic.topic_id, data.partition_index] = data
-        for partition, asked in sent.items():
-            if not partition.is_leader or asked != (
-                partition.leader_epoch, partition.partition_epoch, partition.pending_isr,
-            ):  # fmt: skip
+                    results[topic.topic_id, data.partition_index] = data
+        for partition, proposed in sent.items():
+            current = (partition.leader_epoch, partition.partition_epoch, partition.pending_isr)
+            # Newer metadata has decided the change already.
+            if not partition.is_leader or proposed != current:
                 continue
-            answer = answers.get((partition.topic_id, partition.index))
-            if answer is None:
-                self._ask_again(now_ms, partition, RETRY_MS)
-            elif answer.error_code == ErrorCode.NONE:
-                if answer.leader_epoch != partition.leader_epoch:
-                    self._ask_again(now_ms, partition, UNDECIDED_MS)
-                elif answer.partition_epoch > partition.partition_epoch:
-                    recovering = answer.leader_recovery_state != 0
-                    partition.commit_isr(
-                        now_ms, tuple(answer.isr), answer.partition_epoch, recovering
-                    )
-                else:
-                    partition.proposal_refused(now_ms)
-            elif answer.error_code in _NOT_DONE:
-                partition.proposal_refused(now_ms)
-                self._refused[partition] = None
-                self._replicas.outbox.timer("in-sync sets again", now_ms + RETRY_MS, self._again)
-            elif answer.error_code in _METADATA_WILL_TELL:
-                self._ask_again(now_ms, partition, UNDECIDED_MS)
+            result = results.get((partition.topic_id, partition.index))
+            if result is None:
+                self._propose_again(now_ms, partition, RETRY_MS)
             else:
-                self._ask_again(now_ms, partition, RETRY_MS)
+                self._decide(now_ms, partition, result)
 
-    def _ask_again(self, now_ms: int, partition: Partition, after_ms: int) -> None:
+    def _decide(self, now_ms: int, partition: Partition, result: ResponsePartitionData) -> None:
+        """Apply the controller's decision on one pending change."""
+        if result.error_code == ErrorCode.NONE:
+            if result.leader_epoch != partition.leader_epoch:
+                self._propose_again(now_ms, partition, UNDECIDED_MS)
+            elif result.partition_epoch > partition.partition_epoch:
+                recovering = result.leader_recovery_state != 0
+                partition.commit_isr(now_ms, tuple(result.isr), result.partition_epoch, recovering)
+            else:
+                # The controller found nothing to change.
+                partition.proposal_refused(now_ms)
+        elif result.error_code in _NOT_MADE:
+            partition.proposal_refused(now_ms)
+            self._refused[partition] = None
+            self._env.outbox.timer(RETRY_TIMER, now_ms + RETRY_MS, self._retry)
+        elif result.error_code in _METADATA_DECIDES:
+            self._propose_again(now_ms, partition, UNDECIDED_MS)
+        else:
+            self._propose_again(now_ms, partition, RETRY_MS)
+
+    def _propose_again(self, now_ms: int, partition: Partition, after_ms: int) -> None:
         self._later[partition] = None
-        self._replicas.outbox.timer("in-sync sets again", now_ms + after_ms, self._again)
+        self._env.outbox.timer(RETRY_TIMER, now_ms + after_ms, self._retry)
 
-    def _again(self, now_ms: int) -> None:
+    def _retry(self, now_ms: int) -> None:
         self._waiting.update(self._later)
         self._later.clear()
         refused, self._refused = self._refused, {}

@@ -1,8 +1,7 @@
-"""What waits: produces for the high watermark, fetches for data, deletions for followers; and
-until when.
+"""Requests that wait: Produce for the high watermark, Fetch for data, DeleteRecords for followers.
 
-Deadlines are kept in buckets of a fixed width with one timer for the earliest, so that a request
-which is answered in time costs one insertion and one removal, and no timer of its own.
+Deadlines are kept in buckets of a fixed width, with one timer for the earliest bucket: a request
+that is answered in time costs one insertion and one removal, and no timer of its own.
 """
 
 from __future__ import annotations
@@ -14,15 +13,16 @@ from embedded_broker.core.outbox import Outbox
 
 
 class Waiter(Protocol):
-    """Something with a deadline; ``expire`` is called once, unless it was withdrawn before."""
+    """A waiting request; ``expire`` is called once at its deadline, unless it was withdrawn."""
 
     bucket: int
+    """Set by ``Deadlines``."""
 
     def expire(self, now_ms: int) -> None: ...
 
 
 class Deadlines:
-    """Waiters by deadline, rounded up to ``width_ms``."""
+    """Waiters by deadline, each rounded up to a multiple of ``width_ms``."""
 
     def __init__(self, outbox: Outbox, key: str, width_ms: int) -> None:
         self._outbox = outbox
@@ -30,25 +30,29 @@ class Deadlines:
         self._width_ms = width_ms
         self._buckets: dict[int, dict[Waiter, None]] = {}
         self._expiring: dict[Waiter, None] = {}
+        """The rest of the bucket whose waiters are being expired; they can still be withdrawn."""
         self._next = -1
+        """The bucket that the timer is set for; -1 for none."""
 
     def __len__(self) -> int:
-        return sum(len(b) for b in self._buckets.values())
+        return sum(len(waiters) for waiters in self._buckets.values())
 
     def add(self, waiter: Waiter, at_ms: int) -> None:
+        """Expire ``waiter`` at or shortly after ``at_ms``."""
         bucket = -(-at_ms // self._width_ms)
         waiter.bucket = bucket
-        held = self._buckets.get(bucket)
-        if held is None:
-            held = self._buckets[bucket] = {}
+        waiters = self._buckets.get(bucket)
+        if waiters is None:
+            waiters = self._buckets[bucket] = {}
             if self._next < 0 or bucket < self._next:
                 self._arm(bucket)
-        held[waiter] = None
+        waiters[waiter] = None
 
     def withdraw(self, waiter: Waiter) -> None:
-        held = self._buckets.get(waiter.bucket)
-        if held is not None:
-            held.pop(waiter, None)
+        """Do not expire ``waiter``; it may have been withdrawn before."""
+        waiters = self._buckets.get(waiter.bucket)
+        if waiters is not None:
+            waiters.pop(waiter, None)
         self._expiring.pop(waiter, None)
 
     def _arm(self, bucket: int) -> None:
@@ -64,7 +68,7 @@ class Deadlines:
                 waiter = next(iter(self._expiring))
                 del self._expiring[waiter]
                 waiter.expire(now_ms)
-        empty = [b for b, held in self._buckets.items() if not held]
+        empty = [b for b, waiters in self._buckets.items() if not waiters]
         for bucket in empty:
             del self._buckets[bucket]
         if self._buckets and (self._next < 0 or min(self._buckets) < self._next):
@@ -72,11 +76,10 @@ class Deadlines:
 
 
 class AppendWait:
-    """An append that waits until the high watermark has passed it, for a request or for a local
-    caller.
+    """An append that waits until the high watermark has passed it, for a request or a local caller.
 
-    ``done(now_ms, error code)`` is called once; ``offset`` is the first offset after what was
-    appended.
+    ``done(now_ms, error code)`` is called once; ``offset`` is the first offset after the appended
+    records.
     """
 
     __slots__ = ("bucket", "done", "offset")
@@ -87,6 +90,7 @@ class AppendWait:
         self.bucket = -1
 
     def finish(self, now_ms: int, error_code: int) -> None:
+        """Call ``done``, unless it has been called."""
         done, self.done = self.done, None
         if done is not None:
             done(now_ms, error_code)

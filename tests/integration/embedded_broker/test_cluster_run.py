@@ -78,7 +78,7 @@ def test_that_every_broker_is_a_process_of_its_own_and_knows_the_others(
         assert admin.brokers_known_to((status.host, status.port)) == {1, 2, 3}
         usage = cluster.usage(status.broker_id)
         assert usage is not None and 5e6 < usage.rss_bytes < 200e6
-    assert any("Serves" in line for line in cluster.log_tail(1))
+    assert any("serving clients" in line for line in cluster.log_tail(1))
 
 
 def test_that_an_existing_topic_is_not_created_again(cluster: LocalCluster) -> None:

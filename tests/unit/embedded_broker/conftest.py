@@ -1,15 +1,15 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
-from tests.unit.embedded_broker.wired import Wired, control_brokers
+from tests.unit.embedded_broker.wired import Wired
 
 
 @pytest.fixture
-def cluster() -> Iterator[Callable[..., Wired]]:
-    """A started cluster of control nodes whose brokers all serve."""
+def cluster() -> Callable[..., Wired]:
+    """Start a cluster of control nodes and wait until all its brokers serve."""
 
     def make(brokers: int = 3, seed: int = 1, **extra: str) -> Wired:
         wired = Wired(brokers, seed, **extra)
@@ -17,5 +17,4 @@ def cluster() -> Iterator[Callable[..., Wired]]:
         wired.until(lambda: wired.controller() and wired.all_ready(), 10_000)
         return wired
 
-    with control_brokers():
-        yield make
+    return make

@@ -1,59 +1,118 @@
-"""Nodes of the simulated world that have the quorum and the controller, and nothing of the data
-plane."""
+"""Nodes of the simulated world that run the quorum and the controller, without the data plane."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+from uuid import UUID
 
-import embedded_broker.simulator.node as node_module
-from embedded_broker.core.broker import Broker
-from embedded_broker.core.config import Config
+from embedded_broker.core.api.handlers import Machines
+from embedded_broker.core.api.router import Router
 from embedded_broker.core.controller.channel import ControllerChannel
 from embedded_broker.core.controller.controller import Controller
 from embedded_broker.core.controller.lifecycle import Lifecycle
-from embedded_broker.core.events import RequestReceived
-from embedded_broker.core.metadata.image import MetadataImage
-from embedded_broker.core.outbox import Outbox
+from embedded_broker.core.effects import Effect
+from embedded_broker.core.environment import Environment
+from embedded_broker.core.events import (
+    ConnectionClosed,
+    Event,
+    Flushed,
+    RequestReceived,
+    ResponseReceived,
+    SendFailed,
+    StopRequested,
+    TickEnded,
+    TimerFired,
+)
+from embedded_broker.core.metadata.image import MetadataDelta, MetadataImage
+from embedded_broker.core.metadata.replay import replay
+from embedded_broker.core.ports import Clock, Disk, Rng
 from embedded_broker.core.quorum.quorum import Quorum
 from embedded_broker.options import Settings
 from embedded_broker.simulator.network import Network
 from embedded_broker.simulator.node import Node
 from embedded_broker.simulator.world import World
 
-
-class _Nothing:
-    """Stands in for a machine of the data plane."""
-
-    def __getattr__(self, name: str) -> Callable[..., None]:
-        return lambda *args, **kwargs: None
+ABSENT: Any = None
+"""A machine that these nodes do not have; using it fails the test."""
 
 
-class ControlBroker(Broker):
-    """A broker without replicas and groups."""
+class ControlBroker:
+    """Quorum, controller, channel and lifecycle of one node; what ``Broker`` is to all machines."""
 
-    def __init__(self, settings: Any, disk: Any, clock: Any, rng: Any) -> None:
-        self.node_id = settings.node_id
-        self.settings = settings
-        self.disk = disk
-        self.clock = clock
-        self.rng = rng
-        self.outbox = Outbox()
-        self.image = MetadataImage()
-        self.config = Config(settings, self.image)
-        self.quorum = Quorum(self)
-        self.controller = Controller(self)
-        self.channel = ControllerChannel(self)
-        self.lifecycle = Lifecycle(self)
-        self.replicas = _Nothing()  # type: ignore[assignment]
-        self.groups = _Nothing()  # type: ignore[assignment]
+    def __init__(self, settings: Settings, disk: Disk, clock: Clock, rng: Rng) -> None:
+        env = self.env = Environment.create(settings, disk, clock, rng)
+        self.quorum = Quorum(env, self)
+        self.controller = Controller(env, self.quorum)
+        self.channel = ControllerChannel(
+            env,
+            self.quorum,
+            lambda: self.controller.is_active,
+            lambda now_ms, event: self._router.handle(now_ms, event),
+        )
+        self.lifecycle = Lifecycle(env, self.channel, self.quorum, lambda: None)
+        self._router = Router(
+            Machines(
+                env,
+                self.quorum,
+                self.controller,
+                self.channel,
+                self.lifecycle.in_touch,
+                replicas=ABSENT,
+                groups=ABSENT,
+            )
+        )
 
-    def _request(self, now_ms: int, event: RequestReceived) -> None:
-        if event.message.API_KEY == 1:
-            self.quorum.fetch(now_ms, event)
-        else:
-            super()._request(now_ms, event)
+    @property
+    def image(self) -> MetadataImage:
+        return self.env.image
+
+    def start(self, now_ms: int) -> list[Effect]:
+        self.quorum.start(now_ms)
+        self.lifecycle.start(now_ms)
+        return self.env.outbox.take()
+
+    def handle(self, now_ms: int, event: Event) -> list[Effect]:
+        match event:
+            case RequestReceived():
+                self._router.receive(now_ms, event)
+            case ConnectionClosed():
+                self.controller.connection_closed(now_ms, event.connection_id)
+            case StopRequested():
+                self.lifecycle.stop(now_ms)
+            case ResponseReceived() | SendFailed() | TimerFired() | Flushed():
+                self.env.outbox.complete(now_ms, event)
+            case TickEnded():
+                pass
+        return self.env.outbox.take()
+
+    # ---- QuorumListener
+    def on_leadership(self, now_ms: int) -> None:
+        self.controller.on_leadership(now_ms)
+        self.channel.on_leader_change(now_ms)
+
+    def on_committed(self, now_ms: int, records: Sequence[Any], end_offset: int) -> None:
+        delta = MetadataDelta()
+        for record in records:
+            replay(self.image, record, delta)
+        self.image.offset = end_offset
+        self.image.version += 1
+        self.channel.on_metadata(now_ms)
+        self.lifecycle.on_metadata(now_ms, delta)
+
+    def on_high_watermark(self, now_ms: int, high_watermark: int) -> None:
+        if self.controller.on_high_watermark(now_ms, high_watermark):
+            self.channel.on_leader_change(now_ms)
+
+    def is_impostor(self, now_ms: int, broker_id: int, directory_id: UUID) -> bool:
+        return self.controller.is_impostor(now_ms, broker_id, directory_id)
+
+
+def control_node(world: World, network: Network, node_id: int, settings: Settings) -> Node:
+    """A machine of the world whose processes are ``ControlBroker``s."""
+    node = Node(world, network, node_id, settings)
+    node.make_broker = cast(Any, ControlBroker)
+    return node
 
 
 def settings(node_id: int, voters: int, extra: dict[str, str]) -> Settings:
@@ -81,7 +140,7 @@ class Wired:
         texts = {name.replace("_", "."): text for name, text in extra.items()}
         ids = range(1, brokers + 1)
         self.nodes = {
-            n: Node(self.world, self.network, n, settings(n, brokers, texts)) for n in ids
+            n: control_node(self.world, self.network, n, settings(n, brokers, texts)) for n in ids
         }
         for node in self.nodes.values():
             node.peers = self.nodes
@@ -123,14 +182,3 @@ class Wired:
         self.until(lambda: answers, within_ms + 1_000)
         assert not isinstance(answers[0], str), answers[0]
         return answers[0]
-
-
-@contextmanager
-def control_brokers() -> Iterator[None]:
-    """Let the world's nodes run ControlBrokers."""
-    real = node_module.Broker
-    node_module.Broker = ControlBroker  # type: ignore[misc]
-    try:
-        yield
-    finally:
-        node_module.Broker = real  # type: ignore[misc]

@@ -26,7 +26,7 @@ from kafka_protocol.messages.k56_alter_partition import (
 from kafka_protocol.messages.k62_broker_registration import BrokerRegistrationRequest, Listener
 from kafka_protocol.messages.k63_broker_heartbeat import BrokerHeartbeatRequest
 from kafka_protocol.messages.k67_allocate_producer_ids import AllocateProducerIdsRequest
-from tests.unit.embedded_broker.wired import Wired, settings
+from tests.unit.embedded_broker.wired import Wired, control_node, settings
 
 Cluster = Callable[..., Wired]
 
@@ -185,7 +185,7 @@ def test_that_an_eligible_replica_whose_machine_lost_power_leads_no_more(cluster
 def test_that_a_second_live_broker_with_the_same_id_is_refused_and_stops(cluster: Cluster) -> None:
     c = cluster()
     original = next(n for n in c.nodes.values() if n is not c.controller())
-    twin = Node(c.world, c.network, original.node_id, settings(original.node_id, 3, {}))
+    twin = control_node(c.world, c.network, original.node_id, settings(original.node_id, 3, {}))
     stops = Stops()
     twin.incarnations = 50  # another random stream than that of the original
     twin.replace_disk()
@@ -220,7 +220,7 @@ def test_that_a_broker_of_another_cluster_is_refused(cluster: Cluster) -> None:
         log_dirs=[UUID(int=98)],
     )
     assert as_broker(c, 9, request, 4).error_code == ErrorCode.INCONSISTENT_CLUSTER_ID
-    stray = Node(c.world, c.network, 3, settings(3, 3, {"cluster.id": "another"}))
+    stray = control_node(c.world, c.network, 3, settings(3, 3, {"cluster.id": "another"}))
     c.nodes[3].crash(power=False)
     stops = Stops()
     stray.observers.append(stops)

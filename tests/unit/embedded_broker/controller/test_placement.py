@@ -4,11 +4,11 @@ from collections import Counter
 
 import pytest
 
-from embedded_broker.core.controller.placement import Spot, place
+from embedded_broker.core.controller.placement import Candidate, place
 
 
-def brokers(*racks: str | None) -> list[Spot]:
-    return [Spot(n, rack, True) for n, rack in enumerate(racks, 1)]
+def brokers(*racks: str | None) -> list[Candidate]:
+    return [Candidate(n, rack, True) for n, rack in enumerate(racks, 1)]
 
 
 @pytest.mark.parametrize("start", range(7))
@@ -32,7 +32,7 @@ def test_that_replicas_stand_in_as_many_racks_as_there_are(start: int) -> None:
 
 
 def test_that_fenced_brokers_follow_only_where_there_are_too_few_others() -> None:
-    spots = [Spot(1, None, True), Spot(2, None, False), Spot(3, None, True)]
+    spots = [Candidate(1, None, True), Candidate(2, None, False), Candidate(3, None, True)]
     for replicas in place(spots, 6, 2, 0):
         assert 2 not in replicas
     for replicas in place(spots, 6, 3, 0):

@@ -4,38 +4,44 @@ codec, time by hand."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from random import Random
-from types import SimpleNamespace
+from functools import partial
 from typing import Any
 from uuid import UUID
 
-from embedded_broker.core import api
-from embedded_broker.core.config import Config
-from embedded_broker.core.coordinator.groups import OFFSETS_TOPIC, Groups
+from embedded_broker.core.api.k08_offset_commit import offset_commit
+from embedded_broker.core.api.k09_offset_fetch import offset_fetch
+from embedded_broker.core.api.k10_find_coordinator import find_coordinator
+from embedded_broker.core.api.k11_join_group import join_group
+from embedded_broker.core.api.k12_heartbeat import heartbeat
+from embedded_broker.core.api.k13_leave_group import leave_group
+from embedded_broker.core.api.k14_sync_group import sync_group
+from embedded_broker.core.api.k15_describe_groups import describe_groups
+from embedded_broker.core.api.k16_list_groups import list_groups
+from embedded_broker.core.api.k42_delete_groups import delete_groups
+from embedded_broker.core.api.k47_offset_delete import offset_delete
+from embedded_broker.core.coordinator.groups import Groups
 from embedded_broker.core.effects import Drop, Respond, SetTimer
 from embedded_broker.core.events import Caller, RequestReceived, TimerFired
 from embedded_broker.core.metadata.image import (
     BrokerImage,
     Endpoint,
     MetadataDelta,
-    MetadataImage,
+    PartitionImage,
     TopicImage,
 )
-from embedded_broker.core.metadata.image import PartitionImage as PartitionImage_
-from embedded_broker.core.outbox import Outbox
-from embedded_broker.options import Settings
+from embedded_broker.core.metadata.topics import OFFSETS_TOPIC
+from kafka_protocol.api_keys import ApiKey
 from kafka_protocol.codec import decode, encode
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.messages.k11_join_group import JoinGroupRequest, JoinGroupRequestProtocol
 from kafka_protocol.messages.k14_sync_group import SyncGroupRequest, SyncGroupRequestAssignment
 from kafka_protocol.records.batch import place, read_header
-
-WALL_MS = 1_760_000_000_000
+from tests.unit.embedded_broker.fakes import WALL_MS, FakeCalls, environment
 
 
 class Log:
-    """``__consumer_offsets`` of one partition; stands in for the replicas. ``hold`` keeps the
-    high watermark."""
+    """Implements ``LocalLog`` for the one partition of ``__consumer_offsets``. While ``hold`` is
+    set the high watermark stays; ``refuse`` is the error of every append."""
 
     def __init__(self) -> None:
         self.batches: list[tuple[int, bytes]] = []
@@ -90,9 +96,6 @@ class Log:
             (base, data) for base, data in self.batches if read_header(data).last_offset >= offset
         ]
 
-    def endpoints(self, listener: str, ids: list[int]) -> list[tuple[int, str, int, None]]:
-        return [(i, "127.0.0.1", 19_090 + i, None) for i in ids]
-
     @property
     def size(self) -> int:
         return sum(len(data) for _, data in self.batches)
@@ -104,42 +107,44 @@ class Bench:
         texts.update({name.replace("_", "."): text for name, text in settings.items()})
         self.now_ms = 1_000
         self.wall_offset_ms = WALL_MS
-        self.image = MetadataImage()
         self.log = log or Log()
-        self.outbox = Outbox()
+        self.calls = FakeCalls()
+        self.env = environment(
+            "".join(f"{name}={text}\n" for name, text in texts.items()),
+            wall_ms=lambda: self.wall_offset_ms + self.now_ms,
+        )
+        self.image = self.env.image
         self.answers: dict[int, Any] = {}
-        self.controller_calls: list[Any] = []
         self._requests = 0
         self._timers: dict[str, tuple[int, int]] = {}
         self._versions: dict[int, int] = {}
-        self._random = Random(1)
-        uuid = lambda: UUID(int=self._random.getrandbits(128))  # noqa: E731
-        config = Config(Settings(texts), self.image)
-        self.broker: Any = SimpleNamespace(
-            node_id=1,
-            outbox=self.outbox,
-            config=config,
-            image=self.image,
-            replicas=self.log,
-            clock=SimpleNamespace(wall_ms=lambda: self.wall_offset_ms + self.now_ms),
-            rng=SimpleNamespace(uuid=uuid),
-            lifecycle=SimpleNamespace(in_touch=lambda now_ms: True),
-            channel=SimpleNamespace(call=lambda *args: self.controller_calls.append(args)),
-        )
         self.add_topic(OFFSETS_TOPIC, 1)
         self.add_topic("events", 3)
         self.image.brokers[1] = BrokerImage(
             1, 5, UUID(int=1), (Endpoint("PLAINTEXT", "127.0.0.1", 19_091),), None, False
         )
-        self.groups = self.broker.groups = Groups(self.broker)
-        self.groups.start(self.now_ms)
+        groups = self.groups = Groups(self.env, self.calls, self.log)
+        self._handlers = {
+            ApiKey.OFFSET_COMMIT: partial(offset_commit, groups),
+            ApiKey.OFFSET_FETCH: partial(offset_fetch, groups, lambda now_ms: True),
+            ApiKey.FIND_COORDINATOR: partial(find_coordinator, groups),
+            ApiKey.JOIN_GROUP: partial(join_group, groups),
+            ApiKey.HEARTBEAT: partial(heartbeat, groups),
+            ApiKey.LEAVE_GROUP: partial(leave_group, groups),
+            ApiKey.SYNC_GROUP: partial(sync_group, groups),
+            ApiKey.DESCRIBE_GROUPS: partial(describe_groups, groups),
+            ApiKey.LIST_GROUPS: partial(list_groups, groups),
+            ApiKey.DELETE_GROUPS: partial(delete_groups, groups),
+            ApiKey.OFFSET_DELETE: partial(offset_delete, groups),
+        }
+        groups.start(self.now_ms)
         self._take()
 
     def add_topic(self, name: str, partitions: int, topic_id: int = 0) -> UUID:
         id_ = UUID(int=topic_id or 1_000 + len(self.image.topics))
         image = TopicImage(id_, name)
         for p in range(partitions):
-            image.partitions[p] = PartitionImage_(id_, name, p, (1,), (1,), 1, 3, 0)
+            image.partitions[p] = PartitionImage(id_, name, p, (1,), (1,), 1, 3, 0)
         self.image.topics[name] = image
         self.image.topic_names[id_] = name
         return id_
@@ -177,7 +182,7 @@ class Bench:
         event = RequestReceived(
             self._requests, version, message, Caller(1, host, "PLAINTEXT", client)
         )
-        api.handler(message.API_KEY)(self.broker, self.now_ms, event)
+        self._handlers[message.API_KEY](self.now_ms, event)
         self._take()
         return event.request_id
 
@@ -196,7 +201,7 @@ class Bench:
                 break
             del self._timers[key]
             self.now_ms = max(self.now_ms, at_ms)
-            self.outbox.complete(self.now_ms, TimerFired(key, token))
+            self.env.outbox.complete(self.now_ms, TimerFired(key, token))
             self._take()
         self.now_ms = end
 
@@ -205,7 +210,7 @@ class Bench:
         self._take()
 
     def _take(self) -> None:
-        for effect in self.outbox.take():
+        for effect in self.env.outbox.take():
             match effect:
                 case Respond():
                     assert effect.request_id not in self.answers, "answered twice"

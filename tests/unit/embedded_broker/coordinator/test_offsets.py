@@ -393,8 +393,8 @@ def test_that_the_coordinator_is_found_and_its_topic_made_on_first_use(bench: Be
             == ErrorCode.COORDINATOR_NOT_AVAILABLE
         )
     assert commit(fresh, 1) == ErrorCode.NOT_COORDINATOR
-    assert len(fresh.controller_calls) == 1
-    topic = fresh.controller_calls[0][1].topics[0]
+    (call,) = fresh.calls.pending
+    topic = call.message.topics[0]
     assert (topic.name, topic.num_partitions, topic.replication_factor) == (
         "__consumer_offsets",
         7,

@@ -8,7 +8,12 @@ from collections.abc import Callable
 import pytest
 from crc32c import crc32c
 
-from embedded_broker.core.log.validate import AppendLimits, Refused, check_batch, stamp_append_time
+from embedded_broker.core.log.validate import (
+    AppendLimits,
+    BatchRefused,
+    check_batch,
+    stamp_append_time,
+)
 from embedded_broker.simulator import batches
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.records.batch import crc_matches, read_header
@@ -30,7 +35,7 @@ def patched(at: int, code: str, value: int, data: bytearray | None = None) -> by
 def refusal(
     records: bytes | bytearray | None, limits: AppendLimits | None = None, version: int = 9
 ) -> int:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(BatchRefused) as refused:
         check_batch(records, limits or AppendLimits(), version, NOW_MS)
     return refused.value.code
 
@@ -115,7 +120,7 @@ def test_row_30_that_a_compacted_topic_names_the_records_without_a_key() -> None
     data = batches.build(
         [(b"k", b"v"), (None, b"v"), (None, b"v"), (None, b"v"), (None, b"v")], NOW_MS
     )
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(BatchRefused) as refused:
         check_batch(data, AppendLimits(compacted=True), 9, NOW_MS)
     assert refused.value.code == ErrorCode.INVALID_RECORD
     assert [index for index, _ in refused.value.record_errors] == [1, 2, 3]

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any
+from functools import partial
+from typing import Any, cast
 from uuid import UUID
 
-from embedded_broker.core import api
-from embedded_broker.core.config import Config
+from embedded_broker.core.api.k32_describe_configs import describe_configs
+from embedded_broker.core.controller.configs import alter_configs
+from embedded_broker.core.controller.controller import Controller
+from embedded_broker.core.effects import Respond
 from embedded_broker.core.events import Caller, RequestReceived
 from embedded_broker.core.metadata.image import (
     BROKER,
     TOPIC,
     BrokerImage,
     MetadataDelta,
-    MetadataImage,
     TopicImage,
 )
 from embedded_broker.core.metadata.replay import replay
-from embedded_broker.options import OPTIONS, Settings
+from embedded_broker.options import OPTIONS
 from kafka_protocol.codec import decode, encode
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.messages import k33_alter_configs as k33
@@ -27,39 +28,41 @@ from kafka_protocol.messages.k32_describe_configs import (
     DescribeConfigsRequest,
     DescribeConfigsResource,
 )
+from tests.unit.embedded_broker.fakes import environment
 
 SET, DELETE, APPEND, SUBTRACT = range(4)
 
 
 class Desk:
-    """Calls the handlers and applies the records that they propose at once."""
+    """Calls the handlers; it is their controller, and applies what they propose at once."""
 
     def __init__(self, text: str = "") -> None:
-        self.image = MetadataImage(topics={"t": TopicImage(UUID(int=5), "t")})
-        self.image.brokers = {n: BrokerImage(n, n, UUID(int=n), ()) for n in (1, 2)}
-        self.config = Config(Settings.parse("node.id=1\n" + text), self.image)
+        self.env = environment("node.id=1\n" + text)
+        self.image = self.env.image
+        self.config = self.env.config
         self.is_active = True
-        self.answers: list[Any] = []
-        self.broker: Any = SimpleNamespace(
-            node_id=1,
-            image=self.image,
-            config=self.config,
-            controller=self,
-            outbox=SimpleNamespace(respond=lambda _event, message: self.answers.append(message)),
-        )
+        self.image.topics["t"] = TopicImage(UUID(int=5), "t")
+        self.image.brokers = {n: BrokerImage(n, n, UUID(int=n), ()) for n in (1, 2)}
+        self._handlers = {
+            DescribeConfigsRequest: partial(describe_configs, self.env),
+            k33.AlterConfigsRequest: partial(alter_configs, cast(Controller, self)),
+            k44.IncrementalAlterConfigsRequest: partial(alter_configs, cast(Controller, self)),
+        }
 
     def reply(self, now_ms: int, event: RequestReceived, records: list[Any], response: Any) -> None:
         for record in records:
             replay(self.image, record, MetadataDelta())
         self.image.version += 1
-        self.answers.append(response)
+        self.env.outbox.respond(event, response)
 
     def ask(self, message: Any, version: int) -> Any:
         event = RequestReceived(
             1, version, decode(type(message), version, encode(message, version)), Caller(1, "", "")
         )
-        api.handler(message.API_KEY)(self.broker, 0, event)
-        return decode(type(self.answers[-1]), version, encode(self.answers[-1], version))
+        self._handlers[type(message)](0, event)
+        (answer,) = self.env.outbox.take()
+        assert isinstance(answer, Respond)
+        return decode(type(answer.message), version, encode(answer.message, version))
 
     def change(
         self, kind: int, name: str, *changes: tuple[str, int, str | None], check: bool = False

@@ -11,15 +11,15 @@ import pytest
 
 from embedded_broker.core.events import Event
 from embedded_broker.core.metadata.records import NoOpRecord, ProducerIdsRecord
-from embedded_broker.core.quorum.campaign import FORGETFUL_VOTE
-from embedded_broker.core.quorum.quorum import Role
+from embedded_broker.core.quorum.campaign import CONDITIONAL_VOTE
+from embedded_broker.core.quorum.voter import Role
 from embedded_broker.simulator.node import Node, Observer
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.messages.k52_vote import PartitionData, TopicData, VoteRequest
 from kafka_protocol.messages.k55_describe_quorum import DescribeQuorumRequest
 from kafka_protocol.messages.k55_describe_quorum import PartitionData as DescribePartition
 from kafka_protocol.messages.k55_describe_quorum import TopicData as DescribeTopic
-from tests.unit.embedded_broker.wired import Wired, control_brokers
+from tests.unit.embedded_broker.wired import Wired
 
 Cluster = Callable[..., Wired]
 
@@ -95,34 +95,32 @@ def test_that_through_random_trouble_one_leads_an_epoch_and_what_is_committed_st
     brokers: int, seed: int
 ) -> None:
     rng = random.Random(f"{brokers} {seed}")
-    with control_brokers():
-        c, watcher = watched(brokers, seed)
-        c.start()
-        for _ in range(40):
-            c.run(rng.randrange(20, 1_200))
-            trouble(c, rng, power=True)
-            leading = c.controller()
-            if leading is not None and leading.running and leading.broker.controller.is_active:
-                controller = leading.broker.controller
-                if leading.paused_until_ms <= c.world.now_ms:
-                    following = controller.image.next_producer_id + 1
-                    controller.propose(
-                        leading.clock.monotonic_ms(), [ProducerIdsRecord(1, 1, following)]
-                    )
-        c.network.heal_all()
-        for node in c.nodes.values():
-            node.start()
-        c.run(4_000)
-        c.until(lambda: c.controller() and len(c.alive) == brokers and c.all_ready(), 15_000)
-        c.until(lambda: len({node.broker.image.offset for node in c.nodes.values()}) == 1, 2_000)
-        assert len(watcher.leaders) > 1
+    c, watcher = watched(brokers, seed)
+    c.start()
+    for _ in range(40):
+        c.run(rng.randrange(20, 1_200))
+        trouble(c, rng, power=True)
+        leading = c.controller()
+        if leading is not None and leading.running and leading.broker.controller.is_active:
+            controller = leading.broker.controller
+            if leading.paused_until_ms <= c.world.now_ms:
+                following = controller.image.next_producer_id + 1
+                controller.propose(
+                    leading.clock.monotonic_ms(), [ProducerIdsRecord(1, 1, following)]
+                )
+    c.network.heal_all()
+    for node in c.nodes.values():
+        node.start()
+    c.run(4_000)
+    c.until(lambda: c.controller() and len(c.alive) == brokers and c.all_ready(), 15_000)
+    c.until(lambda: len({node.broker.image.offset for node in c.nodes.values()}) == 1, 2_000)
+    assert len(watcher.leaders) > 1
 
 
 def test_that_a_single_node_elects_itself_at_once() -> None:
-    with control_brokers():
-        c = Wired(1, 3)
-        c.start()
-        assert c.until(lambda: c.controller() and c.all_ready(), 2_000) < 200
+    c = Wired(1, 3)
+    c.start()
+    assert c.until(lambda: c.controller() and c.all_ready(), 2_000) < 200
 
 
 def test_that_a_returning_node_disturbs_nobody(cluster: Cluster) -> None:
@@ -166,29 +164,28 @@ def test_that_an_orderly_stop_of_the_leader_is_a_quick_change(cluster: Cluster) 
 
 
 def test_that_votes_outlive_a_restart() -> None:
-    with control_brokers():
-        c = Wired(3, 5)
-        voter = c.nodes[1]
-        voter.start()
-        c.run(50)
+    c = Wired(3, 5)
+    voter = c.nodes[1]
+    voter.start()
+    c.run(50)
 
-        def ask(candidate: int, epoch: int) -> tuple[int, bool]:
-            partition = PartitionData(0, epoch, candidate, last_offset_epoch=0, last_offset=0)
-            request = VoteRequest("unit", 1, [TopicData("__cluster_metadata", [partition])])
-            connection = c.network.connect(candidate, voter, candidate, "test")
-            answers: list[Any] = []
-            connection.call(request, 2, 1_000, lambda response, reason: answers.append(response))
-            c.until(lambda: answers, 2_000)
-            answer = answers[0].topics[0].partitions[0]
-            return answer.error_code, answer.vote_granted
+    def ask(candidate: int, epoch: int) -> tuple[int, bool]:
+        partition = PartitionData(0, epoch, candidate, last_offset_epoch=0, last_offset=0)
+        request = VoteRequest("unit", 1, [TopicData("__cluster_metadata", [partition])])
+        connection = c.network.connect(candidate, voter, candidate, "test")
+        answers: list[Any] = []
+        connection.call(request, 2, 1_000, lambda response, reason: answers.append(response))
+        c.until(lambda: answers, 2_000)
+        answer = answers[0].topics[0].partitions[0]
+        return answer.error_code, answer.vote_granted
 
-        assert ask(2, 7) == (FORGETFUL_VOTE, True)
-        voter.crash(power=True)
-        voter.start()
-        c.run(20)
-        assert ask(3, 7) == (0, False)
-        assert ask(2, 7) == (FORGETFUL_VOTE, True)
-        assert ask(3, 6) == (ErrorCode.FENCED_LEADER_EPOCH, False)
+    assert ask(2, 7) == (CONDITIONAL_VOTE, True)
+    voter.crash(power=True)
+    voter.start()
+    c.run(20)
+    assert ask(3, 7) == (0, False)
+    assert ask(2, 7) == (CONDITIONAL_VOTE, True)
+    assert ask(3, 6) == (ErrorCode.FENCED_LEADER_EPOCH, False)
 
 
 def test_that_a_vote_of_another_cluster_or_from_no_voter_is_refused(cluster: Cluster) -> None:
@@ -270,7 +267,7 @@ def test_that_a_voter_with_an_empty_disk_helps_nobody_to_lead_who_lacks_what_was
     leading.start()
     c.until(lambda: c.controller() and c.all_ready(), 10_000)
     assert {n.broker.image.next_producer_id for n in c.nodes.values()} == {5}
-    assert not witness.broker.quorum.forgetful
+    assert not witness.broker.quorum.votes_conditionally
 
 
 def test_that_voters_whose_disks_are_all_but_one_empty_keep_what_the_one_has(

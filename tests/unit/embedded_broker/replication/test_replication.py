@@ -283,12 +283,12 @@ def test_that_metadata_of_an_earlier_life_is_not_obeyed() -> None:
     bench = Bench()
     bench.create()
     node = bench.boot(3)
-    node.broker.lifecycle.incarnation_id = UUID(int=5)
+    node.registration.incarnation_id = UUID(int=5)
     other = Bench(count=1)
-    other.nodes[1].broker.lifecycle.incarnation_id = UUID(int=5)
-    other.nodes[1].broker.replicas.broker_epoch = -1
+    other.nodes[1].registration.incarnation_id = UUID(int=5)
+    other.nodes[1].replicas.table.broker_epoch = -1
     other.create(replicas=(1,))
-    assert not other.nodes[1].broker.replicas.partitions
+    assert not other.nodes[1].replicas.partitions
 
 
 def test_that_a_stale_leader_is_fenced_and_its_late_writes_are_not_kept() -> None:
@@ -416,17 +416,17 @@ def test_that_the_coordinator_can_append_and_read_back() -> None:
     bench = Bench()
     bench.create()
     results: list[tuple[int, int]] = []
-    replicas = bench.nodes[1].broker.replicas
+    replicas = bench.nodes[1].replicas
     replicas.append_local(
         bench.now_ms, T, 0, batch("a"), lambda _, code, base: results.append((code, base))
     )
-    bench.nodes[1].perform(bench.nodes[1].broker.outbox.take())
+    bench.nodes[1].perform()
     assert results == []
     bench.settle()
     assert results == [(0, 0)]
     assert values(replicas.read_local(T, 0, 0, 1000)) == ["a"]
-    assert replicas.leader_epoch_if_leader(T, 0) == 0
-    assert bench.nodes[2].broker.replicas.leader_epoch_if_leader(T, 0) is None
+    assert replicas.local_offsets(T, 0) == (0, 1, 1)
+    assert bench.nodes[2].replicas.local_offsets(T, 0) is None
 
 
 def test_that_a_disk_that_refuses_a_write_fails_that_request_alone() -> None:

@@ -1,7 +1,7 @@
-"""Whether this broker's own image shows what the controller's answer tells of.
+"""Whether this broker's own image already shows the changes that a controller response reports.
 
-A client that created a topic asks the same broker for it next; without this it would often be
-told that there is none.
+A client that created a topic asks the same broker for it next; without this check the broker would
+often answer that the topic does not exist.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from kafka_protocol.messages import k37_create_partitions as k37
 from kafka_protocol.messages import k44_incremental_alter_configs as k44
 
 
-def is_settled(image: MetadataImage, request: Any, response: Any) -> bool:
+def is_applied(image: MetadataImage, request: Any, response: Any) -> bool:
+    """Whether ``image`` shows every successful change of ``response``; True for requests whose
+    effects clients do not look up."""
     match request, response:
         case k19.CreateTopicsRequest(), k19.CreateTopicsResponse():
             ids = [
@@ -55,6 +57,7 @@ def is_settled(image: MetadataImage, request: Any, response: Any) -> bool:
 
 
 def _shows(image: MetadataImage, key: tuple[int, str], config: k44.AlterableConfig) -> bool:
+    """Whether a changed setting is visible; APPEND and SUBTRACT are not checked."""
     value = image.configs.get(key, {}).get(config.name)
     if config.config_operation == ConfigOperation.SET:
         return value == config.value

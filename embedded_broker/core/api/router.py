@@ -1,0 +1,70 @@
+"""Routes requests to their handlers: checks that the caller may send them, and forwards requests of
+clients for the controller."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from embedded_broker.core.api.handlers import BINDERS, Handler, Machines
+from embedded_broker.core.api.versions import TABLE
+from embedded_broker.core.events import RequestReceived
+from kafka_protocol.codec import response_class
+from kafka_protocol.errors import ErrorCode
+
+FORWARD_TIMEOUT_MS = 30_000
+"""How long a request for the controller waits for one when it has no timeout of its own."""
+
+
+class Router:
+    """The requests of one node."""
+
+    def __init__(self, machines: Machines) -> None:
+        self._machines = machines
+        self._controller = machines.controller
+        self._handlers: dict[int, Handler] = {}
+        """Bound at the first request of each API."""
+
+    def receive(self, now_ms: int, event: RequestReceived) -> None:
+        """Handle a request from a connection; its version has been checked (``unsupported``)."""
+        api = TABLE[event.message.API_KEY]
+        if event.caller.broker_id < 0:
+            if api.between_brokers:
+                self._refuse(event)
+                return
+            if api.controller and not self._controller.is_active:
+                self._forward(now_ms, event)
+                return
+        self.handle(now_ms, event)
+
+    def handle(self, now_ms: int, event: RequestReceived) -> None:
+        """Handle a request on this node."""
+        key: int = event.message.API_KEY
+        handler = self._handlers.get(key)
+        if handler is None:
+            handler = self._handlers[key] = BINDERS[key](self._machines)
+        handler(now_ms, event)
+
+    def _refuse(self, event: RequestReceived) -> None:
+        """A client sent a request that only brokers may send."""
+        outbox = self._machines.env.outbox
+        response = response_class(event.message.API_KEY)()
+        if hasattr(response, "error_code"):
+            response.error_code = ErrorCode.CLUSTER_AUTHORIZATION_FAILED
+            outbox.respond(event, response)
+        else:
+            outbox.drop(event, f"API key {event.message.API_KEY} is only for brokers")
+
+    def _forward(self, now_ms: int, event: RequestReceived) -> None:
+        """Send a client's request to the active controller. A request from a broker is never
+        forwarded: its handler answers NOT_CONTROLLER, and the broker that sent it looks for the
+        controller elsewhere."""
+        outbox = self._machines.env.outbox
+
+        def done(_now_ms: int, response: Any, reason: str) -> None:
+            if response is None:
+                outbox.drop(event, f"the controller did not handle the request: {reason}")
+            else:
+                outbox.respond(event, response)
+
+        timeout_ms = max(1_000, getattr(event.message, "timeout_ms", FORWARD_TIMEOUT_MS))
+        self._machines.calls.call(now_ms, event.message, event.version, timeout_ms, done)

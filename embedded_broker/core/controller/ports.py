@@ -1,0 +1,70 @@
+"""What the controller, the channel to it, and a broker's lifecycle ask of the metadata quorum.
+
+``quorum.quorum.Quorum`` implements all three.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+
+class LeaderInfo(Protocol):
+    """Who leads the quorum, and so is the active controller (or will be in a moment)."""
+
+    @property
+    def leader_id(self) -> int:
+        """-1 when unknown."""
+
+    @property
+    def epoch(self) -> int: ...
+
+
+class MetadataQuorum(LeaderInfo, Protocol):
+    """The replicated log that the active controller writes."""
+
+    @property
+    def is_leader(self) -> bool: ...
+    @property
+    def high_watermark(self) -> int: ...
+    @property
+    def end_offset(self) -> int:
+        """End of this node's log: the offset of the next record."""
+
+    @property
+    def epoch_start_offset(self) -> int | None:
+        """As leader, where the current epoch starts in the log; None otherwise."""
+
+    @property
+    def last_leader_id(self) -> int:
+        """The leader that this node last heard from before it led itself; -1 for none."""
+
+    @property
+    def last_leader_contact_ms(self) -> int: ...
+    @property
+    def last_leader_unreachable(self) -> bool:
+        """Whether that leader's connections broke rather than fell silent."""
+
+    def applied_by(self, broker_id: int) -> int | None:
+        """As leader, the metadata offset that a voter has applied; None when unknown."""
+
+    def propose(self, now_ms: int, records: Sequence[Any]) -> int:
+        """Append records as one atomic batch; return the offset at which they are committed.
+
+        Raises:
+            NotLeader: nothing was appended.
+        """
+
+
+class VotingProcess(Protocol):
+    """This process as a voter: counted at its start, replaced in order at its end."""
+
+    def begin_incarnation(self) -> int:
+        """Count this process; return how many have run on this disk, this one included.
+
+        Raises:
+            StorageFailed
+        """
+
+    def stop(self, now_ms: int) -> None:
+        """Resign, and let the next leader campaign at once."""
