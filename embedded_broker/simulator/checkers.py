@@ -279,7 +279,7 @@ class Checks(Observer):
                 if value not in committed.offsets:
                     raise Violation(
                         "C1",
-                        f"{committed!r}: {value!r} was acknowledged as a duplicate but never stored",
+                        f"{committed!r}: {value!r} was acknowledged as a duplicate, never stored",
                     )
             elif sent.offset + i >= committed.end:
                 raise Violation(
@@ -349,7 +349,8 @@ class Checks(Observer):
             if offset >= min(high_watermark, committed.end):
                 raise Violation(
                     "C6",
-                    f"{reader} read {offset} of {committed!r} above high watermark {high_watermark}",
+                    f"{reader} read {offset} of {committed!r} "
+                    f"above high watermark {high_watermark}",
                 )
             if committed.values[offset] != value:
                 raise Violation(

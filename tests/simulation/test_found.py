@@ -1,5 +1,5 @@
-"""Seeds that once found a bug in the core, by what they found. (What a seed does changes with the
-simulator; the plans that matter are kept in their stored form.)"""
+"""Seeds that once found a bug in the core, named by the bug. A seed's run changes with the simulator:
+they stay as plain seeds, beside the planted bugs that repeat what they found."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ def passes(seed: int, brokers: int, family: str) -> None:
 
 
 @pytest.mark.parametrize("seed", [5000, 5011])
-def test_that_a_new_leader_of_a_durable_log_flushes_what_it_found(seed: int) -> None:
-    """Nothing was flushed until something was appended, so the high watermark, and the
-    coordinator that waits for it before anything is appended, stood still."""
+def test_that_a_new_leader_of_a_durable_log_flushes_its_log(seed: int) -> None:
+    """A new leader flushed nothing until an append, so its high watermark did not move; and the
+    coordinator waited for it before its first append."""
     passes(seed, 3, "F2")
 
 
-def test_that_a_coordinator_that_was_frozen_shows_no_offsets_of_the_past() -> None:
-    """A thawed broker answered OffsetFetch before it learned that another had long been elected."""
+def test_that_a_thawed_coordinator_returns_no_old_offsets() -> None:
+    """A thawed broker answered OffsetFetch before it learned that another was the coordinator."""
     passes(1261, 3, "F1")

@@ -1,8 +1,7 @@
-"""Whole clusters under seeded trouble: a fixed set of seeds, a few fresh ones, and that runs
-repeat exactly.
+"""Whole clusters under seeded faults: fixed seeds, a few fresh ones, and that runs repeat exactly.
 
-SIMULATION_SEEDS=n in the environment runs n more seeds that nobody has run before, drawn from the
-clock; a failure prints the command that replays it.
+SIMULATION_SEEDS=n in the environment runs n fresh seeds, drawn from the clock; a failure prints the
+command that replays it.
 """
 
 from __future__ import annotations
@@ -60,7 +59,10 @@ def test_that_fresh_seeds_pass(seed: int) -> None:
 
 def test_that_a_seed_runs_the_same_in_processes_with_other_hash_seeds() -> None:
     hashes = set()
-    code = "from embedded_broker.simulator.scenario import run_seed; print(run_seed(11, 3, 'F2').trace_hash)"
+    code = (
+        "from embedded_broker.simulator.scenario import run_seed\n"
+        "print(run_seed(11, 3, 'F2').trace_hash)"
+    )
     for hash_seed in ("1", "271828"):
         environment = os.environ | {"PYTHONHASHSEED": hash_seed}
         done = subprocess.run(
@@ -90,7 +92,7 @@ def test_that_a_history_reads_back_as_it_was_written(tmp_path: Path) -> None:
     assert {"invoke", "ok"} <= {o.type for o in again}
 
 
-def test_that_a_plan_shrinks_to_what_matters() -> None:
+def test_that_a_plan_shrinks_to_the_faults_that_matter() -> None:
     faults = [{"at_ms": i, "do": "kill", "for_ms": 1_000} for i in range(20)]
 
     def fails(plan: list[dict[str, object]]) -> bool:

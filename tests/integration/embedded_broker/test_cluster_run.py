@@ -149,20 +149,34 @@ def test_that_brokers_of_one_cluster_may_differ(tmp_path: Path) -> None:
         assert "rack-b" not in (cluster.broker_directory(1) / "server.properties").read_text()
 
 
+ON_THE_PLAIN_PLATFORM = """
+import sys
+from pathlib import Path
+from embedded_broker import ClusterSpec, LocalCluster, State, TopicSpec
+from embedded_broker.shell import launchers, loop, platform
+
+assert platform.PLAIN and platform.sendfile is None
+assert isinstance(loop.make_poller(), loop.PlainPoller)
+cluster = LocalCluster(ClusterSpec(Path(sys.argv[1]), brokers=2, port=0))
+cluster.start()
+assert isinstance(cluster._launcher, launchers.SpawnLauncher)
+cluster.create_topics([TopicSpec("t", 2, 2)])
+cluster.freeze(2)
+cluster.thaw(2)
+assert cluster.usage(1).rss_bytes > 1e6
+cluster.kill(2)
+assert cluster.wait_for(2, State.DIED)
+cluster.start_broker(2)
+assert cluster.wait_for(2, State.SERVING)
+cluster.stop()
+print([status.reason for status in cluster.statuses()])
+"""
+
+
 def test_that_the_plain_platform_runs_a_cluster_too(tmp_path: Path) -> None:
-    code = (
-        "from embedded_broker import *; from embedded_broker.shell import launchers, loop, platform;"
-        "from pathlib import Path;"
-        "assert platform.PLAIN and platform.sendfile is None and isinstance(loop.make_poller(), loop.PlainPoller);"
-        f"c = LocalCluster(ClusterSpec(Path({str(tmp_path / 'c')!r}), brokers=2, port=0)); c.start();"
-        "assert isinstance(c._launcher, launchers.SpawnLauncher);"
-        "c.create_topics([TopicSpec('t', 2, 2)]); c.freeze(2); c.thaw(2); assert c.usage(1).rss_bytes > 1e6;"
-        "c.kill(2); assert c.wait_for(2, State.DIED); c.start_broker(2); assert c.wait_for(2, State.SERVING);"
-        "c.stop(); print([s.reason for s in c.statuses()])"
-    )
     environment = os.environ | {"KAFKARIUM_PLAIN_PLATFORM": "1"}
     done = subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-c", ON_THE_PLAIN_PLATFORM, str(tmp_path / "c")],
         cwd=REPOSITORY,
         env=environment,
         capture_output=True,
@@ -195,13 +209,14 @@ def test_that_cluster_run_prints_ready_restarts_a_broker_and_shuts_down(tmp_path
 def test_that_a_broker_that_is_never_restarted_can_be_started_by_hand(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with EmbeddedCluster("--restart-after", "never", data_dir=data) as cluster:
-        cluster.kill(3)
-        time.sleep(3)
+        old = cluster.kill(3)
+        until(lambda: not alive(old))
         properties = data / "broker-3" / "server.properties"
         by_hand = subprocess.Popen(
             [sys.executable, "-m", "embedded_broker", str(properties)], cwd=REPOSITORY
         )
         until(lambda: admin.brokers_known_to(("127.0.0.1", cluster.port + 2), 0.5) == {1, 2, 3})
+        assert cluster.pid(3) == by_hand.pid
         by_hand.send_signal(signal.SIGTERM)
         assert by_hand.wait(20) == 0
     assert cluster.returncode == 0

@@ -43,7 +43,8 @@ def test_that_kafkas_dump_tool_reads_every_metadata_record(
         '"featureLevel":25',
         '"host":"h","port":9092,"securityProtocol":0',
         '"value":null',
-        '"isr":[],"leader":-1,"leaderRecoveryState":1,"eligibleLeaderReplicas":[1,2],"lastKnownElr":[1]',
+        '"isr":[],"leader":-1,"leaderRecoveryState":1,'
+        '"eligibleLeaderReplicas":[1,2],"lastKnownElr":[1]',
         '"replicas":[1,3],"removingReplicas":[2],"addingReplicas":[3]',
         '"nextProducerId":1000',
     ):

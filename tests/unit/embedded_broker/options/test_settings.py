@@ -36,7 +36,10 @@ def test_that_values_are_typed_and_the_rest_has_its_default() -> None:
 
 
 def test_that_java_properties_syntax_is_read() -> None:
-    text = "# c\n ! c\n\na=1\nb : two\\\n    three\nc\\:d e\nf=\\u00e4\\t\ng\n  h =\\\\\n# \\\ni=1\r\nj=1\\\r\n 2"
+    text = (
+        "# c\n ! c\n\na=1\nb : two\\\n    three\nc\\:d e\nf=\\u00e4\\t\ng\n  h =\\\\\n"
+        "# \\\ni=1\r\nj=1\\\r\n 2"
+    )
     assert parse_properties(text) == {
         "a": "1", "b": "twothree", "c:d": "e", "f": "ä\t", "g": "", "h": "\\", "i": "1", "j": "12",
     }  # fmt: skip
@@ -63,13 +66,15 @@ def test_that_an_unknown_key_is_refused_with_a_suggestion() -> None:
         ("controller.quorum.voters=1@h:1,1@g:1", "twice"),
         ("listeners=PLAINTEXT://:1,SSL://:1", "both use port 1"),
         ("listeners=INSIDE://:1", "has no protocol for INSIDE"),
-        ("listeners=PLAINTEXT://:1,SSL://:2\nsecurity.inter.broker.protocol=SASL_SSL", "inter.broker.listener.name is"),
+        ("listeners=PLAINTEXT://:1,SSL://:2\nsecurity.inter.broker.protocol=SASL_SSL",
+         "inter.broker.listener.name is"),
         ("listeners=PLAINTEXT:1", "NAME://host:port"),
         ("listeners=PLAINTEXT://:99999", "0 to 65535"),
         ("listeners=", "empty"),
         ("inter.broker.listener.name=X", "allowed is one of PLAINTEXT"),
         ("advertised.listeners=SSL://h:1", "listeners has only PLAINTEXT"),
-        ("advertised.listeners=PLAINTEXT://0.0.0.0:1", "clients cannot connect to PLAINTEXT://0.0.0.0:1"),
+        ("advertised.listeners=PLAINTEXT://0.0.0.0:1",
+         "clients cannot connect to PLAINTEXT://0.0.0.0:1"),
         ("group.max.session.timeout.ms=5", "above"),
         ("log.dirs=a,b", "has one directory"),
     ],
@@ -83,7 +88,8 @@ def test_that_a_file_of_a_kraft_broker_is_accepted() -> None:
         "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@localhost:9093\n"
         "listeners=PLAINTEXT://:9092,CONTROLLER://:9093\ninter.broker.listener.name=PLAINTEXT\n"
         "advertised.listeners=PLAINTEXT://localhost:9092\ncontroller.listener.names=CONTROLLER\n"
-        "listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT\nnum.network.threads=3\n"
+        "listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT\n"
+        "num.network.threads=3\n"
         "log.dirs=/tmp/x\nnum.recovery.threads.per.data.dir=1\nlog.retention.hours=168\n"
         "transaction.state.log.min.isr=1\nsocket.send.buffer.bytes=102400\n"
     )
@@ -93,7 +99,8 @@ def test_that_a_file_of_a_kraft_broker_is_accepted() -> None:
 
 def test_that_two_named_listeners_are_parsed() -> None:
     s = Settings.parse(
-        "node.id=1\nlisteners=IN://[::1]:1,OUT://:2\nlistener.security.protocol.map=IN:PLAINTEXT,OUT:PLAINTEXT\n"
+        "node.id=1\nlisteners=IN://[::1]:1,OUT://:2\n"
+        "listener.security.protocol.map=IN:PLAINTEXT,OUT:PLAINTEXT\n"
         "inter.broker.listener.name=in\n"
     )
     assert (

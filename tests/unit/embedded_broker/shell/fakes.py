@@ -80,7 +80,8 @@ class FakeNode:
                 records = self.log.read(
                     event.message.topics[0].partitions[0].fetch_offset, 50_000_000, 1 << 60, True
                 )
-                data = PartitionData(0, 0, self.log.log_end_offset, records=records)  # type: ignore[arg-type]
+                data = PartitionData(0, 0, self.log.log_end_offset)
+                data.records = records  # type: ignore[assignment]
                 return [
                     Respond(
                         event.request_id,
