@@ -1,29 +1,29 @@
-"""How a question to a cluster can fail: one tree of errors, each with a sentence and a next step.
+"""How a request to a cluster can fail: one tree of errors, each with a message and a next step.
 
-``str(error)`` is what happened and why; ``next_step`` is what to do about it. Neither ever holds
-a secret; text that came from the cluster is in ``detail`` only, as data.
+``str(error)`` says what happened and why, ``next_step`` what to do about it. Neither ever holds a
+secret. Text that came from the cluster is in ``detail`` only, as data.
 """
 
 from __future__ import annotations
 
 
 class ClientError(Exception):
-    """The question was not answered. ``subject`` names what it was about: a broker, a topic, a
-    group."""
+    """A request failed. ``subject`` names what it was about: a broker, a topic, a group."""
 
     retriable = True
+    """Whether the same request may succeed later."""
 
     def __init__(
-        self, sentence: str, *, next_step: str = "", subject: str = "", detail: str = ""
+        self, message: str, *, next_step: str = "", subject: str = "", detail: str = ""
     ) -> None:
-        super().__init__(sentence)
+        super().__init__(message)
         self.next_step = next_step
         self.subject = subject
         self.detail = detail
 
 
 class Unreachable(ClientError):
-    """Nobody answers at that address: refused, no route, name unknown, TLS or login failed before
+    """No connection to that address: refused, no route, unknown name, or TLS or SASL failed before
     any request."""
 
 
@@ -32,17 +32,17 @@ class TimedOut(ClientError):
 
 
 class Denied(ClientError):
-    """Logged in, but not allowed; ``next_step`` names the missing permission."""
+    """The login failed, or the user lacks a permission; ``next_step`` names it."""
 
     retriable = False
 
 
 class Rejected(ClientError):
-    """The cluster answered with an error code."""
+    """The cluster answered with an error code; ``name`` is Kafka's name of it."""
 
     def __init__(
         self,
-        sentence: str,
+        message: str,
         *,
         code: int,
         name: str,
@@ -51,14 +51,14 @@ class Rejected(ClientError):
         subject: str = "",
         detail: str = "",
     ) -> None:
-        super().__init__(sentence, next_step=next_step, subject=subject, detail=detail)
+        super().__init__(message, next_step=next_step, subject=subject, detail=detail)
         self.code = code
         self.name = name
         self.retriable = retriable
 
 
 class Unsupported(ClientError):
-    """The cluster's version does not offer the request."""
+    """The cluster's version does not support the request."""
 
     retriable = False
 
@@ -70,6 +70,7 @@ class ReadOnly(ClientError):
 
 
 class BadInput(ClientError):
-    """What was asked for cannot be right (a malformed profile, a filter that does not parse)."""
+    """The request itself is invalid (a malformed profile, a value of the wrong type); nothing was
+    sent."""
 
     retriable = False

@@ -1,8 +1,8 @@
-"""kafkarium lag --bootstrap HOST:PORT,...: how far consumer groups are behind, as a text table;
---watch renews it.
+"""kafkarium lag --bootstrap HOST:PORT,...: the lag of consumer groups as a text table; --watch prints
+it again and again.
 
-One row per group, or per partition with --partitions. Seconds need a past: in watch mode they
-come with the second sample, else from the timestamp of the first record that waits.
+One row per group, or per partition with --partitions. Lag in seconds needs two samples, or the
+timestamp of the first record that is not consumed.
 """
 
 from __future__ import annotations
@@ -20,14 +20,22 @@ from kafka_client.gateway import open_client
 from kafka_client.model import ClusterSnapshot, Datum, Group
 from kafka_client.profile import ConnectionProfile, quick
 from kafka_client.sampling import ConnectionKind, ConnectionState, Sampler, Schedule, SeriesStore
+from kafka_client.wording import seconds
 
 UNKNOWN = "-"
-FIRST_WAIT_S = 4.0
+SECONDS_WAIT_S = 4.0
+"""How long a single table waits for lags in seconds."""
+WATCH_LEAST_S = 0.2
+EVERYTHING = 1_000_000_000
 CLEAR = "\x1b[H\x1b[2J"
+
+Row = dict[str, object]
+"""One row of the table by column; None is unknown."""
 
 
 def main(argv: Sequence[str]) -> int:
-    """0: shown; 1: the cluster could not be read; 2: asked wrongly."""
+    """Return 0 when the table was printed, 1 when the cluster could not be read, 2 for wrong
+    arguments."""
     options = _parser().parse_args(list(argv))
     try:
         profile = quick(options.bootstrap, read_only=True)
@@ -35,7 +43,7 @@ def main(argv: Sequence[str]) -> int:
         print(f"kafkarium lag: {error} {error.next_step}".rstrip(), file=sys.stderr)
         return 2
     try:
-        return asyncio.run(_Lag(options).run(profile))
+        return asyncio.run(_LagCommand(options).run(profile))
     except KeyboardInterrupt:
         return 0
     except BrokenPipeError:
@@ -44,85 +52,89 @@ def main(argv: Sequence[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="kafkarium lag", description="How far consumer groups are behind."
+        prog="kafkarium lag", description="Show the lag of consumer groups."
     )
     parser.add_argument("--bootstrap", required=True, metavar="HOST:PORT,...")
     parser.add_argument(
-        "--group", action="append", default=[], help="only this group; may be given several times"
+        "--group",
+        action="append",
+        default=[],
+        help="show only this group; may be given several times",
     )
-    parser.add_argument("--partitions", action="store_true", help="a row for every partition")
+    parser.add_argument("--partitions", action="store_true", help="print a row for every partition")
     parser.add_argument(
         "--watch",
         nargs="?",
         const=2.0,
         type=float,
         metavar="SECONDS",
-        help="renew every 2 s, or so many",
+        help="print the table again every SECONDS (2)",
     )
     parser.add_argument(
-        "--json", action="store_true", help="one JSON object per row instead of a table"
+        "--json", action="store_true", help="print one JSON object per row instead of a table"
     )
     parser.add_argument(
-        "--timeout", type=float, default=10.0, metavar="SECONDS", help="give up connecting after"
+        "--timeout",
+        type=float,
+        default=10.0,
+        metavar="SECONDS",
+        help="give up after SECONDS without an answer (10)",
     )
     return parser
 
 
-class _Lag:
+class _LagCommand:
     def __init__(self, options: argparse.Namespace) -> None:
         self._options = options
-        self._state: ConnectionState | None = None
-        self._ready = asyncio.Event()
-        self._refused = asyncio.Event()
+        self._state = ConnectionState(ConnectionKind.CONNECTING, "")
+        self._has_lags = asyncio.Event()
+        self._is_lost = asyncio.Event()
 
     async def run(self, profile: ConnectionProfile) -> int:
         client = open_client(profile)
-        everything = 1_000_000_000
         sampler = Sampler(
             client,
             SeriesStore(),
-            Schedule(small_partitions=everything, partition_series=0),
-            on_snapshot=lambda snapshot, changes: self._look(snapshot),
-            on_state=self._said,
+            Schedule(small_partitions=EVERYTHING, partition_series=0),
+            on_snapshot=lambda snapshot, _changes: self._on_snapshot(snapshot),
+            on_state=self._on_state,
+            name=profile.name,
         )
         sampler.start()
         try:
-            return await self._show(sampler)
+            return await self._print_tables(sampler)
         finally:
             await sampler.stop()
             await client.close()
 
-    async def _show(self, sampler: Sampler) -> int:
-        if not await self._is_there():
-            state = self._state
-            words = (
-                state.sentence
-                if state and state.kind is not ConnectionKind.CONNECTING
-                else "No answer in time."
-            )
-            print(
-                f"kafkarium lag: {words} {state.next_step if state else ''}".rstrip(),
-                file=sys.stderr,
-            )
+    async def _print_tables(self, sampler: Sampler) -> int:
+        if not await self._wait_for_lags():
+            message = f"{self._state.sentence} {self._state.next_step}".strip()
+            if self._state.kind is ConnectionKind.CONNECTING:
+                message = f"No answer within {seconds(self._options.timeout)}."
+            print(f"kafkarium lag: {message}", file=sys.stderr)
             return 1
         if self._options.watch is None:
-            await self._until_seconds_are_known(sampler)
+            await self._wait_for_seconds(sampler)
             print(self._text(sampler.snapshot))
             return 0
         while True:
-            state = self._state
-            stale = (
-                f"  ({state.sentence})"
-                if state and state.kind is not ConnectionKind.CONNECTED
-                else ""
-            )
-            heading = "" if self._options.json else f"{CLEAR}{time.strftime('%H:%M:%S')}{stale}\n"
-            print(heading + self._text(sampler.snapshot), flush=True)
-            await asyncio.sleep(max(0.2, self._options.watch))
+            print(self._heading() + self._text(sampler.snapshot), flush=True)
+            await asyncio.sleep(max(WATCH_LEAST_S, self._options.watch))
 
-    async def _is_there(self) -> bool:
-        """Whether a first picture came in time. A cluster that refuses is not waited for."""
-        waits = [asyncio.ensure_future(event.wait()) for event in (self._ready, self._refused)]
+    def _heading(self) -> str:
+        """The time, and why the table is old if it is; nothing above JSON."""
+        if self._options.json:
+            return ""
+        stale = ""
+        if self._state.kind is not ConnectionKind.CONNECTED:
+            stale = f"  ({self._state.sentence})"
+        return f"{CLEAR}{time.strftime('%H:%M:%S')}{stale}\n"
+
+    async def _wait_for_lags(self) -> bool:
+        """Wait for the first lags, at most ``--timeout``. Returns False at once when the connection
+        fails."""
+        waits = [asyncio.ensure_future(event.wait()) for event in (self._has_lags, self._is_lost)]
         try:
             await asyncio.wait(
                 waits, timeout=self._options.timeout, return_when=asyncio.FIRST_COMPLETED
@@ -130,48 +142,40 @@ class _Lag:
         finally:
             for wait in waits:
                 wait.cancel()
-        return self._ready.is_set()
+        return self._has_lags.is_set()
 
-    async def _until_seconds_are_known(self, sampler: Sampler) -> None:
-        deadline = time.monotonic() + FIRST_WAIT_S
-        while time.monotonic() < deadline:
-            if all(
-                g.lag_seconds is not None or not g.lag_records
-                for g in self._chosen(sampler.snapshot)
-            ):
+    async def _wait_for_seconds(self, sampler: Sampler) -> None:
+        deadline_s = time.monotonic() + SECONDS_WAIT_S
+        while time.monotonic() < deadline_s:
+            groups = self._chosen(sampler.snapshot)
+            if all(g.lag_seconds is not None or not g.lag_records for g in groups):
                 return
             await asyncio.sleep(0.1)
 
-    def _said(self, state: ConnectionState) -> None:
+    def _on_state(self, state: ConnectionState) -> None:
         self._state = state
-        if state.kind is ConnectionKind.LOST and not self._ready.is_set():
-            self._refused.set()
+        if state.kind is ConnectionKind.LOST and not self._has_lags.is_set():
+            self._is_lost.set()
 
-    def _look(self, snapshot: ClusterSnapshot) -> None:
-        listed = snapshot.sampled.get(Datum.GROUPS)
+    def _on_snapshot(self, snapshot: ClusterSnapshot) -> None:
         committed = snapshot.sampled.get(Datum.COMMITTED)
-        if listed is None or listed.at_s is None or committed is None or committed.at_s is None:
-            return
-        if committed.at_s >= listed.at_s or all(g.lags for g in snapshot.groups.values()):
-            self._ready.set()
+        if committed is not None and committed.at_s is not None:
+            self._has_lags.set()
 
     def _chosen(self, snapshot: ClusterSnapshot) -> list[Group]:
-        wanted = set(self._options.group)
-        return [g for g in snapshot.groups.values() if not wanted or g.group_id in wanted]
+        names = set(self._options.group)
+        return [g for g in snapshot.groups.values() if not names or g.group_id in names]
 
     def _text(self, snapshot: ClusterSnapshot) -> str:
-        rows = (
-            partition_rows(self._chosen(snapshot))
-            if self._options.partitions
-            else group_rows(self._chosen(snapshot))
-        )
+        groups = self._chosen(snapshot)
+        rows = partition_rows(groups) if self._options.partitions else group_rows(groups)
         if self._options.json:
             return "\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
         return table(rows) if rows else "No consumer groups."
 
 
-def group_rows(groups: Sequence[Group]) -> list[dict[str, object]]:
-    """Worst first."""
+def group_rows(groups: Sequence[Group]) -> list[Row]:
+    """One row per group, the largest lag first."""
     ordered = sorted(groups, key=lambda g: (-(g.lag_records or 0), g.group_id))
     return [
         {
@@ -189,7 +193,8 @@ def group_rows(groups: Sequence[Group]) -> list[dict[str, object]]:
     ]
 
 
-def partition_rows(groups: Sequence[Group]) -> list[dict[str, object]]:
+def partition_rows(groups: Sequence[Group]) -> list[Row]:
+    """One row per partition of each group."""
     return [
         {
             "group": clean(g.group_id, 249),
@@ -207,8 +212,8 @@ def partition_rows(groups: Sequence[Group]) -> list[dict[str, object]]:
     ]
 
 
-def table(rows: Sequence[dict[str, object]]) -> str:
-    """Columns as wide as they need to be; numbers to the right, unknown as a dash."""
+def table(rows: Sequence[Row]) -> str:
+    """The rows as aligned columns: numbers to the right, unknown values as a dash."""
     names = list(rows[0])
     cells = [[_cell(row[name]) for name in names] for row in rows]
     widths = [max(len(name), *(len(line[i]) for line in cells)) for i, name in enumerate(names)]

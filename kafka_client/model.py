@@ -1,8 +1,8 @@
-"""What the application knows about a cluster: frozen values, each part with the age and the error
-of its last sample.
+"""The data model of a cluster: frozen values, each kind of datum with the age and the error of its
+last sample.
 
-Times are wall-clock seconds since the epoch (float) unless a name says ``_ms``. ``None`` means
-not known (yet, or refused: the matching ``Sampled`` says which), never zero.
+Times are wall-clock seconds since the epoch (float) unless a name ends in ``_ms``. ``None`` means
+not known (not sampled yet, or refused: the matching ``Sampled`` says which), never zero.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ TopicPartition = tuple[str, int]
 
 
 class Datum(StrEnum):
-    """The kinds of thing that are sampled, each on a schedule of its own."""
+    """The kinds of data that are sampled, each on a schedule of its own."""
 
     METADATA = "metadata"
     QUORUM = "quorum"
@@ -27,17 +27,16 @@ class Datum(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Sampled:
-    """When a kind of datum was last read whole, and what went wrong since.
-
-    ``subject_errors`` holds failures of parts ("broker 2", "group orders") by subject; the rest
-    of the sample stands.
-    """
+    """The age and the errors of one kind of datum."""
 
     at_s: float | None = None
+    """When the last round succeeded; None before the first."""
     took_s: float = 0.0
     error: str = ""
+    """Why every round since ``at_s`` failed; empty when the last one succeeded."""
     next_step: str = ""
     subject_errors: Mapping[str, str] = field(default_factory=dict)
+    """Errors of single subjects ("broker 2", "group orders"); the rest of the sample is good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +46,9 @@ class Broker:
     port: int
     rack: str | None = None
     in_cluster: bool = True
-    """False: the cluster no longer lists it, but it was seen before and replicas are placed on
-    it."""
+    """False: the cluster does not list it now, but replicas are placed on it."""
     reachable: bool | None = None
-    """Whether this application reached it at its last attempt; None before any."""
+    """Whether it answered this application's last request; None before the first."""
     error: str = ""
     round_trip_ms: float | None = None
     size_bytes: int | None = None
@@ -72,8 +70,9 @@ class Partition:
     high_watermark: int | None = None
     last_stable_offset: int | None = None
     size_bytes: int | None = None
-    """The leader's log; each replica's own is in ``replica_bytes``."""
+    """The size of the leader's log."""
     replica_bytes: Mapping[int, int] = field(default_factory=dict)
+    """The size of each replica's log, by broker."""
     rate_records_per_s: float | None = None
     rate_bytes_per_s: float | None = None
 
@@ -113,16 +112,16 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class PartitionLag:
-    """One group's place in one partition. ``lag_records`` is end minus committed (never below 0);
-    ``lag_seconds`` is how old the first record not yet consumed is, estimated from the end
-    offsets' history."""
+    """One group in one partition."""
 
     topic: str
     partition: int
     committed: int | None
     end_offset: int | None
     lag_records: int | None
+    """End minus committed, at least 0."""
     lag_seconds: float | None = None
+    """The age of the first record that is not consumed, estimated from the sampled end offsets."""
     metadata: str = ""
     member_id: str | None = None
     client_id: str | None = None
@@ -130,8 +129,8 @@ class PartitionLag:
 
 
 class GroupStatus(StrEnum):
-    """In words, by rules without thresholds (ideas of Burrow's): over the last samples of one
-    group."""
+    """How a group keeps up, judged from its last samples by rules without thresholds (after Burrow,
+    LinkedIn's lag checker); see ``sampling.lag.partition_status``."""
 
     OK = "ok"
     BEHIND = "falling behind"
@@ -158,7 +157,7 @@ class Group:
     rate_in_per_s: float | None = None
     rate_out_per_s: float | None = None
     catch_up_s: float | None = None
-    """Time to zero at the present rates; None when it does not shrink."""
+    """Seconds until the lag is 0 at the present rates; None when it does not shrink."""
     error: str = ""
 
     @property
@@ -168,8 +167,8 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Quorum:
-    """The metadata quorum (DescribeQuorum): the true controller, unlike Metadata's controller id
-    under KRaft."""
+    """The metadata quorum (DescribeQuorum). Its leader is the controller; under KRaft the controller
+    id of a Metadata response is any broker."""
 
     leader_id: int | None
     leader_epoch: int | None = None
@@ -181,12 +180,12 @@ class Quorum:
 
 @dataclass(frozen=True, slots=True)
 class ClusterSnapshot:
-    """One consistent picture, newest of every kind. Compared by ``changes.diff``."""
+    """The newest sample of every kind of datum. ``changes.diff`` compares two."""
 
     cluster_id: str = ""
     taken_s: float = 0.0
     controller_id: int | None = None
-    """None when the cluster does not say; never a guess."""
+    """None when the cluster does not tell."""
     brokers: Mapping[int, Broker] = field(default_factory=dict)
     topics: Mapping[str, Topic] = field(default_factory=dict)
     groups: Mapping[str, Group] = field(default_factory=dict)
@@ -242,7 +241,7 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One record as read: bytes are bytes, decoding is the viewer's."""
+    """One record as it was read, its bytes not decoded."""
 
     topic: str
     partition: int
@@ -263,7 +262,7 @@ class NewRecord:
     value: bytes | None
     headers: tuple[Header, ...] = ()
     partition: int | None = None
-    """None: by key (murmur2), or sticky without a key."""
+    """None: chosen by the key's hash (murmur2), without a key by the producer."""
     timestamp_ms: int | None = None
 
 

@@ -1,8 +1,8 @@
-"""How to reach a cluster: a ``ConnectionProfile``, kept as JSON without any secret.
+"""How to reach a cluster: a ``ConnectionProfile``, stored as JSON without any secret.
 
-A profile file may come from someone else, so it is untrusted input: extra client properties are
-taken only from an allow-list (none of them loads code, runs a command or names a file), and
-secrets are only *references* into the system's keyring (``secrets.py``).
+A profile file may come from someone else, so it is untrusted input: additional client properties
+must be on an allow-list (none of them loads code, runs a command or names a file), and secrets are
+only *references* into the system's keyring (``secrets.py``).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Mechanism(StrEnum):
 
 
 class Environment(StrEnum):
-    """What the cluster is for; a production one is read-only unless said otherwise."""
+    """The purpose of the cluster. PRODUCTION is read-only unless the profile allows writes."""
 
     NONE = ""
     DEVELOPMENT = "development"
@@ -109,13 +109,7 @@ _ADDRESS = re.compile(r"(\[[0-9a-fA-F:.%]+\]|[^\s:\[\]/,]+)(?::(\d{1,5}))?")
 
 @dataclass(frozen=True, slots=True)
 class ConnectionProfile:
-    """One cluster. ``..._ref`` are names under which the keyring holds a secret; paths were
-    picked by the person.
-
-    ``address_map`` says where to dial instead of an address that the cluster advertises:
-    "kafka-1:9092" -> "localhost:19092". ``read_only`` None: read-only for production, not for
-    others.
-    """
+    """One cluster. Fields that end in ``_ref`` name a secret in the keyring."""
 
     name: str
     bootstrap_servers: tuple[str, ...]
@@ -129,50 +123,55 @@ class ConnectionProfile:
     key_password_ref: str = ""
     verify_hostname: bool = True
     read_only: bool | None = None
+    """None: read-only in PRODUCTION, writable elsewhere."""
     environment: Environment = Environment.NONE
     colour: str = ""
+    """``#rrggbb`` or empty."""
     address_map: Mapping[str, str] = field(default_factory=dict)
+    """Where to connect instead of an advertised address: "kafka-1:9092" -> "localhost:19092"."""
     properties: Mapping[str, str] = field(default_factory=dict)
+    """Additional properties of librdkafka, from ALLOWED_PROPERTIES."""
 
     @property
     def writes_refused(self) -> bool:
+        """Whether the gateway refuses changes."""
         return (
             self.environment is Environment.PRODUCTION if self.read_only is None else self.read_only
         )
 
     def dial(self, host: str, port: int) -> tuple[str, int]:
-        """Where to connect for an advertised address."""
+        """The address to connect to for an advertised one."""
         mapped = self.address_map.get(f"{host}:{port}") or self.address_map.get(host)
         return parse_address(mapped, port) if mapped else (host, port)
 
     def problems(self) -> list[str]:
-        """What is wrong with it, as sentences; empty when it can be used."""
-        found = []
+        """What is wrong with the profile, a sentence each; empty when it can be used."""
+        problems = []
         if not self.name.strip():
-            found.append("The connection needs a name.")
+            problems.append("The connection needs a name.")
         if not self.bootstrap_servers:
-            found.append("Give at least one bootstrap server, as host:port.")
+            problems.append("Give at least one bootstrap server, as host:port.")
         for address in (*self.bootstrap_servers, *self.address_map.values()):
             try:
                 parse_address(address)
             except BadInput as error:
-                found.append(str(error))
+                problems.append(str(error))
         if not _COLOUR.fullmatch(self.colour):
-            found.append("The colour is written as #rrggbb.")
+            problems.append("The colour is written as #rrggbb.")
         if self.security_protocol.sasl and not self.sasl_username:
-            found.append(f"{self.security_protocol} needs a user name.")
+            problems.append(f"{self.security_protocol} needs a user name.")
         if bool(self.certificate_path) != bool(self.key_path):
-            found.append("A client certificate and its key go together: give both or none.")
-        found += [
+            problems.append("A client certificate and its key go together: give both or none.")
+        problems += [
             _refusal(name) for name in sorted(self.properties) if name not in ALLOWED_PROPERTIES
         ]
-        return found
+        return problems
 
     def checked(self) -> ConnectionProfile:
-        """Itself. Raises: BadInput with every problem."""
-        found = self.problems()
-        if found:
-            raise BadInput(" ".join(found), subject=self.name)
+        """Return the profile itself. Raises: BadInput with every problem."""
+        problems = self.problems()
+        if problems:
+            raise BadInput(" ".join(problems), subject=self.name)
         return self
 
 
@@ -183,7 +182,8 @@ def parse_address(text: str, default_port: int = DEFAULT_PORT) -> tuple[str, int
     if match is None or not 0 < port < 65536:
         shown = text if len(text) <= 80 else text[:79] + "…"
         raise BadInput(
-            f"“{shown}” is no address.", next_step="Write host:port, for example localhost:9092."
+            f"“{shown}” is not an address.",
+            next_step="Write host:port, for example localhost:9092.",
         )
     return match[1].strip("[]"), port
 
@@ -191,7 +191,7 @@ def parse_address(text: str, default_port: int = DEFAULT_PORT) -> tuple[str, int
 def quick(
     bootstrap_servers: str, name: str = "", read_only: bool | None = None
 ) -> ConnectionProfile:
-    """A plain profile for addresses separated by commas. Raises: BadInput."""
+    """A profile without security for comma-separated addresses. Raises: BadInput."""
     servers = tuple(part.strip() for part in bootstrap_servers.split(",") if part.strip())
     return ConnectionProfile(
         name or (servers[0] if servers else ""), servers, read_only=read_only
@@ -199,7 +199,7 @@ def quick(
 
 
 def to_json(profile: ConnectionProfile) -> dict[str, object]:
-    """What differs from the defaults. Holds no secret, only references."""
+    """The fields that differ from their defaults. Holds no secret, only references."""
     plain = asdict(profile)
     defaults = {f.name: f.default for f in fields(ConnectionProfile)}
     kept = {name: value for name, value in plain.items() if value != defaults[name] and value != {}}
@@ -209,14 +209,14 @@ def to_json(profile: ConnectionProfile) -> dict[str, object]:
 
 
 def from_json(data: object) -> ConnectionProfile:
-    """Untrusted input. Raises: BadInput with a sentence for whatever does not fit."""
+    """Make a profile of untrusted JSON. Raises: BadInput that names the wrong field."""
     if not isinstance(data, dict):
         raise BadInput("A connection is a JSON object.")
     known = {f.name for f in fields(ConnectionProfile)}
     unknown = sorted(str(name)[:60] for name in data if name not in known)
     if unknown:
         raise BadInput(
-            f"A connection has no “{unknown[0]}”.",
+            f"A connection has no field “{unknown[0]}”.",
             next_step="Remove it; a secret belongs in the keyring.",
         )
     values: dict[str, object] = {}
@@ -267,7 +267,7 @@ def _refusal(name: str) -> str:
 
 
 def load_profiles(path: Path) -> list[ConnectionProfile]:
-    """Every profile of a file; an absent file is an empty list. Raises: BadInput naming the
+    """Read all profiles of a file; none when it does not exist. Raises: BadInput that names the
     file."""
     if not path.exists():
         return []
@@ -275,7 +275,7 @@ def load_profiles(path: Path) -> list[ConnectionProfile]:
         data = json.loads(path.read_text(encoding="utf-8"))
         entries = data["profiles"] if isinstance(data, dict) else None
         if not isinstance(entries, list):
-            raise BadInput("it holds no list of profiles")
+            raise BadInput("it has no list of profiles")
         return [from_json(entry) for entry in entries]
     except (OSError, ValueError, KeyError, RecursionError, BadInput) as error:
         raise BadInput(
@@ -284,7 +284,7 @@ def load_profiles(path: Path) -> list[ConnectionProfile]:
 
 
 def save_profiles(path: Path, profiles: list[ConnectionProfile]) -> None:
-    """Replace the file at once or not at all."""
+    """Replace the file atomically. Raises: OSError; the old file stands then."""
     body = json.dumps(
         {"version": PROFILE_FILE_VERSION, "profiles": [to_json(p) for p in profiles]}, indent=2
     )

@@ -1,28 +1,31 @@
-"""The thread that Kafka work runs on: one asyncio loop, apart from the window's, for any number
-of clusters."""
+"""The client thread: one asyncio loop for the Kafka work of all clusters, apart from the window's
+thread (decision 0011)."""
 
 from __future__ import annotations
 
 import asyncio
 import concurrent.futures
 import gc
+import logging
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
 
 STOP_TIMEOUT_S = 5.0
 
 
 def calm_garbage_collection() -> None:
-    """Keep Python's collector from stopping every thread for a tenth of a second while a large
+    """Keep the garbage collector from stopping every thread for a tenth of a second while a large
     cluster is sampled.
 
-    What exists now (modules, the window, the first snapshot) is taken out of its sight, and it
-    looks at the young far more seldom: snapshots are values without cycles, which reference
-    counts free. Call it once the window stands and after the first snapshot of a cluster; it
-    costs one full collection.
+    All live objects (modules, the window, the first snapshot) move to the permanent generation,
+    and young objects are examined far less often: snapshots have no cycles, reference counts free
+    them. Call it once the window is shown and after the first snapshot of a cluster; it costs one
+    full collection.
     """
     gc.collect()
     gc.freeze()
@@ -31,8 +34,7 @@ def calm_garbage_collection() -> None:
 
 class ClientThread:
     """Runs coroutines for other threads. ``start`` and ``stop`` belong to the owner (the window's
-    thread); ``submit`` and ``call`` may be called from any thread while it runs.
-    """
+    thread); ``submit`` may be called from any thread."""
 
     def __init__(self, name: str = "kafka-client") -> None:
         self._loop = asyncio.new_event_loop()
@@ -52,8 +54,8 @@ class ClientThread:
         return self
 
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
-        """Run this coroutine there. Its future's ``add_done_callback`` runs on the client thread:
-        hand over by a signal. After ``stop`` the coroutine is closed unrun and the future is
+        """Run a coroutine on the client thread. Callbacks of the returned future run there too:
+        hand over by a queued signal. After ``stop`` the coroutine does not run and the future is
         cancelled."""
         if not self.running:
             coroutine.close()
@@ -62,14 +64,9 @@ class ClientThread:
             return refused
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
-    def call(self, function: Callable[..., object], *args: object) -> None:
-        """Run this plain function there soon; nothing comes back."""
-        if self.running:
-            self._loop.call_soon_threadsafe(function, *args)
-
     def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> bool:
-        """Cancel what runs, wait, and end the thread. False when it did not end in time (it is a
-        daemon thread: it cannot keep the process alive)."""
+        """Cancel all tasks and end the thread. Returns False when it did not end in time; it is a
+        daemon thread, so it does not keep the process alive."""
         if self._stopping:
             return not self._thread.is_alive()
         self._stopping = True
@@ -78,7 +75,10 @@ class ClientThread:
             return True
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout_s)
-        return not self._thread.is_alive()
+        if self._thread.is_alive():
+            logger.error("the thread %s did not end within %g s", self._thread.name, timeout_s)
+            return False
+        return True
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -92,6 +92,7 @@ class ClientThread:
         for task in pending:
             task.cancel()
         if pending:
+            # A task that ignores its cancellation must not keep the thread.
             self._loop.run_until_complete(asyncio.wait(pending, timeout=STOP_TIMEOUT_S / 2))
         self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         self._loop.close()

@@ -1,13 +1,17 @@
-"""Secrets by reference: in the system's keyring, or only in memory for as long as the application
-runs.
+"""Secrets by reference: in the system's keyring, or in memory until the application ends.
 
-A keyring that would write in the clear, or not keep anything, is refused: the person is asked
-every time instead.
+A keyring that stores plain text, or nothing, is not used: the person enters the secret again after
+each start instead.
 """
 
 from __future__ import annotations
 
+import logging
 from typing import Protocol
+
+from kafka_client.wording import counted
+
+logger = logging.getLogger(__name__)
 
 SERVICE = "kafkarium"
 _REFUSED_BACKENDS = ("plaintext", "null", "fail")
@@ -15,59 +19,59 @@ _REFUSED_BACKENDS = ("plaintext", "null", "fail")
 
 class Secrets(Protocol):
     def get(self, reference: str) -> str | None:
-        """None when nothing is kept under this reference."""
+        """The secret, or None when there is none under this reference."""
 
     def put(self, reference: str, secret: str) -> bool:
-        """Whether it was kept for the next start."""
+        """Store the secret; return whether it outlives this process."""
 
-    def forget(self, reference: str) -> None: ...
+    def forget(self, reference: str) -> None:
+        """Delete the secret, if there is one."""
 
 
 class MemorySecrets:
-    """Ask every time: nothing outlives the process."""
+    """Secrets in memory: nothing outlives the process."""
 
-    def __init__(self, known: dict[str, str] | None = None) -> None:
-        self._known = dict(known or {})
+    def __init__(self, secrets: dict[str, str] | None = None) -> None:
+        self._secrets = dict(secrets or {})
 
     def get(self, reference: str) -> str | None:
-        return self._known.get(reference)
+        return self._secrets.get(reference)
 
     def put(self, reference: str, secret: str) -> bool:
-        self._known[reference] = secret
+        self._secrets[reference] = secret
         return False
 
     def forget(self, reference: str) -> None:
-        self._known.pop(reference, None)
+        self._secrets.pop(reference, None)
 
     def __repr__(self) -> str:
-        return f"<{len(self._known)} secrets in memory>"
+        return f"<{counted(len(self._secrets), 'secret')} in memory>"
 
 
 class KeyringSecrets(MemorySecrets):
-    """The system's keyring; what it cannot keep stays in memory. Its calls may wait for the
-    person to unlock it: never call them on the window's thread."""
+    """The system's keyring; a secret that it does not take stays in memory. Every call may wait
+    until the person unlocks the keyring: never call one on the window's thread."""
 
     @property
     def usable(self) -> bool:
+        """Whether the keyring keeps secrets, and encrypts them."""
         import keyring
 
-        name = (
-            type(keyring.get_keyring()).__module__.lower()
-            + "."
-            + type(keyring.get_keyring()).__name__.lower()
-        )
+        backend = type(keyring.get_keyring())
+        name = f"{backend.__module__}.{backend.__name__}".lower()
         return not any(word in name for word in _REFUSED_BACKENDS)
 
     def get(self, reference: str) -> str | None:
         import keyring
         import keyring.errors
 
-        held = super().get(reference)
-        if held is not None or not reference or not self.usable:
-            return held
+        in_memory = super().get(reference)
+        if in_memory is not None or not reference or not self.usable:
+            return in_memory
         try:
             return keyring.get_password(SERVICE, reference)
-        except keyring.errors.KeyringError:
+        except keyring.errors.KeyringError as error:
+            logger.warning("cannot read from the keyring: %s", type(error).__name__)
             return None
 
     def put(self, reference: str, secret: str) -> bool:
@@ -79,7 +83,8 @@ class KeyringSecrets(MemorySecrets):
             return False
         try:
             keyring.set_password(SERVICE, reference, secret)
-        except keyring.errors.KeyringError:
+        except keyring.errors.KeyringError as error:
+            logger.warning("cannot write to the keyring: %s", type(error).__name__)
             return False
         return True
 
@@ -92,5 +97,5 @@ class KeyringSecrets(MemorySecrets):
             return
         try:
             keyring.delete_password(SERVICE, reference)
-        except keyring.errors.KeyringError:
-            return
+        except keyring.errors.KeyringError as error:
+            logger.warning("cannot delete from the keyring: %s", type(error).__name__)

@@ -18,7 +18,7 @@ def fake(monkeypatch):
 
 
 @pytest.mark.usefixtures("fake")
-def test_that_groups_are_shown_worst_first_with_lag_in_records_and_seconds(capsys):
+def test_that_groups_come_with_the_largest_lag_first_with_lag_in_records_and_seconds(capsys):
     assert main(["--bootstrap", "h:1"]) == 0
     heading, *rows = capsys.readouterr().out.splitlines()
     assert heading.split() == [
@@ -59,7 +59,7 @@ def test_that_nobody_there_is_one_sentence_and_code_1(capsys):
 
 def test_that_an_address_that_is_none_is_code_2(capsys):
     assert main(["--bootstrap", "h:port"]) == 2
-    assert "is no address" in capsys.readouterr().err
+    assert "is not an address" in capsys.readouterr().err
 
 
 def test_that_a_table_has_numbers_to_the_right():
