@@ -153,8 +153,7 @@ class FileJournal:
     async def entries(
         self, limit: int = 500, before: int | None = None, cluster: str | None = None
     ) -> list[JournalEntry]:
-        asked = self._thread.submit(self._select, limit, before, cluster)
-        return await asyncio.wrap_future(asked)
+        return await asyncio.wrap_future(self._thread.submit(self._select, limit, before, cluster))
 
     def close(self) -> None:
         """Store the entries that wait, and end the thread. Blocks until the disk has them; a

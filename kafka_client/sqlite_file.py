@@ -73,9 +73,9 @@ def _connect(
 
 
 def _create(database: sqlite3.Connection, version: int, schema: str) -> sqlite3.Connection:
-    (found,) = database.execute("PRAGMA user_version").fetchone()
-    if found not in (0, version):
-        raise sqlite3.DatabaseError(f"its format has version {found}, not {version}")
-    if found == 0:
+    (existing,) = database.execute("PRAGMA user_version").fetchone()
+    if existing not in (0, version):
+        raise sqlite3.DatabaseError(f"its format has version {existing}, not {version}")
+    if existing == 0:
         database.executescript(f"BEGIN; {schema} PRAGMA user_version = {version}; COMMIT;")
     return database

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kafka_client.reading.plan import ScanRequest
 from kafka_client.reading.scan import Ended, Progress, ScanResult
-from kafka_client.wording import counted
+from kafka_client.wording import counted, numbered
 from widgets import figures
 
 DOT = "  ·  "
@@ -27,7 +27,7 @@ def progress_text(progress: Progress, request: ScanRequest, evicted: int) -> str
     if evicted:
         parts.append(_evicted(evicted))
     if progress.waiting_for:
-        parts.append(f"waiting for partition {progress.waiting_for}")
+        parts.append(f"waiting for {numbered('partition', progress.waiting_for)}")
     return DOT.join(parts)
 
 

@@ -1,0 +1,1 @@
+"""Reading records: scan plans, readers, filters, decoders, export."""

@@ -1,7 +1,8 @@
-"""Bytes of a key, value or header as text that people read. Never raises on what the bytes hold.
+"""Decodes the bytes of a key, value or header to text for people. Never raises, whatever the bytes
+are.
 
-``guess`` says what the bytes look like and why; ``preview`` is for a cell of a table: it looks at
-the first bytes alone, so that a value of 20 MB costs what one of 2 KB does.
+``guess`` tells the kind of the bytes and why; ``preview`` makes the text of a table's cell from the
+first bytes alone, so that a value of 20 MB costs as much as one of 2 KB.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from kafka_client.reading import exact_json
+from kafka_client.wording import counted
 
 PREVIEW_BYTES = 2048
 PREVIEW_CHARS = 512
 PARSED_AT_MOST = 128 << 10
-"""bytes of which a guess tries whether they are JSON; larger ones are judged by their first and
-last character"""
+"""``guess`` parses JSON up to so many bytes; larger data is judged by its first and last
+character."""
 _TEXT_SAMPLE = 4096
 
 
@@ -41,20 +43,22 @@ class Guess:
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """``kind`` is what it was read as (never GUESS), ``why`` how that was found, ``problem`` why
-    it does not fit."""
+    """Decoded bytes."""
 
     kind: Kind
+    """How they were decoded; never GUESS."""
     text: str
     why: str = ""
+    """Why ``guess`` chose the kind; empty when the caller chose it."""
     problem: str = ""
+    """Why the bytes do not fit the kind; ``text`` is a substitute then."""
 
 
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\x1f\x8b", "begins like gzip"),
     (b"\x28\xb5\x2f\xfd", "begins like zstd"),
     (b"PK\x03\x04", "begins like a zip file"),
-    (b"\x89PNG", "begins like a PNG picture"),
+    (b"\x89PNG", "begins like a PNG image"),
     (b"\x7fELF", "begins like an ELF program"),
     (b"\xac\xed\x00\x05", "begins like a serialised Java object"),
     (b"Obj\x01", "begins like an Avro file"),
@@ -62,7 +66,8 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
 
 
 def guess(data: bytes) -> Guess:
-    """What these bytes look like. Cheap: looks at the first 4 KiB, and tries JSON up to 128 KiB."""
+    """The kind that these bytes look like. Cheap: examines the first 4 KiB, and parses JSON of up
+    to PARSED_AT_MOST bytes."""
     if not data:
         return Guess(Kind.STRING, "empty")
     for magic, why in _MAGIC:
@@ -84,17 +89,20 @@ def _guess_binary(data: bytes) -> Guess:
     if len(data) == 16 and (data[8] & 0xC0) == 0x80 and 1 <= data[6] >> 4 <= 8:
         return Guess(Kind.UUID, "16 bytes with a UUID's version bits")
     if len(data) == 8:
-        return Guess(Kind.INT64, "8 bytes that are no text")
+        return Guess(Kind.INT64, "8 bytes that are not text")
     if len(data) == 4:
-        return Guess(Kind.INT32, "4 bytes that are no text")
+        return Guess(Kind.INT32, "4 bytes that are not text")
     if len(data) > 5 and data[0] == 0:
         (schema,) = struct.unpack(">I", data[1:5])
         if 0 < schema < 1 << 24:
-            return Guess(Kind.HEX, f"looks framed by a schema registry, schema id {schema:,}")
-    return Guess(Kind.HEX, "bytes that are no text")
+            return Guess(
+                Kind.HEX, f"looks like the framing of a schema registry, schema id {schema:,}"
+            )
+    return Guess(Kind.HEX, "bytes that are not text")
 
 
 def _is_text(data: bytes) -> bool:
+    """Whether the first bytes are UTF-8 with few control characters (an eighth; a quarter NUL)."""
     sample = data[:_TEXT_SAMPLE]
     try:
         text = sample.decode("utf-8")
@@ -108,7 +116,8 @@ def _is_text(data: bytes) -> bool:
 
 
 def preview(data: bytes | None, kind: Kind = Kind.GUESS, limit: int = PREVIEW_CHARS) -> str:
-    """One line for a cell, at most ``limit`` characters; white space runs become one blank."""
+    """One line for a cell, at most ``limit`` characters; each run of white space becomes one
+    blank."""
     if data is None:
         return ""
     head = data[:PREVIEW_BYTES]
@@ -131,11 +140,11 @@ def preview(data: bytes | None, kind: Kind = Kind.GUESS, limit: int = PREVIEW_CH
 
 
 def decode(data: bytes, kind: Kind = Kind.GUESS, limit: int | None = None) -> Decoded:
-    """``limit``: of how many bytes; None for all of them."""
+    """Decode the first ``limit`` bytes, or all, as ``kind``."""
     why = ""
     if kind is Kind.GUESS:
-        found = guess(data)
-        kind, why = found.kind, found.why
+        guessed = guess(data)
+        kind, why = guessed.kind, guessed.why
     part = data if limit is None else data[:limit]
     match kind:
         case Kind.STRING | Kind.JSON:
@@ -148,7 +157,7 @@ def decode(data: bytes, kind: Kind = Kind.GUESS, limit: int | None = None) -> De
                 kind,
                 part.hex(" "),
                 why,
-                f"{len(data):,} bytes are no {kind}; it has {size}. Shown as hex.",
+                f"{counted(len(data), 'byte')} cannot be an {kind}, which has {size}. Shown as hex.",
             )
         case Kind.UUID:
             if len(data) == 16:
@@ -160,7 +169,7 @@ def decode(data: bytes, kind: Kind = Kind.GUESS, limit: int | None = None) -> De
                 kind,
                 part.hex(" "),
                 why,
-                f"{len(data):,} bytes are no UUID; it has 16. Shown as hex.",
+                f"{counted(len(data), 'byte')} cannot be a UUID, which has 16. Shown as hex.",
             )
         case Kind.BASE64:
             return Decoded(kind, base64.b64encode(part).decode("ascii"), why)
@@ -175,7 +184,7 @@ def _decode_text(data: bytes, part: bytes, kind: Kind, why: str) -> Decoded:
     except UnicodeDecodeError as error:
         text = part.decode("utf-8", "replace")
         if len(part) == len(data) or error.start < len(part) - 4:
-            problem = f"Not valid UTF-8: byte {error.start:,} does not belong; shown as \ufffd."
+            problem = f"Not valid UTF-8: byte {error.start:,} is invalid; shown as \ufffd."
         else:
             text = part[: error.start].decode("utf-8")
     return Decoded(kind, text, why, problem)

@@ -1,8 +1,7 @@
-"""JSON as it was written: integers of any size, decimals with all their digits, keys that come
-twice.
+"""Parses JSON without loss: integers of any size, decimals with all their digits, repeated keys.
 
-Nothing here raises on hostile text: too deep a nesting, numbers of thousands of digits and broken
-text all give a sentence instead of a value.
+Nothing here raises on hostile text: nesting that is too deep, numbers of thousands of digits and
+broken text give a message instead of a value.
 """
 
 from __future__ import annotations
@@ -15,25 +14,25 @@ from itertools import islice
 from typing import Any
 
 LONGEST_INT = 4000
-"""digits; Python refuses to turn longer ones into an int (and it takes long)"""
+"""Digits; Python refuses to convert longer ones to int (and takes long)."""
 DEEPEST_INDENT = 24
-"""levels that get lines of their own; what lies deeper is written on"""
+"""Levels that get lines of their own; deeper ones stay in the line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number that Python would round or refuse: shown as it is written."""
+    """A number that Python would round or refuse, as it is written."""
 
     literal: str
 
 
 Pairs = tuple[tuple[str, Any], ...]
-"""an object: its keys in order, also those that come twice; arrays are lists"""
+"""An object: its keys in order, repeated ones too. Arrays are lists."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """``problem`` says why there is no ``value``."""
+    """A value, or in ``problem`` why there is none."""
 
     value: Any = None
     problem: str = ""
@@ -61,11 +60,11 @@ _DECODER = json.JSONDecoder(
 
 
 def parse(data: bytes | str) -> Parsed:
-    """The value, or in a sentence why it is none."""
+    """Parse a whole document."""
     try:
         text = data if isinstance(data, str) else data.decode("utf-8")
     except UnicodeDecodeError as error:
-        return Parsed(problem=f"Not valid UTF-8: byte {error.start:,} does not belong.")
+        return Parsed(problem=f"Not valid UTF-8: byte {error.start:,} is invalid.")
     try:
         return Parsed(_DECODER.decode(text.removeprefix("\ufeff")))
     except json.JSONDecodeError as error:
@@ -82,9 +81,9 @@ _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"?|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOTALL)
 
 
 def indented(text: str, most_tokens: int = 1 << 60) -> str:
-    """The same tokens in lines and indented; no value is read, so numbers stay as they are and
-    nothing recurses. Text that is not quite JSON, or was cut, comes out as far as it goes. What
-    follows after ``most_tokens`` is left as it is."""
+    """Indent the text token by token. No value is parsed, so numbers stay as they are and nothing
+    recurses. Text that is not quite JSON, or was cut, is indented as far as possible; what follows
+    after ``most_tokens`` stays as it is."""
     out: list[str] = []
     depth = 0
     tokens = _peeked(_TOKEN.finditer(text))
@@ -120,7 +119,7 @@ def _line(depth: int) -> str:
 
 
 class _peeked:
-    """Tokens, each with the one after it; ``end`` is where the token that was given last ends."""
+    """Iterates over (token, next token); ``end`` is the end of the token returned last."""
 
     def __init__(self, matches: Iterator[re.Match[str]]) -> None:
         self._matches = matches

@@ -1,5 +1,5 @@
-"""Records as files: JSON Lines, which lose nothing, and CSV, which a spreadsheet may open without
-running anything."""
+"""Writes records to files: JSON Lines, which lose nothing, and CSV, which a spreadsheet can open
+without running anything."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CSV_COLUMNS = (
 
 
 def _bytes_field(name: str, data: bytes | None) -> dict[str, Any]:
-    """Text under its name, other bytes under ``<name>_base64``; null stays null."""
+    """``name`` with text, or ``<name>_base64`` with other bytes; null stays null."""
     if data is None:
         return {name: None}
     try:
@@ -38,7 +38,7 @@ def _bytes_field(name: str, data: bytes | None) -> dict[str, Any]:
 
 
 def json_line(record: Record) -> str:
-    """One object without a line end. Read again by ``lines.parse_json_line``."""
+    """One JSON object without a line end; ``lines.parse_json_line`` reads it."""
     return json.dumps(
         {
             "topic": record.topic,
@@ -55,7 +55,7 @@ def json_line(record: Record) -> str:
 
 
 def harmless(text: str) -> str:
-    """A text that a spreadsheet would run as a formula gets a leading apostrophe (OWASP ASVS
+    """Put an apostrophe before a text that a spreadsheet would run as a formula (OWASP ASVS
     1.2.10)."""
     return f"'{text}" if text.startswith(FORMULA) else text
 
@@ -63,7 +63,7 @@ def harmless(text: str) -> str:
 def csv_rows(
     records: Iterable[Record], key: Kind = Kind.GUESS, value: Kind = Kind.GUESS
 ) -> Iterator[str]:
-    """RFC 4180 with a row of titles; bytes decoded as the viewer shows them."""
+    """Rows of RFC 4180, the column titles first; bytes are decoded as the viewer shows them."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(CSV_COLUMNS)
@@ -100,8 +100,8 @@ def write(
     key: Kind = Kind.GUESS,
     value: Kind = Kind.GUESS,
 ) -> int:
-    """Write all into the file (``form``: csv or jsonl); how many bytes. Blocks: call in a worker.
-    Raises: OSError."""
+    """Write all records to the file and return its size in bytes. ``form``: csv or jsonl. Blocks:
+    call in a worker thread. Raises: OSError."""
     rows = (
         csv_rows(records, key, value) if form == "csv" else (json_line(r) + "\n" for r in records)
     )

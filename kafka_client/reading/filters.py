@@ -1,8 +1,8 @@
-"""Which records hold a text: searched in the raw bytes, before anything is decoded.
+"""Filters for records that contain a text: a search in the raw bytes, before anything is decoded.
 
-A text may stand in a record as it is (UTF-8), as JSON writes it (``é`` as ``\\u00e9`` with hex
-digits of either case, ``"`` as ``\\"``), and each of these in small or capital letters. ``0x``
-and hex digits search for these bytes.
+The text is searched in UTF-8 and as JSON escapes it (``é`` as ``\\u00e9`` with hex digits of
+either case, ``"`` as ``\\"``), each in lower and upper case unless case matters. ``0x`` followed
+by hex digits searches for these bytes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Matches = Callable[[Record], bool]
 
 
 class Part(StrEnum):
-    """Where in a record to look."""
+    """The part of a record that is searched."""
 
     ANYWHERE = "anywhere"
     KEY = "key"
@@ -32,30 +32,29 @@ class Part(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Contains:
+    """A text to search for; empty matches every record."""
+
     text: str
     part: Part = Part.ANYWHERE
     match_case: bool = False
 
 
 def needles(text: str, match_case: bool) -> tuple[bytes, ...]:
-    """The byte strings of which one must stand in the data; ASCII letters small unless
-    ``match_case``."""
-    hexes = _HEX.fullmatch(text)
+    """The byte strings of which one must occur in the data. Without ``match_case`` their ASCII
+    letters are in lower case, and the data must be converted likewise."""
     forms = [text] if match_case else [text, text.lower(), text.upper()]
-    found: dict[bytes, None] = {}
+    encoded: dict[bytes, None] = {}  # a set that keeps its order
     for form in forms:
         escaped = json.dumps(form)[1:-1]
         capital = _ESCAPE.sub(lambda m: "\\u" + m.group()[2:].upper(), escaped)
         for written in (form, json.dumps(form, ensure_ascii=False)[1:-1], escaped, capital):
             data = written.encode("utf-8", "surrogatepass")
-            found[data if match_case else data.lower()] = None
-    if hexes:
-        found[bytes.fromhex(hexes.group(1))] = None
-    return tuple(found)
+            encoded[data if match_case else data.lower()] = None
+    return tuple(encoded)
 
 
 def make_filter(contains: Contains | None) -> Matches | None:
-    """None when everything matches."""
+    """A function that returns whether a record matches; None when every record does."""
     if contains is None or not contains.text:
         return None
     wanted = needles(contains.text, contains.match_case)
@@ -63,7 +62,7 @@ def make_filter(contains: Contains | None) -> Matches | None:
     raw = _HEX.fullmatch(contains.text)
     raw_bytes = bytes.fromhex(raw.group(1)) if raw else None
 
-    def holds(data: bytes | None) -> bool:
+    def matches(data: bytes | None) -> bool:
         if not data:
             return False
         if raw_bytes is not None and raw_bytes in data:
@@ -74,15 +73,16 @@ def make_filter(contains: Contains | None) -> Matches | None:
 
     def in_headers(record: Record) -> bool:
         return any(
-            holds(h.value) or holds(h.key.encode("utf-8", "surrogatepass")) for h in record.headers
+            matches(h.value) or matches(h.key.encode("utf-8", "surrogatepass"))
+            for h in record.headers
         )
 
     match contains.part:
         case Part.KEY:
-            return lambda record: holds(record.key)
+            return lambda record: matches(record.key)
         case Part.VALUE:
-            return lambda record: holds(record.value)
+            return lambda record: matches(record.value)
         case Part.HEADERS:
             return in_headers
         case Part.ANYWHERE:
-            return lambda record: holds(record.value) or holds(record.key) or in_headers(record)
+            return lambda record: matches(record.value) or matches(record.key) or in_headers(record)

@@ -1,127 +1,136 @@
-"""The latest N that match, exactly: windows of offsets are read backward from the ends, each
-round only where a newer match may still hide, and a record is handed out once nothing unread can
-be newer."""
+"""Reads the latest N records that match, exactly.
+
+Windows of offsets are read backwards from the ends, in each round only of partitions where a newer
+match may still be; a record is emitted once nothing unread can be newer.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Mapping
 
-from kafka_client.api import ClusterClient
+from kafka_client.api import ClusterReader
 from kafka_client.errors import TimedOut
 from kafka_client.model import Record, TopicPartition
 from kafka_client.reading.plan import Range
+from kafka_client.reading.progress import ScanCounter
+from kafka_client.wording import numbered
 
-WINDOW_MIN, WINDOW_MAX = 64, 50_000
+WINDOW_LEAST, WINDOW_MOST = 64, 50_000
+"""Offsets that one round reads of a partition; each round reads four times as many."""
 BATCH = 2000
 WAIT_S = 0.1
+READ_AHEAD = 20_000
+SLOW_S = 3.0
+"""After so long without progress the partitions are reported as slow."""
 SILENT_S = 30.0
+"""After so long without progress the scan fails."""
 
-
-class Counting(Protocol):
-    """``scan.Tally`` as far as it is needed here."""
-
-    passed_offsets: int
-    enough: bool
-    waiting_for: str
-
-    def look(self, record: Record) -> bool: ...
-    async def give(self, records: Sequence[Record]) -> None: ...
-    def tell(self, force: bool = False) -> None: ...
+Oldest = dict[TopicPartition, int]
+"""The earliest timestamp in ms that was read of each partition."""
 
 
 async def read_latest(
-    client: ClusterClient, wanted: int, ranges: Mapping[TopicPartition, Range], tally: Counting
+    client: ClusterReader,
+    wanted: int,
+    ranges: Mapping[TopicPartition, Range],
+    counter: ScanCounter,
 ) -> None:
-    """Newest first, at most ``wanted``. Raises: ClientError."""
+    """Emit at most ``wanted`` matching records, newest first. Raises: ClientError."""
     unread = {tp: r for tp, r in ranges.items() if r.span}
-    oldest: dict[TopicPartition, int] = {}  # the earliest time seen in each partition
-    waiting: list[Record] = []
-    given = 0
-    window = max(WINDOW_MIN, -(-wanted // max(1, len(unread))))
-    while unread and given < wanted and not tally.enough:
+    oldest: Oldest = {}
+    waiting: list[Record] = []  # matches, newest first, that an unread record may precede
+    emitted = 0
+    window = max(WINDOW_LEAST, -(-wanted // max(1, len(unread))))
+    while unread and emitted < wanted and not counter.enough:
         windows = {tp: Range(max(r.start, r.end - window), r.end) for tp, r in unread.items()}
-        found = await _read_windows(client, windows, tally, oldest)
-        waiting = sorted(waiting + found, key=_age)[: wanted - given]
+        matches = await _read_windows(client, windows, counter, oldest)
+        waiting = sorted(waiting + matches, key=_newest_first)[: wanted - emitted]
         for tp, part in windows.items():
             if part.start <= ranges[tp].start:
                 del unread[tp]
             else:
                 unread[tp] = Range(unread[tp].start, part.start)
-        given += await _settle(waiting, unread, oldest, tally)
-        if (
-            given + len(waiting) >= wanted and waiting
-        ):  # only who may hold something newer than the last of them
-            last = waiting[-1].timestamp_ms
-            unread = {tp: r for tp, r in unread.items() if oldest.get(tp, last + 1) > last}
-            given += await _settle(waiting, unread, oldest, tally)
-        window = min(WINDOW_MAX, window * 4)
-    await tally.give(waiting[: wanted - given])
+        emitted += await _emit_certain(waiting, unread, oldest, counter)
+        if emitted + len(waiting) >= wanted and waiting:
+            # Enough matches: go on only where an unread record may be newer than the last of them.
+            last_ms = waiting[-1].timestamp_ms
+            unread = {tp: r for tp, r in unread.items() if oldest.get(tp, last_ms + 1) > last_ms}
+            emitted += await _emit_certain(waiting, unread, oldest, counter)
+        window = min(WINDOW_MOST, window * 4)
+    await counter.take(waiting[: wanted - emitted])
 
 
-def _age(record: Record) -> tuple[int, int, int]:
+def _newest_first(record: Record) -> tuple[int, int, int]:
     return (-record.timestamp_ms, -record.offset, record.partition)
 
 
-async def _settle(
+async def _emit_certain(
     waiting: list[Record],
     unread: Mapping[TopicPartition, Range],
-    oldest: Mapping[TopicPartition, int],
-    tally: Counting,
+    oldest: Oldest,
+    counter: ScanCounter,
 ) -> int:
-    """Give those (and take them off the list) that are no older than what is unread can be."""
+    """Emit, and remove from ``waiting``, the records that no unread record can precede: those no
+    older than the oldest record read of each partition that is not read to its start. Returns how
+    many."""
     mark = max((oldest.get(tp, 1 << 62) for tp in unread), default=-(1 << 62))
-    sure = 0
-    while sure < len(waiting) and waiting[sure].timestamp_ms >= mark:
-        sure += 1
-    await tally.give(waiting[:sure])
-    del waiting[:sure]
-    return sure
+    certain = 0
+    while certain < len(waiting) and waiting[certain].timestamp_ms >= mark:
+        certain += 1
+    await counter.take(waiting[:certain])
+    del waiting[:certain]
+    return certain
 
 
 async def _read_windows(
-    client: ClusterClient,
+    client: ClusterReader,
     windows: Mapping[TopicPartition, Range],
-    tally: Counting,
-    oldest: dict[TopicPartition, int],
+    counter: ScanCounter,
+    oldest: Oldest,
 ) -> list[Record]:
-    """Everything in these windows that matches."""
-    found: list[Record] = []
+    """Read these windows whole; return the records that match and update ``oldest``."""
+    matches: list[Record] = []
     left = dict(windows)
-    at = {tp: r.start for tp, r in windows.items()}
-    reader = await client.open_reader(at, 20_000)
-    moved_s = time.monotonic()
+    positions = {tp: r.start for tp, r in windows.items()}
+    reader = await client.open_reader(positions, READ_AHEAD)
+    progress_s = time.monotonic()
     try:
         while left:
-            records = await reader.next(BATCH, WAIT_S)
-            for record in records:
+            for record in await reader.next(BATCH, WAIT_S):
                 tp = (record.topic, record.partition)
                 if tp not in left or record.offset >= left[tp].end:
                     continue
                 oldest[tp] = min(oldest.get(tp, record.timestamp_ms), record.timestamp_ms)
-                if tally.look(record):
-                    found.append(record)
+                if counter.count(record):
+                    matches.append(record)
             ended = []
             for tp, position in reader.positions().items():
-                if tp in left and position > at[tp]:
-                    tally.passed_offsets += min(position, left[tp].end) - min(at[tp], left[tp].end)
-                    at[tp], moved_s = position, time.monotonic()
-                    if position >= left[tp].end:
-                        ended.append(tp)
-                        del left[tp]
+                if tp not in left or position <= positions[tp]:
+                    continue
+                end = left[tp].end
+                counter.passed_offsets += min(position, end) - min(positions[tp], end)
+                positions[tp], progress_s = position, time.monotonic()
+                if position >= end:
+                    ended.append(tp)
+                    del left[tp]
             if ended:
                 reader.pause(ended)
-            silent = time.monotonic() - moved_s
-            tally.waiting_for = (
-                ", ".join(str(p) for _, p in sorted(left)[:5]) if silent > 3.0 else ""
-            )
-            if silent > SILENT_S:
-                raise TimedOut(
-                    f"Partition {tally.waiting_for} did not answer for {SILENT_S:.0f} s.",
-                    next_step="Choose the other partitions, or try again when its leader is back.",
-                )
-            tally.tell()
+            _check_progress(counter, left, time.monotonic() - progress_s)
+            counter.report_progress()
     finally:
         await reader.close()
-    return found
+    return matches
+
+
+def _check_progress(
+    counter: ScanCounter, left: Mapping[TopicPartition, Range], silent_s: float
+) -> None:
+    """Report partitions without progress as slow. Raises: TimedOut after SILENT_S."""
+    counter.wait_for(left if silent_s > SLOW_S else ())
+    if silent_s > SILENT_S:
+        partitions = numbered("Partition", counter.waiting_for)
+        raise TimedOut(
+            f"{partitions} did not answer for {SILENT_S:.0f} s.",
+            next_step="Choose the other partitions, or try again when its leader is back.",
+        )

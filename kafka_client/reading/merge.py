@@ -1,8 +1,8 @@
-"""Records of many partitions in one order by time, as they come: a k-way merge that waits for
-whoever is behind.
+"""Merges the records of many partitions by time while they are read: a k-way merge that waits for
+the partition that is behind.
 
-Within a partition the order of offsets always holds, also where its timestamps go back: a record
-counts as written no earlier than any before it.
+Within a partition the order of offsets holds, also where timestamps go back: a record counts as
+written no earlier than any before it.
 """
 
 from __future__ import annotations
@@ -11,70 +11,69 @@ import heapq
 from collections.abc import Iterable
 
 from kafka_client.model import Record, TopicPartition
+from kafka_client.reading.progress import record_bytes
 
 NEVER = -(1 << 62)
 
 
 class Merge:
-    """``add`` what matched, ``passed`` how far each partition was looked at, ``take`` what is
-    certain to come next.
+    """Report every record that was read with ``passed``, ``add`` those that match, and ``take``
+    those that nothing unread can precede.
 
-    ``open``: partitions that may still bring something earlier; one that ended or that nobody
-    waits for is closed."""
+    A partition is *open* while it may bring an earlier record: until ``close``.
+    """
 
     def __init__(self, partitions: Iterable[TopicPartition]) -> None:
         self._heap: list[tuple[int, int, int, Record]] = []
-        self._seen: dict[TopicPartition, int] = dict.fromkeys(partitions, NEVER)
-        self._open = set(self._seen)
-        self._held: dict[TopicPartition, int] = dict.fromkeys(self._seen, 0)
-        self._held_bytes: dict[TopicPartition, int] = dict.fromkeys(self._seen, 0)
+        """(time in the order, partition, offset, record)."""
+        self._read_to: dict[TopicPartition, int] = dict.fromkeys(partitions, NEVER)
+        """The largest timestamp in ms that was read, by partition."""
+        self._open = set(self._read_to)
+        self._count: dict[TopicPartition, int] = dict.fromkeys(self._read_to, 0)
+        self._bytes: dict[TopicPartition, int] = dict.fromkeys(self._read_to, 0)
 
     def __len__(self) -> int:
+        """Records that wait in the merge."""
         return len(self._heap)
 
     def passed(self, tp: TopicPartition, timestamp_ms: int) -> int:
-        """The partition was read up to a record of this time. Returns the record's place in the
-        order."""
-        at = max(self._seen[tp], timestamp_ms)
-        self._seen[tp] = at
+        """Report that a record with this timestamp was read; return its time in the order."""
+        at = max(self._read_to[tp], timestamp_ms)
+        self._read_to[tp] = at
         return at
 
     def add(self, tp: TopicPartition, at: int, record: Record) -> None:
-        """``at``: what ``passed`` returned for it."""
+        """Add a record that matches. ``at``: what ``passed`` returned for it."""
         heapq.heappush(self._heap, (at, record.partition, record.offset, record))
-        self._held[tp] += 1
-        self._held_bytes[tp] += _size(record)
+        self._count[tp] += 1
+        self._bytes[tp] += record_bytes(record)
 
     def close(self, tp: TopicPartition) -> None:
+        """Wait for this partition no longer: it ended, or it does not answer."""
         self._open.discard(tp)
-
-    def reopen(self, tp: TopicPartition) -> None:
-        self._open.add(tp)
 
     @property
     def watermark(self) -> int | None:
-        """Up to here every open partition was read; None when none is open."""
-        return min((self._seen[tp] for tp in self._open), default=None)
+        """The time up to which every open partition was read; None when none is open."""
+        return min((self._read_to[tp] for tp in self._open), default=None)
 
-    def held(self, tp: TopicPartition) -> tuple[int, int]:
-        """Records of this partition that wait for others, and their bytes."""
-        return self._held[tp], self._held_bytes[tp]
+    def waiting(self, tp: TopicPartition) -> tuple[int, int]:
+        """(records, bytes) of this partition that wait for other partitions."""
+        return self._count[tp], self._bytes[tp]
 
     def behind(self) -> set[TopicPartition]:
-        """Open partitions that the others wait for."""
+        """The open partitions that the others wait for."""
         mark = self.watermark
-        return {tp for tp in self._open if self._seen[tp] == mark} if self._heap else set()
+        return {tp for tp in self._open if self._read_to[tp] == mark} if self._heap else set()
 
-    def take(self, most: int = 1 << 30) -> list[Record]:
+    def take(self) -> list[Record]:
+        """Remove and return the records up to the watermark, in order; all when no partition is
+        open."""
         mark = self.watermark
         out: list[Record] = []
-        while self._heap and len(out) < most and (mark is None or self._heap[0][0] <= mark):
+        while self._heap and (mark is None or self._heap[0][0] <= mark):
             record = heapq.heappop(self._heap)[3]
-            self._held[record.topic, record.partition] -= 1
-            self._held_bytes[record.topic, record.partition] -= _size(record)
+            self._count[record.topic, record.partition] -= 1
+            self._bytes[record.topic, record.partition] -= record_bytes(record)
             out.append(record)
         return out
-
-
-def _size(record: Record) -> int:
-    return len(record.value or b"") + len(record.key or b"")

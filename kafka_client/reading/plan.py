@@ -1,5 +1,5 @@
-"""What to read: from where until where, of each partition. Made before anything is read, from two
-or three requests to each leader; ranges end by position, because compaction and transaction
+"""Scan plans: the range of offsets to read of each partition, computed before anything is read,
+with two or three requests per leader. Ranges end by position, because compaction and transaction
 markers leave offsets without a record."""
 
 from __future__ import annotations
@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from kafka_client.api import EARLIEST, LATEST, ClusterClient
+from kafka_client.api import EARLIEST, LATEST, ClusterReader, Offsets
 from kafka_client.errors import ClientError
 from kafka_client.model import TopicPartition
 from kafka_client.reading.filters import Contains
+from kafka_client.wording import numbered
 
 KEPT_RECORDS = 100_000
 KEPT_BYTES = 256 << 20
@@ -40,15 +41,17 @@ class Order(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ScanRequest:
-    """``start_at``: how many for LATEST, an offset, or ms since the epoch. ``until_at``: how many
-    that match, the last offset (inclusive), or ms since the epoch (exclusive)."""
+    """What a person wants to read."""
 
     topic: str
     partitions: tuple[int, ...]
     start: Start = Start.LATEST
     start_at: int = 500
+    """For LATEST the number of records, for OFFSET an offset, for TIMESTAMP ms since the epoch."""
     until: Until = Until.NOW
     until_at: int = 0
+    """For COUNT the number of matches, for OFFSET the last offset (inclusive), for TIMESTAMP ms
+    since the epoch (exclusive)."""
     order: Order = Order.TIME
     contains: Contains | None = None
     keep_records: int = KEPT_RECORDS
@@ -56,12 +59,13 @@ class ScanRequest:
 
     @property
     def endless(self) -> bool:
+        """Whether it goes on until it is cancelled."""
         return self.start is Start.LIVE or self.until is Until.ENDLESS
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Offsets ``start`` inclusive to ``end`` exclusive, as of now."""
+    """Offsets from ``start`` (inclusive) to ``end`` (exclusive)."""
 
     start: int
     end: int
@@ -73,95 +77,98 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class ScanPlan:
-    """``errors``: partitions that cannot be read now, and why; the others are read. ``notes``:
-    what differs from what was asked for."""
+    """The ranges to read."""
 
     ranges: Mapping[TopicPartition, Range]
     errors: Mapping[str, str] = field(default_factory=dict)
+    """Why some partitions are left out, by subject."""
     notes: tuple[str, ...] = ()
+    """How the ranges differ from the request, as sentences."""
 
     @property
     def total(self) -> int:
-        """Offsets to pass over: an upper bound of the records."""
+        """Offsets in all ranges: an upper bound of the records."""
         return sum(r.span for r in self.ranges.values())
 
 
-async def plan_scan(client: ClusterClient, request: ScanRequest) -> ScanPlan:
-    """Raises: ClientError when no partition at all can be read."""
+async def plan_scan(client: ClusterReader, request: ScanRequest) -> ScanPlan:
+    """Read the offsets of the partitions and compute their ranges. Partitions that cannot be read
+    are left out. Raises: ClientError when none can be read."""
     wanted = [(request.topic, p) for p in request.partitions]
     firsts, errors = await client.offsets(dict.fromkeys(wanted, EARLIEST))
-    ends, more = await client.offsets(dict.fromkeys(wanted, LATEST), "read_committed")
-    errors = {**errors, **more}
-    found = [tp for tp in wanted if tp in firsts and tp in ends]
-    if wanted and not found:
-        reason = next(iter(errors.values()), "No broker answered.")
+    ends, end_errors = await client.offsets(dict.fromkeys(wanted, LATEST), "read_committed")
+    errors = {**errors, **end_errors}
+    readable = [tp for tp in wanted if tp in firsts and tp in ends]
+    if wanted and not readable:
+        error = next(iter(errors.values()), "No broker answered.")
         raise ClientError(
-            f"No partition of {request.topic} can be read now: {reason}",
-            next_step="Look at the brokers; try again when its leaders are back.",
+            f"No partition of {request.topic} can be read now: {error}",
+            next_step="Look at the brokers; try again when the partitions have leaders.",
             subject=request.topic,
         )
-    starts = await _starts(client, request, found, firsts, ends)
-    stops = await _stops(client, request, found, ends)
-    notes: list[str] = []
-    if request.start is Start.OFFSET:
-        before = [tp[1] for tp in found if request.start_at < firsts[tp]]
-        after = [tp[1] for tp in found if request.start_at > ends[tp]]
-        if before:
-            notes.append(
-                f"{_partitions(before)}: that offset is gone already; reads from the first one kept."
-            )
-        if after:
-            notes.append(f"{_partitions(after)}: that offset is not written yet.")
-    ranges = {
-        tp: Range(min(starts[tp], ends[tp]), max(stops[tp], min(starts[tp], ends[tp])))
-        for tp in found
-    }
-    return ScanPlan(ranges, errors, tuple(notes))
+    starts = await _starts(client, request, readable, firsts, ends)
+    stops = await _stops(client, request, readable, ends)
+    ranges = {}
+    for tp in readable:
+        start = min(starts[tp], ends[tp])
+        ranges[tp] = Range(start, max(stops[tp], start))
+    return ScanPlan(ranges, errors, _notes(request, readable, firsts, ends))
+
+
+def _notes(
+    request: ScanRequest, readable: list[TopicPartition], firsts: Offsets, ends: Offsets
+) -> tuple[str, ...]:
+    if request.start is not Start.OFFSET:
+        return ()
+    deleted = [tp[1] for tp in readable if request.start_at < firsts[tp]]
+    future = [tp[1] for tp in readable if request.start_at > ends[tp]]
+    notes = []
+    if deleted:
+        partitions = numbered("Partition", deleted)
+        notes.append(f"{partitions}: that offset was deleted; reads from the first that exists.")
+    if future:
+        notes.append(f"{numbered('Partition', future)}: that offset is not written yet.")
+    return tuple(notes)
 
 
 async def _starts(
-    client: ClusterClient,
+    client: ClusterReader,
     request: ScanRequest,
-    found: list[TopicPartition],
-    firsts: Mapping[TopicPartition, int],
-    ends: Mapping[TopicPartition, int],
-) -> dict[TopicPartition, int]:
+    readable: list[TopicPartition],
+    firsts: Offsets,
+    ends: Offsets,
+) -> Offsets:
     match request.start:
         case Start.LIVE:
             return dict(ends)
         case Start.OFFSET:
-            return {tp: max(firsts[tp], request.start_at) for tp in found}
+            return {tp: max(firsts[tp], request.start_at) for tp in readable}
         case Start.TIMESTAMP:
-            at = await _at_time(client, found, request.start_at)
-            return {tp: at[tp] if at.get(tp, -1) >= 0 else ends[tp] for tp in found}
-        case _:  # LATEST goes backwards from the end, at most to here
-            return dict(firsts)
+            at = await _at_time(client, readable, request.start_at)
+            return {tp: at[tp] if at.get(tp, -1) >= 0 else ends[tp] for tp in readable}
+        case Start.EARLIEST | Start.LATEST:
+            return dict(firsts)  # LATEST reads backwards from the end, at most to here
 
 
 async def _stops(
-    client: ClusterClient,
-    request: ScanRequest,
-    found: list[TopicPartition],
-    ends: Mapping[TopicPartition, int],
-) -> dict[TopicPartition, int]:
+    client: ClusterReader, request: ScanRequest, readable: list[TopicPartition], ends: Offsets
+) -> Offsets:
     match request.until:
         case Until.OFFSET:
-            return {tp: min(ends[tp], request.until_at + 1) for tp in found}
+            return {tp: min(ends[tp], request.until_at + 1) for tp in readable}
         case Until.TIMESTAMP:
-            at = await _at_time(client, found, request.until_at)
-            return {tp: min(at[tp], ends[tp]) if at.get(tp, -1) >= 0 else ends[tp] for tp in found}
-        case _:
+            at = await _at_time(client, readable, request.until_at)
+            return {
+                tp: min(at[tp], ends[tp]) if at.get(tp, -1) >= 0 else ends[tp] for tp in readable
+            }
+        case Until.NOW | Until.COUNT | Until.ENDLESS:
             return dict(ends)
 
 
 async def _at_time(
-    client: ClusterClient, found: list[TopicPartition], timestamp_ms: int
-) -> dict[TopicPartition, int]:
-    offsets, _ = await client.offsets(dict.fromkeys(found, max(0, timestamp_ms)), "read_committed")
+    client: ClusterReader, readable: list[TopicPartition], timestamp_ms: int
+) -> Offsets:
+    """The first offset at or after a time, -1 where there is none."""
+    at = dict.fromkeys(readable, max(0, timestamp_ms))
+    offsets, _ = await client.offsets(at, "read_committed")
     return offsets
-
-
-def _partitions(numbers: list[int]) -> str:
-    shown = ", ".join(str(n) for n in numbers[:5])
-    more = f" and {len(numbers) - 5} more" if len(numbers) > 5 else ""
-    return f"Partition{'s' if len(numbers) > 1 else ''} {shown}{more}"

@@ -1,305 +1,204 @@
-"""Reads what a plan says, with a reader that joins no group: forward merged by time or partition
-after partition, backward from the end for the latest N, or on and on. Cancelling its task ends it
+"""Runs a scan plan with a reader that joins no group: forwards merged by time or one partition after
+the other, backwards from the end for the latest N, or without an end. Cancelling its task ends it
 within one wait of the reader.
 
-All on the client loop. ``emit`` is awaited, so that a slow taker slows the reading and nothing
-piles up.
+All on the client loop.
 """
 
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-from kafka_client.api import ClusterClient, RecordReader
+from kafka_client.api import ClusterReader, RecordReader
 from kafka_client.errors import TimedOut
-from kafka_client.model import Record, TopicPartition
-from kafka_client.reading.filters import Matches, make_filter
+from kafka_client.model import TopicPartition
+from kafka_client.reading.filters import make_filter
 from kafka_client.reading.latest import read_latest
 from kafka_client.reading.merge import Merge
 from kafka_client.reading.plan import Order, Range, ScanPlan, ScanRequest, Start, Until
+from kafka_client.reading.progress import Emit, Ended, Progress, Report, ScanCounter
+from kafka_client.wording import numbered
+
+__all__ = ["Emit", "Ended", "Progress", "Report", "ScanResult", "run_scan"]
 
 BATCH = 2000
 WAIT_S = 0.1
-HELD_HIGH, HELD_LOW = (30_000, 16 << 20), (5000, 4 << 20)
-"""records and bytes that a partition may hold back while others are behind: above either it
-pauses, below both it goes on; a pause throws away what was fetched in advance, so they are few"""
+READ_AHEAD, READ_AHEAD_LIVE = 20_000, 1000
+PAUSE_ABOVE, RESUME_BELOW = (30_000, 16 << 20), (5000, 4 << 20)
+"""(records, bytes) of a partition that wait for other partitions: above either it pauses, below
+both it resumes. A pause discards what was fetched in advance, so the two lie far apart."""
 STALLED_S = 3.0
-"""a partition that brings nothing for so long is no longer waited for"""
+"""The merge no longer waits for a partition that brings nothing for so long."""
 SILENT_S = 30.0
-"""nothing from any partition: the scan gives up"""
-REPORT_EVERY_S = 0.1
-
-
-class Ended(StrEnum):
-    ALL = "all"
-    COUNT = "count"
-    KEPT = "kept"
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """``fraction`` and ``eta_s`` are None when the end is not known."""
-
-    scanned: int = 0
-    matched: int = 0
-    scanned_bytes: int = 0
-    fraction: float | None = None
-    records_per_s: float = 0.0
-    eta_s: float | None = None
-    waiting_for: str = ""
+"""The scan fails when no partition brings anything for so long."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScanResult:
+    """How a scan ended."""
+
     ended: Ended
     progress: Progress
     took_s: float
     missed: tuple[int, ...] = ()
-    """partitions that did not answer to the end"""
-
-
-Emit = Callable[[Sequence[Record]], Awaitable[None]]
-Report = Callable[[Progress], None]
-
-
-@dataclass
-class Tally:
-    """Counts what passes, tells it ten times a second, and says when enough is kept."""
-
-    request: ScanRequest
-    emit: Emit
-    report: Report
-    total: int
-    matches: Matches | None
-    begun_s: float = field(default_factory=time.monotonic)
-    scanned: int = 0
-    matched: int = 0
-    scanned_bytes: int = 0
-    kept_bytes: int = 0
-    passed_offsets: int = 0
-    waiting_for: str = ""
-    ended: Ended = Ended.ALL
-    enough: bool = False
-    _told_s: float = 0.0
-    _marks: deque[tuple[float, int, int]] = field(default_factory=lambda: deque(maxlen=32))
-
-    def look(self, record: Record) -> bool:
-        """Count it; whether it matches."""
-        self.scanned += 1
-        self.scanned_bytes += len(record.value or b"") + len(record.key or b"")
-        return self.matches is None or self.matches(record)
-
-    async def give(self, records: Sequence[Record]) -> None:
-        """Hand over what matched, up to what is wanted and what is kept."""
-        request = self.request
-        most = request.until_at if request.until is Until.COUNT else 1 << 62
-        if (
-            request.until is not Until.ENDLESS
-            and request.start is not Start.LIVE
-            and request.keep_records < most
-        ):
-            most = request.keep_records
-        taken: list[Record] = []
-        for record in records:
-            if self.matched >= most or (
-                self.kept_bytes > request.keep_bytes and not request.endless
-            ):
-                self.enough = True
-                break
-            self.matched += 1
-            self.kept_bytes += len(record.value or b"") + len(record.key or b"")
-            taken.append(record)
-        if self.matched >= most:
-            self.enough = True
-        if self.enough:
-            counted = request.until is Until.COUNT and self.matched >= request.until_at
-            self.ended = Ended.COUNT if counted else Ended.KEPT
-        if taken:
-            await self.emit(taken)
-
-    def tell(self, force: bool = False) -> None:
-        now = time.monotonic()
-        if force or now - self._told_s >= REPORT_EVERY_S:
-            self._told_s = now
-            self.report(self.progress())
-
-    def progress(self) -> Progress:
-        now = time.monotonic()
-        self._marks.append((now, self.scanned, self.passed_offsets))
-        while len(self._marks) > 2 and now - self._marks[0][0] > 3.0:
-            self._marks.popleft()
-        since, scanned, passed = self._marks[0]
-        passing = max(now - since, 1e-3)
-        rate = (self.scanned - scanned) / passing
-        fraction = eta = None
-        request = self.request
-        if not request.endless and self.total > 0:
-            fraction = min(1.0, self.passed_offsets / self.total)
-            speed = (self.passed_offsets - passed) / passing
-            eta = (self.total - self.passed_offsets) / speed if speed > 0 else None
-            counted = request.start_at if request.start is Start.LATEST else 0
-            counted = request.until_at if request.until is Until.COUNT else counted
-            if counted and self.matched / counted > fraction:
-                fraction, eta = min(1.0, self.matched / counted), None
-            elif counted and self.matches is None:
-                eta = None  # it ends long before the whole log is passed
-        return Progress(
-            self.scanned, self.matched, self.scanned_bytes, fraction, rate, eta, self.waiting_for
-        )
+    """Partitions that did not answer to the end of their range."""
 
 
 async def run_scan(
-    client: ClusterClient, request: ScanRequest, plan: ScanPlan, emit: Emit, report: Report
+    client: ClusterReader, request: ScanRequest, plan: ScanPlan, emit: Emit, report: Report
 ) -> ScanResult:
-    """Raises: ClientError when the reader fails or nobody answers for 30 s."""
-    tally = Tally(request, emit, report, plan.total, make_filter(request.contains))
+    """Read what ``plan`` says and emit what matches. Raises: ClientError when the reader fails or
+    no partition answers for SILENT_S."""
+    counter = ScanCounter(request, emit, report, plan.total, make_filter(request.contains))
     missed: set[int] = set()
     if request.start is Start.LATEST:
-        await read_latest(client, request.start_at, plan.ranges, tally)
+        await read_latest(client, request.start_at, plan.ranges, counter)
         if request.until is Until.ENDLESS:
-            await _forward(
-                client, {tp: Range(r.end, r.end) for tp, r in plan.ranges.items()}, tally, missed
-            )
+            ends = {tp: Range(r.end, r.end) for tp, r in plan.ranges.items()}
+            await _read_forward(client, ends, counter, missed)
     elif request.order is Order.PARTITION and not request.endless:
         for tp in sorted(plan.ranges):
-            if not tally.enough and plan.ranges[tp].span:
-                await _forward(client, {tp: plan.ranges[tp]}, tally, missed)
+            if not counter.enough and plan.ranges[tp].span:
+                await _read_forward(client, {tp: plan.ranges[tp]}, counter, missed)
     else:
-        await _forward(client, plan.ranges, tally, missed)
-    took_s = max(time.monotonic() - tally.begun_s, 1e-6)
-    tally.waiting_for = ""
-    last = tally.progress()
-    final = Progress(
-        last.scanned, last.matched, last.scanned_bytes, last.fraction, last.scanned / took_s, None
-    )
+        await _read_forward(client, plan.ranges, counter, missed)
+    took_s = max(time.monotonic() - counter.started_s, 1e-6)
+    last = counter.progress()
+    rate_per_s = last.scanned / took_s
+    final = Progress(last.scanned, last.matched, last.scanned_bytes, last.fraction, rate_per_s)
     report(final)
-    return ScanResult(tally.ended, final, took_s, tuple(sorted(missed)))
+    return ScanResult(counter.ended, final, took_s, tuple(sorted(missed)))
 
 
-async def _forward(
-    client: ClusterClient, ranges: Mapping[TopicPartition, Range], tally: Tally, missed: set[int]
+async def _read_forward(
+    client: ClusterReader,
+    ranges: Mapping[TopicPartition, Range],
+    counter: ScanCounter,
+    missed: set[int],
 ) -> None:
-    endless = tally.request.endless
-    wanted = {tp: r for tp, r in ranges.items() if endless or r.span}
-    if not wanted:
+    endless = counter.request.endless
+    ranges = {tp: r for tp, r in ranges.items() if endless or r.span}
+    if not ranges:
         return
-    reader = await client.open_reader(
-        {tp: r.start for tp, r in wanted.items()}, 20_000 if not endless else 1000
-    )
+    starts = {tp: r.start for tp, r in ranges.items()}
+    reader = await client.open_reader(starts, READ_AHEAD_LIVE if endless else READ_AHEAD)
     try:
-        await _Forward(reader, wanted, tally, missed).run()
+        await _ForwardScan(reader, ranges, counter, missed).run()
     finally:
         await reader.close()
 
 
-class _Forward:
+class _ForwardScan:
     """One pass over some ranges, merged by time."""
 
     def __init__(
         self,
         reader: RecordReader,
         ranges: Mapping[TopicPartition, Range],
-        tally: Tally,
+        counter: ScanCounter,
         missed: set[int],
     ) -> None:
-        self.reader, self.ranges, self.tally, self.missed = reader, ranges, tally, missed
-        self.endless = tally.request.endless
-        self.merge = Merge(ranges)
-        self.left = set(ranges)
-        self.at = {tp: r.start for tp, r in ranges.items()}
-        self.moved_s = dict.fromkeys(ranges, time.monotonic())
-        self.paused: set[TopicPartition] = set()
+        """``missed`` gets the partitions that do not answer to the end."""
+        self._reader, self._ranges, self._counter = reader, ranges, counter
+        self._missed = missed
+        self._endless = counter.request.endless
+        self._merge = Merge(ranges)
+        self._left = set(ranges)
+        """Partitions that are not read to their end."""
+        self._positions = {tp: r.start for tp, r in ranges.items()}
+        self._progress_s = dict.fromkeys(ranges, time.monotonic())
+        """When each partition last brought something, or was paused."""
+        self._paused: set[TopicPartition] = set()
         for tp, r in ranges.items():
             if not r.span:
-                self.merge.close(tp)  # it is at its end now: nothing earlier can come
+                self._merge.close(tp)  # at its end already: it brings nothing earlier
 
     async def run(self) -> None:
-        tally = self.tally
-        while self.left and not tally.enough:
-            for record in await self.reader.next(BATCH, WAIT_S):
+        while self._left and not self._counter.enough:
+            for record in await self._reader.next(BATCH, WAIT_S):
                 tp = (record.topic, record.partition)
-                bounds = self.ranges.get(tp)
-                if (
-                    bounds is None
-                    or tp not in self.left
-                    or (not self.endless and record.offset >= bounds.end)
-                ):
+                bounds = self._ranges.get(tp)
+                if bounds is None or tp not in self._left:
                     continue
-                at = self.merge.passed(tp, record.timestamp_ms)
-                if tally.look(record):
-                    self.merge.add(tp, at, record)
+                if record.offset >= bounds.end and not self._endless:
+                    continue
+                at = self._merge.passed(tp, record.timestamp_ms)
+                if self._counter.count(record):
+                    self._merge.add(tp, at, record)
             self._advance()
-            self._wait_for_whom()
-            await tally.give(self.merge.take())
-            self._balance()
-            tally.tell()
-        if not tally.enough:
-            await tally.give(self.merge.take())
+            self._give_up_on_silent()
+            await self._counter.take(self._merge.take())
+            self._pause_those_ahead()
+            self._counter.report_progress()
+        if not self._counter.enough:
+            await self._counter.take(self._merge.take())
 
     def _advance(self) -> None:
+        """Note the reader's positions; stop reading the partitions that reached their end."""
         now = time.monotonic()
         ended: list[TopicPartition] = []
-        for tp, position in self.reader.positions().items():
-            if tp not in self.left or position <= self.at[tp]:
+        for tp, position in self._reader.positions().items():
+            if tp not in self._left or position <= self._positions[tp]:
                 continue
-            bounds = self.ranges[tp]
-            before, self.at[tp] = self.at[tp], position
-            self.tally.passed_offsets += max(0, min(position, bounds.end) - min(before, bounds.end))
-            self.moved_s[tp] = now
-            if position >= bounds.end:
-                self.merge.close(tp)
-                if not self.endless:
+            end = self._ranges[tp].end
+            before, self._positions[tp] = self._positions[tp], position
+            self._counter.passed_offsets += max(0, min(position, end) - min(before, end))
+            self._progress_s[tp] = now
+            if position >= end:
+                self._merge.close(tp)
+                if not self._endless:
                     ended.append(tp)
         if ended:
-            self.left.difference_update(ended)
-            self.reader.pause(ended)
+            self._left.difference_update(ended)
+            self._reader.pause(ended)
 
-    def _wait_for_whom(self) -> None:
-        """Who brought nothing for seconds is not waited for; who brings nothing at all ends the
-        scan."""
+    def _give_up_on_silent(self) -> None:
+        """Let the merge go on without partitions that stalled. When all are silent, end the scan
+        with what there is. Raises: TimedOut when there is nothing."""
         now = time.monotonic()
-        for tp in self.paused:
-            self.moved_s[tp] = now
-        slow = {
+        for tp in self._paused:
+            self._progress_s[tp] = now
+        stalled = {
             tp
-            for tp in self.left
-            if now - self.moved_s[tp] > STALLED_S and self.at[tp] < self.ranges[tp].end
+            for tp in self._left
+            if now - self._progress_s[tp] > STALLED_S and self._positions[tp] < self._ranges[tp].end
         }
-        for tp in slow & self.merge.behind():
-            self.merge.close(tp)
-        self.tally.waiting_for = ", ".join(str(p) for _, p in sorted(slow)[:5])
-        if self.endless or not slow or now - max(self.moved_s[tp] for tp in self.left) <= SILENT_S:
+        for tp in stalled & self._merge.behind():
+            self._merge.close(tp)
+        self._counter.wait_for(stalled)
+        if self._endless or not stalled:
             return
-        if self.tally.scanned == 0:
-            numbers = ", ".join(str(p) for _, p in sorted(self.left)[:5])
+        if now - max(self._progress_s[tp] for tp in self._left) <= SILENT_S:
+            return
+        if self._counter.scanned == 0:
+            partitions = numbered("Partition", sorted(p for _, p in self._left))
             raise TimedOut(
-                f"Partition {numbers} did not answer for {SILENT_S:.0f} s.",
+                f"{partitions} did not answer for {SILENT_S:.0f} s.",
                 next_step="Look at the brokers; try again when its leader is back.",
             )
-        self.missed.update(p for _, p in self.left)
-        self.left.clear()
+        self._missed.update(p for _, p in self._left)
+        self._left.clear()
 
-    def _balance(self) -> None:
-        """Who is far ahead of the others pauses, so that memory stays bounded."""
-        held = self.merge.held
-        behind = self.merge.behind()
+    def _pause_those_ahead(self) -> None:
+        """Pause partitions of which much waits for others, so that memory stays bounded; resume
+        those of which little waits, or that the others wait for."""
+        waiting = {tp: self._merge.waiting(tp) for tp in self._left}
+        behind = self._merge.behind()
         ahead = {
             tp
-            for tp in self.left - self.paused - behind
-            if held(tp)[0] > HELD_HIGH[0] or held(tp)[1] > HELD_HIGH[1]
+            for tp in self._left - self._paused - behind
+            if waiting[tp][0] > PAUSE_ABOVE[0] or waiting[tp][1] > PAUSE_ABOVE[1]
         }
-        low = {
+        ready = {
             tp
-            for tp in self.paused & self.left
-            if held(tp)[0] < HELD_LOW[0] and held(tp)[1] < HELD_LOW[1]
+            for tp in self._paused & self._left
+            if tp in behind
+            or (waiting[tp][0] < RESUME_BELOW[0] and waiting[tp][1] < RESUME_BELOW[1])
         }
-        ready = low | (self.paused & self.left & behind)
         if ahead:
-            self.reader.pause(ahead)
+            self._reader.pause(ahead)
         if ready:
-            self.reader.resume(ready)
-        self.paused = (self.paused | ahead) - ready
+            self._reader.resume(ready)
+        self._paused = (self._paused | ahead) - ready

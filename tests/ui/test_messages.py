@@ -250,7 +250,7 @@ def test_that_wrong_input_cannot_be_sent(here: Page) -> None:
     form = here.page.produce
     form.key.kind.setCurrentText("int64")
     form.key.line.setText("twelve")
-    here.qtbot.waitUntil(lambda: "no whole number" in form.key.hint.text())
+    here.qtbot.waitUntil(lambda: "not a whole number" in form.key.hint.text())
     assert not form.send.isEnabled()
 
 

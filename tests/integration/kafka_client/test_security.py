@@ -85,7 +85,7 @@ async def test_that_a_wrong_password_is_denied(sasl_ssl, mechanism):
     assert "canary" not in str(caught.value) + repr(caught.value.__dict__)
 
 
-async def test_that_a_certificate_nobody_vouches_for_is_refused(sasl_ssl):
+async def test_that_a_certificate_of_an_unknown_authority_is_refused(sasl_ssl):
     client = open_client(profile(sasl_ssl, ca_path=""), secrets())
     with pytest.raises(Unreachable, match="not trusted"):
         await closing(client, client.connect())

@@ -27,10 +27,14 @@ class Watch:
         self.texts: list[str] = []
         self.thread = ClientThread("kafka-client-trouble").start()
         self.client = open_client(quick(bootstrap))
-        self.sampler = Sampler(self.client, self.store, on_snapshot=self._look)
-        self.thread.call(self.sampler.start)
+        self.sampler = Sampler(self.client, self.store, on_snapshot=self._on_snapshot)
 
-    def _look(self, snapshot, changes) -> None:
+        async def start() -> None:
+            self.sampler.start()
+
+        self.thread.submit(start()).result(5)
+
+    def _on_snapshot(self, snapshot, changes) -> None:
         self.texts += [event.text for event in changes.events]
 
     def until(self, holds, seconds: float) -> float:
@@ -95,7 +99,7 @@ def cluster(tmp_path):
     running.stop()
 
 
-def test_that_the_picture_and_the_traffic_survive_every_trouble_of_brokers(cluster):
+def test_that_sampling_and_traffic_survive_killed_frozen_and_restarted_brokers(cluster):
     traffic = Traffic(cluster.bootstrap_servers)
     watch = Watch(cluster.bootstrap_servers)
     try:

@@ -48,7 +48,7 @@ def test_that_the_first_snapshot_is_no_list_of_events():
     assert changes.first and not changes.events and changes.topics == {"t"}
 
 
-def test_that_a_leader_move_and_a_shrunk_set_are_told_in_words():
+def test_that_a_moved_leader_and_a_shrunk_isr_are_events():
     events = diff(cluster(topic()), cluster(topic(leader=2, isr=(2,)))).events
     assert [e.kind for e in events] == [ChangeKind.LEADER_MOVED, ChangeKind.ISR_SHRANK]
     assert events[0].text == "Leader of t-0 moved from broker 1 to broker 2"

@@ -141,7 +141,7 @@ def test_that_the_subject_of_a_large_change_stays_short():
     assert subject.endswith("and 9,980 more") and len(subject) < 200
 
 
-def test_that_production_is_read_only_unless_said_otherwise():
+def test_that_production_is_read_only_unless_the_profile_allows_writes():
     production = ConnectionProfile("p", ("h:1",), environment=Environment.PRODUCTION)
     assert open_client(production).read_only
     assert not open_client(
@@ -150,7 +150,7 @@ def test_that_production_is_read_only_unless_said_otherwise():
     assert not open_client(quick("localhost:9092")).read_only
 
 
-def test_that_nobody_reaches_a_cluster_past_the_gate():
+def test_that_no_module_makes_a_client_past_the_gateway():
     top = Path(__file__).resolve().parents[3]
     behind = {
         "kafka_client.confluent",

@@ -47,7 +47,7 @@ def test_that_partitions_of_one_group_come_as_json_lines(capsys):
     )
 
 
-def test_that_nobody_there_is_one_sentence_and_code_1(capsys):
+def test_that_an_unreachable_cluster_is_one_sentence_and_code_1(capsys):
     assert main(["--bootstrap", "127.0.0.1:1"]) == 1
     out, err = capsys.readouterr()
     assert (
@@ -57,7 +57,7 @@ def test_that_nobody_there_is_one_sentence_and_code_1(capsys):
     )
 
 
-def test_that_an_address_that_is_none_is_code_2(capsys):
+def test_that_an_invalid_address_is_code_2(capsys):
     assert main(["--bootstrap", "h:port"]) == 2
     assert "is not an address" in capsys.readouterr().err
 

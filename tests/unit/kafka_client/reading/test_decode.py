@@ -41,13 +41,13 @@ def test_that_a_schema_id_is_named() -> None:
     assert "schema id 7" in guess(b"\x00\x00\x00\x00\x07\x02ab\xff").why
 
 
-def test_that_integers_are_exact_and_wrong_lengths_are_told() -> None:
+def test_that_integers_are_exact_and_wrong_lengths_are_reported() -> None:
     assert decode(struct.pack(">q", -(2**63)), Kind.INT64).text == "-9223372036854775808"
     wrong = decode(b"abc", Kind.INT64)
-    assert wrong.text == "61 62 63" and "3 bytes are no int64" in wrong.problem
+    assert wrong.text == "61 62 63" and "3 bytes cannot be an int64" in wrong.problem
 
 
-def test_that_broken_text_is_shown_and_told() -> None:
+def test_that_broken_text_is_shown_and_reported() -> None:
     found = decode(b"ab\xffcd", Kind.STRING)
     assert found.text == "ab\ufffdcd" and "byte 2" in found.problem
 

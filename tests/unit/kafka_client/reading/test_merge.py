@@ -19,7 +19,7 @@ def put(merge: Merge, found: Record) -> None:
     merge.add(tp, merge.passed(tp, found.timestamp_ms), found)
 
 
-def test_that_nothing_is_taken_before_every_partition_was_heard() -> None:
+def test_that_nothing_is_taken_before_every_partition_was_read() -> None:
     merge = Merge([("t", 0), ("t", 1)])
     put(merge, record(0, 0, 10))
     assert merge.take() == [] and merge.behind() == {("t", 1)}

@@ -136,11 +136,11 @@ async def test_that_it_stops_at_what_is_kept_at_most() -> None:
     assert 50 < len(found) < 120 and result.ended is Ended.KEPT
 
 
-async def test_that_offsets_outside_the_log_are_told() -> None:
+async def test_that_a_plan_notes_offsets_outside_the_log() -> None:
     who = client()
     who.cluster.logs["email"][0].start_offset = 50
     plan = await plan_scan(who, ScanRequest("email", (0,), Start.OFFSET, 3))
-    assert plan.ranges["email", 0].start == 50 and "gone" in plan.notes[0]
+    assert plan.ranges["email", 0].start == 50 and "deleted" in plan.notes[0]
     plan = await plan_scan(who, ScanRequest("email", (0,), Start.OFFSET, 10**15))
     assert plan.total == 0 and "not written yet" in plan.notes[0]
 

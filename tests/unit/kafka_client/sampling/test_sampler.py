@@ -56,7 +56,7 @@ class Watch:
                 await asyncio.sleep(0.005)
 
 
-async def test_that_a_first_picture_is_complete_after_one_round_of_each_kind():
+async def test_that_a_snapshot_is_complete_after_one_round_of_each_kind():
     async with Watch(FakeClient(moving=False)) as watch:
         await watch.until(lambda: len(watch.sampler.snapshot.sampled) == len(Datum))
         await watch.until(lambda: watch.store.last(("lag", "sms-senders", "sms", 0)))
