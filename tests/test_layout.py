@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from functools import cache
@@ -220,6 +221,50 @@ def test_that_what_a_cluster_says_is_never_markup() -> None:
             if name in MARKUP_NAMES:
                 found.append(f"{path}:{getattr(node, 'lineno', 0)} {name}")
     assert not found, f"use plain text: {found}"
+
+
+PYQTGRAPH_MARKUP_NAMES = {"LegendItem", "LabelItem", "TextItem", "InfLineLabel", "PlotItem"}
+PYQTGRAPH_MARKUP_CALLS = {"setLabel", "setLabels", "setTitle", "addLegend", "showLabel"}
+PYQTGRAPH_MARKUP_ARGUMENTS = {"html", "label", "labels", "units"}
+
+
+def test_that_no_text_reaches_what_pyqtgraph_renders_as_html() -> None:
+    """LegendItem, LabelItem, TextItem, titles and axis labels render HTML: a topic's name must
+    not. Titles, legends and labels of charts are painted by our own parts."""
+    found = []
+    for path in python_files("widgets"):
+        if not any(module.split(".")[0] == "pyqtgraph" for _, module, _ in imports(path)):
+            continue
+        for node in ast.walk(tree(path)):
+            name = getattr(node, "attr", None) or getattr(node, "id", None)
+            line = getattr(node, "lineno", 0)
+            if name in PYQTGRAPH_MARKUP_NAMES or name in PYQTGRAPH_MARKUP_CALLS:
+                found.append(f"{path}:{line} {name}")
+            if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("pg."):
+                found += [
+                    f"{path}:{line} {keyword.arg}="
+                    for keyword in node.keywords
+                    if keyword.arg in PYQTGRAPH_MARKUP_ARGUMENTS
+                ]
+    assert not found, found
+
+
+def test_that_only_widgets_charts_imports_pyqtgraph() -> None:
+    found = [
+        f"{path}:{line}"
+        for path in python_files(*ROOMS)
+        if not path.startswith("widgets/charts/")
+        for line, module, _ in imports(path)
+        if module.split(".")[0] == "pyqtgraph"
+    ]
+    assert not found, found
+
+
+def test_that_the_window_starts_without_pyqtgraph() -> None:
+    """It takes 200 ms to import: the first paint does not wait for it."""
+    code = "import sys, gui.app; sys.exit('pyqtgraph' in sys.modules or 'numpy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=TOP, check=False, timeout=60)
+    assert done.returncode == 0, "gui.app imports it: import pages and charts when they are shown"
 
 
 def test_that_every_label_is_made_plain() -> None:

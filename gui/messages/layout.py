@@ -40,7 +40,7 @@ class MessagesLayout(QWidget):
         self.banner = Banner(context.theme, self)
         self.progress = QProgressBar(self)
         self.progress_text = ElidedLabel("", self, role="small")
-        self.histogram = Histogram(context.theme, "record", self)
+        self.histogram = Histogram(context.theme, context.clock, "record", self)
         self.table = RecordTable(context.theme, model, memory=context.preferences, menu=menu)
         self.table_bar = TableBar(context, self.table)
         self.side = QStackedWidget(self)

@@ -93,6 +93,7 @@ class MessagesPage(LivePage):
 
     def _connect_view(self) -> None:
         self.histogram.range_changed.connect(lambda _: self._narrow())
+        self.histogram.read_requested.connect(self._read_range)
         self.table.selection_changed.connect(lambda _: self._show_selected())
         self.table.row_opened.connect(lambda _row, _tab: self._show_detail())
         self.table_bar.order_changed.connect(self._order_changed)
@@ -165,6 +166,12 @@ class MessagesPage(LivePage):
         self.produce.begin()
 
     # ---- the scan
+
+    def _read_range(self, chosen: tuple[int, int]) -> None:
+        """Read the topic between two moments, in ms since the epoch."""
+        self.bar.set_start(Start.TIMESTAMP, chosen[0])
+        self.bar.set_until(Until.TIMESTAMP, chosen[1])
+        self.read()
 
     def read(self) -> None:
         """Start the scan that the bar describes, in place of the one before."""

@@ -220,6 +220,8 @@ class ScanBar(QWidget):
             self.until.setCurrentIndex(index)
         if at is not None and until is Until.COUNT:
             self.until_count.setText(str(at))
+        elif at is not None and until is Until.TIMESTAMP:
+            self.until_time.setDateTime(QDateTime.fromMSecsSinceEpoch(at))
 
     def set_running(self, running: bool) -> None:
         self._running = running

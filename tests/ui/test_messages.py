@@ -17,7 +17,7 @@ from pytestqt.qtbot import QtBot
 from gui.messages.page import MessagesPage
 from kafka_client.errors import TimedOut
 from kafka_client.reading.decode import Kind
-from kafka_client.reading.plan import Start
+from kafka_client.reading.plan import Start, Until
 from tests.fakes.client import FakeClient
 from tests.fakes.cluster import FakeCluster
 from tests.ui.pages import Alone, alone
@@ -104,6 +104,23 @@ def test_that_brushing_the_histogram_narrows_the_time(here: Page) -> None:
     assert here.model.rowCount() < 500
     here.page.histogram.choose(None)
     assert here.model.rowCount() == 500
+
+
+def test_that_the_region_of_the_histogram_is_read_from_the_topic(here: Page) -> None:
+    """Also records of that time that were not among those read before."""
+    here.page.open(topic="email")
+    here.ended()
+    times = sorted(r.timestamp_ms for r in here.model.rows)
+    low, high = times[100], times[200]
+    assert not here.page.runner.running
+    here.page.histogram.choose((low, high))
+    here.page.histogram.read_requested.emit((low, high))
+    here.ended()
+    assert here.page.bar.chosen_start is Start.TIMESTAMP
+    assert here.page.bar.chosen_until is Until.TIMESTAMP
+    read = [r.timestamp_ms for r in here.model.rows]
+    assert read and all(low <= at <= high for at in read)
+    assert here.page.histogram.chosen is None, "all that was read is shown"
 
 
 def test_that_live_records_come_by_themselves_until_stopped(here: Page) -> None:

@@ -14,9 +14,12 @@ from widgets.charts.scale import Floats
 from widgets.charts.units import Unit
 from widgets.time_style import DAY_S, TimeStyle
 
+YEAR_S = 365 * DAY_S
 TIME_STEPS_S = (
+    0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5,
     1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200,
-    DAY_S, 2 * DAY_S, 7 * DAY_S, 14 * DAY_S,
+    DAY_S, 2 * DAY_S, 7 * DAY_S, 14 * DAY_S, 28 * DAY_S, 91 * DAY_S, YEAR_S, 2 * YEAR_S, 5 * YEAR_S,
+    10 * YEAR_S, 20 * YEAR_S, 50 * YEAR_S,
 )  # fmt: skip
 AIR = 1.05
 """The axis reaches so much further than the largest value."""
@@ -97,7 +100,7 @@ class ValueScale:
 
 def time_step(t0: float, t1: float, most: int) -> float:
     rough = (t1 - t0) / max(most, 1)
-    return float(next((s for s in TIME_STEPS_S if s >= rough), 28 * DAY_S))
+    return float(next((s for s in TIME_STEPS_S if s >= rough), 100 * YEAR_S))
 
 
 def time_ticks(t0: float, t1: float, most: int, style: TimeStyle, now_s: float) -> Ticks:
@@ -108,10 +111,14 @@ def time_ticks(t0: float, t1: float, most: int, style: TimeStyle, now_s: float) 
     offset = style.offset_s(t1)
     first = math.ceil((t0 + offset) / step) * step - offset
     moments = np.arange(first, t1 + 1e-6, step).tolist()
-    return [(at, _clock(style.parts(at), step)) for at in moments]
+    return [(at, _clock(at, style.parts(at), step)) for at in moments]
 
 
-def _clock(parts: time.struct_time, step: float) -> str:
+def _clock(at: float, parts: time.struct_time, step: float) -> str:
+    if step < 1:
+        return time.strftime("%M:%S", parts) + f".{round(at % 1 * 1000) % 1000:03d}"
+    if step >= 28 * DAY_S:
+        return time.strftime("%d %b %Y" if step < YEAR_S else "%Y", parts)
     if step >= DAY_S or (step >= 300 and parts.tm_hour == parts.tm_min == 0):
         return time.strftime("%d %b", parts)
     return time.strftime("%H:%M:%S" if step < 60 else "%H:%M", parts)

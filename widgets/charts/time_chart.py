@@ -21,7 +21,7 @@ from PySide6.QtGui import (
     QPaintEvent,
     QResizeEvent,
 )
-from PySide6.QtWidgets import QFrame, QWidget
+from PySide6.QtWidgets import QWidget
 from typing_extensions import override
 
 from widgets.chart_clock import ChartClock
@@ -34,7 +34,7 @@ from widgets.charts.model import Mark, Read, Samples, Series, SumOf
 from widgets.charts.scale import sampled_at, usual_step
 from widgets.charts.ticks import ValueScale
 from widgets.charts.units import COUNT, Unit
-from widgets.charts.view import Plot, TimeViewBox
+from widgets.charts.view import Plot, PlotView, TimeViewBox
 from widgets.theme import Theme
 
 FRAME_MIN_S = 0.2
@@ -52,7 +52,7 @@ NOTHING_THEN = "No samples in this time"
 pg.setConfigOption("mouseRateLimit", 0)
 
 
-class TimeChart(pg.GraphicsView):  # type: ignore[misc]
+class TimeChart(PlotView):
     """``stacked`` lays areas on each other, first series lowest; else each series is a line."""
 
     mark_clicked = Signal(object)  # Mark
@@ -75,7 +75,7 @@ class TimeChart(pg.GraphicsView):  # type: ignore[misc]
         self.value_axis = ValueAxis(theme, self.scale_)
         self.time_axis = TimeAxis(theme, clock)
         view = TimeViewBox(self.group)
-        super().__init__(parent, background=None)
+        super().__init__(parent)
         self.setCentralItem(Plot(view, self.value_axis, self.time_axis))
         if group is None:
             self.group.setParent(self)
@@ -101,8 +101,6 @@ class TimeChart(pg.GraphicsView):  # type: ignore[misc]
         self.curves = CurvesItem(self._view, self._theme)
         self.crosshair = Crosshair(self._view, self.curves, self._theme)
         self.readout = Readout(self._theme, self)
-        self.setFrameShape(QFrame.Shape.NoFrame)
-        self.viewport().setAutoFillBackground(False)
         self.setMinimumSize(120, 80)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setCursor(Qt.CursorShape.CrossCursor)
@@ -304,11 +302,6 @@ class TimeChart(pg.GraphicsView):  # type: ignore[misc]
             self.mark_clicked.emit(marks[0])
 
     # ---- Qt
-
-    @override
-    def close(self) -> bool:
-        """As any widget: pyqtgraph's own would take the plot apart."""
-        return bool(QFrame.close(self))
 
     @override
     def sizeHint(self) -> QSize:

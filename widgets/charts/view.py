@@ -8,7 +8,8 @@ from typing import Any
 
 import pyqtgraph as pg
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QGraphicsGridLayout
+from PySide6.QtGui import QMouseEvent
+from PySide6.QtWidgets import QFrame, QGraphicsGridLayout, QWidget
 from typing_extensions import override
 
 from widgets.charts.chart_group import ChartGroup
@@ -38,6 +39,35 @@ class Plot(pg.GraphicsWidget):  # type: ignore[misc]
         for axis in (left, bottom):
             axis.linkToView(view)
             axis.setZValue(1)
+
+
+class PlotView(pg.GraphicsView):  # type: ignore[misc]
+    """A graphics view on its parent's background, which keeps its mouse events to itself."""
+
+    def __init__(self, parent: QWidget | None) -> None:
+        super().__init__(parent, background=None)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.viewport().setAutoFillBackground(False)
+
+    @override
+    def close(self) -> bool:
+        """As any widget: pyqtgraph's own would take the plot apart."""
+        return bool(QFrame.close(self))
+
+    @override
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        super().mousePressEvent(event)
+        event.accept()
+
+    @override
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        super().mouseReleaseEvent(event)
+        event.accept()
+
+    @override
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
+        super().mouseDoubleClickEvent(event)
+        event.accept()
 
 
 class TimeViewBox(pg.ViewBox):  # type: ignore[misc]

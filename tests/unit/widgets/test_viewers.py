@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PySide6.QtCore import QModelIndex, QPoint, Qt
 from PySide6.QtTest import QAbstractItemModelTester
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from widgets.charts.histogram import STEPS_MS, Histogram, bins
 from widgets.hex_view import HexView
 from widgets.json_tree import JsonModel, JsonTree, as_json, scalar
 from widgets.text_view import FIRST_BYTES, FIRST_LINES, MOST_BYTES, TextView, break_lines
@@ -123,38 +121,3 @@ def test_that_bytes_are_selected_and_copied(qtbot: QtBot, theme: Theme, qapp: QA
     assert len(qapp.clipboard().text()) == 1 << 20
     view.show_bytes(b"")
     view.grab()
-
-
-@pytest.mark.parametrize("span_ms", [0, 1, 999, 60_000, 86_400_000, 10**12, 10**14])
-def test_that_bins_are_round_few_and_hold_everything(span_ms: int) -> None:
-    times = np.linspace(1_700_000_000_000, 1_700_000_000_000 + span_ms, 500).astype(np.int64)
-    start, step, counts = bins(times, 120)
-    assert len(counts) <= 120 and counts.sum() == 500 and start <= times.min()
-    assert step in STEPS_MS or span_ms > STEPS_MS[-1]
-
-
-def test_that_a_brush_chooses_a_range_and_a_click_lets_it_go(qtbot: QtBot, theme: Theme) -> None:
-    chart = Histogram(theme)
-    qtbot.addWidget(chart)
-    chart.resize(600, 84)
-    chart.show()
-    chart.set_times(np.arange(0, 100_000, 100, dtype=np.int64) + 1_700_000_000_000)
-    chart.grab()
-    told: list[object] = []
-    chart.range_changed.connect(told.append)
-    qtbot.mousePress(chart, Qt.MouseButton.LeftButton, pos=QPoint(100, 40))
-    qtbot.mouseMove(chart, QPoint(300, 40))
-    qtbot.mouseRelease(chart, Qt.MouseButton.LeftButton, pos=QPoint(300, 40))
-    chosen = chart.chosen
-    assert chosen is not None and 1_700_000_000_000 < chosen[0] < chosen[1] < 1_700_000_100_000
-    qtbot.mouseClick(chart, Qt.MouseButton.LeftButton, pos=QPoint(50, 40))
-    assert chart.chosen is None and told == [chosen, None]
-
-
-def test_that_impossible_times_are_left_out(qtbot: QtBot, theme: Theme) -> None:
-    chart = Histogram(theme)
-    qtbot.addWidget(chart)
-    chart.set_times(np.array([-1, 2**62, 1_700_000_000_000], dtype=np.int64))
-    chart.resize(600, 84)
-    chart.grab()
-    assert chart._counts.sum() == 1
