@@ -16,14 +16,14 @@ from gui.groups.rows import (
     lag_row,
     member_row,
 )
-from gui.page_kit.charts import PageCharts
+from gui.page_kit.charts import PageCharts, marks_of
 from gui.page_kit.detail_view import DetailView
 from gui.pages import PageContext
 from gui.plan_dialog import show_plan
 from gui.tasks import opened
 from kafka_client.model import ClusterSnapshot, Group
 from widgets import figures
-from widgets.charts.model import Mark, Series
+from widgets.charts.model import Series, SumOf
 from widgets.charts.series_colors import SeriesColors, spread
 from widgets.charts.units import COUNT, DURATION, RATE
 from widgets.facts import Fact
@@ -37,7 +37,6 @@ UNITS = (("lag", "Messages", COUNT), ("lag_s", "Seconds", DURATION))
 BY_TOPIC, BY_PARTITION, RATES = range(3)
 SPLITS = ("By topic", "By partition", "In and out")
 MOST_LINES = 8
-MARKS_SHOWN = 20
 CHART_HEIGHTS = (300, 360)
 
 
@@ -180,9 +179,8 @@ class GroupView(DetailView):
             self._chart.set_series(lines)
 
     def _show_rebalances(self) -> None:
-        """Mark what happened to this group on the time axis."""
-        events = [e for e in self.context.session.changes if e.group_id == self.group]
-        self._chart.set_marks([Mark(e.at_s, e.text) for e in events[-MARKS_SHOWN:]])
+        """Mark what happened to this group and to brokers on the time axis."""
+        self._chart.set_marks(marks_of(self.context.session.changes, group=self.group))
 
     # ---- actions
 
@@ -217,10 +215,11 @@ def _facts(row: GroupRow) -> list[Fact]:
 def _topic_lines(group: Group, kind: str, colors: SeriesColors) -> list[Series]:
     topics = group.topics[:MOST_LINES]
     own = colors.distinct([("topic", topic) for topic in topics])
-    return [
+    lines = [
         Series((kind, group.group_id, topic), topic, color)
         for topic, color in zip(topics, own, strict=True)
     ]
+    return lines + _others(group, kind, lines, len(group.topics))
 
 
 def _partition_lines(group: Group, kind: str) -> list[Series]:
@@ -228,10 +227,19 @@ def _partition_lines(group: Group, kind: str) -> list[Series]:
     worst = sorted(group.lags, key=lambda lag: -(lag.lag_records or 0))[:MOST_LINES]
     partitions = sorted((lag.topic, lag.partition) for lag in worst)
     colors = spread([partition for _, partition in partitions])
-    return [
+    lines = [
         Series((kind, group.group_id, topic, partition), f"{topic} {partition}", color)
         for (topic, partition), color in zip(partitions, colors, strict=True)
     ]
+    return lines + _others(group, kind, lines, len(group.lags))
+
+
+def _others(group: Group, kind: str, shown: list[Series], count: int) -> list[Series]:
+    """The sum of those that have no line of their own; seconds cannot be added up."""
+    if kind != "lag" or count <= len(shown):
+        return []
+    rest = SumOf((("lag", group.group_id),), tuple(line.key for line in shown))
+    return [Series(rest, figures.plural(count - len(shown), "other"), tone="text_faint")]
 
 
 def _rate_lines(group: str) -> list[Series]:

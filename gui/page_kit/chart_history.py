@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from PySide6.QtCore import QObject, QTimer
+from PySide6.QtCore import QObject
 
 from kafka_client.errors import ClientError
 from widgets.charts.model import Samples
@@ -57,20 +57,27 @@ class ChartHistory(QObject):
         read: Callable[[History], Awaitable[T]],
         done: Callable[[T | None], None],
     ) -> None:
+        self._session.tasks.start(self._answer(read, done), self)
+
+    async def _answer(
+        self,
+        read: Callable[[History], Awaitable[T]],
+        done: Callable[[T | None], None],
+    ) -> None:
         history = self._session.history
         if history is None:  # not opened yet, or there is none
-            QTimer.singleShot(0, self, lambda: done(None))
+            done(None)
             return
 
-        async def asked(_client: object) -> T | None:
+        async def on_client_thread(_client: object) -> T | None:
             try:
                 return await read(history)
             except sqlite3.Error as error:  # closed meanwhile, or a damaged file
                 logger.warning("the history %s was not read: %s", history.path.name, error)
                 return None
 
-        def failed(error: ClientError) -> None:
+        try:
+            done(await self._session.ask(on_client_thread))
+        except ClientError as error:
             logger.warning("the history was not read: %s", error)
             done(None)
-
-        self._session.ask(asked, done, failed, self)

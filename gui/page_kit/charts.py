@@ -3,14 +3,33 @@ and samples, and read what memory no longer holds from the session's history."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from PySide6.QtCore import QObject
 from PySide6.QtWidgets import QWidget
 
 from gui.page_kit.chart_history import ChartHistory
 from gui.pages import PageContext
+from kafka_client.changes import Change, ChangeKind
 from widgets.charts.chart_group import ChartGroup
 from widgets.charts.chart_panel import ChartPanel
+from widgets.charts.model import Mark
 from widgets.charts.units import COUNT, Unit
+
+MARKS_SHOWN = 60
+_OF_BROKERS = frozenset((ChangeKind.BROKER_UP, ChangeKind.BROKER_DOWN))
+_BAD = frozenset((ChangeKind.BROKER_DOWN, ChangeKind.LEADER_LOST))
+
+
+def marks_of(changes: Iterable[Change], *, topic: str = "", group: str = "") -> list[Mark]:
+    """What happened to one topic (its leaders moved) or to one group (it rebalanced), and which
+    brokers went down or came back, as marks on the time axis: the newest ones."""
+    marks = [
+        Mark(c.at_s, c.text, "bad" if c.kind in _BAD else "text_faint")
+        for c in changes
+        if c.kind in _OF_BROKERS or (topic and c.topic == topic) or (group and c.group_id == group)
+    ]
+    return marks[-MARKS_SHOWN:]
 
 
 class PageCharts(QObject):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtWidgets import QMenu, QWidget
 
-from gui.page_kit.charts import PageCharts
+from gui.page_kit.charts import PageCharts, marks_of
 from gui.page_kit.detail_view import DetailView
 from gui.pages import PageContext
 from gui.topics.actions import TopicActions
@@ -109,7 +109,8 @@ class TopicView(DetailView):
             self._readers.merge([])
         self.topic = topic
         self.show_name(topic)
-        self._chart.set_series([Series(("rate", topic), "records/s")])
+        color = self.context.colors.color("topic", topic)
+        self._chart.set_series([Series(("rate", topic), topic, color)])
         self.context.session.focus(topics=[topic], groups=[])
         self.show_tab(tab)
         self.show_snapshot(self.context.session.snapshot)
@@ -133,6 +134,7 @@ class TopicView(DetailView):
         self.show_facts(_facts(topic_row(topic, readers(snapshot).get(self.topic, []))))
         self._partitions.merge(partition_rows(topic))
         self._readers.merge(reader_rows(snapshot, self.topic))
+        self._chart.set_marks(marks_of(self.context.session.changes, topic=self.topic))
         self.state.show_content()
 
     def _open_partition(self, row: PartitionRow, in_tab: bool = False) -> None:

@@ -64,13 +64,10 @@ class ValueAxis(_Axis):
     def ticks(self) -> Ticks:
         return self.scale_.ticks(self.range[0], self.range[1], self.most_ticks())
 
-    def fit(self, ticks: Ticks) -> None:
-        """Make room for the widest label; shrink only by much, so that the plot stands still."""
+    def needed_width(self, ticks: Ticks) -> int:
+        """Pixels for the widest label and the distance to the plot."""
         widest = max((self.metrics.horizontalAdvance(text) for _, text in ticks), default=20.0)
-        wanted = max(32, int(widest) + 12)
-        now = self.fixedWidth or 0
-        if wanted > now or wanted < now - 16:
-            self.setWidth(wanted)
+        return max(32, int(widest) + 12)
 
     @override
     def paint(self, painter: QPainter, option: Any, widget: QWidget | None = None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from PySide6.QtCore import QObject, Signal
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 SHORTEST_S = 5.0
 LONGEST_S = 31 * 86_400.0
+SLACK = 16
+"""Pixels by which a value axis may be wider than its labels need."""
 
 
 class ChartGroup(QObject):
@@ -22,6 +25,7 @@ class ChartGroup(QObject):
 
     span_changed = Signal()
     cursor_changed = Signal()
+    axis_width_changed = Signal()
 
     def __init__(
         self,
@@ -37,6 +41,9 @@ class ChartGroup(QObject):
         self._window_s = window_s
         self._span: tuple[float, float] | None = None
         self._cursor_s: float | None = None
+        self._axis_widths: WeakKeyDictionary[object, int] = WeakKeyDictionary()
+        self.axis_width = 0
+        """Pixels of every chart's value axis: plots of one page begin below each other."""
 
     @property
     def live(self) -> bool:
@@ -54,6 +61,16 @@ class ChartGroup(QObject):
     def range_at(self, now_s: float) -> tuple[float, float]:
         """From when to when the charts show, seconds since the epoch."""
         return (now_s - self._window_s, now_s) if self._span is None else self._span
+
+    def fit_axis(self, chart: object, pixels: int) -> None:
+        """``chart`` needs so many pixels for the labels of its value axis, 0 while it is not
+        seen. The widest decides for all."""
+        self._axis_widths[chart] = pixels
+        widest = max(self._axis_widths.values())
+        # Shrink only by much: a label that comes and goes must not move the plots.
+        if widest > self.axis_width or widest < self.axis_width - SLACK:
+            self.axis_width = widest
+            self.axis_width_changed.emit()
 
     # ---- what a person does
 

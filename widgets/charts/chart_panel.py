@@ -103,6 +103,7 @@ class ChartPanel(QWidget):
         self.chart.drawn.connect(self._show_legend)
         self.chart.mark_clicked.connect(self.mark_clicked)
         self.chart.menu_requested.connect(self._open_menu)
+        self.chart.copy_requested.connect(self.copy_values)
         self.legend.hidden_changed.connect(self.chart.set_hidden)
 
     # ---- what the page says
@@ -196,7 +197,7 @@ class ChartPanel(QWidget):
         log.toggled.connect(chart.set_log)
         menu.addAction("Show all series", self.legend.show_all).setEnabled(bool(self.legend.hidden))
         menu.addSeparator()
-        menu.addAction("Copy values", self.copy_values)
+        menu.addAction("Copy values\tCtrl+C", self.copy_values)
         menu.addAction("Export as CSV…", lambda: self._choose_file("csv"))
         menu.addAction("Export as PNG…", lambda: self._choose_file("png"))
         menu.addAction("Export as SVG…", lambda: self._choose_file("svg"))

@@ -208,7 +208,7 @@ class Histogram(PlotView):
         start_s, end_s = bars.start_ms / 1000, (bars.start_ms + shown * bars.step_ms) / 1000
         scale = self._value_axis.scale_
         bounds = scale.bounds(0.0, float(bars.counts.max(initial=0)), 2)
-        self._value_axis.fit(scale.ticks(*bounds, 2))
+        self._value_axis.setWidth(self._value_axis.needed_width(scale.ticks(*bounds, 2)))
         self._view.setRange(xRange=(start_s, end_s), yRange=bounds, padding=0)
         for axis in (self._value_axis, self._time_axis):
             axis.setVisible(bool(len(bars.counts)))

@@ -16,6 +16,7 @@ from PySide6.QtGui import (
     QFocusEvent,
     QHideEvent,
     QKeyEvent,
+    QKeySequence,
     QMouseEvent,
     QPainter,
     QPaintEvent,
@@ -57,6 +58,7 @@ class TimeChart(PlotView):
 
     mark_clicked = Signal(object)  # Mark
     menu_requested = Signal(QPoint)  # global position
+    copy_requested = Signal()
     drawn = Signal()
 
     def __init__(
@@ -110,6 +112,8 @@ class TimeChart(PlotView):
         self._clock.style.changed.connect(self.redraw)
         self.group.span_changed.connect(self.redraw)
         self.group.cursor_changed.connect(self._cursor_moved)
+        self.group.axis_width_changed.connect(self._fit_axis)
+        self._fit_axis()
         self._view.clicked.connect(self._clicked)
 
     # ---- what the page says
@@ -217,7 +221,7 @@ class TimeChart(PlotView):
         bounds = self.scale_.bounds(frame.low, frame.high, most)
         grid = self.scale_.ticks(*bounds, most)
         self._frame = frame
-        self.value_axis.fit(grid)
+        self.group.fit_axis(self, self.value_axis.needed_width(grid))
         self._view.setRange(xRange=(t0, t1), yRange=bounds, padding=0)
         self.curves.show_frame(frame, self.scale_, bounds, grid, self._marks)
         self.crosshair.words = self._words() if frame.empty else ""
@@ -226,6 +230,9 @@ class TimeChart(PlotView):
 
     def _words(self) -> str:
         return self._nothing if self.group.live else NOTHING_THEN
+
+    def _fit_axis(self) -> None:
+        self.value_axis.setWidth(max(32, self.group.axis_width))
 
     def _theme_changed(self) -> None:
         self.value_axis.update()
@@ -333,6 +340,7 @@ class TimeChart(PlotView):
     def hideEvent(self, event: QHideEvent) -> None:
         super().hideEvent(event)
         self._leave()
+        self.group.fit_axis(self, 0)
 
     @override
     def contextMenuEvent(self, event: QContextMenuEvent) -> None:
@@ -353,6 +361,9 @@ class TimeChart(PlotView):
 
     @override
     def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.matches(QKeySequence.StandardKey.Copy):
+            self.copy_requested.emit()
+            return
         group = self.group
         share = 0.5 if event.modifiers() & Qt.KeyboardModifier.ShiftModifier else 0.1
         actions: dict[Qt.Key, Callable[[], None]] = {

@@ -42,6 +42,12 @@ def duration_step(rough: float) -> float:
     return float(fitting) if fitting is not None else decimal_step(rough / 86_400) * 86_400
 
 
+def exact_count(value: float | None) -> str:
+    """12,345 exactly; a mean of few things keeps its decimals."""
+    small = value is not None and value == value and abs(value) < 1000
+    return figures.short(value) if small else figures.count(value)
+
+
 def _decades(low: float, factor: float) -> tuple[float, ...]:
     return tuple(low * factor**i for i in range(16))
 
@@ -62,7 +68,7 @@ class Unit:
     log_values: tuple[float, ...]
 
 
-COUNT = Unit("count", figures.short, figures.short, count_step, 2.0, 1.0, _decades(1.0, 10.0))
+COUNT = Unit("count", exact_count, figures.short, count_step, 2.0, 1.0, _decades(1.0, 10.0))
 RATE = Unit(
     "per second", figures.rate, lambda v: f"{figures.short(v)}/s", decimal_step, 1.0, 0.1,
     _decades(0.1, 10.0),
