@@ -1,4 +1,4 @@
-"""What a simulated disk keeps and loses."""
+"""What a simulated disk keeps and loses in kills and power cuts."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_that_a_built_batch_reads_back() -> None:
     assert [(h.base_offset, h.next_offset, h.leader_epoch) for h in batches(data)] == [(40, 42, 3)]
 
 
-def test_that_reads_give_whole_batches_below_the_end_asked_for() -> None:
+def test_that_a_read_returns_whole_batches_below_the_end() -> None:
     _, log = fresh()
     put(log, 0, 0, count=3)
     put(log, 3, 0, count=2)
@@ -92,7 +92,7 @@ def test_that_a_power_cut_keeps_what_was_flushed_and_a_prefix_of_the_rest(seed: 
         assert start < following
 
 
-def test_that_a_flush_covers_only_what_was_there_when_it_began() -> None:
+def test_that_a_flush_covers_what_was_written_when_it_began() -> None:
     platter, log = fresh()
     put(log, 0, 0)
     mark = log.begin_flush()
@@ -112,7 +112,7 @@ def test_that_a_flush_covers_only_what_was_there_when_it_began() -> None:
     assert [h.leader_epoch for h in log.headers(0)] == [5]
 
 
-def test_that_unclean_sticks_until_a_registration_says_so() -> None:
+def test_that_unclean_stays_until_a_registration_is_committed() -> None:
     platter, _ = fresh()
     first = SimDisk(platter)
     first.registered()
@@ -128,7 +128,7 @@ def test_that_unclean_sticks_until_a_registration_says_so() -> None:
     assert SimDisk(platter).was_clean
 
 
-def test_that_whole_segments_before_the_start_go() -> None:
+def test_that_segments_before_the_log_start_are_deleted() -> None:
     _, log = fresh()
     for offset in range(6):
         put(log, offset, 0, timestamp=1_000 + offset)
@@ -142,7 +142,7 @@ def test_that_whole_segments_before_the_start_go() -> None:
     assert log.offset_of_max_timestamp(5) == (4, 1_004)
 
 
-def test_that_a_full_disk_refuses_what_grows() -> None:
+def test_that_a_full_disk_refuses_appends() -> None:
     platter, log = fresh()
     platter.full = True
     with pytest.raises(StorageFailed, match="no space left"):

@@ -1,4 +1,4 @@
-"""Connections in virtual time: order, cuts, resets, and the dead who still speak."""
+"""Connections in virtual time: order, cuts, resets, and late messages of dead processes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kafka_protocol.messages.k12_heartbeat import HeartbeatRequest, HeartbeatRes
 
 class Echo:
     """A host whose process answers each heartbeat with its generation as the error code, at once
-    or when told."""
+    or on demand."""
 
     def __init__(self, host_id: int, at_once: bool = True) -> None:
         self.host_id = host_id
@@ -42,7 +42,7 @@ def call(connection: Connection, number: int, answers: list[Any], timeout_ms: in
     connection.call(HeartbeatRequest(generation_id=number), 4, timeout_ms, done)
 
 
-def test_that_answers_come_in_the_order_of_the_requests() -> None:
+def test_that_responses_come_in_the_order_of_the_requests() -> None:
     world = World(1)
     host = Echo(2, at_once=False)
     connection = Network(world, codec=True).connect(1, host, -1, "c")
@@ -57,7 +57,7 @@ def test_that_answers_come_in_the_order_of_the_requests() -> None:
     assert answers == [0, 1, 2, 3, 4]
 
 
-def test_that_a_cut_holds_messages_back_and_a_heal_brings_them() -> None:
+def test_that_a_cut_delays_messages_until_the_heal() -> None:
     world = World(2)
     network, host = Network(world, codec=False), Echo(2)
     connection = network.connect(1, host, -1, "c")
@@ -73,7 +73,7 @@ def test_that_a_cut_holds_messages_back_and_a_heal_brings_them() -> None:
     assert answers == [1, 2]
 
 
-def test_that_a_time_out_breaks_the_connection_and_what_was_sent_may_arrive() -> None:
+def test_that_a_timeout_breaks_the_connection_and_its_request_may_still_arrive() -> None:
     world = World(3)
     network, host = Network(world, codec=False), Echo(2)
     connection = network.connect(1, host, -1, "c")
@@ -106,7 +106,7 @@ def test_that_a_dead_process_refuses_and_a_dark_machine_is_silent() -> None:
     assert answers[1:] == ["timed out"]
 
 
-def test_that_what_a_dead_process_sent_still_arrives() -> None:
+def test_that_messages_of_a_dead_process_still_arrive() -> None:
     world = World(5)
     network, host = Network(world, codec=False), Echo(2)
     connection = network.connect(1, host, -1, "c")
@@ -119,7 +119,7 @@ def test_that_what_a_dead_process_sent_still_arrives() -> None:
     assert host.seen == [1, 2] and answers == [1]
 
 
-def test_that_a_drifting_clock_finds_its_way_back_to_world_time() -> None:
+def test_that_a_drifting_clock_converts_to_world_time() -> None:
     world = World(6)
     for purpose in range(50):
         clock = NodeClock(world, world.rng(str(purpose)))
