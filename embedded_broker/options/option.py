@@ -18,6 +18,8 @@ INT_MAX = 2**31 - 1
 
 
 class Type(IntEnum):
+    """The type of a value, with the number that DescribeConfigs uses."""
+
     BOOLEAN = 1
     STRING = 2
     INT = 3

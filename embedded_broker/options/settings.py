@@ -96,6 +96,7 @@ class Settings:
 
     @property
     def rack(self) -> str | None:
+        """The rack of the broker, or None."""
         return self["broker.rack"] or None
 
     @property

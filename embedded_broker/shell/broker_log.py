@@ -89,6 +89,7 @@ class BrokerLog:
         self._file = self._path.open("a", encoding="utf-8", buffering=1)
 
     def close(self) -> None:
+        """Close the file; later lines go to ``echo`` alone."""
         if self._file is not None:
             self._file.close()
             self._file = None

@@ -42,6 +42,8 @@ EXIT_REFUSED = 2
 
 
 class State(Enum):
+    """The state of a broker process; see the module."""
+
     STOPPED = "stopped"
     STARTING = "starting"
     SERVING = "serving"
@@ -260,6 +262,7 @@ class LocalCluster:
     # ---- state
     @property
     def broker_ids(self) -> list[int]:
+        """The ids of all brokers, ascending."""
         return sorted(self._brokers)
 
     @property
@@ -273,10 +276,12 @@ class LocalCluster:
         return self._directory.cluster_id if self._directory is not None else ""
 
     def statuses(self) -> list[BrokerStatus]:
+        """The status of every broker, by ascending id."""
         with self._changed:
             return [self._status(i) for i in self.broker_ids]
 
     def status(self, broker_id: int) -> BrokerStatus:
+        """The status of one broker."""
         with self._changed:
             return self._status(broker_id)
 
@@ -290,6 +295,7 @@ class LocalCluster:
         return tail(self._brokers[broker_id].place.directory / "broker.log", lines)
 
     def broker_directory(self, broker_id: int) -> Path:
+        """The directory of a broker's properties, log and data."""
         return self._brokers[broker_id].place.directory
 
     def create_topics(self, topics: Sequence[admin.TopicSpec], timeout_s: float = 30.0) -> None:

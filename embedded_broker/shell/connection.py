@@ -278,6 +278,7 @@ class ClientConnection(FramedSocket):
             self.owner.schedule_resume(self)
 
     def flush(self) -> None:
+        """Send the responses that are due; a request that waits for space may then be taken."""
         super().flush()
         self.last_active_ms = self.shared.loop.turn_ms
         if (
@@ -290,6 +291,7 @@ class ClientConnection(FramedSocket):
 
     # ---- end
     def refuse_size(self, size: int, start: bytes) -> None:
+        """Close with a hint when the first bytes are those of another protocol."""
         hint = ""
         if start[:2] == b"\x16\x03":
             hint = "; this looks like TLS, but the listener is plain text"

@@ -109,9 +109,11 @@ class FramedSocket:
             self.shared.loop.modify(self.fd, events)
 
     def pause_reading(self) -> None:
+        """Leave received bytes in the kernel, which slows the sender down."""
         self._watch(self._events & ~READ)
 
     def resume_reading(self) -> None:
+        """Read again, unless a frame or the memory for one is waited for."""
         if not self.closed and not self.frame_waits and not self._waits_for_memory:
             self._watch(self._events | READ)
 

@@ -76,6 +76,7 @@ class BrokerPlace:
 
     @property
     def properties(self) -> Path:
+        """The path of the broker's server.properties."""
         return self.directory / PROPERTIES
 
 

@@ -79,6 +79,7 @@ class PlainPoller:
 
 
 def make_poller() -> Poller:
+    """The poller for this operating system."""
     return select.epoll() if platform.can_epoll else PlainPoller()
 
 
@@ -118,9 +119,11 @@ class Loop:
         self._poller.register(fd, events)
 
     def modify(self, fd: int, events: int) -> None:
+        """Change the events for which the handler of a socket is called."""
         self._poller.modify(fd, events)
 
     def remove(self, fd: int) -> None:
+        """Forget a socket; call it before the socket is closed."""
         if self._handlers.pop(fd, None) is not None:
             self._poller.unregister(fd)
 

@@ -109,6 +109,7 @@ class Lane:
 
     # ---- sending
     def send(self, request: PendingRequest) -> None:
+        """Send a request, or queue it and dial."""
         if self._open:
             self._transmit(request)
         else:
@@ -204,6 +205,7 @@ class Lane:
 
     # ---- responses
     def on_response(self, frame: memoryview) -> None:
+        """Take a whole frame of the peer."""
         connection = self._connection
         assert connection is not None
         (correlation_id,) = CORRELATION_ID.unpack_from(frame, 0)
@@ -228,6 +230,7 @@ class Lane:
                 release_records(topic.partitions)
 
     def on_disconnected(self, reason: str) -> None:
+        """Fail what is queued and in flight; the next request dials again."""
         self._connection = None
         self._open = False
         self._increase_backoff()
@@ -318,6 +321,7 @@ class Peers:
         self._failures.append((send_id, peer_id, reason))
 
     def schedule_flush(self, connection: PeerConnection) -> None:
+        """Flush this connection at the end of the wake-up."""
         self._to_flush.append(connection)
 
     def flush(self) -> None:
@@ -337,5 +341,6 @@ class Peers:
         return True
 
     def close(self) -> None:
+        """Close all connections and fail what is pending."""
         for lane in self._lanes.values():
             lane.close()

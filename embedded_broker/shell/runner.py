@@ -67,11 +67,15 @@ class Node(Protocol):
 
 
 class SystemClock:
+    """The Clock port of ``core.ports``."""
+
     def wall_ms(self) -> int:
         return time.time_ns() // 1_000_000
 
 
 class SystemRng:
+    """The Rng port of ``core.ports``."""
+
     def below(self, n: int) -> int:
         return random.randrange(n)
 

@@ -148,16 +148,19 @@ class Server:
 
     # ---- requests
     def submit(self, slot: Slot, message: Any) -> None:
+        """Give a request an id and pass it to the runner."""
         self._request_id = request_id = self._request_id + 1
         self._slots[request_id] = slot
         self._on_request(request_id, slot.version, message, slot.connection.caller)
 
     def respond(self, request_id: int, message: Any) -> None:
+        """Send the response to a request, unless its connection is closed."""
         slot = self._slots.pop(request_id)
         if not slot.connection.closed:
             slot.connection.respond(slot, message)
 
     def no_response(self, request_id: int) -> None:
+        """End a request that has no response (Produce with acks=0)."""
         slot = self._slots.pop(request_id)
         if not slot.connection.closed:
             slot.connection.no_response(slot)

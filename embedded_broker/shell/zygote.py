@@ -182,6 +182,7 @@ class Zygote:
 
 
 def main() -> int:
+    """Preload, then serve commands until the program ends; returns the exit code."""
     preload()
     gc.collect()
     gc.freeze()  # a collection in a broker would copy the shared pages

@@ -116,6 +116,7 @@ def replay(args: argparse.Namespace) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
+    """Parse the command line and do what it asks for; returns the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m embedded_broker.simulator", description=__doc__
     )

@@ -201,6 +201,7 @@ class Checks(Observer):
             self._image_offsets[node.node_id] = applied
 
     def metadata_log(self, node: Node) -> SimLog:
+        """The metadata log on the disk of a node."""
         return node.platter.logs[(METADATA_TOPIC, UUID(int=1), 0)]
 
     def controller(self) -> Node | None:
@@ -394,6 +395,7 @@ class Checks(Observer):
         self._generations[group] = max(generation, self._generations.get(group, 0))
 
     def generation(self, group: str) -> int:
+        """The newest generation of a group that a member joined."""
         return self._generations.get(group, 0)
 
     def assigned(

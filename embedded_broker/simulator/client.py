@@ -82,11 +82,13 @@ class SimClient:
         connection.call(message, version, timeout_ms, done)
 
     def stop(self) -> None:
+        """End the loops of the client and close its connections."""
         self.stopped = True
         for connection in self._connections.values():
             connection.close("client stopped")
 
     def any_broker(self) -> int:
+        """A random broker."""
         return self.rng.choice(sorted(self.hosts))
 
     # ---- metadata

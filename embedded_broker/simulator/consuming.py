@@ -177,6 +177,7 @@ class Reader:
         client.topics |= {topic for topic, _ in partitions}
 
     def start(self) -> None:
+        """Begin to fetch and to list offsets."""
         self.client.refresh(lambda: self.fetcher.follow(dict.fromkeys(self.partitions, 0)))
         self._list_offset()
 

@@ -256,6 +256,7 @@ class SimLog:
         return self._next_mark
 
     def end_flush(self, mark: int) -> None:
+        """Make durable what was there at the mark, and small files and truncations with it."""
         count = self._marks.pop(mark)
         if count >= self._durable:
             self._ghosts = []
@@ -264,6 +265,7 @@ class SimLog:
         self._durable_start = self._start
 
     def make_durable(self) -> None:
+        """Flush everything at once."""
         self.end_flush(self.begin_flush())
 
     def lose_power(self, rng: random.Random) -> int:
@@ -361,12 +363,14 @@ class Platter:
         self.on_append: Callable[[SimLog, BatchHeader, bytes], None] | None = None
 
     def check_write(self, log: SimLog, grows: int) -> None:
+        """Raises: StorageFailed: the disk fails, or is full and ``grows`` is not 0."""
         if self.failing:
             raise StorageFailed(f"{log.topic}-{log.partition}: input/output error")
         if self.full and grows:
             raise StorageFailed(f"{log.topic}-{log.partition}: no space left on device")
 
     def check_read(self, log: SimLog) -> None:
+        """Raises: StorageFailed: the disk fails."""
         if self.failing:
             raise StorageFailed(f"{log.topic}-{log.partition}: input/output error")
 

@@ -24,6 +24,7 @@ class Operation(NamedTuple):
     time_ms: int
 
     def line(self) -> str:
+        """The operation as a line of JSON."""
         form = {"i": self.number, "type": self.type, "proc": self.process, "f": self.function}
         return json.dumps(form | {"v": self.value, "t_ms": self.time_ms})
 
@@ -37,6 +38,7 @@ class History:
         self.counts: dict[str, int] = {}
 
     def add(self, type_: str, process: str, function: str, value: Any, time_ms: int) -> None:
+        """Add the begin or the end of an operation."""
         self.operations.append(
             Operation(len(self.operations), type_, process, function, value, time_ms)
         )

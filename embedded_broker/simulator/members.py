@@ -69,9 +69,11 @@ class Member:
 
     @property
     def stable(self) -> bool:
+        """Whether the member has an assignment and consumes."""
         return self.state == "stable"
 
     def start(self) -> None:
+        """Join the group."""
         self.client.refresh(self._find)
 
     def vanish(self, back_ms: int) -> None:
@@ -331,10 +333,11 @@ class Admin:
         self.client, self.replication = client, replication
         self.number = 0
         self.exists: dict[str, bool | None] = {}
-        """Whether a topic must exist in the end; None when its last request has no known outcome."""
+        """Whether a topic must exist in the end; None when the last request's outcome is unknown."""
         self.busy = False
 
     def start(self) -> None:
+        """Begin to change topics at random times."""
         self.client.later(self.client.rng.randint(300, 2_000), self._act)
 
     def create(self, name: str, partitions: int, then: Any) -> None:
@@ -358,7 +361,7 @@ class Admin:
         if self.busy:
             return
         choice = self.client.rng.random()
-        alive = [name for name, there in sorted(self.exists.items()) if there]
+        alive = [name for name, exists in sorted(self.exists.items()) if exists]
         if choice < 0.15:
             self.client.call(
                 self.client.any_broker(),
@@ -377,9 +380,9 @@ class Admin:
             self._create()
 
     def _create(self) -> None:
-        gone = [name for name, there in sorted(self.exists.items()) if there is False]
-        if gone and self.client.rng.random() < 0.5:
-            name = self.client.rng.choice(gone)
+        deleted = [name for name, exists in sorted(self.exists.items()) if exists is False]
+        if deleted and self.client.rng.random() < 0.5:
+            name = self.client.rng.choice(deleted)
         else:
             self.number += 1
             name = f"churn-{self.number}"

@@ -129,7 +129,7 @@ def acknowledged_on_append(patch: Patch) -> None:
 
 
 @mutant(
-    "a follower joins the in-sync set with the high watermark alone, not this epoch's start (KAFKA-7128)"
+    "a follower joins the in-sync set at the high watermark, before this epoch's start (KAFKA-7128)"
 )
 def in_sync_by_high_watermark_alone(patch: Patch) -> None:
     consider = Partition.consider_joins
@@ -183,10 +183,10 @@ def divergence_not_seen(patch: Patch) -> None:
 def uncommitted_shown(patch: Patch) -> None:
     read = ClientFetches._read
 
-    def planted_read(self: Any, partition: Any, asked: Any, room: int, first: bool) -> Any:
+    def planted_read(self: Any, partition: Any, request: Any, room: int, first: bool) -> Any:
         high, partition.high_watermark = partition.high_watermark, partition.end_offset
         try:
-            return read(self, partition, asked, room, first)
+            return read(self, partition, request, room, first)
         finally:
             partition.high_watermark = high
 
@@ -216,9 +216,9 @@ def producers_not_forgotten(patch: Patch) -> None:
 def broker_epochs_ignored(patch: Patch) -> None:
     judge = alter_partition._judge
 
-    def planted_judge(controller: Any, leader_id: int, p: Any, asked: Any, members: Any) -> Any:
+    def planted_judge(controller: Any, leader_id: int, p: Any, request: Any, members: Any) -> Any:
         nameless = [dataclasses.replace(m, broker_epoch=-1) for m in members]
-        return judge(controller, leader_id, p, asked, nameless)
+        return judge(controller, leader_id, p, request, nameless)
 
     patch(alter_partition, "_judge", planted_judge)
     patch(
@@ -281,12 +281,14 @@ def quorum_state_not_persisted(patch: Patch) -> None:
 def votes_for_short_logs(patch: Patch) -> None:
     judge = requests._judge_vote
 
-    def planted_judge(q: Any, now_ms: int, event: Any, asked: Any) -> Any:
+    def planted_judge(q: Any, now_ms: int, event: Any, request: Any) -> Any:
         return judge(
             q,
             now_ms,
             event,
-            dataclasses.replace(asked, last_offset=2**40, last_offset_epoch=asked.replica_epoch),
+            dataclasses.replace(
+                request, last_offset=2**40, last_offset_epoch=request.replica_epoch
+            ),
         )
 
     patch(requests, "_judge_vote", planted_judge)

@@ -176,6 +176,7 @@ class Nemesis:
         """By node: the faults that keep it down."""
 
     def start(self) -> None:
+        """Schedule the faults of the plan, counted from now."""
         base_ms = self.world.now_ms
         if self.family == "F1":
             self._next_single(0, base_ms, base_ms)
@@ -378,4 +379,5 @@ class Nemesis:
         return heal
 
     def stop(self) -> None:
+        """Let no further fault strike, and none that is under way end."""
         self.done = True

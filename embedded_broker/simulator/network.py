@@ -253,18 +253,22 @@ class Network:
         return connection
 
     def forget(self, connection: Connection) -> None:
+        """Drop a closed connection."""
         if connection in self.connections:
             self.connections.remove(connection)
 
     # ---- faults
     def cut(self, source: int, target: int) -> None:
+        """Stop deliveries from ``source`` to ``target``."""
         self.cuts.add((source, target))
 
     def heal(self, source: int, target: int) -> None:
+        """Allow deliveries from ``source`` to ``target`` again."""
         self.cuts.discard((source, target))
         self._wake()
 
     def heal_all(self) -> None:
+        """Allow all deliveries again, at normal speed."""
         self.cuts.clear()
         self.slow.clear()
         self._wake()

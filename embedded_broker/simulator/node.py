@@ -70,11 +70,13 @@ class Process:
 
     # ---- events in
     def start(self) -> None:
+        """Start the core."""
         now_ms = self.node.clock.monotonic_ms()
         self._perform(self._guard(self.broker.start, now_ms))
         self._schedule_turn()
 
     def deliver(self, event: Event) -> None:
+        """Put an event into the inbox."""
         if self.alive:
             self._inbox.append(event)
             self._schedule_turn()
@@ -275,19 +277,23 @@ class Node:
 
     @property
     def running(self) -> bool:
+        """Whether a process of the broker runs."""
         return self.process is not None
 
     @property
     def broker(self) -> Broker:
+        """The broker of the running process."""
         assert self.process is not None
         return self.process.broker
 
     def delay_ms(self) -> int:
+        """Draw the delay of a turn."""
         if self.slow_ms:
             return self.rng.randint(0, self.slow_ms)
         return 1 if self.rng.random() < 0.05 else 0
 
     def flush_ms(self) -> int:
+        """Draw the duration of a flush."""
         if self.slow_disk_ms:
             return self.disk_rng.randint(self.slow_disk_ms // 2, self.slow_disk_ms)
         return self.disk_rng.randint(0, 2) + (
@@ -337,6 +343,7 @@ class Node:
             self.process.deliver(StopRequested())
 
     def stopped(self, process: Process, effect: Stop) -> None:
+        """The core stopped the broker: end the process and notify the observers."""
         self.world.trace(f"{self.node_id} stops {effect.code} {effect.reason}")
         for observer in self.observers:
             observer.ending(self)

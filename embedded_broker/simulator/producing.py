@@ -80,10 +80,12 @@ class Producer:
         client.topics |= {topic for topic, _ in partitions}
 
     def start(self) -> None:
+        """Begin to produce."""
         self.client.refresh(self._begin_session)
 
     @property
     def idle(self) -> bool:
+        """Whether every batch is acknowledged or given up."""
         return not any(lane.queue for lane in self.lanes.values())
 
     # ---- sessions

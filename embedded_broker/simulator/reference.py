@@ -21,6 +21,7 @@ Fingerprint = tuple[int, int, int, bytes]
 
 
 def fingerprint(header: BatchHeader, data: bytes) -> Fingerprint:
+    """Return the identity of a batch."""
     return header.base_offset, header.last_offset, header.leader_epoch, data[17:21]
 
 

@@ -20,7 +20,7 @@ WALL_START_MS = 1_760_000_000_000
 
 
 class Violation(Exception):
-    """A promise is broken. ``check`` names it (docs/reliability.md), ``text`` says what happened."""
+    """A broken promise: ``check`` names it (docs/reliability.md), ``text`` says what happened."""
 
     def __init__(self, check: str, text: str) -> None:
         super().__init__(f"{check}: {text}")
@@ -88,6 +88,7 @@ class World:
 
     @property
     def trace_hash(self) -> str:
+        """The hash of all lines of the trace so far."""
         return self._hash.hexdigest()
 
 

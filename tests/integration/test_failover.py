@@ -1,5 +1,5 @@
-"""Brokers are killed under a producer and a group: no acknowledged record is lost, moved or repeated
-(docs/reliability.md, R2 to R5).
+"""Brokers are killed under a producer and a group, and no acknowledged record is lost, moved or
+repeated (docs/reliability.md, R2 to R5).
 
 The cluster is `kafkarium cluster run`, as a user runs it; it restarts a killed broker.
 """

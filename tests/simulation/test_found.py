@@ -1,5 +1,5 @@
-"""Seeds that once found a bug in the core, named by the bug. A seed's run changes with the simulator:
-they stay as plain seeds, beside the planted bugs that repeat what they found."""
+"""Seeds that once found a bug in the core, named by the bug. What a seed does changes with the
+simulator; the planted bugs repeat what was found."""
 
 from __future__ import annotations
 

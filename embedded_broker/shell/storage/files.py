@@ -109,10 +109,12 @@ def _entries(text: str | None, width: int) -> Iterable[list[str]]:
 
 
 def write_properties(path: Path, values: dict[str, str], durable: bool = True) -> None:
+    """Write ``key=value`` lines. Raises: StorageFailed."""
     write_whole(path, "".join(f"{k}={v}\n" for k, v in values.items()), durable)
 
 
 def read_properties(path: Path) -> dict[str, str]:
+    """Read ``key=value`` lines; empty when there is no such file. Raises: StorageFailed."""
     found: dict[str, str] = {}
     for line in (read_text(path) or "").splitlines():
         if line.strip() and not line.startswith("#") and "=" in line:

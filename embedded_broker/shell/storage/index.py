@@ -49,6 +49,7 @@ class MappedIndex:
 
     @property
     def full(self) -> bool:
+        """Whether no entry can be added, so that the segment has to be rolled."""
         return self.count >= self._max
 
     def open(self) -> None:
@@ -85,10 +86,12 @@ class MappedIndex:
         return True
 
     def entry(self, i: int) -> tuple[int, int]:
+        """Return the entry at this index."""
         assert self._map is not None
         return self._entry.unpack_from(self._map, i * self._entry.size)
 
     def last(self) -> tuple[int, int] | None:
+        """Return the last entry, or None."""
         return self.entry(self.count - 1) if self.count else None
 
     def append(self, first: int, second: int) -> None:

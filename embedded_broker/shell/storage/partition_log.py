@@ -387,7 +387,7 @@ def first_record(
             if record.timestamp >= timestamp and record.offset >= least_offset:
                 return record.offset, record.timestamp
     except (InvalidRecord, CannotDecompress):
-        # Point at the batch: whoever reads from there meets the damage, and reports it.
+        # Return the batch: a reader of it meets the damage and reports it.
         return max(header.base_offset, least_offset), header.max_timestamp
     return None
 

@@ -151,7 +151,7 @@ def _fits(segment: Segment) -> bool:
 def _read_first(segment: Segment) -> None:
     """Set the timestamp from which segment.ms counts."""
     if segment.size >= HEADER_SIZE:
-        # A sealed segment is not checked here: whoever reads it meets the damage, and reports it.
+        # A sealed segment is not checked here: a reader of it meets the damage and reports it.
         with suppress(CorruptBatch):
             header = read_header(segment.file.read(HEADER_SIZE, 0))
             segment.first_timestamp = header.max_timestamp

@@ -29,6 +29,7 @@ MAX_RELATIVE_OFFSET = 2**31 - 1
 
 
 def file_name(base_offset: int, suffix: str) -> str:
+    """The name of a file of the segment that begins at this offset."""
     return f"{base_offset:020d}{suffix}"
 
 
@@ -163,6 +164,7 @@ class Segment:
 
     @property
     def index_full(self) -> bool:
+        """Whether one of the indexes has no room for a further entry."""
         return self.offsets.full or self.times.full
 
     def seal(self) -> None:

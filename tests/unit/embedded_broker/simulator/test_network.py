@@ -19,16 +19,16 @@ class Echo:
         self.server: Echo | None = self
         self.at_once = at_once
         self.seen: list[int] = []
-        self.held: list[tuple[Connection, list[Any], int]] = []
+        self.waiting: list[tuple[Connection, list[Any], int]] = []
 
     def request(self, connection: Connection, version: int, message: Any) -> None:
         self.seen.append(message.generation_id)
-        self.held.append((connection, connection.slots[-1], message.generation_id))
+        self.waiting.append((connection, connection.slots[-1], message.generation_id))
         if self.at_once:
             self.release(0)
 
     def release(self, index: int) -> None:
-        connection, slot, number = self.held.pop(index)
+        connection, slot, number = self.waiting.pop(index)
         connection.answer(slot, HeartbeatResponse(error_code=number))
 
     def hung_up(self, connection: Connection) -> None:
@@ -52,7 +52,7 @@ def test_that_responses_come_in_the_order_of_the_requests() -> None:
     world.run_until(200)
     assert host.seen == [0, 1, 2, 3, 4]
     for _ in range(5):
-        host.release(len(host.held) - 1)
+        host.release(len(host.waiting) - 1)
     world.run_until(400)
     assert answers == [0, 1, 2, 3, 4]
 

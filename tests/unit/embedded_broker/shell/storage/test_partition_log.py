@@ -48,9 +48,9 @@ def test_that_a_read_ends_on_a_batch_boundary_within_max_bytes(tmp_path: Path) -
     log = new_log(tmp_path)
     fill(log, 50)
     size = 81
-    for asked in (size, size + 1, 3 * size - 1, 3 * size, 49 * size, 10**6):
-        got = log.read(0, asked, 50, True)
-        assert len(got) == min(asked // size, 50) * size
+    for limit in (size, size + 1, 3 * size - 1, 3 * size, 49 * size, 10**6):
+        got = log.read(0, limit, 50, True)
+        assert len(got) == min(limit // size, 50) * size
     assert len(log.read(0, 10, 50, False)) == 0
     assert len(log.read(0, 10, 50, True)) == size
     assert len(log.read(50, 10, 50, True)) == 0
