@@ -167,8 +167,8 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Quorum:
-    """The metadata quorum (DescribeQuorum). Its leader is the controller; under KRaft the controller
-    id of a Metadata response is any broker."""
+    """The metadata quorum (DescribeQuorum). Its leader is the controller; under KRaft the
+    controller id of a Metadata response is any broker."""
 
     leader_id: int | None
     leader_epoch: int | None = None

@@ -51,7 +51,7 @@ def create_topic(snapshot: ClusterSnapshot, topic: NewTopic, bootstrap: str) -> 
     clash = next((t for t in snapshot.topics if t.replace(".", "_") == metric_name), "")
     if clash:
         warnings.append(
-            f"Its metrics get the same names as those of {clash}: Kafka replaces “.” by “_” there."
+            f"Its metrics get the names of those of {clash}: Kafka replaces “.” by “_” in them."
         )
     if topic.replication_factor == 1 and brokers > 1:
         warnings.append("With one replica, the records are lost with the disk of their broker.")
@@ -142,7 +142,7 @@ def _contents(topic: Topic | None) -> str:
 
 
 def add_partitions(snapshot: ClusterSnapshot, topic: str, total: int, bootstrap: str) -> Plan:
-    """Raises: BadInput when ``total`` is not more than there are: Kafka never removes partitions."""
+    """Raises: BadInput when ``total`` is not larger: Kafka never removes partitions."""
     now = len(snapshot.topics[topic].partitions)
     if total <= now:
         raise BadInput(
@@ -175,7 +175,7 @@ def empty_topic(
     bootstrap: str,
     before: Mapping[int, int] | None = None,
 ) -> Plan:
-    """Delete the records before these offsets, by partition; all records when ``before`` is None."""
+    """Delete the records before these offsets, by partition; all of them when it is None."""
     partitions = snapshot.topics[topic].partitions
     if before is not None:
         partitions = tuple(p for p in partitions if p.partition in before)

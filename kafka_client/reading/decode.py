@@ -157,7 +157,7 @@ def decode(data: bytes, kind: Kind = Kind.GUESS, limit: int | None = None) -> De
                 kind,
                 part.hex(" "),
                 why,
-                f"{counted(len(data), 'byte')} cannot be an {kind}, which has {size}. Shown as hex.",
+                f"{counted(len(data), 'byte')} cannot be an {kind}; it has {size}. Shown as hex.",
             )
         case Kind.UUID:
             if len(data) == 16:
@@ -169,7 +169,7 @@ def decode(data: bytes, kind: Kind = Kind.GUESS, limit: int | None = None) -> De
                 kind,
                 part.hex(" "),
                 why,
-                f"{counted(len(data), 'byte')} cannot be a UUID, which has 16. Shown as hex.",
+                f"{counted(len(data), 'byte')} cannot be a UUID; it has 16. Shown as hex.",
             )
         case Kind.BASE64:
             return Decoded(kind, base64.b64encode(part).decode("ascii"), why)

@@ -68,9 +68,8 @@ def parse(data: bytes | str) -> Parsed:
     try:
         return Parsed(_DECODER.decode(text.removeprefix("\ufeff")))
     except json.JSONDecodeError as error:
-        return Parsed(
-            problem=f"Not valid JSON: {error.msg[:1].lower()}{error.msg[1:]} at character {error.pos + 1:,}."
-        )
+        reason = error.msg[:1].lower() + error.msg[1:]
+        return Parsed(problem=f"Not valid JSON: {reason} at character {error.pos + 1:,}.")
     except RecursionError:
         return Parsed(problem="Nested too deeply to be shown as a tree.")
     except (ValueError, MemoryError) as error:

@@ -176,7 +176,7 @@ class SeriesStore:
             siblings[child] = None
 
     def _unlink(self, series: Series) -> None:
-        """Remove a key that is no longer in ``_series``, and each prefix that leads nowhere then."""
+        """Remove a key that left ``_series``, and each prefix that leads nowhere then."""
         node = series
         while node and node not in self._series and not self._children.get(node):
             self._children.pop(node, None)

@@ -22,6 +22,7 @@ from kafka_client.profile import ConnectionProfile
 from kafka_client.secrets import Secrets
 from kafka_client.wire.login import log_in, tls_context
 from kafka_client.wire.versions import NEWEST_USED, Ranges, negotiate
+from kafka_client.wording import seconds
 from kafka_protocol.api_keys import ApiKey
 from kafka_protocol.codec import ProtocolError
 from kafka_protocol.errors import ErrorCode
@@ -264,9 +265,9 @@ def _not_kafka(address: str, subject: str, detail: str) -> Unreachable:
     )
 
 
-def _silent(address: str, subject: str, seconds: float) -> TimedOut:
+def _silent(address: str, subject: str, timeout_s: float) -> TimedOut:
     return TimedOut(
-        f"{address} took the request and did not answer within {seconds:g} s.",
+        f"{address} took the request and did not answer within {seconds(timeout_s)}.",
         next_step="The broker may be frozen or overloaded.",
         subject=subject,
     )

@@ -1,9 +1,9 @@
-"""``FakeClient``: the whole ``ClusterClient`` over a ``FakeCluster``, for developing and testing
-what stands on it.
+"""``FakeClient``: a ``ClusterClient`` over a ``FakeCluster``, for tests of everything that uses a
+client.
 
 Failures are injected: ``client.failing["metadata"] = Unreachable(...)`` makes that method raise
 until the entry is removed; ``client.delay_s`` slows every call; ``client.cluster.killed.add(2)``
-takes a broker away.
+takes a broker down.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ TOPIC_NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 
 
 class FakeClient:
-    """See ``api.ClusterClient``; this one answers at once, from memory."""
+    """See ``api.ClusterClient``; answers at once, from memory. ``calls`` lists the methods that
+    were called, in order."""
 
     def __init__(
         self,
@@ -57,7 +58,7 @@ class FakeClient:
     async def close(self) -> None:
         self.calls.append("close")
 
-    # ---- looking
+    # ---- reads
     async def metadata(self, topics: Iterable[str] | None = None) -> ClusterSnapshot:
         t = await self._begin("metadata")
         return self.cluster.metadata(t, None if topics is None else set(topics))
@@ -74,17 +75,17 @@ class FakeClient:
         self, partitions: Mapping[TopicPartition, int], isolation: str = "read_uncommitted"
     ) -> tuple[dict[TopicPartition, int], dict[str, str]]:
         t = await self._begin("offsets")
-        found: dict[TopicPartition, int] = {}
+        offsets: dict[TopicPartition, int] = {}
         errors: dict[str, str] = {}
         for (topic, partition), wanted in partitions.items():
-            log = self._find(topic, partition)
+            log = self._log_of(topic, partition)
             if log is None:
                 errors[f"{topic}-{partition}"] = "There is no such topic or partition."
             elif self.cluster.partition(log, t).leader is None:
                 errors[f"{topic}-{partition}"] = "The partition has no leader now."
             else:
-                found[topic, partition] = self._offset(log, wanted, t)
-        return found, errors
+                offsets[topic, partition] = self._offset(log, wanted, t)
+        return offsets, errors
 
     async def log_dirs(
         self, brokers: Iterable[int]
@@ -96,7 +97,8 @@ class FakeClient:
         errors: dict[str, str] = {}
         for broker_id in brokers:
             if broker_id in down or not 1 <= broker_id <= self.cluster.size:
-                errors[f"broker {broker_id}"] = f"Nothing listens on 127.0.0.1:{19091 + broker_id}."
+                port = self.cluster.base_port + broker_id
+                errors[f"broker {broker_id}"] = f"Nothing listens on 127.0.0.1:{port}."
                 continue
             volumes[broker_id] = (100 * 2**30, 61 * 2**30)
             sizes[broker_id] = {
@@ -118,7 +120,7 @@ class FakeClient:
         self, group_ids: Sequence[str]
     ) -> tuple[dict[str, Group], dict[str, str]]:
         await self._begin("describe_groups")
-        found: dict[str, Group] = {}
+        described: dict[str, Group] = {}
         errors: dict[str, str] = {}
         for group_id in group_ids:
             group = self.cluster.groups.get(group_id)
@@ -127,7 +129,7 @@ class FakeClient:
                 continue
             partitions = [(log.topic, log.partition) for log in self._logs_of(group)]
             coordinator = zlib.crc32(group_id.encode()) % self.cluster.size + 1
-            found[group_id] = Group(
+            described[group_id] = Group(
                 group_id,
                 self._state(group),
                 group.kind,
@@ -135,7 +137,7 @@ class FakeClient:
                 coordinator,
                 group.members(partitions),
             )
-        return found, errors
+        return described, errors
 
     async def committed(
         self, group_ids: Sequence[str]
@@ -153,7 +155,7 @@ class FakeClient:
         self, resources: Sequence[ConfigResource]
     ) -> dict[ConfigResource, tuple[ConfigEntry, ...]]:
         await self._begin("configs")
-        found: dict[ConfigResource, tuple[ConfigEntry, ...]] = {}
+        entries: dict[ConfigResource, tuple[ConfigEntry, ...]] = {}
         for resource in resources:
             if resource.kind == "topic":
                 if resource.name not in self.cluster.logs:
@@ -162,10 +164,10 @@ class FakeClient:
                         f"read the settings of topic {resource.name}",
                         subject=resource.name,
                     )
-                found[resource] = topic_entries(self.cluster.topic_configs[resource.name])
+                entries[resource] = topic_entries(self.cluster.topic_configs[resource.name])
             else:
-                found[resource] = broker_entries(resource.name, self.cluster.broker_configs)
-        return found
+                entries[resource] = broker_entries(resource.name, self.cluster.broker_configs)
+        return entries
 
     async def read(
         self, starts: Mapping[TopicPartition, int], max_records: int, max_wait_s: float = 0.5
@@ -182,7 +184,7 @@ class FakeClient:
     ) -> FakeReader:
         await self._begin("open_reader")
         for topic, partition in starts:
-            if self._find(topic, partition) is None:
+            if self._log_of(topic, partition) is None:
                 raise from_code(
                     ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, f"read {topic}-{partition}", subject=topic
                 )
@@ -195,7 +197,7 @@ class FakeClient:
             broker_id: 0.4 + 0.1 * broker_id + (int(t) * 7 % 5) / 20 for broker_id in sorted(up)
         }
 
-    # ---- changing
+    # ---- writes
     async def create_topics(self, topics: Sequence[NewTopic], validate_only: bool = False) -> None:
         await self._begin("create_topics")
         for topic in topics:
@@ -242,7 +244,7 @@ class FakeClient:
         t = await self._begin("delete_records")
         for (topic, partition), offset in before.items():
             doing = f"delete records of {topic}-{partition}"
-            log = self._find(topic, partition)
+            log = self._log_of(topic, partition)
             if log is None:
                 raise from_code(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, doing, subject=topic)
             end = log.end_offset(t)
@@ -257,7 +259,8 @@ class FakeClient:
         await self._begin("alter_configs")
         for change in changes:
             entries = {e.name: e for e in (await self.configs([change.resource]))[change.resource]}
-            doing = f"change {change.name} of {change.resource.kind} {change.resource.name or 'default'}"
+            resource = f"{change.resource.kind} {change.resource.name or 'default'}"
+            doing = f"change {change.name} of {resource}"
             if change.name not in entries:
                 raise from_code(ErrorCode.INVALID_CONFIG, doing, subject=change.resource.name)
             kind = entries[change.name].kind
@@ -282,15 +285,15 @@ class FakeClient:
         if validate_only:
             return
         for change in changes:
-            kept = (
+            configs = (
                 self.cluster.topic_configs[change.resource.name]
                 if change.resource.kind == "topic"
                 else self.cluster.broker_configs.setdefault(change.resource.name, {})
             )
             if change.value is None:
-                kept.pop(change.name, None)
+                configs.pop(change.name, None)
             else:
-                kept[change.name] = change.value
+                configs[change.name] = change.value
 
     async def alter_committed(self, group_id: str, offsets: Mapping[TopicPartition, int]) -> None:
         t = await self._begin("alter_committed")
@@ -302,7 +305,7 @@ class FakeClient:
                 ErrorCode.UNKNOWN_MEMBER_ID, f"set offsets of group {group_id}", subject=group_id
             )
         for tp, offset in offsets.items():
-            if self._find(*tp) is None:
+            if self._log_of(*tp) is None:
                 raise from_code(
                     ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
                     f"set offsets of group {group_id}",
@@ -330,7 +333,7 @@ class FakeClient:
     ) -> None:
         await self._begin("elect_leaders")
         for topic, partition in partitions:
-            if self._find(topic, partition) is None:
+            if self._log_of(topic, partition) is None:
                 raise from_code(
                     ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
                     f"elect a leader of {topic}-{partition}",
@@ -376,7 +379,7 @@ class FakeClient:
             raise self.failing[method]
         return self.cluster.clock()
 
-    def _find(self, topic: str, partition: int) -> FakeLog | None:
+    def _log_of(self, topic: str, partition: int) -> FakeLog | None:
         logs = self.cluster.logs.get(topic, [])
         return logs[partition] if 0 <= partition < len(logs) else None
 
@@ -412,7 +415,7 @@ class FakeClient:
         while left and len(records) < max_records:
             share = max(1, (max_records - len(records)) // len(left))
             for tp, at in list(left.items()):
-                log = self._find(*tp)
+                log = self._log_of(*tp)
                 if log is None:
                     raise from_code(
                         ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, f"read {tp[0]}-{tp[1]}", subject=tp[0]

@@ -1,9 +1,8 @@
-"""A cluster that exists only in memory and moves with the clock: what ``FakeClient`` looks at.
+"""A cluster in memory whose state is a function of time: what ``FakeClient`` answers from.
 
-Everything is a function of time, so two looks at one moment agree: producers send at a fixed
-rate, consumers follow at theirs (those of ``sms`` are slower, so its lag grows), and every 90 s
-one broker is away for 15 s, during which the next replica leads and in-sync sets shrink.
-``moving=False`` keeps all brokers up.
+Producers send at a fixed rate, consumers read at theirs (those of ``sms`` are slower, so its lag
+grows). Every 90 s one broker is down for 15 s: the next replica leads meanwhile, and in-sync sets
+shrink. ``moving=False`` keeps all brokers up.
 """
 
 from __future__ import annotations
@@ -31,7 +30,8 @@ RECORD_BYTES = 220
 
 @dataclass(slots=True)
 class FakeLog:
-    """One partition. Generated records come at ``rate_per_s``; sent ones are laid between them."""
+    """One partition. Records are generated at ``rate_per_s``; those that a test sends come between
+    them."""
 
     topic: str
     partition: int
@@ -71,7 +71,7 @@ class FakeLog:
 
 @dataclass(slots=True)
 class FakeGroup:
-    """One consumer group. ``placed`` holds positions set by a reset, with the moment."""
+    """One consumer group. ``placed``: (time, offset) of the last reset, by partition."""
 
     group_id: str
     topics: tuple[str, ...]
@@ -100,8 +100,8 @@ class FakeGroup:
 
 
 class FakeCluster:
-    """State and its movement. ``clock`` gives seconds since the epoch; brokers have the ids
-    1..n."""
+    """The state and how it moves. ``clock`` returns seconds since the epoch; brokers have the ids
+    1 to n."""
 
     def __init__(self, clock: Callable[[], float], brokers: int = 3, moving: bool = True) -> None:
         self.clock = clock
@@ -115,6 +115,8 @@ class FakeCluster:
         self.broker_configs: dict[str, dict[str, str]] = {}
         self.groups: dict[str, FakeGroup] = {}
         self.killed: set[int] = set()
+        self.base_port = 19091
+        """Broker 1 advertises the next port."""
         self.serial = 0
         self._ids: dict[str, str] = {}
 
@@ -175,8 +177,8 @@ class FakeCluster:
 
     def down(self, t: float) -> set[int]:
         number, within = self.cycle(t)
-        away = {self.victim(number)} if DOWN_FROM_S <= within < DOWN_TO_S else set()
-        return away | self.killed
+        victims = {self.victim(number)} if DOWN_FROM_S <= within < DOWN_TO_S else set()
+        return victims | self.killed
 
     def partition(self, log: FakeLog, t: float) -> Partition:
         number, within = self.cycle(t)
@@ -196,7 +198,7 @@ class FakeCluster:
         )
 
     def controller(self, t: float) -> tuple[int, int]:
-        """(broker, epoch): moves on when it is away."""
+        """(broker, epoch) of the controller: it moves to the next broker when its own is down."""
         number, within = self.cycle(t)
         at, epoch = 1 % self.size + 1, 1
         for k in range(number + (within >= DOWN_FROM_S)):
@@ -214,7 +216,7 @@ class FakeCluster:
             t,
             self.controller(t)[0],
             {
-                i: Broker(i, "127.0.0.1", 19091 + i, f"rack-{i}")
+                i: Broker(i, "127.0.0.1", self.base_port + i, f"rack-{i}")
                 for i in range(1, self.size + 1)
                 if i not in down
             },

@@ -1,3 +1,6 @@
+import re
+from pathlib import Path
+
 import pytest
 
 from kafka_client import wording
@@ -31,3 +34,19 @@ from kafka_client import wording
 )
 def test_that_things_are_counted_as_people_count_them(text, expected):
     assert text == expected
+
+
+def test_that_every_text_counts_and_measures_through_this_module():
+    """``{len(x)} brokers`` reads wrong for one broker, ``{timeout:g} s`` like 0.512188 s. A number
+    beside a fixed plural is fine where it is never one: ``All {total} brokers``."""
+    plural = re.compile(r"(?<!All )\{(?:len\([^}]*\)|count|number|total)(?::[^}]*)?\} [a-z]+s\\b")
+    measure = re.compile(r"\{[^}]*:g\} (?:s|ms|seconds)\\b")
+    allowed = ("log", "of {total} brokers", "The name has {len(name)} characters")
+    package = Path(wording.__file__).parent
+    found = []
+    for path in sorted(package.rglob("*.py")):
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            wrong = plural.search(line) or measure.search(line)
+            if wrong and not any(text in line for text in allowed):
+                found.append(f"{path.relative_to(package)}:{number} {wrong.group()}")
+    assert not found, f"use kafka_client.wording: {found}"

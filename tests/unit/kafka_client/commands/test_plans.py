@@ -39,8 +39,8 @@ async def test_that_a_created_topic_is_there_and_the_command_says_the_same() -> 
         await snapshot_of(fake), NewTopic("invoices", 4, 3, {"retention.ms": "1000"}), AT
     )
     assert plan.command == (
-        f"kafka-topics.sh --bootstrap-server {AT} --create --topic invoices --partitions 4 --replication-factor 3 "
-        "--config retention.ms=1000"
+        f"kafka-topics.sh --bootstrap-server {AT} --create --topic invoices --partitions 4"
+        " --replication-factor 3 --config retention.ms=1000"
     )
     await plan.apply(fake)
     assert len((await snapshot_of(fake)).topics["invoices"].partitions) == 4

@@ -103,7 +103,10 @@ def test_that_what_cannot_be_sent_is_refused_with_a_sentence(text: str, kind: Ki
 
 
 def test_that_json_numbers_stay_as_written() -> None:
-    text = '{"id": 9007199254740993, "p": 0.1000000000000000055511151231257827, "e": 1e999999999, "n": NaN}'
+    text = (
+        '{"id": 9007199254740993, "p": 0.1000000000000000055511151231257827,'
+        ' "e": 1e999999999, "n": NaN}'
+    )
     found = dict(exact_json.parse(text).value)
     assert found["id"] == 9007199254740993
     assert found["p"].literal == "0.1000000000000000055511151231257827"
