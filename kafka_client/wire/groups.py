@@ -13,10 +13,10 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from kafka_client.error_map import clean, from_code
 from kafka_client.errors import Unsupported
 from kafka_client.model import Group, Member, TopicPartition
-from kafka_client.wire.assignment import read_assignment
 from kafka_client.wire.pool import ConnectionPool, gather
 from kafka_protocol.api_keys import ApiKey
 from kafka_protocol.constants import CoordinatorType
+from kafka_protocol.consumer_protocol import assigned_partitions
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.messages import k15_describe_groups as classic
 from kafka_protocol.messages import k69_consumer_group_describe as consumer
@@ -301,7 +301,7 @@ def _classic_member(m: classic.DescribedGroupMember, consumes: bool) -> Member:
         clean(m.client_id, 255),
         clean(m.client_host, 255),
         m.group_instance_id,
-        read_assignment(m.member_assignment) if consumes else (),
+        tuple(assigned_partitions(m.member_assignment) or ()) if consumes else (),
     )
 
 

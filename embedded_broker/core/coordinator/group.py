@@ -24,6 +24,7 @@ from uuid import UUID
 
 from embedded_broker.core.coordinator.records import GroupValue, MemberValue
 from embedded_broker.core.events import RequestReceived
+from kafka_protocol.consumer_protocol import subscribed_topics
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.fields import ZERO_UUID
 
@@ -239,7 +240,7 @@ class Group:
             return set() if self.protocol_type == CONSUMER and not self.members else None
         topics: set[str] = set()
         for member in self.members.values():
-            subscribed = _topics_of_subscription(member.metadata(self.protocol))
+            subscribed = subscribed_topics(member.metadata(self.protocol))
             if subscribed is None:
                 return None
             topics.update(subscribed)
@@ -308,26 +309,6 @@ class Group:
         for at_ms in self.pending.values():
             due = min(due, at_ms)
         return due
-
-
-def _topics_of_subscription(data: bytes) -> list[str] | None:
-    """Return the topic names in the consumer protocol's Subscription (int16 version, then an array
-    of strings), or None when it is malformed."""
-    try:
-        count = int.from_bytes(data[2:6], "big", signed=True)
-        if len(data) < 6 or not 0 <= count <= len(data):
-            return None
-        topics, position = [], 6
-        for _ in range(count):
-            size = int.from_bytes(data[position : position + 2], "big", signed=True)
-            position += 2
-            if size < 0 or position + size > len(data):
-                return None
-            topics.append(data[position : position + size].decode())
-            position += size
-        return topics
-    except UnicodeDecodeError:
-        return None
 
 
 def protocols_of(message: Any) -> list[tuple[str, bytes]]:
