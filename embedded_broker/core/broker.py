@@ -44,6 +44,7 @@ class Broker:
 
     def __init__(self, settings: Settings, disk: Disk, clock: Clock, rng: Rng) -> None:
         env = self.env = Environment.create(settings, disk, clock, rng)
+        self._outbox = env.outbox
         self.quorum = Quorum(env, self)
         self.controller = Controller(env, self.quorum)
         self.channel = ControllerChannel(
@@ -76,7 +77,7 @@ class Broker:
         self.groups.start(now_ms)
         self.quorum.start(now_ms)
         self.lifecycle.start(now_ms)
-        return self.env.outbox.take()
+        return self._outbox.take()
 
     def handle(self, now_ms: int, event: Event) -> list[Effect]:
         """Pass an event to the machine that it concerns."""
@@ -86,13 +87,13 @@ class Broker:
             case TickEnded():
                 self.replicas.tick_ended(now_ms)
             case ResponseReceived() | SendFailed() | TimerFired() | Flushed():
-                self.env.outbox.complete(now_ms, event)
+                self._outbox.complete(now_ms, event)
             case ConnectionClosed():
                 self.controller.connection_closed(now_ms, event.connection_id)
                 self.replicas.connection_closed(now_ms, event.connection_id)
             case StopRequested():
                 self.lifecycle.stop(now_ms)
-        return self.env.outbox.take()
+        return self._outbox.take()
 
     # ---- QuorumListener
     def on_leadership(self, now_ms: int) -> None:

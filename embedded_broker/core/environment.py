@@ -17,7 +17,7 @@ from embedded_broker.core.ports import Clock, Disk, Rng
 from embedded_broker.options import Settings
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Environment:
     """One node's surroundings. The fields never change; what ``image`` and ``outbox`` hold does."""
 

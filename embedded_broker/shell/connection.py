@@ -20,7 +20,6 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from embedded_broker.core import api
-from embedded_broker.core.api.k18_api_versions import unsupported_version
 from embedded_broker.core.events import Caller
 from embedded_broker.shell.authentication import Authentication
 from embedded_broker.shell.framed import FramedSocket, Piece, Shared, release_records
@@ -244,6 +243,8 @@ class ClientConnection(FramedSocket):
     def _respond_unsupported_version(self, correlation_id: int) -> None:
         """KIP-511: respond with version 0, error 35 and the supported range of this api, so that
         the client can ask again."""
+        from embedded_broker.core.api.k18_api_versions import unsupported_version
+
         slot = Slot(self, 0, correlation_id)
         self.slots.append(slot)
         self.respond(slot, unsupported_version())

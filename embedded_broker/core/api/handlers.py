@@ -7,8 +7,8 @@ not load the messages of all (about a sixth of its import time).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 from embedded_broker.core.controller.controller import Controller
 from embedded_broker.core.coordinator.groups import Groups
@@ -23,8 +23,7 @@ Handler = Callable[[int, RequestReceived], None]
 """(now_ms, request): handle the request; the response goes through the outbox, now or later."""
 
 
-@dataclass(frozen=True, slots=True)
-class Machines:
+class Machines(NamedTuple):
     """The machines of one node; each handler gets only those that it needs."""
 
     env: Environment

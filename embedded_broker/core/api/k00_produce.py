@@ -82,14 +82,15 @@ class _Produce:
 def produce(replicas: Replicas, now_ms: int, event: RequestReceived) -> None:
     """Append the batches of the request; respond now, or when they are committed."""
     request: ProduceRequest = event.message
-    wall_ms = replicas.env.clock.wall_ms()
+    env = replicas.env
+    wall_ms = env.clock.wall_ms()
     response = ProduceResponse()
     failed = False
     waits: list[tuple[Partition, int, PartitionProduceResponse]] = []
     for topic in request.topic_data:
         name = topic.name
         if event.version >= TOPIC_ID_SINCE:
-            name = replicas.env.image.topic_names.get(topic.topic_id, "")
+            name = env.image.topic_names.get(topic.topic_id, "")
         topic_response = TopicProduceResponse(topic.name, topic.topic_id)
         response.responses.append(topic_response)
         for data in topic.partition_data:
@@ -103,9 +104,9 @@ def produce(replicas: Replicas, now_ms: int, event: RequestReceived) -> None:
             failed = failed or result.error_code != ErrorCode.NONE
     if request.acks == 0:
         if failed:
-            replicas.env.outbox.drop(event, "a Produce request with acks=0 failed")
+            env.outbox.drop(event, "a Produce request with acks=0 failed")
         else:
-            replicas.env.outbox.no_response(event)
+            env.outbox.no_response(event)
     elif not waits:
         _respond(replicas, event, response)
     else:

@@ -23,10 +23,17 @@ class Router:
         self._controller = machines.controller
         self._handlers: dict[int, Handler] = {}
         """Bound at the first request of each API."""
+        self._open: dict[int, Handler] = {}
+        """Those of ``_handlers`` that any caller may use on this node: the hot path."""
 
     def receive(self, now_ms: int, event: RequestReceived) -> None:
         """Handle a request from a connection; its version has been checked (``unsupported``)."""
-        api = TABLE[event.message.API_KEY]
+        key: int = event.message.API_KEY
+        handler = self._open.get(key)
+        if handler is not None:
+            handler(now_ms, event)
+            return
+        api = TABLE[key]
         if event.caller.broker_id < 0:
             if api.between_brokers:
                 self._refuse(event)
@@ -35,6 +42,8 @@ class Router:
                 self._forward(now_ms, event)
                 return
         self.handle(now_ms, event)
+        if not api.between_brokers and not api.controller:
+            self._open[key] = self._handlers[key]
 
     def handle(self, now_ms: int, event: RequestReceived) -> None:
         """Handle a request on this node."""

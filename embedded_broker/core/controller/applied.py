@@ -9,39 +9,36 @@ from __future__ import annotations
 from typing import Any
 
 from embedded_broker.core.metadata.image import MetadataImage
+from kafka_protocol.api_keys import ApiKey
 from kafka_protocol.constants import ConfigOperation
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.fields import ZERO_UUID
-from kafka_protocol.messages import k19_create_topics as k19
-from kafka_protocol.messages import k20_delete_topics as k20
-from kafka_protocol.messages import k37_create_partitions as k37
-from kafka_protocol.messages import k44_incremental_alter_configs as k44
 
 
 def is_applied(image: MetadataImage, request: Any, response: Any) -> bool:
     """Whether ``image`` shows every successful change of ``response``; True for requests whose
     effects clients do not look up."""
-    match request, response:
-        case k19.CreateTopicsRequest(), k19.CreateTopicsResponse():
+    match request.API_KEY:
+        case ApiKey.CREATE_TOPICS:
             ids = [
                 t.topic_id
                 for t in response.topics
                 if t.error_code == ErrorCode.NONE and t.topic_id != ZERO_UUID
             ]
             return all(topic_id in image.topic_names for topic_id in ids)
-        case k20.DeleteTopicsRequest(), k20.DeleteTopicsResponse():
+        case ApiKey.DELETE_TOPICS:
             return all(
                 t.error_code != ErrorCode.NONE or t.topic_id not in image.topic_names
                 for t in response.responses
             )
-        case k37.CreatePartitionsRequest(), k37.CreatePartitionsResponse():
+        case ApiKey.CREATE_PARTITIONS:
             failed = {r.name for r in response.results if r.error_code != ErrorCode.NONE}
             return request.validate_only or all(
                 t.name in failed or len(image.topics[t.name].partitions) >= t.count
                 for t in request.topics
                 if t.name in image.topics
             )
-        case k44.IncrementalAlterConfigsRequest(), k44.IncrementalAlterConfigsResponse():
+        case ApiKey.INCREMENTAL_ALTER_CONFIGS:
             failed_resources = {
                 (r.resource_type, r.resource_name)
                 for r in response.responses
@@ -56,9 +53,9 @@ def is_applied(image: MetadataImage, request: Any, response: Any) -> bool:
     return True
 
 
-def _shows(image: MetadataImage, key: tuple[int, str], config: k44.AlterableConfig) -> bool:
+def _shows(image: MetadataImage, key: tuple[int, str], config: Any) -> bool:
     """Whether a changed setting is visible; APPEND and SUBTRACT are not checked."""
     value = image.configs.get(key, {}).get(config.name)
     if config.config_operation == ConfigOperation.SET:
-        return value == config.value
+        return bool(value == config.value)
     return config.config_operation != ConfigOperation.DELETE or value is None

@@ -5,13 +5,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from kafka_protocol.api_keys import ApiKey
 from kafka_protocol.codec import response_class
 from kafka_protocol.errors import ErrorCode
-from kafka_protocol.messages import k19_create_topics as k19
-from kafka_protocol.messages import k20_delete_topics as k20
-from kafka_protocol.messages import k33_alter_configs as k33
-from kafka_protocol.messages import k37_create_partitions as k37
-from kafka_protocol.messages import k44_incremental_alter_configs as k44
 
 
 class Refused(Exception):
@@ -24,34 +20,45 @@ class Refused(Exception):
 
 
 def refusal(message: Any, code: ErrorCode, text: str) -> Any:
-    """Return the response to ``message`` that refuses all of it with ``code``."""
-    match message:
-        case k19.CreateTopicsRequest():
+    """Return the response to ``message`` that refuses all of it with ``code``. Rare, so each branch
+    imports its message when it is needed."""
+    match message.API_KEY:
+        case ApiKey.CREATE_TOPICS:
+            from kafka_protocol.messages import k19_create_topics as k19
+
             return k19.CreateTopicsResponse(
                 topics=[
                     k19.CreatableTopicResult(t.name, error_code=code, error_message=text)
                     for t in message.topics
                 ]
             )
-        case k20.DeleteTopicsRequest():
+        case ApiKey.DELETE_TOPICS:
+            from kafka_protocol.messages import k20_delete_topics as k20
+
             named = [*message.topics, *(k20.DeleteTopicState(name) for name in message.topic_names)]
             return k20.DeleteTopicsResponse(
                 responses=[k20.DeletableTopicResult(t.name, t.topic_id, code, text) for t in named]
             )
-        case k37.CreatePartitionsRequest():
+        case ApiKey.CREATE_PARTITIONS:
+            from kafka_protocol.messages import k37_create_partitions as k37
+
             return k37.CreatePartitionsResponse(
                 results=[
                     k37.CreatePartitionsTopicResult(t.name, code, text) for t in message.topics
                 ]
             )
-        case k33.AlterConfigsRequest():
+        case ApiKey.ALTER_CONFIGS:
+            from kafka_protocol.messages import k33_alter_configs as k33
+
             return k33.AlterConfigsResponse(
                 responses=[
                     k33.AlterConfigsResourceResponse(code, text, r.resource_type, r.resource_name)
                     for r in message.resources
                 ]
             )
-        case k44.IncrementalAlterConfigsRequest():
+        case ApiKey.INCREMENTAL_ALTER_CONFIGS:
+            from kafka_protocol.messages import k44_incremental_alter_configs as k44
+
             return k44.IncrementalAlterConfigsResponse(
                 responses=[
                     k44.AlterConfigsResourceResponse(code, text, r.resource_type, r.resource_name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from embedded_broker.core.config import Config
 from embedded_broker.core.metadata.image import MetadataImage
@@ -12,8 +12,7 @@ MIN_ISR = "min.insync.replicas"
 UNCLEAN = "unclean.leader.election.enable"
 
 
-@dataclass(frozen=True, slots=True)
-class ClusterView:
+class ClusterView(NamedTuple):
     """The image that includes uncommitted proposals, with the settings effective in it."""
 
     image: MetadataImage

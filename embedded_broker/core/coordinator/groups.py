@@ -8,6 +8,7 @@ handle requests on it.
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 from embedded_broker.core.coordinator.membership import Membership
 from embedded_broker.core.coordinator.offsets import Offsets
@@ -21,12 +22,6 @@ from embedded_broker.core.metadata.image import MetadataDelta
 from embedded_broker.core.metadata.topics import OFFSETS_TOPIC
 from embedded_broker.core.ports import ControllerCalls
 from kafka_protocol.errors import ErrorCode
-from kafka_protocol.messages.k19_create_topics import (
-    CreatableTopic,
-    CreatableTopicConfig,
-    CreateTopicsRequest,
-    CreateTopicsResponse,
-)
 
 STALLED_POLL_MS = 20
 """How often a load checks whether the high watermark has moved."""
@@ -152,6 +147,12 @@ class Groups:
     def _create_topic(self, now_ms: int) -> None:
         if self._creating:
             return
+        from kafka_protocol.messages.k19_create_topics import (
+            CreatableTopic,
+            CreatableTopicConfig,
+            CreateTopicsRequest,
+        )
+
         self._creating = True
         config = self.env.config
         request = CreateTopicsRequest(
@@ -175,7 +176,7 @@ class Groups:
         def allow_again(_then_ms: int) -> None:
             self._creating = False
 
-        def done(then_ms: int, response: CreateTopicsResponse | None, reason: str) -> None:
+        def done(then_ms: int, response: Any, reason: str) -> None:
             for topic in response.topics if response is not None else ():
                 if topic.error_code not in (ErrorCode.NONE, ErrorCode.TOPIC_ALREADY_EXISTS):
                     reason = topic.error_message or ErrorCode(topic.error_code).name

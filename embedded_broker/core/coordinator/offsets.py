@@ -1,11 +1,11 @@
-"""Committed offsets: commit, fetch, delete, and their expiry."""
+"""Committed offsets: commit, fetch, and their expiry."""
 
 from __future__ import annotations
 
 from typing import Any
 from uuid import UUID
 
-from embedded_broker.core.coordinator.errors import commit_error, group_error
+from embedded_broker.core.coordinator.errors import commit_error
 from embedded_broker.core.coordinator.group import CommittedOffset, Group, State
 from embedded_broker.core.coordinator.records import GroupKey, OffsetKey, OffsetValue
 from embedded_broker.core.coordinator.shard import Entry, Shard
@@ -17,11 +17,6 @@ from kafka_protocol.messages.k08_offset_commit import (
     OffsetCommitResponse,
     OffsetCommitResponsePartition,
     OffsetCommitResponseTopic,
-)
-from kafka_protocol.messages.k47_offset_delete import (
-    OffsetDeleteResponse,
-    OffsetDeleteResponsePartition,
-    OffsetDeleteResponseTopic,
 )
 
 NO_OFFSET = CommittedOffset(-1, -1, "", 0)
@@ -158,48 +153,6 @@ class Offsets:
             for topic, partition in sorted(group.offsets):
                 by_topic.setdefault(topic, {})[partition] = group.offsets[topic, partition]
         return by_topic
-
-    # ---- delete
-    def delete(self, now_ms: int, shard: Shard, event: RequestReceived) -> None:
-        """Handle an OffsetDelete: remove offsets of topics that no member subscribes to."""
-        message = event.message
-        group = shard.groups.get(message.group_id)
-        response = OffsetDeleteResponse()
-        if group is None:
-            response.error_code = ErrorCode.GROUP_ID_NOT_FOUND
-            self._env.outbox.respond(event, response)
-            return
-        subscribed = group.subscribed_topics() if group.members else set()
-        if subscribed is None:
-            response.error_code = ErrorCode.NON_EMPTY_GROUP
-            self._env.outbox.respond(event, response)
-            return
-        entries = []
-        for topic in message.topics:
-            topic_result = OffsetDeleteResponseTopic(topic.name)
-            response.topics.append(topic_result)
-            for asked in topic.partitions:
-                result = OffsetDeleteResponsePartition(asked.partition_index)
-                topic_result.partitions.append(result)
-                if self._image.partition(topic.name, asked.partition_index) is None:
-                    result.error_code = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
-                elif topic.name in subscribed:
-                    result.error_code = ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC
-                elif (topic.name, asked.partition_index) in group.offsets:
-                    entries.append(
-                        Entry(OffsetKey(group.group_id, topic.name, asked.partition_index), None)
-                    )
-        if not entries:
-            self._env.outbox.respond(event, response)
-            return
-
-        def written(_then_ms: int, error_code: int) -> None:
-            if error_code:
-                response.error_code = group_error(error_code)
-                response.topics = []
-            self._env.outbox.respond(event, response)
-
-        shard.write(now_ms, entries, written)
 
     # ---- removal
     def forget_topics(self, now_ms: int, shard: Shard, names: set[str] | None = None) -> None:

@@ -9,7 +9,6 @@ retention of its own) and group version 3, as Kafka 4 does; all older versions c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -23,11 +22,12 @@ from kafka_protocol.fields import (
     UUID_,
     ZERO_UUID,
     Array,
+    message,
     wire,
 )
 
 
-@dataclass(slots=True)
+@message
 class OffsetKey:
     """Key of a committed offset."""
 
@@ -39,7 +39,7 @@ class OffsetKey:
     partition: int = wire(INT32, default=0)
 
 
-@dataclass(slots=True)
+@message
 class OffsetValue:
     """A committed offset; times are wall-clock milliseconds."""
 
@@ -53,7 +53,7 @@ class OffsetValue:
     topic_id: UUID = wire(UUID_, since=4, tag=0, default=ZERO_UUID)
 
 
-@dataclass(slots=True)
+@message
 class GroupKey:
     """Key of a classic group."""
 
@@ -63,7 +63,7 @@ class GroupKey:
     group: str = wire(STRING, default="")
 
 
-@dataclass(slots=True)
+@message
 class MemberValue:
     """A member in a group's record."""
 
@@ -77,7 +77,7 @@ class MemberValue:
     assignment: bytes = wire(BYTES, default=b"")
 
 
-@dataclass(slots=True)
+@message
 class GroupValue:
     """A classic group with its members and their assignments."""
 
@@ -99,8 +99,8 @@ class UnreadableRecord(Exception):
 Key = OffsetKey | GroupKey
 
 
-def _write(version: int, message: Any) -> bytes:
-    return bytes(encode(message, version, bytearray(version.to_bytes(2, "big"))))
+def _write(version: int, record: Any) -> bytes:
+    return bytes(encode(record, version, bytearray(version.to_bytes(2, "big"))))
 
 
 def _read(cls: Any, version: int, data: bytes) -> Any:

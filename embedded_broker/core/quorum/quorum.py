@@ -28,7 +28,8 @@ metadata to new disks (Kafka's static voters have no such guard).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
+from uuid import UUID
 
 from embedded_broker.core.effects import Level
 from embedded_broker.core.environment import Environment
@@ -37,12 +38,28 @@ from embedded_broker.core.ports import StorageFailed
 from embedded_broker.core.quorum.campaign import Campaign
 from embedded_broker.core.quorum.following import Following
 from embedded_broker.core.quorum.leading import Leading
-from embedded_broker.core.quorum.ports import QuorumListener
 from embedded_broker.core.quorum.voter import NOBODY, NotLeader, Role, Voter
 
 TIMER = "quorum"
 RETRY_MS = 50
 """How long until a peer that refused the connection is asked again."""
+
+
+class QuorumListener(Protocol):
+    """What the quorum reports to, and asks of, the machines above it; ``Broker`` implements it."""
+
+    def on_leadership(self, now_ms: int) -> None:
+        """The epoch, its known leader, or whether this node leads has changed."""
+
+    def on_committed(self, now_ms: int, records: Sequence[Any], end_offset: int) -> None:
+        """These metadata records are committed; ``end_offset`` is the offset after the last."""
+
+    def on_high_watermark(self, now_ms: int, high_watermark: int) -> None:
+        """The metadata log is committed up to here; ``on_committed`` has been called for it."""
+
+    def is_impostor(self, now_ms: int, broker_id: int, directory_id: UUID) -> bool:
+        """Whether a live broker has this id and a different log directory: then the caller's
+        fetches must not count as that broker's."""
 
 
 class Quorum(Voter):

@@ -57,7 +57,12 @@ class ClientFetches:
 
     def __init__(self, env: Environment, table: ReplicaTable) -> None:
         self._env = env
+        self._outbox = env.outbox
+        self._image = env.image
         self._table = table
+        self._partitions = table.partitions
+        self._by_id = table.by_id
+        self._settings = table.settings
         self._deadlines = Deadlines(env.outbox, "client fetches", 10)
         self._new: list[ClientFetch] = []
         self._by_connection: dict[int, dict[ClientFetch, None]] = {}
@@ -113,7 +118,7 @@ class ClientFetches:
         answered."""
         event = fetch.event
         request: FetchRequest = event.message
-        room = max(0, min(request.max_bytes, self._table.settings.client_fetch_max_bytes))
+        room = max(0, min(request.max_bytes, self._settings.client_fetch_max_bytes))
         size = 0
         at_once = not request.topics
         response = FetchResponse()
@@ -140,7 +145,7 @@ class ClientFetches:
         if not (always or at_once or size >= request.min_bytes):
             return False
         if leaders and event.version >= HINTS_SINCE:
-            for endpoint in self._env.image.endpoints(event.caller.listener, sorted(leaders)):
+            for endpoint in self._image.endpoints(event.caller.listener, sorted(leaders)):
                 response.node_endpoints.append(NodeEndpoint(*endpoint))
         self._withdraw(fetch)
         of_connection = self._by_connection.get(event.caller.connection_id)
@@ -148,19 +153,19 @@ class ClientFetches:
             of_connection.pop(fetch, None)
             if not of_connection:
                 del self._by_connection[event.caller.connection_id]
-        self._env.outbox.respond(event, response)
+        self._outbox.respond(event, response)
         return True
 
     def _find(self, version: int, topic: FetchTopic, index: int) -> Partition | int:
         """Return the partition, or the error code that says why it cannot be read here."""
-        table = self._table
         if version < TOPIC_ID_SINCE:
-            return table.partitions.get((topic.topic, index)) or table.missing(topic.topic, index)
-        partition = table.by_id.get((topic.topic_id, index))
+            partition = self._partitions.get((topic.topic, index))
+            return self._table.missing(topic.topic, index) if partition is None else partition
+        partition = self._by_id.get((topic.topic_id, index))
         if partition is not None:
             return partition
-        name = self._env.image.topic_names.get(topic.topic_id)
-        return ErrorCode.UNKNOWN_TOPIC_ID if name is None else table.missing(name, index)
+        name = self._image.topic_names.get(topic.topic_id)
+        return ErrorCode.UNKNOWN_TOPIC_ID if name is None else self._table.missing(name, index)
 
     def _read(
         self, partition: Partition, asked: FetchPartition, room: int, first: bool
@@ -200,7 +205,7 @@ class ClientFetches:
 
     def _hint(self, data: PartitionData, topic: FetchTopic, leaders: set[int]) -> None:
         """Name the current leader, so that the client need not ask for metadata (KIP-951)."""
-        image = self._env.image
+        image = self._image
         name = image.topic_names.get(topic.topic_id, topic.topic)
         known = image.partition(name, data.partition_index)
         if known is not None and known.leader >= 0:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Protocol
+from uuid import UUID
 
 from embedded_broker.core.effects import Level
 from embedded_broker.core.environment import Environment
@@ -22,13 +24,31 @@ from embedded_broker.core.replication.fetcher import Lane
 from embedded_broker.core.replication.housekeeping import Housekeeping
 from embedded_broker.core.replication.isr_changes import IsrChanges
 from embedded_broker.core.replication.partition import Partition
-from embedded_broker.core.replication.ports import OffsetsListener, Registration
 from embedded_broker.core.replication.producer_ids import ProducerIds
 from embedded_broker.core.replication.purgatory import AppendWait, Deadlines
 from embedded_broker.core.replication.sessions import FetchSessions
 from embedded_broker.core.replication.table import ReplicaTable
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.records.batch import batches
+
+
+class Registration(Protocol):
+    """This broker process as the controller will know it; ``controller.lifecycle`` implements
+    it."""
+
+    @property
+    def incarnation_id(self) -> UUID: ...
+
+
+class OffsetsListener(Protocol):
+    """Learns which partitions of ``__consumer_offsets`` this node leads; ``Broker`` passes the
+    calls to the group coordinator."""
+
+    def on_offsets_leader(self, now_ms: int, partition: int, leader_epoch: int) -> None:
+        """This node leads the partition from this epoch on."""
+
+    def on_offsets_resign(self, now_ms: int, partition: int) -> None:
+        """This node no longer leads the partition."""
 
 
 class Replicas:
