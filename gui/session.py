@@ -112,9 +112,9 @@ class Session(QObject):
         return self._window_s
 
     def set_window(self, seconds: float) -> None:
-        if seconds != self._window_s:
-            self._window_s = seconds
-            self.window_changed.emit(seconds)
+        """Also with the window of now: charts that stand at a range follow again."""
+        self._window_s = seconds
+        self.window_changed.emit(seconds)
 
     @property
     def paused(self) -> bool:

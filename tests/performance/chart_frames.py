@@ -24,8 +24,8 @@ from PySide6.QtWidgets import QApplication, QVBoxLayout, QWidget
 
 from tests.performance import painter_of_reference as reference
 from widgets.chart_clock import ChartClock
+from widgets.charts.chart_panel import ChartPanel
 from widgets.charts.model import Samples, Series
-from widgets.charts.time_chart import TimeChart
 from widgets.theme import Theme
 
 SIZE = (900, 320)
@@ -64,10 +64,13 @@ class Data:
         return self.times[low:high], self.values[series, low:high]
 
 
+Chart = reference.TimeChart | ChartPanel
+
+
 class Subject:
     """One chart in a window of its own, with what it measured in milliseconds."""
 
-    def __init__(self, make: Callable[[Data, ChartClock, QWidget], QWidget], series: int) -> None:
+    def __init__(self, make: Callable[[Data, ChartClock, QWidget], Chart], series: int) -> None:
         self.data = Data(series)
         self.clock = ChartClock(now=lambda: self.data.now_s, interval_ms=10**9)
         self.host = QWidget()
@@ -105,15 +108,15 @@ class Subject:
 def measure(theme: Theme, series: int, stacked: bool) -> dict[str, float]:
     """Median milliseconds of a frame: ``before``, ``now``; and ``unseen`` of a tick."""
 
-    def before(data: Data, clock: ChartClock, host: QWidget) -> QWidget:
+    def before(data: Data, clock: ChartClock, host: QWidget) -> Chart:
         chart = reference.TimeChart(
             theme, clock, data.read, title="", stacked=stacked, window_s=3600.0, parent=host
         )
         chart.set_series([reference.Series(i, f"group-{i}", i) for i in range(series)])
         return chart
 
-    def now(data: Data, clock: ChartClock, host: QWidget) -> QWidget:
-        chart = TimeChart(theme, clock, data.read, stacked=stacked, parent=host)
+    def now(data: Data, clock: ChartClock, host: QWidget) -> Chart:
+        chart = ChartPanel(theme, clock, data.read, title="", stacked=stacked, parent=host)
         chart.set_window(3600.0)
         chart.set_series([Series(i, f"group-{i}", i) for i in range(series)])
         return chart

@@ -162,6 +162,8 @@ class ChartPanel(QWidget):
         self.chart.set_series(top_series(self._wanted, self._read, t0, t1, self._top, shown))
 
     def _show_legend(self) -> None:
+        if self._clock.style.relative:
+            self._show_live()
         frame = self.chart.frame_
         self.legend.show_series(self.chart.series, frame.statistics, self.chart.unit)
         if self._top and abs(self._clock.now_s - self._ranked_at_s) >= RANK_EVERY_S:

@@ -198,7 +198,8 @@ class CurvesItem(pg.GraphicsObject):  # type: ignore[misc]
         points = sum(len(line.times) for line in lines)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, points <= SMOOTH_POINTS)
         thickness = 1.5 if points <= THICK_POINTS else 1.0
-        for line in lines:
+        # A total must not hide the one series that it is the total of.
+        for line in sorted(lines, key=lambda one: not one.series.dashed):
             pen = QPen(color_of(self._theme, line.series), thickness)
             pen.setJoinStyle(Qt.PenJoinStyle.RoundJoin)
             if line.series.dashed:

@@ -103,6 +103,7 @@ class TimeChart(PlotView):
         self.curves = CurvesItem(self._view, self._theme)
         self.crosshair = Crosshair(self._view, self.curves, self._theme)
         self.readout = Readout(self._theme, self)
+        self.destroyed.connect(self.readout.deleteLater)  # it may be the window's child by then
         self.setMinimumSize(120, 80)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setCursor(Qt.CursorShape.CrossCursor)
@@ -204,8 +205,9 @@ class TimeChart(PlotView):
             return False
         if self._changed or self._frames.past_came:
             return True
-        if not self.group.live and self._frame.t1 < self._drawn_at_s - 1.0:
-            return False  # it stands before the newest samples
+        standing = not self.group.live and self._frame.t1 < self._drawn_at_s - 1.0
+        if standing and not self._clock.style.relative:
+            return False  # before the newest samples; relative times change nevertheless
         pixel_s = (self._frame.t1 - self._frame.t0) / max(self._view.width(), 1.0)
         return self._sampled or abs(now_s - self._drawn_at_s) >= max(pixel_s, FRAME_MIN_S)
 
