@@ -9,8 +9,9 @@ FIRST  ?= 1
 QUICK  := not slow and not real_kafka and not performance
 
 .DEFAULT_GOAL := help
-.PHONY: help run test prepare prepare-run lint types contracts unit integration simulate bench kafka external-clients tour pictures coverage \
-        check format messages clean
+.PHONY: help run test prepare prepare-run lint types contracts dead unit test-gui test-widgets test-client \
+        test-broker test-protocol durations integration simulate bench kafka external-clients tour pictures \
+        coverage check format messages clean
 
 help:                 ## this list
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  .*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 18
@@ -21,9 +22,9 @@ run: prepare-run      ## the application with a live demo cluster (without a dis
 test: prepare         ## every test that takes seconds (under eight minutes in all)
 	$(PY) -m pytest -m "$(QUICK)"
 
-check: prepare        ## what can be said in a minute: lint, types, contracts, layout
+check: prepare        ## in about a minute: lint, types, contracts, layout
 	@$(MAKE) -s --no-print-directory lint types contracts
-	$(PY) -m pytest tests/test_layout.py tests/test_citations.py
+	$(PY) -m pytest -q tests/test_layout.py tests/test_citations.py
 
 lint: prepare         ## ruff: rules and format
 	@$(PY) -m ruff check .
@@ -33,14 +34,35 @@ format: prepare       ## ruff: apply the format and the safe fixes
 	@$(PY) -m ruff check -q --fix . || true
 	@$(PY) -m ruff format -q .
 
-types: prepare        ## mypy: strict in embedded_broker and kafka_client
+types: prepare        ## mypy: strict; exceptions are listed in pyproject.toml
 	@$(PY) -m mypy
 
 contracts: prepare    ## import-linter: who may import whom
 	@PYTHONPATH=. .venv/bin/lint-imports --no-cache >.contracts.log && tail -2 .contracts.log || { cat .contracts.log; exit 1; }
 
+dead: prepare         ## vulture: code that no production code uses
+	@$(PY) -m vulture
+
 unit: prepare         ## the unit tests alone
-	$(PY) -m pytest tests/unit
+	$(PY) -m pytest tests/unit -m "$(QUICK)"
+
+test-gui: prepare     ## the tests of gui: units, and the real window over a fake cluster
+	$(PY) -m pytest tests/unit/gui tests/ui -m "$(QUICK)"
+
+test-widgets: prepare ## the tests of widgets
+	$(PY) -m pytest tests/unit/widgets -m "$(QUICK)"
+
+test-client: prepare  ## the unit tests of kafka_client
+	$(PY) -m pytest tests/unit/kafka_client -m "$(QUICK)"
+
+test-broker: prepare  ## the unit tests of embedded_broker, and a few simulated clusters
+	$(PY) -m pytest tests/unit/embedded_broker tests/simulation -m "$(QUICK)"
+
+test-protocol: prepare ## the tests of kafka_protocol
+	$(PY) -m pytest tests/unit/kafka_protocol -m "$(QUICK)"
+
+durations: prepare    ## the slowest twenty of the quick tests, with their times
+	$(PY) -m pytest -q -m "$(QUICK)" --durations=20 --durations-min=1
 
 integration: prepare  ## whole brokers over sockets, with external clients
 	$(PY) -m pytest -m "integration and not real_kafka"
@@ -57,16 +79,16 @@ kafka:                ## fetch a real Apache Kafka (Maven) for the tests that co
 external-clients:     ## install kcat and kafkajs, for the tests with external clients
 	@$(PYTHON) tests/integration/external_clients/install.py
 
-coverage: prepare     ## which lines the quick tests walk through
+coverage: prepare     ## which lines the quick tests execute
 	$(PY) -m pytest -q -m "$(QUICK)" --cov --cov-report=term:skip-covered
 
 tour: prepare-run     ## a picture of every page, offscreen, into tour/
 	@scripts/run tour tour
 
-pictures: prepare-run ## the pictures in README.md, anew
+pictures: prepare-run ## take the pictures of README.md again
 	@scripts/run tour docs/pictures
 
-messages: prepare     ## write kafka_protocol/messages anew
+messages: prepare     ## generate kafka_protocol/messages
 	$(PY) scripts/generate_messages.py
 
 clean:                ## remove what the other targets made (not .kafka)
