@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
+from kafka_protocol.errors import ErrorCode
+
 
 class Level(IntEnum):
     """Severity of a ``Note``; the numbers of Python's logging."""
@@ -98,11 +100,13 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """End this process. Exit code 0 after an orderly shutdown; 1 for a disk that failed to flush,
+    """End this process. Exit code 0 after a controlled shutdown; 1 for a disk that failed to flush,
     2 for a refused start."""
 
     code: int
     reason: str
+    error: ErrorCode = ErrorCode.NONE
+    """The error with which the controller refused the registration, if it did."""
 
 
 Effect = Respond | Drop | NoResponse | Send | SetTimer | Flush | PeerAddress | Note | Stop

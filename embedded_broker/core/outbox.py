@@ -31,6 +31,7 @@ from embedded_broker.core.events import (
     TimerFired,
 )
 from embedded_broker.core.ports import PartitionLog
+from kafka_protocol.errors import ErrorCode
 
 SendDone = Callable[[int, Any, str], None]
 """(now_ms, response or None, why there is no response)"""
@@ -119,9 +120,9 @@ class Outbox:
         """Write a line to the broker's log."""
         self._effects.append(Note(level, text))
 
-    def stop(self, code: int, reason: str) -> None:
-        """End this process with an exit code."""
-        self._effects.append(Stop(code, reason))
+    def stop(self, code: int, reason: str, error: ErrorCode = ErrorCode.NONE) -> None:
+        """End this process with an exit code; ``error`` is that of a refused registration."""
+        self._effects.append(Stop(code, reason, error))
 
     def complete(
         self, now_ms: int, event: ResponseReceived | SendFailed | TimerFired | Flushed

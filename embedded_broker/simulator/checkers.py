@@ -22,6 +22,7 @@ from embedded_broker.simulator.disk import Platter, SimLog
 from embedded_broker.simulator.node import Node, Observer
 from embedded_broker.simulator.reference import Committed, Key, Reference
 from embedded_broker.simulator.world import Violation, World
+from kafka_protocol.errors import ErrorCode
 from kafka_protocol.records.batch import BatchHeader
 
 TopicPartition = tuple[str, int]
@@ -95,7 +96,7 @@ class Checks(Observer):
             self._quorum_epochs.pop(node.node_id, None)
 
     def stopped(self, node: Node, effect: Stop) -> None:
-        if "another live broker has the id" in effect.reason:
+        if effect.error is ErrorCode.DUPLICATE_BROKER_REGISTRATION:
             # A broker with a new disk came back before the session of its previous incarnation
             # expired: whoever operates it starts it again.
             self.world.after(1_000, self.restart, node)

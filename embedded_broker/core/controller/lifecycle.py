@@ -156,7 +156,8 @@ class Lifecycle:
             if now_ms - self._duplicate_since_ms > 2 * self._session_ms:
                 self._refuse_to_run(
                     f"{broker}, log directory {env.disk.directory_id}, was refused: another live"
-                    f" broker has the id {env.node_id} and a different log directory."
+                    f" broker has the id {env.node_id} and a different log directory.",
+                    error,
                 )
             else:
                 env.outbox.timer(TIMER, now_ms + RETRY_MS, self._register)
@@ -173,9 +174,9 @@ class Lifecycle:
         else:
             env.outbox.timer(TIMER, now_ms + RETRY_MS, self._register)
 
-    def _refuse_to_run(self, sentence: str) -> None:
+    def _refuse_to_run(self, sentence: str, error: ErrorCode = ErrorCode.NONE) -> None:
         self.state = State.STOPPED
-        self._env.outbox.stop(2, sentence)
+        self._env.outbox.stop(2, sentence, error)
 
     # ---- heartbeats
     def _heartbeat(self, now_ms: int) -> None:

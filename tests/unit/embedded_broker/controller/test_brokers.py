@@ -207,6 +207,7 @@ def test_that_a_second_live_broker_with_the_same_id_is_refused_and_stops(cluster
     c.until(lambda: stops.seen, 12_000)
     assert stops.seen[0].code == 2
     assert f"another live broker has the id {original.node_id}" in stops.seen[0].reason
+    assert stops.seen[0].error is ErrorCode.DUPLICATE_BROKER_REGISTRATION
     assert original.running
 
 
