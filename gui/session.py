@@ -307,7 +307,6 @@ def _open_history(
     """On a thread that may wait for the disk."""
     from kafka_client.history import History
 
-    path.parent.mkdir(parents=True, exist_ok=True)
     history = History(path, limits=limits)
     history.fill(store)
     now = time.time()

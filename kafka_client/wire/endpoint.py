@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import random
 import time
 from collections.abc import Callable
@@ -20,6 +21,8 @@ from kafka_client.profile import ConnectionProfile
 from kafka_client.secrets import Secrets
 from kafka_client.wire.connection import Connection
 from kafka_protocol.fields import Message
+
+logger = logging.getLogger(__name__)
 
 CONCURRENT_REQUESTS = 8
 """Requests to one broker under way at the same time; more wait here."""
@@ -106,6 +109,8 @@ class Endpoint:
             if self._dropped:  # closed while it was dialled
                 await connection.close()
             recovered = self._last_error is not None
+            if recovered:
+                logger.info("%s: %s is connected again", self._profile.name, self.subject)
             self._connection, self._failures, self._last_error = connection, 0, None
         if recovered and self._on_recovered is not None:
             self._on_recovered()
@@ -145,6 +150,8 @@ class Endpoint:
         wait_s = backoff.wait_s(
             self._failures, self._timeouts.backoff_first_s, self._timeouts.backoff_max_s, self._rng
         )
+        if self._failures == 0:  # the tries that follow fail alike
+            logger.warning("%s: no connection to %s: %s", self._profile.name, self.subject, error)
         self._failures += 1
         self._last_error, self.not_before = error, time.monotonic() + wait_s
         if self._on_recovered is not None and self._recovering is None and not self._dropped:

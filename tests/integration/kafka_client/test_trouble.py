@@ -20,7 +20,7 @@ from kafka_client.sampling import ConnectionKind, Sampler, SeriesStore
 
 
 class Watch:
-    """A sampler on a client thread, and what it told."""
+    """A sampler on a client thread, and the texts of its events."""
 
     def __init__(self, bootstrap: str) -> None:
         self.store = SeriesStore()

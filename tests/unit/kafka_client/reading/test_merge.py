@@ -1,5 +1,5 @@
-"""The merge keeps each partition's order, waits for whoever is behind, and for nobody who is
-gone."""
+"""The merge keeps each partition's order and waits for the partition that is behind, until it is
+closed."""
 
 from __future__ import annotations
 

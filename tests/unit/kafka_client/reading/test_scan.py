@@ -26,161 +26,161 @@ def client() -> FakeClient:
 
 
 async def read(
-    who: ClusterClient, request: ScanRequest
+    fake: ClusterClient, request: ScanRequest
 ) -> tuple[list[Record], ScanResult, list[Progress]]:
-    found: list[Record] = []
-    told: list[Progress] = []
+    records: list[Record] = []
+    reports: list[Progress] = []
 
-    async def emit(records: Sequence[Record]) -> None:
-        found.extend(records)
+    async def emit(batch: Sequence[Record]) -> None:
+        records.extend(batch)
 
-    result = await run_scan(who, request, await plan_scan(who, request), emit, told.append)
-    return found, result, told
+    result = await run_scan(fake, request, await plan_scan(fake, request), emit, reports.append)
+    return records, result, reports
 
 
-def everything(who: FakeClient, topic: str) -> list[Record]:
+def everything(fake: FakeClient, topic: str) -> list[Record]:
     return [
         log.record(o)
-        for log in who.cluster.logs[topic]
+        for log in fake.cluster.logs[topic]
         for o in range(log.start_offset, log.end_offset(NOW_S))
     ]
 
 
 async def test_that_all_of_a_topic_comes_in_the_order_of_time() -> None:
-    who = client()
-    found, result, told = await read(who, ScanRequest("email", (0, 1, 2), Start.EARLIEST))
-    assert len(found) == len(everything(who, "email")) == result.progress.scanned
-    assert found == sorted(found, key=lambda r: (r.timestamp_ms, r.partition, r.offset))
+    fake = client()
+    records, result, reports = await read(fake, ScanRequest("email", (0, 1, 2), Start.EARLIEST))
+    assert len(records) == len(everything(fake, "email")) == result.progress.scanned
+    assert records == sorted(records, key=lambda r: (r.timestamp_ms, r.partition, r.offset))
     assert result.ended is Ended.ALL
-    assert told[-1].fraction == 1.0
+    assert reports[-1].fraction == 1.0
 
 
 async def test_that_partition_order_brings_one_after_another() -> None:
-    who = client()
-    found, _, _ = await read(
-        who, ScanRequest("email", (0, 2), Start.EARLIEST, order=Order.PARTITION)
+    fake = client()
+    records, _, _ = await read(
+        fake, ScanRequest("email", (0, 2), Start.EARLIEST, order=Order.PARTITION)
     )
-    assert [(r.partition, r.offset) for r in found] == sorted(
-        (r.partition, r.offset) for r in found
+    assert [(r.partition, r.offset) for r in records] == sorted(
+        (r.partition, r.offset) for r in records
     )
-    assert {r.partition for r in found} == {0, 2}
+    assert {r.partition for r in records} == {0, 2}
 
 
 @pytest.mark.parametrize("wanted", [1, 7, 500, 5000, 100_000])
 async def test_that_the_latest_are_the_latest_over_all_partitions(wanted: int) -> None:
-    who = client()
-    found, result, _ = await read(who, ScanRequest("email", (0, 1, 2), Start.LATEST, wanted))
-    newest = sorted((r.timestamp_ms for r in everything(who, "email")), reverse=True)[:wanted]
-    assert [r.timestamp_ms for r in found] == newest
+    fake = client()
+    records, result, _ = await read(fake, ScanRequest("email", (0, 1, 2), Start.LATEST, wanted))
+    newest = sorted((r.timestamp_ms for r in everything(fake, "email")), reverse=True)[:wanted]
+    assert [r.timestamp_ms for r in records] == newest
     if wanted < 1000:
         assert result.progress.scanned <= 3 * wanted + 600
 
 
 async def test_that_the_latest_that_match_are_looked_for_far_back() -> None:
-    who = client()
-    needle = who.cluster.logs["email"][1].record(5).value
+    fake = client()
+    needle = fake.cluster.logs["email"][1].record(5).value
     assert needle is not None
     wanted = ScanRequest("email", (0, 1, 2), Start.LATEST, 10, contains=Contains(needle.decode()))
-    found, result, _ = await read(who, wanted)
-    assert [(r.partition, r.offset) for r in found] == [(1, 5)]
-    assert result.progress.scanned == len(everything(who, "email"))
+    records, result, _ = await read(fake, wanted)
+    assert [(r.partition, r.offset) for r in records] == [(1, 5)]
+    assert result.progress.scanned == len(everything(fake, "email"))
 
 
 async def test_that_a_quiet_partition_does_not_hide_its_newer_records() -> None:
     """Partition 0 has few and new records, partition 1 many: windows must not stop too early at
     either."""
-    who = FakeClient(FakeCluster(lambda: NOW_S, moving=False))
-    who.cluster.create("t", 2, 1)
+    fake = FakeClient(FakeCluster(lambda: NOW_S, moving=False))
+    fake.cluster.create("t", 2, 1)
     for n in range(5000):
-        who.cluster.logs["t"][1].sent[n] = Record("t", 1, n, n * 10, "create", None, b"b")
+        fake.cluster.logs["t"][1].sent[n] = Record("t", 1, n, n * 10, "create", None, b"b")
     for n in range(3000):
-        who.cluster.logs["t"][0].sent[n] = Record("t", 0, n, 20_000 + n * 10, "create", None, b"a")
-    found, _, _ = await read(who, ScanRequest("t", (0, 1), Start.LATEST, 3000))
+        fake.cluster.logs["t"][0].sent[n] = Record("t", 0, n, 20_000 + n * 10, "create", None, b"a")
+    records, _, _ = await read(fake, ScanRequest("t", (0, 1), Start.LATEST, 3000))
     times = sorted(
         [n * 10 for n in range(5000)] + [20_000 + n * 10 for n in range(3000)], reverse=True
     )
-    assert [r.timestamp_ms for r in found] == times[:3000]
+    assert [r.timestamp_ms for r in records] == times[:3000]
 
 
 async def test_that_ranges_by_offset_and_time_hold() -> None:
-    who = client()
+    fake = client()
     request = ScanRequest("email", (1,), Start.OFFSET, 100, Until.OFFSET, 119)
-    found, _, _ = await read(who, request)
-    assert [r.offset for r in found] == list(range(100, 120))
-    low, high = found[3].timestamp_ms, found[9].timestamp_ms
-    found, _, _ = await read(
-        who, ScanRequest("email", (1,), Start.TIMESTAMP, low, Until.TIMESTAMP, high)
+    records, _, _ = await read(fake, request)
+    assert [r.offset for r in records] == list(range(100, 120))
+    low, high = records[3].timestamp_ms, records[9].timestamp_ms
+    records, _, _ = await read(
+        fake, ScanRequest("email", (1,), Start.TIMESTAMP, low, Until.TIMESTAMP, high)
     )
-    assert [r.offset for r in found] == list(range(103, 109))
+    assert [r.offset for r in records] == list(range(103, 109))
 
 
 async def test_that_a_count_of_matches_ends_it() -> None:
-    found, result, _ = await read(
+    records, result, _ = await read(
         client(),
         ScanRequest(
             "email", (0, 1, 2), Start.EARLIEST, 0, Until.COUNT, 5, contains=Contains("invoice")
         ),
     )
-    assert len(found) == 5 and result.ended is Ended.COUNT
-    assert all(b"invoice" in (r.value or b"") for r in found)
+    assert len(records) == 5 and result.ended is Ended.COUNT
+    assert all(b"invoice" in (r.value or b"") for r in records)
 
 
 async def test_that_it_stops_at_what_is_kept_at_most() -> None:
-    found, result, _ = await read(
+    records, result, _ = await read(
         client(), ScanRequest("email", (0, 1, 2), Start.EARLIEST, keep_records=50)
     )
-    assert len(found) == 50 and result.ended is Ended.KEPT
-    found, result, _ = await read(
+    assert len(records) == 50 and result.ended is Ended.KEPT
+    records, result, _ = await read(
         client(), ScanRequest("email", (0, 1, 2), Start.EARLIEST, keep_bytes=10_000)
     )
-    assert 50 < len(found) < 120 and result.ended is Ended.KEPT
+    assert 50 < len(records) < 120 and result.ended is Ended.KEPT
 
 
 async def test_that_a_plan_notes_offsets_outside_the_log() -> None:
-    who = client()
-    who.cluster.logs["email"][0].start_offset = 50
-    plan = await plan_scan(who, ScanRequest("email", (0,), Start.OFFSET, 3))
+    fake = client()
+    fake.cluster.logs["email"][0].start_offset = 50
+    plan = await plan_scan(fake, ScanRequest("email", (0,), Start.OFFSET, 3))
     assert plan.ranges["email", 0].start == 50 and "deleted" in plan.notes[0]
-    plan = await plan_scan(who, ScanRequest("email", (0,), Start.OFFSET, 10**15))
+    plan = await plan_scan(fake, ScanRequest("email", (0,), Start.OFFSET, 10**15))
     assert plan.total == 0 and "not written yet" in plan.notes[0]
 
 
 async def test_that_a_partition_without_leader_is_named_and_the_others_are_read() -> None:
-    who = client()
-    who.cluster.create("one", 3, 1, rate_per_s=30)
-    lonely = who.cluster.logs["one"][0].replicas[0]
-    who.cluster.killed.add(lonely)
-    plan = await plan_scan(who, ScanRequest("one", (0, 1, 2)))
+    fake = client()
+    fake.cluster.create("one", 3, 1, rate_per_s=30)
+    lonely = fake.cluster.logs["one"][0].replicas[0]
+    fake.cluster.killed.add(lonely)
+    plan = await plan_scan(fake, ScanRequest("one", (0, 1, 2)))
     assert set(plan.ranges) == {("one", 1), ("one", 2)} and "one-0" in plan.errors
     with pytest.raises(ClientError, match="No partition of one can be read"):
-        await plan_scan(who, ScanRequest("one", (0,)))
+        await plan_scan(fake, ScanRequest("one", (0,)))
 
 
 async def test_that_nothing_is_created_or_joined_by_reading() -> None:
-    who = client()
-    await read(who, ScanRequest("email", (0, 1, 2)))
-    assert set(who.calls) <= {"offsets", "open_reader", "read"}
+    fake = client()
+    await read(fake, ScanRequest("email", (0, 1, 2)))
+    assert set(fake.calls) <= {"offsets", "open_reader", "read"}
 
 
 async def test_that_a_live_scan_goes_on_until_it_is_cancelled() -> None:
     now = [NOW_S]
-    who = FakeClient(FakeCluster(lambda: now[0], moving=False).populate())
-    found: list[Record] = []
+    fake = FakeClient(FakeCluster(lambda: now[0], moving=False).populate())
+    records: list[Record] = []
 
-    async def emit(records: Sequence[Record]) -> None:
-        found.extend(records)
+    async def emit(batch: Sequence[Record]) -> None:
+        records.extend(batch)
 
     request = ScanRequest("email", (0, 1, 2), Start.LIVE)
     task = asyncio.create_task(
-        run_scan(who, request, await plan_scan(who, request), emit, lambda _: None)
+        run_scan(fake, request, await plan_scan(fake, request), emit, lambda _: None)
     )
     await asyncio.sleep(0.05)
-    assert found == []
+    assert records == []
     now[0] += 10
     await asyncio.sleep(0.4)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    assert len(found) == 120
+    assert len(records) == 120
 
 
 class Holes:
@@ -230,26 +230,26 @@ class HolesClient:
         return self.readers[-1]
 
 
-async def read_holes(who: HolesClient, request: ScanRequest) -> tuple[list[Record], ScanResult]:
-    found: list[Record] = []
+async def read_holes(fake: HolesClient, request: ScanRequest) -> tuple[list[Record], ScanResult]:
+    records: list[Record] = []
 
-    async def emit(records: Sequence[Record]) -> None:
-        found.extend(records)
+    async def emit(batch: Sequence[Record]) -> None:
+        records.extend(batch)
 
-    plan = ScanPlan({("t", p): Range(0, who.end) for p in request.partitions})
-    result = await run_scan(cast(Any, who), request, plan, emit, lambda _: None)
-    assert all(reader.closed for reader in who.readers)
-    return found, result
+    plan = ScanPlan({("t", p): Range(0, fake.end) for p in request.partitions})
+    result = await run_scan(cast(Any, fake), request, plan, emit, lambda _: None)
+    assert all(reader.closed for reader in fake.readers)
+    return records, result
 
 
 @pytest.mark.parametrize("start", [Start.EARLIEST, Start.LATEST])
 async def test_that_a_range_ends_by_position_where_the_last_offsets_hold_no_records(
     start: Start,
 ) -> None:
-    found, result = await asyncio.wait_for(
+    records, result = await asyncio.wait_for(
         read_holes(HolesClient(300, set()), ScanRequest("t", (0, 1), start, 1000)), 5
     )
-    assert len(found) == 180 and result.progress.fraction == 1.0
+    assert len(records) == 180 and result.progress.fraction == 1.0
 
 
 async def test_that_a_silent_partition_does_not_hold_the_others_back(
@@ -257,10 +257,10 @@ async def test_that_a_silent_partition_does_not_hold_the_others_back(
 ) -> None:
     monkeypatch.setattr(scanning, "STALLED_S", 0.05)
     monkeypatch.setattr(scanning, "SILENT_S", 0.2)
-    found, result = await read_holes(
+    records, result = await read_holes(
         HolesClient(300, {1}), ScanRequest("t", (0, 1), Start.EARLIEST)
     )
-    assert len(found) == 90 and result.missed == (1,)
+    assert len(records) == 90 and result.missed == (1,)
 
 
 async def test_that_silence_everywhere_ends_with_a_sentence(

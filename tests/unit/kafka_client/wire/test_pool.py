@@ -49,7 +49,8 @@ async def test_that_a_broker_that_takes_and_never_answers_costs_its_deadline_onc
         assert time.monotonic() - began < 0.2
 
 
-async def test_that_a_broker_that_comes_back_is_dialled_without_a_request():
+async def test_that_a_broker_that_comes_back_is_dialled_without_a_request(caplog):
+    caplog.set_level("INFO", "kafka_client.wire.endpoint")
     async with Cluster(2) as cluster:
         await cluster.client.metadata()
         second = cluster.brokers[1]
@@ -62,6 +63,9 @@ async def test_that_a_broker_that_comes_back_is_dialled_without_a_request():
             while (await cluster.client.offsets({("t2", 0): -1}))[1]:
                 await asyncio.sleep(0.02)
         assert 2 in cluster.pool.round_trips()
+    lines = [record.getMessage() for record in caplog.records]
+    assert sum("no connection to broker 2: " in line for line in lines) == 1
+    assert sum(line.endswith("broker 2 is connected again") for line in lines) == 1
 
 
 async def test_that_a_flapping_broker_never_breaks_requests_to_others():
