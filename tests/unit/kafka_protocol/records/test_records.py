@@ -103,11 +103,11 @@ def test_row_29_that_a_lying_record_count_is_refused(count: int) -> None:
 
 
 def test_row_29_that_changed_record_bytes_are_refused_or_read_but_never_break() -> None:
-    data, dice = build(SOME), random.Random(4)
+    data, rng = build(SOME), random.Random(4)
     for _ in range(3_000):
         bad = bytearray(data)
-        for _ in range(dice.randint(1, 3)):
-            bad[dice.randrange(61, len(bad))] = dice.randrange(256)
+        for _ in range(rng.randint(1, 3)):
+            bad[rng.randrange(61, len(bad))] = rng.randrange(256)
         with suppress(InvalidRecord):
             list(records(bad))
     for end in range(61, len(data)):
