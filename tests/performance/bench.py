@@ -222,6 +222,21 @@ GOALS += [
 ]
 
 
+def of_kio(name: str) -> Callable[[Target, Target, dict[str, float]], float]:
+    """The time to decode a response, of kio's native reader's."""
+    return lambda _o, _m, single: single[f"decode {name} ms"] / single[f"decode {name}, kio ms"]
+
+
+GOALS += [
+    Goal("decode Metadata, 40,000 partitions, of kio", 2.0, 3.0, False, of_kio("Metadata")),
+    Goal("decode ListOffsets, 40,000 partitions, of kio", 2.0, 3.0, False, of_kio("ListOffsets")),
+    Goal("decode OffsetFetch, 40,000 partitions, of kio", 2.0, 3.0, False, of_kio("OffsetFetch")),
+    Goal(
+        "decode DescribeGroups, 40,000 members, of kio", 2.5, 3.5, False, of_kio("DescribeGroups")
+    ),
+]
+
+
 def start_times(rounds: int) -> list[float]:
     """Of clusters whose modules were compiled before, as they are from a user's second start on."""
     took = []
@@ -265,6 +280,22 @@ def chart_frames() -> dict[str, float]:
     return figures
 
 
+def decoding() -> dict[str, float]:
+    """Processor time to decode a large cluster's responses, beside kio's native reader."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.performance.decoding"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    figures: dict[str, float] = {}
+    for name, row in json.loads(done.stdout.splitlines()[-1]).items():
+        figures[f"decode {name} ms"] = row["now"]
+        figures[f"decode {name}, kio ms"] = row["kio"]
+    return figures
+
+
 def memory_mb(processes: list[psutil.Process]) -> float:
     """The largest broker's own share (USS when the system tells, else RSS)."""
     return max(getattr(p.memory_full_info(), "uss", p.memory_info().rss) for p in processes) / 1e6
@@ -284,6 +315,7 @@ def main() -> int:
     single: dict[str, float] = {"ready s": statistics.median(start_times(3))}
     single.update(window_stall())
     single.update(chart_frames())
+    single.update(decoding())
     mock_process = subprocess.Popen(
         [sys.executable, "-c", MOCK],
         stdin=subprocess.PIPE,
