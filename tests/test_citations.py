@@ -7,7 +7,7 @@ import re
 from functools import cache
 from pathlib import Path
 
-from tests.test_layout import ROOMS, TOP, python_files, tracked
+from tests.sources import ROOMS, TOP, python_files, tracked
 
 RELIABILITY = "docs/reliability.md"
 TEST_NAME = re.compile(r"\bdef test_rows?((?:_\d\d)+)_")

@@ -50,6 +50,13 @@ def cluster(tmp_path: Path) -> Iterator[EmbeddedCluster]:
         yield up
 
 
+def placed(message: Message) -> tuple[int, int, int]:
+    """(partition, offset, the number in the value) of a record that arrived or was sent."""
+    partition, offset, value = message.partition(), message.offset(), message.value()
+    assert partition is not None and offset is not None and value is not None
+    return partition, offset, int(value)
+
+
 class SteadyProducer:
     """An idempotent acks=all producer that sends a number to each partition about every 2 ms."""
 
@@ -77,9 +84,9 @@ class SteadyProducer:
         if error is not None:
             self.failed.append(str(error))
             return
-        partition, number = message.partition(), int(message.value())
+        partition, offset, number = placed(message)
         with self._changed:
-            self.acknowledged[partition].append((message.offset(), number))
+            self.acknowledged[partition].append((offset, number))
             self._acked[partition] = max(number, self._acked[partition])
             self._changed.notify_all()
 
@@ -136,7 +143,8 @@ class GroupReader:
         while not self._stop.is_set():
             for message in self._consumer.consume(500, timeout=0.2):
                 if message.error() is None:
-                    self.seen[message.partition()].append((message.offset(), int(message.value())))
+                    partition, offset, value = placed(message)
+                    self.seen[partition].append((offset, value))
             try:
                 for done in self._consumer.commit(asynchronous=False) or []:
                     if done.error is None and done.offset >= 0:
@@ -245,7 +253,8 @@ def read_back(bootstrap: str) -> dict[int, list[tuple[int, int]]]:
         assert time.monotonic() < deadline, "reading the records back takes longer than 30 s"
         for message in consumer.consume(5000, timeout=1):
             assert message.error() is None, message.error()
-            found[message.partition()].append((message.offset(), int(message.value())))
+            partition, offset, value = placed(message)
+            found[partition].append((offset, value))
     consumer.close()
     return found
 

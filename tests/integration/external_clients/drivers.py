@@ -46,6 +46,11 @@ class ConfluentKafka:
         from confluent_kafka import Producer
 
         failed: list[str] = []
+
+        def delivered(error: object, _: object) -> None:
+            if error is not None:
+                failed.append(str(error))
+
         settings = {
             "bootstrap.servers": bootstrap,
             "compression.type": codec,
@@ -58,7 +63,7 @@ class ConfluentKafka:
                 value,
                 key,
                 headers={"by": self.name},
-                on_delivery=lambda e, _: failed.append(str(e)) if e else 0,
+                on_delivery=delivered,
             )
         assert producer.flush(TIMEOUT_S) == 0
         assert not failed, failed[0]
@@ -79,14 +84,10 @@ class ConfluentKafka:
             for message in consumer.consume(count - len(consumed), timeout=1):
                 assert message.error() is None, message.error()
                 assert dict(message.headers() or [])
-                consumed.append(
-                    (
-                        message.partition(),
-                        message.offset(),
-                        message.key().decode(),
-                        message.value().decode(),
-                    )
-                )
+                partition, offset = message.partition(), message.offset()
+                key, value = message.key(), message.value()
+                assert partition is not None and offset is not None and key and value
+                consumed.append((partition, offset, key.decode(), value.decode()))
         consumer.commit(asynchronous=False)
         consumer.close()
         return consumed

@@ -17,6 +17,7 @@ from kafka_client.gateway import open_client
 from kafka_client.profile import quick
 from kafka_client.runtime import ClientThread
 from kafka_client.sampling import ConnectionKind, Sampler, SeriesStore
+from kafka_client.sampling.store import Series
 
 
 class Watch:
@@ -48,6 +49,11 @@ class Watch:
     def state(self, kind: ConnectionKind):
         return lambda: self.sampler.state.kind is kind
 
+    def sampled_at(self, series: Series) -> float:
+        newest = self.store.last(series)
+        assert newest is not None
+        return newest[0]
+
     def close(self) -> None:
         self.thread.submit(self.sampler.stop()).result(5)
         self.thread.submit(self.client.close()).result(5)
@@ -70,11 +76,12 @@ class Traffic:
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-        self.status: dict = {}
+        self.status: dict[str, float] = {}
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def _read(self) -> None:
+        assert self.process.stdout is not None
         for line in self.process.stdout:
             self.status = json.loads(line)
 
@@ -82,6 +89,7 @@ class Traffic:
         return self.status.get("produced_per_s", 0) > 20
 
     def close(self) -> int:
+        assert self.process.stdin is not None and self.process.stdout is not None
         self.process.stdin.close()
         code = self.process.wait(10)
         self._reader.join(2)
@@ -109,8 +117,8 @@ def test_that_sampling_and_traffic_survive_killed_frozen_and_restarted_brokers(c
         cluster.kill(2)
         watch.until(watch.state(ConnectionKind.DEGRADED), 3)
         watch.until(lambda: "Broker 2 is down" in watch.texts, 8)
-        before = watch.store.last(("rate", "email"))[0]
-        watch.until(lambda: watch.store.last(("rate", "email"))[0] > before + 1, 8)
+        before = watch.sampled_at(("rate", "email"))
+        watch.until(lambda: watch.sampled_at(("rate", "email")) > before + 1, 8)
         watch.until(traffic.flows, 12)
         cluster.start_broker(2)
         watch.until(watch.state(ConnectionKind.CONNECTED), 8)

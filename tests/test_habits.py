@@ -1,0 +1,202 @@
+"""Habits that a program can check: counting in words, honest citations, used dependencies, tests
+that cover every module and swallow no exception.
+
+``tests/test_layout.py`` holds the rules about who may do what. An exception stands in one of the
+dictionaries, each with its reason beside it.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.sources import ROOMS, TOP, imports, python_files, tracked, tree
+
+# ---- counting in words: "1 broker is", "3 brokers are"
+
+COUNTED_NOUNS = (
+    "brokers topics partitions replicas groups members records messages settings clusters consumers "
+    "producers entries rows connections jobs leaders offsets files samples events nodes changes "
+    "headers columns controllers"
+).split()
+COUNTS_ALLOWED: dict[str, str] = {
+    "embedded_broker/core/controller/topics.py": "messages of Apache Kafka, word for word",
+}
+"""Kept short: use ``kafka_client.wording.counted``, or ``widgets.figures.plural`` in widgets."""
+
+
+def hand_made_counts(path: str) -> Iterator[str]:
+    """``partition(s)`` in a text, and a number followed by a noun that is always in the plural."""
+    whole = tree(path)
+    docstrings = {
+        id(node.body[0].value)
+        for node in ast.walk(whole)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
+    }
+    told_apart = {
+        id(inner)
+        for node in ast.walk(whole)
+        if isinstance(node, ast.IfExp | ast.If)
+        and re.search(r"(==|>|!=) 1\b|^one$", ast.unparse(node.test))
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(whole):
+        if id(node) in told_apart:
+            continue
+        match node:
+            case ast.Constant(value=str(text)) if id(node) not in docstrings:
+                if re.search(r"[a-z]\(e?s\)", text):
+                    yield f"{path}:{node.lineno} {text[:60]!r}"
+            case ast.JoinedStr(values=parts):
+                for before, part, after in zip([None, *parts], parts, parts[1:], strict=False):
+                    if _always_plural(before, part, after):
+                        yield f"{path}:{node.lineno} {ast.unparse(node)[:80]}"
+
+
+def _always_plural(before: ast.expr | None, part: ast.expr, after: ast.expr) -> bool:
+    """``{number} brokers``. A part of a whole (``{up}/{all} brokers``, ``3 of {all} brokers``), a
+    rate (``{rate} records/s``) and a constant are no counts."""
+    match part, after:
+        case ast.FormattedValue(value=value), ast.Constant(value=str(text)):
+            fraction = isinstance(before, ast.Constant) and re.search(
+                r"(/| of (the )?)$", str(before.value)
+            )
+            rate = re.match(r" [a-z]+/", text)
+            verb = re.match(r"(\w+\.)?(verb|counted|plural)\(", ast.unparse(value))
+            constant = re.fullmatch(r"(\w+\.)*[A-Z_]+", ast.unparse(value))
+            word = re.match(r" ([a-z]+)\b", text)
+            countable = word and word[1] in COUNTED_NOUNS and not rate
+            return bool(countable and not fraction and not constant and not verb)
+    return False
+
+
+def test_that_things_are_counted_in_words_in_one_way() -> None:
+    found = [
+        place
+        for path in python_files(*ROOMS)
+        if path not in COUNTS_ALLOWED
+        for place in hand_made_counts(path)
+    ]
+    assert not found, f"use kafka_client.wording or widgets.figures: {found}"
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("f'{n} brokers are down'", True),
+        ("f'{len(names):,} topics'", True),
+        ("text = 'deleted topic(s)'", True),
+        ("f'{up}/{total} brokers'", False),
+        ("f'{MOST} records at most'", False),
+        ("f'{few} of {total} partitions'", False),
+        ("'one broker' if n == 1 else f'all {n} brokers'", False),
+        ("f'{rate} records/s'", False),
+        ("f'{name} is gone'", False),
+        ("counted(n, 'broker')", False),
+    ],
+)
+def test_that_a_hand_made_plural_is_noticed(
+    source: str, found: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.test_habits.tree", lambda _: ast.parse(source))
+    assert bool(list(hand_made_counts("some.py"))) == found
+
+
+# ---- what is written is true
+
+
+def test_that_a_link_of_a_document_leads_somewhere() -> None:
+    found = []
+    for path in tracked():
+        if path.endswith(".md"):
+            text = (TOP / path).read_text(encoding="utf-8")
+            for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", text):
+                if not (TOP / path).parent.joinpath(target).exists():
+                    found.append(f"{path}: {target}")
+    assert not found, found
+
+
+def test_that_every_decision_is_in_the_index() -> None:
+    index = (TOP / "docs/decisions/README.md").read_text(encoding="utf-8")
+    pages = [Path(p).name for p in tracked() if re.match(r"docs/decisions/\d{4}-", p)]
+    missing = [page for page in pages if page not in index]
+    assert not missing, f"add them to docs/decisions/README.md: {missing}"
+    numbers = [page[:4] for page in pages]
+    assert len(set(numbers)) == len(numbers), "two decisions have the same number"
+
+
+def test_that_every_target_that_a_document_names_is_in_the_makefile() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (TOP / "Makefile").read_text(), re.M))
+    found = []
+    for path in tracked():
+        if path.endswith(".md"):
+            text = (TOP / path).read_text(encoding="utf-8")
+            for name in re.findall(r"(?:`|^    )make ([a-z-]+)", text, re.M):
+                if name not in targets:
+                    found.append(f"{path}: make {name}")
+    assert not found, found
+
+
+# ---- dependencies and dead code
+
+IMPORTED_AS = {
+    "pyside6-essentials": "PySide6",
+    "confluent-kafka": "confluent_kafka",
+    "typing-extensions": "typing_extensions",
+}
+"""Distribution -> module, where the names differ."""
+NOT_IMPORTED: dict[str, str] = {
+    "pyqtgraph": "the charts move to it",
+    "qasync": "the window moves to it",
+}
+"""Runtime dependencies that no module imports, with the reason for having them."""
+
+
+def test_that_production_code_imports_every_runtime_dependency() -> None:
+    project = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]
+    wanted = {re.split(r"[^A-Za-z0-9_-]", line, maxsplit=1)[0] for line in project["dependencies"]}
+    imported = {
+        module.split(".")[0].lower()
+        for path in python_files(*ROOMS)
+        for _, module, _ in imports(path)
+    }
+    unused = [
+        name
+        for name in sorted(wanted)
+        if IMPORTED_AS.get(name.lower(), name).lower() not in imported and name not in NOT_IMPORTED
+    ]
+    assert not unused, f"remove them from pyproject.toml: {unused}"
+
+
+# ---- tests
+
+
+def test_that_no_test_swallows_an_exception_by_its_text() -> None:
+    """``except X as e: if "..." in str(e)`` hides what else is wrong: use pytest.raises(match=)."""
+    found = []
+    for path in python_files("tests"):
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.ExceptHandler) and node.name:
+                for inner in ast.walk(node):
+                    if isinstance(inner, ast.If) and f"str({node.name})" in ast.unparse(inner.test):
+                        found.append(f"{path}:{inner.lineno}")
+    assert not found, found
+
+
+def test_that_no_test_swallows_every_exception() -> None:
+    found = [
+        f"{path}:{node.lineno}"
+        for path in python_files("tests")
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.ExceptHandler)
+        and (node.type is None or ast.unparse(node.type) in ("Exception", "BaseException"))
+        and all(isinstance(line, ast.Pass | ast.Continue) for line in node.body)
+    ]
+    assert not found, found
