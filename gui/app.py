@@ -18,7 +18,6 @@ from gui import log
 from gui.about.diagnostics import Place
 from gui.about.places import connected, places
 from gui.activity_log import ActivityLog
-from gui.background import SWITCH_S
 from gui.client_bridge import ClientBridge
 from gui.command_palette import Entry
 from gui.embedded.manager import LocalControl
@@ -27,6 +26,7 @@ from gui.event_loop import AttachedLoop, window_loop
 from gui.garbage import GarbageCollector
 from gui.main_window import MainWindow
 from gui.open_clusters import Clusters, MakeClient
+from gui.page_kit.latest_job import SWITCH_S
 from gui.pages import PAGES
 from gui.preference_effects import PreferenceEffects
 from gui.preferences import TIME_STYLE, Preferences

@@ -1,12 +1,11 @@
-"""The pages that the window knows, by name: in the order of the rail. A page is imported when it
-is first opened."""
+"""The pages of the window in the order of the rail. A page is imported when it is first shown."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from PySide6.QtWidgets import QWidget
 
@@ -22,8 +21,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PageContext:
-    """What a page is given. ``navigate(GroupTarget("sms"))`` opens another page;
-    ``notify(sentence, tone)`` shows a passing note (tone: ok, warn, bad, accent)."""
+    """What a page works with.
+
+    ``navigate(GroupTarget("sms"))`` shows another page; ``notify(sentence, tone)`` shows a note
+    that passes by itself (tone: ok, warn, bad, accent).
+    """
 
     session: Session
     theme: Theme
@@ -37,22 +39,21 @@ class PageContext:
 
 @dataclass(frozen=True, slots=True)
 class PageSpec:
-    """``factory`` is ``module:Class``, called with the context; the page may implement
-    ``gui.navigation.ShowsTargets``."""
+    """``factory`` is ``module:Class``, called with the context.
+
+    A page with places of its own implements ``gui.navigation.ShowsTargets``.
+    """
 
     name: str
     title: str
     icon: str
     factory: str
     shortcut: str = ""
-    embedded_only: bool = False
 
     def make(self, context: PageContext) -> QWidget:
         module, _, name = self.factory.partition(":")
-        maker: Any = getattr(import_module(module), name)
-        page = maker(context)
-        assert isinstance(page, QWidget)
-        return page
+        page_class: Callable[[PageContext], QWidget] = getattr(import_module(module), name)
+        return page_class(context)
 
 
 PAGES: tuple[PageSpec, ...] = (
@@ -72,7 +73,7 @@ PAGES: tuple[PageSpec, ...] = (
 
 
 def spec(name: str) -> PageSpec:
-    """Raises: KeyError for a name that is no page's."""
+    """The page of that name. Raises: KeyError."""
     for page in PAGES:
         if page.name == name:
             return page

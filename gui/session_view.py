@@ -5,22 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QStackedWidget, QTabBar, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import (
+    QApplication,
+    QStackedWidget,
+    QTabBar,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from gui.navigation import (
-    BrokerTarget,
-    ConfigurationTarget,
-    GroupTarget,
-    MessagesTarget,
     Navigate,
-    NewTopicTarget,
     PageTarget,
-    ProduceTarget,
-    ResetTarget,
     ShowsTargets,
     Target,
-    TopicTarget,
     page_of,
     target_named,
     title_of,
@@ -71,6 +70,7 @@ class SessionView(QWidget):
             self._show_in_tab(target)
             return
         page = page_of(target)
+        is_current = page == self._page and self.bar.currentIndex() == 0
         wanted = spec(page)
         if page not in self._pages:
             self._pages[page] = wanted.make(self.context)
@@ -78,7 +78,10 @@ class SessionView(QWidget):
         self._page = page
         self.bar.setTabText(0, wanted.title)
         self.bar.setTabIcon(0, self._theme.icon(wanted.icon))
-        show_in(self._pages[page], target)
+        shown = self._pages[page]
+        # A page comes back as it was left; asked for once more, it shows its own first place.
+        if isinstance(shown, ShowsTargets) and (is_current or not isinstance(target, PageTarget)):
+            shown.show_target(target)
         if self.bar.currentIndex() != 0:
             self.bar.setCurrentIndex(0)
         self._show_tab(0)
@@ -93,7 +96,8 @@ class SessionView(QWidget):
         self._close_button(index)
         self.bar.setTabToolTip(index, tooltip(f"{wanted.title}: {title}"))
         self.bar.show()
-        show_in(widget, target)
+        if isinstance(widget, ShowsTargets):
+            widget.show_target(target)
         self.bar.setCurrentIndex(index)
 
     def _close_button(self, index: int) -> None:
@@ -117,45 +121,13 @@ class SessionView(QWidget):
     def _show_tab(self, index: int) -> None:
         widget = self._pages.get(self._page) if index <= 0 else self._tabs[index - 1][1]
         if widget is not None:
-            self.stack.setCurrentWidget(widget)
+            focus = QApplication.focusWidget()
+            takes_focus = focus is None or self.stack.isAncestorOf(focus)
+            if self.stack.currentWidget() is not widget:
+                self.stack.setCurrentWidget(widget)
+                if takes_focus:  # else Qt hands the focus of the hidden page to the rail
+                    widget.setFocus(Qt.FocusReason.OtherFocusReason)
             self.page_shown.emit(self.page)
 
     def widget_of(self, page: str) -> QWidget | None:
         return self._pages.get(page)
-
-
-def show_in(page: QWidget, target: Target) -> None:
-    """Show the target on the page; a whole page stays as it was left."""
-    if isinstance(page, ShowsTargets):
-        if not isinstance(target, PageTarget):
-            page.show_target(target)
-        return
-    _open(page, target)
-
-
-def _open(page: QWidget, target: Target) -> None:
-    """For a page that takes keywords still."""
-    opener: Any = getattr(page, "open", None)
-    match target:
-        case TopicTarget(topic, tab):
-            opener(topic=topic, **({"tab": tab} if tab else {}))
-        case NewTopicTarget(name, partitions, replication):
-            opener(create=name, partitions=_text(partitions), replication=_text(replication))
-        case GroupTarget(group):
-            opener(group=group)
-        case ResetTarget(group):
-            opener(group=group, reset=True)
-        case BrokerTarget(broker_id):
-            opener(broker=broker_id)
-        case MessagesTarget(topic, partition, offset):
-            opener(topic=topic, partition=partition, offset=offset)
-        case ProduceTarget(topic):
-            opener(topic=topic, produce=True)
-        case ConfigurationTarget(resource):
-            opener(kind=resource.kind, name=resource.name)
-        case PageTarget():
-            return
-
-
-def _text(number: int | None) -> str:
-    return "" if number is None else str(number)

@@ -6,13 +6,14 @@ from functools import partial
 
 from PySide6.QtWidgets import QPushButton, QWidget
 
-from gui.background import Latest
 from gui.brokers import actions
 from gui.brokers.log_view import BrokerLog
 from gui.brokers.rows import REPLICA_COLUMNS, BrokerRow, ReplicaRow, replicas_on
+from gui.navigation import ConfigurationTarget, TopicTarget
 from gui.page_kit.detail_view import DetailView
+from gui.page_kit.latest_job import LatestJob
 from gui.pages import PageContext
-from kafka_client.model import ClusterSnapshot
+from kafka_client.model import ClusterSnapshot, ConfigResource
 from kafka_client.snapshot import partition_count
 from widgets import figures
 from widgets.facts import Fact
@@ -34,7 +35,7 @@ class BrokerView(DetailView):
         self._shown_topics: object = None
         """the topics of the snapshot whose replicas were shown last"""
         self._buttons: dict[str, QPushButton] = {}
-        self._rows = Latest(self._show_replicas, self)
+        self._rows = LatestJob(context.session, self._show_replicas, self)
         self.replicas: KeyedTableModel[ReplicaRow] = KeyedTableModel(
             REPLICA_COLUMNS, key=lambda r: (r.topic, r.partition), parent=self
         )
@@ -61,9 +62,7 @@ class BrokerView(DetailView):
             sort="topic",
         )
         table.set_empty_words("topics", "No replicas", "No partition has a replica on this broker.")
-        table.row_opened.connect(
-            lambda row, tab: context.navigate("topics", in_tab=tab, topic=row.topic)
-        )
+        table.row_opened.connect(lambda row, tab: context.navigate(TopicTarget(row.topic), tab))
         return table
 
     # ---- showing
@@ -78,7 +77,7 @@ class BrokerView(DetailView):
         if is_another or snapshot.topics is not self._shown_topics:
             self._shown_topics = snapshot.topics
             work = partial(replicas_on, snapshot, row.broker_id)
-            self._rows.want(work, partition_count(snapshot))
+            self._rows.request(work, partition_count(snapshot))
         if self.embedded is not None:
             self._show_possible_actions(row.broker_id)
         if self._log is not None:
@@ -112,7 +111,8 @@ class BrokerView(DetailView):
 
     def _open_configuration(self) -> None:
         if self._row is not None:
-            self.context.navigate("configuration", kind="broker", name=str(self._row.broker_id))
+            resource = ConfigResource("broker", str(self._row.broker_id))
+            self.context.navigate(ConfigurationTarget(resource))
 
 
 def _facts(row: BrokerRow, embedded: bool) -> list[Fact]:

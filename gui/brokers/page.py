@@ -8,14 +8,15 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QMenu, QSplitter, QVBoxLayout, QWidget
 from typing_extensions import override
 
-from gui.background import Latest
 from gui.brokers.actions import possible_actions
 from gui.brokers.broker_view import BrokerView
 from gui.brokers.rows import BrokerRow, broker_rows, columns_for
+from gui.navigation import BrokerTarget, ConfigurationTarget, Target
+from gui.page_kit.latest_job import LatestJob
 from gui.page_kit.live_page import LivePage
 from gui.pages import PageContext
 from kafka_client.changes import Changes
-from kafka_client.model import ClusterSnapshot
+from kafka_client.model import ClusterSnapshot, ConfigResource
 from kafka_client.snapshot import partition_count
 from widgets.item_table import ROW_PIXELS
 from widgets.keyed_table_model import KeyedTableModel
@@ -29,7 +30,7 @@ ROWS_AT_FIRST = (3, 8)
 
 
 class BrokersPage(LivePage):
-    """``open(broker=2)`` selects that broker."""
+    """A BrokerTarget selects that broker in the list."""
 
     def __init__(self, context: PageContext) -> None:
         super().__init__(context)
@@ -49,7 +50,7 @@ class BrokersPage(LivePage):
             menu=self._fill_menu,
             sort="broker",
         )
-        self._rows = Latest(self._show_rows, self)
+        self._rows = LatestJob(self.session, self._show_rows, self)
         self.broker_view = BrokerView(context)
         self.table.selection_changed.connect(lambda _: self._show_selected())
         self.table.row_opened.connect(self._open_row)
@@ -60,6 +61,7 @@ class BrokersPage(LivePage):
         self._split.setStretchFactor(1, 1)
         self._split.setChildrenCollapsible(False)
         self.set_content(self._split)
+        self.setFocusProxy(self.table)
         if embedded is not None:
             embedded.brokers_changed.connect(self._processes_changed)
 
@@ -72,15 +74,15 @@ class BrokersPage(LivePage):
         column.addWidget(self.table)
         return whole
 
-    def open(self, broker: int | None = None) -> None:
-        if broker is not None and not self.table.select_key(broker):
-            self._wanted = broker
+    def show_target(self, target: Target) -> None:
+        if isinstance(target, BrokerTarget) and not self.table.select_key(target.broker_id):
+            self._wanted = target.broker_id
 
     @override
     def refresh(self, snapshot: ClusterSnapshot, changes: Changes) -> None:
         embedded = self.session.embedded
         processes = dict(embedded.brokers) if embedded is not None else {}
-        self._rows.want(partial(broker_rows, snapshot, processes), partition_count(snapshot))
+        self._rows.request(partial(broker_rows, snapshot, processes), partition_count(snapshot))
 
     def _show_rows(self, rows: list[BrokerRow]) -> None:
         self.model.merge(rows)
@@ -110,7 +112,7 @@ class BrokersPage(LivePage):
 
     def _open_row(self, row: BrokerRow, in_tab: bool) -> None:
         if in_tab:
-            self.context.navigate("brokers", in_tab=True, broker=row.broker_id)
+            self.context.navigate(BrokerTarget(row.broker_id), in_tab=True)
         else:
             self.broker_view.focus_content()
 
@@ -121,12 +123,12 @@ class BrokersPage(LivePage):
         menu.addAction(
             icon("configuration"),
             "Configuration",
-            lambda: go("configuration", kind="broker", name=str(broker_id)),
+            lambda: go(ConfigurationTarget(ConfigResource("broker", str(broker_id)))),
         )
         menu.addAction(
             icon("external"),
             "Open in a new tab",
-            lambda: go("brokers", in_tab=True, broker=broker_id),
+            lambda: go(BrokerTarget(broker_id), in_tab=True),
         )
         embedded = self.session.embedded
         process = embedded.brokers.get(broker_id) if embedded is not None else None

@@ -35,6 +35,7 @@ from gui.configuration.rows import (
     resource_rows,
     setting_rows,
 )
+from gui.navigation import ConfigurationTarget, Target
 from gui.page_kit.live_page import LivePage
 from gui.page_kit.table_list import MARGINS
 from gui.pages import PageContext
@@ -57,7 +58,7 @@ Entries = dict[ConfigResource, tuple[ConfigEntry, ...]]
 
 
 class ConfigurationPage(LivePage):
-    """``open(kind="topic", name="email")`` shows the settings of one resource."""
+    """A ConfigurationTarget shows the settings of one broker or topic."""
 
     def __init__(self, context: PageContext) -> None:
         super().__init__(context)
@@ -95,6 +96,7 @@ class ConfigurationPage(LivePage):
         self._build()
         self._connect()
         self.watch(self.state)
+        self.setFocusProxy(self.setting_table)
 
     def _build(self) -> None:
         self._refresh.setToolTip("Read the settings again (F5)")
@@ -157,13 +159,9 @@ class ConfigurationPage(LivePage):
 
     # ---- resources
 
-    def open(self, kind: str = "", name: str = "", topic: str = "", broker: int | str = "") -> None:
-        if topic:
-            kind, name = "topic", topic
-        elif broker != "":
-            kind, name = "broker", str(broker)
-        if kind:
-            self.show_resource(ConfigResource(kind, str(name)))
+    def show_target(self, target: Target) -> None:
+        if isinstance(target, ConfigurationTarget):
+            self.show_resource(target.resource)
 
     @override
     def refresh(self, snapshot: ClusterSnapshot, changes: Changes) -> None:

@@ -16,11 +16,13 @@ from gui.groups.rows import (
     lag_row,
     member_row,
 )
+from gui.navigation import MessagesTarget
 from gui.page_kit.charts import PageCharts, marks_of
 from gui.page_kit.detail_view import DetailView
 from gui.pages import PageContext
 from gui.plan_dialog import show_plan
 from gui.tasks import opened
+from kafka_client.commands.groups import ResetSpec
 from kafka_client.model import ClusterSnapshot, Group
 from widgets import figures
 from widgets.charts.model import Series, SumOf
@@ -57,7 +59,7 @@ class GroupView(DetailView):
         self.add_chart(self._chart_with_controls(), CHART_HEIGHTS)
         self.add_tab("partitions", "Partitions", self.lag_table)
         self.add_tab("members", "Members", self.member_table)
-        self.add_action("Reset offsets…", self.reset, changes=True)
+        self.add_action("Reset offsets…", lambda: self.reset(), changes=True)
         self.add_action("Delete…", self._delete, changes=True)
 
     def _chart_with_controls(self) -> QWidget:
@@ -91,11 +93,7 @@ class GroupView(DetailView):
         )
         table.row_opened.connect(
             lambda row, tab: context.navigate(
-                "messages",
-                in_tab=tab,
-                topic=row.topic,
-                partition=row.partition,
-                offset=row.committed,
+                MessagesTarget(row.topic, row.partition, row.committed), tab
             )
         )
         return table
@@ -118,7 +116,7 @@ class GroupView(DetailView):
 
     # ---- showing
 
-    def show_group(self, group: str) -> None:
+    def show_group(self, group: str, tab: str = "") -> None:
         if group != self.group:
             self._lags.merge([])
             self._members.merge([])
@@ -127,6 +125,7 @@ class GroupView(DetailView):
         self.group = group
         self.show_name(group)
         self.context.session.focus(topics=[], groups=[group])
+        self.show_tab(tab)
         self.show_snapshot(self.context.session.snapshot)
 
     def leave(self) -> None:
@@ -184,14 +183,18 @@ class GroupView(DetailView):
 
     # ---- actions
 
-    def reset(self) -> None:
-        """Open the form that resets the group's offsets; the plan follows."""
+    def reset(self, topic: str = "", spec: ResetSpec | None = None) -> None:
+        """Open the form that resets the group's offsets, filled with what is given."""
         group = self.context.session.snapshot.groups.get(self.group)
         if group is not None:
-            self.context.session.tasks.start(self._reset(group), owner=self)
+            self.context.session.tasks.start(self._reset(group, topic, spec), owner=self)
 
-    async def _reset(self, group: Group) -> None:
+    async def _reset(self, group: Group, topic: str, spec: ResetSpec | None) -> None:
         form = ResetDialog(self.context, group, self)
+        if topic:
+            form.choose_topic(topic)
+        if spec is not None:
+            form.choose(spec)
         accepted = await opened(form)
         if accepted and form.plan is not None:
             show_plan(self.context, form.plan, self)

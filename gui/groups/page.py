@@ -5,10 +5,11 @@ from __future__ import annotations
 from PySide6.QtWidgets import QMenu, QWidget
 from typing_extensions import override
 
-from gui.background import Latest
 from gui.groups.actions import delete_groups
 from gui.groups.group_view import GroupView
 from gui.groups.rows import GROUP_COLUMNS, GroupRow, group_row
+from gui.navigation import GroupTarget, ResetTarget, Target
+from gui.page_kit.latest_job import LatestJob
 from gui.page_kit.list_and_detail import ListAndDetailPage
 from gui.page_kit.table_list import TableList
 from gui.pages import PageContext
@@ -21,7 +22,7 @@ PARTITIONS_OF_A_GROUP = 10
 
 
 class GroupsPage(ListAndDetailPage):
-    """``open(group=...)`` shows one group; ``open()`` the list."""
+    """A GroupTarget shows one group, a ResetTarget the form that resets its offsets."""
 
     def __init__(self, context: PageContext, parent: QWidget | None = None) -> None:
         super().__init__(context, parent)
@@ -29,15 +30,18 @@ class GroupsPage(ListAndDetailPage):
         self.group_view = GroupView(context, self)
         self.set_parts(self.groups, self.group_view)
 
-    def open(self, group: str = "", reset: bool = False) -> None:
-        """``reset`` opens the form that resets the group's offsets."""
-        if group:
-            self.group_view.show_group(group)
-            self.show_detail()
-            if reset:
-                self.group_view.reset()
-        else:
-            self.show_list()
+    @override
+    def show_target(self, target: Target) -> None:
+        match target:
+            case GroupTarget(group, tab):
+                self.group_view.show_group(group, tab)
+                self.show_detail()
+            case ResetTarget(group, topic, spec):
+                self.group_view.show_group(group)
+                self.show_detail()
+                self.group_view.reset(topic, spec)
+            case _:
+                self.show_list()
 
     @override
     def refresh_list(self, snapshot: ClusterSnapshot) -> None:
@@ -67,19 +71,17 @@ class GroupList(TableList[GroupRow]):
             sort="-lag",
         )
         super().__init__(context, "Consumer groups", table, parent)
-        self._rows = Latest(self._model.merge, self)
+        self._rows = LatestJob(context.session, self._model.merge, self)
         table.set_empty_words(
             "groups", "No consumer groups", "A group appears when its first consumer joins."
         )
-        table.row_opened.connect(
-            lambda row, tab: context.navigate("groups", in_tab=tab, group=row.group)
-        )
+        table.row_opened.connect(lambda row, tab: context.navigate(GroupTarget(row.group), tab))
 
     def show_snapshot(self, snapshot: ClusterSnapshot) -> None:
         sampled = snapshot.sampled.get(Datum.GROUPS)
         if snapshot.groups or (sampled is not None and sampled.at_s is not None):
             groups = snapshot.groups.values()
-            self._rows.want(
+            self._rows.request(
                 lambda: [group_row(group) for group in groups], PARTITIONS_OF_A_GROUP * len(groups)
             )
             self.state.show_content()
@@ -94,10 +96,10 @@ class GroupList(TableList[GroupRow]):
         go, writable = self.context.navigate, not self.context.session.read_only
         if len(rows) == 1:
             group = rows[0].group
-            menu.addAction("Open", lambda: go("groups", group=group))
-            menu.addAction("Open in a new tab", lambda: go("groups", in_tab=True, group=group))
+            menu.addAction("Open", lambda: go(GroupTarget(group)))
+            menu.addAction("Open in a new tab", lambda: go(GroupTarget(group), in_tab=True))
             menu.addSeparator()
-            reset = menu.addAction("Reset offsets…", lambda: go("groups", group=group, reset=True))
+            reset = menu.addAction("Reset offsets…", lambda: go(ResetTarget(group)))
             reset.setEnabled(writable)
         names = [row.group for row in rows]
         delete = menu.addAction("Delete…", lambda: delete_groups(self.context, names, self))

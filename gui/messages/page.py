@@ -18,6 +18,7 @@ from gui.messages.record_columns import CellDecoder, Key, key_of
 from gui.messages.record_model import RecordModel
 from gui.messages.runner import ScanRunner
 from gui.messages.scan_text import outcome_text, progress_text
+from gui.navigation import MessagesTarget, ProduceTarget, Target
 from gui.page_kit.live_page import LivePage
 from gui.page_kit.table_list import MARGINS
 from gui.pages import PageContext
@@ -42,7 +43,7 @@ PARTITIONS_NAMED = 8
 
 
 class MessagesPage(LivePage):
-    """``open(topic=...)`` reads the latest records of a topic."""
+    """A MessagesTarget reads records of a topic, a ProduceTarget opens the produce form."""
 
     def __init__(self, context: PageContext) -> None:
         super().__init__(context)
@@ -70,6 +71,7 @@ class MessagesPage(LivePage):
         self._connect_scan()
         self._connect_view()
         self.watch(self.state)
+        self.setFocusProxy(self.bar.topic)
 
     def _timer(self, after_ms: int, do: Callable[[], None]) -> QTimer:
         timer = QTimer(self)
@@ -81,7 +83,7 @@ class MessagesPage(LivePage):
     def _connect_scan(self) -> None:
         self.bar.read_requested.connect(self.read)
         self.bar.stop_requested.connect(self.runner.stop)
-        self.bar.topic_chosen.connect(lambda topic: self.open(topic))
+        self.bar.topic_chosen.connect(lambda topic: self.read_topic(topic))
         self.bar.produce_requested.connect(self.show_produce)
         self.bar.filter_changed.connect(self._narrow_later.start)
         self.state.retry_requested.connect(self.read)
@@ -100,27 +102,26 @@ class MessagesPage(LivePage):
         self.table_bar.decoders_changed.connect(self._decoders_changed)
         self.detail.edit_requested.connect(self.show_produce)
         self.produce.closed.connect(self._show_detail)
-        self.produce.jump_requested.connect(lambda t, p, o: self.open(t, p, o))
+        self.produce.jump_requested.connect(self.read_topic)
 
     # ---- opening
 
-    def open(
-        self,
-        topic: str = "",
-        partition: int | None = None,
-        offset: int | None = None,
-        produce: bool = False,
+    def show_target(self, target: Target) -> None:
+        match target:
+            case MessagesTarget(topic, partition, offset):
+                self.read_topic(topic, partition, offset)
+            case ProduceTarget(topic):
+                if topic:
+                    self.read_topic(topic)
+                self.show_produce()
+
+    def read_topic(
+        self, topic: str, partition: int | None = None, offset: int | None = None
     ) -> None:
-        """Read the latest records of the topic, or those from an offset on, and select the first.
+        """Read the latest records, or those from an offset on, and select the first.
 
-        ``produce`` opens the form that sends records.
+        A topic that is shown already is not read again.
         """
-        if topic:
-            self._open_topic(topic, partition, offset)
-        if produce:
-            self.show_produce()
-
-    def _open_topic(self, topic: str, partition: int | None, offset: int | None) -> None:
         self.bar.set_snapshot(self.session.snapshot)
         is_shown = topic == self._shown_topic and (self.model.kept > 0 or self.runner.running)
         self.bar.set_topic(topic, partition)
@@ -396,5 +397,5 @@ class MessagesPage(LivePage):
         resend = menu.addAction("Edit and send…", lambda: self.show_produce(record))
         resend.setEnabled(not self.session.read_only)
         menu.addAction(
-            "Read from here", lambda: self.open(record.topic, record.partition, record.offset)
+            "Read from here", lambda: self.read_topic(record.topic, record.partition, record.offset)
         )

@@ -10,6 +10,7 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QMenu, QPushButton, QSlider, QWidget
 
 from gui.embedded.demo_traffic import DemoTraffic
+from gui.navigation import GroupTarget
 from gui.overview.snippets import SNIPPETS
 from gui.pages import PageContext
 from widgets import figures
@@ -149,7 +150,7 @@ class DemoPanel(QFrame):
         menu.addAction(
             self.theme.icon("groups"),
             "Open its group",
-            lambda: self.context.navigate("groups", group=name),
+            lambda: self.context.navigate(GroupTarget(name)),
         )
         button = self._consumers[name]
         menu.popup(button.mapToGlobal(QPoint(0, button.height())))

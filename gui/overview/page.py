@@ -7,6 +7,7 @@ from collections.abc import Callable
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 from typing_extensions import override
 
+from gui.navigation import BrokerTarget, GroupTarget, PageTarget, TopicTarget
 from gui.overview import tiles
 from gui.overview.change_list import ChangeList
 from gui.overview.demo_panel import DemoPanel
@@ -70,6 +71,7 @@ class OverviewPage(LivePage):
         columns.addLayout(self._make_lists(), 5)
         layout.addLayout(columns, 1)
         self.set_content(content)
+        self.setFocusProxy(self._group_table)
 
     # ---- parts
 
@@ -78,7 +80,7 @@ class OverviewPage(LivePage):
         row.setSpacing(12)
         for name, title, page in TILES:
             tile = Tile(self.theme, title)
-            tile.clicked.connect(lambda page=page: self.context.navigate(page))
+            tile.clicked.connect(lambda page=page: self.context.navigate(PageTarget(page)))
             self.tiles[name] = tile
             row.addWidget(tile, 1)
         return row
@@ -98,7 +100,8 @@ class OverviewPage(LivePage):
         column = QVBoxLayout()
         column.setSpacing(16)
         groups = Card("Groups furthest behind")
-        groups.column.addWidget(self._make_group_table())
+        self._group_table = self._make_group_table()
+        groups.column.addWidget(self._group_table)
         changed = Card()
         changed.column.setContentsMargins(4, 12, 4, 4)
         head = plain("What changed", changed, role="strong")
@@ -127,7 +130,7 @@ class OverviewPage(LivePage):
             "groups", "No consumer groups", "A group appears when its first consumer joins."
         )
         table.row_opened.connect(
-            lambda group, tab: self.context.navigate("groups", in_tab=tab, group=group.group_id)
+            lambda group, tab: self.context.navigate(GroupTarget(group.group_id), tab)
         )
         return table
 
@@ -207,8 +210,8 @@ class OverviewPage(LivePage):
     def _open_change(self, change: Change) -> None:
         go = self.context.navigate
         if change.topic is not None:
-            go("topics", topic=change.topic)
+            go(TopicTarget(change.topic))
         elif change.group_id is not None:
-            go("groups", group=change.group_id)
+            go(GroupTarget(change.group_id))
         elif change.broker_id is not None:
-            go("brokers", broker=change.broker_id)
+            go(BrokerTarget(change.broker_id))

@@ -49,6 +49,7 @@ class DetailView(QWidget):
         self.facts = Facts(context.theme, facts, self)
         self.tabs = QTabWidget(self)
         self.tabs.setDocumentMode(True)
+        self.tabs.currentChanged.connect(lambda _: self.setFocusProxy(self.tabs.currentWidget()))
         self._tab_names: list[str] = []
         self._icons: dict[QPushButton, str] = {}
         """action button -> icon"""
@@ -124,6 +125,7 @@ class DetailView(QWidget):
         self.tabs.addTab(page, title)
         self._tab_names.append(name)
         page.setFocusProxy(content)
+        self.setFocusProxy(self.tabs.currentWidget())
 
     # ---- for each snapshot
 

@@ -15,6 +15,7 @@ from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QApplication, QStackedWidget, QVBoxLayout, QWidget
 from typing_extensions import override
 
+from gui.navigation import Target
 from gui.page_kit.detail_view import DetailView
 from gui.page_kit.live_page import LivePage
 from gui.page_kit.table_list import TableList
@@ -50,11 +51,16 @@ class ListAndDetailPage(LivePage):
             QShortcut(QKeySequence(keys), detail, self.go_back, context=context)
             for keys, context in BACK_KEYS.items()
         ]
+        self.setFocusProxy(list_view)
         self.watch(list_view.state, detail.state)
 
     @property
     def shows_list(self) -> bool:
         return self._stack.currentWidget() is self._list
+
+    @abstractmethod
+    def show_target(self, target: Target) -> None:
+        """Show the place; the page itself (PageTarget) is its list."""
 
     @abstractmethod
     def refresh_list(self, snapshot: ClusterSnapshot) -> None:
@@ -90,6 +96,7 @@ class ListAndDetailPage(LivePage):
         focus = QApplication.focusWidget()
         takes_focus = focus is None or self.isAncestorOf(focus)
         self._stack.setCurrentWidget(part)
+        self.setFocusProxy(part)
         if not takes_focus:
             return
         if part is self._list:

@@ -7,7 +7,15 @@ from collections.abc import Callable
 from PySide6.QtWidgets import QCheckBox, QMenu, QPushButton, QWidget
 from typing_extensions import override
 
-from gui.background import Latest
+from gui.navigation import (
+    ConfigurationTarget,
+    MessagesTarget,
+    NewTopicTarget,
+    ProduceTarget,
+    Target,
+    TopicTarget,
+)
+from gui.page_kit.latest_job import LatestJob
 from gui.page_kit.list_and_detail import ListAndDetailPage
 from gui.page_kit.table_list import TableList
 from gui.pages import PageContext
@@ -15,14 +23,14 @@ from gui.preferences import INTERNAL_TOPICS
 from gui.topics.actions import TopicActions
 from gui.topics.rows import TOPIC_COLUMNS, TopicRow, topic_rows
 from gui.topics.topic_view import TopicView
-from kafka_client.model import ClusterSnapshot
+from kafka_client.model import ClusterSnapshot, ConfigResource
 from kafka_client.snapshot import partition_count
 from widgets.keyed_table_model import KeyedTableModel
 from widgets.table_view import TableView
 
 
 class TopicsPage(ListAndDetailPage):
-    """``open(topic=...)`` shows one topic; ``open()`` the list."""
+    """A TopicTarget shows one topic, a NewTopicTarget the form for a new one."""
 
     def __init__(self, context: PageContext, parent: QWidget | None = None) -> None:
         super().__init__(context, parent)
@@ -30,26 +38,18 @@ class TopicsPage(ListAndDetailPage):
         self.topic_view = TopicView(context, self)
         self.set_parts(self.topics, self.topic_view)
 
-    def open(
-        self,
-        topic: str = "",
-        tab: str = "",
-        create: str = "",
-        partitions: str = "",
-        replication: str = "",
-    ) -> None:
-        """``create`` opens the form for a new topic of that name."""
-        if create:
-            TopicActions(self.context, self).create(
-                name=create,
-                partitions=int(partitions) if partitions.isdigit() else None,
-                replication=int(replication) if replication.isdigit() else None,
-            )
-        if topic:
-            self.topic_view.show_topic(topic, tab)
-            self.show_detail()
-        else:
-            self.show_list()
+    @override
+    def show_target(self, target: Target) -> None:
+        match target:
+            case TopicTarget(topic, tab):
+                self.topic_view.show_topic(topic, tab)
+                self.show_detail()
+            case NewTopicTarget(name, partitions, replication_factor):
+                self.topics.topic_actions.create(
+                    name=name, partitions=partitions, replication=replication_factor
+                )
+            case _:
+                self.show_list()
 
     @override
     def refresh_list(self, snapshot: ClusterSnapshot) -> None:
@@ -73,8 +73,8 @@ class TopicList(TableList[TopicRow]):
             sort="topic",
         )
         super().__init__(context, "Topics", table, parent)
-        self._rows = Latest(self._model.merge, self)
-        self._actions = TopicActions(context, self)
+        self._rows = LatestJob(context.session, self._model.merge, self)
+        self.topic_actions = TopicActions(context, self)
         self._internal = QCheckBox("Show internal topics", self)
         self._internal.setChecked(context.preferences.get(INTERNAL_TOPICS))
         self._internal.toggled.connect(self._internal_toggled)
@@ -82,18 +82,16 @@ class TopicList(TableList[TopicRow]):
         create = QPushButton("New topic…", self)
         create.setProperty("role", "primary")
         create.setEnabled(not context.session.read_only)
-        create.clicked.connect(lambda: self._actions.create())
+        create.clicked.connect(lambda: self.topic_actions.create())
         self.head.addWidget(create)
         table.set_empty_words(
             "topics", "No topics yet", "Create one here, or let a producer create it."
         )
-        table.row_opened.connect(
-            lambda row, tab: context.navigate("topics", in_tab=tab, topic=row.name)
-        )
+        table.row_opened.connect(lambda row, tab: context.navigate(TopicTarget(row.name), tab))
         self._hide_internal()
 
     def show_snapshot(self, snapshot: ClusterSnapshot) -> None:
-        self._rows.want(lambda: topic_rows(snapshot), partition_count(snapshot))
+        self._rows.request(lambda: topic_rows(snapshot), partition_count(snapshot))
 
     def _internal_toggled(self, shown: bool) -> None:
         self.context.preferences.set(INTERNAL_TOPICS, shown)
@@ -109,18 +107,18 @@ class TopicList(TableList[TopicRow]):
         if len(rows) == 1:
             self._add_actions_on_one(rows[0].name, menu)
         names = [row.name for row in rows]
-        self._add_change(menu, "Delete…", lambda: self._actions.delete(names))
+        self._add_change(menu, "Delete…", lambda: self.topic_actions.delete(names))
 
     def _add_actions_on_one(self, name: str, menu: QMenu) -> None:
-        go, actions = self.context.navigate, self._actions
-        menu.addAction("Open", lambda: go("topics", topic=name))
-        menu.addAction("Open in a new tab", lambda: go("topics", in_tab=True, topic=name))
-        menu.addAction("Messages", lambda: go("messages", topic=name))
-        menu.addAction("Configuration", lambda: go("configuration", topic=name))
-        menu.addSeparator()
-        self._add_change(
-            menu, "Produce a record…", lambda: go("messages", topic=name, produce=True)
+        go, actions = self.context.navigate, self.topic_actions
+        menu.addAction("Open", lambda: go(TopicTarget(name)))
+        menu.addAction("Open in a new tab", lambda: go(TopicTarget(name), in_tab=True))
+        menu.addAction("Messages", lambda: go(MessagesTarget(name)))
+        menu.addAction(
+            "Configuration", lambda: go(ConfigurationTarget(ConfigResource("topic", name)))
         )
+        menu.addSeparator()
+        self._add_change(menu, "Produce a record…", lambda: go(ProduceTarget(name)))
         self._add_change(menu, "Clone…", lambda: actions.create(like=name))
         self._add_change(menu, "Add partitions…", lambda: actions.add_partitions(name))
         self._add_change(menu, "Empty…", lambda: actions.empty(name))

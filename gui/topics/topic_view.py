@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from PySide6.QtWidgets import QMenu, QWidget
 
+from gui.navigation import (
+    ConfigurationTarget,
+    GroupTarget,
+    MessagesTarget,
+    ProduceTarget,
+)
 from gui.page_kit.charts import PageCharts, marks_of
 from gui.page_kit.detail_view import DetailView
 from gui.pages import PageContext
@@ -19,7 +25,7 @@ from gui.topics.rows import (
     readers,
     topic_row,
 )
-from kafka_client.model import ClusterSnapshot
+from kafka_client.model import ClusterSnapshot, ConfigResource
 from widgets import figures
 from widgets.charts.model import Series
 from widgets.charts.units import RATE
@@ -86,17 +92,17 @@ class TopicView(DetailView):
             "Groups appear here once they commit offsets to it.",
         )
         table.row_opened.connect(
-            lambda row, tab: self.context.navigate("groups", in_tab=tab, group=row.group)
+            lambda row, tab: self.context.navigate(GroupTarget(row.group), tab)
         )
         return table
 
     def _add_actions(self) -> None:
         go, actions = self.context.navigate, self._actions
-        self.add_action("Messages", lambda: go("messages", topic=self.topic))
+        self.add_action("Messages", lambda: go(MessagesTarget(self.topic)))
+        self.add_action("Produce…", lambda: go(ProduceTarget(self.topic)), changes=True)
         self.add_action(
-            "Produce…", lambda: go("messages", topic=self.topic, produce=True), changes=True
+            "Configuration", lambda: go(ConfigurationTarget(ConfigResource("topic", self.topic)))
         )
-        self.add_action("Configuration", lambda: go("configuration", topic=self.topic))
         self.add_action("Add partitions…", lambda: actions.add_partitions(self.topic), changes=True)
         self.add_action("Empty…", lambda: actions.empty(self.topic), changes=True)
         self.add_action("Delete…", lambda: actions.delete([self.topic]), changes=True)
@@ -138,7 +144,7 @@ class TopicView(DetailView):
         self.state.show_content()
 
     def _open_partition(self, row: PartitionRow, in_tab: bool = False) -> None:
-        self.context.navigate("messages", in_tab=in_tab, topic=self.topic, partition=row.partition)
+        self.context.navigate(MessagesTarget(self.topic, row.partition), in_tab)
 
     def _fill_partition_menu(self, rows: list[PartitionRow], menu: QMenu) -> None:
         if len(rows) == 1:

@@ -15,6 +15,7 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from gui.messages.page import MessagesPage
+from gui.navigation import MessagesTarget, ProduceTarget
 from kafka_client.errors import TimedOut
 from kafka_client.reading.decode import Kind
 from kafka_client.reading.plan import Start, Until
@@ -57,7 +58,7 @@ def test_that_it_asks_for_a_topic_first(here: Page) -> None:
 
 
 def test_that_opening_a_topic_shows_its_latest_records_newest_first(here: Page) -> None:
-    here.page.open(topic="email")
+    here.page.show_target(MessagesTarget("email"))
     here.ended()
     assert here.model.rowCount() == 500
     times = [record.timestamp_ms for record in here.model.rows]
@@ -68,7 +69,7 @@ def test_that_opening_a_topic_shows_its_latest_records_newest_first(here: Page) 
 
 
 def test_that_a_place_is_read_and_selected(here: Page) -> None:
-    here.page.open(topic="email", partition=1, offset=700)
+    here.page.show_target(MessagesTarget("email", 1, 700))
     here.ended()
     record = here.page.table.current_row()
     assert record is not None and (record.partition, record.offset) == (1, 700)
@@ -76,7 +77,7 @@ def test_that_a_place_is_read_and_selected(here: Page) -> None:
 
 
 def test_that_typing_narrows_and_enter_searches(here: Page) -> None:
-    here.page.open(topic="email")
+    here.page.show_target(MessagesTarget("email"))
     here.ended()
     here.page.bar.text.setText("invoice")
     here.qtbot.waitUntil(lambda: 0 < here.model.rowCount() < 200)
@@ -87,7 +88,7 @@ def test_that_typing_narrows_and_enter_searches(here: Page) -> None:
 
 
 def test_that_nothing_found_says_so(here: Page) -> None:
-    here.page.open(topic="email")
+    here.page.show_target(MessagesTarget("email"))
     here.ended()
     here.page.bar.text.setText("no such text")
     here.read()
@@ -96,7 +97,7 @@ def test_that_nothing_found_says_so(here: Page) -> None:
 
 
 def test_that_brushing_the_histogram_narrows_the_time(here: Page) -> None:
-    here.page.open(topic="email")
+    here.page.show_target(MessagesTarget("email"))
     here.ended()
     times = sorted(r.timestamp_ms for r in here.model.rows)
     here.page.histogram.choose((times[100], times[200]))
@@ -137,14 +138,14 @@ def test_that_live_records_come_by_themselves_until_stopped(here: Page) -> None:
 
 
 def test_that_another_scan_forgets_the_one_before(here: Page) -> None:
-    here.page.open(topic="email")
-    here.page.open(topic="slack")
+    here.page.show_target(MessagesTarget("email"))
+    here.page.show_target(MessagesTarget("slack"))
     here.ended()
     assert {r.topic for r in here.model.rows} == {"slack"}
 
 
 def test_that_wrong_ranges_are_told_and_not_read(here: Page) -> None:
-    here.page.open(topic="email")
+    here.page.show_target(MessagesTarget("email"))
     here.ended()
     calls = len(here.made.client.calls)
     here.page.bar.partitions.setEditText("9")
@@ -164,7 +165,7 @@ def test_that_a_failure_names_its_reason_and_can_be_tried_again(here: Page) -> N
     here.made.client.failing["offsets"] = TimedOut(
         "Broker 2 did not answer.", next_step="Look at the brokers."
     )
-    here.page.open(topic="email")
+    here.page.show_target(MessagesTarget("email"))
     here.ended()
     assert here.page.state.state == "failed"
     here.made.client.failing.clear()
@@ -174,7 +175,7 @@ def test_that_a_failure_names_its_reason_and_can_be_tried_again(here: Page) -> N
 
 
 def test_that_orders_and_sorting_keep_the_selected_record(here: Page) -> None:
-    here.page.open(topic="email")
+    here.page.show_target(MessagesTarget("email"))
     here.ended()
     here.page.table.table.selectRow(7)
     chosen = here.page.table.current_row()
@@ -186,21 +187,21 @@ def test_that_orders_and_sorting_keep_the_selected_record(here: Page) -> None:
 
 
 def test_that_decoders_are_remembered_by_topic(here: Page) -> None:
-    here.page.open(topic="email")
+    here.page.show_target(MessagesTarget("email"))
     here.ended()
     here.page.table_bar.value_as.setCurrentText(str(Kind.HEX))
     assert here.model.index(0, 4).data().startswith("7b 22")
     assert here.page.detail.value.description.text().startswith("hex")
-    here.page.open(topic="slack")
+    here.page.show_target(MessagesTarget("slack"))
     assert here.page.table_bar.kinds == (Kind.GUESS, Kind.GUESS)
     here.ended()
-    here.page.open(topic="email")
+    here.page.show_target(MessagesTarget("email"))
     assert here.page.table_bar.kinds == (Kind.GUESS, Kind.HEX)
     here.ended()
 
 
 def test_that_what_is_shown_is_exported(here: Page, tmp_path: Path) -> None:
-    here.page.open(topic="email")
+    here.page.show_target(MessagesTarget("email"))
     here.ended()
     here.page.table_bar.export_to(str(tmp_path / "out.jsonl"), "jsonl")
     here.qtbot.waitUntil(lambda: len(here.made.said) == 1)
@@ -216,7 +217,7 @@ def test_that_what_is_shown_is_exported(here: Page, tmp_path: Path) -> None:
 
 
 def test_that_a_record_is_sent_and_jumped_to(here: Page) -> None:
-    here.page.open(topic="orders-by-customer", produce=True)
+    here.page.show_target(ProduceTarget("orders-by-customer"))
     here.ended()
     form = here.page.produce
     form.key.line.setText("customer-7")
@@ -235,7 +236,7 @@ def test_that_a_record_is_sent_and_jumped_to(here: Page) -> None:
 
 
 def test_that_a_tombstone_is_sent_and_shown(here: Page) -> None:
-    here.page.open(topic="orders-by-customer", produce=True)
+    here.page.show_target(ProduceTarget("orders-by-customer"))
     here.ended()
     form = here.page.produce
     form.key.line.setText("gone")
@@ -250,7 +251,7 @@ def test_that_a_tombstone_is_sent_and_shown(here: Page) -> None:
 
 
 def test_that_a_copy_is_edited_and_sent_again(here: Page) -> None:
-    here.page.open(topic="email")
+    here.page.show_target(MessagesTarget("email"))
     here.ended()
     record = here.model.row_at(3)
     here.page.detail.show_record(record)
@@ -262,7 +263,7 @@ def test_that_a_copy_is_edited_and_sent_again(here: Page) -> None:
 
 
 def test_that_wrong_input_cannot_be_sent(here: Page) -> None:
-    here.page.open(topic="email", produce=True)
+    here.page.show_target(ProduceTarget("email"))
     here.ended()
     form = here.page.produce
     form.key.kind.setCurrentText("int64")
@@ -272,7 +273,7 @@ def test_that_wrong_input_cannot_be_sent(here: Page) -> None:
 
 
 def test_that_pasted_lines_are_checked_and_sent(here: Page) -> None:
-    here.page.open(topic="email", produce=True)
+    here.page.show_target(ProduceTarget("email"))
     here.ended()
     form = here.page.produce
     form.modes.button(1).click()
@@ -293,7 +294,7 @@ def test_that_a_read_only_connection_sends_nothing(
     client = FakeClient(FakeCluster(time.time, moving=False).populate())
     with alone(qtbot, qapp, client, tmp_path, read_only=True) as made:
         here = Page(made, qtbot)
-        here.page.open(topic="email", produce=True)
+        here.page.show_target(ProduceTarget("email"))
         here.ended()
         here.page.produce.value.text.setPlainText("x")
         here.page.produce.send_now()
@@ -305,6 +306,6 @@ def test_that_a_read_only_connection_sends_nothing(
 
 
 def test_that_nothing_is_created_or_joined(here: Page) -> None:
-    here.page.open(topic="email")
+    here.page.show_target(MessagesTarget("email"))
     here.ended()
     assert set(here.made.client.calls) <= {"offsets", "open_reader", "read", "metadata"}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QEvent, Qt
+from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QPushButton, QTabBar, QWidget
 from pytestqt.qtbot import QtBot
@@ -17,6 +19,8 @@ from gui.brokers.page import BrokersPage
 from gui.configuration.page import ConfigurationPage
 from gui.groups.page import GroupsPage
 from gui.messages.page import MessagesPage
+from gui.navigation import GroupTarget, TopicTarget
+from gui.page_kit.latest_job import AT_ONCE, LatestJob
 from gui.topics.page import TopicsPage
 from tests.fakes.client import FakeClient
 from tests.fakes.cluster import FakeCluster
@@ -51,7 +55,7 @@ def open_email(page: TopicsPage) -> None:
     """As a person does: the row has the focus, the page opens it."""
     page.topics.table.select_key("email")
     page.topics.table.table.setFocus()
-    page.open(topic="email")
+    page.show_target(TopicTarget("email"))
 
 
 @pytest.mark.parametrize(
@@ -107,12 +111,12 @@ def test_that_a_click_on_a_tab_shows_its_content(topics: TopicsPage) -> None:
 
 
 def test_that_a_page_can_be_opened_at_a_tab(topics: TopicsPage) -> None:
-    topics.open(topic="email", tab="consumers")
+    topics.show_target(TopicTarget("email", "consumers"))
     assert topics.topic_view.tab == "consumers"
 
 
 def test_that_a_topic_that_does_not_exist_says_so_and_leads_back(topics: TopicsPage) -> None:
-    topics.open(topic="no-such-topic")
+    topics.show_target(TopicTarget("no-such-topic"))
     state = topics.topic_view.state
     assert state.state == "empty" and "There is no topic no-such-topic" in state.sentence
     button = next(
@@ -125,7 +129,7 @@ def test_that_a_topic_that_does_not_exist_says_so_and_leads_back(topics: TopicsP
 def test_that_a_topic_that_is_deleted_while_it_is_shown_says_so(
     topics: TopicsPage, made: Alone, qtbot: QtBot
 ) -> None:
-    topics.open(topic="sms")
+    topics.show_target(TopicTarget("sms"))
     assert topics.topic_view.state.state == "content"
     made.client.cluster.delete("sms")
     made.look_again()
@@ -133,7 +137,7 @@ def test_that_a_topic_that_is_deleted_while_it_is_shown_says_so(
 
 
 def test_that_facts_stand_under_their_names(topics: TopicsPage) -> None:
-    topics.open(topic="email")
+    topics.show_target(TopicTarget("email"))
     facts = topics.topic_view.facts.texts()
     assert facts["Replicas"] == "in sync" and facts["Partitions"] == "3"
 
@@ -145,7 +149,7 @@ def test_that_actions_that_change_are_off_on_a_read_only_connection(
     with alone(qtbot, qapp, client, tmp_path, read_only=True) as made:
         page = TopicsPage(made.context)
         show(page, qtbot)
-        page.open(topic="email")
+        page.show_target(TopicTarget("email"))
         enabled = {
             b.text(): b.isEnabled() for b in page.topic_view.findChildren(QPushButton) if b.text()
         }
@@ -157,7 +161,7 @@ def test_that_the_groups_page_waits_for_the_list_of_groups(made: Alone, qtbot: Q
     page = GroupsPage(made.context)
     show(page, qtbot)
     assert page.groups.state.state == "loading"
-    page.open(group="no-such-group")
+    page.show_target(GroupTarget("no-such-group"))
     assert "There is no group no-such-group" in page.group_view.state.sentence
     QTest.keyClick(page.group_view, Qt.Key.Key_Escape)
     assert page.shows_list
@@ -179,3 +183,41 @@ def test_that_a_destroyed_page_no_longer_listens_to_its_session(
     made.theme.set_dark(False)
     made.theme.set_dark(True)
     qapp.processEvents()  # an error in a slot fails the test
+
+
+def test_that_large_work_leaves_the_thread_and_only_the_newest_request_is_kept(
+    made: Alone, qtbot: QtBot
+) -> None:
+    results: list[str] = []
+    owner = QObject()
+    job: LatestJob[str] = LatestJob(made.session, results.append, owner)
+    job.request(lambda: "small", 1)
+    assert results == ["small"], "small work is done at once"
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow() -> str:
+        begun.set()
+        go_on.wait(10)
+        return threading.current_thread().name
+
+    job.request(slow, AT_ONCE + 1)
+    qtbot.waitUntil(begun.is_set)
+    job.request(lambda: "skipped", AT_ONCE + 1)
+    job.request(lambda: "newest", 1)
+    go_on.set()
+    qtbot.waitUntil(lambda: len(results) == 3)
+    assert results[1].startswith("rows") and results[2] == "newest"
+
+
+def test_that_a_bug_in_the_rows_is_reported_and_the_next_request_is_served(
+    made: Alone, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reported: list[object] = []
+    monkeypatch.setattr(sys, "excepthook", lambda *args: reported.append(args[1]))
+    results: list[str] = []
+    owner = QObject()
+    job: LatestJob[str] = LatestJob(made.session, results.append, owner)
+    job.request(lambda: str(1 // 0), AT_ONCE + 1)
+    qtbot.waitUntil(lambda: len(reported) == 1)
+    job.request(lambda: "well", AT_ONCE + 1)
+    qtbot.waitUntil(lambda: results == ["well"])

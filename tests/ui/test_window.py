@@ -10,8 +10,10 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QLabel, QMessageBox
 
 from gui.brokers.page import BrokersPage
+from gui.navigation import PageTarget, TopicTarget
 from gui.overview.page import OverviewPage
 from gui.preferences import THEME
+from gui.topics.page import TopicsPage
 from kafka_client.errors import Unreachable
 from tests.fakes.client import FakeClient
 from tests.ui.conftest import Window, large_cluster
@@ -165,3 +167,53 @@ def test_that_sampling_a_thousand_topics_does_not_hold_up_the_window(window: Win
         worst[page] = dog.longest_busy_ms
         dog.stop()
     assert max(worst.values()) < 50, worst
+
+
+def topics_page(window: Window) -> TopicsPage:
+    view = window.window.view
+    assert view is not None
+    page = view.widget_of("topics")
+    assert isinstance(page, TopicsPage)
+    return page
+
+
+def test_that_the_rail_leads_from_a_topic_back_to_the_list(window: Window) -> None:
+    window.connect(FakeClient(moving=False))
+    window.window.navigate(TopicTarget("email"))
+    assert not topics_page(window).shows_list
+    QTest.mouseClick(window.window.rail._pages["topics"], Qt.MouseButton.LeftButton)
+    assert topics_page(window).shows_list
+
+
+def test_that_a_page_comes_back_as_it_was_left(window: Window) -> None:
+    window.connect(FakeClient(moving=False))
+    window.window.navigate(TopicTarget("email"))
+    window.window.navigate(PageTarget("brokers"))
+    window.window.navigate(PageTarget("topics"))
+    page = topics_page(window)
+    assert not page.shows_list and page.topic_view.topic == "email"
+    window.window.navigate(PageTarget("topics"))
+    assert page.shows_list
+
+
+def test_that_the_keyboard_focus_stays_in_the_page_in_sight(window: Window) -> None:
+    window.connect(FakeClient(moving=False))
+    window.window.activateWindow()
+    window.wait_until(window.window.isActiveWindow)
+    window.window.navigate(PageTarget("topics"))
+    page = topics_page(window)
+    window.wait_until(lambda: page.topics.table.model.rowCount() > 0)
+    page.topics.table.select_key("email")
+    page.topics.table.table.setFocus()
+    QTest.keyClick(page.topics.table.table, Qt.Key.Key_Return)
+    assert page.topic_view.topic == "email"
+    assert page.topic_view.partition_table.table.hasFocus()
+    window.window.navigate(PageTarget("brokers"))
+    view = window.window.view
+    assert view is not None
+    brokers = view.widget_of("brokers")
+    assert isinstance(brokers, BrokersPage) and brokers.table.table.hasFocus()
+    window.window.navigate(PageTarget("topics"))
+    assert page.topic_view.partition_table.table.hasFocus()
+    QTest.keyClick(page.topic_view.partition_table.table, Qt.Key.Key_Escape)
+    assert page.shows_list and page.topics.table.table.hasFocus()
