@@ -10,7 +10,7 @@ from PySide6.QtGui import QFontMetrics, QMouseEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QSizePolicy, QToolButton, QWidget
 from typing_extensions import override
 
-from gui.health import Sign
+from gui.health import HealthItem
 from gui.rail import environment_color
 from widgets.plain import ElidedLabel, tooltip
 from widgets.status_mark import draw_status_mark
@@ -32,29 +32,29 @@ class Chip(QWidget):
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._theme = theme
-        self.sign = Sign("", "text_faint")
+        self.item = HealthItem("", "text_faint")
         self._font = theme.ui_font(12)
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         theme.changed.connect(self.update)
 
-    def show_sign(self, sign: Sign) -> None:
-        if sign != self.sign:
-            self.sign = sign
-            self.setToolTip(tooltip(sign.tip))
-            self.setAccessibleName(sign.words)
+    def show_item(self, item: HealthItem) -> None:
+        if item != self.item:
+            self.item = item
+            self.setToolTip(tooltip(item.tip))
+            self.setAccessibleName(item.text)
             self.setCursor(
-                Qt.CursorShape.PointingHandCursor if sign.page else Qt.CursorShape.ArrowCursor
+                Qt.CursorShape.PointingHandCursor if item.page else Qt.CursorShape.ArrowCursor
             )
             self.updateGeometry()
             self.update()
 
     @override
     def sizeHint(self) -> QSize:
-        return QSize(QFontMetrics(self._font).horizontalAdvance(self.sign.words) + 30, 24)
+        return QSize(QFontMetrics(self._font).horizontalAdvance(self.item.text) + 30, 24)
 
     @override
     def paintEvent(self, event: QPaintEvent) -> None:
-        theme, tone = self._theme, self.sign.tone
+        theme, tone = self._theme, self.item.tone
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         if tone in ("warn", "bad"):
@@ -67,14 +67,14 @@ class Chip(QWidget):
         painter.drawText(
             QRectF(22, 0, self.width() - 22, self.height()),
             int(Qt.AlignmentFlag.AlignVCenter),
-            self.sign.words,
+            self.item.text,
         )
         painter.end()
 
     @override
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
-        if self.sign.page and self.rect().contains(event.position().toPoint()):
-            self.clicked.emit(self.sign.page)
+        if self.item.page and self.rect().contains(event.position().toPoint()):
+            self.clicked.emit(self.item.page)
 
 
 class _EnvironmentMark(QWidget):
@@ -175,16 +175,16 @@ class Header(QWidget):
         for widget in (self._windows, self._times, self._pause):
             widget.setVisible(bool(name))
 
-    def show_signs(self, signs: Sequence[Sign]) -> None:
-        while len(self._chips) < len(signs):
+    def show_health(self, items: Sequence[HealthItem]) -> None:
+        while len(self._chips) < len(items):
             chip = Chip(self._theme, self)
             chip.clicked.connect(self.page_requested)
             self._chips.append(chip)
             self._chip_row.addWidget(chip)
         for place, chip in enumerate(self._chips):
-            chip.setVisible(place < len(signs))
-            if place < len(signs):
-                chip.show_sign(signs[place])
+            chip.setVisible(place < len(items))
+            if place < len(items):
+                chip.show_item(items[place])
 
     def show_window(self, seconds: float) -> None:
         place = self._windows.findData(seconds)

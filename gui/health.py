@@ -1,14 +1,15 @@
-"""How a cluster is, in counts and in words: a running tally over its topics, and what the header
-says of it."""
+"""The health of a cluster in counts and in words: a tally over its topics, the items of the header,
+and the sentence for figures that are old."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gui.status import BAD, CONNECTION_STATUS, IN_SYNC, OK, WARN, Status, replica_status
 from kafka_client.changes import Changes
 from kafka_client.model import ClusterSnapshot, Datum, Topic
 from kafka_client.sampling.state import ConnectionKind, ConnectionState
-from kafka_client.wording import counted
+from kafka_client.wording import counted, counted_is
 from widgets import figures
 
 
@@ -18,7 +19,7 @@ class TopicCounts:
     under_replicated: int = 0
     offline: int = 0
     at_risk: int = 0
-    """more than one replica wanted, one in sync"""
+    """replicated partitions with a single in-sync replica left"""
 
 
 def count_topic(topic: Topic) -> TopicCounts:
@@ -34,7 +35,7 @@ def count_topic(topic: Topic) -> TopicCounts:
 
 
 class Tally:
-    """Counts over all topics, kept up to date by what changed."""
+    """Counts over all topics of a session, updated by what changed between two snapshots."""
 
     def __init__(self) -> None:
         self._topics: dict[str, tuple[Topic, TopicCounts]] = {}
@@ -66,10 +67,10 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
-class Sign:
-    """One thing the header says: tone is ok, warn, bad or text_faint."""
+class HealthItem:
+    """One item of the header: a status and the page that tells more about it."""
 
-    words: str
+    text: str
     tone: str
     tip: str = ""
     page: str = ""
@@ -79,60 +80,59 @@ def brokers_up(snapshot: ClusterSnapshot) -> int:
     return sum(1 for b in snapshot.brokers.values() if b.in_cluster and b.reachable is not False)
 
 
-def signs(snapshot: ClusterSnapshot, state: ConnectionState, tally: Tally) -> list[Sign]:
-    """What stands beside the cluster's name, most important first."""
+def health_items(
+    snapshot: ClusterSnapshot, state: ConnectionState, tally: Tally
+) -> list[HealthItem]:
+    """What the header shows beside the cluster's name, the most important first."""
     if state.kind is ConnectionKind.LOST:
-        return [Sign("not reachable", "bad", f"{state.sentence} {state.next_step}".strip(), "")]
+        lost = CONNECTION_STATUS[ConnectionKind.LOST]
+        return [HealthItem(lost.text, lost.tone, f"{state.sentence} {state.next_step}".strip())]
     if not snapshot.brokers:
-        return [Sign("connecting…", "text_faint", state.sentence)]
+        connecting = CONNECTION_STATUS[ConnectionKind.CONNECTING]
+        return [HealthItem(f"{connecting.text}…", connecting.tone, state.sentence)]
+    items = [_brokers_item(snapshot, state)]
+    controller = _controller_item(snapshot)
+    if controller is not None:
+        items.append(controller)
+    return items + _partition_items(tally)
+
+
+def _brokers_item(snapshot: ClusterSnapshot, state: ConnectionState) -> HealthItem:
     up, total = brokers_up(snapshot), len(snapshot.brokers)
-    found = [
-        Sign(
-            f"{up}/{total} brokers",
-            "ok" if up == total else "bad" if up == 0 else "warn",
-            state.sentence,
-            "brokers",
-        )
-    ]
+    tone = OK if up == total else WARN if up else BAD
+    return HealthItem(f"{up}/{counted(total, 'broker')}", tone, state.sentence, "brokers")
+
+
+def _controller_item(snapshot: ClusterSnapshot) -> HealthItem | None:
+    """None when the cluster does not name its controller."""
     quorum = snapshot.quorum
     controller = quorum.leader_id if quorum is not None else snapshot.controller_id
     if controller is not None and controller >= 0:
-        found.append(
-            Sign(f"controller {controller}", "ok", "Leader of the metadata quorum.", "brokers")
-        )
-    elif quorum is not None:
-        found.append(
-            Sign("no controller", "bad", "The metadata quorum has no leader now.", "brokers")
-        )
+        tip = "The active controller: the leader of the metadata quorum."
+        return HealthItem(f"controller {controller}", OK, tip, "brokers")
+    if quorum is not None:
+        return HealthItem("no controller", BAD, "The metadata quorum has no leader.", "brokers")
+    return None
+
+
+def _partition_items(tally: Tally) -> list[HealthItem]:
+    items = []
     if tally.offline:
-        words = f"{counted(tally.offline, 'partition')} offline"
-        found.append(
-            Sign(words, "bad", "No leader: nothing can be produced there or read.", "topics")
-        )
+        items.append(_replica_item(replica_status(tally.offline, 0)))
     if tally.under_replicated:
-        words = f"{figures.count(tally.under_replicated)} under-replicated"
-        found.append(
-            Sign(
-                words,
-                "warn",
-                "Partitions with fewer replicas in sync than they should have.",
-                "topics",
-            )
-        )
-    elif not tally.offline and tally.partitions:
-        found.append(
-            Sign(
-                "all in sync",
-                "ok",
-                f"{counted(tally.partitions, 'partition')} fully in sync.",
-                "topics",
-            )
-        )
-    return found
+        items.append(_replica_item(replica_status(0, tally.under_replicated)))
+    if not items and tally.partitions:
+        tip = f"{counted_is(tally.partitions, 'partition')} fully in sync."
+        items.append(HealthItem(f"all {IN_SYNC.text}", IN_SYNC.tone, tip, "topics"))
+    return items
+
+
+def _replica_item(status: Status) -> HealthItem:
+    return HealthItem(status.text, status.tone, status.meaning, "topics")
 
 
 def sample_age_s(snapshot: ClusterSnapshot, now_s: float) -> float | None:
-    """Of the metadata or the offsets, whichever is older: what most of the window shows."""
+    """Age in seconds of the older of the last metadata and offsets samples; None before the first."""
     ages = [
         now_s - sampled.at_s
         for datum in (Datum.METADATA, Datum.OFFSETS)
@@ -144,7 +144,7 @@ def sample_age_s(snapshot: ClusterSnapshot, now_s: float) -> float | None:
 def stale_sentence(
     snapshot: ClusterSnapshot, state: ConnectionState, now_s: float, paused: bool
 ) -> str:
-    """What the band above a page says while its figures are old; empty when they are not."""
+    """Text of the band above a page while its figures are old; empty while they are not."""
     sampled = snapshot.sampled.get(Datum.METADATA)
     at_s = sampled.at_s if sampled is not None else None
     if at_s is None:

@@ -160,7 +160,7 @@ class MainWindow(QMainWindow):
             self.view.navigate(target, in_tab, **where)
 
     def notify(self, sentence: str, tone: str = "accent") -> None:
-        self.toasts.say(sentence, tone)
+        self.toasts.show_note(sentence, tone)
 
     def notify_error(self, error: ClientError) -> None:
         self.notify(f"{error} {error.next_step}".strip(), "bad")
@@ -215,7 +215,7 @@ class MainWindow(QMainWindow):
         self.status.show_session(session)
         if session is None:
             self.header.show_cluster("")
-            self.header.show_signs([])
+            self.header.show_health([])
             self.header.hide()
         else:
             profile = session.profile
@@ -231,7 +231,9 @@ class MainWindow(QMainWindow):
 
     def _tell(self, session: Session) -> None:
         if session is self.clusters.shown and self.view is not None:
-            self.header.show_signs(health.signs(session.snapshot, session.state, session.tally))
+            self.header.show_health(
+                health.health_items(session.snapshot, session.state, session.tally)
+            )
         self._show_rail()
 
     def _show_rail(self) -> None:

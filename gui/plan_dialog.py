@@ -140,18 +140,18 @@ class PlanDialog(QDialog):
         confirmed = not self.plan.confirm or self.confirm_box.text() == self.plan.confirm
         self.apply_button.setEnabled(confirmed and not lost and not self._sent)
         if lost and not self._sent:
-            self.banner.say(
+            self.banner.show_message(
                 "The cluster does not answer; what is shown here may be old. Nothing can be applied now.",
                 "warn",
             )
         elif self.banner.sentence.startswith("The cluster does not answer"):
-            self.banner.say("")
+            self.banner.show_message("")
 
     def _apply(self) -> None:
         self._sent = True
         self.apply_button.setEnabled(False)
         self.confirm_box.setEnabled(False)
-        self.banner.say("Sent; waiting for the cluster…", "accent")
+        self.banner.show_message("Sent; waiting for the cluster…", "accent")
         self.context.session.tasks.start(self._send())
 
     async def _send(self) -> None:
@@ -175,7 +175,7 @@ class PlanDialog(QDialog):
                 self._done(sentence)
 
     def _done(self, sentence: str) -> None:
-        self.banner.say(sentence, "ok")
+        self.banner.show_message(sentence, "ok")
         self.applied.emit()
         self.apply_button.hide()
         self.cancel_button.setText("Close")
@@ -184,7 +184,7 @@ class PlanDialog(QDialog):
 
     def _failed(self, error: ClientError) -> None:
         self._sent = False
-        self.banner.say(f"{error} {error.next_step}".strip(), "bad")
+        self.banner.show_message(f"{error} {error.next_step}".strip(), "bad")
         self.confirm_box.setEnabled(True)
         set_role(self.apply_button, "primary" if not self.plan.destructive else "danger")
         self.apply_button.setText("Try again")

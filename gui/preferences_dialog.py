@@ -78,7 +78,7 @@ class PreferencesDialog(QDialog):
         self._grid.setRowStretch(self._grid.rowCount(), 1)
         self._lay_out(theme)
         preferences.changed.connect(self._show_values)
-        preferences.save_failed.connect(lambda sentence: self.banner.say(sentence, "warn"))
+        preferences.save_failed.connect(lambda sentence: self.banner.show_message(sentence, "warn"))
 
     def _lay_out(self, theme: Theme) -> None:
         scroll = QScrollArea(self)

@@ -165,7 +165,7 @@ class Banner(QFrame):
     def sentence(self) -> str:
         return self._sentence.text()
 
-    def say(self, sentence: str, tone: str = "warn", action: str = "") -> None:
+    def show_message(self, sentence: str, tone: str = "warn", action: str = "") -> None:
         """Show the band; an empty sentence hides it."""
         if not sentence:
             self.hide()
@@ -259,7 +259,7 @@ class PageState(QWidget):
 
     def show_stale(self, sentence: str) -> None:
         """Show a band above the content that says how old it is; an empty sentence hides it."""
-        self.banner.say(sentence, "warn")
+        self.banner.show_message(sentence, "warn")
 
     def _show_instead(
         self,

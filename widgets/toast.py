@@ -24,7 +24,8 @@ class Toasts(QObject):
         self._shown: list[QFrame] = []
         host.installEventFilter(self)
 
-    def say(self, sentence: str, tone: str = "accent") -> None:
+    def show_note(self, sentence: str, tone: str = "accent") -> None:
+        """``tone``: ok, accent, warn or bad; it also decides how long the note stays."""
         theme = self._theme
         note = QFrame(self._host)
         note.setProperty("role", "toast")
@@ -52,7 +53,7 @@ class Toasts(QObject):
         self._place()
 
     @property
-    def sentences(self) -> list[QFrame]:
+    def notes(self) -> list[QFrame]:
         return list(self._shown)
 
     def _dismiss(self, note: QFrame) -> None:

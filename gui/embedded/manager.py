@@ -118,7 +118,7 @@ class LocalControl(QObject):
     def _say_failed(self, sentence: str) -> None:
         trouble = getattr(self._window.welcome, "trouble", None)
         if trouble is not None and self._clusters.shown is None:
-            trouble.say(sentence, "bad")
+            trouble.show_message(sentence, "bad")
         else:
             self._window.notify(sentence, "bad")
 

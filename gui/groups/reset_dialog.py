@@ -71,7 +71,7 @@ class ResetDialog(QDialog):
         self._build()
         if group.members:
             members = counted(len(group.members), "member")
-            self.banner.say(
+            self.banner.show_message(
                 f"The group has {members}. Offsets can be reset only while it has none:"
                 " stop the consumers first.",
                 "warn",
@@ -169,7 +169,7 @@ class ResetDialog(QDialog):
 
     def _start_preview(self) -> None:
         self.preview.setEnabled(False)
-        self.banner.say("Reading the offsets…", "accent")
+        self.banner.show_message("Reading the offsets…", "accent")
         self.context.session.tasks.start(self._preview(), owner=self)
 
     async def _preview(self) -> None:
@@ -181,6 +181,6 @@ class ResetDialog(QDialog):
             )
         except ClientError as error:
             self.preview.setEnabled(True)
-            self.banner.say(f"{error} {error.next_step}".strip(), "bad")
+            self.banner.show_message(f"{error} {error.next_step}".strip(), "bad")
         else:
             self.accept()

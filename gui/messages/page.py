@@ -182,7 +182,7 @@ class MessagesPage(LivePage):
         request = self.bar.request(self.table_bar.order)
         if isinstance(request, str):
             if self.session.loaded:
-                self.banner.say(request, "bad")
+                self.banner.show_message(request, "bad")
             return
         self._request, self._shown_topic = request, request.topic
         self._clear(request)
@@ -205,13 +205,13 @@ class MessagesPage(LivePage):
         self.model.set_matches(make_filter(request.contains))
         self._draw_histogram()
         self.detail.show_record(None)
-        self.banner.say("")
+        self.banner.show_message("")
         self.table.clear_empty_words()
 
     def _show_notes(self, plan: ScanPlan) -> None:
         notes = [*plan.notes, *(f"{subject}: {why}" for subject, why in plan.errors.items())]
         if notes:
-            self.banner.say("  ".join(notes[:NOTES_SHOWN]), "warn")
+            self.banner.show_message("  ".join(notes[:NOTES_SHOWN]), "warn")
 
     def _add_records(self, records: Sequence[Record]) -> None:
         self.table.keep_place(self.model.add(records))
@@ -246,7 +246,7 @@ class MessagesPage(LivePage):
         self.progress_text.show_text(outcome_text(result, request, kept, self.model.evicted))
         if result is not None and result.missed:
             missed = ", ".join(map(str, result.missed[:PARTITIONS_NAMED]))
-            self.banner.say(
+            self.banner.show_message(
                 f"No answer from partition {missed}: its records are missing here.", "warn"
             )
         if not kept:
@@ -261,7 +261,7 @@ class MessagesPage(LivePage):
         kept = self.model.kept
         if kept:
             self.progress_text.show_text(f"{counted(kept, 'record')} read before the failure.")
-            self.banner.say(f"{error} {error.next_step}".strip(), "bad")
+            self.banner.show_message(f"{error} {error.next_step}".strip(), "bad")
         else:
             self.progress_text.show_text("")
             self.state.show_failed("The records could not be read", str(error), error.next_step)

@@ -180,7 +180,7 @@ class ProducePanel(QWidget):
             self.title.show_text(f"Produce to {topic}")
             self._list_partitions()
             self.lines.set_topic(topic)
-            self.banner.say("")
+            self.banner.show_message("")
         self._check()
 
     def load(self, record: Record) -> None:
@@ -192,14 +192,16 @@ class ProducePanel(QWidget):
         self.headers.load(record.headers)
         self.partition.setCurrentIndex(0)
         self.set_time.setChecked(False)
-        self.banner.say(
+        self.banner.show_message(
             f"A copy of partition {record.partition}, offset {record.offset:,}.", "accent"
         )
 
     def begin(self) -> None:
         """The panel was opened: the person goes on typing the value."""
         if self._context.session.read_only:
-            self.banner.say("This connection is read-only: nothing can be sent over it.", "warn")
+            self.banner.show_message(
+                "This connection is read-only: nothing can be sent over it.", "warn"
+            )
         self._check()
         (self.value.editor if self.modes.index == ONE else self.lines.text).setFocus()
 
@@ -268,13 +270,13 @@ class ProducePanel(QWidget):
         topic = self.topic
         try:
             records = self.records()
-            self.banner.say("Sent; waiting for the acknowledgement…", "accent")
+            self.banner.show_message("Sent; waiting for the acknowledgement…", "accent")
             places = await self._context.session.ask(
                 lambda client: client.produce(records, acks, compression)
             )
         except ClientError as error:
             detail = f" {visible(error.detail, limit=200)}." if error.detail else ""
-            self.banner.say(f"{error}{detail} {error.next_step}".strip(), "bad")
+            self.banner.show_message(f"{error}{detail} {error.next_step}".strip(), "bad")
         else:
             self._show_result(topic, places)
         finally:
@@ -294,7 +296,7 @@ class ProducePanel(QWidget):
             text = f"Stored in partition {known[0][0]} at offset {known[0][1]:,}."
         else:
             text = f"{counted(len(places), 'record')} stored: {_offset_ranges(known)}."
-        self.banner.say(text, "ok", "Show" if known else "")
+        self.banner.show_message(text, "ok", "Show" if known else "")
 
     def _jump(self) -> None:
         if self._last_sent is not None:

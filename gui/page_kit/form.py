@@ -86,13 +86,13 @@ class PlanForm(QDialog):
                 self.make_plan()
             except ClientError as error:
                 problem = str(error)
-        self.banner.say(problem, "bad")
+        self.banner.show_message(problem, "bad")
         self.review.setEnabled(self.ready() and not problem)
 
     def _review(self) -> None:
         try:
             self.plan = self.make_plan()
         except ClientError as error:
-            self.banner.say(str(error), "bad")
+            self.banner.show_message(str(error), "bad")
         else:
             self.accept()

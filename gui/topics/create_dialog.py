@@ -89,7 +89,7 @@ class CreateTopicDialog(PlanForm):
         try:
             found = await self.context.session.ask(lambda client: client.configs([resource]))
         except ClientError as error:
-            self.banner.say(f"The settings of {like} could not be read: {error}", "bad")
+            self.banner.show_message(f"The settings of {like} could not be read: {error}", "bad")
             return
         self._settings = {
             entry.name: entry.value

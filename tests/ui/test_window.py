@@ -30,7 +30,7 @@ def test_that_the_overview_fills_by_itself(window: Window) -> None:
     window.wait_until(lambda: page.groups.rowCount() > 0)
     window.wait_until(lambda: page.states is not None and page.states.state == "content")
     assert (
-        next(chip.sign.words for chip in window.window.header._chips if chip.isVisible())
+        next(chip.item.text for chip in window.window.header._chips if chip.isVisible())
         == "3/3 brokers"
     )
 
@@ -50,7 +50,7 @@ def test_that_a_cluster_that_is_lost_leaves_its_figures_and_says_since_when(wind
         "As of" in page.states.banner.sentence and "Nothing listens" in page.states.banner.sentence
     )
     assert page.states.state == "content"
-    assert window.window.header._chips[0].sign.words == "not reachable"
+    assert window.window.header._chips[0].item.text == "not reachable"
     client.failing.clear()
     window.wait_until(lambda: not page.states.banner.isVisible(), 15_000)
 

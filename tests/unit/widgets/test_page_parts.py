@@ -53,7 +53,7 @@ def test_that_success_wears_a_tick_and_no_warning(qtbot: QtBot) -> None:
     theme = Theme()
     banner = Banner(theme)
     qtbot.addWidget(banner)
-    banner.say("Done.", "ok")
+    banner.show_message("Done.", "ok")
     shown = banner.findChild(IconLabel)
     assert shown is not None
 
@@ -114,8 +114,8 @@ def test_that_the_oldest_note_makes_room_for_the_newest(qtbot: QtBot) -> None:
     host.show()
     toasts = Toasts(Theme(), host)
     for number in range(MOST + 1):
-        toasts.say(f"note {number}", "ok")
-    texts = [n.findChild(QLabel).text() for n in toasts.sentences]  # type: ignore[union-attr]
+        toasts.show_note(f"note {number}", "ok")
+    texts = [n.findChild(QLabel).text() for n in toasts.notes]  # type: ignore[union-attr]
     assert texts == [f"note {n}" for n in range(1, MOST + 1)]
 
 

@@ -1,0 +1,87 @@
+"""The health of a cluster in counts, in the header's items, and in the sentence for old figures."""
+
+from __future__ import annotations
+
+from gui.health import Tally, health_items, sample_age_s, stale_sentence
+from kafka_client.changes import Changes
+from kafka_client.model import (
+    Broker,
+    ClusterSnapshot,
+    Datum,
+    Partition,
+    Quorum,
+    Sampled,
+    Topic,
+)
+from kafka_client.sampling.state import ConnectionKind, ConnectionState
+
+CONNECTED = ConnectionState(ConnectionKind.CONNECTED, "Connected.")
+LOST = ConnectionState(ConnectionKind.LOST, "No broker answers.", "Start it.", retry_at_s=130.0)
+
+
+def topic(name: str, *isr: tuple[int, ...], leader: int | None = 1) -> Topic:
+    partitions = tuple(
+        Partition(name, i, leader, 0, (1, 2), in_sync) for i, in_sync in enumerate(isr)
+    )
+    return Topic(name, partitions=partitions, internal=name.startswith("__"))
+
+
+def snapshot(*topics: Topic, **more: object) -> ClusterSnapshot:
+    brokers = {i: Broker(i, "h", 9092, reachable=True) for i in (1, 2)}
+    return ClusterSnapshot(brokers=brokers, topics={t.name: t for t in topics}, **more)  # type: ignore[arg-type]
+
+
+def test_that_a_tally_follows_what_changed() -> None:
+    tally = Tally()
+    first = snapshot(topic("a", (1, 2), (1,)), topic("b", (), leader=None), topic("__c", (1, 2)))
+    tally.update(first, Changes((), True))
+    assert (tally.topics, tally.internal, tally.partitions) == (3, 1, 4)
+    assert (tally.under_replicated, tally.offline, tally.at_risk) == (2, 1, 1)
+    second = snapshot(topic("a", (1, 2), (1, 2)), first.topics["__c"])
+    tally.update(second, Changes((), False, frozenset(), frozenset({"a", "b"})))
+    assert (tally.topics, tally.partitions) == (2, 3)
+    assert (tally.under_replicated, tally.offline, tally.at_risk) == (0, 0, 0)
+
+
+def items(cluster: ClusterSnapshot, state: ConnectionState = CONNECTED) -> list[tuple[str, str]]:
+    tally = Tally()
+    tally.update(cluster, Changes((), True))
+    return [(item.text, item.tone) for item in health_items(cluster, state, tally)]
+
+
+def test_that_a_healthy_cluster_says_so_in_three_items() -> None:
+    assert items(snapshot(topic("a", (1, 2)), quorum=Quorum(2))) == [
+        ("2/2 brokers", "ok"),
+        ("controller 2", "ok"),
+        ("all in sync", "ok"),
+    ]
+
+
+def test_that_trouble_takes_the_place_of_all_in_sync() -> None:
+    cluster = snapshot(topic("a", (1,), ()), topic("b", (), leader=None), quorum=Quorum(None))
+    assert items(cluster)[1:] == [
+        ("no controller", "bad"),
+        ("1 offline", "bad"),
+        ("3 under-replicated", "warn"),
+    ]
+
+
+def test_that_a_cluster_without_an_answer_has_one_item() -> None:
+    assert items(snapshot(), LOST) == [("not reachable", "bad")]
+    connecting = ConnectionState(ConnectionKind.CONNECTING, "Connecting…")
+    assert items(ClusterSnapshot(), connecting) == [("connecting…", "text_faint")]
+
+
+def test_that_the_age_is_that_of_the_older_sample() -> None:
+    sampled = {Datum.METADATA: Sampled(100.0), Datum.OFFSETS: Sampled(90.0)}
+    assert sample_age_s(ClusterSnapshot(sampled=sampled), 105.0) == 15.0
+    assert sample_age_s(ClusterSnapshot(), 105.0) is None
+
+
+def test_that_old_figures_say_why_and_when_they_are_asked_for_again() -> None:
+    cluster = ClusterSnapshot(sampled={Datum.METADATA: Sampled(100.0)})
+    assert stale_sentence(cluster, CONNECTED, 105.0, paused=False) == ""
+    assert stale_sentence(cluster, CONNECTED, 105.0, paused=True).startswith("Paused.")
+    lost = stale_sentence(cluster, LOST, 105.0, paused=False)
+    assert "No broker answers." in lost and lost.endswith("Next try in 25 s.")
+    assert stale_sentence(ClusterSnapshot(), LOST, 105.0, paused=False) == ""
