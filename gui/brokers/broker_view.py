@@ -12,6 +12,7 @@ from gui.brokers.rows import REPLICA_COLUMNS, BrokerRow, ReplicaRow, replicas_on
 from gui.navigation import ConfigurationTarget, TopicTarget
 from gui.page_kit.detail_view import DetailView
 from gui.page_kit.latest_job import LatestJob
+from gui.page_kit.page_table import page_table
 from gui.pages import PageContext
 from kafka_client.model import ClusterSnapshot, ConfigResource
 from kafka_client.snapshot import partition_count
@@ -52,18 +53,15 @@ class BrokerView(DetailView):
         self.add_action("Configuration", self._open_configuration)
 
     def _make_replica_table(self) -> TableView[ReplicaRow]:
-        context = self.context
-        table = TableView(
-            context.theme,
+        return page_table(
+            self.context,
             self.replicas,
             name="broker-replicas",
-            memory=context.preferences,
             noun="replica",
             sort="topic",
+            opened=lambda row, tab: self.context.navigate(TopicTarget(row.topic), tab),
+            empty=("topics", "No replicas", "No partition has a replica on this broker."),
         )
-        table.set_empty_words("topics", "No replicas", "No partition has a replica on this broker.")
-        table.row_opened.connect(lambda row, tab: context.navigate(TopicTarget(row.topic), tab))
-        return table
 
     # ---- showing
 

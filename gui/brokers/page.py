@@ -14,6 +14,7 @@ from gui.brokers.rows import BrokerRow, broker_rows, columns_for
 from gui.navigation import BrokerTarget, ConfigurationTarget, Target
 from gui.page_kit.latest_job import LatestJob
 from gui.page_kit.live_page import LivePage
+from gui.page_kit.page_table import page_table
 from gui.pages import PageContext
 from kafka_client.changes import Changes
 from kafka_client.model import ClusterSnapshot, ConfigResource
@@ -21,7 +22,6 @@ from kafka_client.snapshot import partition_count
 from widgets.item_table import ROW_PIXELS
 from widgets.keyed_table_model import KeyedTableModel
 from widgets.plain import plain
-from widgets.table_view import TableView
 
 LIST_FRAME_PIXELS = 132
 """title, filter box, table header and margins above and below the rows of the list"""
@@ -41,19 +41,18 @@ class BrokersPage(LivePage):
         self.model: KeyedTableModel[BrokerRow] = KeyedTableModel(
             columns_for(embedded is not None), key=lambda r: r.broker_id, parent=self
         )
-        self.table = TableView(
-            self.theme,
+        self.table = page_table(
+            context,
             self.model,
             name="brokers-embedded" if embedded is not None else "brokers",
-            memory=context.preferences,
             noun="broker",
             menu=self._fill_menu,
             sort="broker",
+            opened=self._open_row,
         )
         self._rows = LatestJob(self.session, self._show_rows, self)
         self.broker_view = BrokerView(context)
         self.table.selection_changed.connect(lambda _: self._show_selected())
-        self.table.row_opened.connect(self._open_row)
         self._split = QSplitter(Qt.Orientation.Vertical)
         self._split.addWidget(self._make_list())
         self._split.addWidget(self.broker_view)

@@ -37,6 +37,7 @@ from gui.configuration.rows import (
 )
 from gui.navigation import ConfigurationTarget, Target
 from gui.page_kit.live_page import LivePage
+from gui.page_kit.page_table import page_table
 from gui.page_kit.table_list import MARGINS
 from gui.pages import PageContext
 from gui.plan_dialog import bootstrap_of, show_plan
@@ -78,11 +79,10 @@ class ConfigurationPage(LivePage):
         self.resource_table = TableView(
             self.theme, self._resources, name="config-resources", noun="resource", sort="order"
         )
-        self.setting_table = TableView(
-            self.theme,
+        self.setting_table = page_table(
+            context,
             self._settings,
             name="settings",
-            memory=context.preferences,
             noun="setting",
             sort="name",
         )

@@ -19,6 +19,7 @@ from gui.groups.rows import (
 from gui.navigation import MessagesTarget
 from gui.page_kit.charts import PageCharts, marks_of
 from gui.page_kit.detail_view import DetailView
+from gui.page_kit.page_table import page_table
 from gui.pages import PageContext
 from gui.plan_dialog import show_plan
 from gui.tasks import opened
@@ -79,40 +80,35 @@ class GroupView(DetailView):
         return whole
 
     def _make_lag_table(self) -> TableView[LagRow]:
-        context = self.context
-        table = TableView(
-            context.theme,
+        return page_table(
+            self.context,
             self._lags,
             name="lags",
-            memory=context.preferences,
             noun="partition",
             sort="-lag",
-        )
-        table.set_empty_words(
-            "groups", "No committed offsets", "This group has not committed an offset yet."
-        )
-        table.row_opened.connect(
-            lambda row, tab: context.navigate(
+            opened=lambda row, tab: self.context.navigate(
                 MessagesTarget(row.topic, row.partition, row.committed), tab
-            )
+            ),
+            empty=(
+                "groups",
+                "No committed offsets",
+                "This group has not committed an offset yet.",
+            ),
         )
-        return table
 
     def _make_member_table(self) -> TableView[MemberRow]:
-        table = TableView(
-            self.context.theme,
+        return page_table(
+            self.context,
             self._members,
             name="members",
-            memory=self.context.preferences,
             noun="member",
             sort="client",
+            empty=(
+                "member",
+                "No members",
+                "No consumer is in this group now. Its committed offsets are kept.",
+            ),
         )
-        table.set_empty_words(
-            "member",
-            "No members",
-            "No consumer is in this group now. Its committed offsets are kept.",
-        )
-        return table
 
     # ---- showing
 

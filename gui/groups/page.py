@@ -11,11 +11,11 @@ from gui.groups.rows import GROUP_COLUMNS, GroupRow, group_row
 from gui.navigation import GroupTarget, ResetTarget, Target
 from gui.page_kit.latest_job import LatestJob
 from gui.page_kit.list_and_detail import ListAndDetailPage
+from gui.page_kit.page_table import page_table
 from gui.page_kit.table_list import TableList
 from gui.pages import PageContext
 from kafka_client.model import ClusterSnapshot, Datum
 from widgets.keyed_table_model import KeyedTableModel
-from widgets.table_view import TableView
 
 PARTITIONS_OF_A_GROUP = 10
 """a guess of a group's cost, to decide whether rows are computed in the background"""
@@ -61,21 +61,22 @@ class GroupsPage(ListAndDetailPage):
 class GroupList(TableList[GroupRow]):
     def __init__(self, context: PageContext, parent: QWidget) -> None:
         self._model: KeyedTableModel[GroupRow] = KeyedTableModel(GROUP_COLUMNS, lambda r: r.group)
-        table = TableView(
-            context.theme,
+        table = page_table(
+            context,
             self._model,
             name="groups",
-            memory=context.preferences,
             noun="group",
-            menu=self._fill_menu,
             sort="-lag",
+            menu=self._fill_menu,
+            opened=lambda row, tab: context.navigate(GroupTarget(row.group), tab),
+            empty=(
+                "groups",
+                "No consumer groups",
+                "A group appears when its first consumer joins.",
+            ),
         )
         super().__init__(context, "Consumer groups", table, parent)
         self._rows = LatestJob(context.session, self._model.merge, self)
-        table.set_empty_words(
-            "groups", "No consumer groups", "A group appears when its first consumer joins."
-        )
-        table.row_opened.connect(lambda row, tab: context.navigate(GroupTarget(row.group), tab))
 
     def show_snapshot(self, snapshot: ClusterSnapshot) -> None:
         sampled = snapshot.sampled.get(Datum.GROUPS)

@@ -17,6 +17,7 @@ from gui.navigation import (
 )
 from gui.page_kit.latest_job import LatestJob
 from gui.page_kit.list_and_detail import ListAndDetailPage
+from gui.page_kit.page_table import page_table
 from gui.page_kit.table_list import TableList
 from gui.pages import PageContext
 from gui.preferences import INTERNAL_TOPICS
@@ -26,7 +27,6 @@ from gui.topics.topic_view import TopicView
 from kafka_client.model import ClusterSnapshot, ConfigResource
 from kafka_client.snapshot import partition_count
 from widgets.keyed_table_model import KeyedTableModel
-from widgets.table_view import TableView
 
 
 class TopicsPage(ListAndDetailPage):
@@ -63,14 +63,15 @@ class TopicsPage(ListAndDetailPage):
 class TopicList(TableList[TopicRow]):
     def __init__(self, context: PageContext, parent: QWidget) -> None:
         self._model: KeyedTableModel[TopicRow] = KeyedTableModel(TOPIC_COLUMNS, lambda r: r.name)
-        table = TableView(
-            context.theme,
+        table = page_table(
+            context,
             self._model,
             name="topics",
-            memory=context.preferences,
             noun="topic",
-            menu=self._fill_menu,
             sort="topic",
+            menu=self._fill_menu,
+            opened=lambda row, tab: context.navigate(TopicTarget(row.name), tab),
+            empty=("topics", "No topics yet", "Create one here, or let a producer create it."),
         )
         super().__init__(context, "Topics", table, parent)
         self._rows = LatestJob(context.session, self._model.merge, self)
@@ -84,10 +85,6 @@ class TopicList(TableList[TopicRow]):
         create.setEnabled(not context.session.read_only)
         create.clicked.connect(lambda: self.topic_actions.create())
         self.head.addWidget(create)
-        table.set_empty_words(
-            "topics", "No topics yet", "Create one here, or let a producer create it."
-        )
-        table.row_opened.connect(lambda row, tab: context.navigate(TopicTarget(row.name), tab))
         self._hide_internal()
 
     def show_snapshot(self, snapshot: ClusterSnapshot) -> None:

@@ -12,6 +12,7 @@ from gui.navigation import (
 )
 from gui.page_kit.charts import PageCharts, marks_of
 from gui.page_kit.detail_view import DetailView
+from gui.page_kit.page_table import page_table
 from gui.pages import PageContext
 from gui.topics.actions import TopicActions
 from gui.topics.rows import (
@@ -65,36 +66,30 @@ class TopicView(DetailView):
         self._add_actions()
 
     def _make_partition_table(self) -> TableView[PartitionRow]:
-        table = TableView(
-            self.context.theme,
+        return page_table(
+            self.context,
             self._partitions,
             name="partitions",
-            memory=self.context.preferences,
             noun="partition",
-            menu=self._fill_partition_menu,
             sort="partition",
+            menu=self._fill_partition_menu,
+            opened=self._open_partition,
         )
-        table.row_opened.connect(self._open_partition)
-        return table
 
     def _make_reader_table(self) -> TableView[ReaderRow]:
-        table = TableView(
-            self.context.theme,
+        return page_table(
+            self.context,
             self._readers,
             name="readers",
-            memory=self.context.preferences,
             noun="group",
             sort="-lag",
+            opened=lambda row, tab: self.context.navigate(GroupTarget(row.group), tab),
+            empty=(
+                "groups",
+                "No consumer group reads this topic",
+                "Groups appear here once they commit offsets to it.",
+            ),
         )
-        table.set_empty_words(
-            "groups",
-            "No consumer group reads this topic",
-            "Groups appear here once they commit offsets to it.",
-        )
-        table.row_opened.connect(
-            lambda row, tab: self.context.navigate(GroupTarget(row.group), tab)
-        )
-        return table
 
     def _add_actions(self) -> None:
         go, actions = self.context.navigate, self._actions
