@@ -132,7 +132,10 @@ def _replica_item(status: Status) -> HealthItem:
 
 
 def sample_age_s(snapshot: ClusterSnapshot, now_s: float) -> float | None:
-    """Age in seconds of the older of the last metadata and offsets samples; None before the first."""
+    """Age in seconds of the older of the last metadata and offsets samples.
+
+    None before the first sample.
+    """
     ages = [
         now_s - sampled.at_s
         for datum in (Datum.METADATA, Datum.OFFSETS)

@@ -38,7 +38,9 @@ GROUP_STATUS: dict[GroupStatus, Status] = {
         "ok", OK, "Keeps up: the lag is shrinking, or was zero within the last samples."
     ),
     GroupStatus.BEHIND: Status(
-        "falling behind", WARN, "Commits, but its lag never falls: it reads slower than producers write."
+        "falling behind",
+        WARN,
+        "Commits, but its lag never falls: it reads slower than producers write.",
     ),
     GroupStatus.STALLED: Status(
         "stalled", BAD, "Commits the same offsets again and again while there is more to read."

@@ -47,7 +47,7 @@ class KeyedTableModel(TableModel[R]):
     # ---- changes
 
     def merge(self, rows: Iterable[R]) -> None:
-        """Replace the rows with these. A row equal to the previous one of its key is not touched."""
+        """Replace the rows with these. A row equal to its predecessor is not touched."""
         new = {self.key(row): row for row in rows}
         old = self._all
         changed = [k for k, row in new.items() if k in old and old[k] is not row and old[k] != row]

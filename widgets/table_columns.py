@@ -1,4 +1,4 @@
-"""Widths, order, visibility and sorting of a table's columns, and their place in the preferences."""
+"""Widths, order, visibility and sorting of a table's columns, saved in the preferences."""
 
 from __future__ import annotations
 

@@ -146,7 +146,7 @@ class Theme(QObject):
         return QColor(0, 0, 0, 110 if self.dark else 60)
 
     def icon(self, name: str, tone: str = "text_muted") -> QIcon:
-        """The icon of that name in resources/icons, in the colour of a token, sharp at any scale."""
+        """The icon of that name in resources/icons in the colour of a token, sharp at any scale."""
         key = (name, getattr(self.tokens, tone))
         if key not in self._icons:
             disabled = self.tokens.line_strong

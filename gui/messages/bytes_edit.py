@@ -32,7 +32,7 @@ CHECK_AFTER_MS = 150
 
 
 class CompactTextEdit(QPlainTextEdit):
-    """Asks for little height and takes what there is, so that a form scrolls as late as possible."""
+    """Asks for little height and takes what there is: a form scrolls as late as possible."""
 
     @override
     def sizeHint(self) -> QSize:

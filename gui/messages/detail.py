@@ -53,7 +53,8 @@ HEADER_COLUMNS: list[Column[HeaderRow]] = [
     Column("value", "Value", lambda r: None if r.value is None else preview(r.value, limit=400),
            text=lambda v: "null" if v is None else str(v), mono=True, stretch=True,
            tone=lambda r: "text_faint" if r.value is None else ""),
-    Column("size", "Size", lambda r: len(r.value or b""), text=figures.size, numeric=True, width=72),
+    Column("size", "Size", lambda r: len(r.value or b""), text=figures.size, numeric=True,
+           width=72),
 ]  # fmt: skip
 
 

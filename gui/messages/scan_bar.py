@@ -43,7 +43,8 @@ PARTS = (
     (Part.VALUE, "In value"),
     (Part.HEADERS, "In headers"),
 )
-TEXT_HELP = """Searches the raw bytes, also as JSON escapes them; 0x and hex digits search for bytes.
+TEXT_HELP = """\
+Searches the raw bytes, also as JSON escapes them; 0x and hex digits search for bytes.
 Typing narrows the loaded records, Enter searches the topic."""
 DEFAULT_COUNT = 500
 PARTITIONS_LISTED = 1000

@@ -23,7 +23,7 @@ MOST = 20.0
 
 
 def rate_of(step: int) -> float:
-    """Step 0 is off, the middle step is 1, the last is MOST; steps in between grow by equal factors."""
+    """Step 0 is off, the middle step is 1, the last is MOST; others grow by equal factors."""
     return 0.0 if step == 0 else round(MOST ** ((step - STEPS / 2) / (STEPS / 2)), 2)
 
 

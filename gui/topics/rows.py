@@ -206,14 +206,16 @@ PARTITION_COLUMNS: list[Column[PartitionRow]] = [
     Column("start", "Start", lambda r: r.start, text=figures.count, numeric=True,
            help="Log start offset: the first offset still stored"),
     Column("high_watermark", "High watermark", lambda r: r.high_watermark, text=figures.count,
-           numeric=True, help="Offsets below it are on all in-sync replicas; consumers read up to it"),
-    Column("stable", "Last stable", lambda r: r.stable, text=figures.count, numeric=True, hidden=True,
+           numeric=True,
+           help="Offsets below it are on all in-sync replicas; consumers see no further"),
+    Column("stable", "Last stable", lambda r: r.stable, text=figures.count, numeric=True,
+           hidden=True,
            help="Last stable offset: read-committed consumers stop at the first open transaction"),
     Column("size", "Size", lambda r: r.size_bytes, text=figures.size, numeric=True, width=92,
            help="The log of the leader"),
     Column("rate", "Records/s", lambda r: r.rate, text=figures.rate, numeric=True),
-    Column("share", "Share of data", lambda r: r.share, text=figures.percent, paint="bar", width=120,
-           stretch=True, help="Part of the topic's bytes in this partition"),
+    Column("share", "Share of data", lambda r: r.share, text=figures.percent, paint="bar",
+           width=120, stretch=True, help="Part of the topic's bytes in this partition"),
 ]  # fmt: skip
 
 

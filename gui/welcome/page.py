@@ -25,7 +25,8 @@ from widgets.page_state import Banner, IconLabel, Spinner
 from widgets.plain import ElidedLabel, plain
 from widgets.theme import Theme
 
-COLUMN = 880
+COLUMN_PIXELS = 880
+"""largest width of the page"""
 
 
 class Choice(QPushButton):
@@ -129,34 +130,49 @@ class WelcomePage(QWidget):
         self.empty.clicked.connect(lambda: self.demo_requested.emit("single"))
         self.connect_choice.clicked.connect(self.connect_requested)
         self.trouble = Banner(theme, self)
+        self._lists = QVBoxLayout()
+        self._lists.setSpacing(8)
+        scroll = QScrollArea(self)
+        scroll.setWidgetResizable(True)
+        scroll.setWidget(self._make_centred(self._make_column()))
+        whole = QVBoxLayout(self)
+        whole.setContentsMargins(0, 0, 0, 0)
+        whole.addWidget(scroll)
+
+    def _make_column(self) -> QWidget:
         column = QWidget()
         column.setProperty("role", "clear")
-        column.setMaximumWidth(COLUMN)
+        column.setMaximumWidth(COLUMN_PIXELS)
+        choices = QHBoxLayout()
+        choices.setSpacing(16)
+        for choice in (self.demo, self.connect_choice, self.empty):
+            choices.addWidget(choice, 1)
         layout = QVBoxLayout(column)
         layout.setContentsMargins(0, 72, 0, 32)
         layout.setSpacing(8)
-        head = QHBoxLayout()
-        head.setSpacing(16)
-        head.addWidget(IconLabel(theme, "app", 56, parent=column))
+        layout.addLayout(self._make_head(column))
+        layout.addSpacing(24)
+        layout.addWidget(self.trouble)
+        layout.addLayout(choices)
+        layout.addLayout(self._lists)
+        layout.addStretch(1)
+        return column
+
+    def _make_head(self, column: QWidget) -> QHBoxLayout:
         names = QVBoxLayout()
         names.setSpacing(0)
         names.addWidget(plain("Kafkarium", column, role="hero"))
         names.addWidget(
             plain("See all of a Kafka cluster, and change it safely.", column, role="muted")
         )
+        head = QHBoxLayout()
+        head.setSpacing(16)
+        head.addWidget(IconLabel(self._theme, "app", 56, parent=column))
         head.addLayout(names, 1)
-        layout.addLayout(head)
-        layout.addSpacing(24)
-        layout.addWidget(self.trouble)
-        choices = QHBoxLayout()
-        choices.setSpacing(16)
-        for choice in (self.demo, self.connect_choice, self.empty):
-            choices.addWidget(choice, 1)
-        layout.addLayout(choices)
-        self._lists = QVBoxLayout()
-        self._lists.setSpacing(8)
-        layout.addLayout(self._lists)
-        layout.addStretch(1)
+        return head
+
+    @staticmethod
+    def _make_centred(column: QWidget) -> QWidget:
         centred = QWidget()
         centred.setProperty("role", "clear")
         row = QHBoxLayout(centred)
@@ -164,12 +180,7 @@ class WelcomePage(QWidget):
         row.addStretch(1)
         row.addWidget(column, 100)
         row.addStretch(1)
-        scroll = QScrollArea(self)
-        scroll.setWidgetResizable(True)
-        scroll.setWidget(centred)
-        whole = QVBoxLayout(self)
-        whole.setContentsMargins(0, 0, 0, 0)
-        whole.addWidget(scroll)
+        return centred
 
     def show_lists(
         self, recent: Sequence[ConnectionProfile], leftovers: Sequence[Leftover]
