@@ -12,9 +12,9 @@ import asyncio
 import concurrent.futures
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, TypeVar
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
@@ -134,35 +134,14 @@ class Session(QObject):
     def jobs(self) -> dict[int, Job]:
         return self._jobs.list
 
-    @overload
-    def ask(self, make: Callable[[ClusterClient], Awaitable[T]]) -> Coroutine[Any, Any, T]: ...
-    @overload
-    def ask(
-        self,
-        make: Callable[[ClusterClient], Awaitable[T]],
-        done: Callable[[T], None],
-        failed: Callable[[ClientError], None],
-        owner: QObject,
-    ) -> asyncio.Task[None]: ...
-    def ask(
-        self,
-        make: Callable[[ClusterClient], Awaitable[T]],
-        done: Callable[[T], None] | None = None,
-        failed: Callable[[ClientError], None] | None = None,
-        owner: QObject | None = None,
-    ) -> Coroutine[Any, Any, T] | asyncio.Task[None]:
+    async def ask(self, make: Callable[[ClusterClient], Awaitable[T]]) -> T:
         """``await session.ask(lambda client: ...)``: run it on the client thread and return the
-        answer. Raises: ClientError. The form with callbacks goes once no page uses it."""
+        answer. Raises: ClientError."""
 
         async def question() -> T:
             return await make(self.client)
 
-        async def answered() -> T:
-            return await self.bridge.run(question())
-
-        if done is None or failed is None:
-            return answered()
-        return self.tasks.start(_call_back(answered(), done, failed), owner)
+        return await self.bridge.run(question())
 
     async def run_job(
         self,
@@ -288,17 +267,6 @@ class Session(QObject):
         ending = self.bridge.submit(ended())
         self.closed.emit()
         return ending
-
-
-async def _call_back(
-    answer: Coroutine[Any, Any, T], done: Callable[[T], None], failed: Callable[[ClientError], None]
-) -> None:
-    try:
-        result = await answer
-    except ClientError as error:
-        failed(error)
-    else:
-        done(result)
 
 
 def _open_history(
