@@ -146,42 +146,44 @@ def _round_trip(value: float | None) -> str:
 
 BROKER_COLUMNS: tuple[Column[BrokerRow], ...] = (
     Column("broker", "Broker", lambda r: r.broker_id, text=lambda v: f"Broker {v}", width=80),
-    status_column("state", "Status", lambda r: r.status, width=116,
+    status_column("state", "Status", lambda r: r.status, width=112,
                   tip=lambda r: r.reason or r.status.meaning),
     Column("role", "Role", lambda r: "controller" if r.controller else "", paint="badge",
            tone=lambda r: "accent", width=96,
            help="The active controller leads the metadata quorum"),
-    Column("address", "Address", lambda r: r.address, width=128, stretch=True),
+    Column("address", "Address", lambda r: r.address, width=120, stretch=True),
     Column("rack", "Rack", lambda r: r.rack, hidden=True),
-    Column("leaders", "Leaders", lambda r: r.leaders, text=figures.count, numeric=True, width=72,
+    Column("leaders", "Leaders", lambda r: r.leaders, text=figures.count, numeric=True, width=68,
            help="Partitions that this broker leads"),
     Column("replicas", "Replicas", lambda r: r.replicas, text=figures.count, numeric=True,
            width=72),
     Column("out_of_sync", "Out of sync", lambda r: r.out_of_sync, text=figures.count, numeric=True,
-           width=92, tone=lambda r: WARN if r.out_of_sync else "text_muted",
+           width=88, tone=lambda r: WARN if r.out_of_sync else "text_muted",
            help="Replicas of this broker that are missing from their in-sync sets"),
     Column("skew", "Leader skew", lambda r: r.skew, text=_skew, numeric=True, width=100,
            tone=_skew_tone, hidden=True, help="Leaders above or below an even share"),
-    Column("size", "Size", lambda r: r.size_bytes, text=figures.size, numeric=True, width=84,
+    Column("size", "Size", lambda r: r.size_bytes, text=figures.size, numeric=True, width=76,
            help="All replicas of this broker"),
     Column("disk", "Disk used", lambda r: r.disk_used, text=figures.percent, paint="bar", width=104,
            tone=_disk_tone),
-    Column("rate_in", "Records in", lambda r: r.rate_in, text=figures.rate, numeric=True, width=88,
+    Column("rate_in", "Records in", lambda r: r.rate_in, text=figures.rate, numeric=True, width=84,
            help="Records per second into the partitions that this broker leads"),
     Column("round_trip", "Round trip", lambda r: r.round_trip_ms, text=_round_trip, numeric=True,
-           width=84, help="Time that the last request took"),
+           width=80, help="Time that the last request took"),
 )  # fmt: skip
 
 HIDDEN_BESIDE_PROCESSES = ("disk", "rack")
 """hidden at first in an embedded cluster, where the process columns need the room"""
 
 PROCESS_COLUMNS: tuple[Column[BrokerRow], ...] = (
-    Column("pid", "Process", lambda r: r.pid, numeric=True, width=72, help="Process id"),
-    Column("cpu", "CPU", lambda r: r.cpu_share, text=figures.percent, numeric=True, width=60,
+    Column("pid", "Process", lambda r: r.pid, numeric=True, width=72, hidden=True,
+           help="Process id"),
+    Column("cpu", "CPU", lambda r: r.cpu_share, text=figures.percent, numeric=True, width=52,
            help="Share of one core"),
-    Column("memory", "Memory", lambda r: r.rss_bytes, text=figures.size, numeric=True, width=88,
+    Column("memory", "Memory", lambda r: r.rss_bytes, text=figures.size, numeric=True, width=80,
            help="Resident memory"),
-    Column("uptime", "Up for", lambda r: r.uptime_s, text=figures.duration, numeric=True, width=92),
+    Column("uptime", "Up for", lambda r: r.uptime_s, text=figures.duration, numeric=True, width=92,
+           hidden=True),
 )  # fmt: skip
 
 
