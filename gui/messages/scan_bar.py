@@ -21,6 +21,7 @@ from kafka_client.model import ClusterSnapshot
 from kafka_client.reading.filters import Contains, Part
 from kafka_client.reading.plan import Order, ScanRequest, Start, Until
 from widgets.plain import plain, set_role, tooltip
+from widgets.reflow import ReflowRow, group_of
 from widgets.theme import Theme
 
 STARTS = (
@@ -160,25 +161,26 @@ class ScanBar(QWidget):
         where.addWidget(self.partitions)
         where.addStretch(1)
         where.addWidget(self.produce)
-        what = QHBoxLayout()
-        what.setSpacing(8)
-        what.addWidget(plain("From", self, role="muted"))
-        for widget in (self.start, self.start_count, self.start_offset, self.start_time):
-            what.addWidget(widget)
-        what.addSpacing(8)
-        what.addWidget(plain("until", self, role="muted"))
-        for widget in (self.until, self.until_count, self.until_offset, self.until_time):
-            what.addWidget(widget)
-        what.addSpacing(8)
-        what.addWidget(self.text, 1)
-        what.addWidget(self.part)
-        what.addWidget(self.case)
-        what.addWidget(self.read_button)
+        range_fields = group_of(
+            plain("From", self, role="muted"),
+            self.start,
+            self.start_count,
+            self.start_offset,
+            self.start_time,
+            plain("until", self, role="muted"),
+            self.until,
+            self.until_count,
+            self.until_offset,
+            self.until_time,
+        )
+        filter_fields = group_of(
+            self.text, self.part, self.case, self.read_button, stretch=self.text
+        )
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(12)
         layout.addLayout(where)
-        layout.addLayout(what)
+        layout.addWidget(ReflowRow(range_fields, filter_fields, spacing=16, stretches=(0, 1)))
 
     # ---- filled in by the page
 

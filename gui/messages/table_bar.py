@@ -19,6 +19,7 @@ from kafka_client.reading.plan import Order
 from kafka_client.wording import counted
 from widgets.figures import size
 from widgets.plain import plain
+from widgets.reflow import ReflowRow, group_of
 
 BY_PARTITION = "partition"
 ORDERS = (
@@ -63,18 +64,16 @@ class TableBar(QWidget):
         self._show_order()
 
     def _build(self) -> None:
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(6)
-        row.addWidget(self.counts, 1)
-        row.addWidget(plain("Key as", self, role="muted"))
-        row.addWidget(self.key_as)
-        row.addSpacing(4)
-        row.addWidget(plain("value as", self, role="muted"))
-        row.addWidget(self.value_as)
-        row.addSpacing(4)
-        row.addWidget(self.order_box)
-        row.addWidget(self.tools)
+        decoders = group_of(
+            plain("Key as", self, role="muted"),
+            self.key_as,
+            plain("value as", self, role="muted"),
+            self.value_as,
+        )
+        view = group_of(self.counts, self.order_box, self.tools, stretch=self.counts)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(ReflowRow(decoders, view, stretches=(0, 1)))
 
     # ---- order and decoders
 

@@ -25,6 +25,7 @@ from widgets.charts.units import COUNT, RATE
 from widgets.column import Column
 from widgets.keyed_table_model import KeyedTableModel
 from widgets.plain import plain
+from widgets.reflow import ReflowRow, group_of
 from widgets.table_view import TableView
 from widgets.tile import Tile
 
@@ -38,6 +39,7 @@ TILES = (
     ("bytes", "Bytes in", "topics"),
 )
 """name, title, page that a click opens"""
+COUNT_TILES, TILE_SPACING = 4, 12
 
 GROUP_COLUMNS: tuple[Column[Group], ...] = (
     Column("group", "Group", lambda g: g.group_id, width=88, stretch=True),
@@ -61,7 +63,7 @@ class OverviewPage(LivePage):
         layout = QVBoxLayout(content)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(16)
-        layout.addLayout(self._make_tiles())
+        layout.addWidget(self._make_tiles())
         if self.session.embedded is not None:
             self.demo = DemoPanel(context, content)
             layout.addWidget(self.demo)
@@ -75,15 +77,20 @@ class OverviewPage(LivePage):
 
     # ---- parts
 
-    def _make_tiles(self) -> QHBoxLayout:
-        row = QHBoxLayout()
-        row.setSpacing(12)
+    def _make_tiles(self) -> ReflowRow:
+        """Counts and flows in one row, or in two where there is less room."""
         for name, title, page in TILES:
             tile = Tile(self.theme, title)
             tile.clicked.connect(lambda page=page: self.context.navigate(PageTarget(page)))
             self.tiles[name] = tile
-            row.addWidget(tile, 1)
-        return row
+        tiles = list(self.tiles.values())
+        counts, flows = tiles[:COUNT_TILES], tiles[COUNT_TILES:]
+        return ReflowRow(
+            group_of(*counts, spacing=TILE_SPACING),
+            group_of(*flows, spacing=TILE_SPACING),
+            spacing=TILE_SPACING,
+            stretches=(len(counts), len(flows)),
+        )
 
     def _make_charts(self) -> QVBoxLayout:
         column = QVBoxLayout()

@@ -12,6 +12,7 @@ from pytestqt.qtbot import QtBot
 from widgets import fuzzy, icons
 from widgets.facts import Fact, Facts
 from widgets.page_state import Banner, EmptyState, IconLabel, PageState
+from widgets.reflow import ReflowRow, group_of
 from widgets.theme import Theme
 from widgets.tile import FIGURE_PIXELS, Tile
 from widgets.toast import MOST, Toasts
@@ -130,3 +131,20 @@ def test_that_fuzzy_matching_prefers_word_starts() -> None:
     assert fuzzy.score("xyz", "orders") is None
     starts, middle = fuzzy.score("pc", "payments.created"), fuzzy.score("pc", "topic")
     assert starts is not None and middle is not None and starts[0] > middle[0]
+
+
+def test_that_groups_stand_below_each_other_where_the_row_is_too_narrow(qtbot: QtBot) -> None:
+    buttons = [QPushButton(text) for text in ("Read", "Stop", "Export")]
+    for button in buttons:
+        button.setFixedWidth(100)
+    row = ReflowRow(group_of(*buttons[:2]), group_of(buttons[2]), spacing=8)
+    qtbot.addWidget(row)
+    row.resize(400, 40)
+    row.show()
+    assert not row.stacked and buttons[2].mapTo(row, QPoint(0, 0)).y() == buttons[0].y()
+    row.resize(250, 100)
+    assert row.stacked
+    qtbot.waitUntil(lambda: buttons[2].mapTo(row, QPoint(0, 0)).y() > buttons[0].height())
+    assert row.minimumSizeHint().width() == 208, "the row itself needs no more than a group"
+    row.resize(400, 100)
+    assert not row.stacked

@@ -1,0 +1,67 @@
+"""A row of groups that stand below each other where the row is too narrow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import QSize
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QBoxLayout, QHBoxLayout, QSizePolicy, QWidget
+from typing_extensions import override
+
+
+class ReflowRow(QWidget):
+    """Each of ``groups`` is a row of widgets that stays together."""
+
+    def __init__(
+        self,
+        *groups: QWidget,
+        spacing: int = 8,
+        stretches: Sequence[int] = (),
+        parent: QWidget | None = None,
+    ) -> None:
+        """``stretches``: how the groups share the width; all the same by default."""
+        super().__init__(parent)
+        self._groups = groups
+        self._spacing = spacing
+        self._box = QBoxLayout(QBoxLayout.Direction.LeftToRight, self)
+        self._box.setContentsMargins(0, 0, 0, 0)
+        self._box.setSpacing(spacing)
+        for index, group in enumerate(groups):
+            self._box.addWidget(group, stretches[index] if stretches else 1)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
+
+    @property
+    def stacked(self) -> bool:
+        return self._box.direction() == QBoxLayout.Direction.TopToBottom
+
+    @override
+    def minimumSizeHint(self) -> QSize:
+        """As wide as the widest group: the row itself may wrap."""
+        hints = [group.minimumSizeHint() for group in self._groups]
+        return QSize(max(hint.width() for hint in hints), self._box.minimumSize().height())
+
+    @override
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        gaps = self._spacing * (len(self._groups) - 1)
+        needed = sum(group.minimumSizeHint().width() for group in self._groups) + gaps
+        direction = (
+            QBoxLayout.Direction.TopToBottom
+            if needed > self.width()
+            else QBoxLayout.Direction.LeftToRight
+        )
+        if direction != self._box.direction():
+            self._box.setDirection(direction)
+            self.updateGeometry()
+
+
+def group_of(*widgets: QWidget, spacing: int = 8, stretch: QWidget | None = None) -> QWidget:
+    """A row of widgets without margins; ``stretch`` takes the room that is left."""
+    group = QWidget()
+    row = QHBoxLayout(group)
+    row.setContentsMargins(0, 0, 0, 0)
+    row.setSpacing(spacing)
+    for widget in widgets:
+        row.addWidget(widget, 1 if widget is stretch else 0)
+    return group
