@@ -48,12 +48,6 @@ SIGNS: dict[ChangeKind, tuple[str, str]] = {
 """kind of change -> icon and tone"""
 
 
-def tone_of(change: Change) -> str:
-    """The tone of its mark on a time axis: only trouble is coloured."""
-    tone = SIGNS[change.kind][1]
-    return tone if tone == "bad" else "text_faint"
-
-
 class ChangeModel(QAbstractListModel):
     """Newest first; keeps the last KEPT changes."""
 

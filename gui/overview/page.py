@@ -11,9 +11,9 @@ from gui.navigation import BrokerTarget, GroupTarget, PageTarget, TopicTarget
 from gui.overview import tiles
 from gui.overview.change_list import ChangeList
 from gui.overview.demo_panel import DemoPanel
-from gui.overview.series import lag_series, marks_of, rate_series, worst_groups
+from gui.overview.series import lag_series, rate_series, worst_groups
 from gui.page_kit.card import Card
-from gui.page_kit.charts import PageCharts
+from gui.page_kit.charts import PageCharts, marks_of
 from gui.page_kit.columns import status_column
 from gui.page_kit.live_page import LivePage
 from gui.pages import PageContext
@@ -210,7 +210,7 @@ class OverviewPage(LivePage):
         if newest:
             self._last_change_s = max(c.at_s for c in newest)
             self.changed.changes.add(newest)
-            marks = marks_of(changes)
+            marks = marks_of(changes, all_groups=True)
             self.rates.set_marks(marks)
             self.lags.set_marks(marks)
 

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from gui.overview.change_list import tone_of
-from kafka_client.changes import Change
 from kafka_client.model import ClusterSnapshot, Group
 from kafka_client.wording import counted
-from widgets.charts.model import Mark, Series, SumOf
+from widgets.charts.model import Series, SumOf
 from widgets.charts.series_colors import SeriesColors
 
 TOPICS_SHOWN = 7
 GROUPS_SHOWN = 6
-MARKS_SHOWN = 40
 
 
 def rate_series(
@@ -51,13 +48,3 @@ def lag_series(snapshot: ClusterSnapshot, colors: SeriesColors) -> list[Series]:
     if len(lines) > 1:
         lines.append(Series(("lag",), "total", tone="text_faint", dashed=True))
     return lines
-
-
-def marks_of(changes: Iterable[Change]) -> list[Mark]:
-    """Marks on the time axis: what happened to brokers, and rebalances."""
-    marks = [
-        Mark(c.at_s, c.text, tone_of(c))
-        for c in changes
-        if c.broker_id is not None or "group state" in c.kind
-    ]
-    return marks[-MARKS_SHOWN:]

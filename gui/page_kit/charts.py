@@ -21,13 +21,18 @@ _OF_BROKERS = frozenset((ChangeKind.BROKER_UP, ChangeKind.BROKER_DOWN))
 _BAD = frozenset((ChangeKind.BROKER_DOWN, ChangeKind.LEADER_LOST))
 
 
-def marks_of(changes: Iterable[Change], *, topic: str = "", group: str = "") -> list[Mark]:
-    """What happened to one topic (its leaders moved) or to one group (it rebalanced), and which
-    brokers went down or came back, as marks on the time axis: the newest ones."""
+def marks_of(
+    changes: Iterable[Change], *, topic: str = "", group: str = "", all_groups: bool = False
+) -> list[Mark]:
+    """Marks on the time axis, the newest ones: brokers that went down or came back, what happened
+    to one topic (leader moves) or one group (rebalances), or the states of all groups."""
     marks = [
         Mark(c.at_s, c.text, "bad" if c.kind in _BAD else "text_faint")
         for c in changes
-        if c.kind in _OF_BROKERS or (topic and c.topic == topic) or (group and c.group_id == group)
+        if c.kind in _OF_BROKERS
+        or (topic and c.topic == topic)
+        or (group and c.group_id == group)
+        or (all_groups and c.kind is ChangeKind.GROUP_STATE)
     ]
     return marks[-MARKS_SHOWN:]
 

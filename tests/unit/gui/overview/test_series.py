@@ -6,17 +6,17 @@ import pytest
 from PySide6.QtTest import QAbstractItemModelTester
 from PySide6.QtWidgets import QApplication
 
-from gui.overview.change_list import KEPT, ChangeModel, tone_of
+from gui.overview.change_list import KEPT, ChangeModel
 from gui.overview.demo_panel import MOST, STEPS, rate_of, step_of
 from gui.overview.series import (
     GROUPS_SHOWN,
     TOPICS_SHOWN,
     lag_series,
-    marks_of,
     rate_series,
     worst_groups,
 )
 from gui.overview.snippets import SNIPPETS
+from gui.page_kit.charts import marks_of
 from kafka_client.changes import Change, ChangeKind
 from kafka_client.model import ClusterSnapshot, Group, PartitionLag
 from widgets.charts.series_colors import SeriesColors
@@ -49,13 +49,17 @@ def test_that_several_groups_also_have_a_total() -> None:
     assert labels[-1] == "total" and labels[:-1] == sorted(labels[:-1])
 
 
-def test_that_only_trouble_colours_a_mark_on_the_time_axis() -> None:
+def test_that_brokers_and_states_of_groups_are_marked_and_only_trouble_is_coloured() -> None:
     down = change(1.0, ChangeKind.BROKER_DOWN, broker_id=2)
     up = change(2.0, ChangeKind.BROKER_UP, broker_id=2)
     created = change(3.0, ChangeKind.TOPIC_CREATED, topic="t")
-    marks = marks_of([down, up, created])
-    assert [(m.at_s, m.tone) for m in marks] == [(1.0, "bad"), (2.0, "text_faint")]
-    assert tone_of(down) == "bad"
+    rebalanced = change(4.0, ChangeKind.GROUP_STATE, group_id="g")
+    marks = marks_of([down, up, created, rebalanced], all_groups=True)
+    assert [(m.at_s, m.tone) for m in marks] == [
+        (1.0, "bad"),
+        (2.0, "text_faint"),
+        (4.0, "text_faint"),
+    ]
 
 
 def test_that_the_newest_change_stands_first_and_old_ones_are_dropped(qapp: QApplication) -> None:
