@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QSize
+from PySide6.QtCore import QEvent, QSize
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QBoxLayout, QHBoxLayout, QLayout, QSizePolicy, QWidget
 from typing_extensions import override
@@ -45,6 +45,15 @@ class ReflowRow(QWidget):
     @override
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
+        self._reflow()
+
+    @override
+    def event(self, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.LayoutRequest:  # a widget was shown, hidden or changed
+            self._reflow()
+        return super().event(event)
+
+    def _reflow(self) -> None:
         gaps = self._spacing * (len(self._groups) - 1)
         needed = sum(group.minimumSizeHint().width() for group in self._groups) + gaps
         direction = (
@@ -57,12 +66,19 @@ class ReflowRow(QWidget):
             self.updateGeometry()
 
 
-def group_of(*widgets: QWidget, spacing: int = 8, stretch: QWidget | None = None) -> QWidget:
-    """A row of widgets without margins; ``stretch`` takes the room that is left."""
+def group_of(
+    *widgets: QWidget, spacing: int = 8, stretch: QWidget | None = None, fill: bool = False
+) -> QWidget:
+    """A row of widgets without margins, from left to right.
+
+    ``stretch`` takes the room that is left; with ``fill`` all widgets share it.
+    """
     group = QWidget()
     row = QHBoxLayout(group)
     row.setContentsMargins(0, 0, 0, 0)
     row.setSpacing(spacing)
     for widget in widgets:
-        row.addWidget(widget, 1 if widget is stretch else 0)
+        row.addWidget(widget, 1 if fill or widget is stretch else 0)
+    if stretch is None and not fill:
+        row.addStretch(1)
     return group

@@ -197,6 +197,10 @@ class TableView(QWidget, Generic[R]):
         all_of_them = plural(total, self._noun)
         self.counts.setText(all_of_them if shown == total else f"{shown:,} of {all_of_them}")
         self._show_empty_state(shown, total)
+        # Titles without rows are nothing to scroll to.
+        as_needed = Qt.ScrollBarPolicy.ScrollBarAsNeeded
+        off = Qt.ScrollBarPolicy.ScrollBarAlwaysOff
+        self.table.setHorizontalScrollBarPolicy(as_needed if shown else off)
         if total:
             self.columns.fit_once()
 

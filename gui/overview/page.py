@@ -86,8 +86,8 @@ class OverviewPage(LivePage):
         tiles = list(self.tiles.values())
         counts, flows = tiles[:COUNT_TILES], tiles[COUNT_TILES:]
         return ReflowRow(
-            group_of(*counts, spacing=TILE_SPACING),
-            group_of(*flows, spacing=TILE_SPACING),
+            group_of(*counts, spacing=TILE_SPACING, fill=True),
+            group_of(*flows, spacing=TILE_SPACING, fill=True),
             spacing=TILE_SPACING,
             stretches=(len(counts), len(flows)),
         )

@@ -20,6 +20,10 @@ from gui.pages import PageContext
 from widgets.facts import Fact, Facts
 from widgets.page_state import PageState
 from widgets.plain import ElidedLabel, plain
+from widgets.reflow import ReflowRow, group_of
+
+NAME_NARROWEST = 200
+"""pixels that a long name keeps before it is cut"""
 
 
 class DetailView(QWidget):
@@ -44,7 +48,9 @@ class DetailView(QWidget):
         self._list_title = list_title
         self.title = ElidedLabel("", self, role="title" if list_title else "heading")
         self.title.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Preferred)
-        self._action_row = QHBoxLayout()
+        self._action_bar = QWidget(self)
+        self._action_row = QHBoxLayout(self._action_bar)
+        self._action_row.setContentsMargins(0, 0, 0, 0)
         self._action_row.setSpacing(8)
         self.facts = Facts(context.theme, facts, self)
         self.tabs = QTabWidget(self)
@@ -61,23 +67,19 @@ class DetailView(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(*(MARGINS if list_title else (0, 8, 0, 0)))
         layout.setSpacing(12)
-        layout.addLayout(self._make_head())
+        layout.addWidget(self._make_head())
         layout.addWidget(self.state, 1)
 
-    def _make_head(self) -> QHBoxLayout:
-        head = QHBoxLayout()
-        head.setSpacing(8)
-        if self._list_title:
-            back = QPushButton(self._list_title, self)
-            back.setProperty("role", "link")
-            back.setToolTip(f"Back to {self._list_title.lower()} (Alt+Left)")
-            back.clicked.connect(self.back_requested)
-            head.addWidget(back)
-            head.addWidget(plain("/", self, role="faint"))
-        head.addWidget(self.title)
-        head.addStretch(1)
-        head.addLayout(self._action_row)
-        return head
+    def _make_head(self) -> ReflowRow:
+        """The name with the link above it, and the actions: below it where there is less room."""
+        if not self._list_title:
+            return ReflowRow(group_of(self.title), self._action_bar, stretches=(1, 0))
+        back = QPushButton(self._list_title, self)
+        back.setProperty("role", "link")
+        back.setToolTip(f"Back to {self._list_title.lower()} (Alt+Left)")
+        back.clicked.connect(self.back_requested)
+        name = group_of(back, plain("/", self, role="faint"), self.title)
+        return ReflowRow(name, self._action_bar, stretches=(1, 0))
 
     def _make_body(self) -> QWidget:
         body = QWidget(self)
@@ -131,6 +133,7 @@ class DetailView(QWidget):
 
     def show_name(self, name: str) -> None:
         self.title.show_text(name)
+        self.title.setMinimumWidth(min(self.title.sizeHint().width(), NAME_NARROWEST))
 
     def show_facts(self, facts: Sequence[Fact]) -> None:
         self.facts.show_facts(facts)

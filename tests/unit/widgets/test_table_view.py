@@ -162,6 +162,15 @@ def test_that_a_stretched_column_takes_the_rest_but_never_vanishes(table: TableV
     assert header.sectionSize(0) >= 140
 
 
+def test_that_an_empty_table_has_no_scroll_bar(table: TableView[Row]) -> None:
+    table.window().resize(180, 300)
+    QApplication.processEvents()
+    assert not table.table.horizontalScrollBar().isVisible()
+    merge(table, ROWS)
+    QApplication.processEvents()
+    assert table.table.horizontalScrollBar().isVisible()
+
+
 def test_that_columns_and_sorting_are_remembered(qtbot: QtBot) -> None:
     store = Store()
     table = make_table(qtbot, store)
