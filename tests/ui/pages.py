@@ -1,5 +1,4 @@
-"""One page alone over a fake cluster: a session with a client thread of its own, no window around
-it."""
+"""A host for one page over a fake cluster: a session with its own client thread, and no window."""
 
 from __future__ import annotations
 
@@ -13,6 +12,7 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from gui.client_bridge import ClientBridge
+from gui.navigation import Target
 from gui.pages import PageContext
 from gui.preferences import Preferences
 from gui.session import Session
@@ -27,8 +27,8 @@ from widgets.chart_clock import ChartClock
 from widgets.theme import Theme
 
 
-class Alone:
-    """``context`` for the page; ``gone_to`` and ``said`` keep what it asked the window for."""
+class PageHost:
+    """``context`` is for the page; ``navigated`` and ``notes`` keep what it asked of the window."""
 
     def __init__(
         self, qtbot: QtBot, qapp: QApplication, client: FakeClient, folder: Path, read_only: bool
@@ -46,23 +46,27 @@ class Alone:
         self.session = Session(
             profile, Gateway(client, read_only=read_only), self.bridge, SeriesStore()
         )
-        self.gone_to: list[tuple[Any, Any]] = []
-        self.said: list[tuple[str, str]] = []
+        self.navigated: list[tuple[Target | str, bool]] = []
+        """target, in a tab of its own"""
+        self.notes: list[tuple[str, str]] = []
         self.session.tasks.failed.connect(
-            lambda error: self.said.append((f"{error} {error.next_step}".strip(), "bad"))
+            lambda error: self.notes.append((f"{error} {error.next_step}".strip(), "bad"))
         )
         self.context = PageContext(
             self.session,
             self.theme,
             self.preferences,
             ChartClock(),
-            lambda *a, **k: self.gone_to.append((a, k)),
-            lambda *a: self.said.append(a),  # type: ignore[arg-type]
+            self._navigate,
+            lambda sentence, tone: self.notes.append((sentence, tone)),
         )
-        self.look_again()
+        self.sample()
 
-    def look_again(self) -> None:
-        """The next picture of the cluster, as the sampler would bring it."""
+    def _navigate(self, target: Target | str, in_tab: bool = False, **_: Any) -> None:
+        self.navigated.append((target, in_tab))
+
+    def sample(self) -> None:
+        """Take the next snapshot of the cluster, as the sampler does."""
         snapshot = self.client.cluster.metadata(self.client.cluster.clock())
         self.session.take_snapshot(snapshot, diff(self.session.snapshot, snapshot))
 
@@ -72,11 +76,12 @@ class Alone:
 
 
 @contextmanager
-def alone(
+def page_host(
     qtbot: QtBot, qapp: QApplication, client: FakeClient, folder: Path, read_only: bool = False
-) -> Iterator[Alone]:
-    gc.disable()  # else the client thread may be the one that collects what is left of a page of an earlier test
-    made = Alone(qtbot, qapp, client, folder, read_only)
+) -> Iterator[PageHost]:
+    # Else the client thread may collect what is left of a page of an earlier test.
+    gc.disable()
+    made = PageHost(qtbot, qapp, client, folder, read_only)
     try:
         yield made
     finally:

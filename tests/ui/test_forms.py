@@ -26,15 +26,15 @@ from kafka_client.errors import TimedOut
 from kafka_client.model import ConfigResource, Group, PartitionLag
 from tests.fakes.client import FakeClient
 from tests.fakes.cluster import FakeCluster
-from tests.ui.pages import Alone, alone
+from tests.ui.pages import PageHost, page_host
 
 D = TypeVar("D", bound=QDialog)
 
 
 @pytest.fixture
-def made(qtbot: QtBot, qapp: QApplication, tmp_path: Path) -> Iterator[Alone]:
+def made(qtbot: QtBot, qapp: QApplication, tmp_path: Path) -> Iterator[PageHost]:
     client = FakeClient(FakeCluster(time.time, moving=False).populate())
-    with alone(qtbot, qapp, client, tmp_path) as found:
+    with page_host(qtbot, qapp, client, tmp_path) as found:
         yield found
 
 
@@ -60,7 +60,7 @@ def shown(qtbot: QtBot, kind: type[D]) -> D:
 
 
 def test_that_a_new_topic_is_typed_at_once_and_reviewed(
-    made: Alone, window: QWidget, qtbot: QtBot
+    made: PageHost, window: QWidget, qtbot: QtBot
 ) -> None:
     TopicActions(made.context, window).create()
     form = shown(qtbot, CreateTopicDialog)
@@ -79,7 +79,7 @@ def test_that_a_new_topic_is_typed_at_once_and_reviewed(
 
 
 def test_that_escape_leaves_the_form_and_makes_no_plan(
-    made: Alone, window: QWidget, qtbot: QtBot
+    made: PageHost, window: QWidget, qtbot: QtBot
 ) -> None:
     TopicActions(made.context, window).add_partitions("email")
     form = shown(qtbot, AddPartitionsDialog)
@@ -90,7 +90,7 @@ def test_that_escape_leaves_the_form_and_makes_no_plan(
 
 
 def test_that_a_clone_waits_for_the_settings_it_copies(
-    made: Alone, window: QWidget, qtbot: QtBot
+    made: PageHost, window: QWidget, qtbot: QtBot
 ) -> None:
     made.client.cluster.topic_configs["email"] = {"retention.ms": "3600000"}
     made.client.delay_s = 0.2
@@ -103,7 +103,7 @@ def test_that_a_clone_waits_for_the_settings_it_copies(
 
 
 def test_that_a_clone_whose_settings_cannot_be_read_cannot_be_made(
-    made: Alone, window: QWidget, qtbot: QtBot
+    made: PageHost, window: QWidget, qtbot: QtBot
 ) -> None:
     made.client.failing["configs"] = TimedOut("No answer.")
     TopicActions(made.context, window).create(like="email", name="email-copy")
@@ -122,7 +122,7 @@ def group() -> Group:
 
 
 def test_that_a_reset_form_describes_what_is_chosen(
-    made: Alone, window: QWidget, qtbot: QtBot
+    made: PageHost, window: QWidget, qtbot: QtBot
 ) -> None:
     form = ResetDialog(made.context, group(), window)
     form.open()
@@ -138,7 +138,7 @@ def test_that_a_reset_form_describes_what_is_chosen(
 
 
 def test_that_a_preview_that_fails_keeps_the_form(
-    made: Alone, window: QWidget, qtbot: QtBot
+    made: PageHost, window: QWidget, qtbot: QtBot
 ) -> None:
     made.client.failing["committed"] = TimedOut("No answer.", next_step="Try again.")
     form = ResetDialog(made.context, group(), window)
@@ -149,7 +149,7 @@ def test_that_a_preview_that_fails_keeps_the_form(
     form.reject()
 
 
-def test_that_a_group_that_does_not_exist_opens_no_form(made: Alone, window: QWidget) -> None:
+def test_that_a_group_that_does_not_exist_opens_no_form(made: PageHost, window: QWidget) -> None:
     view = GroupView(made.context, window)
     view.show_group("gone")
     view.reset()
@@ -160,7 +160,7 @@ def test_that_a_group_that_does_not_exist_opens_no_form(made: Alone, window: QWi
 
 
 @pytest.fixture
-def page(made: Alone, qtbot: QtBot) -> ConfigurationPage:
+def page(made: PageHost, qtbot: QtBot) -> ConfigurationPage:
     found = ConfigurationPage(made.context)
     qtbot.addWidget(found)
     found.resize(1064, 640)
@@ -197,19 +197,19 @@ def test_that_a_wrong_value_is_explained_and_cannot_be_added(page: Configuration
 
 
 def test_that_the_plan_starts_from_what_the_cluster_says_now(
-    page: ConfigurationPage, made: Alone, qtbot: QtBot
+    page: ConfigurationPage, made: PageHost, qtbot: QtBot
 ) -> None:
     edit(page, "retention.ms", "60000")
     made.client.cluster.topic_configs["email"] = {"retention.ms": "7777777"}
     page.pending_bar.review_requested.emit()
     plan = shown(qtbot, PlanDialog)
     assert any("7777777" in row.old for row in plan.plan.rows)
-    assert "retention.ms of topic email" in made.said[-1][0] and made.said[-1][1] == "warn"
+    assert "retention.ms of topic email" in made.notes[-1][0] and made.notes[-1][1] == "warn"
     plan.close()
 
 
 def test_that_settings_are_read_again_when_the_page_comes_into_view(
-    page: ConfigurationPage, made: Alone, qtbot: QtBot
+    page: ConfigurationPage, made: PageHost, qtbot: QtBot
 ) -> None:
     made.client.cluster.topic_configs["email"] = {"retention.ms": "7777777"}
     page.hide()
@@ -223,7 +223,7 @@ def test_that_settings_are_read_again_when_the_page_comes_into_view(
 
 
 def test_that_a_failure_to_read_settings_can_be_tried_again(
-    page: ConfigurationPage, made: Alone, qtbot: QtBot
+    page: ConfigurationPage, made: PageHost, qtbot: QtBot
 ) -> None:
     made.client.failing["configs"] = TimedOut("No answer.")
     page.show_resource(ConfigResource("broker", "1"))
@@ -238,7 +238,7 @@ def test_that_a_failure_to_read_settings_can_be_tried_again(
 
 
 def test_that_a_click_on_a_title_names_the_order_and_is_not_remembered(
-    made: Alone, qtbot: QtBot
+    made: PageHost, qtbot: QtBot
 ) -> None:
     page = MessagesPage(made.context)
     qtbot.addWidget(page)

@@ -23,7 +23,7 @@ from kafka_client.reading.decode import Kind
 from tests.fakes.client import FakeClient
 from tests.fakes.cluster import FakeCluster
 from tests.ui.hostile import CORPUS, Payload
-from tests.ui.pages import alone
+from tests.ui.pages import page_host
 
 OPENS_IN_S = 0.05
 MARGIN = 6
@@ -54,7 +54,7 @@ RECORDS = [as_record(number, payload) for number, payload in enumerate(CORPUS)]
 def page(qtbot: QtBot, qapp: QApplication, tmp_path: Path) -> Iterator[MessagesPage]:
     client = FakeClient(FakeCluster(time.time, moving=False))
     client.cluster.create("hostile", 1, 1)
-    with alone(qtbot, qapp, client, tmp_path) as made:
+    with page_host(qtbot, qapp, client, tmp_path) as made:
         page = MessagesPage(made.context)
         qtbot.addWidget(page)
         page.resize(1240, 800)

@@ -21,11 +21,11 @@ from kafka_client.reading.decode import Kind
 from kafka_client.reading.plan import Start, Until
 from tests.fakes.client import FakeClient
 from tests.fakes.cluster import FakeCluster
-from tests.ui.pages import Alone, alone
+from tests.ui.pages import PageHost, page_host
 
 
 class Page:
-    def __init__(self, made: Alone, qtbot: QtBot) -> None:
+    def __init__(self, made: PageHost, qtbot: QtBot) -> None:
         self.made, self.qtbot = made, qtbot
         self.page = MessagesPage(made.context)
         qtbot.addWidget(self.page)
@@ -46,7 +46,7 @@ class Page:
 
 @pytest.fixture
 def here(qtbot: QtBot, qapp: QApplication, tmp_path: Path) -> Iterator[Page]:
-    with alone(
+    with page_host(
         qtbot, qapp, FakeClient(FakeCluster(time.time, moving=False).populate()), tmp_path
     ) as made:
         yield Page(made, qtbot)
@@ -204,16 +204,16 @@ def test_that_what_is_shown_is_exported(here: Page, tmp_path: Path) -> None:
     here.page.show_target(MessagesTarget("email"))
     here.ended()
     here.page.table_bar.export_to(str(tmp_path / "out.jsonl"), "jsonl")
-    here.qtbot.waitUntil(lambda: len(here.made.said) == 1)
+    here.qtbot.waitUntil(lambda: len(here.made.notes) == 1)
     lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert [line["offset"] for line in lines] == [r.offset for r in here.model.rows]
     here.page.table_bar.export_to(str(tmp_path / "out.csv"), "csv")
-    here.qtbot.waitUntil(lambda: len(here.made.said) == 2)
+    here.qtbot.waitUntil(lambda: len(here.made.notes) == 2)
     with (tmp_path / "out.csv").open(newline="") as file:
         assert len(list(csv.reader(file))) == 501
     here.page.table_bar.export_to(str(tmp_path / "no" / "folder.csv"), "csv")
-    here.qtbot.waitUntil(lambda: len(here.made.said) == 3)
-    assert "was not written" in here.made.said[2][0] and here.made.said[2][1] == "bad"
+    here.qtbot.waitUntil(lambda: len(here.made.notes) == 3)
+    assert "was not written" in here.made.notes[2][0] and here.made.notes[2][1] == "bad"
 
 
 def test_that_a_record_is_sent_and_jumped_to(here: Page) -> None:
@@ -292,7 +292,7 @@ def test_that_a_read_only_connection_sends_nothing(
     qtbot: QtBot, qapp: QApplication, tmp_path: Path
 ) -> None:
     client = FakeClient(FakeCluster(time.time, moving=False).populate())
-    with alone(qtbot, qapp, client, tmp_path, read_only=True) as made:
+    with page_host(qtbot, qapp, client, tmp_path, read_only=True) as made:
         here = Page(made, qtbot)
         here.page.show_target(ProduceTarget("email"))
         here.ended()

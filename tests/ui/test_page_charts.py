@@ -18,20 +18,20 @@ from kafka_client.changes import Change, ChangeKind
 from kafka_client.history import History
 from tests.fakes.client import FakeClient
 from tests.ui.conftest import Window
-from tests.ui.pages import Alone, alone
+from tests.ui.pages import PageHost, page_host
 from widgets.charts.chart_panel import ChartPanel
 from widgets.charts.model import Series
 from widgets.time_style import RELATIVE, UTC
 
 
 @pytest.fixture
-def here(qtbot: QtBot, qapp: QApplication, tmp_path: Path) -> Iterator[Alone]:
-    with alone(qtbot, qapp, FakeClient(), tmp_path) as made:
+def here(qtbot: QtBot, qapp: QApplication, tmp_path: Path) -> Iterator[PageHost]:
+    with page_host(qtbot, qapp, FakeClient(), tmp_path) as made:
         yield made
 
 
 def test_that_a_chart_reads_the_history_of_its_session(
-    here: Alone, qtbot: QtBot, tmp_path: Path
+    here: PageHost, qtbot: QtBot, tmp_path: Path
 ) -> None:
     """Asked off the window's thread, drawn when it has come."""
     now = time.time()
@@ -56,7 +56,7 @@ def test_that_a_chart_reads_the_history_of_its_session(
     history.close()
 
 
-def test_that_a_session_without_history_has_an_empty_past(here: Alone, qtbot: QtBot) -> None:
+def test_that_a_session_without_history_has_an_empty_past(here: PageHost, qtbot: QtBot) -> None:
     page = QWidget()
     qtbot.addWidget(page)
     charts = PageCharts(here.context, page)
@@ -71,7 +71,9 @@ def test_that_a_session_without_history_has_an_empty_past(here: Alone, qtbot: Qt
     assert panel.chart.frame_.empty
 
 
-def test_that_the_charts_follow_the_sessions_window_and_samples(here: Alone, qtbot: QtBot) -> None:
+def test_that_the_charts_follow_the_sessions_window_and_samples(
+    here: PageHost, qtbot: QtBot
+) -> None:
     page = QWidget()
     qtbot.addWidget(page)
     charts = PageCharts(here.context, page)
@@ -92,7 +94,7 @@ def test_that_the_charts_follow_the_sessions_window_and_samples(here: Alone, qtb
 
 
 def test_that_a_group_that_reads_nothing_does_not_show_the_curve_of_another(
-    here: Alone, qtbot: QtBot
+    here: PageHost, qtbot: QtBot
 ) -> None:
     parent = QWidget()
     qtbot.addWidget(parent)
@@ -131,7 +133,7 @@ def test_that_the_header_switches_how_times_are_written(window: Window) -> None:
     assert header._times.currentData() == RELATIVE
 
 
-def test_that_a_group_keeps_its_colour_after_a_restart(here: Alone, tmp_path: Path) -> None:
+def test_that_a_group_keeps_its_colour_after_a_restart(here: PageHost, tmp_path: Path) -> None:
     from gui.preferences import Preferences
     from widgets.charts.series_colors import SeriesColors
 

@@ -19,18 +19,25 @@ from gui.brokers.page import BrokersPage
 from gui.configuration.page import ConfigurationPage
 from gui.groups.page import GroupsPage
 from gui.messages.page import MessagesPage
-from gui.navigation import GroupTarget, TopicTarget
+from gui.navigation import (
+    ConfigurationTarget,
+    GroupTarget,
+    MessagesTarget,
+    ProduceTarget,
+    TopicTarget,
+)
 from gui.page_kit.latest_job import AT_ONCE, LatestJob
 from gui.topics.page import TopicsPage
+from kafka_client.model import ConfigResource
 from tests.fakes.client import FakeClient
 from tests.fakes.cluster import FakeCluster
-from tests.ui.pages import Alone, alone
+from tests.ui.pages import PageHost, page_host
 
 
 @pytest.fixture
-def made(qtbot: QtBot, qapp: QApplication, tmp_path: Path) -> Iterator[Alone]:
+def made(qtbot: QtBot, qapp: QApplication, tmp_path: Path) -> Iterator[PageHost]:
     client = FakeClient(FakeCluster(time.time, moving=False).populate())
-    with alone(qtbot, qapp, client, tmp_path) as found:
+    with page_host(qtbot, qapp, client, tmp_path) as found:
         yield found
 
 
@@ -44,7 +51,7 @@ def show(page: QWidget, qtbot: QtBot) -> None:
 
 
 @pytest.fixture
-def topics(made: Alone, qtbot: QtBot) -> TopicsPage:
+def topics(made: PageHost, qtbot: QtBot) -> TopicsPage:
     page = TopicsPage(made.context)
     show(page, qtbot)
     qtbot.waitUntil(lambda: page.topics.table.model.rowCount() > 0)
@@ -92,6 +99,28 @@ def test_that_backspace_and_escape_in_a_filter_edit_it_and_do_not_go_back(
     assert topics.shows_list
 
 
+def test_that_a_row_is_opened_here_or_with_ctrl_in_a_tab_of_its_own(
+    topics: TopicsPage, made: PageHost
+) -> None:
+    topics.topics.table.select_key("email")
+    rows = topics.topics.table.table
+    QTest.keyClick(rows, Qt.Key.Key_Return)
+    QTest.keyClick(rows, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
+    assert made.navigated == [(TopicTarget("email"), False), (TopicTarget("email"), True)]
+
+
+def test_that_actions_of_a_topic_lead_to_typed_places(topics: TopicsPage, made: PageHost) -> None:
+    topics.show_target(TopicTarget("email"))
+    buttons = {b.text(): b for b in topics.topic_view.findChildren(QPushButton)}
+    for text in ("Messages", "Produce…", "Configuration"):
+        QTest.mouseClick(buttons[text], Qt.MouseButton.LeftButton)
+    assert [target for target, _ in made.navigated] == [
+        MessagesTarget("email"),
+        ProduceTarget("email"),
+        ConfigurationTarget(ConfigResource("topic", "email")),
+    ]
+
+
 def test_that_the_link_above_the_name_goes_back(topics: TopicsPage) -> None:
     open_email(topics)
     link = next(b for b in topics.topic_view.findChildren(QPushButton) if b.text() == "Topics")
@@ -127,12 +156,12 @@ def test_that_a_topic_that_does_not_exist_says_so_and_leads_back(topics: TopicsP
 
 
 def test_that_a_topic_that_is_deleted_while_it_is_shown_says_so(
-    topics: TopicsPage, made: Alone, qtbot: QtBot
+    topics: TopicsPage, made: PageHost, qtbot: QtBot
 ) -> None:
     topics.show_target(TopicTarget("sms"))
     assert topics.topic_view.state.state == "content"
     made.client.cluster.delete("sms")
-    made.look_again()
+    made.sample()
     qtbot.waitUntil(lambda: topics.topic_view.state.state == "empty")
 
 
@@ -146,7 +175,7 @@ def test_that_actions_that_change_are_off_on_a_read_only_connection(
     qtbot: QtBot, qapp: QApplication, tmp_path: Path
 ) -> None:
     client = FakeClient(FakeCluster(time.time, moving=False).populate())
-    with alone(qtbot, qapp, client, tmp_path, read_only=True) as made:
+    with page_host(qtbot, qapp, client, tmp_path, read_only=True) as made:
         page = TopicsPage(made.context)
         show(page, qtbot)
         page.show_target(TopicTarget("email"))
@@ -157,7 +186,7 @@ def test_that_actions_that_change_are_off_on_a_read_only_connection(
     assert not enabled["Delete…"] and not enabled["Empty…"] and not enabled["Produce…"]
 
 
-def test_that_the_groups_page_waits_for_the_list_of_groups(made: Alone, qtbot: QtBot) -> None:
+def test_that_the_groups_page_waits_for_the_list_of_groups(made: PageHost, qtbot: QtBot) -> None:
     page = GroupsPage(made.context)
     show(page, qtbot)
     assert page.groups.state.state == "loading"
@@ -168,7 +197,7 @@ def test_that_the_groups_page_waits_for_the_list_of_groups(made: Alone, qtbot: Q
 
 
 def test_that_a_destroyed_page_no_longer_listens_to_its_session(
-    made: Alone, qtbot: QtBot, qapp: QApplication
+    made: PageHost, qtbot: QtBot, qapp: QApplication
 ) -> None:
     """A page in a tab is destroyed while its session and the theme live on."""
     for page_class in (TopicsPage, GroupsPage, BrokersPage, MessagesPage, ConfigurationPage):
@@ -177,7 +206,7 @@ def test_that_a_destroyed_page_no_longer_listens_to_its_session(
         page.deleteLater()
         qapp.sendPostedEvents(page, QEvent.Type.DeferredDelete)
         assert not isValid(page)
-    made.look_again()
+    made.sample()
     made.session.state_changed.emit(made.session.state)
     made.session.set_paused(True)
     made.theme.set_dark(False)
@@ -186,7 +215,7 @@ def test_that_a_destroyed_page_no_longer_listens_to_its_session(
 
 
 def test_that_large_work_leaves_the_thread_and_only_the_newest_request_is_kept(
-    made: Alone, qtbot: QtBot
+    made: PageHost, qtbot: QtBot
 ) -> None:
     results: list[str] = []
     owner = QObject()
@@ -210,7 +239,7 @@ def test_that_large_work_leaves_the_thread_and_only_the_newest_request_is_kept(
 
 
 def test_that_a_bug_in_the_rows_is_reported_and_the_next_request_is_served(
-    made: Alone, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+    made: PageHost, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reported: list[object] = []
     monkeypatch.setattr(sys, "excepthook", lambda *args: reported.append(args[1]))
