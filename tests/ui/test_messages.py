@@ -109,7 +109,7 @@ def test_that_brushing_the_histogram_narrows_the_time(here: Page) -> None:
 
 def test_that_the_region_of_the_histogram_is_read_from_the_topic(here: Page) -> None:
     """Also records of that time that were not among those read before."""
-    here.page.open(topic="email")
+    here.page.show_target(MessagesTarget("email"))
     here.ended()
     times = sorted(r.timestamp_ms for r in here.model.rows)
     low, high = times[100], times[200]
