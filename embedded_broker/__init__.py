@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from embedded_broker.shell.admin import AdminFailed, TopicSpec
     from embedded_broker.shell.cluster import BrokerStatus, LocalCluster, NotReady, State
-    from embedded_broker.shell.layout import BrokerOptions, ClusterRefused, ClusterSpec
+    from embedded_broker.shell.layout import (
+        BrokerOptions,
+        ClusterRefused,
+        ClusterSpec,
+        PortUnavailable,
+    )
     from embedded_broker.shell.usage import Usage
 
 _MODULES = {
@@ -26,6 +31,7 @@ _MODULES = {
     "BrokerOptions": "layout",
     "ClusterRefused": "layout",
     "ClusterSpec": "layout",
+    "PortUnavailable": "layout",
     "Usage": "usage",
 }
 
@@ -37,6 +43,7 @@ __all__ = [
     "ClusterSpec",
     "LocalCluster",
     "NotReady",
+    "PortUnavailable",
     "State",
     "TopicSpec",
     "Usage",

@@ -38,6 +38,10 @@ class ClusterRefused(Exception):
     started."""
 
 
+class PortUnavailable(ClusterRefused):
+    """A broker cannot listen on its port; another first port may do."""
+
+
 @dataclass(frozen=True, slots=True)
 class BrokerOptions:
     """What distinguishes one broker from the others."""
@@ -137,7 +141,7 @@ class ClusterDirectory:
             try:
                 bind(spec.host, place.port).close()
             except ListenFailed as e:
-                raise ClusterRefused(f"{e}: broker {place.broker_id} needs this port") from e
+                raise PortUnavailable(f"{e}: broker {place.broker_id} needs this port") from e
         make_secret(self.path)
         for i, place in self.brokers.items():
             place.directory.mkdir(exist_ok=True)

@@ -333,7 +333,7 @@ class Admin:
         self.client, self.replication = client, replication
         self.number = 0
         self.exists: dict[str, bool | None] = {}
-        """Whether a topic must exist in the end; None when the last request's outcome is unknown."""
+        """Whether a topic must exist in the end; None when the last outcome is unknown."""
         self.busy = False
 
     def start(self) -> None:

@@ -19,6 +19,7 @@ from embedded_broker import (
     ClusterRefused,
     ClusterSpec,
     LocalCluster,
+    PortUnavailable,
     State,
     TopicSpec,
 )
@@ -115,6 +116,14 @@ def test_that_a_frozen_broker_accepts_but_does_not_respond_until_it_is_thawed(
     finally:
         cluster.thaw(1)
     until(lambda: admin.brokers_known_to(addresses(cluster)[0]) == {1, 2, 3})
+
+
+def test_that_a_port_in_use_is_refused_as_such(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with pytest.raises(PortUnavailable, match="broker 1 needs this port"):
+            LocalCluster(ClusterSpec(tmp_path / "c", brokers=1, port=port)).begin()
+    assert not (tmp_path / "c").exists()
 
 
 def test_that_a_directory_in_use_is_refused(cluster: LocalCluster) -> None:
