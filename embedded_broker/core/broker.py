@@ -1,8 +1,9 @@
-"""One node of the cluster: it builds the machines, passes each event to the one that it concerns,
-and nothing else. The only file that knows all machines.
+"""One node of the cluster: it builds the machines, passes each event to the one that it
+concerns, and nothing else. The only file that knows all machines.
 
-``start`` and ``handle`` are the only entrances; both return the effects to carry out. A broken
-invariant raises ``AssertionError``: the shell logs it and stops this broker; the cluster goes on.
+``start`` and ``handle`` are the only entrances; both return the effects to carry out. A
+broken invariant raises ``AssertionError``: the shell logs it and stops this broker; the
+cluster goes on.
 """
 
 from __future__ import annotations
@@ -39,8 +40,9 @@ from embedded_broker.options import Settings
 
 
 class Broker:
-    """Connects the machines. Where two of them need each other, or one below reports to one above,
-    the call goes through a method here (``QuorumListener``, ``OffsetsListener``)."""
+    """Connects the machines. Where two of them need each other, or one below reports to
+    one above, the call goes through a method here (``QuorumListener``,
+    ``OffsetsListener``)."""
 
     def __init__(self, settings: Settings, disk: Disk, clock: Clock, rng: Rng) -> None:
         env = self.env = Environment.create(settings, disk, clock, rng)

@@ -1,8 +1,8 @@
 """The effective value of each setting, and where it comes from (KIP-226).
 
-Precedence of a broker setting: set for this broker > set for all brokers > the file > the default.
-Of a topic setting: set for the topic > the broker settings that are its synonyms > the default.
-Settings made at run time are in the metadata image.
+Precedence of a broker setting: set for this broker > set for all brokers > the file >
+the default. Of a topic setting: set for the topic > the broker settings that are its
+synonyms > the default. Settings made at run time are in the metadata image.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from kafka_protocol.constants import ConfigSource
 
 
 class SourcedValue(NamedTuple):
-    """A value that one source gives a setting. ``name`` may be a synonym's; ``value`` is in the
-    unit of ``name``."""
+    """A value that one source gives a setting. ``name`` may be a synonym's; ``value``
+    is in the unit of ``name``."""
 
     name: str
     value: Any
@@ -27,7 +27,8 @@ class SourcedValue(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """A setting as DescribeConfigs reports it. ``value`` is None when it is secret or not set."""
+    """A setting as DescribeConfigs reports it. ``value`` is None when it is secret or
+    not set."""
 
     option: Option
     value: str | None
@@ -49,8 +50,8 @@ class Config:
         self._topic: dict[tuple[str, str], Any] = {}
 
     def broker(self, name: str) -> Any:
-        """Return this broker's effective value. Times that can also be set in hours or minutes are
-        in ms."""
+        """Return this broker's effective value. Times that can also be set in hours or
+        minutes are in ms."""
         self._refresh()
         try:
             return self._broker[name]
@@ -59,7 +60,8 @@ class Config:
             return value
 
     def topic(self, topic: str, name: str) -> Any:
-        """Return a topic's effective value, also for a topic that does not exist yet."""
+        """Return a topic's effective value, also for a topic that does not exist
+        yet."""
         self._refresh()
         key = (topic, name)
         try:
@@ -76,7 +78,8 @@ class Config:
             return value
 
     def durable(self, topic: str) -> bool:
-        """Whether this topic's records are flushed to disk before they are acknowledged."""
+        """Whether this topic's records are flushed to disk before they are
+        acknowledged."""
         return bool(self.broker("log.durable")) or self.topic(topic, "flush.messages") == 1
 
     def describe_topic(self, topic: str) -> list[Entry]:
@@ -133,8 +136,9 @@ class Config:
         return milliseconds(OPTIONS[strongest.name], strongest.value)
 
     def _broker_sources(self, option: Option, unset: bool = False) -> Iterator[SourcedValue]:
-        """Yield the values of a broker setting, strongest first; its synonyms' after its own. With
-        ``unset`` an empty default counts, so that there is at least one."""
+        """Yield the values of a broker setting, strongest first; its synonyms' after
+        its own. With ``unset`` an empty default counts, so that there is at least
+        one."""
         some = False
         for name in (option.name, *option.synonyms):
             for sourced in self._own_sources(OPTIONS[name]):
@@ -152,8 +156,8 @@ class Config:
         ):
             text = self._image.configs.get((BROKER, resource), {}).get(name)
             if text is not None:
-                # A value that another version of this program wrote may not parse here: the next
-                # source counts.
+                # A value that another version of this program wrote may not parse here:
+                # the next source counts.
                 with suppress(SettingError):
                     yield SourcedValue(name, option.parse(text), source)
         if name in self._settings:

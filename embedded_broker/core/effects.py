@@ -1,5 +1,5 @@
-"""Effects: what a node wants done. ``Broker.handle`` returns them in order; the shell performs
-them, the simulator plays them."""
+"""Effects: what a node wants done. ``Broker.handle`` returns them in order; the shell
+performs them, the simulator plays them."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Level(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Respond:
-    """Answer a request. Record data inside a Fetch response is a ``ports.RecordSlice``, which the
-    shell sends from the file."""
+    """Answer a request. Record data inside a Fetch response is a ``ports.RecordSlice``,
+    which the shell sends from the file."""
 
     request_id: int
     message: Any
@@ -30,8 +30,8 @@ class Respond:
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """Close the connection that sent this request, without a response (a failed Produce with
-    acks=0, a protocol error)."""
+    """Close the connection that sent this request, without a response (a failed Produce
+    with acks=0, a protocol error)."""
 
     request_id: int
     reason: str
@@ -48,9 +48,9 @@ class NoResponse:
 class Send:
     """Send a request to another broker of the cluster over the inter-broker listener.
 
-    ``lane`` names one of the ordered connections to that peer ("quorum", "metadata", "fetch",
-    "control"): requests of one lane are answered in order, lanes do not wait for each other.
-    Always followed by ResponseReceived or SendFailed.
+    ``lane`` names one of the ordered connections to that peer ("quorum", "metadata",
+    "fetch", "control"): requests of one lane are answered in order, lanes do not wait
+    for each other. Always followed by ResponseReceived or SendFailed.
     """
 
     send_id: int
@@ -63,8 +63,9 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class SetTimer:
-    """Deliver ``TimerFired(key, token)`` at ``at_ms`` of the monotonic clock. A new timer with the
-    same key replaces the old one; the core cancels a timer by no longer expecting its token."""
+    """Deliver ``TimerFired(key, token)`` at ``at_ms`` of the monotonic clock. A new
+    timer with the same key replaces the old one; the core cancels a timer by no longer
+    expecting its token."""
 
     key: str
     token: int
@@ -73,8 +74,8 @@ class SetTimer:
 
 @dataclass(frozen=True, slots=True)
 class Flush:
-    """Bring the records appended to this log so far to disk (fdatasync, off the loop), then
-    deliver ``Flushed``."""
+    """Bring the records appended to this log so far to disk (fdatasync, off the loop),
+    then deliver ``Flushed``."""
 
     flush_id: int
     topic: str
@@ -100,8 +101,8 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """End this process. Exit code 0 after a controlled shutdown; 1 for a disk that failed to flush,
-    2 for a refused start."""
+    """End this process. Exit code 0 after a controlled shutdown; 1 for a disk that
+    failed to flush, 2 for a refused start."""
 
     code: int
     reason: str

@@ -1,8 +1,10 @@
-"""What every machine of one node is given: identity, settings, metadata, and the outside world.
+"""What every machine of one node is given: identity, settings, metadata, and the
+outside world.
 
-A machine takes an ``Environment`` and, next to it, one small port (a ``typing.Protocol`` in the
-machine's own package) for each neighbour that it asks or notifies. Only ``broker.py`` knows all
-machines. A test builds one machine from an environment and fakes of its ports.
+A machine takes an ``Environment`` and, next to it, one small port (a
+``typing.Protocol`` in the machine's own package) for each neighbour that it asks or
+notifies. Only ``broker.py`` knows all machines. A test builds one machine from an
+environment and fakes of its ports.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ from embedded_broker.options import Settings
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Environment:
-    """One node's surroundings. The fields never change; what ``image`` and ``outbox`` hold does."""
+    """One node's surroundings. The fields never change; what ``image`` and ``outbox``
+    hold does."""
 
     node_id: int
     settings: Settings
@@ -30,9 +33,11 @@ class Environment:
     rng: Rng
     outbox: Outbox
     image: MetadataImage
-    """The committed metadata that this node has applied; ``Broker`` is its only writer."""
+    """The committed metadata that this node has applied; ``Broker`` is its only
+    writer."""
     config: Config
-    """Effective settings: ``settings`` overlaid with what ``image`` says was set at run time."""
+    """Effective settings: ``settings`` overlaid with what ``image`` says was set at run
+    time."""
 
     @classmethod
     def create(cls, settings: Settings, disk: Disk, clock: Clock, rng: Rng) -> Environment:

@@ -1,8 +1,9 @@
-"""Events: what can happen to a node. The shell and the simulator make them, ``Broker.handle(now_ms,
-event)`` takes them.
+"""Events: what can happen to a node. The shell and the simulator make them,
+``Broker.handle(now_ms, event)`` takes them.
 
-Messages inside are classes of ``kafka_protocol.messages``. ``now_ms`` is a monotonic clock in
-milliseconds; wall-clock time (for record timestamps and retention) comes from ``ports.Clock``.
+Messages inside are classes of ``kafka_protocol.messages``. ``now_ms`` is a monotonic
+clock in milliseconds; wall-clock time (for record timestamps and retention) comes from
+``ports.Clock``.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from typing import Any
 class Caller:
     """The sender of a request; one per connection.
 
-    ``broker_id`` is the peer's id when the connection authenticated as a broker with the cluster
-    secret, else -1. Only such a connection may act as a replica or call an inter-broker API.
+    ``broker_id`` is the peer's id when the connection authenticated as a broker with
+    the cluster secret, else -1. Only such a connection may act as a replica or call an
+    inter-broker API.
     """
 
     connection_id: int
@@ -29,8 +31,8 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class RequestReceived:
-    """A whole request has been read and decoded. The shell assigns ``request_id``; it is answered
-    at most once."""
+    """A whole request has been read and decoded. The shell assigns ``request_id``; it
+    is answered at most once."""
 
     request_id: int
     version: int
@@ -49,8 +51,8 @@ class ResponseReceived:
 
 @dataclass(frozen=True, slots=True)
 class SendFailed:
-    """No response to ``Send(send_id)`` will come: refused, timed out, or the connection broke. The
-    peer may have carried the request out all the same."""
+    """No response to ``Send(send_id)`` will come: refused, timed out, or the connection
+    broke. The peer may have carried the request out all the same."""
 
     send_id: int
     peer_id: int
@@ -59,8 +61,8 @@ class SendFailed:
 
 @dataclass(frozen=True, slots=True)
 class TimerFired:
-    """The timer set with this key and token is due. A token that is not the key's newest belongs
-    to a cancelled timer and is ignored."""
+    """The timer set with this key and token is due. A token that is not the key's
+    newest belongs to a cancelled timer and is ignored."""
 
     key: str
     token: int
@@ -68,8 +70,8 @@ class TimerFired:
 
 @dataclass(frozen=True, slots=True)
 class Flushed:
-    """``Flush(flush_id)`` finished: records appended to that log before the effect are on disk,
-    unless ``error`` says why not."""
+    """``Flush(flush_id)`` finished: records appended to that log before the effect are
+    on disk, unless ``error`` says why not."""
 
     flush_id: int
     error: str = ""
@@ -84,8 +86,8 @@ class ConnectionClosed:
 
 @dataclass(frozen=True, slots=True)
 class TickEnded:
-    """All events that were ready have been handled: complete waiting fetches, send gathered
-    requests."""
+    """All events that were ready have been handled: complete waiting fetches, send
+    gathered requests."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
-"""The machines of a node put their effects here; the outbox returns each answer to the machine
-that waits for it.
+"""The machines of a node put their effects here; the outbox returns each answer to the
+machine that waits for it.
 
-A machine passes a callback with each request, timer and flush. The outbox gives it an id and calls
-it once, when the event arrives. Nothing here decides anything.
+A machine passes a callback with each request, timer and flush. The outbox gives it an
+id and calls it once, when the event arrives. Nothing here decides anything.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ FlushDone = Callable[[int, str], None]
 
 
 class Outbox:
-    """Gathers the effects of one ``handle`` call and keeps the callbacks that wait for events."""
+    """Gathers the effects of one ``handle`` call and keeps the callbacks that wait for
+    events."""
 
     def __init__(self) -> None:
         self._effects: list[Effect] = []
@@ -52,11 +53,12 @@ class Outbox:
         self._timers: dict[str, tuple[int, TimerDone]] = {}
         """Timer key -> (newest token, callback)."""
         self._local: dict[int, Callable[[Any], None]] = {}
-        """Callbacks of requests that this node sent to itself, by their negative request id."""
+        """Callbacks of requests that this node sent to itself, by their negative
+        request id."""
 
     def local_request_id(self, done: Callable[[Any], None]) -> int:
-        """Return an id (below zero) for a request that this node sends to itself; ``done`` gets
-        the response, or None when the request is dropped."""
+        """Return an id (below zero) for a request that this node sends to itself;
+        ``done`` gets the response, or None when the request is dropped."""
         self._ids += 1
         self._local[-self._ids] = done
         return -self._ids
@@ -82,8 +84,8 @@ class Outbox:
     def send(
         self, peer_id: int, lane: str, message: Any, version: int, timeout_ms: int, done: SendDone
     ) -> int:
-        """Send a request to a peer; ``done`` is called once, with the response or with None and a
-        reason. Returns the send id."""
+        """Send a request to a peer; ``done`` is called once, with the response or with
+        None and a reason. Returns the send id."""
         self._ids += 1
         self._sends[self._ids] = done
         self._effects.append(Send(self._ids, peer_id, lane, message, version, timeout_ms))
@@ -121,14 +123,15 @@ class Outbox:
         self._effects.append(Note(level, text))
 
     def stop(self, code: int, reason: str, error: ErrorCode = ErrorCode.NONE) -> None:
-        """End this process with an exit code; ``error`` is that of a refused registration."""
+        """End this process with an exit code; ``error`` is that of a refused
+        registration."""
         self._effects.append(Stop(code, reason, error))
 
     def complete(
         self, now_ms: int, event: ResponseReceived | SendFailed | TimerFired | Flushed
     ) -> None:
-        """Call the callback that waits for ``event``; ignore an event that none waits for any
-        more."""
+        """Call the callback that waits for ``event``; ignore an event that none waits
+        for any more."""
         match event:
             case ResponseReceived():
                 done = self._sends.pop(event.send_id, None)

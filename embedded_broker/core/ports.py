@@ -1,10 +1,11 @@
-"""The outside world of a node: its disk, clock and random numbers. The shell supplies real ones,
-the simulator its own. Also the one port that machines of several packages share.
+"""The outside world of a node: its disk, clock and random numbers. The shell supplies
+real ones, the simulator its own. Also the one port that machines of several packages
+share.
 
-The machines call the disk directly, without effects: an append is one write into the page cache
-(4 us), and a read in the same step must see it. The flush can be late or lost, so it is an effect
-with an event. A failing disk raises ``StorageFailed``: the partition goes offline, the node keeps
-running (decision record 0002).
+The machines call the disk directly, without effects: an append is one write into the
+page cache (4 us), and a read in the same step must see it. The flush can be late or
+lost, so it is an effect with an event. A failing disk raises ``StorageFailed``: the
+partition goes offline, the node keeps running (decision record 0002).
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ from kafka_protocol.records.batch import BatchHeader
 
 
 class StorageFailed(Exception):
-    """The disk refused a read or a write (full, I/O error). The text names the file and the
-    cause."""
+    """The disk refused a read or a write (full, I/O error). The text names the file and
+    the cause."""
 
 
 class Clock(Protocol):
     def wall_ms(self) -> int:
-        """Milliseconds since the epoch; may jump, so only for timestamps, never for timeouts."""
+        """Milliseconds since the epoch; may jump, so only for timestamps, never for
+        timeouts."""
 
 
 class Rng(Protocol):
@@ -43,23 +45,25 @@ CallDone = Callable[[int, Any, str], None]
 
 
 class ControllerCalls(Protocol):
-    """Requests to the active controller, wherever it is; ``controller.channel`` implements it."""
+    """Requests to the active controller, wherever it is; ``controller.channel``
+    implements it."""
 
     def call(
         self, now_ms: int, message: Any, version: int, timeout_ms: int, done: CallDone
     ) -> None:
-        """Send ``message``; call ``done`` once, later (never before ``call`` returns): with the
-        response, or with None and a reason after ``timeout_ms``."""
+        """Send ``message``; call ``done`` once, later (never before ``call`` returns):
+        with the response, or with None and a reason after ``timeout_ms``."""
 
 
 class RecordSlice(Protocol):
-    """Whole record batches in a log, as a Fetch response carries them. ``len()`` is their size in
-    bytes."""
+    """Whole record batches in a log, as a Fetch response carries them. ``len()`` is
+    their size in bytes."""
 
     def __len__(self) -> int: ...
 
     def tobytes(self) -> bytes:
-        """The bytes themselves; the shell sends its own slices with sendfile instead."""
+        """The bytes themselves; the shell sends its own slices with sendfile
+        instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +79,12 @@ class SegmentInfo:
 
 
 class PartitionLog(Protocol):
-    """One partition's log on one node: segments, indexes, and the small files beside them.
+    """One partition's log on one node: segments, indexes, and the small files beside
+    them.
 
-    Offsets are inclusive at the start and exclusive at the end. Appends are whole, checked
-    batches whose base offset and leader epoch are already in place. Not thread-safe; called from
-    the node's loop only.
+    Offsets are inclusive at the start and exclusive at the end. Appends are whole,
+    checked batches whose base offset and leader epoch are already in place. Not
+    thread-safe; called from the node's loop only.
     """
 
     topic: str
@@ -94,12 +99,12 @@ class PartitionLog(Protocol):
     def size_bytes(self) -> int: ...
 
     def append(self, records: Buffer, headers: Sequence[BatchHeader], now_ms: int) -> None:
-        """Write batches at the end in one write; roll the segment first when due (size, time,
-        index).
+        """Write batches at the end in one write; roll the segment first when due (size,
+        time, index).
 
-        ``headers`` are the batches in ``records`` in order; ``headers[0].base_offset`` is at or
-        past the end offset (past it only after compaction on the leader's side). ``now_ms`` is
-        wall time.
+        ``headers`` are the batches in ``records`` in order; ``headers[0].base_offset``
+        is at or past the end offset (past it only after compaction on the leader's
+        side). ``now_ms`` is wall time.
 
         Raises:
             StorageFailed: no record of ``records`` is readable afterwards.
@@ -108,30 +113,31 @@ class PartitionLog(Protocol):
     def read(
         self, start_offset: int, max_bytes: int, end_offset: int, at_least_one: bool
     ) -> RecordSlice:
-        """Return the batches from the one that holds ``start_offset`` up to, not including, the
-        one that holds ``end_offset``.
+        """Return the batches from the one that holds ``start_offset`` up to, not
+        including, the one that holds ``end_offset``.
 
-        At most ``max_bytes``; but with ``at_least_one`` the first batch whole, whatever its size
-        (KIP-74). Never part of a batch. ``start_offset`` is in [log_start_offset,
-        log_end_offset].
+        At most ``max_bytes``; but with ``at_least_one`` the first batch whole, whatever
+        its size (KIP-74). Never part of a batch. ``start_offset`` is in
+        [log_start_offset, log_end_offset].
 
         Raises:
             StorageFailed
         """
 
     def headers(self, start_offset: int) -> Iterator[BatchHeader]:
-        """Yield the batch headers from the batch that holds ``start_offset`` to the end; used to
-        rebuild state."""
+        """Yield the batch headers from the batch that holds ``start_offset`` to the
+        end; used to rebuild state."""
 
     def truncate(self, offset: int) -> None:
-        """Remove the records at and after ``offset``, from the batch boundary at or before it."""
+        """Remove the records at and after ``offset``, from the batch boundary at or
+        before it."""
 
     def reset(self, offset: int) -> None:
         """Remove all records; the start and the end offset become ``offset``."""
 
     def advance_start(self, offset: int) -> None:
-        """Move the start offset forward and delete the segments that lie wholly before it
-        (DeleteRecords, retention)."""
+        """Move the start offset forward and delete the segments that lie wholly before
+        it (DeleteRecords, retention)."""
 
     def segments(self) -> Sequence[SegmentInfo]:
         """The segments, oldest first; the last is the active one."""
@@ -143,16 +149,16 @@ class PartitionLog(Protocol):
         """Apply changed topic settings from the next append on."""
 
     def offset_for_timestamp(self, timestamp: int, end_offset: int) -> tuple[int, int] | None:
-        """Return (offset, timestamp) of the first record at or after ``timestamp`` that lies below
-        ``end_offset``, or None."""
+        """Return (offset, timestamp) of the first record at or after ``timestamp`` that
+        lies below ``end_offset``, or None."""
 
     def offset_of_max_timestamp(self, end_offset: int) -> tuple[int, int] | None:
-        """Return (offset, timestamp) of the record below ``end_offset`` with the largest
-        timestamp, or None."""
+        """Return (offset, timestamp) of the record below ``end_offset`` with the
+        largest timestamp, or None."""
 
     def load_epochs(self) -> list[tuple[int, int]]:
-        """(leader epoch, its start offset), ascending; from leader-epoch-checkpoint, checked
-        against the log."""
+        """(leader epoch, its start offset), ascending; from leader-epoch-checkpoint,
+        checked against the log."""
 
     def save_epochs(self, entries: Sequence[tuple[int, int]]) -> None:
         """Replace leader-epoch-checkpoint."""
@@ -183,13 +189,14 @@ class Disk(Protocol):
 
     @property
     def was_clean(self) -> bool:
-        """Whether no appended record can be lost: the previous process stopped in order, or was
-        killed within the same boot of the machine (the page cache outlives the process). False on
-        a new disk. Stays false, through further crashes, until ``registered``."""
+        """Whether no appended record can be lost: the previous process stopped in
+        order, or was killed within the same boot of the machine (the page cache
+        outlives the process). False on a new disk. Stays false, through further
+        crashes, until ``registered``."""
 
     def registered(self) -> None:
-        """The controller has committed the registration that reported ``was_clean``: from now on
-        a kill leaves the disk clean."""
+        """The controller has committed the registration that reported ``was_clean``:
+        from now on a kill leaves the disk clean."""
 
     def total_bytes(self) -> tuple[int, int]:
         """(size of the volume, free bytes on it)."""

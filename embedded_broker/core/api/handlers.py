@@ -1,7 +1,7 @@
 """The function that handles each API, bound to the machines that it needs.
 
-Each binder imports its function when it is first called: a broker that serves only some APIs does
-not load the messages of all (about a sixth of its import time).
+Each binder imports its function when it is first called: a broker that serves only some
+APIs does not load the messages of all (about a sixth of its import time).
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from embedded_broker.core.replication.replicas import Replicas
 from kafka_protocol.api_keys import ApiKey
 
 Handler = Callable[[int, RequestReceived], None]
-"""(now_ms, request): handle the request; the response goes through the outbox, now or later."""
+"""(now_ms, request): handle the request; the response goes through the outbox, now or
+later."""
 
 
 class Machines(NamedTuple):

@@ -1,18 +1,20 @@
 """Produce (0): append record batches; the response depends on ``acks``.
 
-* Versions 0 to 2 are advertised and not supported (see ``versions``); the shell closes the
-  connection.
-* acks=0 gets no response. On an error the connection is closed, the only thing that such a client
-  can notice.
-* acks=all is refused before the append while too few replicas are in sync, and answered when the
-  high watermark has passed the records.
-* A repeated batch of an idempotent producer is answered with its first offset, once that is
-  committed.
-* Transactions are not supported yet: a transactional batch gets INVALID_TXN_STATE. Clients may not
-  write internal topics.
+* Versions 0 to 2 are advertised and not supported (see ``versions``); the shell closes
+  the connection.
+* acks=0 gets no response. On an error the connection is closed, the only thing that
+  such a client can notice.
+* acks=all is refused before the append while too few replicas are in sync, and answered
+  when the high watermark has passed the records.
+* A repeated batch of an idempotent producer is answered with its first offset, once
+  that is committed.
+* Transactions are not supported yet: a transactional batch gets INVALID_TXN_STATE.
+  Clients may not write internal topics.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from embedded_broker.core.effects import Level
 from embedded_broker.core.events import RequestReceived
@@ -65,6 +67,10 @@ class _Produce:
         if not self.pending:
             self.replicas.append_deadlines.withdraw(self)
             _respond(self.replicas, self.event, self.response)
+
+    def finisher(self, number: int) -> Callable[[int, int], None]:
+        """``finish`` for one partition, as ``AppendWait`` calls it."""
+        return lambda _now_ms, code: self.finish(number, code)
 
     def expire(self, now_ms: int) -> None:
         """Respond with a timeout for the partitions that are not committed."""
@@ -125,8 +131,7 @@ def _wait(
         waiting.pending[number] = result
     replicas.append_deadlines.add(waiting, now_ms + max(0, event.message.timeout_ms))
     for number, (partition, end, _) in enumerate(waits):
-        wait = AppendWait(end, lambda _, code, n=number: waiting.finish(n, code))  # type: ignore[misc]
-        partition.when_committed(now_ms, wait)
+        partition.when_committed(now_ms, AppendWait(end, waiting.finisher(number)))
 
 
 def _find(
@@ -192,7 +197,8 @@ def _append(
                     f"producer {header.producer_id}: unexpected sequence number"
                     f" {header.base_sequence} of epoch {header.producer_epoch}",
                 )
-            # A repeated batch: nothing is appended, and the response waits for the first copy.
+            # A repeated batch: nothing is appended, and the response waits for the
+            # first copy.
             if base >= 0:
                 result.base_offset = base
                 result.log_append_time_ms = timestamp if partition.limits.append_time else -1
@@ -203,7 +209,8 @@ def _append(
             attributes = header.attributes | TIMESTAMP_APPEND_TIME
             header = header._replace(max_timestamp=wall_ms, attributes=attributes)
             result.log_append_time_ms = wall_ms
-        result.base_offset = partition.append(now_ms, records, (header,), wall_ms)  # type: ignore[arg-type]
+        base = partition.append(now_ms, records, (header,), wall_ms)  # type: ignore[arg-type]
+        result.base_offset = base
         result.log_start_offset = partition.start_offset
         return result.base_offset + header.record_count
     except BatchRefused as refused:
@@ -224,7 +231,8 @@ def _fail(result: PartitionProduceResponse, code: int, text: str | None) -> None
 
 
 def _hint(replicas: Replicas, name: str, result: PartitionProduceResponse) -> None:
-    """Name the current leader, so that the client need not ask for metadata (KIP-951)."""
+    """Name the current leader, so that the client need not ask for metadata
+    (KIP-951)."""
     known = replicas.env.image.partition(name, result.index)
     if known is not None and known.leader >= 0:
         result.current_leader = LeaderIdAndEpoch(known.leader, known.leader_epoch)

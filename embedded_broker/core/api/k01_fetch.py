@@ -1,9 +1,10 @@
 """Fetch (1): consumers, followers, and the voters of the metadata log.
 
-* A caller that claims to be a replica must have authenticated as that broker, else every partition
-  gets TOPIC_AUTHORIZATION_FAILED (CVE-2018-1288: a replica's fetches move the high watermark).
-* Followers get incremental sessions. Clients get session id 0, which makes each of their fetches
-  full; a client that names a session gets FETCH_SESSION_ID_NOT_FOUND.
+* A caller that claims to be a replica must have authenticated as that broker, else
+  every partition gets TOPIC_AUTHORIZATION_FAILED (CVE-2018-1288: a replica's fetches
+  move the high watermark).
+* Followers get incremental sessions. Clients get session id 0, which makes each of
+  their fetches full; a client that names a session gets FETCH_SESSION_ID_NOT_FOUND.
 """
 
 from __future__ import annotations
@@ -53,10 +54,10 @@ def _refuse(replicas: Replicas, event: RequestReceived) -> None:
     response = FetchResponse()
     for topic in request.topics:
         topic_response = FetchableTopicResponse(topic.topic, topic.topic_id)
-        for asked in topic.partitions:
+        for requested in topic.partitions:
             code = ErrorCode.TOPIC_AUTHORIZATION_FAILED
             topic_response.partitions.append(
-                PartitionData(asked.partition, code, high_watermark=-1, records=b"")
+                PartitionData(requested.partition, code, high_watermark=-1, records=b"")
             )
         response.responses.append(topic_response)
     replicas.env.outbox.respond(event, response)

@@ -1,11 +1,11 @@
 """ListOffsets (2): the start or the end of a log, or its offset at a time.
 
 * Latest is the high watermark (without transactions it is the last stable offset too).
-* Right after an election the high watermark may be older than what consumers have seen: until it
-  has reached the start of the leader's epoch, latest is OFFSET_NOT_AVAILABLE (LEADER_NOT_AVAILABLE
-  before version 5; KIP-207).
-* There is no tiered storage: earliest-local (-4) is the same as earliest, -5 and -6 return offset
-  -1.
+* Right after an election the high watermark may be older than what consumers have seen:
+  until it has reached the start of the leader's epoch, latest is OFFSET_NOT_AVAILABLE
+  (LEADER_NOT_AVAILABLE before version 5; KIP-207).
+* There is no tiered storage: earliest-local (-4) is the same as earliest, -5 and -6
+  return offset -1.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ def list_offsets(replicas: Replicas, now_ms: int, event: RequestReceived) -> Non
     response = ListOffsetsResponse()
     for topic in request.topics:
         topic_response = ListOffsetsTopicResponse(topic.name)
-        for asked in topic.partitions:
-            partition = replicas.partitions.get((topic.name, asked.partition_index))
-            result = ListOffsetsPartitionResponse(asked.partition_index)
+        for requested in topic.partitions:
+            partition = replicas.partitions.get((topic.name, requested.partition_index))
+            result = ListOffsetsPartitionResponse(requested.partition_index)
             if partition is None:
-                result.error_code = replicas.table.missing(topic.name, asked.partition_index)
+                result.error_code = replicas.table.missing(topic.name, requested.partition_index)
             else:
                 try:
-                    _look_up(partition, asked, result, event.version)
+                    _look_up(partition, requested, result, event.version)
                 except StorageFailed as e:
                     replicas.env.note(Level.ERROR, f"Cannot read {partition}: {e}")
                     result.error_code = ErrorCode.KAFKA_STORAGE_ERROR
@@ -57,32 +57,32 @@ def list_offsets(replicas: Replicas, now_ms: int, event: RequestReceived) -> Non
 
 def _look_up(
     partition: Partition,
-    asked: ListOffsetsPartition,
+    requested: ListOffsetsPartition,
     result: ListOffsetsPartitionResponse,
     version: int,
 ) -> None:
     """Fill ``result`` with an offset or an error."""
-    result.error_code = partition.fence(asked.current_leader_epoch)
+    result.error_code = partition.fence(requested.current_leader_epoch)
     if result.error_code:
         return
     high = partition.high_watermark
-    found: tuple[int, int] | None
+    record: tuple[int, int] | None
 
-    timestamp = asked.timestamp
+    timestamp = requested.timestamp
     if timestamp == LATEST:
-        found = None if partition.high_watermark_is_old else (high, -1)
+        record = None if partition.high_watermark_is_old else (high, -1)
     elif timestamp in (EARLIEST, EARLIEST_LOCAL):
-        found = (partition.start_offset, -1)
+        record = (partition.start_offset, -1)
     elif timestamp == MAX_TIMESTAMP and version >= MAX_TIMESTAMP_SINCE:
-        found = partition.log.offset_of_max_timestamp(high)
+        record = partition.log.offset_of_max_timestamp(high)
     elif timestamp < 0:
         if timestamp not in TIERED:
             result.error_code = ErrorCode.UNSUPPORTED_VERSION
         return
     else:
-        found = partition.log.offset_for_timestamp(timestamp, high)
-    if found is not None:
-        result.offset, result.timestamp = found
+        record = partition.log.offset_for_timestamp(timestamp, high)
+    if record is not None:
+        result.offset, result.timestamp = record
         result.leader_epoch = partition.epochs.epoch_at(result.offset)
         # The offset of the next record has no epoch yet: it will be this leader's.
         if result.leader_epoch < 0 or result.offset >= high:

@@ -1,14 +1,14 @@
 """Metadata (3): the brokers, and topics with their leaders, as in this node's image.
 
-* A null list of topics asks for all (in version 0 an empty list does). From version 12 on topics may
-  be named by id.
-* A missing topic is created if the broker's settings and the request allow it; the response has its
-  partitions if they are known in time, else LEADER_NOT_AVAILABLE.
+* A null list of topics asks for all (in version 0 an empty list does). From version 12
+  on topics may be named by id.
+* A missing topic is created if the broker's settings and the request allow it; the
+  response has its partitions if they are known in time, else LEADER_NOT_AVAILABLE.
 * A partition without a leader gets LEADER_NOT_AVAILABLE and leader -1, never
   UNKNOWN_TOPIC_OR_PARTITION. A leader without an endpoint on the caller's listener gets
   LISTENER_NOT_FOUND (LEADER_NOT_AVAILABLE before version 6).
-* ``controller_id`` is the quorum's leader if this node knows it and it is alive, else any live
-  broker.
+* ``controller_id`` is the quorum's leader if this node knows it and it is alive, else
+  any live broker.
 """
 
 from __future__ import annotations
@@ -110,9 +110,9 @@ def _respond(
             _topic(image.topics[name], reachable, event.version) for name in sorted(image.topics)
         ]
     else:
-        for asked in request.topics or ():
+        for requested in request.topics or ():
             response.topics.append(
-                _named(image, asked, reachable, event.version, refused or {}, creating or [])
+                _named(image, requested, reachable, event.version, refused or {}, creating or [])
             )
     if request.include_topic_authorized_operations:
         for topic in response.topics:
@@ -124,7 +124,8 @@ def _respond(
 
 
 def controller_id(quorum: LeaderInfo, live: list[int]) -> int:
-    """The broker that a client should take for the controller; -1 when none is alive."""
+    """The broker that a client should take for the controller; -1 when none is
+    alive."""
     leader = quorum.leader_id
     if leader in live:
         return leader
@@ -133,19 +134,19 @@ def controller_id(quorum: LeaderInfo, live: list[int]) -> int:
 
 def _named(
     image: MetadataImage,
-    asked: MetadataRequestTopic,
+    requested: MetadataRequestTopic,
     reachable: set[int],
     version: int,
     refused: dict[str, int],
     creating: list[str],
 ) -> MetadataResponseTopic:
     """A topic that the request names."""
-    if asked.topic_id.int:
-        by_id = image.topic_by_id(asked.topic_id)
+    if requested.topic_id.int:
+        by_id = image.topic_by_id(requested.topic_id)
         if by_id is None:
-            return MetadataResponseTopic(ErrorCode.UNKNOWN_TOPIC_ID, None, asked.topic_id)
+            return MetadataResponseTopic(ErrorCode.UNKNOWN_TOPIC_ID, None, requested.topic_id)
         return _topic(by_id, reachable, version)
-    name = asked.name or ""
+    name = requested.name or ""
     topic = image.topics.get(name)
     if topic is not None:
         return _topic(topic, reachable, version)

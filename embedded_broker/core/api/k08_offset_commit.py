@@ -1,6 +1,7 @@
 """OffsetCommit (8): answered when the offsets are committed in ``__consumer_offsets``.
 
-Version 10 names topics by id (UNKNOWN_TOPIC_ID). Versions 2 to 4 may set a retention of their own.
+Version 10 names topics by id (UNKNOWN_TOPIC_ID). Versions 2 to 4 may set a retention of
+their own.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """OffsetFetch (9): the committed offsets of groups; -1 for a partition without one.
 
-Versions up to 7 ask for one group, later ones for many; version 10 names topics by id. Without
-transactions no offset is pending, so ``require_stable`` changes nothing. Member id and epoch
-(version 9) only matter for groups of the consumer protocol.
+Versions up to 7 ask for one group, later ones for many; version 10 names topics by id.
+Without transactions no offset is pending, so ``require_stable`` changes nothing. Member
+id and epoch (version 9) only matter for groups of the consumer protocol.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ def offset_fetch(
     groups: Groups, in_touch: Callable[[int], bool], now_ms: int, event: RequestReceived
 ) -> None:
     """Return the committed offsets of the groups that this node coordinates."""
-    # A coordinator that was suspended or cut off does not know what its successor has committed
-    # meanwhile: it must not answer.
+    # A coordinator that was suspended or cut off does not know what its successor has
+    # committed meanwhile: it must not answer.
     locate = groups.locate if in_touch(now_ms) else _not_coordinator
     build = _many_groups if event.version >= MANY_GROUPS_SINCE else _one_group
     groups.env.outbox.respond(event, build(groups, event, locate))
@@ -74,20 +74,22 @@ def _topics(
             partitions = [_partition(index, offset) for index, offset in offsets.items()]
             topics.append(OffsetFetchResponseTopics(name, topic_id, partitions))
         return topics
-    for asked in group.topics:
-        topic_name: str | None = image.topic_names.get(asked.topic_id) if by_id else asked.name
+    for requested in group.topics:
+        topic_name: str | None = (
+            image.topic_names.get(requested.topic_id) if by_id else requested.name
+        )
         if topic_name is None:
             unknown = [
                 _partition(index, NO_OFFSET, ErrorCode.UNKNOWN_TOPIC_ID)
-                for index in asked.partition_indexes
+                for index in requested.partition_indexes
             ]
-            topics.append(OffsetFetchResponseTopics("", asked.topic_id, unknown))
+            topics.append(OffsetFetchResponseTopics("", requested.topic_id, unknown))
             continue
         partitions = [
             _partition(index, groups.offsets.committed(shard, group.group_id, topic_name, index))
-            for index in asked.partition_indexes
+            for index in requested.partition_indexes
         ]
-        topics.append(OffsetFetchResponseTopics(topic_name, asked.topic_id, partitions))
+        topics.append(OffsetFetchResponseTopics(topic_name, requested.topic_id, partitions))
     return topics
 
 
@@ -113,13 +115,13 @@ def _one_group(groups: Groups, event: RequestReceived, locate: Locate) -> Offset
                 for t in message.topics
             ]
         return response
-    asked: list[tuple[str, Any]]
+    requested: list[tuple[str, Any]]
     offsets = groups.offsets
     if message.topics is None:
-        asked = list(offsets.all_committed(shard, message.group_id).items())
+        requested = list(offsets.all_committed(shard, message.group_id).items())
     else:
-        asked = [(topic.name, topic.partition_indexes) for topic in message.topics]
-    for name, indexes in asked:
+        requested = [(topic.name, topic.partition_indexes) for topic in message.topics]
+    for name, indexes in requested:
         partitions = [
             _single(i, offsets.committed(shard, message.group_id, name, i)) for i in indexes
         ]

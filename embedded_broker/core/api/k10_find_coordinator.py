@@ -1,8 +1,8 @@
 """FindCoordinator (10): the broker that coordinates a group. The first request creates
 ``__consumer_offsets``.
 
-Versions up to 3 ask for one key, later ones for many. There are no coordinators of transactions and
-share groups.
+Versions up to 3 ask for one key, later ones for many. There are no coordinators of
+transactions and share groups.
 """
 
 from __future__ import annotations

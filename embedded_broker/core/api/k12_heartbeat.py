@@ -1,4 +1,5 @@
-"""Heartbeat (12): keep a member's session alive; REBALANCE_IN_PROGRESS makes it join again."""
+"""Heartbeat (12): keep a member's session alive; REBALANCE_IN_PROGRESS makes it join
+again."""
 
 from __future__ import annotations
 
@@ -16,6 +17,7 @@ def heartbeat(groups: Groups, now_ms: int, event: RequestReceived) -> None:
         if shard is not None:
             error = groups.membership.heartbeat(now_ms, shard, event)
         elif error == ErrorCode.COORDINATOR_LOAD_IN_PROGRESS:
-            # As in Kafka: members must not join again only because the groups are being loaded.
+            # As in Kafka: members must not join again only because the groups are being
+            # loaded.
             error = ErrorCode.NONE
     groups.env.outbox.respond(event, HeartbeatResponse(error_code=error))

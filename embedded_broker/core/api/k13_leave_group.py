@@ -1,5 +1,5 @@
-"""LeaveGroup (13): remove one member; from version 3 on several, static ones also by their instance
-id."""
+"""LeaveGroup (13): remove one member; from version 3 on several, static ones also by
+their instance id."""
 
 from __future__ import annotations
 

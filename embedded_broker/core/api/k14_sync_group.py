@@ -1,5 +1,5 @@
-"""SyncGroup (14): get a member's part of the leader's assignment, once that is committed in the
-log."""
+"""SyncGroup (14): get a member's part of the leader's assignment, once that is
+committed in the log."""
 
 from __future__ import annotations
 

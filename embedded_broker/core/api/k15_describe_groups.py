@@ -1,5 +1,5 @@
-"""DescribeGroups (15): the members of groups; for a stable group also their subscriptions and
-assignments.
+"""DescribeGroups (15): the members of groups; for a stable group also their
+subscriptions and assignments.
 
 A group that does not exist is "Dead"; from version 6 on with GROUP_ID_NOT_FOUND.
 """

@@ -1,5 +1,5 @@
-"""ListGroups (16): the groups that this node coordinates, filtered by state and type (whose names
-are not case-sensitive)."""
+"""ListGroups (16): the groups that this node coordinates, filtered by state and type
+(whose names are not case-sensitive)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ CLASSIC = "classic"
 
 
 def list_groups(groups: Groups, now_ms: int, event: RequestReceived) -> None:
-    """List groups; refused while some are being loaded, because the list would be incomplete."""
+    """List groups; refused while some are being loaded, because the list would be
+    incomplete."""
     shards = [groups.shards[p] for p in sorted(groups.shards)]
     response = ListGroupsResponse()
     if any(shard.loading and not shard.failed for shard in shards):

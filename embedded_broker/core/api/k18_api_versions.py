@@ -1,12 +1,12 @@
 """ApiVersions (18): the supported APIs and versions, which a client asks for first.
 
-* An unsupported version is answered in version 0 with UNSUPPORTED_VERSION and the range of this API
-  (KIP-511). The shell does that, because such a request cannot be decoded.
-* From version 3 on the client names its software; a name that is not a plain word is refused
-  (INVALID_REQUEST).
-* Tagged fields keep their default when there is nothing to report: librdkafka before 2.2.0 misreads
-  an empty list of features followed by an epoch. Version 3 also omits features whose lowest version
-  is 0 (KAFKA-17011).
+* An unsupported version is answered in version 0 with UNSUPPORTED_VERSION and the range
+  of this API (KIP-511). The shell does that, because such a request cannot be decoded.
+* From version 3 on the client names its software; a name that is not a plain word is
+  refused (INVALID_REQUEST).
+* Tagged fields keep their default when there is nothing to report: librdkafka before
+  2.2.0 misreads an empty list of features followed by an epoch. Version 3 also omits
+  features whose lowest version is 0 (KAFKA-17011).
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ def api_versions(env: Environment, now_ms: int, event: RequestReceived) -> None:
 
 
 def unsupported_version() -> ApiVersionsResponse:
-    """The response, in version 0, to a request of an unsupported version: the range of this API,
-    so that the client can ask again."""
+    """The response, in version 0, to a request of an unsupported version: the range of
+    this API, so that the client can ask again."""
     own = TABLE[ApiKey.API_VERSIONS]
     supported = ApiVersion(ApiKey.API_VERSIONS, own.min_version, own.max_version)
     return ApiVersionsResponse(ErrorCode.UNSUPPORTED_VERSION, [supported])

@@ -1,7 +1,8 @@
-"""DeleteRecords (21): move the start of a log forward on all its live replicas (KIP-107).
+"""DeleteRecords (21): move the start of a log forward on all its live replicas
+(KIP-107).
 
-Offset -1 means the high watermark. An offset beyond it gets OFFSET_OUT_OF_RANGE; one below the
-start succeeds at once. A topic that is only compacted gets POLICY_VIOLATION.
+Offset -1 means the high watermark. An offset beyond it gets OFFSET_OUT_OF_RANGE; one
+below the start succeeds at once. A topic that is only compacted gets POLICY_VIOLATION.
 """
 
 from __future__ import annotations
@@ -27,12 +28,14 @@ def delete_records(replicas: Replicas, now_ms: int, event: RequestReceived) -> N
     for topic in request.topics:
         results = DeleteRecordsTopicResult(topic.name)
         response.topics.append(results)
-        for asked in topic.partitions:
-            result = DeleteRecordsPartitionResult(asked.partition_index, -1)
+        for requested in topic.partitions:
+            result = DeleteRecordsPartitionResult(requested.partition_index, -1)
             results.partitions.append(result)
-            offset = _delete(replicas, topic.name, asked.partition_index, asked.offset, result)
+            offset = _delete(
+                replicas, topic.name, requested.partition_index, requested.offset, result
+            )
             if offset >= 0:
-                waiting.append((topic.name, asked.partition_index, offset, result))
+                waiting.append((topic.name, requested.partition_index, offset, result))
     left = len(waiting)
     if not left:
         replicas.env.outbox.respond(event, response)
@@ -56,8 +59,8 @@ def delete_records(replicas: Replicas, now_ms: int, event: RequestReceived) -> N
 def _delete(
     replicas: Replicas, topic: str, index: int, offset: int, result: DeleteRecordsPartitionResult
 ) -> int:
-    """Delete on this replica; return the offset that the others must reach, or -1 with an error in
-    ``result``."""
+    """Delete on this replica; return the offset that the others must reach, or -1 with
+    an error in ``result``."""
     partition = replicas.partitions.get((topic, index))
     if partition is None or not partition.is_leader:
         missing = replicas.table.missing(topic, index)

@@ -1,8 +1,8 @@
 """InitProducerId (22): an id for an idempotent producer, unique in the cluster.
 
-Brokers draw ids from blocks that the controller allocates, so two brokers never return the same one.
-A producer that already has an id gets a new one, with epoch 0. Transactions are not supported yet: a
-transactional id gets INVALID_REQUEST.
+Brokers draw ids from blocks that the controller allocates, so two brokers never return
+the same one. A producer that already has an id gets a new one, with epoch 0.
+Transactions are not supported yet: a transactional id gets INVALID_REQUEST.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from kafka_protocol.messages.k22_init_producer_id import (
 
 
 def init_producer_id(replicas: Replicas, now_ms: int, event: RequestReceived) -> None:
-    """Return a new producer id; the response waits for a block from the controller if needed."""
+    """Return a new producer id; the response waits for a block from the controller if
+    needed."""
     request: InitProducerIdRequest = event.message
     outbox = replicas.env.outbox
     if request.transactional_id is not None:

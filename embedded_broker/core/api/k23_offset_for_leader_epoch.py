@@ -1,8 +1,8 @@
-"""OffsetForLeaderEpoch (23): the end of a leader epoch in the leader's log (KIP-101, KIP-279,
-KIP-320).
+"""OffsetForLeaderEpoch (23): the end of a leader epoch in the leader's log (KIP-101,
+KIP-279, KIP-320).
 
-Returns the largest epoch at or below the requested one, with its end offset; (-1, -1) when the
-requested epoch is newer than the log.
+Returns the largest epoch at or below the requested one, with its end offset; (-1, -1)
+when the requested epoch is newer than the log.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ def offset_for_leader_epoch(replicas: Replicas, now_ms: int, event: RequestRecei
     response = OffsetForLeaderEpochResponse()
     for topic in request.topics:
         results = OffsetForLeaderTopicResult(topic.topic)
-        for asked in topic.partitions:
-            result = EpochEndOffset(partition=asked.partition)
-            partition = replicas.partitions.get((topic.topic, asked.partition))
+        for requested in topic.partitions:
+            result = EpochEndOffset(partition=requested.partition)
+            partition = replicas.partitions.get((topic.topic, requested.partition))
             if partition is None:
-                result.error_code = replicas.table.missing(topic.topic, asked.partition)
+                result.error_code = replicas.table.missing(topic.topic, requested.partition)
             else:
-                result.error_code = partition.fence(asked.current_leader_epoch)
+                result.error_code = partition.fence(requested.current_leader_epoch)
                 if not result.error_code:
                     result.leader_epoch, result.end_offset = partition.epochs.end_offset_for(
-                        asked.leader_epoch, partition.end_offset
+                        requested.leader_epoch, partition.end_offset
                     )
             results.partitions.append(result)
         response.topics.append(results)

@@ -1,8 +1,8 @@
-"""DescribeConfigs (32): settings with value, source, synonyms, type and documentation (KIP-226,
-KIP-569).
+"""DescribeConfigs (32): settings with value, source, synonyms, type and documentation
+(KIP-226, KIP-569).
 
-Resources are topics and the receiving broker: by its own id, or with an empty name for the settings
-made for all brokers. Secrets are null.
+Resources are topics and the receiving broker: by its own id, or with an empty name for
+the settings made for all brokers. Secrets are null.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""DescribeLogDirs (35): the sizes of the logs on this broker, and of its disk. A broker has one log
-directory."""
+"""DescribeLogDirs (35): the sizes of the logs on this broker, and of its disk. A broker
+has one log directory."""
 
 from __future__ import annotations
 

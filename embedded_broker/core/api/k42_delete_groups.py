@@ -12,9 +12,11 @@ from kafka_protocol.messages.k42_delete_groups import DeletableGroupResult, Dele
 
 
 def delete_groups(groups: Groups, now_ms: int, event: RequestReceived) -> None:
-    """Delete the groups that this node coordinates; respond when the last is deleted."""
+    """Delete the groups that this node coordinates; respond when the last is
+    deleted."""
     response = DeleteGroupsResponse()
-    # One more than the writes, so that the response does not leave before the loop ends.
+    # One more than the writes, so that the response does not leave before the loop
+    # ends.
     waiting = 1
 
     def one_done() -> None:

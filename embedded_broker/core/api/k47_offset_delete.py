@@ -1,5 +1,5 @@
-"""OffsetDelete (47): delete single committed offsets of topics that no member subscribes to
-(KIP-496)."""
+"""OffsetDelete (47): delete single committed offsets of topics that no member
+subscribes to (KIP-496)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from kafka_protocol.messages.k47_offset_delete import (
 
 
 def offset_delete(groups: Groups, now_ms: int, event: RequestReceived) -> None:
-    """Delete offsets of a group that this node coordinates; respond when that is committed."""
+    """Delete offsets of a group that this node coordinates; respond when that is
+    committed."""
     shard, error = groups.locate(event.message.group_id)
     if shard is None:
         groups.env.outbox.respond(event, OffsetDeleteResponse(error_code=error))
@@ -45,8 +46,8 @@ def _delete(
     for topic in event.message.topics:
         topic_result = OffsetDeleteResponseTopic(topic.name)
         response.topics.append(topic_result)
-        for asked in topic.partitions:
-            index = asked.partition_index
+        for requested in topic.partitions:
+            index = requested.partition_index
             result = OffsetDeleteResponsePartition(index)
             topic_result.partitions.append(result)
             if groups.env.image.partition(topic.name, index) is None:

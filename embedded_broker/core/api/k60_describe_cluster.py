@@ -1,7 +1,9 @@
-"""DescribeCluster (60): the live brokers, and the fenced ones if the request asks for them.
+"""DescribeCluster (60): the live brokers, and the fenced ones if the request asks for
+them.
 
-This node answers for brokers. Controllers (endpoint type 2) have no listener of their own here and
-get MISMATCHED_ENDPOINT_TYPE; any other type gets UNSUPPORTED_ENDPOINT_TYPE.
+This node answers for brokers. Controllers (endpoint type 2) have no listener of their
+own here and get MISMATCHED_ENDPOINT_TYPE; any other type gets
+UNSUPPORTED_ENDPOINT_TYPE.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Routes requests to their handlers: checks that the caller may send them, and forwards requests of
-clients for the controller."""
+"""Routes requests to their handlers: checks that the caller may send them, and forwards
+requests of clients for the controller."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from kafka_protocol.codec import response_class
 from kafka_protocol.errors import ErrorCode
 
 FORWARD_TIMEOUT_MS = 30_000
-"""How long a request for the controller waits for one when it has no timeout of its own."""
+"""How long a request for the controller waits for one when it has no timeout of its
+own."""
 
 
 class Router:
@@ -27,7 +28,8 @@ class Router:
         """Those of ``_handlers`` that any caller may use on this node: the hot path."""
 
     def receive(self, now_ms: int, event: RequestReceived) -> None:
-        """Handle a request from a connection; its version has been checked (``unsupported``)."""
+        """Handle a request from a connection; its version has been checked
+        (``unsupported``)."""
         key: int = event.message.API_KEY
         handler = self._open.get(key)
         if handler is not None:
@@ -64,9 +66,9 @@ class Router:
             outbox.drop(event, f"API key {event.message.API_KEY} is only for brokers")
 
     def _forward(self, now_ms: int, event: RequestReceived) -> None:
-        """Send a client's request to the active controller. A request from a broker is never
-        forwarded: its handler answers NOT_CONTROLLER, and the broker that sent it looks for the
-        controller elsewhere."""
+        """Send a client's request to the active controller. A request from a broker is
+        never forwarded: its handler answers NOT_CONTROLLER, and the broker that sent it
+        looks for the controller elsewhere."""
         outbox = self._machines.env.outbox
 
         def done(_now_ms: int, response: Any, reason: str) -> None:

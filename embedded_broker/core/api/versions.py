@@ -1,9 +1,9 @@
-"""The supported APIs and version ranges: what ApiVersions advertises, and the one check of a
-request's version.
+"""The supported APIs and version ranges: what ApiVersions advertises, and the one check
+of a request's version.
 
-The ranges are Kafka 4.3's for the APIs that exist here. Produce 0 to 2 are advertised although they
-cannot be decoded: librdkafka before 2.11.1 concludes from them that compression is supported
-(KAFKA-18659).
+The ranges are Kafka 4.3's for the APIs that exist here. Produce 0 to 2 are advertised
+although they cannot be decoded: librdkafka before 2.11.1 concludes from them that
+compression is supported (KAFKA-18659).
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ class Api:
     min_version: int
     max_version: int
     between_brokers: bool = False
-    """Whether only a connection that authenticated as a broker may call it; it is not advertised
-    to clients."""
+    """Whether only a connection that authenticated as a broker may call it; it is not
+    advertised to clients."""
     controller: bool = False
-    """Whether the active controller carries it out; other brokers forward it for clients."""
+    """Whether the active controller carries it out; other brokers forward it for
+    clients."""
 
 
 TABLE: dict[int, Api] = {
@@ -68,7 +69,8 @@ TABLE: dict[int, Api] = {
 
 
 def unsupported(api_key: int, version: int) -> str:
-    """Return why a request of this API key and version cannot be handled; "" when it can.
+    """Return why a request of this API key and version cannot be handled; "" when it
+    can.
 
     The shell asks before it decodes a request, so the core gets only supported ones.
     """

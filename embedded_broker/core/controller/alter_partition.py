@@ -1,8 +1,9 @@
-"""AlterPartition (56): a leader proposes a new in-sync set, or reports that its recovery is done.
+"""AlterPartition (56): a leader proposes a new in-sync set, or reports that its
+recovery is done.
 
-The request carries the leader's broker epoch, a leader epoch, a partition epoch, and the broker
-epoch of every member (KIP-903): a replica that restarted after its leader saw it caught up may not
-join.
+The request carries the leader's broker epoch, a leader epoch, a partition epoch, and
+the broker epoch of every member (KIP-903): a replica that restarted after its leader
+saw it caught up may not join.
 """
 
 from __future__ import annotations
@@ -42,31 +43,32 @@ def alter_partition(controller: Controller, now_ms: int, event: RequestReceived)
     records: list[Any] = []
     topics: list[ResponseTopicData] = []
     seen: set[tuple[UUID, int]] = set()
-    for asked_topic in request.topics:
-        topic = controller.image.topic_by_id(asked_topic.topic_id)
-        result = ResponseTopicData(asked_topic.topic_id)
+    for requested_topic in request.topics:
+        topic = controller.image.topic_by_id(requested_topic.topic_id)
+        result = ResponseTopicData(requested_topic.topic_id)
         topics.append(result)
-        for asked in asked_topic.partitions:
-            p = None if topic is None else topic.partitions.get(asked.partition_index)
+        for requested in requested_topic.partitions:
+            p = None if topic is None else topic.partitions.get(requested.partition_index)
             if p is None:
                 code = (
                     ErrorCode.UNKNOWN_TOPIC_ID
                     if topic is None
                     else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
                 )
-                result.partitions.append(ResponsePartitionData(asked.partition_index, code))
+                result.partitions.append(ResponsePartitionData(requested.partition_index, code))
                 continue
-            members = _members(event.version, asked)
-            error = _judge(controller, request.broker_id, p, asked, members)
-            # A second change of the same partition would be judged by the state before the first.
+            members = _members(event.version, requested)
+            error = _judge(controller, request.broker_id, p, requested, members)
+            # A second change of the same partition would be judged by the state before
+            # the first.
             if (p.topic_id, p.partition) in seen:
                 error = ErrorCode.INVALID_REQUEST
             seen.add((p.topic_id, p.partition))
             if error is not ErrorCode.NONE:
-                result.partitions.append(ResponsePartitionData(asked.partition_index, error))
+                result.partitions.append(ResponsePartitionData(requested.partition_index, error))
                 continue
             isr = [m.broker_id for m in members]
-            recovered = asked.leader_recovery_state == RECOVERED
+            recovered = requested.leader_recovery_state == RECOVERED
             record = move(controller.view, p, _in_order(p, isr), recovered=recovered)
             if record is not None:
                 records.append(record)
@@ -88,10 +90,12 @@ def _result(leader_id: int, p: PartitionImage) -> ResponsePartitionData:
     )
 
 
-def _members(version: int, asked: PartitionData) -> list[BrokerState]:
+def _members(version: int, requested: PartitionData) -> list[BrokerState]:
     """The proposed in-sync set; before version 3 without broker epochs (-1)."""
     return (
-        list(asked.new_isr_with_epochs) if version >= 3 else [BrokerState(b) for b in asked.new_isr]
+        list(requested.new_isr_with_epochs)
+        if version >= 3
+        else [BrokerState(b) for b in requested.new_isr]
     )
 
 
@@ -104,21 +108,21 @@ def _judge(
     controller: Controller,
     leader_id: int,
     p: PartitionImage,
-    asked: PartitionData,
+    requested: PartitionData,
     members: list[BrokerState],
 ) -> ErrorCode:
     """Return NONE when the proposed in-sync set ``members`` is acceptable."""
     isr = [m.broker_id for m in members]
-    recovery = asked.leader_recovery_state
+    recovery = requested.leader_recovery_state
     # The leader has newer metadata than this controller: there is a newer controller.
-    if asked.leader_epoch > p.leader_epoch or asked.partition_epoch > p.partition_epoch:
+    if requested.leader_epoch > p.leader_epoch or requested.partition_epoch > p.partition_epoch:
         return ErrorCode.NOT_CONTROLLER
-    if asked.leader_epoch < p.leader_epoch:
+    if requested.leader_epoch < p.leader_epoch:
         return ErrorCode.FENCED_LEADER_EPOCH
     if p.leader != leader_id:
         return ErrorCode.INVALID_REQUEST
     # The leader decided by an older in-sync set than the current one.
-    if asked.partition_epoch < p.partition_epoch:
+    if requested.partition_epoch < p.partition_epoch:
         return ErrorCode.INVALID_UPDATE_VERSION
     if len(set(isr)) != len(isr) or any(r not in p.replicas for r in isr) or leader_id not in isr:
         return ErrorCode.INVALID_REQUEST

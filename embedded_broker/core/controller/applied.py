@@ -1,7 +1,8 @@
-"""Whether this broker's own image already shows the changes that a controller response reports.
+"""Whether this broker's own image already shows the changes that a controller response
+reports.
 
-A client that created a topic asks the same broker for it next; without this check the broker would
-often answer that the topic does not exist.
+A client that created a topic asks the same broker for it next; without this check the
+broker would often answer that the topic does not exist.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from kafka_protocol.fields import ZERO_UUID
 
 
 def is_applied(image: MetadataImage, request: Any, response: Any) -> bool:
-    """Whether ``image`` shows every successful change of ``response``; True for requests whose
-    effects clients do not look up."""
+    """Whether ``image`` shows every successful change of ``response``; True for
+    requests whose effects clients do not look up."""
     match request.API_KEY:
         case ApiKey.CREATE_TOPICS:
             ids = [

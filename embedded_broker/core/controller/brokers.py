@@ -1,11 +1,12 @@
-"""BrokerRegistration (62) and BrokerHeartbeat (63): brokers join the cluster, are unfenced, and
-leave.
+"""BrokerRegistration (62) and BrokerHeartbeat (63): brokers join the cluster, are
+unfenced, and leave.
 
-A broker's epoch is the metadata offset of its registration. Each incarnation gets a higher one, and
-a message with an older epoch is refused (STALE_BROKER_EPOCH). A registration replaces the previous
-incarnation at once when it is a later process on the same log directory, which two processes cannot
-use at the same time; from another directory only after the previous incarnation's session expired.
-The processes on a directory are numbered, because a registration of an earlier one may arrive late.
+A broker's epoch is the metadata offset of its registration. Each incarnation gets a
+higher one, and a message with an older epoch is refused (STALE_BROKER_EPOCH). A
+registration replaces the previous incarnation at once when it is a later process on the
+same log directory, which two processes cannot use at the same time; from another
+directory only after the previous incarnation's session expired. The processes on a
+directory are numbered, because a registration of an earlier one may arrive late.
 """
 
 from __future__ import annotations
@@ -61,8 +62,9 @@ def register(controller: Controller, now_ms: int, event: RequestReceived) -> Non
     broker_epoch = controller.next_offset
     records: list[Any] = [_registration(request, broker_epoch)]
     if known is not None:
-        # The new incarnation starts fenced. On another disk, or after a crash that the disk cannot
-        # have survived whole, it may also lack records that the previous one had.
+        # The new incarnation starts fenced. On another disk, or after a crash that the
+        # disk cannot have survived whole, it may also lack records that the previous
+        # one had.
         lost_data = not _same_disk(known, request) or request.previous_broker_epoch < 0
         records += without_broker(controller.view, request.broker_id, lost_data)
     controller.sessions.remove(request.broker_id)
@@ -119,7 +121,8 @@ def _names(directory_ids: Iterable[UUID]) -> str:
 
 # ---- BrokerHeartbeat (63)
 def heartbeat(controller: Controller, now_ms: int, event: RequestReceived) -> None:
-    """Keep a broker's session alive; unfence it once it has caught up; let it shut down."""
+    """Keep a broker's session alive; unfence it once it has caught up; let it shut
+    down."""
     request = event.message
     if not controller.is_active:
         controller.refuse(event)
@@ -152,7 +155,8 @@ def heartbeat(controller: Controller, now_ms: int, event: RequestReceived) -> No
 
 
 def _unfence(controller: Controller, known: BrokerImage) -> list[Any]:
-    """The records that let a broker serve, and elect it where a partition has no leader."""
+    """The records that let a broker serve, and elect it where a partition has no
+    leader."""
     controller.env.note(
         Level.INFO, f"Unfencing broker {known.broker_id} (epoch {known.broker_epoch})."
     )
@@ -163,11 +167,11 @@ def _unfence(controller: Controller, known: BrokerImage) -> list[Any]:
 def _shut_down(
     controller: Controller, now_ms: int, event: RequestReceived, known: BrokerImage
 ) -> None:
-    """Controlled shutdown (KIP-841): move the leaderships, wait until the other brokers have
-    applied that, fence the broker, and let it end.
+    """Controlled shutdown (KIP-841): move the leaderships, wait until the other brokers
+    have applied that, fence the broker, and let it end.
 
-    The controller's own broker goes after all others that are shutting down: they need it to
-    commit.
+    The controller's own broker goes after all others that are shutting down: they need
+    it to commit.
     """
     broker_id = known.broker_id
     image = controller.image
@@ -212,7 +216,7 @@ def _shut_down(
 
 
 def _has_applied(controller: Controller, broker_id: int, offset: int) -> bool:
-    """Whether a broker has applied the metadata up to this offset; a broker whose progress is
-    unknown is not waited for."""
+    """Whether a broker has applied the metadata up to this offset; a broker whose
+    progress is unknown is not waited for."""
     applied = controller.quorum.applied_by(broker_id)
     return applied is None or applied >= offset

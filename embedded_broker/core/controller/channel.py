@@ -1,9 +1,9 @@
 """The channel from this broker to the active controller, wherever that is.
 
-A call is carried out on this node when it is the controller, else sent to the quorum's leader. On
-NOT_CONTROLLER, a broken connection or a change of leader it is retried until its timeout. A call
-that was sent twice may be carried out twice, so its handler must tolerate that, as with Kafka's
-forwarding.
+A call is carried out on this node when it is the controller, else sent to the quorum's
+leader. On NOT_CONTROLLER, a broken connection or a change of leader it is retried until
+its timeout. A call that was sent twice may be carried out twice, so its handler must
+tolerate that, as with Kafka's forwarding.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from embedded_broker.core.ports import CallDone
 NOT_SENT = (-1, -1)
 RETRY_MS = 50
 APPLY_MS = 1_000
-"""The longest time a response waits until this broker itself has applied what it reports."""
+"""The longest time a response waits until this broker itself has applied what it
+reports."""
 
 Handle = Callable[[int, RequestReceived], None]
 """(now_ms, request): carry out a request on this node."""
@@ -42,7 +43,8 @@ class _Call:
         self.done = done
         self.send_id = 0
         self.sent_to = NOT_SENT
-        """(the broker that has the request and has not responded, the quorum epoch of that)."""
+        """(the broker that has the request and has not responded, the quorum epoch of
+        that)."""
 
 
 class ControllerChannel:
@@ -55,8 +57,8 @@ class ControllerChannel:
         is_controller: Callable[[], bool],
         handle: Handle,
     ) -> None:
-        """``is_controller`` tells whether this node's controller is active; ``handle`` carries out
-        a request on it."""
+        """``is_controller`` tells whether this node's controller is active; ``handle``
+        carries out a request on it."""
         self._env = env
         self._quorum = quorum
         self._is_controller = is_controller
@@ -67,7 +69,8 @@ class ControllerChannel:
             env.settings["controller.quorum.request.timeout.ms"],
             env.settings["broker.session.timeout.ms"] // 2,
         )
-        """A connection may be dead without closing: no attempt may take longer than this."""
+        """A connection may be dead without closing: no attempt may take longer than
+        this."""
         self._applying: dict[int, tuple[_Call, Any]] = {}
         """Calls whose response waits until this node's image shows what it reports."""
         self._caller = Caller(-1, "", "", f"broker-{env.node_id}", broker_id=env.node_id)
@@ -118,8 +121,8 @@ class ControllerChannel:
             )
 
     def _handle_here(self, now_ms: int, call: _Call) -> None:
-        """Carry out the call on this node. The response comes through a timer: ``done`` must never
-        run before ``call`` returns."""
+        """Carry out the call on this node. The response comes through a timer: ``done``
+        must never run before ``call`` returns."""
         outbox = self._env.outbox
         call.sent_to = (self._env.node_id, self._quorum.epoch)
 
@@ -149,7 +152,8 @@ class ControllerChannel:
             )
 
     def on_metadata(self, now_ms: int) -> None:
-        """This node has applied more metadata: release the responses that it now shows."""
+        """This node has applied more metadata: release the responses that it now
+        shows."""
         for number in sorted(self._applying):
             call, response = self._applying[number]
             if is_applied(self._env.image, call.message, response):

@@ -1,11 +1,13 @@
-"""AlterConfigs (33) and IncrementalAlterConfigs (44, KIP-339): change settings at run time. They are
-validated by the declarations in ``options`` and stored in the metadata log.
+"""AlterConfigs (33) and IncrementalAlterConfigs (44, KIP-339): change settings at run
+time. They are validated by the declarations in ``options`` and stored in the metadata
+log.
 
-AlterConfigs replaces all settings of a resource: those that it does not name are removed.
-IncrementalAlterConfigs sets and removes single settings, and appends to and subtracts from lists.
-Resources are topics, single brokers, and (with an empty name) all brokers. A broker setting must be
-dynamic: per-broker settings may be set for one broker, cluster-wide ones for one or for all
-(KIP-226). The changes of one resource are made all or not at all.
+AlterConfigs replaces all settings of a resource: those that it does not name are
+removed. IncrementalAlterConfigs sets and removes single settings, and appends to and
+subtracts from lists. Resources are topics, single brokers, and (with an empty name) all
+brokers. A broker setting must be dynamic: per-broker settings may be set for one
+broker, cluster-wide ones for one or for all (KIP-226). The changes of one resource are
+made all or not at all.
 """
 
 from __future__ import annotations
@@ -178,44 +180,47 @@ def _incremental(
             ErrorCode.INVALID_REQUEST, "The request names a setting more than once for a resource."
         )
     changes: Changes = {}
-    for asked in resource.configs:
-        if asked.config_operation == ConfigOperation.DELETE:
+    for requested in resource.configs:
+        if requested.config_operation == ConfigOperation.DELETE:
             # An unknown setting that an older version stored can still be removed.
-            if asked.name not in before:
-                _option(options, asked.name, resource.resource_type)
-            changes[asked.name] = None
+            if requested.name not in before:
+                _option(options, requested.name, resource.resource_type)
+            changes[requested.name] = None
             continue
-        option = _option(options, asked.name, resource.resource_type)
-        if asked.value is None:
+        option = _option(options, requested.name, resource.resource_type)
+        if requested.value is None:
             raise Refused(
                 ErrorCode.INVALID_REQUEST,
-                f"{asked.name} has no value; allowed: {option.allowed()}.",
+                f"{requested.name} has no value; allowed: {option.allowed()}.",
             )
-        if asked.config_operation == ConfigOperation.SET:
-            changes[asked.name] = asked.value
-        elif asked.config_operation not in (ConfigOperation.APPEND, ConfigOperation.SUBTRACT):
-            raise Refused(ErrorCode.INVALID_REQUEST, f"Unknown operation {asked.config_operation}.")
+        if requested.config_operation == ConfigOperation.SET:
+            changes[requested.name] = requested.value
+        elif requested.config_operation not in (ConfigOperation.APPEND, ConfigOperation.SUBTRACT):
+            raise Refused(
+                ErrorCode.INVALID_REQUEST, f"Unknown operation {requested.config_operation}."
+            )
         elif option.type is not Type.LIST:
             raise SettingError(
-                f"{asked.name} is not a list: values cannot be appended or subtracted"
+                f"{requested.name} is not a list: values cannot be appended or subtracted"
             )
         else:
             parts = (
-                _parts(before[asked.name])
-                if asked.name in before
+                _parts(before[requested.name])
+                if requested.name in before
                 else _parts(_effective(controller, option, resource))
             )
-            named = _parts(asked.value)
-            if asked.config_operation == ConfigOperation.APPEND:
+            named = _parts(requested.value)
+            if requested.config_operation == ConfigOperation.APPEND:
                 parts += [part for part in named if part not in parts]
             else:
                 parts = [part for part in parts if part not in named]
-            changes[asked.name] = ",".join(parts)
+            changes[requested.name] = ",".join(parts)
     return changes
 
 
 def _effective(controller: Controller, option: Option, resource: k44.AlterConfigsResource) -> str:
-    """The value that a list has without being set: APPEND and SUBTRACT start from it."""
+    """The value that a list has without being set: APPEND and SUBTRACT start from
+    it."""
     if resource.resource_type == TOPIC:
         value = controller.config.topic(resource.resource_name, option.name)
     else:

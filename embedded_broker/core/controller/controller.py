@@ -1,16 +1,18 @@
-"""The active controller: decides, proposes metadata records, and responds when they are committed.
+"""The active controller: decides, proposes metadata records, and responds when they are
+committed.
 
     inactive -> active     this node leads the quorum, and the first record of its epoch is
                            committed
     active   -> inactive   leadership is lost: uncommitted proposals are discarded, their requests
                            get NOT_CONTROLLER
 
-While active it has a view of the cluster that includes its own uncommitted proposals: each request
-is judged by all earlier decisions. A response, also one that changes nothing, leaves when
-everything it was judged by is committed, so that no client learns of a state that may be lost.
+While active it has a view of the cluster that includes its own uncommitted proposals:
+each request is judged by all earlier decisions. A response, also one that changes
+nothing, leaves when everything it was judged by is committed, so that no client learns
+of a state that may be lost.
 
-The handlers of requests are in the other files of this package. Each takes a ``Controller``, reads
-``view`` and ends with ``reply`` or ``refuse``.
+The handlers of requests are in the other files of this package. Each takes a
+``Controller``, reads ``view`` and ends with ``reply`` or ``refuse``.
 """
 
 from __future__ import annotations
@@ -37,7 +39,8 @@ from kafka_protocol.errors import ErrorCode
 from kafka_protocol.fields import ZERO_UUID
 
 FEATURES = {"metadata.version": 25, "eligible.leader.replicas.version": 1}
-"""Finalized when a cluster starts: 4.0-IV3, the first level that has every record written here."""
+"""Finalized when a cluster starts: 4.0-IV3, the first level that has every record
+written here."""
 REBALANCE_TIMER = "controller.rebalance"
 MAX_REBALANCED = 1000
 """Leaderships moved by one automatic rebalance."""
@@ -81,7 +84,8 @@ class Controller:
 
     # ---- leadership
     def on_leadership(self, now_ms: int) -> None:
-        """The quorum's leader or epoch changed: resign if this node does not lead any more."""
+        """The quorum's leader or epoch changed: resign if this node does not lead any
+        more."""
         if not self._active or (self.quorum.is_leader and self.quorum.epoch == self.active_epoch):
             return
         self._active = False
@@ -94,8 +98,9 @@ class Controller:
             self.refuse(request)
 
     def on_high_watermark(self, now_ms: int, high_watermark: int) -> bool:
-        """Metadata is committed up to here and applied to the node's image: release the responses
-        that waited for it. Return whether this node has just become active."""
+        """Metadata is committed up to here and applied to the node's image: release the
+        responses that waited for it. Return whether this node has just become
+        active."""
         epoch_start = self.quorum.epoch_start_offset
         activated = False
         if not self._active and epoch_start is not None and high_watermark > epoch_start:
@@ -108,7 +113,8 @@ class Controller:
 
     def _activate(self, now_ms: int) -> None:
         quorum = self.quorum
-        # Only the active controller proposes, so the log ends with the LeaderChange record.
+        # Only the active controller proposes, so the log ends with the LeaderChange
+        # record.
         assert quorum.high_watermark == quorum.end_offset, (
             "records were proposed in this epoch before the controller was active"
         )
@@ -128,8 +134,8 @@ class Controller:
     def reply(
         self, now_ms: int, request: RequestReceived, records: Sequence[Any], response: Any
     ) -> None:
-        """Propose the records; respond when they, and all that the request was judged by, are
-        committed."""
+        """Propose the records; respond when they, and all that the request was judged
+        by, are committed."""
         if not self._active or (records and not self.propose(now_ms, records)):
             self.refuse(request)
             return
@@ -139,8 +145,8 @@ class Controller:
             self._waiting.append((self.image.offset, request, response))
 
     def propose(self, now_ms: int, records: Sequence[Any]) -> bool:
-        """Append records to the metadata log and apply them to ``image``; False when this node no
-        longer leads."""
+        """Append records to the metadata log and apply them to ``image``; False when
+        this node no longer leads."""
         records = [*records, *after_config_change(self.view, records)]
         try:
             end_offset = self.quorum.propose(now_ms, records)
@@ -164,7 +170,8 @@ class Controller:
 
     @property
     def next_offset(self) -> int:
-        """Offset of the next proposed record. A broker's epoch is the offset of its registration."""
+        """Offset of the next proposed record. A broker's epoch is the offset of its
+        registration."""
         return self.quorum.end_offset
 
     def connection_closed(self, now_ms: int, connection_id: int) -> None:
@@ -173,8 +180,8 @@ class Controller:
             self.sessions.connection_closed(now_ms, connection_id)
 
     def is_impostor(self, now_ms: int, broker_id: int, directory_id: UUID) -> bool:
-        """Whether a live broker has this id and another log directory: then the caller must not
-        speak for it."""
+        """Whether a live broker has this id and another log directory: then the caller
+        must not speak for it."""
         known = self.image.brokers.get(broker_id) if self._active else None
         if known is None or directory_id == ZERO_UUID or not known.directory_ids:
             return False

@@ -1,5 +1,5 @@
-"""ElectLeaders (43): give leadership to the preferred replica, or to any live replica where none in
-sync is left."""
+"""ElectLeaders (43): give leadership to the preferred replica, or to any live replica
+where none in sync is left."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def elect_leaders(controller: Controller, now_ms: int, event: RequestReceived) -
                 add(p.topic, p.partition, code, text)
             records += [record] if record is not None else []
     else:
-        asked = {(t.topic, index) for t in request.topic_partitions for index in t.partitions}
-        for topic, index in sorted(asked):
+        requested = {(t.topic, index) for t in request.topic_partitions for index in t.partitions}
+        for topic, index in sorted(requested):
             partition = controller.image.partition(topic, index)
             if partition is None:
                 text = "This cluster has no such partition."

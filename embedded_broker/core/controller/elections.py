@@ -1,10 +1,11 @@
-"""Leader election of a partition: in-sync replicas first, then eligible leader replicas, then the
-last known leader.
+"""Leader election of a partition: in-sync replicas first, then eligible leader
+replicas, then the last known leader.
 
-An eligible leader replica (ELR, KIP-966) left the in-sync set while that was smaller than
-min.insync.replicas. Nothing has been acknowledged since, so it has every acknowledged record. A
-replica whose disk may have lost records is in neither set. When both are empty, the last leader
-may lead again, marked as recovering; any other replica only where unclean election is enabled.
+An eligible leader replica (ELR, KIP-966) left the in-sync set while that was smaller
+than min.insync.replicas. Nothing has been acknowledged since, so it has every
+acknowledged record. A replica whose disk may have lost records is in neither set. When
+both are empty, the last leader may lead again, marked as recovering; any other replica
+only where unclean election is enabled.
 """
 
 from __future__ import annotations
@@ -31,22 +32,24 @@ def change(
     unclean: bool = False,
     recovered: bool = False,
 ) -> PartitionChangeRecord | None:
-    """Return the record that gives ``p`` a new in-sync set and, if needed, a new leader; None when
-    nothing changes.
+    """Return the record that gives ``p`` a new in-sync set and, if needed, a new
+    leader; None when nothing changes.
 
-    ``may_lead`` tells whether a replica is alive and not shutting down; ``lost_data`` are replicas
-    whose disks lost records; ``preferred`` elects the first replica even when the current leader
-    could go on; ``unclean`` allows any replica; ``recovered`` ends the recovery after an unclean
-    election.
+    ``may_lead`` tells whether a replica is alive and not shutting down; ``lost_data``
+    are replicas whose disks lost records; ``preferred`` elects the first replica even
+    when the current leader could go on; ``unclean`` allows any replica; ``recovered``
+    ends the recovery after an unclean election.
     """
     isr = tuple(isr)
     elr = eligible(p, isr, min_isr, lost_data)
     leader, dirty = _elect(p, isr, elr, may_lead, preferred, unclean)
     if dirty:
-        # The leader may lack acknowledged records: what the other replicas have counts no more.
+        # The leader may lack acknowledged records: what the other replicas have counts
+        # no more.
         isr, elr = (leader,), ()
     elif leader != NO_LEADER and leader not in isr:
-        # Elected from the ELR: the new in-sync set starts with it, the rest stay eligible.
+        # Elected from the ELR: the new in-sync set starts with it, the rest stay
+        # eligible.
         isr = (leader,)
         elr = eligible(p, isr, min_isr, lost_data)
     last_known = p.last_known_elr
@@ -71,7 +74,8 @@ def change(
 
 
 def is_empty(record: PartitionChangeRecord) -> bool:
-    """Whether the record changes nothing (it does not look at the replica assignment)."""
+    """Whether the record changes nothing (it does not look at the replica
+    assignment)."""
     return (
         record.isr is None
         and record.leader == LEADER_UNCHANGED
@@ -84,8 +88,8 @@ def is_empty(record: PartitionChangeRecord) -> bool:
 def eligible(
     p: PartitionImage, isr: Sequence[int], min_isr: int, lost_data: Collection[int]
 ) -> tuple[int, ...]:
-    """Return the eligible leader replicas once ``isr`` is the in-sync set: empty as soon as that
-    set is large enough to acknowledge records without them."""
+    """Return the eligible leader replicas once ``isr`` is the in-sync set: empty as
+    soon as that set is large enough to acknowledge records without them."""
     if len(isr) >= min(min_isr, len(p.replicas)):
         return ()
     return tuple(
@@ -111,7 +115,8 @@ def _elect(
         for replica in p.replicas:
             if replica in eligible_set and may_lead(replica):
                 return replica, False
-    # Only when both sets are empty: the last leader has more than any other replica, usually all.
+    # Only when both sets are empty: the last leader has more than any other replica,
+    # usually all.
     last = p.last_known_elr or ((p.leader,) if p.leader != NO_LEADER else ())
     if not isr and not elr and len(last) == 1 and may_lead(last[0]):
         return last[0], True

@@ -1,10 +1,10 @@
 """This broker's membership in its cluster, as the controller sees it.
 
 starting   -> registered   the controller has committed this incarnation's registration
-registered -> running      caught up with the metadata log, and unfenced by the controller
-running    -> registered   fenced by the controller
-running    -> leaving      asked to stop: leaderships move away (controlled shutdown)
-leaving    -> stopped      the controller allowed it, no broker is left to take over, or the
+registered -> running      caught up with the metadata log, and unfenced by the
+controller running    -> registered   fenced by the controller running    -> leaving
+asked to stop: leaderships move away (controlled shutdown) leaving    -> stopped
+the controller allowed it, no broker is left to take over, or the
                            time for it is over
 any        -> starting     the controller does not know this broker (any more)
 """
@@ -74,7 +74,8 @@ class Lifecycle:
         self._session_ms: int = env.settings["broker.session.timeout.ms"]
         self._register_until_ms = 0
         self._duplicate_since_ms = -1
-        """When the controller first reported a live broker with this id; -1 for never."""
+        """When the controller first reported a live broker with this id; -1 for
+        never."""
         self._in_flight = False
         """Whether a registration or heartbeat is on its way; one at a time."""
         self._sent_ms = 0
@@ -83,13 +84,15 @@ class Lifecycle:
         """Whether a heartbeat is due as soon as the one in flight has been answered."""
 
     def in_touch(self, now_ms: int) -> bool:
-        """Whether the controller cannot have fenced this broker yet, because it has heard from it
-        within the session timeout. What this broker knows of its leaderships then still holds."""
+        """Whether the controller cannot have fenced this broker yet, because it has
+        heard from it within the session timeout. What this broker knows of its
+        leaderships then still holds."""
         return now_ms < self._in_touch_until_ms
 
     @property
     def is_ready(self) -> bool:
-        """Whether this broker serves clients: registered, unfenced, and it has applied that."""
+        """Whether this broker serves clients: registered, unfenced, and it has applied
+        that."""
         return self.state is State.RUNNING
 
     def start(self, now_ms: int) -> None:
@@ -150,7 +153,8 @@ class Lifecycle:
         if error is ErrorCode.INCONSISTENT_CLUSTER_ID:
             self._refuse_to_run(f"{broker} was refused: the controller leads another cluster.")
         elif error is ErrorCode.DUPLICATE_BROKER_REGISTRATION:
-            # It may be this broker's previous incarnation, whose session has not expired yet.
+            # It may be this broker's previous incarnation, whose session has not
+            # expired yet.
             if self._duplicate_since_ms < 0:
                 self._duplicate_since_ms = now_ms
             if now_ms - self._duplicate_since_ms > 2 * self._session_ms:
@@ -203,8 +207,8 @@ class Lifecycle:
             return
         error = ErrorCode.REQUEST_TIMED_OUT if response is None else ErrorCode(response.error_code)
         if error is ErrorCode.NONE:
-            # The session counts from when the controller received the heartbeat, which is not
-            # before it was sent.
+            # The session counts from when the controller received the heartbeat, which
+            # is not before it was sent.
             self._in_touch_until_ms = self._sent_ms + self._session_ms
         if error is ErrorCode.STALE_BROKER_EPOCH:
             self._refuse_to_run(
@@ -229,8 +233,8 @@ class Lifecycle:
         self._env.outbox.timer(TIMER, now_ms + delay_ms, self._heartbeat)
 
     def on_metadata(self, now_ms: int, delta: MetadataDelta) -> None:
-        """Committed records have been applied: learn the peers' addresses, and whether this broker
-        is fenced."""
+        """Committed records have been applied: learn the peers' addresses, and whether
+        this broker is fenced."""
         env = self._env
         for broker_id in sorted(delta.brokers):
             known = env.image.brokers.get(broker_id)

@@ -1,5 +1,5 @@
-"""The records with which the controller changes existing partitions: in-sync sets, leaders,
-eligible replicas."""
+"""The records with which the controller changes existing partitions: in-sync sets,
+leaders, eligible replicas."""
 
 from __future__ import annotations
 
@@ -59,8 +59,9 @@ def move(
 def without_broker(
     view: ClusterView, broker_id: int, lost_data: bool = False
 ) -> list[PartitionChangeRecord]:
-    """Remove a broker from every in-sync set and leadership: it is fenced, shuts down, or
-    registered a new incarnation. With ``lost_data`` also from the eligible leader replicas."""
+    """Remove a broker from every in-sync set and leadership: it is fenced, shuts down,
+    or registered a new incarnation. With ``lost_data`` also from the eligible leader
+    replicas."""
     records: list[PartitionChangeRecord] = []
     lost = (broker_id,) if lost_data else ()
 
@@ -76,8 +77,8 @@ def without_broker(
 
 
 def with_broker(view: ClusterView, broker_id: int) -> list[PartitionChangeRecord]:
-    """Elect leaders for the partitions without one that this broker, which is unfenced, may
-    lead."""
+    """Elect leaders for the partitions without one that this broker, which is unfenced,
+    may lead."""
     records: list[PartitionChangeRecord] = []
 
     def may_lead(replica: int) -> bool:
@@ -102,7 +103,8 @@ def fence(view: ClusterView, broker_id: int) -> list[Any]:
 
 
 def note_unclean(view: ClusterView, p: PartitionImage, record: PartitionChangeRecord) -> None:
-    """Write a warning to the log when a leader was elected that may lack acknowledged records."""
+    """Write a warning to the log when a leader was elected that may lack acknowledged
+    records."""
     if record.leader_recovery_state == RECOVERING:
         text = (
             f"Unclean election: broker {record.leader} leads {p.topic}-{p.partition};"
@@ -128,9 +130,9 @@ def preferred_changes(view: ClusterView, limit: int) -> list[PartitionChangeReco
 def after_config_change(view: ClusterView, records: Sequence[Any]) -> list[PartitionChangeRecord]:
     """The partition changes that must accompany changed settings in the same batch.
 
-    A new min.insync.replicas ends the eligibility outside the in-sync set (KIP-966), except where
-    that set is empty: there nothing can have been acknowledged under the new rule. Allowing
-    unclean election elects a leader for partitions without one.
+    A new min.insync.replicas ends the eligibility outside the in-sync set (KIP-966),
+    except where that set is empty: there nothing can have been acknowledged under the
+    new rule. Allowing unclean election elects a leader for partitions without one.
     """
     changes: list[PartitionChangeRecord] = []
     for record in records:

@@ -1,8 +1,9 @@
 """Place the replicas of new partitions on brokers.
 
-The brokers form a ring in which the racks alternate. Each partition's leader is the next live
-broker of the ring, which spreads a topic's leaders. Its followers come from the ring behind the
-leader, one step further in each round: first one of every rack, live brokers before fenced ones.
+The brokers form a ring in which the racks alternate. Each partition's leader is the
+next live broker of the ring, which spreads a topic's leaders. Its followers come from
+the ring behind the leader, one step further in each round: first one of every rack,
+live brokers before fenced ones.
 """
 
 from __future__ import annotations
@@ -34,11 +35,11 @@ def ring(candidates: Sequence[Candidate]) -> list[Candidate]:
 def place(
     candidates: Sequence[Candidate], partitions: int, factor: int, start: int, first: int = 0
 ) -> list[list[int]]:
-    """Return the replicas of ``partitions`` partitions, the leader first in each; ``first`` is the
-    index of the first of them.
+    """Return the replicas of ``partitions`` partitions, the leader first in each;
+    ``first`` is the index of the first of them.
 
-    ``start`` is any number that differs between topics. At least one candidate must be usable, and
-    there must be at least ``factor`` candidates.
+    ``start`` is any number that differs between topics. At least one candidate must be
+    usable, and there must be at least ``factor`` candidates.
     """
     order = ring(candidates)
     leaders = [i for i, candidate in enumerate(order) if candidate.usable]
@@ -48,7 +49,8 @@ def place(
         at = leaders[position]
         behind = [*order[at + 1 :], *order[:at]]
         if behind:
-            # Another follower each time round, or the same broker would follow every leader.
+            # Another follower each time round, or the same broker would follow every
+            # leader.
             shift = turn % len(behind)
             behind = behind[shift:] + behind[:shift]
         placement.append([order[at].broker_id, *_followers(order[at], behind, factor - 1)])

@@ -1,4 +1,5 @@
-"""What the controller, the channel to it, and a broker's lifecycle ask of the metadata quorum.
+"""What the controller, the channel to it, and a broker's lifecycle ask of the metadata
+quorum.
 
 ``quorum.quorum.Quorum`` implements all three.
 """
@@ -10,7 +11,8 @@ from typing import Any, Protocol
 
 
 class LeaderInfo(Protocol):
-    """Who leads the quorum, and so is the active controller (or will be in a moment)."""
+    """Who leads the quorum, and so is the active controller (or will be in a
+    moment)."""
 
     @property
     def leader_id(self) -> int:
@@ -37,7 +39,8 @@ class MetadataQuorum(LeaderInfo, Protocol):
 
     @property
     def last_leader_id(self) -> int:
-        """The leader that this node last heard from before it led itself; -1 for none."""
+        """The leader that this node last heard from before it led itself; -1 for
+        none."""
 
     @property
     def last_leader_contact_ms(self) -> int: ...
@@ -46,10 +49,12 @@ class MetadataQuorum(LeaderInfo, Protocol):
         """Whether that leader's connections broke rather than fell silent."""
 
     def applied_by(self, broker_id: int) -> int | None:
-        """As leader, the metadata offset that a voter has applied; None when unknown."""
+        """As leader, the metadata offset that a voter has applied; None when
+        unknown."""
 
     def propose(self, now_ms: int, records: Sequence[Any]) -> int:
-        """Append records as one atomic batch; return the offset at which they are committed.
+        """Append records as one atomic batch; return the offset at which they are
+        committed.
 
         Raises:
             NotLeader: nothing was appended.

@@ -1,5 +1,5 @@
-"""AllocateProducerIds (67): give a broker the next block of producer ids, so that no two producers
-of the cluster get the same."""
+"""AllocateProducerIds (67): give a broker the next block of producer ids, so that no
+two producers of the cluster get the same."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Refusals: a whole request with one error code, in the shape of its response (at the top, or for
-each of its parts); or one part of it."""
+"""Refusals: a whole request with one error code, in the shape of its response (at the
+top, or for each of its parts); or one part of it."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Refused(Exception):
 
 
 def refusal(message: Any, code: ErrorCode, text: str) -> Any:
-    """Return the response to ``message`` that refuses all of it with ``code``. Rare, so each branch
-    imports its message when it is needed."""
+    """Return the response to ``message`` that refuses all of it with ``code``. Rare, so
+    each branch imports its message when it is needed."""
     match message.API_KEY:
         case ApiKey.CREATE_TOPICS:
             from kafka_protocol.messages import k19_create_topics as k19

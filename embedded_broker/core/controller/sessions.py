@@ -1,8 +1,9 @@
-"""Broker sessions: when the controller last heard from each broker, and when it fences a silent
-one.
+"""Broker sessions: when the controller last heard from each broker, and when it fences
+a silent one.
 
-A broker whose connection has closed, as a killed process's does at once, gets less time: two
-heartbeats, enough for a live one to reconnect. Kafka waits for the whole session.
+A broker whose connection has closed, as a killed process's does at once, gets less
+time: two heartbeats, enough for a live one to reconnect. Kafka waits for the whole
+session.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ class SessionOwner(Protocol):
 
 
 class Sessions:
-    """The time of the last contact with each unfenced broker; only the active controller keeps
-    it."""
+    """The time of the last contact with each unfenced broker; only the active
+    controller keeps it."""
 
     def __init__(self, env: Environment, quorum: MetadataQuorum, owner: SessionOwner) -> None:
         self._env = env
@@ -51,12 +52,13 @@ class Sessions:
         self._connections: dict[int, int] = {}
         """Connection id -> the broker that sent its newest heartbeat over it."""
         self.leaving: dict[int, int] = {}
-        """Brokers in controlled shutdown -> the offset after the records that moved their
-        leaderships."""
+        """Brokers in controlled shutdown -> the offset after the records that moved
+        their leaderships."""
 
     def start(self, now_ms: int) -> None:
-        """Become active: every live broker gets a whole session, except the previous leader. Its
-        silence made this node the leader, so its session started at its last contact."""
+        """Become active: every live broker gets a whole session, except the previous
+        leader. Its silence made this node the leader, so its session started at its
+        last contact."""
         self._contact_ms.clear()
         self.leaving.clear()
         quorum = self._quorum
@@ -78,7 +80,7 @@ class Sessions:
         self._env.outbox.cancel(TIMER)
 
     def touch(self, now_ms: int, broker_id: int, connection_id: int) -> None:
-        """The broker sent a request over this connection: its session starts anew."""
+        """The broker sent a request over this connection: its session restarts."""
         self._contact_ms[broker_id] = now_ms
         if self._connections.get(connection_id) != broker_id:
             self._connections = {c: b for c, b in self._connections.items() if b != broker_id}
@@ -116,8 +118,8 @@ class Sessions:
     def _expire(self, now_ms: int, due_ms: int) -> None:
         late_ms = now_ms - due_ms
         if late_ms > self._timeout_ms // 4:
-            # This process itself was suspended; heartbeats may be waiting unread. Extend all
-            # sessions by the time that was lost.
+            # This process itself was suspended; heartbeats may be waiting unread.
+            # Extend all sessions by the time that was lost.
             for broker_id in self._contact_ms:
                 self._contact_ms[broker_id] += late_ms
         for broker_id in sorted(self._contact_ms):

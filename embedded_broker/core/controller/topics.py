@@ -1,5 +1,5 @@
-"""CreateTopics (19), DeleteTopics (20), CreatePartitions (37): validated topic by topic, proposed
-together, answered when committed."""
+"""CreateTopics (19), DeleteTopics (20), CreatePartitions (37): validated topic by
+topic, proposed together, answered when committed."""
 
 from __future__ import annotations
 
@@ -73,26 +73,28 @@ def create_topics(controller: Controller, now_ms: int, event: RequestReceived) -
     left = PARTITIONS_MAX
     records: list[Any] = []
     results: list[k19.CreatableTopicResult] = []
-    for asked in request.topics:
-        if counts[asked.name] > 1:
-            if not any(r.name == asked.name for r in results):
+    for requested in request.topics:
+        if counts[requested.name] > 1:
+            if not any(r.name == requested.name for r in results):
                 text = "The request names the topic more than once."
-                results.append(_no_topic(asked.name, ErrorCode.INVALID_REQUEST, text))
+                results.append(_no_topic(requested.name, ErrorCode.INVALID_REQUEST, text))
             continue
         try:
-            created = _create(controller, asked, taken, left)
+            created = _create(controller, requested, taken, left)
         except Refused as e:
-            results.append(_no_topic(asked.name, e.code, e.text))
+            results.append(_no_topic(requested.name, e.code, e.text))
             continue
         partitions = [r for r in created if isinstance(r, PartitionRecord)]
         left -= len(partitions)
-        taken[asked.name.replace(".", "_")] = asked.name
+        taken[requested.name.replace(".", "_")] = requested.name
         topic_id = ZERO_UUID if request.validate_only else partitions[0].topic_id
         factor = len(partitions[0].replicas)
-        result = k19.CreatableTopicResult(asked.name, topic_id, 0, None, 0, len(partitions), factor)
+        result = k19.CreatableTopicResult(
+            requested.name, topic_id, 0, None, 0, len(partitions), factor
+        )
         if event.version >= 5:
             result.configs = _effective(
-                controller, asked.name, {c.name: c.value or "" for c in asked.configs}
+                controller, requested.name, {c.name: c.value or "" for c in requested.configs}
             )
         results.append(result)
         if not request.validate_only:
@@ -105,14 +107,14 @@ def _no_topic(name: str, code: ErrorCode, text: str) -> k19.CreatableTopicResult
 
 
 def _create(
-    controller: Controller, asked: k19.CreatableTopic, taken: dict[str, str], left: int
+    controller: Controller, requested: k19.CreatableTopic, taken: dict[str, str], left: int
 ) -> list[Any]:
     """Return the records of one new topic with at most ``left`` partitions.
 
     Raises:
         Refused
     """
-    name = asked.name
+    name = requested.name
     check_name(name)
     other = taken.get(name.replace(".", "_"))
     if other == name:
@@ -123,35 +125,35 @@ def _create(
             f"Topic '{name}' collides with existing topic: {other}.",
         )
     try:
-        check_topic_configs({c.name: c.value for c in asked.configs})
+        check_topic_configs({c.name: c.value for c in requested.configs})
     except SettingError as e:
         raise Refused(ErrorCode.INVALID_CONFIG, str(e)) from e
-    placement = _placement(controller, asked, left)
+    placement = _placement(controller, requested, left)
     topic_id = controller.env.rng.uuid()
     records: list[Any] = [TopicRecord(name, topic_id)]
-    records += [ConfigRecord(TOPIC, name, c.name, c.value) for c in asked.configs]
+    records += [ConfigRecord(TOPIC, name, c.name, c.value) for c in requested.configs]
     records += [
         _partition(controller, topic_id, n, replicas) for n, replicas in enumerate(placement)
     ]
     return records
 
 
-def _placement(controller: Controller, asked: k19.CreatableTopic, left: int) -> list[list[int]]:
+def _placement(controller: Controller, requested: k19.CreatableTopic, left: int) -> list[list[int]]:
     """Return the replicas of each partition, as requested or chosen here.
 
     Raises:
         Refused
     """
     settings = controller.config
-    if asked.assignments:
-        if asked.num_partitions != -1 or asked.replication_factor != -1:
+    if requested.assignments:
+        if requested.num_partitions != -1 or requested.replication_factor != -1:
             raise Refused(
                 ErrorCode.INVALID_REQUEST,
                 "With a replica assignment, the number of partitions and the replication factor"
                 " must be -1.",
             )
-        by_number = {a.partition_index: list(a.broker_ids) for a in asked.assignments}
-        if len(by_number) != len(asked.assignments):
+        by_number = {a.partition_index: list(a.broker_ids) for a in requested.assignments}
+        if len(by_number) != len(requested.assignments):
             raise Refused(
                 ErrorCode.INVALID_REPLICA_ASSIGNMENT,
                 "The assignment names a partition more than once.",
@@ -167,9 +169,11 @@ def _placement(controller: Controller, asked: k19.CreatableTopic, left: int) -> 
             _check_manual(controller, replicas, len(placement[0]))
         return placement
     partitions = (
-        asked.num_partitions if asked.num_partitions != -1 else settings.broker("num.partitions")
+        requested.num_partitions
+        if requested.num_partitions != -1
+        else settings.broker("num.partitions")
     )
-    factor = asked.replication_factor
+    factor = requested.replication_factor
     if factor == -1:
         factor = settings.broker("default.replication.factor")
     if partitions < 1:
@@ -194,8 +198,8 @@ def check_count(partitions: int, left: int) -> None:
 def _choose(
     controller: Controller, partitions: int, factor: int, first: int = 0, after: int = -1
 ) -> list[list[int]]:
-    """Choose the replicas of partitions from index ``first`` on; the first leader is the next broker
-    after ``after``, if given.
+    """Choose the replicas of partitions from index ``first`` on; the first leader is
+    the next broker after ``after``, if given.
 
     Raises:
         Refused (INVALID_REPLICATION_FACTOR)
@@ -340,58 +344,58 @@ def create_partitions(controller: Controller, now_ms: int, event: RequestReceive
     left = PARTITIONS_MAX
     records: list[Any] = []
     results: list[k37.CreatePartitionsTopicResult] = []
-    for asked in request.topics:
-        if counts[asked.name] > 1:
-            if not any(r.name == asked.name for r in results):
+    for requested in request.topics:
+        if counts[requested.name] > 1:
+            if not any(r.name == requested.name for r in results):
                 text = "The request names the topic more than once."
                 results.append(
-                    k37.CreatePartitionsTopicResult(asked.name, ErrorCode.INVALID_REQUEST, text)
+                    k37.CreatePartitionsTopicResult(requested.name, ErrorCode.INVALID_REQUEST, text)
                 )
             continue
         try:
-            added = _add_partitions(controller, asked, left)
+            added = _add_partitions(controller, requested, left)
         except Refused as e:
-            results.append(k37.CreatePartitionsTopicResult(asked.name, e.code, e.text))
+            results.append(k37.CreatePartitionsTopicResult(requested.name, e.code, e.text))
             continue
         left -= len(added)
-        results.append(k37.CreatePartitionsTopicResult(asked.name, 0, None))
+        results.append(k37.CreatePartitionsTopicResult(requested.name, 0, None))
         if not request.validate_only:
             records += added
     controller.reply(now_ms, event, records, k37.CreatePartitionsResponse(results=results))
 
 
 def _add_partitions(
-    controller: Controller, asked: k37.CreatePartitionsTopic, left: int
+    controller: Controller, requested: k37.CreatePartitionsTopic, left: int
 ) -> list[PartitionRecord]:
     """Return the records of one topic's new partitions, at most ``left``.
 
     Raises:
         Refused
     """
-    topic = controller.image.topics.get(asked.name)
+    topic = controller.image.topics.get(requested.name)
     if topic is None:
         raise Refused(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, "This cluster has no such topic.")
     have = len(topic.partitions)
-    if asked.count == have:
+    if requested.count == have:
         raise Refused(ErrorCode.INVALID_PARTITIONS, f"Topic already has {have} partition(s).")
-    if asked.count < have:
+    if requested.count < have:
         text = (
-            f"The topic {asked.name} currently has {have} partition(s);"
-            f" {asked.count} would not be an increase."
+            f"The topic {requested.name} currently has {have} partition(s);"
+            f" {requested.count} would not be an increase."
         )
         raise Refused(ErrorCode.INVALID_PARTITIONS, text)
-    more = asked.count - have
+    more = requested.count - have
     check_count(more, left)
     sample: PartitionImage = topic.partitions[0]
     factor = len(sample.replicas)
-    if asked.assignments is not None:
-        if len(asked.assignments) != more:
+    if requested.assignments is not None:
+        if len(requested.assignments) != more:
             text = (
                 f"The request adds {more} partition(s) and assigns replicas to"
-                f" {len(asked.assignments)}."
+                f" {len(requested.assignments)}."
             )
             raise Refused(ErrorCode.INVALID_REPLICA_ASSIGNMENT, text)
-        placement = [list(a.broker_ids) for a in asked.assignments]
+        placement = [list(a.broker_ids) for a in requested.assignments]
         for replicas in placement:
             _check_manual(controller, replicas, factor)
     else:

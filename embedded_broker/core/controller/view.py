@@ -13,7 +13,8 @@ UNCLEAN = "unclean.leader.election.enable"
 
 
 class ClusterView(NamedTuple):
-    """The image that includes uncommitted proposals, with the settings effective in it."""
+    """The image that includes uncommitted proposals, with the settings effective in
+    it."""
 
     image: MetadataImage
     config: Config

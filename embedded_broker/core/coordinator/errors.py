@@ -1,4 +1,5 @@
-"""The errors that members of a group get when a write to ``__consumer_offsets`` fails."""
+"""The errors that members of a group get when a write to ``__consumer_offsets``
+fails."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""One consumer group of the classic protocol: its members, its state, its offsets. Plain data and
-questions about it; ``membership`` and ``rebalance`` change it.
+"""One consumer group of the classic protocol: its members, its state, its offsets.
+Plain data and questions about it; ``membership`` and ``rebalance`` change it.
 
 States and their transitions:
     EMPTY                 no members; perhaps committed offsets
@@ -45,8 +45,9 @@ class State(Enum):
 
 @dataclass(frozen=True, slots=True)
 class CommittedOffset:
-    """A group's position in one partition. ``commit_ms`` and ``expire_ms`` are wall-clock times;
-    ``expire_ms`` is -1 unless the commit set a retention of its own."""
+    """A group's position in one partition. ``commit_ms`` and ``expire_ms`` are
+    wall-clock times; ``expire_ms`` is -1 unless the commit set a retention of its
+    own."""
 
     offset: int
     leader_epoch: int
@@ -81,12 +82,14 @@ class Member:
     """Its SyncGroup that waits for the assignment."""
 
     def metadata(self, protocol: str | None) -> bytes:
-        """The member's metadata for this protocol; empty when it does not support it."""
+        """The member's metadata for this protocol; empty when it does not support
+        it."""
         return next((data for name, data in self.protocols if name == protocol), b"")
 
     @property
     def waits(self) -> bool:
-        """Whether it has a request waiting here, and so cannot send another to show it is alive."""
+        """Whether it has a request waiting here, and so cannot send another to show it
+        is alive."""
         return self.join is not None or self.sync is not None
 
 
@@ -99,7 +102,8 @@ class Group:
     state_since_ms: int = 0
     """Wall-clock time of the last change of state."""
     protocol_type: str | None = None
-    """Of the first member; the others must have the same. None before any member joined."""
+    """Of the first member; the others must have the same. None before any member
+    joined."""
     generation: int = 0
     """Rises with every completed rebalance."""
     protocol: str | None = None
@@ -111,8 +115,8 @@ class Group:
     static_members: dict[str, str] = field(default_factory=dict)
     """group.instance.id -> member id"""
     pending: dict[str, int] = field(default_factory=dict)
-    """Member ids handed out by MEMBER_ID_REQUIRED that have not joined yet, and when they
-    expire."""
+    """Member ids handed out by MEMBER_ID_REQUIRED that have not joined yet, and when
+    they expire."""
     unsynced: set[str] = field(default_factory=set)
     """Members of this generation that have not sent their SyncGroup yet."""
     join_deadline_ms: int = NEVER
@@ -120,7 +124,8 @@ class Group:
     sync_deadline_ms: int = NEVER
     """When members that have not synced are removed."""
     initial_left_ms: int = -1
-    """How much longer the initial rebalance may be delayed; -1 when it is not the initial one."""
+    """How much longer the initial rebalance may be delayed; -1 when it is not the
+    initial one."""
     newcomers: bool = False
     """Whether members joined since the initial rebalance was last delayed."""
     assigning: bool = False
@@ -145,8 +150,8 @@ class Group:
     def member_error(
         self, member_id: str, instance_id: str | None, generation: int | None = None
     ) -> int:
-        """Check that a request comes from a current member, and of this generation unless that is
-        None; return the error code."""
+        """Check that a request comes from a current member, and of this generation
+        unless that is None; return the error code."""
         if instance_id is not None:
             known = self.static_members.get(instance_id)
             if known is None:
@@ -168,8 +173,8 @@ class Group:
     def accepts(
         self, protocol_type: str, protocols: list[tuple[str, bytes]], replaces: str | None = None
     ) -> bool:
-        """Whether a member with these protocols shares one with all others; ``replaces`` is the
-        member whose place it takes."""
+        """Whether a member with these protocols shares one with all others;
+        ``replaces`` is the member whose place it takes."""
         others = [m for m in self.members.values() if m.member_id != replaces]
         if self.state is State.EMPTY or not others:
             return bool(protocol_type and protocols)
@@ -179,8 +184,8 @@ class Group:
         )
 
     def select_protocol(self) -> str:
-        """Return the protocol with the most votes: each member votes for the first of its protocols
-        that all support. In a tie the earliest vote decides."""
+        """Return the protocol with the most votes: each member votes for the first of
+        its protocols that all support. In a tie the earliest vote decides."""
         common = self.common_protocols()
         assert common, f"group {self.group_id} has members without a common protocol"
         votes: dict[str, int] = {}
@@ -211,7 +216,8 @@ class Group:
         return member
 
     def replace_static(self, old_id: str, new_id: str) -> Member:
-        """Give a static member a new id; it keeps its place in the order and its assignment."""
+        """Give a static member a new id; it keeps its place in the order and its
+        assignment."""
         renamed = {}
         for member_id, member in self.members.items():
             if member_id == old_id:
@@ -234,8 +240,8 @@ class Group:
         return not self.pending and all(m.join is not None for m in self.members.values())
 
     def subscribed_topics(self) -> set[str] | None:
-        """Return the topics that the members of a consumer group subscribe to, or None when that
-        cannot be known."""
+        """Return the topics that the members of a consumer group subscribe to, or None
+        when that cannot be known."""
         if self.protocol_type != CONSUMER or self.protocol is None or not self.members:
             return set() if self.protocol_type == CONSUMER and not self.members else None
         topics: set[str] = set()
@@ -247,7 +253,8 @@ class Group:
         return topics
 
     def record(self, wall_ms: int, assignments: dict[str, bytes] | None = None) -> GroupValue:
-        """Return the group's record for the log, with new ``assignments`` if they are given."""
+        """Return the group's record for the log, with new ``assignments`` if they are
+        given."""
         return GroupValue(
             protocol_type=self.protocol_type or "",
             generation=self.generation,
@@ -272,8 +279,8 @@ class Group:
         )
 
     def load(self, value: GroupValue, now_ms: int) -> None:
-        """Take the state of a record of the log; every member gets a whole session timeout to send
-        a request."""
+        """Take the state of a record of the log; every member gets a whole session
+        timeout to send a request."""
         self.protocol_type = value.protocol_type or None
         self.generation = value.generation
         self.protocol = value.protocol

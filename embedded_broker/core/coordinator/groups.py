@@ -1,8 +1,9 @@
-"""The group coordinator of a node: which groups it coordinates, and where their state is.
+"""The group coordinator of a node: which groups it coordinates, and where their state
+is.
 
-A group belongs to one partition of ``__consumer_offsets``, by the hash of its id; the leader of that
-partition coordinates it. Each partition led here is a ``Shard``; ``Membership`` and ``Offsets``
-handle requests on it.
+A group belongs to one partition of ``__consumer_offsets``, by the hash of its id; the
+leader of that partition coordinates it. Each partition led here is a ``Shard``;
+``Membership`` and ``Offsets`` handle requests on it.
 """
 
 from __future__ import annotations
@@ -46,8 +47,9 @@ def partition_for(group_id: str, partitions: int) -> int:
 
 
 class Groups:
-    """The groups that this node coordinates. A closed connection means nothing to a group, as in
-    Kafka: a member may continue on another one, and expires if it does not."""
+    """The groups that this node coordinates. A closed connection means nothing to a
+    group, as in Kafka: a member may continue on another one, and expires if it does
+    not."""
 
     def __init__(self, env: Environment, calls: ControllerCalls, log: LocalLog) -> None:
         self.env = env
@@ -60,7 +62,8 @@ class Groups:
         self.membership = Membership(env, self.rebalances, responses)
         self.offsets = Offsets(env)
         self._creating = False
-        """Whether a request to create ``__consumer_offsets`` is in flight, or was a moment ago."""
+        """Whether a request to create ``__consumer_offsets`` is in flight, or was a
+        moment ago."""
 
     def start(self, now_ms: int) -> None:
         """Set the timer of offset expiry."""
@@ -80,7 +83,8 @@ class Groups:
         """This node leads a partition of ``__consumer_offsets``: load its groups."""
         shard = self.shards.get(partition)
         if shard is not None and leader_epoch <= shard.leader_epoch + 1:
-            # No other leader was in between, so no other coordinator has changed the groups.
+            # No other leader was in between, so no other coordinator has changed the
+            # groups.
             shard.leader_epoch = leader_epoch
             return
         if shard is not None:
@@ -121,8 +125,8 @@ class Groups:
 
     # ---- lookup
     def locate(self, group_id: str) -> tuple[Shard | None, int]:
-        """Return (the shard of a group that this node coordinates, NONE), or (None, error
-        code)."""
+        """Return (the shard of a group that this node coordinates, NONE), or (None,
+        error code)."""
         topic = self.env.image.topics.get(OFFSETS_TOPIC)
         if topic is None:
             return None, ErrorCode.NOT_COORDINATOR
@@ -134,8 +138,8 @@ class Groups:
         return shard, ErrorCode.NONE
 
     def find_coordinator(self, now_ms: int, group_id: str) -> int:
-        """Return the id of the broker that coordinates a group, or -1 when there is none now. The
-        first call creates ``__consumer_offsets``."""
+        """Return the id of the broker that coordinates a group, or -1 when there is
+        none now. The first call creates ``__consumer_offsets``."""
         image = self.env.image
         topic = image.topics.get(OFFSETS_TOPIC)
         if topic is None:

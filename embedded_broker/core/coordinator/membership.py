@@ -1,7 +1,8 @@
-"""JoinGroup, SyncGroup, Heartbeat and LeaveGroup: the requests of the classic group protocol
-(KIP-62, 134, 345, 394, 559, 814).
+"""JoinGroup, SyncGroup, Heartbeat and LeaveGroup: the requests of the classic group
+protocol (KIP-62, 134, 345, 394, 559, 814).
 
-``rebalance`` moves the group through its states; this file decides what a request means in each.
+``rebalance`` moves the group through its states; this file decides what a request means
+in each.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ class Membership:
 
     # ---- join
     def join(self, now_ms: int, shard: Shard, event: RequestReceived) -> None:
-        """Handle a JoinGroup; the response comes at once or when the rebalance completes."""
+        """Handle a JoinGroup; the response comes at once or when the rebalance
+        completes."""
         message = event.message
         config = self._env.config
         least_ms = config.broker("group.min.session.timeout.ms")
@@ -68,8 +70,8 @@ class Membership:
         self._rebalances.arm(now_ms, shard, group)
 
     def _is_full(self, group: Group, member_id: str) -> bool:
-        """Whether group.max.size keeps this member out. During a rebalance only the members that
-        have joined again count: the others may be gone."""
+        """Whether group.max.size keeps this member out. During a rebalance only the
+        members that have joined again count: the others may be gone."""
         most: int = self._env.config.broker("group.max.size")
         match group.state:
             case State.PREPARING:
@@ -93,8 +95,8 @@ class Membership:
             else:
                 self._replace_static(now_ms, shard, group, old_id, member_id, event)
         elif event.version >= MEMBER_ID_REQUIRED_SINCE:
-            # The member joins again with this id. A client that never gets the response then leaves
-            # no member behind that the rebalance would wait for (KIP-394).
+            # The member joins again with this id. A client that never gets the response
+            # then leaves no member behind that the rebalance would wait for (KIP-394).
             group.pending[member_id] = now_ms + message.session_timeout_ms
             self._responses.refuse_join(event, ErrorCode.MEMBER_ID_REQUIRED, member_id)
         else:
@@ -118,10 +120,11 @@ class Membership:
                 self._update(member, event)
                 self._rebalances.complete_if_all_joined(now_ms, shard, group)
             case State.COMPLETING if same:
-                # It did not get the response; the generation stands.
+                # It did not get the response; the generation is still current.
                 self._responses.accept_join(now_ms, group, member, event)
             case State.STABLE if same and group.leader != member_id:
-                # As above. A leader that joins again wants to assign anew, so it gets a rebalance.
+                # As above. A leader that joins again wants to assign again, so it gets
+                # a rebalance.
                 self._responses.accept_join(now_ms, group, member, event)
             case State.COMPLETING | State.STABLE:
                 self._update(member, event)
@@ -178,8 +181,8 @@ class Membership:
         new_id: str,
         event: RequestReceived,
     ) -> None:
-        """A static member restarted: it takes the place of its previous instance, which is fenced
-        (KIP-345)."""
+        """A static member restarted: it takes the place of its previous instance, which
+        is fenced (KIP-345)."""
         old_leader = group.leader or ""
         member = group.replace_static(old_id, new_id)
         if member.join is not None:
@@ -200,8 +203,8 @@ class Membership:
         if group.select_protocol() != before:
             self._rebalances.prepare(now_ms, shard, group, f"{instance} changed its protocols")
             return
-        # Nothing changes for the others, so no rebalance: write the new member id to the log, then
-        # let the member go on with its old assignment.
+        # Nothing changes for the others, so no rebalance: write the new member id to
+        # the log, then let the member go on with its old assignment.
         member.join = None
         generation = group.generation
 
@@ -218,7 +221,8 @@ class Membership:
                 leads = group.leader == new_id
                 self._responses.accept_join(then_ms, group, member, event, skip_assignment=leads)
             else:
-                # A client that is told its own previous id leads does not assign either.
+                # A client that is told its own previous id leads does not assign
+                # either.
                 self._responses.accept_join(then_ms, group, member, event, leader=old_leader)
 
         value = group.record(self._env.clock.wall_ms())
@@ -226,7 +230,8 @@ class Membership:
 
     # ---- sync
     def sync(self, now_ms: int, shard: Shard, event: RequestReceived) -> None:
-        """Handle a SyncGroup; the response comes when the leader's assignment is committed."""
+        """Handle a SyncGroup; the response comes when the leader's assignment is
+        committed."""
         message = event.message
         group = shard.groups.get(message.group_id)
         if group is None:
@@ -248,7 +253,8 @@ class Membership:
             if member.sync is not None:
                 self._responses.sync(group, member.sync, ErrorCode.REBALANCE_IN_PROGRESS)
             member.sync = event
-            # The leader's request brings the assignment; a repeated one must not write it twice.
+            # The leader's request brings the assignment; a repeated one must not write
+            # it twice.
             if group.leader == member.member_id and not group.assigning:
                 assignments = {a.member_id: bytes(a.assignment) for a in message.assignments}
                 self._rebalances.assign(now_ms, shard, group, assignments)
@@ -274,8 +280,8 @@ class Membership:
 
     # ---- heartbeat, leave
     def heartbeat(self, now_ms: int, shard: Shard, event: RequestReceived) -> int:
-        """Start the member's session anew; return the error code. REBALANCE_IN_PROGRESS makes the
-        member join again."""
+        """Restart the member's session; return the error code. REBALANCE_IN_PROGRESS
+        makes the member join again."""
         message = event.message
         group = shard.groups.get(message.group_id)
         if group is None:
@@ -292,8 +298,8 @@ class Membership:
     def leave(
         self, now_ms: int, shard: Shard, group: Group, member_id: str, instance_id: str | None
     ) -> int:
-        """Remove one member; return the error code. With an instance id the member id may be
-        empty."""
+        """Remove one member; return the error code. With an instance id the member id
+        may be empty."""
         if instance_id is not None:
             known = group.static_members.get(instance_id)
             if known is None:
@@ -314,6 +320,7 @@ class Membership:
 
 
 def _rebalance_timeout_ms(event: RequestReceived) -> int:
-    """Version 0 of JoinGroup has no rebalance timeout (-1): the session timeout counts."""
+    """Version 0 of JoinGroup has no rebalance timeout (-1): the session timeout
+    counts."""
     timeout_ms: int = event.message.rebalance_timeout_ms
     return timeout_ms if timeout_ms >= 0 else int(event.message.session_timeout_ms)

@@ -36,7 +36,8 @@ class Offsets:
 
     # ---- commit
     def commit(self, now_ms: int, shard: Shard, event: RequestReceived) -> None:
-        """Handle an OffsetCommit; the response comes when the offsets are committed in the log."""
+        """Handle an OffsetCommit; the response comes when the offsets are committed in
+        the log."""
         message = event.message
         group = shard.groups.get(message.group_id)
         error = self._commit_error(now_ms, group, event)
@@ -53,28 +54,28 @@ class Offsets:
             name, topic_id, unknown = self._topic(event.version, topic)
             topic_result = OffsetCommitResponseTopic(name=topic.name, topic_id=topic.topic_id)
             response.topics.append(topic_result)
-            for asked in topic.partitions:
-                result = OffsetCommitResponsePartition(asked.partition_index, unknown)
+            for requested in topic.partitions:
+                result = OffsetCommitResponsePartition(requested.partition_index, unknown)
                 topic_result.partitions.append(result)
-                metadata = asked.committed_metadata or ""
+                metadata = requested.committed_metadata or ""
                 if unknown:
                     continue
-                if self._image.partition(name, asked.partition_index) is None:
+                if self._image.partition(name, requested.partition_index) is None:
                     result.error_code = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
                 elif len(metadata.encode()) > most:
                     result.error_code = ErrorCode.OFFSET_METADATA_TOO_LARGE
                 else:
                     waiting.append(result)
                     value = OffsetValue(
-                        asked.committed_offset,
-                        asked.committed_leader_epoch,
+                        requested.committed_offset,
+                        requested.committed_leader_epoch,
                         metadata,
                         wall_ms,
                         expire_ms,
                         topic_id,
                     )
                     entries.append(
-                        Entry(OffsetKey(message.group_id, name, asked.partition_index), value)
+                        Entry(OffsetKey(message.group_id, name, requested.partition_index), value)
                     )
         if not entries:
             self._env.outbox.respond(event, response)
@@ -107,8 +108,9 @@ class Offsets:
                 return error
         else:
             return ErrorCode.UNKNOWN_MEMBER_ID
-        # The new generation has begun and its assignment is not known yet: the member must not
-        # commit for partitions that it may no longer have. While PREPARING it still may.
+        # The new generation has begun and its assignment is not known yet: the member
+        # must not commit for partitions that it may no longer have. While PREPARING it
+        # still may.
         if group.state is State.COMPLETING:
             return ErrorCode.REBALANCE_IN_PROGRESS
         # A commit shows that the member is alive.
@@ -128,7 +130,8 @@ class Offsets:
         self._env.outbox.respond(event, response)
 
     def _topic(self, version: int, topic: Any) -> tuple[str, UUID, int]:
-        """Return (name, id, error code) of a topic that a request names by name or by id."""
+        """Return (name, id, error code) of a topic that a request names by name or by
+        id."""
         if version >= BY_TOPIC_ID:
             known = self._image.topic_by_id(topic.topic_id)
             missing = ErrorCode.UNKNOWN_TOPIC_ID
@@ -156,8 +159,8 @@ class Offsets:
 
     # ---- removal
     def forget_topics(self, now_ms: int, shard: Shard, names: set[str] | None = None) -> None:
-        """Remove the offsets of topics that were deleted, also if another topic has the name now;
-        ``names`` limits the topics to check."""
+        """Remove the offsets of topics that were deleted, also if another topic has the
+        name now; ``names`` limits the topics to check."""
         entries = []
         for group_id in sorted(shard.groups):
             for (topic, partition), offset in sorted(shard.groups[group_id].offsets.items()):
@@ -169,8 +172,8 @@ class Offsets:
         self._remove(now_ms, shard, entries)
 
     def expire(self, now_ms: int, shard: Shard) -> None:
-        """Remove offsets whose retention is over (KIP-211), and groups without members and
-        offsets."""
+        """Remove offsets whose retention is over (KIP-211), and groups without members
+        and offsets."""
         wall_ms = self._env.clock.wall_ms()
         retention_ms = self._env.config.broker("offsets.retention.minutes") * 60_000
         entries = []
@@ -178,8 +181,8 @@ class Offsets:
             group = shard.groups[group_id]
             if group.state in (State.PREPARING, State.COMPLETING):
                 continue
-            # While members subscribe to a topic its offsets stay; with unreadable subscriptions all
-            # stay.
+            # While members subscribe to a topic its offsets stay; with unreadable
+            # subscriptions all stay.
             subscribed = group.subscribed_topics() if group.members else set()
             if subscribed is None:
                 continue
@@ -187,8 +190,8 @@ class Offsets:
             for (topic, partition), offset in sorted(group.offsets.items()):
                 if topic in subscribed:
                     continue
-                # The retention counts from when the group became empty. A group that never had
-                # members counts from each commit.
+                # The retention counts from when the group became empty. A group that
+                # never had members counts from each commit.
                 since_ms = offset.commit_ms
                 if not group.members and group.protocol_type is not None:
                     since_ms = max(since_ms, group.state_since_ms)
@@ -205,7 +208,8 @@ class Offsets:
         self._remove(now_ms, shard, entries)
 
     def _remove(self, now_ms: int, shard: Shard, entries: list[Entry]) -> None:
-        """Write tombstones. A failed write is not reported: the next expiry tries again."""
+        """Write tombstones. A failed write is not reported: the next expiry tries
+        again."""
         for start in range(0, len(entries), EXPIRE_BATCH):
             batch = entries[start : start + EXPIRE_BATCH]
             shard.write(now_ms, batch, lambda _now_ms, _error_code: None)

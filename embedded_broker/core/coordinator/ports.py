@@ -18,10 +18,12 @@ class LocalLog(Protocol):
     def append_local(
         self, now_ms: int, topic: str, partition: int, records: bytearray, done: AppendDone
     ) -> None:
-        """Append with acks=all; call ``done`` once, perhaps at once. There is no timeout."""
+        """Append with acks=all; call ``done`` once, perhaps at once. There is no
+        timeout."""
 
     def read_local(self, topic: str, partition: int, offset: int, max_bytes: int) -> bytes:
-        """Return whole batches from ``offset`` up to the high watermark; empty at its end."""
+        """Return whole batches from ``offset`` up to the high watermark; empty at its
+        end."""
 
     def local_offsets(self, topic: str, partition: int) -> tuple[int, int, int] | None:
         """Return (log start, high watermark, log end), or None when not led here."""

@@ -1,9 +1,9 @@
-"""Rebalances of a classic group: gather the members, begin a generation, distribute the assignment;
-and the timeouts of members.
+"""Rebalances of a classic group: gather the members, begin a generation, distribute the
+assignment; and the timeouts of members.
 
-The states are described in ``group``. A request that cannot be answered yet is kept in its member
-(``join``, ``sync``). Each group has one timer, set for the earliest of its deadlines. A heartbeat
-only moves a deadline; the timer notices when it fires.
+The states are described in ``group``. A request that cannot be answered yet is kept in
+its member (``join``, ``sync``). Each group has one timer, set for the earliest of its
+deadlines. A heartbeat only moves a deadline; the timer notices when it fires.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class Rebalances:
         delay_ms: int = (
             self._env.config.broker("group.initial.rebalance.delay.ms") if initial else 0
         )
-        # The first members of a group usually start together: wait for the others once, instead of
-        # rebalancing for each (KIP-134).
+        # The first members of a group usually start together: wait for the others once,
+        # instead of rebalancing for each (KIP-134).
         if initial and delay_ms:
             group.join_deadline_ms = now_ms + delay_ms
             group.initial_left_ms = max(0, group.rebalance_timeout_ms - delay_ms)
@@ -58,13 +58,14 @@ class Rebalances:
             self.complete_if_all_joined(now_ms, shard, group)
 
     def complete_if_all_joined(self, now_ms: int, shard: Shard, group: Group) -> None:
-        """Begin the generation if no member is missing and the initial delay is over."""
+        """Begin the generation if no member is missing and the initial delay is
+        over."""
         if group.state is State.PREPARING and group.initial_left_ms < 0 and group.all_joined:
             self._complete_join(now_ms, shard, group)
 
     def _join_deadline(self, now_ms: int, shard: Shard, group: Group) -> None:
-        """The join deadline has passed. The initial delay is extended while members keep coming, at
-        most to the rebalance timeout."""
+        """The join deadline has passed. The initial delay is extended while members
+        keep coming, at most to the rebalance timeout."""
         if group.initial_left_ms > 0 and group.newcomers:
             delay_ms = min(
                 self._env.config.broker("group.initial.rebalance.delay.ms"),
@@ -78,8 +79,8 @@ class Rebalances:
 
     def _complete_join(self, now_ms: int, shard: Shard, group: Group) -> None:
         """Begin the next generation with the members that have joined."""
-        # A dynamic member that did not join again is gone. A static one may be restarting: it keeps
-        # its place until its session expires (KIP-345).
+        # A dynamic member that did not join again is gone. A static one may be
+        # restarting: it keeps its place until its session expires (KIP-345).
         for member in list(group.members.values()):
             if member.join is None and member.group_instance_id is None:
                 group.remove(member.member_id)
@@ -98,8 +99,8 @@ class Rebalances:
         if not group.members:
             group.protocol = group.leader = None
             group.enter(State.EMPTY, wall_ms)
-            # Not awaited: without the record the next coordinator only has to notice by itself that
-            # the members are gone.
+            # Not awaited: without the record the next coordinator only has to notice by
+            # itself that the members are gone.
             entry = Entry(GroupKey(group.group_id), group.record(wall_ms))
             shard.write(now_ms, [entry], lambda _now_ms, _error_code: None)
             return
@@ -119,8 +120,8 @@ class Rebalances:
     def assign(
         self, now_ms: int, shard: Shard, group: Group, assignments: dict[str, bytes]
     ) -> None:
-        """Write the leader's assignment to the log; when it is committed, the group is stable and
-        the waiting members get their parts."""
+        """Write the leader's assignment to the log; when it is committed, the group is
+        stable and the waiting members get their parts."""
         group.assigning = True
         generation = group.generation
         wall_ms = self._env.clock.wall_ms()
@@ -196,11 +197,12 @@ class Rebalances:
         for member_id in expired:
             del group.pending[member_id]
         for member in list(group.members.values()):
-            # Removing an earlier member may have completed a rebalance that removed this one.
+            # Removing an earlier member may have completed a rebalance that removed
+            # this one.
             if member.member_id not in group.members:
                 continue
-            # A new member waits in its first JoinGroup for NEW_MEMBER_TIMEOUT_MS at most; others
-            # that wait here cannot send a heartbeat.
+            # A new member waits in its first JoinGroup for NEW_MEMBER_TIMEOUT_MS at
+            # most; others that wait here cannot send a heartbeat.
             if member.deadline_ms <= now_ms and (member.is_new or not member.waits):
                 self._outbox.note(
                     Level.INFO, f"Group {group.group_id!r}: member {member.member_id} timed out."
@@ -218,7 +220,7 @@ class Rebalances:
         shard.forget_if_idle(group)
 
     def loaded(self, now_ms: int, shard: Shard) -> None:
-        """This node coordinates the groups now: every session starts anew."""
+        """This node coordinates the groups now: every session restarts."""
         for group in shard.groups.values():
             for member in group.members.values():
                 member.deadline_ms = now_ms + member.session_timeout_ms

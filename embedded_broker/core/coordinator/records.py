@@ -1,10 +1,11 @@
-"""The records of ``__consumer_offsets``, in Kafka's own key and value versions, so that its tools
-read them.
+"""The records of ``__consumer_offsets``, in Kafka's own key and value versions, so that
+its tools read them.
 
-A key and a value each begin with an int16 version. Keys: 0 and 1 are a committed offset, 2 is a
-group; others belong to group types that this broker does not support, and are skipped. A null value
-(a tombstone) removes the key. Values are written in offset version 4 (1 when the client set a
-retention of its own) and group version 3, as Kafka 4 does; all older versions can be read.
+A key and a value each begin with an int16 version. Keys: 0 and 1 are a committed
+offset, 2 is a group; others belong to group types that this broker does not support,
+and are skipped. A null value (a tombstone) removes the key. Values are written in
+offset version 4 (1 when the client set a retention of its own) and group version 3, as
+Kafka 4 does; all older versions can be read.
 """
 
 from __future__ import annotations

@@ -22,7 +22,8 @@ class MemberResponses:
     def refuse_join(
         self, event: RequestReceived, error_code: int, member_id: str | None = None
     ) -> None:
-        """Answer a JoinGroup with an error; ``member_id`` None repeats the request's."""
+        """Answer a JoinGroup with an error; ``member_id`` None repeats the
+        request's."""
         response = JoinGroupResponse(
             error_code=error_code,
             protocol_name=None if event.version >= NULL_PROTOCOL_SINCE else "",
@@ -40,8 +41,9 @@ class MemberResponses:
         leader: str | None = None,
         skip_assignment: bool = False,
     ) -> None:
-        """Answer a JoinGroup with the current generation, and start the member's session anew. The
-        group's leader also gets the members, unless the response names another ``leader``."""
+        """Answer a JoinGroup with the current generation, and restart the member's
+        session. The group's leader also gets the members, unless the response names
+        another ``leader``."""
         member.deadline_ms = now_ms + member.session_timeout_ms
         leads = leader is None and group.leader == member.member_id
         response = JoinGroupResponse(

@@ -1,9 +1,9 @@
-"""Rewrite the live records of a shard at the end of its log, in slices, so that everything before
-them can be deleted.
+"""Rewrite the live records of a shard at the end of its log, in slices, so that
+everything before them can be deleted.
 
-Records that are appended and not yet committed when the rewrite starts are written again too: they
-lie before the new start. Later, a key with an uncommitted record is skipped: that record lies after
-the new start and is newer than the committed value.
+Records that are appended and not yet committed when the rewrite starts are written
+again too: they lie before the new start. Later, a key with an uncommitted record is
+skipped: that record lies after the new start and is newer than the committed value.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ class RewriteTarget(Protocol):
         """Append records that change nothing."""
 
     def rewritten(self, cut_offset: int | None, live_bytes: int, now_ms: int) -> None:
-        """The rewrite ended; ``cut_offset`` is where it starts in the log, None if it failed."""
+        """The rewrite ended; ``cut_offset`` is where it starts in the log, None if it
+        failed."""
 
 
 def value_of(offset: CommittedOffset) -> OffsetValue:
@@ -93,8 +94,8 @@ class Rewrite:
             for record in self._live(self._left.pop()):
                 new.append(record)
                 size += _size(record)
-        # An append may be answered at once: count this step too, so that the end is not reported
-        # while more batches follow.
+        # An append may be answered at once: count this step too, so that the end is not
+        # reported while more batches follow.
         self._outstanding += 1
         for batch in _split(new):
             self._outstanding += 1
@@ -106,7 +107,8 @@ class Rewrite:
         self._end(now_ms)
 
     def _live(self, group_id: str) -> list[NewRecord]:
-        """The committed records of a group, without keys that have a newer uncommitted one."""
+        """The committed records of a group, without keys that have a newer uncommitted
+        one."""
         group = self._shard.groups.get(group_id)
         if group is None:
             return []

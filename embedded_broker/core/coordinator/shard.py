@@ -1,15 +1,16 @@
-"""One partition of ``__consumer_offsets`` that this node leads: its groups, and how they are loaded
-from the log and written to it.
+"""One partition of ``__consumer_offsets`` that this node leads: its groups, and how
+they are loaded from the log and written to it.
 
-Loading reads the log from its start until the high watermark has passed the end that the log had
-when this node was elected. Everything that the previous coordinator acknowledged lies below that
-end, though perhaps not yet below the high watermark (KAFKA-20634). Only then do requests reach the
-groups. Afterwards ``write`` appends records; they take effect, in memory and for the client, when
-they are committed.
+Loading reads the log from its start until the high watermark has passed the end that
+the log had when this node was elected. Everything that the previous coordinator
+acknowledged lies below that end, though perhaps not yet below the high watermark
+(KAFKA-20634). Only then do requests reach the groups. Afterwards ``write`` appends
+records; they take effect, in memory and for the client, when they are committed.
 
-Nothing compacts the log yet. Instead, when it has grown to a multiple of its live records, these
-are written again at its end, and the start of the log moves to there (decision record 0006). A
-reader of the topic sees the same as after Kafka's compaction: the last record of each key.
+Nothing compacts the log yet. Instead, when it has grown to a multiple of its live
+records, these are written again at its end, and the start of the log moves to there
+(decision record 0006). A reader of the topic sees the same as after Kafka's compaction:
+the last record of each key.
 """
 
 from __future__ import annotations
@@ -45,13 +46,14 @@ from kafka_protocol.records.compression import UnknownCodec
 from kafka_protocol.records.record import InvalidRecord, Record, records
 
 REWRITE_AT_LEAST_BYTES = 4 * 1024 * 1024
-"""A smaller log is not rewritten; this much takes about a quarter of a second to load."""
+"""A smaller log is not rewritten; this much takes about a quarter of a second to
+load."""
 REWRITE_FACTOR = 4
 """The log is rewritten when it is this many times larger than its live records."""
 CUT_DELAY_MS = 60_000
-"""How long the old records stay after a rewrite. By then the new ones are on the disks even where
-nothing is flushed explicitly (Linux writes dirty pages after 30 s), so that a power cut cannot lose
-both."""
+"""How long the old records stay after a rewrite. By then the new ones are on the disks
+even where nothing is flushed explicitly (Linux writes dirty pages after 30 s), so that
+a power cut cannot lose both."""
 SLICE_BYTES = 64 * 1024
 """Loaded in one step, which takes 2 to 5 ms."""
 
@@ -98,8 +100,8 @@ def timer_key(group_id: str) -> str:
 
 
 class Shard:
-    """``groups`` is complete when neither ``loading`` nor ``failed``; after ``close`` it is
-    empty."""
+    """``groups`` is complete when neither ``loading`` nor ``failed``; after ``close``
+    it is empty."""
 
     def __init__(self, env: Environment, log: LocalLog, partition: int, leader_epoch: int) -> None:
         self.partition = partition
@@ -107,7 +109,8 @@ class Shard:
         self.groups: dict[str, Group] = {}
         self.loading = True
         self.failed = False
-        """Whether the log could not be read: this node cannot coordinate these groups."""
+        """Whether the log could not be read: this node cannot coordinate these
+        groups."""
         self.closed = False
         self._env = env
         self._log = log
@@ -118,7 +121,8 @@ class Shard:
         offsets = log.local_offsets(OFFSETS_TOPIC, partition)
         assert offsets is not None, "a partition that is not led here has no coordinator here"
         self._position, _, self._load_until = offsets
-        """The next offset to load, and the end of the log when this node was elected."""
+        """The next offset to load, and the end of the log when this node was
+        elected."""
         self._log_bytes = 0
         """Size of the log, about."""
         self._live_bytes = 0
@@ -127,8 +131,8 @@ class Shard:
 
     # ---- loading
     def load(self, now_ms: int) -> int:
-        """Load the next slice of the log; return its size in bytes. At the end ``loading`` becomes
-        False, or ``failed`` True."""
+        """Load the next slice of the log; return its size in bytes. At the end
+        ``loading`` becomes False, or ``failed`` True."""
         data = self._log.read_local(OFFSETS_TOPIC, self.partition, self._position, SLICE_BYTES)
         # Only the last record of each key counts.
         newest: dict[bytes, Record] = {}
@@ -152,7 +156,8 @@ class Shard:
 
     @property
     def waits_for_high_watermark(self) -> bool:
-        """Whether everything below the high watermark is loaded and that is not enough."""
+        """Whether everything below the high watermark is loaded and that is not
+        enough."""
         offsets = self._log.local_offsets(OFFSETS_TOPIC, self.partition)
         return self._position < self._load_until and (
             offsets is None or self._position >= offsets[1]
@@ -226,9 +231,9 @@ class Shard:
 
     # ---- writing
     def write(self, now_ms: int, entries: list[Entry], done: WriteDone) -> None:
-        """Append records in one batch. ``done`` is called once: when they are committed, when they
-        cannot be, or after offsets.commit.timeout.ms (they may still be committed later, and then
-        take effect)."""
+        """Append records in one batch. ``done`` is called once: when they are
+        committed, when they cannot be, or after offsets.commit.timeout.ms (they may
+        still be committed later, and then take effect)."""
         assert entries and not self.loading
         wall_ms = self._env.clock.wall_ms()
         new = [entry.encoded(wall_ms) for entry in entries]
@@ -256,7 +261,8 @@ class Shard:
             self._rewrite.step(now_ms)
 
     def _append(self, now_ms: int, new: list[NewRecord], done: AppendDone) -> None:
-        """Append one batch, and keep ``appended`` up to date until its outcome is known."""
+        """Append one batch, and keep ``appended`` up to date until its outcome is
+        known."""
         for record in new:
             assert record.key is not None
             count, _ = self.appended.get(record.key, (0, record))
@@ -298,8 +304,8 @@ class Shard:
         self._append(now_ms, new, done)
 
     def rewritten(self, cut_offset: int | None, live_bytes: int, now_ms: int) -> None:
-        """The rewrite ended: delete the records before ``cut_offset`` later. After a failed rewrite
-        (None) the log must grow again before the next one."""
+        """The rewrite ended: delete the records before ``cut_offset`` later. After a
+        failed rewrite (None) the log must grow again before the next one."""
         self._rewrite = None
         self._log_bytes = live_bytes
         self._live_bytes = live_bytes
@@ -314,7 +320,8 @@ class Shard:
 
     # ---- the end
     def close(self) -> None:
-        """Unload after losing leadership. Pending writes fail through their own callbacks."""
+        """Unload after losing leadership. Pending writes fail through their own
+        callbacks."""
         self.closed = True
         self._env.outbox.cancel(self._timer_key)
         self._env.outbox.cancel(self._cut_key)

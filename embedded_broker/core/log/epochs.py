@@ -1,9 +1,9 @@
-"""Which leader epoch wrote which part of a log (KIP-101, KIP-279): the base of truncation and
-fencing.
+"""Which leader epoch wrote which part of a log (KIP-101, KIP-279): the base of
+truncation and fencing.
 
-Entries are (epoch, offset of its first record), ascending in both. A new leader records its epoch
-at its end offset before it appends anything, so that the log also knows of leaders that wrote
-nothing.
+Entries are (epoch, offset of its first record), ascending in both. A new leader records
+its epoch at its end offset before it appends anything, so that the log also knows of
+leaders that wrote nothing.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class EpochCache:
 
     @property
     def newest_known(self) -> int:
-        """Like ``latest``, but never older than the newest epoch in the file at the start, even if
-        the log lost all records of it."""
+        """Like ``latest``, but never older than the newest epoch in the file at the
+        start, even if the log lost all records of it."""
         return max(self.latest, self._newest_loaded)
 
     @property
@@ -55,7 +55,8 @@ class EpochCache:
         return list(zip(self._epochs, self._starts, strict=True))
 
     def assign(self, epoch: int, start_offset: int) -> None:
-        """Record that ``epoch``, newer than all before it, starts at ``start_offset``."""
+        """Record that ``epoch``, newer than all before it, starts at
+        ``start_offset``."""
         if epoch == self.latest:
             return
         assert epoch > self.latest, (
@@ -66,11 +67,11 @@ class EpochCache:
         self._save()
 
     def end_offset_for(self, epoch: int, log_end_offset: int) -> tuple[int, int]:
-        """Return (the largest epoch at or below ``epoch``, its end offset), or (-1, -1) when
-        ``epoch`` is newer than the log.
+        """Return (the largest epoch at or below ``epoch``, its end offset), or (-1, -1)
+        when ``epoch`` is newer than the log.
 
-        When the log starts after ``epoch``, return that epoch itself, ending where the log's first
-        epoch starts.
+        When the log starts after ``epoch``, return that epoch itself, ending where the
+        log's first epoch starts.
         """
         if epoch < 0 or not self._epochs or epoch > self._epochs[-1]:
             return UNDEFINED, UNDEFINED
@@ -81,8 +82,8 @@ class EpochCache:
 
     def epoch_at(self, offset: int) -> int:
         """Return the epoch that wrote ``offset``; -1 when unknown."""
-        found = bisect_right(self._starts, offset) - 1
-        return self._epochs[found] if found >= 0 else UNDEFINED
+        position = bisect_right(self._starts, offset) - 1
+        return self._epochs[position] if position >= 0 else UNDEFINED
 
     def truncate_from_end(self, offset: int) -> None:
         """The log now ends at ``offset``: drop the epochs that start there or later."""
@@ -90,12 +91,12 @@ class EpochCache:
             self._save()
 
     def truncate_from_start(self, offset: int) -> None:
-        """The log now starts at ``offset``: drop the epochs before it; the one that wrote
-        ``offset`` now starts there."""
-        found = bisect_right(self._starts, offset) - 1
-        if found < 0 or (found == 0 and self._starts[0] == offset):
+        """The log now starts at ``offset``: drop the epochs before it; the one that
+        wrote ``offset`` now starts there."""
+        position = bisect_right(self._starts, offset) - 1
+        if position < 0 or (position == 0 and self._starts[0] == offset):
             return
-        del self._epochs[:found], self._starts[:found]
+        del self._epochs[:position], self._starts[:position]
         self._starts[0] = offset
         self._save()
 

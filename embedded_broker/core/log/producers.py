@@ -1,9 +1,10 @@
-"""The state of a log's idempotent producers: each one's epoch and its last five batches.
+"""The state of a log's idempotent producers: each one's epoch and its last five
+batches.
 
-Sequence numbers tell a repeated batch from a new one. The state follows from the log alone:
-leaders and followers update it with each batch that they append; after a start or a truncation it
-is rebuilt from the batch headers on first use. Source: KIP-98, KIP-360 (an unknown producer may
-start at any sequence).
+Sequence numbers tell a repeated batch from a new one. The state follows from the log
+alone: leaders and followers update it with each batch that they append; after a start
+or a truncation it is rebuilt from the batch headers on first use. Source: KIP-98,
+KIP-360 (an unknown producer may start at any sequence).
 """
 
 from __future__ import annotations
@@ -15,17 +16,19 @@ from kafka_protocol.records.batch import BatchHeader
 MAX_INT = 0x7FFFFFFF
 KEPT_BATCHES = 5
 _WIDTH = 4
-"""Numbers kept per batch: first sequence, last sequence, base offset, maximum timestamp."""
+"""Numbers kept per batch: first sequence, last sequence, base offset, maximum
+timestamp."""
 
 
 def add_sequence(sequence: int, count: int) -> int:
-    """Add with wrap-around: sequence numbers run from 0 to 2**31-1 and then from 0 again."""
+    """Add with wrap-around: sequence numbers run from 0 to 2**31-1 and then from 0
+    again."""
     return (sequence + count) & MAX_INT
 
 
 class _Producer:
-    """``recent`` is flat, oldest batch first: plain integers, which the garbage collector does not
-    traverse even for a million batches."""
+    """``recent`` is flat, oldest batch first: plain integers, which the garbage
+    collector does not traverse even for a million batches."""
 
     __slots__ = ("epoch", "last_timestamp", "recent")
 
@@ -50,11 +53,12 @@ class ProducerStates:
     def check(self, header: BatchHeader) -> tuple[int, int, int]:
         """Judge a client's batch that carries a producer id.
 
-        Returns (error code, base offset and timestamp of the batch that this one repeats). The
-        last two are -1 for a new batch and for an error.
+        Returns (error code, base offset and timestamp of the batch that this one
+        repeats). The last two are -1 for a new batch and for an error.
         """
         self._load()
-        # KIP-360: a producer whose state has expired or was deleted may start at any sequence.
+        # KIP-360: a producer whose state has expired or was deleted may start at any
+        # sequence.
         known = self._producers.get(header.producer_id)
         if known is None or not known.recent:
             return ErrorCode.NONE, -1, -1
@@ -71,7 +75,8 @@ class ProducerStates:
         recent = known.recent
         if first == (recent[-_WIDTH + 1] + 1) & MAX_INT:
             return ErrorCode.NONE, -1, -1
-        # Not the next batch: either an exact repetition of a recent one, or out of order.
+        # Not the next batch: either an exact repetition of a recent one, or out of
+        # order.
         last = add_sequence(first, header.record_count - 1)
         for at in range(0, len(recent), _WIDTH):
             if recent[at] == first and recent[at + 1] == last:
@@ -103,12 +108,14 @@ class ProducerStates:
         known.last_timestamp = header.max_timestamp
 
     def forget(self) -> None:
-        """Discard the state after a truncation: it may describe batches that are gone."""
+        """Discard the state after a truncation: it may describe batches that are
+        gone."""
         self._producers.clear()
         self._loaded = self._log.log_end_offset == self._log.log_start_offset
 
     def expire(self, before_timestamp: int) -> None:
-        """Drop the producers whose newest batch is older than this wall time in milliseconds."""
+        """Drop the producers whose newest batch is older than this wall time in
+        milliseconds."""
         old = [
             pid for pid, known in self._producers.items() if known.last_timestamp < before_timestamp
         ]

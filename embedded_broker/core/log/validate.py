@@ -1,8 +1,9 @@
 """Validate a batch from a client before it is appended, by its header alone.
 
-The checks have Kafka's order, and each refusal is a row of the table of bad input in the tests.
-Nothing is decompressed and no record is parsed, with two exceptions: a compacted topic must refuse
-records without a key, and in a very small batch the record lengths are checked.
+The checks have Kafka's order, and each refusal is a row of the table of bad input in
+the tests. Nothing is decompressed and no record is parsed, with two exceptions: a
+compacted topic must refuse records without a key, and in a very small batch the record
+lengths are checked.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ from kafka_protocol.records.batch import (
 from kafka_protocol.records.checksum import crc32c
 
 WALKED_RECORDS = 16
-"""The record lengths of an uncompressed batch of at most this many records are checked, to refuse
-wrong counts and lengths."""
+"""The record lengths of an uncompressed batch of at most this many records are checked,
+to refuse wrong counts and lengths."""
 MAGIC_AT = 16
 _CRC_AT = 17
 _ATTRIBUTES_AT = 21
@@ -42,8 +43,8 @@ _UINT32 = struct.Struct(">I")
 
 
 class BatchRefused(Exception):
-    """Why a batch is not appended; ``record_errors`` are (index in the batch, message) of single
-    records."""
+    """Why a batch is not appended; ``record_errors`` are (index in the batch, message)
+    of single records."""
 
     def __init__(
         self, code: int, text: str, record_errors: tuple[tuple[int, str], ...] = ()
@@ -95,12 +96,13 @@ def check_batch(
     if size > limits.max_message_bytes:
         raise BatchRefused(
             ErrorCode.MESSAGE_TOO_LARGE,
-            f"a batch of {size} bytes is over the topic's max.message.bytes of {limits.max_message_bytes}",
+            f"a batch of {size} bytes is over the topic's max.message.bytes"
+            f" ({limits.max_message_bytes})",
         )
     if size > limits.segment_bytes:
         raise BatchRefused(
             ErrorCode.RECORD_LIST_TOO_LARGE,
-            f"a batch of {size} bytes is over the topic's segment.bytes of {limits.segment_bytes}",
+            f"a batch of {size} bytes is over the topic's segment.bytes ({limits.segment_bytes})",
         )
     if not crc_matches(records, header):
         raise BatchRefused(ErrorCode.CORRUPT_MESSAGE, "the batch's checksum is wrong")

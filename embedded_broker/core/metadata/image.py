@@ -1,7 +1,8 @@
-"""The state of the cluster that follows from the metadata log up to the last applied record.
+"""The state of the cluster that follows from the metadata log up to the last applied
+record.
 
-Each node has one image for its committed view, which only ``replay`` changes. The active
-controller has a second one that runs ahead with its own uncommitted proposals.
+Each node has one image for its committed view, which only ``replay`` changes. The
+active controller has a second one that runs ahead with its own uncommitted proposals.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ class BrokerImage:
     endpoints: tuple[Endpoint, ...]
     rack: str | None = None
     fenced: bool = True
-    """Whether the controller has cut it off: not yet caught up, or its session expired."""
+    """Whether the controller has cut it off: not yet caught up, or its session
+    expired."""
     in_controlled_shutdown: bool = False
     directory_ids: tuple[UUID, ...] = ()
     """Log directories; empty for a broker registered by an old version."""
@@ -65,7 +67,8 @@ class PartitionImage:
     partition_epoch: int
     """Rises by one with every record; AlterPartition must name the newest."""
     elr: tuple[int, ...] = ()
-    """Eligible leader replicas (KIP-966): out of sync, but they have every acknowledged record."""
+    """Eligible leader replicas (KIP-966): out of sync, but they have every acknowledged
+    record."""
     last_known_elr: tuple[int, ...] = ()
     """The replica that led last while there is no leader, else empty."""
     adding_replicas: tuple[int, ...] = ()
@@ -91,7 +94,8 @@ class MetadataImage:
     offset: int = 0
     """The next metadata offset to apply."""
     version: int = 0
-    """Rises with every change; keys the caches of effective settings and encoded responses."""
+    """Rises with every change; keys the caches of effective settings and encoded
+    responses."""
     brokers: dict[int, BrokerImage] = field(default_factory=dict)
     topics: dict[str, TopicImage] = field(default_factory=dict)
     topic_names: dict[UUID, str] = field(default_factory=dict)
@@ -109,8 +113,8 @@ class MetadataImage:
 
     def partition(self, topic: str, partition: int) -> PartitionImage | None:
         """The partition, or None when this topic has none with this index."""
-        found = self.topics.get(topic)
-        return None if found is None else found.partitions.get(partition)
+        image = self.topics.get(topic)
+        return None if image is None else image.partitions.get(partition)
 
     def alive(self, broker_id: int) -> bool:
         """Whether the broker is registered and not fenced."""
@@ -118,13 +122,15 @@ class MetadataImage:
         return broker is not None and not broker.fenced
 
     def eligible(self, broker_id: int) -> bool:
-        """Whether the broker may join an ISR or lead: alive and not shutting down (KIP-841)."""
+        """Whether the broker may join an ISR or lead: alive and not shutting down
+        (KIP-841)."""
         return self.alive(broker_id) and not self.brokers[broker_id].in_controlled_shutdown
 
     def endpoints(
         self, listener: str, broker_ids: Iterable[int]
     ) -> Iterator[tuple[int, str, int, str | None]]:
-        """Yield (id, host, port, rack) of those brokers that are alive and have this listener."""
+        """Yield (id, host, port, rack) of those brokers that are alive and have this
+        listener."""
         for broker_id in broker_ids:
             broker = self.brokers.get(broker_id)
             if broker is None or broker.fenced:
@@ -137,7 +143,8 @@ class MetadataImage:
 
 @dataclass(slots=True)
 class MetadataDelta:
-    """What a run of applied records changed; passed to the machines that follow the metadata."""
+    """What a run of applied records changed; passed to the machines that follow the
+    metadata."""
 
     partitions: set[tuple[str, int]] = field(default_factory=set)
     """Created or changed; sort before iterating."""

@@ -1,8 +1,9 @@
-"""The records of the metadata log: the controller writes them, every broker replays them.
+"""The records of the metadata log: the controller writes them, every broker replays
+them.
 
-The schemas are those of `common/metadata/*.json` in Kafka's metadata module, at the versions
-named here, so that Kafka's dump tool reads the log. A record's value is frame version 1, API key
-and version as unsigned varints, then the message; its key is null.
+The schemas are those of `common/metadata/*.json` in Kafka's metadata module, at the
+versions named here, so that Kafka's dump tool reads the log. A record's value is frame
+version 1, API key and version as unsigned varints, then the message; its key is null.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ RECOVERED, RECOVERING = 0, 1
 
 
 class _Record:
-    """Class attributes that the codec needs; all metadata records are flexible from version 0."""
+    """Class attributes that the codec needs; all metadata records are flexible from
+    version 0."""
 
     API_KEY: ClassVar[int]
     VERSION: ClassVar[int] = 0
@@ -130,8 +132,8 @@ class ConfigRecord(_Record):
 
 @message
 class PartitionChangeRecord(_Record):
-    """A partition changed. None means unchanged; so do -2 for the leader and -1 for its recovery
-    state.
+    """A partition changed. None means unchanged; so do -2 for the leader and -1 for its
+    recovery state.
 
     Naming a leader, even the current one or none (-1), starts a new leader epoch.
     """
@@ -186,8 +188,8 @@ class ProducerIdsRecord(_Record):
 
 @message
 class BrokerRegistrationChangeRecord(_Record):
-    """``fenced``: -1 unfenced, 0 unchanged, 1 fenced; ``in_controlled_shutdown``: 1 when the broker
-    starts to shut down."""
+    """``fenced``: -1 unfenced, 0 unchanged, 1 fenced; ``in_controlled_shutdown``: 1
+    when the broker starts to shut down."""
 
     API_KEY: ClassVar[int] = 17
     VERSION: ClassVar[int] = 2

@@ -1,5 +1,5 @@
-"""Apply metadata records to an image: the only writer of ``MetadataImage``, on every broker and in
-the controller."""
+"""Apply metadata records to an image: the only writer of ``MetadataImage``, on every
+broker and in the controller."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ from embedded_broker.core.metadata.records import (
 def replay(image: MetadataImage, record: Any, delta: MetadataDelta) -> None:
     """Apply one record to ``image`` and add what it changed to ``delta``.
 
-    A record that does not fit the image is a broken invariant: the controller that wrote it had
-    replayed everything before it.
+    A record that does not fit the image is a broken invariant: the controller that
+    wrote it had replayed everything before it.
     """
     match record:
         case PartitionChangeRecord():
@@ -117,8 +117,8 @@ def _partition_change(image: MetadataImage, r: PartitionChangeRecord, delta: Met
 
 
 def changed(old: PartitionImage, r: PartitionChangeRecord) -> PartitionImage:
-    """Return the partition after the record: the next partition epoch, and the next leader epoch
-    when the record names a leader."""
+    """Return the partition after the record: the next partition epoch, and the next
+    leader epoch when the record names a leader."""
     changes: dict[str, Any] = {"partition_epoch": old.partition_epoch + 1}
     for name, value in (
         ("isr", r.isr),

@@ -1,5 +1,5 @@
-"""An election, or the pre-vote before it: ask every other voter until a majority agrees or
-refuses."""
+"""An election, or the pre-vote before it: ask every other voter until a majority agrees
+or refuses."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from kafka_protocol.messages.k52_vote import PartitionData, TopicData, VoteReque
 VOTE_VERSION = 2
 RETRY_MS = 50
 CONDITIONAL_VOTE = ErrorCode.INELIGIBLE_REPLICA
-"""The error code beside a granted vote that counts only when all voters grant theirs (see
-``quorum``)."""
+"""The error code beside a granted vote that counts only when all voters grant theirs
+(see ``quorum``)."""
 
 
 class Campaign:
-    """One round of votes in one epoch. An unreachable voter is asked again until the round ends."""
+    """One round of votes in one epoch. An unreachable voter is asked again until the
+    round ends."""
 
     def __init__(self, voter: Voter, pre_vote: bool) -> None:
         self._voter = voter
@@ -37,17 +38,13 @@ class Campaign:
         """Voter -> id of the newest request to it."""
         self._open = True
 
-    @property
-    def granted(self) -> tuple[int, ...]:
-        """The voters that have agreed so far, conditionally or not."""
-        return tuple(sorted(self._granted | self._conditional))
-
     def start(self, now_ms: int) -> None:
         """Ask all other voters; give up after one to two election timeouts."""
         v = self._voter
         v.set_role_timer(
             now_ms,
-            # Random, so that two candidates that split the vote do not try again at the same time.
+            # Random, so that two candidates that split the vote do not try again at the
+            # same time.
             v.election_timeout_ms + v.env.rng.below(v.election_timeout_ms + 1),
             v.lost,
         )

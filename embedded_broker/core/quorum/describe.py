@@ -1,5 +1,5 @@
-"""DescribeQuorum (55): the leader of the metadata quorum, and how far each voter's log is. Only the
-leader answers."""
+"""DescribeQuorum (55): the leader of the metadata quorum, and how far each voter's log
+is. Only the leader answers."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def describe_quorum(q: Quorum, now_ms: int, event: RequestReceived) -> None:
         q.env.outbox.respond(event, DescribeQuorumResponse(error_code=ErrorCode.NOT_CONTROLLER))
         return
     topics = []
-    for asked in event.message.topics:
-        topic = ResponseTopicData(asked.topic_name)
+    for requested in event.message.topics:
+        topic = ResponseTopicData(requested.topic_name)
         topics.append(topic)
-        for partition in asked.partitions:
-            if asked.topic_name != METADATA_TOPIC or partition.partition_index != 0:
+        for partition in requested.partitions:
+            if requested.topic_name != METADATA_TOPIC or partition.partition_index != 0:
                 code = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
                 text = "Only partition 0 of __cluster_metadata has a quorum."
                 topic.partitions.append(

@@ -1,7 +1,8 @@
-"""A follower of the quorum's leader: fetch, append, flush, fetch again from the flushed end.
+"""A follower of the quorum's leader: fetch, append, flush, fetch again from the flushed
+end.
 
-When the logs diverge, the leader answers with its end of the last epoch that both may share, and
-the follower truncates to there (KIP-595, in the manner of KIP-101).
+When the logs diverge, the leader answers with its end of the last epoch that both may
+share, and the follower truncates to there (KIP-595, in the manner of KIP-101).
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from kafka_protocol.messages.k01_fetch import (
 from kafka_protocol.records.batch import CorruptBatch
 
 FETCH_VERSION = 18
-"""The first version that reports the follower's high watermark (KIP-1166): the leader then answers
-at once when the follower lacks a newer one."""
+"""The first version that reports the follower's high watermark (KIP-1166): the leader
+then answers at once when the follower lacks a newer one."""
 MAX_BYTES = 8 << 20
 MAX_WAIT_MS = 500
 RETRY_TIMER = "quorum.fetch"
@@ -57,8 +58,8 @@ class Following:
         self._outbox.cancel(RETRY_TIMER)
 
     def in_touch(self, now_ms: int) -> bool:
-        """Whether the leader has answered within the fetch timeout; if so, pre-votes against it are
-        refused."""
+        """Whether the leader has answered within the fetch timeout; if so, pre-votes
+        against it are refused."""
         return (
             self._failures == 0
             and now_ms - self._voter.last_leader_contact_ms < self._voter.fetch_timeout_ms
@@ -114,8 +115,9 @@ class Following:
     def _failed(self, now_ms: int) -> None:
         """Handle a missing or useless response: retry, or campaign after several.
 
-        A leader whose process died refuses connections, which is noticed here long before the fetch
-        timeout. The pre-vote keeps this from disturbing a leader that the other voters still hear.
+        A leader whose process died refuses connections, which is noticed here long
+        before the fetch timeout. The pre-vote keeps this from disturbing a leader that
+        the other voters still hear.
         """
         v = self._voter
         self._failures += 1
@@ -163,7 +165,8 @@ class Following:
             self._fetch_after(now_ms, RETRY_MAX_MS)
 
     def _apply(self, now_ms: int, data: PartitionData) -> None:
-        """Truncate or append as the response says, follow the high watermark, fetch again.
+        """Truncate or append as the response says, follow the high watermark, fetch
+        again.
 
         Raises:
             StorageFailed
@@ -174,7 +177,8 @@ class Following:
         if data.diverging_epoch.epoch >= 0:
             _, own_end = v.log.end_offset_for(data.diverging_epoch.epoch)
             cut = min(own_end, data.diverging_epoch.end_offset)
-            # The leader was elected by a majority, so its log has everything that is committed.
+            # The leader was elected by a majority, so its log has everything that is
+            # committed.
             assert cut >= v.high_watermark, (
                 f"the leader wants the metadata log truncated to {cut}, below the high watermark"
                 f" {v.high_watermark}"
@@ -191,8 +195,9 @@ class Following:
         self._fetch(now_ms)
 
     def _has_all_committed(self, high_watermark: int) -> bool:
-        """Whether this log has every committed record on disk. The leader's high watermark covers
-        them all only once it lies past the first record of the leader's own epoch."""
+        """Whether this log has every committed record on disk. The leader's high
+        watermark covers them all only once it lies past the first record of the
+        leader's own epoch."""
         v = self._voter
         if not v.log.epochs or v.log.last_epoch != v.epoch:
             return False

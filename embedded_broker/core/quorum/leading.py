@@ -1,8 +1,10 @@
-"""The leader's part of the quorum: append, serve the voters' fetches, move the high watermark.
+"""The leader's part of the quorum: append, serve the voters' fetches, move the high
+watermark.
 
-The high watermark is the offset that a majority has flushed, once it lies past the start of this
-leader's epoch. A leader that no majority has fetched from for one and a half fetch timeouts
-resigns (check quorum): by then the others have elected another leader, or none can be elected.
+The high watermark is the offset that a majority has flushed, once it lies past the
+start of this leader's epoch. A leader that no majority has fetched from for one and a
+half fetch timeouts resigns (check quorum): by then the others have elected another
+leader, or none can be elected.
 """
 
 from __future__ import annotations
@@ -77,8 +79,8 @@ class Leading:
         """Replicas that fetch and do not vote."""
 
     def start(self, now_ms: int) -> None:
-        """Append the LeaderChange record, which lets this epoch commit, and announce this leader to
-        the voters."""
+        """Append the LeaderChange record, which lets this epoch commit, and announce
+        this leader to the voters."""
         v = self._voter
         self._outbox.note(Level.INFO, f"Became the metadata quorum's leader in epoch {v.epoch}.")
         everyone = [VoterRecord(voter) for voter in v.voters]
@@ -119,7 +121,8 @@ class Leading:
         return end_offset
 
     def _flush(self) -> None:
-        """Keep one flush in flight; the next one covers everything appended meanwhile."""
+        """Keep one flush in flight; the next one covers everything appended
+        meanwhile."""
         if not self._flushing:
             self._flushing = True
             self._voter.flush(self._flushed)
@@ -139,8 +142,9 @@ class Leading:
             [v.log.flushed_offset, *(p.end_offset for p in self.voters.values())], reverse=True
         )
         agreed = ends[v.majority - 1]
-        # Records of older epochs alone do not count, however many voters have them: a leader with a
-        # later epoch in its log could still overwrite them. One record of this epoch commits all.
+        # Records of older epochs alone do not count, however many voters have them: a
+        # leader with a later epoch in its log could still overwrite them. One record of
+        # this epoch commits all.
         if agreed > self.epoch_start_offset and agreed > v.high_watermark:
             v.advance(now_ms, agreed)
             # Applying the records may have ended this leadership.
@@ -149,23 +153,24 @@ class Leading:
 
     # ---- fetches
     def fetch(
-        self, now_ms: int, event: RequestReceived, replica_id: int, asked: FetchPartition
+        self, now_ms: int, event: RequestReceived, replica_id: int, requested: FetchPartition
     ) -> None:
         """A replica fetches from its flushed end; its epoch is this leader's."""
         v = self._voter
-        epoch, end_offset = v.log.end_offset_for(asked.last_fetched_epoch)
-        # The replica's log agrees with this one if its last epoch is here and did not end earlier.
+        epoch, end_offset = v.log.end_offset_for(requested.last_fetched_epoch)
+        # The replica's log agrees with this one if its last epoch is here and did not
+        # end earlier.
         if (
-            asked.fetch_offset < 0
-            or epoch != asked.last_fetched_epoch
-            or end_offset < asked.fetch_offset
+            requested.fetch_offset < 0
+            or epoch != requested.last_fetched_epoch
+            or end_offset < requested.fetch_offset
         ):
             response = self._response(ErrorCode.NONE)
             response.responses[0].partitions[0].diverging_epoch = EpochEndOffset(epoch, end_offset)
             self._note_contact(now_ms, replica_id)
             self._outbox.respond(event, response)
             return
-        self._note_progress(now_ms, replica_id, asked)
+        self._note_progress(now_ms, replica_id, requested)
         old = self._waiting.pop(replica_id, None)
         if old is not None:
             self._outbox.respond(old[0], self._response(ErrorCode.NONE))
@@ -173,21 +178,21 @@ class Leading:
         if not self._open:
             self._outbox.respond(event, self._response(ErrorCode.NOT_LEADER_OR_FOLLOWER))
             return
-        if asked.fetch_offset < v.log.end_offset or asked.high_watermark < v.high_watermark:
-            self._serve(now_ms, event, asked)
+        if requested.fetch_offset < v.log.end_offset or requested.high_watermark < v.high_watermark:
+            self._serve(now_ms, event, requested)
             return
-        self._waiting[replica_id] = (event, asked)
+        self._waiting[replica_id] = (event, requested)
         deadline_ms = now_ms + event.message.max_wait_ms
         self._outbox.timer(
             f"quorum.fetch.{replica_id}", deadline_ms, lambda now: self._expire(now, replica_id)
         )
 
-    def _serve(self, now_ms: int, event: RequestReceived, asked: FetchPartition) -> None:
+    def _serve(self, now_ms: int, event: RequestReceived, requested: FetchPartition) -> None:
         response = self._response(ErrorCode.NONE)
-        if asked.fetch_offset < self._voter.log.end_offset:
-            limit = max(1, min(event.message.max_bytes, asked.partition_max_bytes))
+        if requested.fetch_offset < self._voter.log.end_offset:
+            limit = max(1, min(event.message.max_bytes, requested.partition_max_bytes))
             data: Any = response.responses[0].partitions[0]
-            data.records = self._voter.log.read(asked.fetch_offset, limit)
+            data.records = self._voter.log.read(requested.fetch_offset, limit)
         self._outbox.respond(event, response)
 
     def _serve_waiting(self, now_ms: int) -> None:
@@ -227,9 +232,9 @@ class Leading:
         progress.fetched_ms = now_ms
         return progress
 
-    def _note_progress(self, now_ms: int, replica_id: int, asked: FetchPartition) -> None:
+    def _note_progress(self, now_ms: int, replica_id: int, requested: FetchPartition) -> None:
         v = self._voter
-        end_offset = asked.fetch_offset
+        end_offset = requested.fetch_offset
         p = self._note_contact(now_ms, replica_id)
         wall_ms = v.env.clock.wall_ms()
         if end_offset >= v.log.end_offset:
@@ -238,14 +243,14 @@ class Leading:
         elif 0 <= p.leader_end_at_fetch <= end_offset:
             p.caught_up_wall_ms = p.fetched_wall_ms
         p.end_offset = end_offset
-        p.high_watermark = asked.high_watermark
+        p.high_watermark = requested.high_watermark
         p.fetched_wall_ms = wall_ms
         p.leader_end_at_fetch = v.log.end_offset
 
     # ---- the voters
     def _check_quorum(self, now_ms: int) -> None:
-        """Resign when no majority (this node included) has fetched for one and a half fetch
-        timeouts."""
+        """Resign when no majority (this node included) has fetched for one and a half
+        fetch timeouts."""
         v = self._voter
         limit_ms = v.fetch_timeout_ms * 3 // 2
         fetched = sorted([now_ms, *(p.fetched_ms for p in self.voters.values())], reverse=True)
@@ -260,7 +265,8 @@ class Leading:
             v.set_role_timer(now_ms, lapse_ms - now_ms, self._check_quorum)
 
     def _announce(self, now_ms: int) -> None:
-        """Send BeginQuorumEpoch to the voters that do not fetch yet, or no longer do."""
+        """Send BeginQuorumEpoch to the voters that do not fetch yet, or no longer
+        do."""
         v = self._voter
         interval_ms = max(50, v.fetch_timeout_ms // 4)
         for voter in sorted(self.voters):
@@ -291,8 +297,8 @@ class Leading:
             self._voter.storage_failed(now_ms, e)
 
     def announce_end(self) -> None:
-        """Send EndQuorumEpoch: name the voters with the most complete logs first, so that one of
-        them campaigns at once."""
+        """Send EndQuorumEpoch: name the voters with the most complete logs first, so
+        that one of them campaigns at once."""
         v = self._voter
         order = sorted(self.voters, key=lambda voter: (-self.voters[voter].end_offset, voter))
         partition = EndPartition(

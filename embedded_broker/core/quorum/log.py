@@ -1,7 +1,7 @@
 """The metadata log on this node: appends, epochs, and how much of it is on disk.
 
-Only flushed records count: in the leader's own contribution to the high watermark, and in a
-follower's fetch offset.
+Only flushed records count: in the leader's own contribution to the high watermark, and
+in a follower's fetch offset.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ READ_BYTES = 1 << 20
 
 
 class MetadataLog:
-    """Offsets are inclusive at the start, exclusive at the end. Methods raise StorageFailed when
-    the disk does."""
+    """Offsets are inclusive at the start, exclusive at the end. Methods raise
+    StorageFailed when the disk does."""
 
     def __init__(self, disk: Disk) -> None:
-        found = [log for log in disk.logs() if log.topic == METADATA_TOPIC]
+        existing = [log for log in disk.logs() if log.topic == METADATA_TOPIC]
         self.log: PartitionLog = (
-            found[0] if found else disk.create_log(METADATA_TOPIC, METADATA_TOPIC_ID, 0)
+            existing[0] if existing else disk.create_log(METADATA_TOPIC, METADATA_TOPIC_ID, 0)
         )
         self.epochs: list[tuple[int, int]] = self.log.load_epochs()
         """(leader epoch, its start offset), ascending."""
         self.flushed_offset = 0
-        """Records below it are certainly on disk. 0 until the first flush after a start: a killed
-        process leaves the end of the log in the page cache."""
+        """Records below it are certainly on disk. 0 until the first flush after a
+        start: a killed process leaves the end of the log in the page cache."""
         self.truncations = 0
-        """How often the log was truncated. A flush that began before a truncation says nothing
-        about records appended after it."""
+        """How often the log was truncated. A flush that began before a truncation says
+        nothing about records appended after it."""
 
     @property
     def end_offset(self) -> int:
@@ -51,8 +51,8 @@ class MetadataLog:
         return self.epochs[-1][0] if self.epochs else 0
 
     def end_offset_for(self, epoch: int) -> tuple[int, int]:
-        """Return (e, end offset of e) for the largest epoch e at or below ``epoch``; (0, 0) when the
-        log has none (KIP-101, KIP-279)."""
+        """Return (e, end offset of e) for the largest epoch e at or below ``epoch``;
+        (0, 0) when the log has none (KIP-101, KIP-279)."""
         end = self.end_offset
         for known, start in reversed(self.epochs):
             if known <= epoch:
@@ -61,14 +61,15 @@ class MetadataLog:
         return 0, 0
 
     def append_as_leader(self, values: Sequence[Buffer], epoch: int, wall_ms: int) -> int:
-        """Append metadata records as one atomic batch; return the end offset after it."""
+        """Append metadata records as one atomic batch; return the end offset after
+        it."""
         return self._append_batch(
             [NewRecord(None, bytes(value), wall_ms) for value in values], epoch, wall_ms, 0
         )
 
     def append_leader_change(self, message: Buffer, epoch: int, wall_ms: int) -> int:
-        """Append the control record that starts a leader's epoch; return the end offset after
-        it."""
+        """Append the control record that starts a leader's epoch; return the end offset
+        after it."""
         return self._append_batch(
             [NewRecord(LEADER_CHANGE_KEY, bytes(message), wall_ms)], epoch, wall_ms, CONTROL
         )
@@ -119,14 +120,14 @@ class MetadataLog:
         return self.log.read(start_offset, max_bytes, self.end_offset, at_least_one=True)
 
     def records(self, start_offset: int, end_offset: int) -> tuple[list[Any], int]:
-        """Return the metadata records from ``start_offset``, about READ_BYTES at most, and the
-        offset after them."""
+        """Return the metadata records from ``start_offset``, about READ_BYTES at most,
+        and the offset after them."""
         data = self.log.read(start_offset, READ_BYTES, end_offset, at_least_one=True).tobytes()
-        found = [
+        decoded = [
             decode_record(record.value) for record in all_records(data) if record.value is not None
         ]
         reached = start_offset
         for header in batches(data, check_crc=False):
             reached = header.next_offset
         assert reached > start_offset, f"the metadata log has no batch at {start_offset}"
-        return found, reached
+        return decoded, reached

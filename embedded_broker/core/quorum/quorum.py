@@ -1,5 +1,5 @@
-"""The metadata quorum: one leader per epoch among the voters, and a log that a majority has on
-disk (KRaft).
+"""The metadata quorum: one leader per epoch among the voters, and a log that a majority
+has on disk (KRaft).
 
 Roles and their transitions:
 
@@ -15,14 +15,16 @@ Roles and their transitions:
                  in this epoch
     any          -> unattached or follower when a message has a higher epoch
 
-Epoch, vote and leader are on disk before anything is answered or sent (KIP-595). Every message is
-judged by its epoch first. What a majority has flushed is committed once it includes a record of
-the leader's own epoch: the LeaderChange record that starts each epoch.
+Epoch, vote and leader are on disk before anything is answered or sent (KIP-595). Every
+message is judged by its epoch first. What a majority has flushed is committed once it
+includes a record of the leader's own epoch: the LeaderChange record that starts each
+epoch.
 
-A voter with an empty disk votes conditionally: its vote counts only when all voters grant theirs.
-As one of a bare majority it could help to elect a leader that lacks records which its lost disk
-had confirmed. So a new cluster needs all its voters to form, and an old cluster does not lose its
-metadata to new disks (Kafka's static voters have no such guard).
+A voter with an empty disk votes conditionally: its vote counts only when all voters
+grant theirs. As one of a bare majority it could help to elect a leader that lacks
+records which its lost disk had confirmed. So a new cluster needs all its voters to
+form, and an old cluster does not lose its metadata to new disks (Kafka's static voters
+have no such guard).
 """
 
 from __future__ import annotations
@@ -46,20 +48,23 @@ RETRY_MS = 50
 
 
 class QuorumListener(Protocol):
-    """What the quorum reports to, and asks of, the machines above it; ``Broker`` implements it."""
+    """What the quorum reports to, and asks of, the machines above it; ``Broker``
+    implements it."""
 
     def on_leadership(self, now_ms: int) -> None:
         """The epoch, its known leader, or whether this node leads has changed."""
 
     def on_committed(self, now_ms: int, records: Sequence[Any], end_offset: int) -> None:
-        """These metadata records are committed; ``end_offset`` is the offset after the last."""
+        """These metadata records are committed; ``end_offset`` is the offset after the
+        last."""
 
     def on_high_watermark(self, now_ms: int, high_watermark: int) -> None:
-        """The metadata log is committed up to here; ``on_committed`` has been called for it."""
+        """The metadata log is committed up to here; ``on_committed`` has been called
+        for it."""
 
     def is_impostor(self, now_ms: int, broker_id: int, directory_id: UUID) -> bool:
-        """Whether a live broker has this id and a different log directory: then the caller's
-        fetches must not count as that broker's."""
+        """Whether a live broker has this id and a different log directory: then the
+        caller's fetches must not count as that broker's."""
 
 
 class Quorum(Voter):
@@ -100,8 +105,8 @@ class Quorum(Voter):
         return None if leading is None else leading.epoch_start_offset
 
     def applied_by(self, broker_id: int) -> int | None:
-        """As leader, the metadata offset that a voter has applied, by its last fetch; None when
-        unknown."""
+        """As leader, the metadata offset that a voter has applied, by its last fetch;
+        None when unknown."""
         if broker_id == self.node_id:
             return self.high_watermark
         leading = self.leading
@@ -109,8 +114,8 @@ class Quorum(Voter):
         return None if progress is None else progress.high_watermark
 
     def propose(self, now_ms: int, records: Sequence[Any]) -> int:
-        """Append records as one atomic batch. They are committed when the high watermark reaches
-        the returned offset.
+        """Append records as one atomic batch. They are committed when the high
+        watermark reaches the returned offset.
 
         Raises:
             NotLeader: nothing was appended (or the disk refused it, and this node has resigned).
@@ -129,12 +134,14 @@ class Quorum(Voter):
 
     # ---- start and stop
     def start(self, now_ms: int) -> None:
-        """Announce the peers' addresses, then flush the log: only then may its end count."""
+        """Announce the peers' addresses, then flush the log: only then may its end
+        count."""
         for voter in self.voters:
             if voter != self.node_id:
                 host, port = self.env.settings.voters[voter]
                 self.env.outbox.peer(voter, host, port)
-        # A restarted leader does not lead its old epoch again: it does not know what it promised.
+        # A restarted leader does not lead its old epoch again: it does not know what it
+        # promised.
         if self.leader_id == self.node_id:
             self.leader_id = NOBODY
         self.last_leader_contact_ms = now_ms
@@ -149,20 +156,21 @@ class Quorum(Voter):
         elif self.leader_id != NOBODY:
             self._set(now_ms, Role.FOLLOWER, self.epoch, self.leader_id, self.voted_id)
         else:
-            # Campaign soon: a cluster that is starting has no leader to disturb, and the voters of
-            # a running one refuse the pre-vote.
+            # Campaign soon: a cluster that is starting has no leader to disturb, and
+            # the voters of a running one refuse the pre-vote.
             self._campaign_after(now_ms, self.env.rng.below(self.election_timeout_ms // 4 + 1))
 
     def flush(self, then: Callable[[int], None]) -> None:
-        """Call ``then`` when the whole current log is on disk. A failed flush stops this broker:
-        which part of the log the disk lost is unknown."""
+        """Call ``then`` when the whole current log is on disk. A failed flush stops
+        this broker: which part of the log the disk lost is unknown."""
         end_offset, truncations = self.log.end_offset, self.log.truncations
 
         def done(now_ms: int, error: str) -> None:
             if error:
                 self.env.outbox.stop(1, f"The metadata log could not be flushed: {error}")
                 return
-            # A flush that began before a truncation says nothing about what was appended after it.
+            # A flush that began before a truncation says nothing about what was
+            # appended after it.
             if truncations == self.log.truncations:
                 self.log.flushed_offset = max(self.log.flushed_offset, end_offset)
             then(now_ms)
@@ -170,7 +178,8 @@ class Quorum(Voter):
         self.env.outbox.flush(self.log.log, done)
 
     def stop(self, now_ms: int) -> None:
-        """Shut down in order: let the next leader campaign at once, without a timeout."""
+        """Shut down in order: let the next leader campaign at once, without a
+        timeout."""
         self._stopping = True
         if self.leading is not None:
             self.leading.announce_end()
@@ -217,8 +226,8 @@ class Quorum(Voter):
             self.listener.on_leadership(now_ms)
 
     def campaign(self, now_ms: int) -> None:
-        """Try to become the leader; with other voters, ask first whether they would agree
-        (KIP-996), which does not raise the epoch."""
+        """Try to become the leader; with other voters, ask first whether they would
+        agree (KIP-996), which does not raise the epoch."""
         if self._stopping:
             return
         try:
@@ -230,7 +239,8 @@ class Quorum(Voter):
             self.storage_failed(now_ms, e)
 
     def won(self, now_ms: int) -> None:
-        """A majority agreed: a pre-vote is followed by the vote, a vote by leadership."""
+        """A majority agreed: a pre-vote is followed by the vote, a vote by
+        leadership."""
         try:
             if self.role is Role.PROSPECTIVE:
                 self.become(now_ms, Role.CANDIDATE, self.epoch + 1, NOBODY, self.node_id)
@@ -240,7 +250,8 @@ class Quorum(Voter):
             self.storage_failed(now_ms, e)
 
     def lost(self, now_ms: int) -> None:
-        """Follow the known leader, or back off for a random time before the next campaign."""
+        """Follow the known leader, or back off for a random time before the next
+        campaign."""
         self.lost_elections += 1
         if self.leader_id not in (NOBODY, self.node_id):
             self._set(now_ms, Role.FOLLOWER, self.epoch, self.leader_id, self.voted_id)
@@ -250,12 +261,14 @@ class Quorum(Voter):
         self._campaign_after(now_ms, RETRY_MS // 2 + self.env.rng.below(backoff_ms + 1))
 
     def resign(self, now_ms: int) -> None:
-        """Stop leading. This node may not lead the epoch again: its vote for itself stays."""
+        """Stop leading. This node may not lead the epoch again: its vote for itself
+        stays."""
         if self.role is Role.LEADER:
             self._set(now_ms, Role.RESIGNED, self.epoch, NOBODY, self.voted_id)
 
     def learn_epoch(self, now_ms: int, epoch: int, leader_id: int) -> bool:
-        """A message names an epoch and its leader; return whether that changed this node's role.
+        """A message names an epoch and its leader; return whether that changed this
+        node's role.
 
         Raises:
             StorageFailed: nothing has changed.
@@ -284,8 +297,8 @@ class Quorum(Voter):
             self._set(now_ms, Role.UNATTACHED, self.epoch, self.leader_id, self.voted_id)
 
     def campaign_soon(self, now_ms: int, position: int) -> None:
-        """The leader announced its end: campaign now, or later by the number of voters that it
-        named before this node, so that they do not split the vote."""
+        """The leader announced its end: campaign now, or later by the number of voters
+        that it named before this node, so that they do not split the vote."""
         self.last_leader_contact_ms = now_ms
         self._set(now_ms, Role.UNATTACHED, self.epoch, self.leader_id, self.voted_id)
         self._campaign_after(now_ms, position * RETRY_MS * 2)
@@ -303,7 +316,8 @@ class Quorum(Voter):
 
     # ---- what is committed
     def advance(self, now_ms: int, high_watermark: int) -> None:
-        """Move the high watermark and pass the newly committed records to the listener."""
+        """Move the high watermark and pass the newly committed records to the
+        listener."""
         assert high_watermark >= self.high_watermark, "the metadata high watermark goes back"
         if high_watermark == self.high_watermark:
             return

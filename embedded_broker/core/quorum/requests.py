@@ -1,8 +1,8 @@
-"""Requests of the other voters: Vote, BeginQuorumEpoch, EndQuorumEpoch, and Fetch of the metadata
-log.
+"""Requests of the other voters: Vote, BeginQuorumEpoch, EndQuorumEpoch, and Fetch of
+the metadata log.
 
-A message of another cluster is refused before any of its content is used; then its epoch is
-judged, before everything else. A vote is on disk before the response leaves.
+A message of another cluster is refused before any of its content is used; then its
+epoch is judged, before everything else. A vote is on disk before the response leaves.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ def vote(q: Quorum, now_ms: int, event: RequestReceived) -> None:
 def _judge_vote(
     q: Quorum, now_ms: int, event: RequestReceived, vote: k52.PartitionData
 ) -> tuple[ErrorCode, bool]:
-    """Return (error, whether the vote is granted). An error says that the request is invalid; a
-    refused valid request has none, a conditional grant has CONDITIONAL_VOTE.
+    """Return (error, whether the vote is granted). An error says that the request is
+    invalid; a refused valid request has none, a conditional grant has CONDITIONAL_VOTE.
 
     Raises:
         StorageFailed: no vote was given.
@@ -61,7 +61,8 @@ def _judge_vote(
     # Only the other voters may be candidates.
     if candidate not in q.voters or candidate == q.node_id:
         return ErrorCode.INCONSISTENT_VOTER_SET, False
-    # A candidate of an older epoch has been overtaken; the response shows it the newer one.
+    # A candidate of an older epoch has been overtaken; the response shows it the newer
+    # one.
     if vote.replica_epoch < q.epoch:
         return ErrorCode.FENCED_LEADER_EPOCH, False
     # No log has negative offsets, or records of an epoch that has not begun.
@@ -71,33 +72,35 @@ def _judge_vote(
         or vote.last_offset_epoch > vote.replica_epoch
     ):
         return ErrorCode.INVALID_REQUEST, False
-    # A candidate must have at least this node's log: a later last epoch, or the same and as long.
-    # Any majority then includes a voter with every committed record, which refuses shorter logs.
+    # A candidate must have at least this node's log: a later last epoch, or the same
+    # and as long. Any majority then includes a voter with every committed record, which
+    # refuses shorter logs.
     has_log = (vote.last_offset_epoch, vote.last_offset) >= (q.log.last_epoch, q.log.end_offset)
     yes = CONDITIONAL_VOTE if q.votes_conditionally else ErrorCode.NONE
     if vote.pre_vote:
-        # A node that was cut off must not replace a leader that works: whoever leads, or hears its
-        # leader, refuses.
+        # A node that was cut off must not replace a leader that works: whoever leads,
+        # or hears its leader, refuses.
         if q.role is Role.LEADER or (q.following is not None and q.following.in_touch(now_ms)):
             return ErrorCode.NONE, False
         # Adopt the newer epoch without a vote in it; a pre-vote binds nobody.
         if vote.replica_epoch > q.epoch:
             q.become(now_ms, Role.UNATTACHED, vote.replica_epoch, NOBODY, NOBODY)
         return yes, has_log
-    # A newer epoch ends any role in the old one, also when the vote is refused. The vote, if any,
-    # is on disk together with the epoch before the response leaves.
+    # A newer epoch ends any role in the old one, also when the vote is refused. The
+    # vote, if any, is on disk together with the epoch before the response leaves.
     if vote.replica_epoch > q.epoch:
         voted_id = candidate if has_log else NOBODY
         q.become(now_ms, Role.UNATTACHED, vote.replica_epoch, NOBODY, voted_id)
         return yes, has_log
-    # Asked again by the candidate that has this node's vote: the first response may be lost. But
-    # no vote against a leader that has been elected meanwhile.
+    # Asked again by the candidate that has this node's vote: the first response may be
+    # lost. But no vote against a leader that has been elected meanwhile.
     if q.voted_id == candidate:
         return yes, q.leader_id in (NOBODY, candidate)
     # One vote per epoch; none once the epoch has a leader; none for a shorter log.
     if q.voted_id != NOBODY or q.leader_id != NOBODY or not has_log:
         return ErrorCode.NONE, False
-    # Without a vote and a leader in this epoch, this node is neither candidate nor follower.
+    # Without a vote and a leader in this epoch, this node is neither candidate nor
+    # follower.
     assert q.role in (Role.UNATTACHED, Role.PROSPECTIVE), f"free to vote as {q.role}"
     q.become(now_ms, Role.UNATTACHED, q.epoch, NOBODY, candidate)
     return yes, True
@@ -112,7 +115,8 @@ def begin_quorum_epoch(q: Quorum, now_ms: int, event: RequestReceived) -> None:
 
     def follow() -> None:
         q.learn_epoch(now_ms, partition.leader_epoch, partition.leader_id)
-        # The leader was known but not followed (this node could not write its state for a while).
+        # The leader was known but not followed (this node could not write its state for
+        # a while).
         if q.role is Role.UNATTACHED and q.leader_id == partition.leader_id:
             q.become(now_ms, Role.FOLLOWER, q.epoch, q.leader_id, q.voted_id)
 
@@ -156,8 +160,9 @@ def _from_leader(
     error: ErrorCode,
     accept: Callable[[], None],
 ) -> ErrorCode | None:
-    """Judge what a leader says of its epoch; call ``accept`` when it is valid and ``error`` is
-    NONE. Return the error code, or None when the request was dropped because the disk failed."""
+    """Judge what a leader says of its epoch; call ``accept`` when it is valid and
+    ``error`` is NONE. Return the error code, or None when the request was dropped
+    because the disk failed."""
     if partition.leader_id not in q.voters:
         return ErrorCode.INCONSISTENT_VOTER_SET
     if error is not ErrorCode.NONE:
@@ -180,21 +185,21 @@ def fetch(q: Quorum, now_ms: int, event: RequestReceived) -> None:
         q.env.outbox.respond(event, FetchResponse(error_code=ErrorCode.INCONSISTENT_CLUSTER_ID))
         return
     replica_id = request.replica_state.replica_id if event.version >= 15 else request.replica_id
-    asked = request.topics[0].partitions[0]
+    requested = request.topics[0].partitions[0]
     error = ErrorCode.NONE
     leading = q.leading
     if event.caller.broker_id < 0 or replica_id != event.caller.broker_id:
         error = ErrorCode.CLUSTER_AUTHORIZATION_FAILED
-    elif asked.current_leader_epoch < q.epoch:
+    elif requested.current_leader_epoch < q.epoch:
         error = ErrorCode.FENCED_LEADER_EPOCH
-    elif asked.current_leader_epoch > q.epoch:
+    elif requested.current_leader_epoch > q.epoch:
         error = ErrorCode.UNKNOWN_LEADER_EPOCH
     elif leading is None:
         error = ErrorCode.NOT_LEADER_OR_FOLLOWER
-    elif q.listener.is_impostor(now_ms, replica_id, asked.replica_directory_id):
+    elif q.listener.is_impostor(now_ms, replica_id, requested.replica_directory_id):
         error = ErrorCode.INVALID_VOTER_KEY
     else:
-        leading.fetch(now_ms, event, replica_id, asked)
+        leading.fetch(now_ms, event, replica_id, requested)
         return
     data = PartitionData(
         error_code=error,
@@ -216,9 +221,9 @@ def _other_cluster(q: Quorum, cluster_id: str | None) -> bool:
 def _only_partition(
     q: Quorum, event: RequestReceived, response: Callable[[ErrorCode], Any]
 ) -> Any | None:
-    """Return the one partition that a quorum message must be about. When the request comes from
-    another cluster, or names another partition, more, or none, respond with the error and return
-    None."""
+    """Return the one partition that a quorum message must be about. When the request
+    comes from another cluster, or names another partition, more, or none, respond with
+    the error and return None."""
     request = event.message
     error = ErrorCode.INVALID_REQUEST
     if _other_cluster(q, request.cluster_id):

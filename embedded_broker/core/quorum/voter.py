@@ -1,8 +1,9 @@
-"""The state of one voter, and the role changes that the parts of the quorum may ask for.
+"""The state of one voter, and the role changes that the parts of the quorum may ask
+for.
 
-``Campaign``, ``Following`` and ``Leading`` hold a ``Voter`` and know nothing of each other;
-``Quorum`` implements the abstract methods. Epoch, vote and leader are on disk before they are used
-(KIP-595).
+``Campaign``, ``Following`` and ``Leading`` hold a ``Voter`` and know nothing of each
+other; ``Quorum`` implements the abstract methods. Epoch, vote and leader are on disk
+before they are used (KIP-595).
 """
 
 from __future__ import annotations
@@ -57,7 +58,8 @@ class Voter(ABC):
         self.epoch: int = self._saved.get("leaderEpoch", 0)
         """Never goes back, not even over a restart."""
         self.voted_id: int = self._saved.get("votedId", NOBODY)
-        """The candidate that has this node's vote in ``epoch``; at most one per epoch."""
+        """The candidate that has this node's vote in ``epoch``; at most one per
+        epoch."""
         self.leader_id: int = self._saved.get("leaderId", NOBODY)
         """The leader of ``epoch`` once it is known; at most one per epoch."""
         self._incarnations: int = self._saved.get("lives", 0)
@@ -65,26 +67,28 @@ class Voter(ABC):
         self.votes_conditionally: bool = self._saved.get(
             "forgetful", not self._saved and len(self.voters) > 1
         )
-        """Whether this disk is or may be new, so that records and votes this voter once had may be
-        lost. Its vote then counts only when all voters grant theirs, as those of a new cluster do.
-        Ends when this voter has all committed records."""
+        """Whether this disk is or may be new, so that records and votes this voter once
+        had may be lost. Its vote then counts only when all voters grant theirs, as
+        those of a new cluster do. Ends when this voter has all committed records."""
         self.role = Role.UNATTACHED
         self.high_watermark = 0
         """End of the committed part of the log; never goes back."""
         self.applied_offset = 0
-        """End of the records passed to the listener; equals ``high_watermark`` between events."""
+        """End of the records passed to the listener; equals ``high_watermark`` between
+        events."""
         self.lost_elections = 0
         """In a row; the back-off grows with it."""
         self.last_leader_id = NOBODY
         """The leader that this node last heard from; kept after that leader failed."""
         self.last_leader_contact_ms = 0
         self.last_leader_unreachable = False
-        """Whether that leader's connections broke (a dead process) rather than fell silent."""
+        """Whether that leader's connections broke (a dead process) rather than fell
+        silent."""
 
     # ---- what is on disk
     def save(self, epoch: int, leader_id: int, voted_id: int) -> None:
-        """Write quorum-state when it has changed. The keys are Kafka's plus two of this project;
-        existing data directories have them, so they keep their names.
+        """Write quorum-state when it has changed. The keys are Kafka's plus two of this
+        project; existing data directories have them, so they keep their names.
 
         Raises:
             StorageFailed
@@ -145,7 +149,8 @@ class Voter(ABC):
 
     @abstractmethod
     def learn_epoch(self, now_ms: int, epoch: int, leader_id: int) -> bool:
-        """A message names an epoch and its leader; return whether that changed this node's role.
+        """A message names an epoch and its leader; return whether that changed this
+        node's role.
 
         Raises:
             StorageFailed: nothing has changed.
@@ -153,7 +158,8 @@ class Voter(ABC):
 
     @abstractmethod
     def storage_failed(self, now_ms: int, error: StorageFailed) -> None:
-        """The quorum state or the log cannot be written: stop taking part until it can."""
+        """The quorum state or the log cannot be written: stop taking part until it
+        can."""
 
     @abstractmethod
     def set_role_timer(self, now_ms: int, delay_ms: int, fire: Callable[[int], None]) -> None:
@@ -165,4 +171,5 @@ class Voter(ABC):
 
     @abstractmethod
     def advance(self, now_ms: int, high_watermark: int) -> None:
-        """Move the high watermark and pass the newly committed records to the listener."""
+        """Move the high watermark and pass the newly committed records to the
+        listener."""

@@ -1,8 +1,8 @@
 """Fetch requests of consumers: read up to the high watermark, or wait for more.
 
-All are evaluated at the end of the tick in which they came, and again at the end of each tick in
-which something happened to their partitions. A request waits until ``min_bytes`` are available, a
-partition has an error, or ``max_wait_ms`` is over.
+All are evaluated at the end of the tick in which they came, and again at the end of
+each tick in which something happened to their partitions. A request waits until
+``min_bytes`` are available, a partition has an error, or ``max_wait_ms`` is over.
 """
 
 from __future__ import annotations
@@ -98,8 +98,8 @@ class ClientFetches:
     def _wait(self, now_ms: int, fetch: ClientFetch) -> None:
         request: FetchRequest = fetch.event.message
         for topic in request.topics:
-            for asked in topic.partitions:
-                partition = self._find(fetch.event.version, topic, asked.partition)
+            for requested in topic.partitions:
+                partition = self._find(fetch.event.version, topic, requested.partition)
                 if isinstance(partition, Partition):
                     partition.waiting_fetches[fetch] = None
                     fetch.partitions.append(partition)
@@ -114,8 +114,8 @@ class ClientFetches:
 
     # ---- responses
     def complete(self, fetch: ClientFetch, always: bool) -> bool:
-        """Answer if there is enough data, an error, or ``always``; return whether it was
-        answered."""
+        """Answer if there is enough data, an error, or ``always``; return whether it
+        was answered."""
         event = fetch.event
         request: FetchRequest = event.message
         room = max(0, min(request.max_bytes, self._settings.client_fetch_max_bytes))
@@ -126,14 +126,17 @@ class ClientFetches:
         for topic in request.topics:
             topic_response = FetchableTopicResponse(topic.topic, topic.topic_id)
             response.responses.append(topic_response)
-            for asked in topic.partitions:
-                partition = self._find(event.version, topic, asked.partition)
+            for requested in topic.partitions:
+                partition = self._find(event.version, topic, requested.partition)
                 if isinstance(partition, Partition):
-                    # KIP-74: the first batch of the response is whole, whatever its size.
-                    data = self._read(partition, asked, room - size, size == 0)
+                    # KIP-74: the first batch of the response is whole, whatever its
+                    # size.
+                    data = self._read(partition, requested, room - size, size == 0)
                     size += 0 if data.records is None else len(data.records)
                 else:
-                    data = PartitionData(asked.partition, partition, high_watermark=-1, records=b"")
+                    data = PartitionData(
+                        requested.partition, partition, high_watermark=-1, records=b""
+                    )
                 if data.error_code or data.diverging_epoch.epoch >= 0:
                     at_once = True
                     if data.error_code in (
@@ -157,7 +160,8 @@ class ClientFetches:
         return True
 
     def _find(self, version: int, topic: FetchTopic, index: int) -> Partition | int:
-        """Return the partition, or the error code that says why it cannot be read here."""
+        """Return the partition, or the error code that says why it cannot be read
+        here."""
         if version < TOPIC_ID_SINCE:
             partition = self._partitions.get((topic.topic, index))
             return self._table.missing(topic.topic, index) if partition is None else partition
@@ -168,20 +172,26 @@ class ClientFetches:
         return ErrorCode.UNKNOWN_TOPIC_ID if name is None else self._table.missing(name, index)
 
     def _read(
-        self, partition: Partition, asked: FetchPartition, room: int, first: bool
+        self, partition: Partition, requested: FetchPartition, room: int, first: bool
     ) -> PartitionData:
-        """Read at most ``room`` bytes below the high watermark; with ``first`` at least one
-        batch."""
-        code = partition.fence(asked.current_leader_epoch)
-        offset = asked.fetch_offset
+        """Read at most ``room`` bytes below the high watermark; with ``first`` at least
+        one batch."""
+        code = partition.fence(requested.current_leader_epoch)
+        offset = requested.fetch_offset
         # One snapshot of both for the whole response (KAFKA-7104).
         high = partition.high_watermark
         start = partition.start_offset
         if code == ErrorCode.NONE:
-            diverging = partition.divergence(asked.last_fetched_epoch, offset)
+            diverging = partition.divergence(requested.last_fetched_epoch, offset)
             if diverging is not None and diverging[0] >= 0:
                 data = PartitionData(
-                    asked.partition, 0, high, high, start, aborted_transactions=None, records=b""
+                    requested.partition,
+                    0,
+                    high,
+                    high,
+                    start,
+                    aborted_transactions=None,
+                    records=b"",
                 )
                 data.diverging_epoch = EpochEndOffset(*diverging)
                 return data
@@ -189,22 +199,24 @@ class ClientFetches:
                 code = ErrorCode.OFFSET_OUT_OF_RANGE
         if code != ErrorCode.NONE:
             return PartitionData(
-                asked.partition, code, high_watermark=-1, aborted_transactions=None, records=b""
+                requested.partition, code, high_watermark=-1, aborted_transactions=None, records=b""
             )
         data = PartitionData(
-            asked.partition, 0, high, high, start, aborted_transactions=None, records=b""
+            requested.partition, 0, high, high, start, aborted_transactions=None, records=b""
         )
         if offset < high and (room > 0 or first):
             try:
-                most = max(0, min(asked.partition_max_bytes, room))
-                data.records = partition.log.read(offset, most, high, first)  # type: ignore[assignment]
+                most = max(0, min(requested.partition_max_bytes, room))
+                records = partition.log.read(offset, most, high, first)
+                data.records = records  # type: ignore[assignment]
             except StorageFailed as e:
                 self._env.note(Level.ERROR, f"Cannot read {partition}: {e}")
                 data.error_code = ErrorCode.KAFKA_STORAGE_ERROR
         return data
 
     def _hint(self, data: PartitionData, topic: FetchTopic, leaders: set[int]) -> None:
-        """Name the current leader, so that the client need not ask for metadata (KIP-951)."""
+        """Name the current leader, so that the client need not ask for metadata
+        (KIP-951)."""
         image = self._image
         name = image.topic_names.get(topic.topic_id, topic.topic)
         known = image.partition(name, data.partition_index)

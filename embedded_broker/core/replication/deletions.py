@@ -1,5 +1,5 @@
-"""DeleteRecords requests that wait until every live replica has moved the start of its log
-(KIP-107)."""
+"""DeleteRecords requests that wait until every live replica has moved the start of its
+log (KIP-107)."""
 
 from __future__ import annotations
 
@@ -39,15 +39,16 @@ class Deletions:
     def wait(
         self, now_ms: int, partition: Partition, offset: int, timeout_ms: int, done: Done
     ) -> None:
-        """Call ``done`` when all live replicas start at or after ``offset``, or with an error."""
+        """Call ``done`` when all live replicas start at or after ``offset``, or with an
+        error."""
         deletion = _Deletion(self, partition, offset, done)
         self._waiting[deletion] = None
         self._deadlines.add(deletion, now_ms + max(0, timeout_ms))
         self.check(partition)
 
     def check(self, partition: Partition) -> None:
-        """Finish the deletions of ``partition`` that are done, or that this node no longer
-        leads."""
+        """Finish the deletions of ``partition`` that are done, or that this node no
+        longer leads."""
         if not self._waiting:
             return
         for deletion in [d for d in self._waiting if d.partition is partition]:

@@ -1,14 +1,15 @@
-"""Fetching as a follower: one fetch session with each broker that leads a partition replicated here
-(KIP-227).
+"""Fetching as a follower: one fetch session with each broker that leads a partition
+replicated here (KIP-227).
 
-A lane has one Fetch waiting at its leader, which names only changed partitions; the next one leaves
-at the end of the tick in which the response was applied. A partition that is new in the lane need
-not wait until the leader answers: a second request follows the first, and makes the leader answer
-the first at once. A follower truncates where the response's diverging epoch says (KIP-595's addition
-to Fetch v12), never at its own high watermark (KIP-101).
+A lane has one Fetch waiting at its leader, which names only changed partitions; the
+next one leaves at the end of the tick in which the response was applied. A partition
+that is new in the lane need not wait until the leader answers: a second request follows
+the first, and makes the leader answer the first at once. A follower truncates where the
+response's diverging epoch says (KIP-595's addition to Fetch v12), never at its own high
+watermark (KIP-101).
 
-A response counts for a partition only if the partition is still as the request said: same leader
-epoch, same end offset.
+A response counts for a partition only if the partition is still as the request said:
+same leader epoch, same end offset.
 """
 
 from __future__ import annotations
@@ -71,7 +72,8 @@ class _Followed:
         self.sent_end = -1
         """Its end offset in that request."""
         self.request = 0
-        """The number of that request; responses to earlier ones say nothing about it."""
+        """The number of that request; responses to earlier ones say nothing about
+        it."""
         self.delayed_until = -1
         """It is not fetched before this time, after a failure; -1 when it may be."""
         self.failures = 0
@@ -150,7 +152,8 @@ class Lane:
 
     # ---- requests
     def send(self, now_ms: int) -> None:
-        """At the end of a tick, send the next Fetch, unless the leader still has one."""
+        """At the end of a tick, send the next Fetch, unless the leader still has
+        one."""
         waiting = len(self._in_flight)
         if waiting and not (
             self._urgent and self._changed and waiting < MAX_IN_FLIGHT and self._session_epoch > 0
@@ -160,16 +163,16 @@ class Lane:
             return
         if self._session_epoch == 0:
             self._forgotten.clear()
-            asked = [f for f in self._followed.values() if f.delayed_until < 0]
+            requested = [f for f in self._followed.values() if f.delayed_until < 0]
         else:
-            asked = list(self._changed)
-        # The fetch offset confirms everything below it: where only flushed records count, flush
-        # first. ``flushed`` puts the partition back.
-        for followed in asked:
+            requested = list(self._changed)
+        # The fetch offset confirms everything below it: where only flushed records
+        # count, flush first. ``flushed`` puts the partition back.
+        for followed in requested:
             if followed.partition.stable_offset < followed.partition.end_offset:
                 self._owner.needs_flush(followed.partition)
-        asked = [f for f in asked if f.partition.stable_offset == f.partition.end_offset]
-        if not asked and self._session_epoch == 0:
+        requested = [f for f in requested if f.partition.stable_offset == f.partition.end_offset]
+        if not requested and self._session_epoch == 0:
             return
         self._urgent = False
         self._changed.clear()
@@ -182,13 +185,14 @@ class Lane:
             max_bytes=settings.fetch_response_max_bytes,
             session_id=self._session_id,
             session_epoch=self._session_epoch,
-            topics=self._topics(asked),
+            topics=self._topics(requested),
             forgotten_topics_data=self._take_forgotten(),
         )
         if self._session_epoch > 0:
             self._session_epoch += 1
         number = self._requests
-        # Well below the lag time, so that one lost connection does not cost the in-sync set.
+        # Well below the lag time, so that one lost connection does not cost the in-sync
+        # set.
         timeout_ms = settings.fetch_wait_ms + max(
             1_000, min(settings.socket_timeout_ms, settings.lag_ms // 3)
         )
@@ -202,9 +206,9 @@ class Lane:
         )
         self._in_flight.append(send_id)
 
-    def _topics(self, asked: list[_Followed]) -> list[FetchTopic]:
+    def _topics(self, requested: list[_Followed]) -> list[FetchTopic]:
         topics: dict[UUID, FetchTopic] = {}
-        for followed in asked:
+        for followed in requested:
             partition = followed.partition
             topic = topics.get(partition.topic_id)
             if topic is None:
@@ -267,7 +271,8 @@ class Lane:
                     self._apply(now_ms, followed, data)
 
     def _start_over(self) -> None:
-        """The session is lost: the next request starts a new one and names every partition."""
+        """The session is lost: the next request starts a new one and names every
+        partition."""
         for send_id in self._in_flight:
             self._outbox.forget(send_id)
         self._in_flight.clear()
@@ -278,7 +283,8 @@ class Lane:
 
     def _apply(self, now_ms: int, followed: _Followed, data: PartitionData) -> None:
         partition = followed.partition
-        # The partition has changed since the request: the response is about another state.
+        # The partition has changed since the request: the response is about another
+        # state.
         if (followed.sent_epoch, followed.sent_end) != (
             partition.leader_epoch,
             partition.end_offset,
@@ -322,7 +328,8 @@ class Lane:
     def _refused(self, now_ms: int, followed: _Followed, data: PartitionData) -> None:
         partition = followed.partition
         if data.error_code == ErrorCode.OFFSET_OUT_OF_RANGE and data.log_start_offset >= 0:
-            # The leader's log starts after this one ends, or this one is empty: restart there.
+            # The leader's log starts after this one ends, or this one is empty: restart
+            # there.
             empty = partition.start_offset == partition.end_offset
             if data.log_start_offset > partition.end_offset or (
                 empty and data.log_start_offset != partition.end_offset
@@ -354,7 +361,8 @@ class Lane:
         return f"fetch from {self.leader_id}"
 
     def _wake(self, now_ms: int) -> None:
-        """Fetch the partitions again whose delay is over; set the timer for the others."""
+        """Fetch the partitions again whose delay is over; set the timer for the
+        others."""
         later = -1
         for followed in self._followed.values():
             if followed.delayed_until < 0:

@@ -1,8 +1,9 @@
-"""Periodic work on the logs: retention by time and size, followers that fell behind, high
-watermarks on disk.
+"""Periodic work on the logs: retention by time and size, followers that fell behind,
+high watermarks on disk.
 
-Retention deletes whole segments from the old end, never beyond the high watermark, on every replica
-by its own clock (as in Kafka); what a leader has deleted its followers delete too.
+Retention deletes whole segments from the old end, never beyond the high watermark, on
+every replica by its own clock (as in Kafka); what a leader has deleted its followers
+delete too.
 """
 
 from __future__ import annotations
@@ -38,14 +39,16 @@ class Housekeeping:
             1,
             lambda _now_ms: self._checkpoint(),
         )
-        # Twice per lag time, so that a late follower leaves after at most one and a half of it.
+        # Twice per lag time, so that a late follower leaves after at most one and a
+        # half of it.
         self._every(now_ms, "followers", "replica.lag.time.max.ms", 2, self._check_followers)
         self._every(now_ms, "retention", "log.retention.check.interval.ms", 1, self.retain)
 
     def _every(
         self, now_ms: int, key: str, setting: str, divisor: int, work: Callable[[int], None]
     ) -> None:
-        """Do ``work`` at the interval of ``setting``, which may change at run time, divided."""
+        """Do ``work`` at the interval of ``setting``, which may change at run time,
+        divided."""
 
         def fire(then_ms: int) -> None:
             self._every(then_ms, key, setting, divisor, work)
@@ -88,7 +91,8 @@ class Housekeeping:
         keep_from = -1
         for segment, following in pairwise(segments):
             too_old = retention_ms >= 0 and wall_ms - _newest_ms(segment) > retention_ms
-            # A segment goes by size only if the log stays at or above retention.bytes without it.
+            # A segment goes by size only if the log stays at or above retention.bytes
+            # without it.
             too_much = excess >= segment.size_bytes
             if not (too_old or too_much) or following.base_offset > partition.high_watermark:
                 break
@@ -123,5 +127,6 @@ class Housekeeping:
 
 
 def _newest_ms(segment: SegmentInfo) -> int:
-    """The time that retention counts from: the newest record's, or the file's without one."""
+    """The time that retention counts from: the newest record's, or the file's without
+    one."""
     return segment.max_timestamp if segment.max_timestamp >= 0 else segment.last_modified_ms

@@ -1,8 +1,9 @@
-"""Proposes changes of in-sync sets to the controller: one AlterPartition in flight, with all
-partitions that have a change waiting.
+"""Proposes changes of in-sync sets to the controller: one AlterPartition in flight,
+with all partitions that have a change waiting.
 
-A pending change stays pending, and stays in the partition's maximal in-sync set, until a response
-or newer metadata decides it; after a lost response the same change is proposed again (KAFKA-13091).
+A pending change stays pending, and stays in the partition's maximal in-sync set, until
+a response or newer metadata decides it; after a lost response the same change is
+proposed again (KAFKA-13091).
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ _METADATA_DECIDES = (
     ErrorCode.INVALID_REQUEST,
     ErrorCode.NEW_LEADER_ELECTED,
 )
-"""The partition is different at the controller; the metadata that says how is on its way. An
-earlier attempt of this same change may have succeeded."""
+"""The partition is different at the controller; the metadata that says how is on its
+way. An earlier attempt of this same change may have succeeded."""
 Sent = dict[Partition, tuple[int, int, tuple[int, ...]]]
 """Partition -> (leader epoch, partition epoch, proposed set) in the request."""
 
@@ -55,7 +56,7 @@ class IsrChanges:
         self._later: dict[Partition, None] = {}
         """To be sent again when the retry timer fires."""
         self._refused: dict[Partition, None] = {}
-        """To be considered anew when the retry timer fires."""
+        """To be considered again when the retry timer fires."""
         self._in_flight = False
 
     def add(self, partition: Partition) -> None:

@@ -1,17 +1,18 @@
 """One partition on this node: its log, its role, and how far its replicas are.
 
-States: FOLLOWER (also when the partition has no leader) and LEADER. ``lead`` and ``follow`` change
-between them, never to an older leader epoch; ``commit_isr`` changes the in-sync set within an
-epoch.
+States: FOLLOWER (also when the partition has no leader) and LEADER. ``lead`` and
+``follow`` change between them, never to an older leader epoch; ``commit_isr`` changes
+the in-sync set within an epoch.
 
 Rules that keep acknowledged records safe:
-* The high watermark is the least end offset over the *maximal* in-sync set (the committed set, plus
-  what a pending AlterPartition may add) and over followers about to join. It does not move while
-  the committed set is smaller than min.insync.replicas, and never goes back.
-* A follower may join when it has the high watermark and the first offset of this leader's epoch
-  (KAFKA-7128).
-* Only the controller's response or newer metadata ends a pending change; a repetition of the old
-  state does not (KAFKA-13091).
+* The high watermark is the least end offset over the *maximal* in-sync set (the
+  committed set, plus what a pending AlterPartition may add) and over followers about to
+  join. It does not move while the committed set is smaller than min.insync.replicas,
+  and never goes back.
+* A follower may join when it has the high watermark and the first offset of this
+  leader's epoch (KAFKA-7128).
+* Only the controller's response or newer metadata ends a pending change; a repetition
+  of the old state does not (KAFKA-13091).
 * A node never leads an epoch that its log already knew when this process started.
 """
 
@@ -94,7 +95,8 @@ class Partition(ReplicaLog):
         self.leader_epoch = -1
         """Never goes back."""
         self.partition_epoch = -1
-        """Of the newest metadata record or AlterPartition response applied; never goes back."""
+        """Of the newest metadata record or AlterPartition response applied; never goes
+        back."""
         self.epoch_start_offset = -1
         """As leader, where this epoch starts in the log; -1 on a follower."""
         self.assigned: tuple[int, ...] = ()
@@ -102,15 +104,18 @@ class Partition(ReplicaLog):
         self.isr: tuple[int, ...] = ()
         """The in-sync set that the controller has committed."""
         self.pending_isr: tuple[int, ...] | None = None
-        """As leader, the set proposed to the controller; None when nothing is proposed."""
+        """As leader, the set proposed to the controller; None when nothing is
+        proposed."""
         self.recovering = False
-        """As leader, whether an unclean election must still be reported as recovered."""
+        """As leader, whether an unclean election must still be reported as
+        recovered."""
         self.propose_after_ms = LONG_AGO
         """No change of the in-sync set is proposed before this time."""
         self.followers: dict[int, FollowerState] = {}
         """As leader, every other assigned replica; empty on a follower."""
         self.deleted = False
-        """Whether this node no longer has the partition; events may still refer to it."""
+        """Whether this node no longer has the partition; events may still refer to
+        it."""
         self.waiting_appends: deque[AppendWait] = deque()
         """In the order of their offsets."""
         self.waiting_fetches: dict[FetchWaiter, None] = {}
@@ -118,14 +123,14 @@ class Partition(ReplicaLog):
 
     @property
     def under_min_isr(self) -> bool:
-        """Whether too few replicas are in sync to acknowledge acks=all. A topic with fewer replicas
-        than min.insync.replicas needs all of them."""
+        """Whether too few replicas are in sync to acknowledge acks=all. A topic with
+        fewer replicas than min.insync.replicas needs all of them."""
         return len(self.isr) < min(self.min_isr, len(self.assigned))
 
     @property
     def high_watermark_is_old(self) -> bool:
-        """Whether the previous leader may have committed more than this node knows: until the start
-        of this leader's epoch is committed (KIP-207)."""
+        """Whether the previous leader may have committed more than this node knows:
+        until the start of this leader's epoch is committed (KIP-207)."""
         return self.high_watermark < self.epoch_start_offset
 
     def in_maximal_isr(self, broker_id: int) -> bool:
@@ -138,9 +143,9 @@ class Partition(ReplicaLog):
     def lead(self, now_ms: int, image: PartitionImage) -> bool:
         """Become the leader of a new epoch.
 
-        Return False when a previous incarnation of this node led the same epoch: records that it
-        had not yet on disk may have been lost and replaced since, so this node waits for a newer
-        epoch.
+        Return False when a previous incarnation of this node led the same epoch:
+        records that it had not yet on disk may have been lost and replaced since, so
+        this node waits for a newer epoch.
         """
         assert image.leader_epoch > self.leader_epoch, (self, image, self.leader_epoch)
         if self.epochs.newest_known >= image.leader_epoch:
@@ -152,7 +157,8 @@ class Partition(ReplicaLog):
             return False
         self.is_leader = True
         self._apply_image(image)
-        # Recorded even if this leader appends nothing: KIP-279 needs every epoch in the log.
+        # Recorded even if this leader appends nothing: KIP-279 needs every epoch in the
+        # log.
         self.epochs.assign(image.leader_epoch, self.end_offset)
         self.epoch_start_offset = self.end_offset
         self.recovering = image.recovering
@@ -170,13 +176,14 @@ class Partition(ReplicaLog):
         return True
 
     def flush_if_needed(self) -> None:
-        """Where only flushed records count, flush those that are not: no later append may come
-        that would flush them."""
+        """Where only flushed records count, flush those that are not: no later append
+        may come that would flush them."""
         if self.durable and self.flushed_offset < self.end_offset:
             self._owner.needs_flush(self)
 
     def follow(self, now_ms: int, image: PartitionImage) -> None:
-        """Become, or stay, a follower of ``image.leader`` (-1: the partition has no leader)."""
+        """Become, or stay, a follower of ``image.leader`` (-1: the partition has no
+        leader)."""
         assert image.leader_epoch >= self.leader_epoch, (self, image, self.leader_epoch)
         self.is_leader = False
         self.epoch_start_offset = -1
@@ -289,8 +296,8 @@ class Partition(ReplicaLog):
             wait.finish(now_ms, error_code)
 
     def advance_high_watermark(self, now_ms: int) -> None:
-        """Move the high watermark as far as the replicas allow; release the requests that wait for
-        it."""
+        """Move the high watermark as far as the replicas allow; release the requests
+        that wait for it."""
         if not self.is_leader or self.under_min_isr:
             return
         least = self.stable_offset
@@ -316,8 +323,9 @@ class Partition(ReplicaLog):
                 waiting.popleft().finish(now_ms, code)
 
     def _about_to_join(self, follower: FollowerState, now_ms: int) -> bool:
-        """Whether a follower outside the in-sync set has caught up and may join. The high watermark
-        waits for it; otherwise a fast producer would keep it out for ever."""
+        """Whether a follower outside the in-sync set has caught up and may join. The
+        high watermark waits for it; otherwise a fast producer would keep it out for
+        ever."""
         return self._caught_up(follower, now_ms) and self._eligible(follower)
 
     def _caught_up(self, follower: FollowerState, now_ms: int) -> bool:
@@ -327,8 +335,8 @@ class Partition(ReplicaLog):
         )
 
     def _eligible(self, follower: FollowerState) -> bool:
-        """Whether the follower is alive, not shutting down (KIP-841), and still the incarnation
-        that fetched (KIP-903)."""
+        """Whether the follower is alive, not shutting down (KIP-841), and still the
+        incarnation that fetched (KIP-903)."""
         image = self._env.image
         return image.eligible(follower.broker_id) and (
             image.brokers[follower.broker_id].broker_epoch == follower.broker_epoch
@@ -338,8 +346,8 @@ class Partition(ReplicaLog):
     def follower_fetched(
         self, now_ms: int, broker_id: int, broker_epoch: int, fetch_offset: int, start_offset: int
     ) -> int:
-        """A follower whose log agrees with this one below ``fetch_offset`` fetches from there;
-        return an error code."""
+        """A follower whose log agrees with this one below ``fetch_offset`` fetches from
+        there; return an error code."""
         follower = self.followers.get(broker_id)
         if follower is None or broker_epoch < follower.broker_epoch:
             return ErrorCode.NOT_LEADER_OR_FOLLOWER
@@ -350,8 +358,9 @@ class Partition(ReplicaLog):
         if fetch_offset >= end:
             follower.caught_up_ms = max(follower.caught_up_ms, now_ms)
         elif fetch_offset >= follower.fetch_end_offset:
-            # It has what this log had at its previous fetch: it was caught up then. A follower of a
-            # busy leader is never at the very end, but always in sync by this rule.
+            # It has what this log had at its previous fetch: it was caught up then. A
+            # follower of a busy leader is never at the very end, but always in sync by
+            # this rule.
             follower.caught_up_ms = max(follower.caught_up_ms, follower.fetch_ms)
         follower.fetch_end_offset = end
         follower.fetch_ms = now_ms
@@ -370,14 +379,14 @@ class Partition(ReplicaLog):
     def consider_joins(self, now_ms: int, fetching: int = -1) -> None:
         """Propose the followers that may join the in-sync set.
 
-        Called when a follower (``fetching``) fetches, when a broker's state changes, and when an
-        earlier change is decided: a follower that lacks nothing waits in its fetch, so none of its
-        requests would bring the question up again.
+        Called when a follower (``fetching``) fetches, when a broker's state changes,
+        and when an earlier change is decided: a follower that lacks nothing waits in
+        its fetch, so none of its requests would bring the question up again.
         """
         if not self.is_leader or self.pending_isr is not None or now_ms < self.propose_after_ms:
             return
-        # KAFKA-7128: the high watermark may still be the previous leader's; a follower that lacks
-        # the start of this epoch may lack records committed before it.
+        # KAFKA-7128: the high watermark may still be the previous leader's; a follower
+        # that lacks the start of this epoch may lack records committed before it.
         least = max(self.high_watermark, self.epoch_start_offset)
         joining = [
             f.broker_id
@@ -391,8 +400,8 @@ class Partition(ReplicaLog):
             self._propose((*self.isr, *joining))
 
     def check_followers(self, now_ms: int) -> None:
-        """Remove followers that fell behind from the in-sync set, or let others join. Called by a
-        timer."""
+        """Remove followers that fell behind from the in-sync set, or let others join.
+        Called by a timer."""
         if not self.is_leader or self.pending_isr is not None:
             return
         end = self.log.log_end_offset
@@ -407,7 +416,8 @@ class Partition(ReplicaLog):
             self._propose(tuple(b for b in self.isr if b not in late))
             return
         self.consider_joins(now_ms)
-        # A follower that was about to join may have fallen behind: it no longer holds back.
+        # A follower that was about to join may have fallen behind: it no longer holds
+        # back.
         self.advance_high_watermark(now_ms)
 
     # ---- leader: in-sync set
@@ -417,14 +427,15 @@ class Partition(ReplicaLog):
         self._owner.isr_proposed(self)
 
     def proposal_refused(self, now_ms: int) -> None:
-        """The controller certainly has not made, and will not make, the pending change."""
+        """The controller certainly has not made, and will not make, the pending
+        change."""
         self.pending_isr = None
         self.propose_after_ms = now_ms + REFUSED_PAUSE_MS
         self.advance_high_watermark(now_ms)
 
     def fence(self, current_leader_epoch: int) -> int:
-        """Return the error code for a request to the leader that assumes this leader epoch (-1: it
-        assumes none; KIP-320)."""
+        """Return the error code for a request to the leader that assumes this leader
+        epoch (-1: it assumes none; KIP-320)."""
         if current_leader_epoch >= 0:
             if current_leader_epoch < self.leader_epoch:
                 return ErrorCode.FENCED_LEADER_EPOCH
@@ -445,7 +456,8 @@ class Partition(ReplicaLog):
             self._owner.needs_flush(self)
 
     def leader_is_at(self, high_watermark: int, start_offset: int) -> None:
-        """Adopt the leader's high watermark and start offset, as far as this log reaches."""
+        """Adopt the leader's high watermark and start offset, as far as this log
+        reaches."""
         end = self.log.log_end_offset
         if min(high_watermark, end) > self.high_watermark:
             self.high_watermark = min(high_watermark, end)
@@ -456,7 +468,8 @@ class Partition(ReplicaLog):
         """Remove the records at and after ``offset``, as the leader's log requires."""
         assert not self.is_leader
         if offset < self.high_watermark:
-            # Possible after an unclean election, or when a previous incarnation's disk lost records.
+            # Possible after an unclean election, or when a previous incarnation's disk
+            # lost records.
             self._env.note(
                 Level.WARNING,
                 f"{self}: truncating to {offset}, below the high watermark {self.high_watermark}",
@@ -465,8 +478,8 @@ class Partition(ReplicaLog):
 
     # ---- both roles
     def delete_before(self, offset: int) -> bool:
-        """Move the start of the log forward, at most to the high watermark; return whether it
-        moved."""
+        """Move the start of the log forward, at most to the high watermark; return
+        whether it moved."""
         moved = super().delete_before(offset)
         if moved:
             for subscriber in self.subscribers:

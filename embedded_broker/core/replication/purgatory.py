@@ -1,7 +1,9 @@
-"""Requests that wait: Produce for the high watermark, Fetch for data, DeleteRecords for followers.
+"""Requests that wait: Produce for the high watermark, Fetch for data, DeleteRecords for
+followers.
 
-Deadlines are kept in buckets of a fixed width, with one timer for the earliest bucket: a request
-that is answered in time costs one insertion and one removal, and no timer of its own.
+Deadlines are kept in buckets of a fixed width, with one timer for the earliest bucket:
+a request that is answered in time costs one insertion and one removal, and no timer of
+its own.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ from embedded_broker.core.outbox import Outbox
 
 
 class Waiter(Protocol):
-    """A waiting request; ``expire`` is called once at its deadline, unless it was withdrawn."""
+    """A waiting request; ``expire`` is called once at its deadline, unless it was
+    withdrawn."""
 
     bucket: int
     """Set by ``Deadlines``."""
@@ -30,7 +33,8 @@ class Deadlines:
         self._width_ms = width_ms
         self._buckets: dict[int, dict[Waiter, None]] = {}
         self._expiring: dict[Waiter, None] = {}
-        """The rest of the bucket whose waiters are being expired; they can still be withdrawn."""
+        """The rest of the bucket whose waiters are being expired; they can still be
+        withdrawn."""
         self._next = -1
         """The bucket that the timer is set for; -1 for none."""
 
@@ -76,10 +80,11 @@ class Deadlines:
 
 
 class AppendWait:
-    """An append that waits until the high watermark has passed it, for a request or a local caller.
+    """An append that waits until the high watermark has passed it, for a request or a
+    local caller.
 
-    ``done(now_ms, error code)`` is called once; ``offset`` is the first offset after the appended
-    records.
+    ``done(now_ms, error code)`` is called once; ``offset`` is the first offset after
+    the appended records.
     """
 
     __slots__ = ("bucket", "done", "offset")

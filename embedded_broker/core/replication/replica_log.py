@@ -1,4 +1,5 @@
-"""The log of one replica: its offsets, leader epochs, producers, and how much of it is on disk.
+"""The log of one replica: its offsets, leader epochs, producers, and how much of it is
+on disk.
 
 ``Partition`` adds the roles of leader and follower.
 """
@@ -14,7 +15,8 @@ from kafka_protocol.records.batch import CorruptBatch, batches
 
 
 class ReplicaLog:
-    """Invariant: start_offset <= high_watermark <= end_offset, and flushed_offset <= end_offset."""
+    """Invariant: start_offset <= high_watermark <= end_offset, and flushed_offset <=
+    end_offset."""
 
     def __init__(self, log: PartitionLog, high_watermark: int) -> None:
         self.log = log
@@ -26,15 +28,17 @@ class ReplicaLog:
         self.limits = AppendLimits()
         """What the topic's settings allow a client to append."""
         self.durable = False
-        """Whether only flushed records count, for the high watermark and in fetch offsets."""
+        """Whether only flushed records count, for the high watermark and in fetch
+        offsets."""
         self.flushed_offset = log.log_start_offset
-        """Records below it are certainly on disk; kept up to date only where ``durable``."""
+        """Records below it are certainly on disk; kept up to date only where
+        ``durable``."""
         self.high_watermark = min(max(high_watermark, log.log_start_offset), log.log_end_offset)
-        """End of the committed records. On a leader it never goes back; on a follower only when a
-        truncation cuts below it."""
+        """End of the committed records. On a leader it never goes back; on a follower
+        only when a truncation cuts below it."""
         self._truncations = 0
-        """How often records were removed from the end: a flush from before says nothing about
-        records appended after."""
+        """How often records were removed from the end: a flush from before says nothing
+        about records appended after."""
 
     def __repr__(self) -> str:
         return f"{self.topic}-{self.index}"
@@ -55,9 +59,10 @@ class ReplicaLog:
         return self.flushed_offset if self.durable else self.log.log_end_offset
 
     def divergence(self, last_fetched_epoch: int, fetch_offset: int) -> tuple[int, int] | None:
-        """Compare a reader's log with this one. Return None when they agree up to ``fetch_offset``,
-        else where they part: (epoch, its end offset here), for the reader to truncate to. (-1, -1)
-        when this log does not know the reader's epoch (KIP-595's field in Fetch v12)."""
+        """Compare a reader's log with this one. Return None when they agree up to
+        ``fetch_offset``, else where they part: (epoch, its end offset here), for the
+        reader to truncate to. (-1, -1) when this log does not know the reader's epoch
+        (KIP-595's field in Fetch v12)."""
         if last_fetched_epoch < 0:
             return None
         epoch, end = self.epochs.end_offset_for(last_fetched_epoch, self.log.log_end_offset)
@@ -67,7 +72,8 @@ class ReplicaLog:
 
     # ---- the end of the log
     def append_replicated(self, data: Buffer, wall_ms: int, leader_epoch: int) -> None:
-        """Append a leader's batches byte for byte; ``leader_epoch`` is the newest valid epoch.
+        """Append a leader's batches byte for byte; ``leader_epoch`` is the newest valid
+        epoch.
 
         Raises:
             CorruptBatch: not whole valid batches, or not what comes next in this log.
@@ -75,8 +81,8 @@ class ReplicaLog:
         """
         headers = list(batches(data))
         end = self.log.log_end_offset
-        # An empty log may start inside the leader's first batch (after DeleteRecords): start with
-        # the whole batch.
+        # An empty log may start inside the leader's first batch (after DeleteRecords):
+        # start with the whole batch.
         if (
             headers
             and headers[0].base_offset < end <= headers[0].last_offset
@@ -95,8 +101,8 @@ class ReplicaLog:
                 )
             epoch = header.leader_epoch
             end = header.last_offset + 1
-        # The epoch file is written before the records, so that it never lacks an epoch of the log;
-        # entries past the end are dropped at the next start.
+        # The epoch file is written before the records, so that it never lacks an epoch
+        # of the log; entries past the end are dropped at the next start.
         if epoch > self.epochs.latest:
             for header in headers:
                 if header.leader_epoch > self.epochs.latest:
@@ -111,11 +117,11 @@ class ReplicaLog:
                 self.producers.appended(header, header.base_offset)
 
     def truncate_to_divergence(self, epoch: int, end_offset: int) -> None:
-        """The leader's log has ``epoch`` only up to ``end_offset``: remove the records that cannot
-        be the same (KIP-279).
+        """The leader's log has ``epoch`` only up to ``end_offset``: remove the records
+        that cannot be the same (KIP-279).
 
-        When this log does not have that epoch, it is truncated to the end of the one before, and
-        the next fetch compares again.
+        When this log does not have that epoch, it is truncated to the end of the one
+        before, and the next fetch compares again.
         """
         end = self.end_offset
         own_epoch, own_end = self.epochs.end_offset_for(epoch, end)
@@ -147,8 +153,8 @@ class ReplicaLog:
 
     # ---- the start of the log
     def delete_before(self, offset: int) -> bool:
-        """Move the start of the log forward, at most to the high watermark; return whether it
-        moved."""
+        """Move the start of the log forward, at most to the high watermark; return
+        whether it moved."""
         if offset <= self.start_offset:
             return False
         assert offset <= self.high_watermark, (self, offset, self.high_watermark)
@@ -162,8 +168,8 @@ class ReplicaLog:
         return self.log.log_end_offset, self._truncations
 
     def note_flushed(self, began: tuple[int, int]) -> bool:
-        """A flush has finished; return whether ``flushed_offset`` moved. A flush that started
-        before a truncation counts for nothing."""
+        """A flush has finished; return whether ``flushed_offset`` moved. A flush that
+        started before a truncation counts for nothing."""
         offset, truncations = began
         if truncations == self._truncations and offset > self.flushed_offset:
             self.flushed_offset = offset

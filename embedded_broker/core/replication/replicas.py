@@ -1,9 +1,9 @@
-"""All partitions of this node: which ones it has, who leads them, and what each tick and timer does
-for them.
+"""All partitions of this node: which ones it has, who leads them, and what each tick
+and timer does for them.
 
-Metadata decides the roles, but only from the moment at which it contains this incarnation's own
-registration. Older metadata addressed a previous incarnation of this node, whose log may have had
-more records.
+Metadata decides the roles, but only from the moment at which it contains this
+incarnation's own registration. Older metadata addressed a previous incarnation of this
+node, whose log may have had more records.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ from kafka_protocol.records.batch import batches
 
 
 class Registration(Protocol):
-    """This broker process as the controller will know it; ``controller.lifecycle`` implements
-    it."""
+    """This broker process as the controller will know it; ``controller.lifecycle``
+    implements it."""
 
     @property
     def incarnation_id(self) -> UUID: ...
 
 
 class OffsetsListener(Protocol):
-    """Learns which partitions of ``__consumer_offsets`` this node leads; ``Broker`` passes the
-    calls to the group coordinator."""
+    """Learns which partitions of ``__consumer_offsets`` this node leads; ``Broker``
+    passes the calls to the group coordinator."""
 
     def on_offsets_leader(self, now_ms: int, partition: int, leader_epoch: int) -> None:
         """This node leads the partition from this epoch on."""
@@ -80,7 +80,8 @@ class Replicas:
         self._flushes: dict[Partition, None] = {}
         """Partitions whose logs are flushed at the end of this tick."""
         self._unclaimed: dict[tuple[str, int], PartitionLog] = {}
-        """Logs found on the disk at the start, until the metadata assigns them to this node."""
+        """Logs found on the disk at the start, until the metadata assigns them to this
+        node."""
         self._saved_high_watermarks: dict[tuple[str, int], int] = {}
         """As found on the disk, until every partition has taken its own."""
         self._unsaved_high_watermarks = False
@@ -96,8 +97,9 @@ class Replicas:
         self.housekeeping.start(now_ms)
 
     def tick_ended(self, now_ms: int) -> None:
-        """Answer the fetches that can be answered, send what has been gathered. Followers first:
-        their next fetches commit the records that producers wait for."""
+        """Answer the fetches that can be answered, send what has been gathered.
+        Followers first: their next fetches commit the records that producers wait
+        for."""
         self.sessions.complete_woken(now_ms)
         self.client_fetches.complete_ready(now_ms)
         self.isr_changes.flush(now_ms)
@@ -175,8 +177,8 @@ class Replicas:
                 partition.advance_high_watermark(now_ms)
 
     def _adopt_metadata(self, now_ms: int) -> None:
-        """This incarnation is registered: from now on the metadata decides its roles. Delete the
-        logs that are assigned to this node no more."""
+        """This incarnation is registered: from now on the metadata decides its roles.
+        Delete the logs that are assigned to this node no more."""
         topics = self.env.image.topics
         for name in sorted(topics):
             for index in sorted(topics[name].partitions):
@@ -231,7 +233,8 @@ class Replicas:
         follows = -1 if leads or image.leader == node_id else image.leader
         if not led and old_leader >= 0 and old_leader != follows and old_leader in self._lanes:
             self._leave_lane(partition, old_leader)
-        # Also when the same broker leads a new epoch: the logs must be compared again (KAFKA-7164).
+        # Also when the same broker leads a new epoch: the logs must be compared again
+        # (KAFKA-7164).
         if follows >= 0 and (led or old_leader != follows or image.leader_epoch != old_epoch):
             lane = self._lanes.get(follows)
             if lane is None:
@@ -244,8 +247,8 @@ class Replicas:
             )
 
     def _create(self, image: PartitionImage) -> Partition | None:
-        """Make the replica from the log on the disk, or with a new log; None when the disk
-        fails."""
+        """Make the replica from the log on the disk, or with a new log; None when the
+        disk fails."""
         key = (image.topic, image.partition)
         log = self._unclaimed.pop(key, None)
         if log is not None and log.topic_id != image.topic_id:
@@ -344,11 +347,11 @@ class Replicas:
         records: bytearray,
         done: Callable[[int, int, int], None],
     ) -> None:
-        """Append as leader with acks=all; call ``done(now_ms, error code, base offset)`` once,
-        perhaps at once.
+        """Append as leader with acks=all; call ``done(now_ms, error code, base
+        offset)`` once, perhaps at once.
 
-        There is no timeout: ``done`` reports the final outcome, commitment or the loss of
-        leadership.
+        There is no timeout: ``done`` reports the final outcome, commitment or the loss
+        of leadership.
         """
         replica = self.partitions.get((topic, partition))
         if replica is None:
@@ -372,23 +375,24 @@ class Replicas:
         )
 
     def read_local(self, topic: str, partition: int, offset: int, max_bytes: int) -> bytes:
-        """Return whole batches from ``offset`` up to the high watermark; empty at its end, or when
-        the partition is not here."""
+        """Return whole batches from ``offset`` up to the high watermark; empty at its
+        end, or when the partition is not here."""
         replica = self.partitions.get((topic, partition))
         if replica is None or not replica.start_offset <= offset < replica.high_watermark:
             return b""
         return replica.log.read(offset, max_bytes, replica.high_watermark, True).tobytes()
 
     def local_offsets(self, topic: str, partition: int) -> tuple[int, int, int] | None:
-        """Return (log start, high watermark, log end) of a partition led here, else None."""
+        """Return (log start, high watermark, log end) of a partition led here, else
+        None."""
         replica = self.partitions.get((topic, partition))
         if replica is None or not replica.is_leader:
             return None
         return replica.start_offset, replica.high_watermark, replica.end_offset
 
     def delete_before(self, now_ms: int, topic: str, partition: int, offset: int) -> None:
-        """As leader, move the start of a log forward to ``offset``, at most to its high watermark;
-        the followers do the same."""
+        """As leader, move the start of a log forward to ``offset``, at most to its high
+        watermark; the followers do the same."""
         replica = self.partitions.get((topic, partition))
         if replica is None or not replica.is_leader:
             return

@@ -1,13 +1,14 @@
 """Fetch sessions of followers, on the leader's side (KIP-227).
 
-A follower names a partition only when its own state of it changed; the response names only
-partitions with something new. So a wake-up costs in proportion to what changed, not to what is
-replicated. Each follower has one session. Its waiting request is answered at the end of a tick when
-there are new records for it, or at its deadline, and then also carries high watermarks and start
-offsets that moved.
+A follower names a partition only when its own state of it changed; the response names
+only partitions with something new. So a wake-up costs in proportion to what changed,
+not to what is replicated. Each follower has one session. Its waiting request is
+answered at the end of a tick when there are new records for it, or at its deadline, and
+then also carries high watermarks and start offsets that moved.
 
-A session partition with a newer leader epoch than this node knows is kept without an answer until
-the metadata arrives: the follower learned of the epoch first. Clients get no session (session id 0).
+A session partition with a newer leader epoch than this node knows is kept without an
+answer until the metadata arrives: the follower learned of the epoch first. Clients get
+no session (session id 0).
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ Key = tuple[UUID, int]
 
 
 class SessionPartition:
-    """The state of one partition that a follower last sent, and what it was last answered."""
+    """The state of one partition that a follower last sent, and what it was last
+    answered."""
 
     __slots__ = (
         "fetch_offset",
@@ -69,7 +71,8 @@ class SessionPartition:
         """Start of the follower's log."""
         self.max_bytes = 0
         self.unevaluated = False
-        """Whether the follower's newest state has not been compared with this log yet."""
+        """Whether the follower's newest state has not been compared with this log
+        yet."""
         self.reply: PartitionData | None = None
         """An error or a divergence to answer with."""
         self.sent_high_watermark = -1
@@ -85,13 +88,13 @@ class SessionPartition:
         response."""
         self.session.stale[self] = None
 
-    def update(self, asked: FetchPartition) -> None:
+    def update(self, requested: FetchPartition) -> None:
         """Take the follower's newest state."""
-        self.fetch_offset = asked.fetch_offset
-        self.leader_epoch = asked.current_leader_epoch
-        self.last_fetched_epoch = asked.last_fetched_epoch
-        self.start_offset = asked.log_start_offset
-        self.max_bytes = asked.partition_max_bytes
+        self.fetch_offset = requested.fetch_offset
+        self.leader_epoch = requested.current_leader_epoch
+        self.last_fetched_epoch = requested.last_fetched_epoch
+        self.start_offset = requested.log_start_offset
+        self.max_bytes = requested.partition_max_bytes
         self.unevaluated = True
         self.reply = None
         self.session.ready[self] = None
@@ -163,7 +166,8 @@ class FetchSessions:
             return
         else:
             session.next_epoch = 1 if session.next_epoch == MAX_EPOCH else session.next_epoch + 1
-        # A second request follows the first when a partition was added: answer the first now.
+        # A second request follows the first when a partition was added: answer the
+        # first now.
         if session.request is not None:
             self.complete(now_ms, session, always=True)
         session.broker_epoch = broker_epoch
@@ -171,15 +175,15 @@ class FetchSessions:
             for index in forgotten.partitions:
                 self._forget(session, (forgotten.topic_id, index))
         for topic in request.topics:
-            for asked in topic.partitions:
-                key = (topic.topic_id, asked.partition)
+            for requested in topic.partitions:
+                key = (topic.topic_id, requested.partition)
                 entry = session.partitions.get(key)
                 if entry is None:
                     entry = session.partitions[key] = SessionPartition(session, key)
-                entry.update(asked)
+                entry.update(requested)
                 self._evaluate(now_ms, entry)
                 partition = entry.partition
-                caught_up = partition is not None and asked.fetch_offset == partition.end_offset
+                caught_up = partition is not None and requested.fetch_offset == partition.end_offset
                 if not entry.unevaluated and entry.reply is None and caught_up:
                     session.ready.pop(entry, None)
         session.request = event
@@ -198,8 +202,8 @@ class FetchSessions:
                 self.complete(now_ms, session, always=session.request.message.max_wait_ms <= 0)
 
     def partition_changed(self, partition: Partition) -> None:
-        """The partition was added or removed, or has another role or epoch: evaluate it again for
-        every follower that fetches it."""
+        """The partition was added or removed, or has another role or epoch: evaluate it
+        again for every follower that fetches it."""
         for session in self._by_replica.values():
             entry = session.partitions.get((partition.topic_id, partition.index))
             if entry is not None:
@@ -217,7 +221,8 @@ class FetchSessions:
 
     # ---- responses
     def complete(self, now_ms: int, session: FetchSession, always: bool) -> None:
-        """Answer the waiting request if there is something new; with ``always`` in any case."""
+        """Answer the waiting request if there is something new; with ``always`` in any
+        case."""
         event = session.request
         assert event is not None
         request: FetchRequest = event.message
@@ -230,7 +235,8 @@ class FetchSessions:
                 del session.ready[entry]
                 continue
             size = 0 if data.records is None else len(data.records)
-            # There are records, but no room for a whole batch: the next response takes them.
+            # There are records, but no room for a whole batch: the next response takes
+            # them.
             if not size and not data.error_code and data.diverging_epoch.epoch < 0:
                 break
             del session.ready[entry]
@@ -263,8 +269,8 @@ class FetchSessions:
     def _answer(
         self, now_ms: int, entry: SessionPartition, room: int, first: bool
     ) -> PartitionData | None:
-        """Return what is new of one partition: None for nothing, without records when there is no
-        room for them."""
+        """Return what is new of one partition: None for nothing, without records when
+        there is no room for them."""
         if entry.unevaluated or entry.reply is not None or not self._is_current(entry):
             self._evaluate(now_ms, entry)
             if entry.reply is not None:
@@ -290,7 +296,8 @@ class FetchSessions:
         return data
 
     def _is_current(self, entry: SessionPartition) -> bool:
-        """Whether the evaluation of the follower's state still holds: same leader, same epoch."""
+        """Whether the evaluation of the follower's state still holds: same leader, same
+        epoch."""
         partition = entry.partition
         return (
             partition is not None
@@ -300,9 +307,9 @@ class FetchSessions:
         )
 
     def _evaluate(self, now_ms: int, entry: SessionPartition) -> None:
-        """Compare the follower's state with this log. ``entry.reply`` is set when the follower must
-        learn of an error or a divergence; ``entry.unevaluated`` stays set while this node's
-        metadata is too old to decide."""
+        """Compare the follower's state with this log. ``entry.reply`` is set when the
+        follower must learn of an error or a divergence; ``entry.unevaluated`` stays set
+        while this node's metadata is too old to decide."""
         partition = entry.partition
         if partition is None or partition.deleted:
             self._detach(entry)
@@ -371,7 +378,8 @@ class FetchSessions:
 
 
 def _empty(entry: SessionPartition, partition: Partition) -> PartitionData:
-    """A response without records; high watermark and start offset are one snapshot (KAFKA-7104)."""
+    """A response without records; high watermark and start offset are one snapshot
+    (KAFKA-7104)."""
     high = entry.sent_high_watermark = partition.high_watermark
     start = entry.sent_start_offset = partition.start_offset
     return PartitionData(entry.key[1], 0, high, high, start, records=b"")
@@ -380,7 +388,8 @@ def _empty(entry: SessionPartition, partition: Partition) -> PartitionData:
 def _error(
     entry: SessionPartition, partition: Partition, code: int = ErrorCode.OFFSET_OUT_OF_RANGE
 ) -> PartitionData:
-    """An error, with the leader's start offset: where a follower whose log is too old restarts."""
+    """An error, with the leader's start offset: where a follower whose log is too old
+    restarts."""
     return PartitionData(
         entry.key[1], code, high_watermark=-1, log_start_offset=partition.start_offset, records=b""
     )

@@ -1,6 +1,7 @@
 """The partitions that have a replica on this node, and the settings of replication.
 
-The parts of replication share one ``ReplicaTable``; only ``Replicas`` adds and removes partitions.
+The parts of replication share one ``ReplicaTable``; only ``Replicas`` adds and removes
+partitions.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from kafka_protocol.errors import ErrorCode
 
 
 class ReplicationSettings:
-    """Effective broker settings, read once and again when a broker setting changes: the fetch
-    paths use them too often to look each one up."""
+    """Effective broker settings, read once and again when a broker setting changes: the
+    fetch paths use them too often to look each one up."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -43,7 +44,8 @@ class ReplicaTable:
         self.by_id: dict[tuple[UUID, int], Partition] = {}
         """The same partitions as in ``partitions``."""
         self.broker_epoch = -1
-        """This incarnation's; -1 until the applied metadata contains its registration."""
+        """This incarnation's; -1 until the applied metadata contains its
+        registration."""
 
     def missing(self, topic: str, index: int) -> int:
         """The error code for a partition that has no replica here."""

@@ -232,7 +232,7 @@ def test_that_a_broker_of_another_cluster_is_refused(cluster: Cluster) -> None:
     assert not stray.running or stray.broker.lifecycle.state is State.STARTING
 
 
-def test_that_a_message_of_a_former_life_is_refused(cluster: Cluster) -> None:
+def test_that_a_message_of_a_previous_incarnation_is_refused(cluster: Cluster) -> None:
     c = cluster()
     victim = next(n for n in c.nodes.values() if n is not c.controller())
     epoch = victim.broker.lifecycle.broker_epoch
@@ -249,7 +249,7 @@ def test_that_a_message_of_a_former_life_is_refused(cluster: Cluster) -> None:
     )
 
 
-def test_that_a_client_cannot_speak_for_a_broker(cluster: Cluster) -> None:
+def test_that_a_client_cannot_send_requests_in_the_name_of_a_broker(cluster: Cluster) -> None:
     c = cluster()
     response = c.ask(c.nodes[1], BrokerHeartbeatRequest(1, 5), 1)
     assert response.error_code == ErrorCode.CLUSTER_AUTHORIZATION_FAILED
@@ -311,7 +311,7 @@ def alter(c: Wired, topic_id: UUID, by: int, isr: list[tuple[int, int]], **stale
     return response.error_code or response.topics[0].partitions[0]
 
 
-def test_that_an_in_sync_set_is_changed_only_by_the_present_leader_for_present_lives(
+def test_that_an_in_sync_set_is_changed_only_by_the_current_leader_for_current_incarnations(
     cluster: Cluster,
 ) -> None:
     c = cluster()
@@ -389,7 +389,7 @@ def test_that_preferred_leaders_come_back_by_themselves(cluster: Cluster) -> Non
     c.until(lambda: image_of(c, "t").leader == away.node_id, 4_000)
 
 
-def test_that_what_was_not_committed_is_answered_with_not_controller(cluster: Cluster) -> None:
+def test_that_an_uncommitted_request_gets_not_controller(cluster: Cluster) -> None:
     c = cluster()
     old = leader(c)
     for other in c.nodes:

@@ -49,7 +49,7 @@ def test_that_a_smaller_in_sync_set_alone_keeps_leader_and_epoch() -> None:
     )
 
 
-def test_that_who_leaves_below_min_insync_replicas_stays_eligible() -> None:
+def test_that_a_replica_that_leaves_below_min_insync_replicas_stays_eligible() -> None:
     one = moved(partition(isr=(1, 2)), (1,), {1})
     assert (one.isr, one.elr, one.leader) == ((1,), (2,), 1)
     none = moved(one, (), set())
@@ -114,7 +114,7 @@ def test_that_recovery_ends_when_the_leader_says_so() -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_that_who_is_in_sync_or_eligible_holds_all_that_was_acknowledged(seed: int) -> None:
+def test_that_in_sync_and_eligible_replicas_have_every_acknowledged_record(seed: int) -> None:
     """C7 on a model: replicas come and go, some disks lose everything, records are acknowledged
     by the strict rule."""
     rng = random.Random(seed)

@@ -116,7 +116,7 @@ def test_that_the_answer_to_a_creation_leaves_when_the_asked_broker_knows_the_to
         ),
     ],
 )
-def test_row_43_that_a_topic_that_cannot_be_is_refused_with_kafkas_code(
+def test_row_43_that_an_invalid_topic_is_refused_with_kafkas_code(
     cluster: Cluster, topic: CreatableTopic, code: ErrorCode
 ) -> None:
     c = cluster()
@@ -129,7 +129,7 @@ def test_row_43_that_a_topic_that_cannot_be_is_refused_with_kafkas_code(
     assert results[1].error_message
 
 
-def test_that_defaults_manual_replicas_and_a_mere_check_are_as_asked(cluster: Cluster) -> None:
+def test_that_defaults_manual_replicas_and_validate_only_are_honoured(cluster: Cluster) -> None:
     c = cluster(num_partitions="4", default_replication_factor="2")
     defaults, manual = create(
         c,

@@ -24,7 +24,7 @@ from embedded_broker.core.coordinator.records import (
 from kafka_protocol.codec import encode
 
 
-def test_that_groups_belong_where_java_puts_them() -> None:
+def test_that_groups_hash_to_the_same_partitions_as_in_java() -> None:
     assert [java_hash(s) for s in ("", "a", "hello", "polygenelubricants", "käse", "\U0001f600")] == [
         0, 97, 99162322, -2147483648, 3410411, 1772899,
     ]  # fmt: skip
@@ -43,7 +43,7 @@ def test_that_records_have_kafkas_bytes() -> None:
     assert write_offset(OffsetValue(5, 2, "m", 9, 77))[:2] == b"\x00\x01"
 
 
-def test_that_what_is_written_is_read() -> None:
+def test_that_written_records_are_read_back() -> None:
     for key in (OffsetKey("g", "t", 3), GroupKey("ü")):
         assert read_key(write_key(key)) == key
     for offset in (OffsetValue(5, 2, "m", 9), OffsetValue(5, 2, "m", 9, topic_id=UUID(int=3))):
@@ -60,7 +60,7 @@ def test_that_what_is_written_is_read() -> None:
         assert read_group(data).generation == 4
 
 
-def test_that_other_kinds_of_groups_are_passed_over_and_nonsense_is_named() -> None:
+def test_that_records_of_other_group_types_are_skipped_and_malformed_ones_refused() -> None:
     assert read_key(b"\x00\x03whatever") is None
     for bad in (b"", b"\x00", b"\x00\x01\x00", b"\x00\x02\x00\x05ab"):
         with pytest.raises(UnreadableRecord):

@@ -53,7 +53,7 @@ def test_that_a_client_of_version_0_has_its_session_to_join_again(bench: Bench) 
     assert bench.groups.shards[0].groups["g"].rebalance_timeout_ms == 10_000
 
 
-def test_that_only_the_leader_hears_who_is_there_and_protocol_names_are_told(bench: Bench) -> None:
+def test_that_only_the_leader_gets_the_members_and_every_member_the_protocol(bench: Bench) -> None:
     ids = bench.stable(3)
     group = bench.groups.shards[0].groups["g"]
     assert group.generation == 3 and group.leader == ids[0]
@@ -105,7 +105,7 @@ def test_that_a_join_makes_the_others_join_again(bench: Bench) -> None:
     assert bench.answers[again].leader == one and len(bench.answers[again].members) == 2
 
 
-def test_that_who_does_not_join_again_in_time_is_dropped(bench: Bench) -> None:
+def test_that_a_member_that_does_not_join_again_in_time_is_removed(bench: Bench) -> None:
     bench.stable(session=60_000)
     two = bench.join()
     bench.run(19_000)
@@ -144,7 +144,7 @@ def test_that_heartbeats_keep_a_member(bench: Bench) -> None:
         assert beat(bench, one, 1) == 0
 
 
-def test_that_members_who_do_not_sync_are_dropped(bench: Bench) -> None:
+def test_that_members_that_do_not_sync_are_removed(bench: Bench) -> None:
     one = bench.answers[bench.join(session=60_000)]
     bench.run(21_000)
     assert beat(bench, one.member_id, 1) == ErrorCode.UNKNOWN_MEMBER_ID
@@ -200,7 +200,7 @@ def test_row_41_that_bad_joins_have_kafkas_errors(bench: Bench) -> None:
     assert bench.answers[bench.sync("nobody", 1)].error_code == ErrorCode.UNKNOWN_MEMBER_ID
 
 
-def test_that_a_full_group_takes_nobody() -> None:
+def test_that_a_full_group_accepts_no_member() -> None:
     bench = Bench(group_max_size="1").lead()
     bench.stable()
     assert bench.answers[bench.join()].error_code == ErrorCode.GROUP_MAX_SIZE_REACHED
@@ -291,7 +291,7 @@ def test_that_a_static_member_with_another_protocol_begins_a_rebalance(bench: Be
     assert bench.answers[bench.join(instance="i1", protocols=["sticky"])].generation_id == 2
 
 
-def test_that_a_former_life_that_waits_is_fenced(bench: Bench) -> None:
+def test_that_a_waiting_previous_instance_is_fenced(bench: Bench) -> None:
     one = bench.answers[bench.join(instance="i1")]
     bench.log.hold = True
     waiting = bench.sync(one.member_id, 1, {one.member_id: b"A"}, instance="i1")
@@ -362,7 +362,9 @@ def test_that_the_next_coordinator_knows_the_members_and_gives_them_their_sessio
     assert after.answers[after.join(one)].generation_id == 3
 
 
-def test_that_who_waits_is_sent_away_when_the_coordinator_changes(bench: Bench) -> None:
+def test_that_waiting_members_get_not_coordinator_when_the_coordinator_changes(
+    bench: Bench,
+) -> None:
     bench.stable()
     waiting = bench.join()
     bench.resign()

@@ -75,7 +75,9 @@ def fetch(
     return found.committed_offset, found.committed_leader_epoch, found.metadata
 
 
-def test_that_what_is_committed_is_fetched_with_its_metadata_in_every_version(bench: Bench) -> None:
+def test_that_committed_offsets_are_fetched_with_their_metadata_in_every_version(
+    bench: Bench,
+) -> None:
     for version in range(2, 11):
         assert commit(bench, 100 + version, version=version, metadata=f"m{version}") == 0
         expected = (100 + version, 7 if version >= 6 else -1, f"m{version}")
@@ -149,7 +151,7 @@ def test_that_a_commit_that_takes_too_long_is_refused_and_counts_when_it_is_repl
         (ErrorCode.MESSAGE_TOO_LARGE, ErrorCode.INVALID_COMMIT_OFFSET_SIZE),
     ],
 )
-def test_that_a_failed_write_is_told_in_the_words_of_groups(
+def test_that_a_failed_write_is_reported_with_the_error_codes_of_groups(
     bench: Bench, refused: int, told: int
 ) -> None:
     bench.log.refuse = refused
@@ -218,7 +220,7 @@ def test_that_the_next_coordinator_knows_all_offsets(bench: Bench) -> None:
     assert [fetch(after, p) for p in range(3)] == [(10, 7, "m0"), (11, 7, "m1"), (12, 7, "m2")]
 
 
-def test_that_nothing_is_told_until_the_log_that_was_there_is_replicated(bench: Bench) -> None:
+def test_that_groups_are_unavailable_until_the_loaded_log_is_replicated(bench: Bench) -> None:
     commit(bench, 1)
     bench.log.hold = True
     bench.send(
@@ -310,7 +312,7 @@ def test_that_offsets_go_with_their_topic(bench: Bench) -> None:
     assert fetch(bench.successor())[0] == -1
 
 
-def test_that_offsets_of_a_topic_that_was_made_anew_meanwhile_are_not_taken_over(
+def test_that_offsets_of_a_topic_that_was_created_again_are_not_loaded(
     bench: Bench,
 ) -> None:
     commit(bench, 1)
@@ -321,7 +323,7 @@ def test_that_offsets_of_a_topic_that_was_made_anew_meanwhile_are_not_taken_over
     assert fetch(after.lead())[0] == -1
 
 
-def test_that_a_long_log_is_loaded_in_slices_and_written_anew(
+def test_that_a_long_log_is_loaded_in_slices_and_rewritten(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("embedded_broker.core.coordinator.shard.REWRITE_AT_LEAST_BYTES", 50_000)
@@ -348,7 +350,7 @@ def test_that_a_long_log_is_loaded_in_slices_and_written_anew(
     assert {g: (x.offsets, x.stored) for g, x in after.groups.shards[0].groups.items()} == before
 
 
-def test_that_writing_anew_keeps_what_is_not_committed_yet(
+def test_that_a_rewrite_keeps_uncommitted_records(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for group in "abc":
@@ -371,7 +373,7 @@ def test_that_writing_anew_keeps_what_is_not_committed_yet(
     assert [fetch(after, group=g)[0] for g in ("a", "b", "c", "new")] == [2, 3, 4, 2]
 
 
-def test_that_the_coordinator_is_found_and_its_topic_made_on_first_use(bench: Bench) -> None:
+def test_that_the_coordinator_is_found_and_its_topic_created_on_first_use(bench: Bench) -> None:
     for version in range(4):
         found = bench.ask(FindCoordinatorRequest("g"), version)
         assert (found.error_code, found.node_id, found.host, found.port) == (

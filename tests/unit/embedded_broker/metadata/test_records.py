@@ -80,7 +80,7 @@ def test_that_naming_a_leader_begins_a_leader_epoch_and_any_change_a_partition_e
     assert delta.partitions == {("t", 0)}
 
 
-def test_that_a_deleted_topic_takes_its_settings_along_and_is_told_as_it_was() -> None:
+def test_that_deleting_a_topic_removes_its_settings_and_reports_its_last_state() -> None:
     told, delta = image(
         *TOPIC_T, ConfigRecord(TOPIC, "t", "retention.ms", "5"), RemoveTopicRecord(ID)
     )
@@ -100,7 +100,7 @@ def test_that_settings_are_set_changed_and_removed() -> None:
     assert delta.configs == {(BROKER, ""), (BROKER, "1")}
 
 
-def test_that_a_registration_is_a_new_life_that_is_fenced_until_told_otherwise() -> None:
+def test_that_a_registration_is_a_new_incarnation_that_is_fenced_until_unfenced() -> None:
     told, delta = image(
         RegisterBrokerRecord(
             3, broker_epoch=7, end_points=[BrokerEndpoint("P", "h", 1, 0)], rack="r", log_dirs=[ID]

@@ -91,7 +91,7 @@ def trouble(c: Wired, rng: random.Random, power: bool) -> None:
 
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("brokers", [3, 5])
-def test_that_through_random_trouble_one_leads_an_epoch_and_what_is_committed_stays(
+def test_that_under_random_faults_each_epoch_has_one_leader_and_committed_records_stay(
     brokers: int, seed: int
 ) -> None:
     rng = random.Random(f"{brokers} {seed}")
@@ -123,7 +123,7 @@ def test_that_a_single_node_elects_itself_at_once() -> None:
     assert c.until(lambda: c.controller() and c.all_ready(), 2_000) < 200
 
 
-def test_that_a_returning_node_disturbs_nobody(cluster: Cluster) -> None:
+def test_that_a_returning_node_does_not_disturb_the_leader(cluster: Cluster) -> None:
     """KIP-996: a node that was cut off asks first, and is refused, before it raises the epoch."""
     c = cluster()
     leader = c.controller()
@@ -206,7 +206,7 @@ def test_that_a_vote_of_another_cluster_or_from_no_voter_is_refused(cluster: Clu
     assert c.nodes[1].broker.quorum.epoch == epoch
 
 
-def test_that_describe_quorum_tells_of_leader_voters_and_lag(cluster: Cluster) -> None:
+def test_that_describe_quorum_reports_leader_voters_and_lag(cluster: Cluster) -> None:
     c = cluster()
     c.run(2_000)
     request = DescribeQuorumRequest([DescribeTopic("__cluster_metadata", [DescribePartition(0)])])
@@ -222,7 +222,7 @@ def test_that_describe_quorum_tells_of_leader_voters_and_lag(cluster: Cluster) -
         assert [n.node_id for n in response.nodes] == [1, 2, 3]
 
 
-def test_that_a_follower_cuts_off_what_the_new_leader_never_had(cluster: Cluster) -> None:
+def test_that_a_follower_truncates_records_that_the_new_leader_never_had(cluster: Cluster) -> None:
     c = cluster()
     old = c.controller()
     assert old is not None
@@ -242,7 +242,7 @@ def test_that_a_follower_cuts_off_what_the_new_leader_never_had(cluster: Cluster
     assert len({tuple(node.broker.quorum.log.epochs) for node in c.nodes.values()}) == 1
 
 
-def test_that_a_voter_with_an_empty_disk_helps_nobody_to_lead_who_lacks_what_was_committed(
+def test_that_a_voter_with_an_empty_disk_does_not_help_to_elect_a_leader_that_lacks_committed_records(
     cluster: Cluster,
 ) -> None:
     c = cluster()
@@ -270,7 +270,7 @@ def test_that_a_voter_with_an_empty_disk_helps_nobody_to_lead_who_lacks_what_was
     assert not witness.broker.quorum.votes_conditionally
 
 
-def test_that_voters_whose_disks_are_all_but_one_empty_keep_what_the_one_has(
+def test_that_voters_with_empty_disks_keep_the_records_of_the_one_that_has_them(
     cluster: Cluster,
 ) -> None:
     c = cluster()

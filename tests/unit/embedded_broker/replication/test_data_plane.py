@@ -172,14 +172,14 @@ def test_that_a_reader_waits_for_min_bytes(bench: Bench) -> None:
     assert values(bench.nodes[1].fetched(request).records) == ["a", "b" * 50]
 
 
-def test_that_an_unknown_topic_id_is_told(bench: Bench) -> None:
+def test_that_an_unknown_topic_id_gets_its_error(bench: Bench) -> None:
     asked = [FetchPartition(0, -1, 0, -1, -1, 1 << 20)]
     request = bench.nodes[1].ask(FetchRequest(topics=[FetchTopic("", UUID(int=5), asked)]), 13)
     bench.settle()
     assert bench.nodes[1].fetched(request).error_code == ErrorCode.UNKNOWN_TOPIC_ID
 
 
-def test_that_a_diverging_reader_is_told_where(bench: Bench) -> None:
+def test_that_a_diverging_reader_gets_the_epoch_and_offset_of_the_divergence(bench: Bench) -> None:
     fill(bench, "a", "b")
     bench.change(leader=1)
     fill(bench, "c")
@@ -232,7 +232,7 @@ def metadata(bench: Bench, request: MetadataRequest, version: int) -> MetadataRe
 
 
 @pytest.mark.parametrize("version", range(14))
-def test_that_all_topics_are_told_in_every_version(bench: Bench, version: int) -> None:
+def test_that_all_topics_are_listed_in_every_version(bench: Bench, version: int) -> None:
     found = metadata(bench, MetadataRequest(topics=[] if version == 0 else None), version)
     assert [b.port for b in found.brokers] == [19091, 19092, 19093]
     assert [t.name for t in found.topics] == [T]
@@ -260,7 +260,7 @@ def test_that_a_partition_without_a_leader_is_not_an_unknown_one(bench: Bench) -
     assert (partition.error_code, partition.leader_id) == (ErrorCode.LEADER_NOT_AVAILABLE, -1)
 
 
-def test_that_fenced_brokers_are_not_told(bench: Bench) -> None:
+def test_that_fenced_brokers_are_not_listed(bench: Bench) -> None:
     bench.image.brokers[3] = replace(bench.image.brokers[3], fenced=True)
     bench.publish(MetadataDelta(brokers={3}))
     found = metadata(bench, MetadataRequest(topics=None), 9)
@@ -291,7 +291,7 @@ def test_that_a_missing_topic_is_created_when_allowed(bench: Bench) -> None:
 
 
 # ---- others
-def test_that_versions_are_told_and_names_checked_rows_7_and_8(bench: Bench) -> None:
+def test_that_versions_are_advertised_and_client_names_checked_row_8(bench: Bench) -> None:
     node = bench.nodes[1]
     found: ApiVersionsResponse = answer(node, ApiVersionsRequest("librdkafka", "2.16.1"), 3)
     ranges = {a.api_key: (a.min_version, a.max_version) for a in found.api_keys}
@@ -341,7 +341,7 @@ def test_that_deleted_records_are_gone_on_every_replica(bench: Bench) -> None:
     assert node.answers[every].topics[0].partitions[0].low_watermark == 3
 
 
-def test_that_the_end_of_an_epoch_is_told(bench: Bench) -> None:
+def test_that_the_end_of_an_epoch_is_returned(bench: Bench) -> None:
     fill(bench, "a", "b")
     bench.change(leader=1)
     fill(bench, "c")
@@ -402,7 +402,7 @@ def test_that_high_watermarks_outlive_the_process(bench: Bench) -> None:
     assert bench.nodes[2].partition().high_watermark == 2
 
 
-def test_that_settings_changed_while_running_count_at_once(bench: Bench) -> None:
+def test_that_settings_changed_at_run_time_take_effect_at_once(bench: Bench) -> None:
     from embedded_broker.core.metadata.image import TOPIC
 
     bench.image.configs[TOPIC, T] = {"max.message.bytes": "50"}

@@ -250,7 +250,7 @@ def test_that_a_follower_joins_only_with_the_first_offset_of_the_leaders_epoch()
     assert leader.pending_isr == (1, 2, 3)
 
 
-def test_that_a_follower_of_an_older_life_is_not_let_in() -> None:
+def test_that_a_follower_of_an_older_incarnation_may_not_join() -> None:
     bench = Bench()
     bench.create()
     bench.change(isr=(1, 2))
@@ -262,7 +262,7 @@ def test_that_a_follower_of_an_older_life_is_not_let_in() -> None:
     assert leader.follower_fetched(bench.now_ms, 3, old, 0, 0) == ErrorCode.NOT_LEADER_OR_FOLLOWER
 
 
-def test_that_a_node_does_not_lead_an_epoch_of_its_earlier_life_again() -> None:
+def test_that_a_node_does_not_lead_an_epoch_of_its_previous_incarnation_again() -> None:
     bench = Bench(count=1)
     bench.create(replicas=(1,))
     bench.nodes[1].produce(batch("a"))
@@ -279,7 +279,7 @@ def test_that_a_node_does_not_lead_an_epoch_of_its_earlier_life_again() -> None:
     assert bench.nodes[1].produced(request).base_offset == 1
 
 
-def test_that_metadata_of_an_earlier_life_is_not_obeyed() -> None:
+def test_that_metadata_of_a_previous_incarnation_is_ignored() -> None:
     bench = Bench()
     bench.create()
     node = bench.boot(3)
@@ -308,7 +308,7 @@ def test_that_a_stale_leader_is_fenced_and_its_late_writes_are_not_kept() -> Non
     assert values(log.read(0, 1 << 20, log.log_end_offset, True)) == ["a", "b"]
 
 
-def test_that_a_leader_that_has_not_heard_of_its_epoch_yet_keeps_its_followers_waiting() -> None:
+def test_that_a_leader_that_does_not_know_its_epoch_yet_keeps_its_followers_waiting() -> None:
     bench = Bench()
     bench.create()
     bench.change(to=[1, 3], leader=2)
@@ -368,7 +368,7 @@ def test_that_durable_topics_are_acknowledged_only_after_flushes_on_all_in_sync_
     assert [n.partition().flushed_offset for n in bench.alive()] == [1, 1, 1]
 
 
-def test_that_a_durable_leader_flushes_what_its_earlier_life_left() -> None:
+def test_that_a_durable_leader_flushes_the_records_of_its_previous_incarnation() -> None:
     bench = Bench(extra="log.durable=true\n")
     bench.create()
     bench.nodes[1].produce(batch("a"))
