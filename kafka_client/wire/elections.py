@@ -37,7 +37,7 @@ async def elect_leaders(
         ELECTION_TIMEOUT_MS,
     )
     timeout_s = ELECTION_TIMEOUT_MS / 1000 + 2
-    response: ElectLeadersResponse = await pool.request_any(request, timeout_s)
+    response: ElectLeadersResponse = await pool.request_any(request, timeout_s, timeout_s)
     if response.error_code:
         raise from_code(response.error_code, "elect leaders")
     for result in response.replica_election_results:

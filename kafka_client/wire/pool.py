@@ -97,21 +97,27 @@ class ConnectionPool:
         """
         return await self._broker(broker_id).request(message, timeout_s or self.timeouts.request_s)
 
-    async def request_any(self, message: Message, timeout_s: float | None = None) -> Any:
+    async def request_any(
+        self, message: Message, timeout_s: float | None = None, one_broker_s: float | None = None
+    ) -> Any:
         """Send a request to any broker; when one fails, try the next, each once.
+
+        ``timeout_s`` limits all tries together, ``one_broker_s`` each of them (Timeouts.poll_s
+        unless the request itself makes the broker wait).
 
         Raises:
             Unreachable, TimedOut: the last error.
             Unsupported.
         """
         deadline = time.monotonic() + (timeout_s or self.timeouts.request_s)
+        most_s = one_broker_s or self.timeouts.poll_s
         tried: set[Endpoint] = set()
         while True:
             endpoint = await self._any_endpoint(deadline - time.monotonic(), tried)
             tried.add(endpoint)
             left_s = max(LEAST_TIMEOUT_S, deadline - time.monotonic())
             try:
-                return await endpoint.request(message, min(self.timeouts.poll_s, left_s))
+                return await endpoint.request(message, min(most_s, left_s))
             except (Unreachable, TimedOut):
                 all_tried = len(tried) >= len(self._brokers) + len(self._bootstrap)
                 if all_tried or time.monotonic() >= deadline:

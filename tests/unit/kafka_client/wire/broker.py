@@ -47,6 +47,7 @@ class FakeBroker:
     def __init__(self, node_id: int = 1) -> None:
         self.node_id = node_id
         self.mode = "fine"
+        self.delay_s = 0.0  # before each answer
         self.raw_body: bytes | None = None
         """What follows the correlation id of every response, instead of an answer."""
         self.raw_size: int | None = None
@@ -98,6 +99,7 @@ class FakeBroker:
                         writer.write(size.to_bytes(4, "big") + body)
                     case _:
                         response, version = self._answer(api_key, version, frame)
+                        await asyncio.sleep(self.delay_s)
                         for piece in encode_response(response, version, correlation_id):
                             writer.write(piece)
         except (OSError, asyncio.IncompleteReadError):

@@ -50,3 +50,12 @@ async def test_that_the_first_partition_without_a_leader_is_named(whole: bool):
             await elect_leaders(cluster.pool, [("t", 4)], unclean=False)
         what = "elect leaders" if whole else "elect a leader of t-4"
         assert str(caught.value) == f"Cannot {what}: no replica may lead now."
+
+
+async def test_that_an_election_may_take_longer_than_other_requests():
+    async with Cluster(1) as cluster:
+        await cluster.client.metadata()
+        cluster.brokers[0].answers[ApiKey.ELECT_LEADERS] = lambda request: ElectLeadersResponse()
+        cluster.brokers[0].delay_s = 2 * cluster.pool.timeouts.poll_s
+        await elect_leaders(cluster.pool, [("t", 0)], unclean=False)
+        assert cluster.brokers[0].received.count(ApiKey.ELECT_LEADERS) == 1
