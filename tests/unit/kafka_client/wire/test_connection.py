@@ -26,7 +26,7 @@ async def test_that_an_answer_that_is_not_kafkas_is_reported_and_the_connection_
     broker.mode = mode
     pool = pool_to(quick(f"127.0.0.1:{broker.port}"))
     with pytest.raises(Unreachable) as caught:
-        await pool.connect(1.0)
+        await pool.connect(20.0)
     assert "does not answer in Kafka's protocol" in str(caught.value)
     await pool.close()
     await broker.stop()
@@ -65,7 +65,7 @@ async def test_that_a_request_without_a_response_in_time_closes_the_connection()
     connection = Connection(
         quick(f"127.0.0.1:{broker.port}"), MemorySecrets(), "127.0.0.1", broker.port, "broker 1"
     )
-    await connection.open(1.0)
+    await connection.open(20.0)
     broker.mode = "hang"
     with pytest.raises(TimedOut):
         await connection.request(MetadataRequest(topics=None), 0.05)

@@ -14,7 +14,7 @@ from kafka_protocol.messages.k43_elect_leaders import (
     PartitionResult,
     ReplicaElectionResult,
 )
-from tests.unit.kafka_client.wire.cluster import Cluster
+from tests.unit.kafka_client.wire.cluster import HASTY, Cluster
 
 
 async def test_that_a_leader_that_is_the_wanted_one_already_is_no_failure():
@@ -53,7 +53,7 @@ async def test_that_the_first_partition_without_a_leader_is_named(whole: bool):
 
 
 async def test_that_an_election_may_take_longer_than_other_requests():
-    async with Cluster(1) as cluster:
+    async with Cluster(1, HASTY) as cluster:
         await cluster.client.metadata()
         cluster.brokers[0].answers[ApiKey.ELECT_LEADERS] = lambda request: ElectLeadersResponse()
         cluster.brokers[0].delay_s = 2 * cluster.pool.timeouts.poll_s

@@ -44,7 +44,7 @@ async def connected(broker: FakeBroker) -> Connection:
     connection = Connection(
         quick(f"127.0.0.1:{broker.port}"), MemorySecrets(), "127.0.0.1", broker.port, "broker 1"
     )
-    await connection.open(5.0)
+    await connection.open(20.0)
     return connection
 
 
@@ -63,7 +63,7 @@ async def test_that_a_hostile_response_is_decoded_or_closes_the_connection(broke
             connection = await connected(broker)
             broker.raw_body = body
         try:
-            response = await connection.request(message, 5.0, version)
+            response = await connection.request(message, 20.0, version)
         except Unreachable as error:
             assert str(error).endswith("does not answer in Kafka's protocol.")
             assert not connection.is_open
@@ -79,7 +79,7 @@ async def test_that_hostile_tags_in_a_response_header_close_the_connection(broke
     connection = await connected(broker)
     broker.raw_body = tags + b"\0" * 40
     with pytest.raises(Unreachable):
-        await connection.request(request_class(ApiKey.METADATA)(), 5.0, 12)
+        await connection.request(request_class(ApiKey.METADATA)(), 20.0, 12)
     assert not connection.is_open
     await connection.close()
 
@@ -92,7 +92,7 @@ async def test_that_a_frame_of_an_impossible_size_closes_the_connection(broker, 
     )
     broker.raw_size = size
     with pytest.raises(Unreachable, match="does not answer in Kafka's protocol"):
-        await connection.open(5.0)
+        await connection.open(20.0)
     await connection.close()
 
 
@@ -106,6 +106,6 @@ async def test_that_the_pool_recovers_from_every_hostile_response(broker):
         with pytest.raises(Unreachable):
             await client.metadata()
         broker.raw_body = None
-        async with asyncio.timeout(5.0):
+        async with asyncio.timeout(20.0):
             assert list((await client.metadata()).topics) == ["t"]
     await pool.close()

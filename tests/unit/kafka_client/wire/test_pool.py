@@ -1,7 +1,7 @@
 """Which broker a request goes to, and what a broker that fails costs."""
 
 import asyncio
-import time
+import re
 
 import pytest
 
@@ -9,12 +9,12 @@ from kafka_client.errors import Unreachable
 from kafka_client.profile import quick
 from kafka_protocol.api_keys import ApiKey
 from tests.unit.kafka_client.wire.broker import FakeBroker
-from tests.unit.kafka_client.wire.cluster import Cluster, pool_to
+from tests.unit.kafka_client.wire.cluster import HASTY, Cluster, pool_to
 
 
 async def test_that_identical_requests_under_way_are_sent_once():
     async with Cluster(1) as cluster:
-        await cluster.pool.connect(1.0)
+        await cluster.pool.connect(20.0)
         await asyncio.gather(*(cluster.client.metadata() for _ in range(20)))
         assert cluster.brokers[0].received.count(ApiKey.METADATA) == 1
 
@@ -24,29 +24,25 @@ async def test_that_a_refused_address_is_a_sentence_with_a_next_step():
     await broker.stop()
     pool = pool_to(quick(f"127.0.0.1:{broker.port}"))
     with pytest.raises(Unreachable) as caught:
-        await pool.connect(1.0)
+        await pool.connect(20.0)
     assert str(caught.value) == f"Nothing listens on 127.0.0.1:{broker.port}."
     assert caught.value.next_step
     await pool.close()
 
 
 async def test_that_a_broker_that_takes_and_never_answers_costs_its_deadline_once():
-    async with Cluster(2) as cluster:
+    async with Cluster(2, HASTY) as cluster:
         await cluster.client.metadata()
-        cluster.brokers[1].mode = "hang"
+        frozen = cluster.brokers[1]
         wanted = {(f"t{b}", 0): -1 for b in (1, 2)}
-        began = time.monotonic()
-        found, errors = await cluster.client.offsets(wanted)
-        assert found == {("t1", 0): 7} and list(errors) == ["broker 2"]
-        assert (
-            "did not answer within" in errors["broker 2"] or "does not answer" in errors["broker 2"]
-        )
-        assert time.monotonic() - began < 1.0
-        began = time.monotonic()
+        await cluster.client.offsets(wanted)
+        frozen.mode = "hang"
         for _ in range(20):
             found, errors = await cluster.client.offsets(wanted)
             assert found == {("t1", 0): 7} and list(errors) == ["broker 2"]
-        assert time.monotonic() - began < 0.2
+            assert re.search("did not answer within|does not answer", errors["broker 2"])
+        # One while it was fine, one that waited for its deadline, none of the nineteen others.
+        assert frozen.received.count(ApiKey.LIST_OFFSETS) == 2
 
 
 async def test_that_a_broker_that_comes_back_is_dialled_without_a_request(caplog):
@@ -59,7 +55,7 @@ async def test_that_a_broker_that_comes_back_is_dialled_without_a_request(caplog
         _, errors = await cluster.client.offsets({("t2", 0): -1})
         assert list(errors) == ["broker 2"]
         await second.start(second.port)
-        async with asyncio.timeout(2.0):
+        async with asyncio.timeout(10.0):
             while (await cluster.client.offsets({("t2", 0): -1}))[1]:
                 await asyncio.sleep(0.02)
         assert 2 in cluster.pool.round_trips()
@@ -80,18 +76,21 @@ async def test_that_a_flapping_broker_never_breaks_requests_to_others():
             assert set(errors) <= {"broker 3"}
             await asyncio.sleep(0.02)
         cluster.brokers[2].mode = "fine"
-        async with asyncio.timeout(2.0):
+        async with asyncio.timeout(10.0):
             while len((await cluster.client.offsets(wanted))[0]) < 3:
                 await asyncio.sleep(0.02)
 
 
 async def test_that_metadata_goes_to_another_broker_when_one_hangs():
-    async with Cluster(2) as cluster:
+    async with Cluster(2, HASTY) as cluster:
         await cluster.client.metadata()
-        await cluster.client.offsets({("t1", 0): -1, ("t2", 0): -1})
+        wanted = {("t1", 0): -1, ("t2", 0): -1}
         for frozen in cluster.brokers:
+            await cluster.client.offsets(wanted)
             frozen.mode = "hang"
             snapshot = await cluster.client.metadata()
             assert sorted(snapshot.brokers) == [1, 2]
             frozen.mode = "fine"
-            await asyncio.sleep(0.3)
+            async with asyncio.timeout(10.0):
+                while (await cluster.client.offsets(wanted))[1]:
+                    await asyncio.sleep(0.02)
