@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from PySide6.QtWidgets import QMenu, QWidget
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QMenu, QVBoxLayout, QWidget
 
 from gui.navigation import (
     ConfigurationTarget,
@@ -29,9 +30,10 @@ from gui.topics.rows import (
 from kafka_client.model import ClusterSnapshot, ConfigResource
 from widgets import figures
 from widgets.charts.model import Series
-from widgets.charts.units import RATE
+from widgets.charts.units import BYTES_PER_S, RATE
 from widgets.facts import Fact
 from widgets.keyed_table_model import KeyedTableModel
+from widgets.segmented import SegmentedControl
 from widgets.table_view import TableView
 
 FACTS = (
@@ -43,7 +45,9 @@ FACTS = (
     "Stored, all replicas",
     "Worst lag",
 )
-CHART_HEIGHTS = (160, 420)
+CHART_HEIGHTS = (190, 390)
+MEASURES = (("rate", "Records", RATE), ("bytes", "Bytes", BYTES_PER_S))
+"""(measure of the series, title, unit)"""
 
 
 class TopicView(DetailView):
@@ -60,7 +64,9 @@ class TopicView(DetailView):
         self.partition_table = self._make_partition_table()
         self.reader_table = self._make_reader_table()
         self._chart = PageCharts(context, self).panel("Records in per second", unit=RATE)
-        self.add_chart(self._chart, CHART_HEIGHTS)
+        self.measure = SegmentedControl([title for _, title, _ in MEASURES], self)
+        self.measure.chosen.connect(lambda _: self._show_series())
+        self.add_chart(self._chart_with_control(), CHART_HEIGHTS)
         self.add_tab("partitions", "Partitions", self.partition_table)
         self.add_tab("consumers", "Consumers", self.reader_table)
         self._add_actions()
@@ -102,6 +108,15 @@ class TopicView(DetailView):
         self.add_action("Empty…", lambda: actions.empty(self.topic), changes=True)
         self.add_action("Delete…", lambda: actions.delete([self.topic]), changes=True)
 
+    def _chart_with_control(self) -> QWidget:
+        whole = QWidget(self)
+        column = QVBoxLayout(whole)
+        column.setContentsMargins(0, 0, 0, 8)
+        column.setSpacing(8)
+        column.addWidget(self.measure, 0, Qt.AlignmentFlag.AlignLeft)
+        column.addWidget(self._chart, 1)
+        return whole
+
     # ---- showing
 
     def show_topic(self, topic: str, tab: str = "") -> None:
@@ -110,11 +125,17 @@ class TopicView(DetailView):
             self._readers.merge([])
         self.topic = topic
         self.show_name(topic)
-        color = self.context.colors.color("topic", topic)
-        self._chart.set_series([Series(("rate", topic), topic, color)])
+        self._show_series()
         self.context.session.focus(topics=[topic], groups=[])
         self.show_tab(tab)
         self.show_snapshot(self.context.session.snapshot)
+
+    def _show_series(self) -> None:
+        measure, title, unit = MEASURES[self.measure.index]
+        color = self.context.colors.color("topic", self.topic)
+        self._chart.set_title(f"{title} in per second")
+        self._chart.set_unit(unit)
+        self._chart.set_series([Series((measure, self.topic), self.topic, color)])
 
     def leave(self) -> None:
         if self.topic:

@@ -3,7 +3,8 @@
 A frame is one new sample for every series, then everything until the pixels are there. Processor
 time of this thread; both kinds take turns, so that a shared machine's speed meets both; medians.
 Lines may cost what the painter cost and LINES_MORE_MS, from MANY series on no more than it; stacked
-areas at most half of it. A chart that is not seen costs nothing. The last line is JSON, for bench.py.
+areas at most half of it. A chart that is not seen costs nothing. The last line is JSON, for
+bench.py.
 """
 
 from __future__ import annotations

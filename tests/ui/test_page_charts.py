@@ -14,6 +14,7 @@ from pytestqt.qtbot import QtBot
 from gui.groups.group_view import GroupView
 from gui.page_kit.charts import PageCharts, marks_of
 from gui.preferences import TIME_STYLE
+from gui.topics.topic_view import TopicView
 from kafka_client.changes import Change, ChangeKind
 from kafka_client.history import History
 from tests.fakes.client import FakeClient
@@ -21,6 +22,7 @@ from tests.ui.conftest import Window
 from tests.ui.pages import PageHost, page_host
 from widgets.charts.chart_panel import ChartPanel
 from widgets.charts.model import Series
+from widgets.charts.units import BYTES_PER_S
 from widgets.time_style import RELATIVE, UTC
 
 
@@ -106,6 +108,20 @@ def test_that_a_group_that_reads_nothing_does_not_show_the_curve_of_another(
     assert panel.chart.series
     view.show_group("reads-nothing")
     assert not panel.chart.series and not panel.series
+
+
+def test_that_a_topic_shows_records_or_bytes_in_its_own_colour(here: Alone, qtbot: QtBot) -> None:
+    parent = QWidget()
+    qtbot.addWidget(parent)
+    view = TopicView(here.context, parent)
+    view.show_topic("email")
+    panel = view.findChild(ChartPanel)
+    assert panel is not None
+    color = here.context.colors.color("topic", "email")
+    assert panel.series == (Series(("rate", "email"), "email", color),)
+    view.measure.choose(1)
+    assert panel.series == (Series(("bytes", "email"), "email", color),)
+    assert panel.chart.unit is BYTES_PER_S and panel.title == "Bytes in per second"
 
 
 def test_that_marks_are_of_the_topic_or_group_and_of_brokers() -> None:

@@ -36,15 +36,6 @@ class _Axis(pg.AxisItem):  # type: ignore[misc]
         raise NotImplementedError
 
     @override
-    def tickValues(self, minVal: float, maxVal: float, size: float) -> list[tuple[float, Any]]:
-        return [(maxVal - minVal, [place for place, _ in self.ticks()])]
-
-    @override
-    def tickStrings(self, values: list[float], scale: float, spacing: float) -> list[str]:
-        known = dict(self.ticks())
-        return [known.get(value, "") for value in values]
-
-    @override
     def boundingRect(self) -> QRectF:
         """Labels at the ends reach a little beyond the axis."""
         return QRectF(self.mapRectFromParent(self.geometry())).adjusted(-40, -8, 40, 8)

@@ -72,7 +72,7 @@ class ChartGroup(QObject):
             self.axis_width = widest
             self.axis_width_changed.emit()
 
-    # ---- what a person does
+    # ---- interaction
 
     def set_window(self, seconds: float) -> None:
         """Show the last ``seconds`` from now on, live."""

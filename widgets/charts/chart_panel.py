@@ -42,7 +42,6 @@ class ChartPanel(QWidget):
     ``top`` shows so many series and the others as one sum; 0 shows all.
     """
 
-    mark_clicked = Signal(object)  # Mark
     failed = Signal(str)
     """An export could not be written; a sentence for people."""
 
@@ -101,12 +100,11 @@ class ChartPanel(QWidget):
         self.group.span_changed.connect(self._show_live)
         self._clock.style.changed.connect(self._show_live)
         self.chart.drawn.connect(self._show_legend)
-        self.chart.mark_clicked.connect(self.mark_clicked)
         self.chart.menu_requested.connect(self._open_menu)
         self.chart.copy_requested.connect(self.copy_values)
         self.legend.hidden_changed.connect(self.chart.set_hidden)
 
-    # ---- what the page says
+    # ---- what is shown
 
     @property
     def series(self) -> tuple[Series, ...]:

@@ -18,8 +18,8 @@ SLACK_S = 130.0
 two steps of the coarsest samples (1 min)."""
 CARRY_STEPS = 3.0
 FINE_SERIES = 100
-"""So many lines have a column for each pixel; more have one for every other pixel, which nobody sees
-and which halves what they cost."""
+"""So many lines have a column for each pixel; more have one for every other pixel, which nobody
+sees and which halves their cost."""
 STEPS_S = (0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0)
 _NAN = float("nan")
 NO_STATISTICS = Statistics(_NAN, _NAN, _NAN, _NAN)

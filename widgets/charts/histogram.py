@@ -33,10 +33,13 @@ FEWEST_BARS = 24
 RECORDS_A_BAR = 3
 """Bars become wider before most of them stand for a single record."""
 STEPS_MS = (
-    1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 15_000, 30_000, 60_000, 120_000, 300_000, 600_000,
-    900_000, 1_800_000, 3_600_000, 7_200_000, 14_400_000, 43_200_000, 86_400_000, 604_800_000, 2_592_000_000,
-    31_536_000_000, 315_360_000_000,
+    1, 2, 5, 10, 20, 50, 100, 200, 500,
+    1000, 2000, 5000, 10_000, 15_000, 30_000,
+    60_000, 120_000, 300_000, 600_000, 900_000, 1_800_000,
+    3_600_000, 7_200_000, 14_400_000, 43_200_000,
+    86_400_000, 604_800_000, 2_592_000_000, 31_536_000_000, 315_360_000_000,
 )  # fmt: skip
+"""Widths of a bar: milliseconds to seconds, minutes, hours, a day to ten years."""
 LATEST_MS = 253_370_764_800_000
 """The year 9999. A later timestamp is a mistake and is not drawn."""
 
@@ -134,6 +137,7 @@ class Histogram(PlotView):
         self._times: Times = np.zeros(0, np.int64)
         self._range: tuple[int, int] | None = None
         self._mouse_ms: int | None = None
+        self._before_click: tuple[int, int] | None = None
         self._dirty = True
         self._font = theme.ui_font(FONT_PIXELS)
         self._view = _Brush()
@@ -178,7 +182,7 @@ class Histogram(PlotView):
             self._range = chosen
             self.range_changed.emit(chosen)
 
-    # ---- what is drawn
+    # ---- drawing
 
     def _redraw(self) -> None:
         self._dirty = True
@@ -263,7 +267,7 @@ class Histogram(PlotView):
             painter.setPen(self._theme.color("accent"))
             painter.drawText(QPointF(self._view.x(), 13), "Double-click or Enter: read this range")
 
-    # ---- what a person does
+    # ---- interaction
 
     def _show_region(self, chosen: tuple[int, int] | None) -> None:
         with QSignalBlocker(self.region):
@@ -303,8 +307,6 @@ class Histogram(PlotView):
         else:
             self._before_click = self._range
             self.choose(None)
-
-    _before_click: tuple[int, int] | None = None
 
     def _request_reading(self) -> None:
         if self._range is not None:

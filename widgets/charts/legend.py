@@ -147,7 +147,7 @@ class Legend(QWidget):
     def entry_at(self, place: QPointF) -> Entry | None:
         return next((entry for entry in self.entries if entry.rect.contains(place)), None)
 
-    # ---- what a person does
+    # ---- interaction
 
     def hide_series(self, key: Hashable, hidden: bool) -> None:
         self._set_hidden(self._hidden | {key} if hidden else self._hidden - {key})

@@ -1,4 +1,4 @@
-"""What a chart is told to show: series, marks, and how samples are read. No Qt, no pyqtgraph."""
+"""The input of a chart: series, marks, and how samples are read. No Qt, no pyqtgraph."""
 
 from __future__ import annotations
 

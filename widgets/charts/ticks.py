@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,12 +43,6 @@ class ValueScale:
 
     def place_of(self, value: float) -> float:
         return float(self.place(np.array([value]))[0])
-
-    def value(self, place: float) -> float:
-        """The value at a place on the axis."""
-        if not self.log:
-            return place
-        return math.copysign((10.0 ** abs(place) - 1.0) * self.unit.linear_below, place)
 
     def bounds(self, low: float, high: float, most: int) -> tuple[float, float]:
         """The places that the axis shows for values from ``low`` to ``high`` (NaN when there are
@@ -132,7 +125,3 @@ def _relative_ticks(t0: float, t1: float, step: float, now_s: float) -> Ticks:
         label = "now" if i == 0 else ("+" if i > 0 else "-") + figures.duration(abs(i) * step)
         made.append((now_s + i * step, label.replace(".0 s", " s")))
     return made
-
-
-def labels(ticks: Sequence[tuple[float, str]]) -> list[str]:
-    return [label for _, label in ticks]

@@ -1,5 +1,6 @@
-"""A live chart over time: lines, or areas stacked on each other, on pyqtgraph's view, axes and
-view box. Drawn on the one clock and only while it is seen. Title, legend and menu are the ChartPanel's."""
+"""A live chart over time: lines, or areas stacked on each other, on pyqtgraph's view, axes and view
+box. Drawn on the one clock and only while it is seen. Title, legend and menu belong to the
+ChartPanel."""
 
 from __future__ import annotations
 
@@ -56,7 +57,6 @@ pg.setConfigOption("mouseRateLimit", 0)
 class TimeChart(PlotView):
     """``stacked`` lays areas on each other, first series lowest; else each series is a line."""
 
-    mark_clicked = Signal(object)  # Mark
     menu_requested = Signal(QPoint)  # global position
     copy_requested = Signal()
     drawn = Signal()
@@ -115,9 +115,8 @@ class TimeChart(PlotView):
         self.group.cursor_changed.connect(self._cursor_moved)
         self.group.axis_width_changed.connect(self._fit_axis)
         self._fit_axis()
-        self._view.clicked.connect(self._clicked)
 
-    # ---- what the page says
+    # ---- what is shown
 
     @property
     def series(self) -> tuple[Series, ...]:
@@ -140,10 +139,6 @@ class TimeChart(PlotView):
     def log(self) -> bool:
         return self.scale_.log
 
-    @property
-    def stacked(self) -> bool:
-        return self._stacked
-
     def set_series(self, series: Sequence[Series]) -> None:
         if tuple(series) != self._series:
             self._series = tuple(series)
@@ -161,10 +156,6 @@ class TimeChart(PlotView):
         if tuple(marks) != self._marks:
             self._marks = tuple(marks)
             self.redraw()
-
-    def set_window(self, seconds: float) -> None:
-        """Of this chart and of those that share its time axis."""
-        self.group.set_window(seconds)
 
     def set_stacked(self, stacked: bool) -> None:
         if stacked != self._stacked:
@@ -304,11 +295,6 @@ class TimeChart(PlotView):
         width = max(self._view.width(), 1.0)
         reach = MARK_REACH * (self._frame.t1 - self._frame.t0) / width
         return [mark for mark in self._marks if abs(mark.at_s - at_s) <= reach]
-
-    def _clicked(self, x: float) -> None:
-        marks = self._marks_at(self._view.time_at(x))
-        if marks:
-            self.mark_clicked.emit(marks[0])
 
     # ---- Qt
 

@@ -73,7 +73,6 @@ RATE = Unit(
     "per second", figures.rate, lambda v: f"{figures.short(v)}/s", decimal_step, 1.0, 0.1,
     _decades(0.1, 10.0),
 )  # fmt: skip
-BYTES = Unit("bytes", figures.size, figures.size, byte_step, 1024.0, 1024.0, _decades(1024.0, 32.0))
 BYTES_PER_S = Unit(
     "bytes per second", figures.size_rate, figures.size_rate, byte_step, 1024.0, 1024.0,
     _decades(1024.0, 32.0),
@@ -81,8 +80,3 @@ BYTES_PER_S = Unit(
 DURATION = Unit(
     "seconds", figures.duration, figures.duration, duration_step, 1.0, 0.1, _LOG_SECONDS
 )
-MILLISECONDS = Unit(
-    "milliseconds", lambda v: figures.duration(None if v is None else v / 1000),
-    lambda v: figures.duration(None if v is None else v / 1000), decimal_step, 1.0, 0.1,
-    _decades(0.1, 10.0),
-)  # fmt: skip

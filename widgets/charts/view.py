@@ -1,6 +1,6 @@
-"""The plot, and pyqtgraph's ViewBox whose mouse moves the shared time axis: the wheel zooms at the pointer, a
-drag pans, a drag with Shift chooses a range, a double click follows again. The value axis always
-fits what is shown."""
+"""The plot, and pyqtgraph's ViewBox whose mouse moves the shared time axis: the wheel zooms at the
+pointer, a drag pans, a drag with Shift chooses a range, a double click follows again. The value
+axis always fits what is shown."""
 
 from __future__ import annotations
 
@@ -72,7 +72,6 @@ class PlotView(pg.GraphicsView):  # type: ignore[misc]
 
 class TimeViewBox(pg.ViewBox):  # type: ignore[misc]
     selection_changed = Signal()
-    clicked = Signal(float)  # x in pixels
 
     def __init__(self, group: ChartGroup) -> None:
         super().__init__(enableMenu=False, defaultPadding=0.0)
@@ -127,13 +126,10 @@ class TimeViewBox(pg.ViewBox):  # type: ignore[misc]
 
     @override
     def mouseClickEvent(self, ev: Any) -> None:
-        if ev.button() != Qt.MouseButton.LeftButton:
-            return
-        ev.accept()
-        if ev.double():
-            self._group.follow()
-        else:
-            self.clicked.emit(float(self.mapFromScene(ev.scenePos()).x()))
+        if ev.button() == Qt.MouseButton.LeftButton:
+            ev.accept()
+            if ev.double():
+                self._group.follow()
 
     @override
     def keyPressEvent(self, ev: Any) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from PySide6.QtCore import QPoint, Qt
+from PySide6.QtGui import QColor
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
@@ -60,15 +61,15 @@ def test_that_bars_outside_of_the_region_are_dim(chart: Histogram) -> None:
     settle()
     image = chart.grab().toImage()
 
-    def bar_at(ms: int) -> list[object]:
+    def bar_at(ms: int) -> list[QColor]:
         x = int(chart._view.x() + (ms - START) / 100_000 * 0.98 * chart._view.width())
         return [image.pixelColor(x + dx, 70) for dx in range(6)]
 
     shown = chart.bars.counts
     span = len(shown) * chart.bars.step_ms
     assert span >= 100_000
-    assert any(near(c, theme.color("accent"), 60) for c in bar_at(START + 30_000))  # type: ignore[arg-type]
-    assert not any(near(c, theme.color("accent"), 60) for c in bar_at(START + 80_000))  # type: ignore[arg-type]
+    assert any(near(c, theme.color("accent"), 60) for c in bar_at(START + 30_000))
+    assert not any(near(c, theme.color("accent"), 60) for c in bar_at(START + 80_000))
 
 
 def test_that_the_region_is_moved_and_its_edges_are_dragged(chart: Histogram) -> None:
