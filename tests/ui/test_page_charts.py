@@ -110,7 +110,9 @@ def test_that_a_group_that_reads_nothing_does_not_show_the_curve_of_another(
     assert not panel.chart.series and not panel.series
 
 
-def test_that_a_topic_shows_records_or_bytes_in_its_own_colour(here: Alone, qtbot: QtBot) -> None:
+def test_that_a_topic_shows_records_or_bytes_in_its_own_colour(
+    here: PageHost, qtbot: QtBot
+) -> None:
     parent = QWidget()
     qtbot.addWidget(parent)
     view = TopicView(here.context, parent)

@@ -103,13 +103,14 @@ class Columns:
         places = np.floor(times / self.width_s).astype(np.int64)
         starts = np.flatnonzero(np.diff(places, prepend=places[0] - 1))
         known = np.isfinite(values)
+        values = np.where(known, values, np.nan)  # infinity is no value that a chart can show
         part = slice(self._size, self._size + len(starts))
         self._make_room(part.stop)
         self._at[part] = places[starts]
         cells = self._cells[:, part]
         cells[0] = np.fmin.reduceat(values, starts)
         cells[1] = np.fmax.reduceat(values, starts)
-        cells[2] = np.add.reduceat(np.where(known, values, 0.0), starts)
+        cells[2] = np.add.reduceat(np.nan_to_num(values), starts)
         cells[3] = np.add.reduceat(known, starts, dtype=np.float64)
         self._after_gap[part] = np.isin(starts + start, gaps) if len(gaps) else False
         self._size = part.stop
