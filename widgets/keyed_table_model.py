@@ -23,7 +23,7 @@ _RUNS_MAX = 64
 
 
 class KeyedTableModel(TableModel[R]):
-    """``merge`` all rows of a snapshot, or ``update_rows`` with those that changed.
+    """``merge`` brings in all rows of a snapshot.
 
     Rows are values that compare with ``==``; ``key`` returns what identifies a row.
     """
@@ -53,13 +53,6 @@ class KeyedTableModel(TableModel[R]):
         changed = [k for k, row in new.items() if k in old and old[k] is not row and old[k] != row]
         self._all = old | new  # views still read removed rows while they are removed
         self._arrange(changed, new)
-
-    def update_rows(self, rows: Iterable[R]) -> None:
-        """Replace or add these rows and keep the others."""
-        new = {self.key(row): row for row in rows}
-        changed = [k for k, row in new.items() if k in self._all and self._all[k] != row]
-        self._all = self._all | new
-        self._arrange(changed)
 
     def set_filter(self, needle: str) -> None:
         """Show the rows whose text contains every word of ``needle``, ignoring case."""

@@ -18,8 +18,6 @@ UI_FAMILY = "Inter"
 MONO_FAMILY = "JetBrains Mono"
 UI_PIXELS = 13
 SMALL_PIXELS = 12
-GRID = 8
-"""Distances are multiples of this, or half of it inside a control."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,10 +47,8 @@ class ListAndDetailPage(LivePage):
         self._stack.addWidget(list_view)
         self._stack.addWidget(detail)
         detail.back_requested.connect(self.go_back)
-        self._back_shortcuts = [
+        for keys, context in BACK_KEYS.items():
             QShortcut(QKeySequence(keys), detail, self.go_back, context=context)
-            for keys, context in BACK_KEYS.items()
-        ]
         self.setFocusProxy(list_view)
         self.watch(list_view.state, detail.state)
 

@@ -49,26 +49,26 @@ def test_that_rows_stand_in_the_order_of_the_sorted_column(model: KeyedTableMode
     assert names(model) == ["b", "d", "a", "c"], "what is not known stands last either way"
 
 
-def test_that_an_unchanged_picture_tells_nothing(model: KeyedTableModel[Row]) -> None:
+def test_that_an_unchanged_snapshot_emits_nothing(model: KeyedTableModel[Row]) -> None:
     model.merge([Row("a", 1), Row("b", 2)])
-    told: list[str] = []
-    model.dataChanged.connect(lambda *_: told.append("changed"))
-    model.layoutChanged.connect(lambda *_: told.append("layout"))
-    model.rowsInserted.connect(lambda *_: told.append("inserted"))
-    model.rowsRemoved.connect(lambda *_: told.append("removed"))
-    model.modelReset.connect(lambda *_: told.append("reset"))
+    emitted: list[str] = []
+    model.dataChanged.connect(lambda *_: emitted.append("changed"))
+    model.layoutChanged.connect(lambda *_: emitted.append("layout"))
+    model.rowsInserted.connect(lambda *_: emitted.append("inserted"))
+    model.rowsRemoved.connect(lambda *_: emitted.append("removed"))
+    model.modelReset.connect(lambda *_: emitted.append("reset"))
     model.merge([Row("a", 1), Row("b", 2)])
-    assert told == []
+    assert emitted == []
     model.merge([Row("a", 1), Row("b", 3)])
-    assert told == ["changed"]
+    assert emitted == ["changed"]
 
 
-def test_that_a_changed_cell_is_told_for_its_row_alone(model: KeyedTableModel[Row]) -> None:
+def test_that_a_changed_cell_is_emitted_for_its_row_alone(model: KeyedTableModel[Row]) -> None:
     model.merge([Row(f"{i:03}", i) for i in range(100)])
-    told: list[tuple[int, int]] = []
-    model.dataChanged.connect(lambda top, bottom, *_: told.append((top.row(), bottom.row())))
+    emitted: list[tuple[int, int]] = []
+    model.dataChanged.connect(lambda top, bottom, *_: emitted.append((top.row(), bottom.row())))
     model.merge([Row(f"{i:03}", -1 if i in (4, 5, 50) else i) for i in range(100)])
-    assert told == [(4, 5), (50, 50)]
+    assert emitted == [(4, 5), (50, 50)]
 
 
 def test_that_selection_and_current_row_survive_merging_sorting_and_filtering(
@@ -103,24 +103,24 @@ def test_that_scrolling_stays_while_rows_come_and_change(
 
 
 def test_that_any_sequence_of_merges_keeps_the_models_contract(model: KeyedTableModel[Row]) -> None:
-    dice = random.Random(5)
+    rng = random.Random(5)
     selection = QItemSelectionModel(model)
     for _ in range(200):
         rows = [
-            Row(str(i), dice.choice([None, dice.randrange(50)]))
-            for i in dice.sample(range(60), dice.randrange(60))
+            Row(str(i), rng.choice([None, rng.randrange(50)]))
+            for i in rng.sample(range(60), rng.randrange(60))
         ]
-        match dice.randrange(4):
+        match rng.randrange(4):
             case 0:
-                model.sort(dice.randrange(2), dice.choice(list(Qt.SortOrder)))
+                model.sort(rng.randrange(2), rng.choice(list(Qt.SortOrder)))
             case 1:
-                model.set_filter(dice.choice(["", "1", "2 3"]))
+                model.set_filter(rng.choice(["", "1", "2 3"]))
             case 2:
-                model.update_rows(rows[:5])
+                model.merge(rows[:5])
             case _:
                 model.merge(rows)
         if model.rowCount():
-            index = model.index(dice.randrange(model.rowCount()), 0)
+            index = model.index(rng.randrange(model.rowCount()), 0)
             selection.setCurrentIndex(index, QItemSelectionModel.SelectionFlag.ClearAndSelect)
             assert model.row_of(model.key(model.row_at(index.row()))) == index.row()
 
