@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,15 +16,17 @@ from pytestqt.qtbot import QtBot
 from shiboken6 import isValid
 
 from gui.configuration.page import ConfigurationPage
+from gui.groups.actions import delete_groups
 from gui.groups.group_view import GroupView
 from gui.groups.reset_dialog import ResetDialog
 from gui.messages.page import MessagesPage
 from gui.plan_dialog import PlanDialog
 from gui.topics.actions import TopicActions
 from gui.topics.create_dialog import AddPartitionsDialog, CreateTopicDialog
+from gui.topics.topic_view import TopicView
 from kafka_client.commands.groups import ResetSpec, ResetTo
 from kafka_client.errors import TimedOut
-from kafka_client.model import ConfigResource, Group, PartitionLag
+from kafka_client.model import ConfigResource, Group, Member, PartitionLag
 from tests.fakes.client import FakeClient
 from tests.fakes.cluster import FakeCluster
 from tests.ui.pages import PageHost, page_host
@@ -250,3 +253,24 @@ def test_that_a_click_on_a_title_names_the_order_and_is_not_remembered(
     again = MessagesPage(made.context)
     qtbot.addWidget(again)
     assert again.table_bar.order_box.currentText() == "Newest first"
+
+
+def test_that_a_group_with_members_is_not_deleted_and_the_reason_is_given(
+    made: PageHost, window: QWidget
+) -> None:
+    busy = Group("busy", "Stable", members=(Member("m", "c", "/h"),))
+    made.session.snapshot = replace(made.session.snapshot, groups={"busy": busy})
+    delete_groups(made.context, ["busy"], window)
+    assert made.notes and made.notes[0][1] == "warn"
+
+
+def test_that_a_topic_is_deleted_only_after_its_plan(
+    made: PageHost, window: QWidget, qtbot: QtBot
+) -> None:
+    view = TopicView(made.context, window)
+    view.show_topic("email")
+    delete = next(b for b in view.findChildren(QPushButton) if b.text() == "Delete…")
+    delete.click()
+    plan = shown(qtbot, PlanDialog)
+    assert plan.plan.destructive and "email" in made.client.cluster.logs
+    plan.close()
