@@ -15,6 +15,7 @@ from gui.navigation import BrokerTarget, ConfigurationTarget, Target
 from gui.page_kit.latest_job import LatestJob
 from gui.page_kit.live_page import LivePage
 from gui.page_kit.page_table import page_table
+from gui.page_kit.table_list import HEAD_PIXELS
 from gui.pages import PageContext
 from kafka_client.changes import Changes
 from kafka_client.model import ClusterSnapshot, ConfigResource
@@ -23,7 +24,7 @@ from widgets.item_table import ROW_PIXELS
 from widgets.keyed_table_model import KeyedTableModel
 from widgets.plain import plain
 
-LIST_FRAME_PIXELS = 132
+LIST_FRAME_PIXELS = 140
 """title, filter box, table header and margins above and below the rows of the list"""
 ROWS_AT_FIRST = (3, 8)
 """fewest and most rows that the list shows before a person moves the splitter"""
@@ -69,7 +70,9 @@ class BrokersPage(LivePage):
         column = QVBoxLayout(whole)
         column.setContentsMargins(0, 4, 0, 8)
         column.setSpacing(12)
-        column.addWidget(plain("Brokers", whole, role="title"))
+        title = plain("Brokers", whole, role="title")
+        title.setFixedHeight(HEAD_PIXELS)
+        column.addWidget(title)
         column.addWidget(self.table)
         return whole
 

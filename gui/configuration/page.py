@@ -38,7 +38,7 @@ from gui.configuration.rows import (
 from gui.navigation import ConfigurationTarget, Target
 from gui.page_kit.live_page import LivePage
 from gui.page_kit.page_table import page_table
-from gui.page_kit.table_list import MARGINS
+from gui.page_kit.table_list import HEAD_PIXELS, MARGINS
 from gui.pages import PageContext
 from gui.plan_dialog import bootstrap_of, show_plan
 from kafka_client.changes import Changes
@@ -51,8 +51,8 @@ from widgets.page_state import PageState
 from widgets.plain import plain
 from widgets.table_view import TableView
 
-RESOURCES_PIXELS, SETTINGS_PIXELS, EDITOR_PIXELS = 190, 500, 300
-"""first widths from left to right"""
+RESOURCES_PIXELS, EDITOR_PIXELS = 190, 300
+"""first widths of the panes at the left and at the right"""
 CHANGES_NAMED = 3
 
 Entries = dict[ConfigResource, tuple[ConfigEntry, ...]]
@@ -70,6 +70,8 @@ class ConfigurationPage(LivePage):
         self._pending: dict[tuple[ConfigResource, str], str | None] = {}
         """edits that are not applied; None resets to the default"""
         self._reading: asyncio.Task[None] | None = None
+        self._sized = False
+        """the panes have their first widths"""
         self._resources: KeyedTableModel[ResourceRow] = KeyedTableModel(
             RESOURCE_COLUMNS, lambda r: r.resource
         )
@@ -111,7 +113,6 @@ class ConfigurationPage(LivePage):
         self._halves = QSplitter(Qt.Orientation.Horizontal, self)
         self._halves.addWidget(self.setting_table)
         self._halves.addWidget(self.editor)
-        self._halves.setSizes([SETTINGS_PIXELS, EDITOR_PIXELS])
         self._halves.setStretchFactor(0, 1)
         self._halves.setChildrenCollapsible(False)
         self.editor.setMinimumWidth(280)
@@ -122,19 +123,20 @@ class ConfigurationPage(LivePage):
         column.addLayout(head)
         column.addWidget(self._halves, 1)
         self.state = PageState(self.theme, right, self)
-        whole = QSplitter(Qt.Orientation.Horizontal, self)
-        whole.addWidget(self.resource_table)
-        whole.addWidget(self.state)
-        whole.setSizes([RESOURCES_PIXELS, SETTINGS_PIXELS + EDITOR_PIXELS])
-        whole.setStretchFactor(1, 1)
-        whole.setChildrenCollapsible(False)
+        self._whole = QSplitter(Qt.Orientation.Horizontal, self)
+        self._whole.addWidget(self.resource_table)
+        self._whole.addWidget(self.state)
+        self._whole.setStretchFactor(1, 1)
+        self._whole.setChildrenCollapsible(False)
         self.resource_table.setMinimumWidth(180)
         self.resource_table.counts.hide()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(*MARGINS)
         layout.setSpacing(12)
-        layout.addWidget(plain("Configuration", self, role="title"))
-        layout.addWidget(whole, 1)
+        title = plain("Configuration", self, role="title")
+        title.setFixedHeight(HEAD_PIXELS)
+        layout.addWidget(title)
+        layout.addWidget(self._whole, 1)
         layout.addWidget(self.pending_bar)
 
     def _connect(self) -> None:
@@ -175,6 +177,11 @@ class ConfigurationPage(LivePage):
     @override
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
+        if not self._sized:
+            self._sized = True
+            rest = self.width() - RESOURCES_PIXELS
+            self._whole.setSizes([RESOURCES_PIXELS, rest])
+            self._halves.setSizes([rest - EDITOR_PIXELS, EDITOR_PIXELS])
         if self.resource is not None:
             self.read()
 

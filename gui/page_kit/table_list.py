@@ -14,6 +14,8 @@ from widgets.table_view import TableView
 
 MARGINS = (24, 20, 24, 16)
 """left, top, right, bottom of every page, in pixels"""
+HEAD_PIXELS = 32
+"""height of the row with the title, with and without buttons"""
 
 
 class TableList(QWidget, Generic[R]):
@@ -27,6 +29,7 @@ class TableList(QWidget, Generic[R]):
         self.table = table
         self.head = QHBoxLayout()
         self.head.setSpacing(8)
+        self.head.addStrut(HEAD_PIXELS)
         self.head.addWidget(plain(title, self, role="title"))
         self.head.addStretch(1)
         self.state = PageState(context.theme, table, self)

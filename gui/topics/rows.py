@@ -89,23 +89,24 @@ def _lag_tip(row: TopicRow) -> str:
 
 TOPIC_COLUMNS: list[Column[TopicRow]] = [
     Column("topic", "Topic", lambda r: r.name, width=240, stretch=True),
-    status_column("health", "Replicas", lambda r: r.status, width=150),
-    Column("partitions", "Partitions", lambda r: r.partitions, text=figures.count, numeric=True),
+    status_column("health", "Replicas", lambda r: r.status, width=132),
+    Column("partitions", "Partitions", lambda r: r.partitions, text=figures.count, numeric=True,
+           width=84),
     Column("replication", "Replication", lambda r: r.replication, text=figures.count, numeric=True,
-           help="Replication factor"),
-    Column("rate", "Records/s", lambda r: r.rate, text=figures.rate, numeric=True,
+           width=92, help="Replication factor"),
+    Column("rate", "Records/s", lambda r: r.rate, text=figures.rate, numeric=True, width=88,
            help="Growth of the end offsets between the last two samples"),
-    Column("span", "Offset span", lambda r: r.span, text=figures.count, numeric=True,
+    Column("span", "Offset span", lambda r: r.span, text=figures.count, numeric=True, width=96,
            help="End minus start offsets. Not a count of records where a topic is compacted or has"
                 " transactions"),
-    Column("size", "Size", lambda r: r.size_bytes, text=figures.size, numeric=True, width=92,
+    Column("size", "Size", lambda r: r.size_bytes, text=figures.size, numeric=True, width=80,
            help="One copy: the logs of the leaders"),
-    Column("stored", "Stored", lambda r: r.stored_bytes, text=figures.size, numeric=True, width=92,
+    Column("stored", "Stored", lambda r: r.stored_bytes, text=figures.size, numeric=True, width=80,
            help="All replicas together: the disk space that the topic takes"),
-    Column("groups", "Groups", lambda r: r.groups, text=figures.count, numeric=True,
+    Column("groups", "Groups", lambda r: r.groups, text=figures.count, numeric=True, width=72,
            help="Consumer groups with committed offsets"),
     Column("lag", "Worst lag", lambda r: r.worst_lag, text=figures.count, numeric=True,
-           tip=_lag_tip),
+           width=84, tip=_lag_tip),
 ]  # fmt: skip
 
 
