@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         ClusterRefused,
         ClusterSpec,
         PortUnavailable,
+        is_in_use,
     )
     from embedded_broker.shell.usage import Usage
 
@@ -32,6 +33,7 @@ _MODULES = {
     "ClusterRefused": "layout",
     "ClusterSpec": "layout",
     "PortUnavailable": "layout",
+    "is_in_use": "layout",
     "Usage": "usage",
 }
 
@@ -47,6 +49,7 @@ __all__ = [
     "State",
     "TopicSpec",
     "Usage",
+    "is_in_use",
 ]
 
 

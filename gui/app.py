@@ -11,7 +11,7 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 
-from PySide6.QtCore import QObject, QSocketNotifier, QTimer
+from PySide6.QtCore import QObject, QSocketNotifier, Qt, QTimer
 from PySide6.QtWidgets import QApplication
 
 from gui import log
@@ -19,8 +19,9 @@ from gui.about.diagnostics import Place
 from gui.about.places import connected, places
 from gui.activity_log import ActivityLog
 from gui.client_bridge import ClientBridge
+from gui.cluster_actions import ClusterActions
 from gui.command_palette import Entry
-from gui.embedded.manager import LocalControl
+from gui.embedded.manager import EmbeddedClusters
 from gui.embedded.stored import data_root
 from gui.event_loop import AttachedLoop, window_loop
 from gui.garbage import GarbageCollector
@@ -106,33 +107,37 @@ class Application(QObject):
         self.window = MainWindow(
             self.theme, self.preferences, self.clock, self.clusters, self.welcome, self.watchdog
         )
-        self.local = LocalControl(self.clusters, self.window, data, self)
-        self._closing = False
+        self.embedded = EmbeddedClusters(self.bridge, data, self)
+        self.actions = ClusterActions(
+            self.tasks, self.clusters, self.embedded, self.window, self.welcome, self
+        )
+        self._ending: asyncio.Task[None] | None = None
         sys.setswitchinterval(SWITCH_S)
         self.garbage = GarbageCollector(self)
         self.activity = ActivityLog(self.clusters, self.watchdog, self)
-        self.effects = PreferenceEffects(self.preferences, self.clusters, self.local, data, self)
+        self.effects = PreferenceEffects(self.preferences, self.clusters, self.embedded, data, self)
         self.tasks.failed.connect(self.window.notify_error)
         self._wire()
 
     def _wire(self) -> None:
         window, welcome, clusters = self.window, self.welcome, self.clusters
-        window.demo_requested.connect(lambda: self.local.start_template("notifications"))
+        window.demo_requested.connect(lambda: self.actions.start_template("notifications"))
         window.connect_requested.connect(self.open_connect_dialog)
         window.theme_requested.connect(self.switch_theme)
         window.close_requested.connect(self.ask_to_close)
         window.preferences_requested.connect(self.open_preferences)
         window.about_requested.connect(self.open_about)
-        welcome.demo_requested.connect(self.local.start_template)
+        welcome.demo_requested.connect(self.actions.start_template)
         welcome.connect_requested.connect(self.open_connect_dialog)
         welcome.profile_requested.connect(lambda profile: clusters.open_profile(profile))
         welcome.forget_requested.connect(clusters.forget)
-        welcome.leftover_requested.connect(self.local.start_leftover)
-        welcome.remove_requested.connect(self.local.remove)
+        welcome.start_requested.connect(self.actions.start_stored)
+        welcome.remove_requested.connect(self.actions.remove)
         clusters.opened.connect(self._opened)
         clusters.recent_changed.connect(self._show_lists)
         clusters.closed.connect(self._closed)
-        self.local.changed.connect(self._show_lists)
+        self.embedded.changed.connect(self._show_lists)
+        self.qt.applicationStateChanged.connect(self._state_changed)
         window.add_actions(self._actions())
         self.clock.style.changed.connect(
             lambda: self.preferences.set(TIME_STYLE, self.clock.style.style)
@@ -149,15 +154,11 @@ class Application(QObject):
             self.clock.style.choose(self.preferences.get(TIME_STYLE))
 
     def _actions(self) -> list[Entry]:
-        def close_shown() -> None:
-            if self.clusters.shown is not None:
-                self.local.close_session(self.clusters.shown)
-
         return [
-            Entry("Start a demo cluster", "action", "demo", lambda: self.local.start_template("notifications")),
+            Entry("Start a demo cluster", "action", "demo", lambda: self.actions.start_template("notifications")),
             Entry("Connect to a cluster…", "action", "connect", self.open_connect_dialog, "Ctrl+N"),
             Entry("Show the welcome page", "action", "overview", lambda: self.clusters.show(None)),
-            Entry("Close this cluster", "action", "close", close_shown),
+            Entry("Close this cluster", "action", "close", self.actions.close_shown),
             Entry("Switch between dark and light", "action", "moon", self.switch_theme),
             Entry("Follow the system's theme", "action", "system", lambda: self.look.choose("system")),
             *(
@@ -224,7 +225,7 @@ class Application(QObject):
     def open_preferences(self) -> None:
         from gui.preferences_dialog import PreferencesDialog
 
-        fixed = [place for place in self.places() if place.path != self.local.root]
+        fixed = [place for place in self.places() if place.path != self.embedded.root]
         PreferencesDialog(
             self.theme, self.preferences, fixed, self.effects.default_folder, self.window
         ).open()
@@ -237,35 +238,48 @@ class Application(QObject):
 
     def places(self) -> list[Place]:
         """The files and folders that Kafkarium keeps something in."""
-        return places(self.preferences.path, self.clusters.history_folder, self.local.root)
+        return places(self.preferences.path, self.clusters.history_folder, self.embedded.root)
 
     def _show_lists(self) -> None:
-        self.welcome.show_lists(self.clusters.recent, self.local.leftovers)
+        self.welcome.show_lists(self.clusters.recent, self.embedded.stored)
+
+    def _state_changed(self, state: Qt.ApplicationState) -> None:
+        """Another window may have started or stopped a cluster meanwhile."""
+        if state is Qt.ApplicationState.ApplicationActive and self.clusters.shown is None:
+            self._show_lists()
 
     # ---- the end
 
     def ask_to_close(self) -> None:
-        if self._closing:
-            return
-        self.local.ask_to_stop(self._close_now)
+        """Close the window, unless the person keeps it for the sake of other programs."""
+        if self._ending is None:
+            self._ending = self.tasks.start(self._end_if_agreed())
 
-    def _close_now(self) -> None:
-        """Clusters stop in order while the window says so; then everything ends."""
-        if self._closing:
-            return
-        self._closing = True
-        self.local.stop_all(self._ended)
+    def end_now(self) -> None:
+        """Close the window without asking."""
+        if self._ending is not None:
+            self._ending.cancel()
+        self._ending = self.tasks.start(self.end())
 
-    def _ended(self) -> None:
-        self.close()
-        if not self.ended.done():
-            self.ended.set_result(None)
+    async def _end_if_agreed(self) -> None:
+        if await self.actions.may_stop():
+            await self.end()
+        else:
+            self._ending = None
+
+    async def end(self) -> None:
+        """Stop the embedded clusters in order, then close everything."""
+        try:
+            await self.actions.stop_all()
+        finally:
+            self.close()
+            if not self.ended.done():
+                self.ended.set_result(None)
 
     def close(self) -> None:
-        """What can still be closed is closed; waits for no cluster."""
+        """Close what needs no waiting for a cluster; connections and histories get END_S."""
         if not self.thread_.running:
             return
-        self._closing = True
         self.window.may_close = True
         self.window.setUpdatesEnabled(False)  # Qt warns when it paints a window that has closed
         self.window.close()
@@ -276,8 +290,10 @@ class Application(QObject):
         self.thread_.stop(END_S)
         self.journal.close()
         self.garbage.stop()
-        if self._attached is not None:
+        if self._attached is not None and asyncio.current_task() is None:
             self._attached.close()
+        elif self._attached is not None:
+            QTimer.singleShot(0, self._attached.close)  # not inside one of its own tasks
 
 
 def _attached_loop(qt: QApplication) -> AttachedLoop | None:
@@ -309,7 +325,7 @@ async def _run(qt: QApplication, demo: bool, bootstrap: str) -> None:
             application.window.notify(installed.problem, "warn")
         _end_on_signals(application)
         if demo:
-            application.local.start_template("notifications", again=True)
+            application.actions.start_template("notifications", again=True)
         elif bootstrap:
             from kafka_client.profile import quick
 
@@ -333,7 +349,7 @@ def _end_on_signals(application: Application) -> None:
     def woken() -> None:
         reading.recv(64)
 
-    handler: Callable[..., None] = lambda *_: application._close_now()  # noqa: E731
+    handler: Callable[..., None] = lambda *_: application.end_now()  # noqa: E731
     notifier.activated.connect(woken)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, handler)

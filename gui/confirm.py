@@ -1,38 +1,47 @@
-"""Asks before something that cannot be taken back: a sentence of what will happen, never a loop
-of its own."""
+"""Asks before something that cannot be undone."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
+from gui.tasks import opened
 from widgets.page_state import IconLabel
 from widgets.plain import plain
 from widgets.theme import Theme
 
 
-def ask(
+async def confirmed(
     theme: Theme,
     parent: QWidget,
     *,
     title: str,
-    sentences: str,
+    text: str,
     button: str,
-    agreed: Callable[[], None],
     danger: bool = True,
-    declined: Callable[[], None] | None = None,
     other: str = "Cancel",
+) -> bool:
+    """Ask, and return whether the person agreed. ``text`` tells what will happen; ``danger`` makes
+    the other button the default."""
+    dialog = _dialog(theme, parent, title, text, button, danger, other)
+    return await opened(dialog) == QDialog.DialogCode.Accepted
+
+
+def _dialog(
+    theme: Theme,
+    parent: QWidget,
+    title: str,
+    text: str,
+    button: str,
+    danger: bool,
+    other: str,
 ) -> QDialog:
-    """Opens at once and returns; ``agreed`` is called when the person agrees."""
     dialog = QDialog(parent.window())
     dialog.setWindowTitle(title)
     dialog.setWindowModality(Qt.WindowModality.WindowModal)
-    dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     dialog.setMinimumWidth(440)
     heading = plain(title, dialog, role="heading", wrap=True)
-    words = plain(sentences, dialog, role="muted", wrap=True)
+    words = plain(text, dialog, role="muted", wrap=True)
     yes, no = QPushButton(button, dialog), QPushButton(other, dialog)
     yes.setProperty("role", "danger" if danger else "primary")
     yes.clicked.connect(dialog.accept)
@@ -59,8 +68,4 @@ def ask(
     layout.setSpacing(24)
     layout.addLayout(top)
     layout.addLayout(buttons)
-    dialog.accepted.connect(agreed)
-    if declined is not None:
-        dialog.rejected.connect(declined)
-    dialog.open()
     return dialog

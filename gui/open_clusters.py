@@ -14,7 +14,7 @@ from PySide6.QtCore import QObject, Signal
 
 from gui.client_bridge import ClientBridge
 from gui.connection_preferences import history_limits_of, schedule_of
-from gui.embedded.cluster import EmbeddedControl
+from gui.embedded.cluster import EmbeddedCluster
 from gui.preferences import Preferences
 from gui.session import Session
 from kafka_client.api import ClusterClient
@@ -64,7 +64,7 @@ class Clusters(QObject):
         self,
         profile: ConnectionProfile,
         *,
-        embedded: EmbeddedControl | None = None,
+        embedded: EmbeddedCluster | None = None,
         history_path: Path | None = None,
         remember: bool = True,
     ) -> Session:
@@ -118,10 +118,6 @@ class Clusters(QObject):
     def close_all(self) -> list[concurrent.futures.Future[None]]:
         closed = [self.close_session(session) for session in list(self.sessions.values())]
         return [ending for ending in closed if ending is not None]
-
-    @property
-    def embedded(self) -> list[EmbeddedControl]:
-        return [s.embedded for s in self.sessions.values() if s.embedded is not None]
 
     # ---- those of before
 

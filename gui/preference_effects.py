@@ -9,7 +9,7 @@ from pathlib import Path
 from PySide6.QtCore import QObject
 
 from gui.connection_preferences import history_limits_of
-from gui.embedded.manager import LocalControl
+from gui.embedded.manager import EmbeddedClusters
 from gui.open_clusters import Clusters
 from gui.preferences import (
     EARLIER_FOLDERS,
@@ -27,7 +27,7 @@ class PreferenceEffects(QObject):
         self,
         preferences: Preferences,
         clusters: Clusters,
-        embedded: LocalControl,
+        embedded: EmbeddedClusters,
         default_folder: Path,
         parent: QObject,
     ) -> None:

@@ -29,7 +29,7 @@ from kafka_client.model import ClusterSnapshot, Datum
 from kafka_client.sampling.state import ConnectionKind, ConnectionState, Schedule
 
 if TYPE_CHECKING:
-    from gui.embedded.cluster import EmbeddedControl
+    from gui.embedded.cluster import EmbeddedCluster
     from kafka_client.history import History, HistoryLimits
     from kafka_client.profile import ConnectionProfile
     from kafka_client.sampling.sampler import Sampler
@@ -62,7 +62,7 @@ class Session(QObject):
         bridge: ClientBridge,
         store: SeriesStore,
         *,
-        embedded: EmbeddedControl | None = None,
+        embedded: EmbeddedCluster | None = None,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gui.embedded.cluster import BrokerState
+from gui.embedded.processes import BrokerState
 from kafka_client.model import GroupStatus
 from kafka_client.sampling.state import ConnectionKind
 from kafka_client.wording import counted

@@ -99,7 +99,7 @@ class Tour:
     async def _open(self, bootstrap: str) -> Session:
         if bootstrap:
             return self._app.clusters.open_profile(quick(bootstrap), remember=False)
-        self._app.local.start_template("notifications")
+        self._app.actions.start_template("notifications")
         trouble = self._app.welcome.trouble
         await self.until(
             lambda: self._app.clusters.shown is not None or trouble.isVisible(),
@@ -271,18 +271,8 @@ async def _drive(
     except TourFailed as failure:
         tour.problems.append(str(failure))
     finally:
-        await _end(application, tour)
+        await application.end()
     for problem in tour.problems:
         print(f"kafkarium tour: {problem}", file=sys.stderr)
     print(f"{len(tour.written)} pictures in {wanted.out}")
     return 1 if tour.problems else 0
-
-
-async def _end(application: Application, tour: Tour) -> None:
-    """Whatever happened: the clusters of the tour are stopped in order."""
-    ended: list[bool] = []
-    application.local.stop_all(lambda: ended.append(True))
-    deadline = time.monotonic() + 30
-    while not ended and time.monotonic() < deadline:
-        await tour.wait(0.1)
-    application.close()

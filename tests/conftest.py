@@ -13,6 +13,7 @@ import asyncio
 import inspect
 import os
 import tempfile
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ _HOME = tempfile.TemporaryDirectory(prefix="kafkarium-tests-")
 for _name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME"):
     os.environ[_name] = str(Path(_HOME.name, _name.lower()))
 
+HEARTBEAT_MS = 100
 FOLDER_MARKS = ("integration", "simulation", "performance")
 _plain_loop: asyncio.AbstractEventLoop | None = None
 _window_loop: AttachedLoop | None = None
@@ -76,12 +78,27 @@ def run(coroutine: Awaitable[Any]) -> Any:
     """Run it to its end on the loop of the current test."""
     if _window_loop is None or not _window_loop.is_running():
         return plain_loop().run_until_complete(coroutine)  # type: ignore[arg-type]
-    from PySide6.QtCore import QEventLoop
+    from PySide6.QtCore import QEventLoop, QTimer
 
     task = asyncio.ensure_future(coroutine, loop=_window_loop)
-    spinner = QEventLoop()
+    spinner, heartbeat = QEventLoop(), QTimer()
+    interrupts: list[BaseException] = []
+
+    def beat() -> None:
+        """Python runs signal handlers, that of the timeout too, only while it runs itself."""
+        try:
+            time.monotonic()
+        except BaseException as interrupt:
+            interrupts.append(interrupt)
+            task.cancel()
+
+    heartbeat.timeout.connect(beat)
+    heartbeat.start(HEARTBEAT_MS)
     task.add_done_callback(lambda _: spinner.quit())
     spinner.exec()
+    heartbeat.stop()
+    for interrupt in interrupts:
+        raise interrupt
     return task.result()
 
 

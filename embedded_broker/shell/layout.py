@@ -260,6 +260,18 @@ class ClusterDirectory:
             self._lock = -1
 
 
+def is_in_use(directory: Path) -> bool:
+    """Whether a running program holds the lock of this cluster, or of one of its brokers."""
+    locks = [directory / LOCK_FILE, *directory.glob(f"broker-*/{DATA}/{LOCK_FILE}")]
+    for lock in locks:
+        if lock.exists():
+            try:
+                os.close(platform.lock_file(lock))
+            except platform.InUse:
+                return True
+    return False
+
+
 def advertised_host(host: str) -> str:
     """The host to advertise for a broker that listens on ``host``: for all addresses, the one
     that this machine uses towards others."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from functools import partial
+from typing import Any
 
 from PySide6.QtWidgets import QWidget
 
-from gui import confirm
-from gui.embedded.cluster import BrokerState, EmbeddedControl
+from gui.confirm import confirmed
+from gui.embedded.cluster import EmbeddedCluster
+from gui.embedded.processes import BrokerState
 from widgets.theme import Theme
 
 
@@ -19,22 +20,22 @@ class BrokerAction:
 
     label: str
     icon: str
-    run: Callable[[EmbeddedControl, int], None]
+    run: Callable[[EmbeddedCluster, int], Coroutine[Any, Any, None]]
     warning: str = ""
 
 
-START = BrokerAction("Start", "play", EmbeddedControl.start_broker)
+START = BrokerAction("Start", "play", EmbeddedCluster.start_broker)
 STOP = BrokerAction(
     "Stop",
     "power",
-    EmbeddedControl.stop_broker,
+    EmbeddedCluster.stop_broker,
     "The broker hands its leaderships to other replicas first. Partitions with a single replica"
     " are unavailable until it is back.",
 )
 KILL = BrokerAction(
     "Kill -9",
     "kill",
-    EmbeddedControl.kill,
+    EmbeddedCluster.kill,
     "The process ends at once, without a controlled shutdown. The controller fences the broker"
     " after two missed heartbeats and elects other leaders. Records that all in-sync replicas"
     " acknowledged are kept.",
@@ -42,11 +43,11 @@ KILL = BrokerAction(
 FREEZE = BrokerAction(
     "Freeze",
     "freeze",
-    EmbeddedControl.freeze,
+    EmbeddedCluster.freeze,
     "The process is suspended: its connections stay open and no request is answered, as when a"
     " machine hangs. Thaw resumes it.",
 )
-THAW = BrokerAction("Thaw", "thaw", EmbeddedControl.thaw)
+THAW = BrokerAction("Thaw", "thaw", EmbeddedCluster.thaw)
 ALL_ACTIONS = (START, STOP, KILL, FREEZE, THAW)
 
 
@@ -62,19 +63,15 @@ def possible_actions(state: BrokerState) -> tuple[BrokerAction, ...]:
             return (KILL,)
 
 
-def request(
-    action: BrokerAction, control: EmbeddedControl, broker_id: int, theme: Theme, parent: QWidget
+async def confirm_and_run(
+    action: BrokerAction, cluster: EmbeddedCluster, broker_id: int, theme: Theme, parent: QWidget
 ) -> None:
-    """Ask for confirmation where the action has a warning, then run it."""
-    run = partial(action.run, control, broker_id)
-    if not action.warning:
-        run()
-        return
-    confirm.ask(
+    """Ask for confirmation where the action has a warning, then run it. Raises: EmbeddedError."""
+    if not action.warning or await confirmed(
         theme,
         parent,
         title=f"{action.label} broker {broker_id}?",
-        sentences=action.warning,
+        text=action.warning,
         button=action.label,
-        agreed=run,
-    )
+    ):
+        await action.run(cluster, broker_id)

@@ -43,9 +43,8 @@ class BrokerView(DetailView):
         self.add_tab("replicas", "Replicas", self._make_replica_table())
         self._log: BrokerLog | None = None
         if self.embedded is not None:
-            self._log = BrokerLog(self.embedded, self)
+            self._log = BrokerLog(self.embedded, context.session.tasks, self)
             self.add_tab("log", "Log", self._log)
-            self.embedded.act_failed.connect(self._action_failed)
             for action in actions.ALL_ACTIONS:
                 self._buttons[action.label] = self.add_action(
                     action.label, partial(self._run, action), icon=action.icon
@@ -96,16 +95,16 @@ class BrokerView(DetailView):
 
     # ---- actions
 
-    def _action_failed(self, sentence: str) -> None:
-        self.context.notify(sentence, "bad")
-
     def _run(self, action: actions.BrokerAction) -> None:
         if self._row is not None:
             self.request(action, self._row.broker_id)
 
     def request(self, action: actions.BrokerAction, broker_id: int) -> None:
         if self.embedded is not None:
-            actions.request(action, self.embedded, broker_id, self.context.theme, self)
+            work = actions.confirm_and_run(
+                action, self.embedded, broker_id, self.context.theme, self
+            )
+            self.context.session.tasks.start(work, owner=self)
 
     def _open_configuration(self) -> None:
         if self._row is not None:

@@ -7,7 +7,9 @@ from PySide6.QtGui import QHideEvent, QShowEvent
 from PySide6.QtWidgets import QPlainTextEdit, QWidget
 from typing_extensions import override
 
-from gui.embedded.cluster import EmbeddedControl
+from gui.embedded.cluster import EmbeddedCluster
+from gui.tasks import TaskScope
+from kafka_client.errors import ClientError
 from widgets.plain import visible
 
 READ_EVERY_MS = 1500
@@ -18,9 +20,10 @@ LONGEST_LINE = 2000
 class BrokerLog(QPlainTextEdit):
     """Follows the end of the log unless the person has scrolled up."""
 
-    def __init__(self, control: EmbeddedControl, parent: QWidget) -> None:
+    def __init__(self, cluster: EmbeddedCluster, tasks: TaskScope, parent: QWidget) -> None:
         super().__init__(parent)
-        self._control = control
+        self._cluster = cluster
+        self._tasks = tasks
         self._broker_id: int | None = None
         self._text = ""
         self.setReadOnly(True)
@@ -40,9 +43,15 @@ class BrokerLog(QPlainTextEdit):
                 self._read()
 
     def _read(self) -> None:
-        broker_id = self._broker_id
-        if broker_id is not None:
-            self._control.tail(broker_id, lambda text: self._show(broker_id, text))
+        if self._broker_id is not None:
+            self._tasks.start(self._show_tail(self._broker_id), owner=self)
+
+    async def _show_tail(self, broker_id: int) -> None:
+        try:
+            text = await self._cluster.log_tail(broker_id)
+        except ClientError as error:
+            text = str(error)
+        self._show(broker_id, text)
 
     def _show(self, broker_id: int, text: str) -> None:
         if broker_id != self._broker_id or text == self._text:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from gui.embedded.cluster import BrokerProcess, uptime_s
+from gui.embedded.processes import BrokerProcess, uptime_s
 from gui.page_kit.columns import status_column
 from gui.status import BAD, OK, WARN, Status, broker_status
 from kafka_client.model import Broker, ClusterSnapshot, Partition

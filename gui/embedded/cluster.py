@@ -1,241 +1,213 @@
-"""A cluster of our own as the window sees it: ``embedded_broker.LocalCluster`` works on a thread
-of its own, for its calls wait; here are its brokers' processes with what they cost, and signals.
+"""One embedded cluster while it runs: its brokers, and what can be done to them.
 
-States of the cluster: starting -> running -> stopping -> stopped, and starting -> failed. A
-broker is up, frozen, stopped or died; a died one may be started again.
+``embedded_broker.LocalCluster`` blocks, so each of its calls runs on one worker thread, one after
+another. States of the cluster: new -> starting -> running -> stopping -> stopped, and starting ->
+failed. A broker is up, frozen, stopped or died; a died one may be started again.
 """
 
 from __future__ import annotations
 
 import concurrent.futures
 import os
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, Qt, QTimer, Signal
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from gui.client_bridge import ClientBridge
+from gui.embedded.errors import EmbeddedError
+from gui.embedded.processes import (
+    BrokerProcess,
+    BrokerState,
+    ProcessMonitor,
+    external_ports,
+    tail_of,
+)
+from gui.tasks import TaskScope, after
+from kafka_client.errors import ClientError
 
 if TYPE_CHECKING:
+    from embedded_broker import LocalCluster
     from gui.embedded.demo_traffic import DemoTraffic
 
 POLL_MS = 1000
-LOOK_AGAIN_MS = 300
-TAIL_BYTES = 64 * 1024
+SECOND_READING_MS = 300
 
 
-class BrokerState(StrEnum):
-    UP = "up"
-    FROZEN = "frozen"
+class ClusterState(StrEnum):
+    NEW = "new"
+    STARTING = "starting"
+    RUNNING = "running"
+    FAILED = "failed"
     STOPPING = "stopping"
     STOPPED = "stopped"
-    DIED = "died"
-    STARTING = "starting"
 
 
-@dataclass(frozen=True, slots=True)
-class BrokerProcess:
-    """``cpu_share`` is of one core, since the last look; None while it does not run."""
+class EmbeddedCluster(QObject):
+    """``start`` and ``stop`` are awaited once each; everything else works while it runs."""
 
-    broker_id: int
-    state: BrokerState
-    pid: int | None = None
-    started_s: float | None = None
-    rss_bytes: int | None = None
-    cpu_share: float | None = None
-    directory: str = ""
-    port: int = 0
-    reason: str = ""
-    """why it ended"""
-
-
-class EmbeddedControl(QObject):
-    running = Signal(str)  # bootstrap servers: every broker serves
-    failed = Signal(str)  # why it could not start, one sentence
-    stopped = Signal()
     brokers_changed = Signal()
-    act_failed = Signal(str)  # what a person asked of a broker and why it was not done
-
-    _called = Signal(object)
 
     def __init__(
         self,
         name: str,
-        start: Callable[[], Any],
-        look: Callable[[Any], dict[int, BrokerProcess]],
+        bridge: ClientBridge,
+        launch: Callable[[], LocalCluster],
+        monitor: ProcessMonitor | None = None,
         parent: QObject | None = None,
     ) -> None:
-        """Both run on the worker thread: ``start`` makes a LocalCluster and returns it when every
-        broker serves, ``look`` says how the brokers' processes are."""
+        """``launch`` runs on the worker thread and returns when every broker serves. Raises:
+        EmbeddedError."""
         super().__init__(parent)
         self.name = name
-        self.state = "new"
+        self.state = ClusterState.NEW
         self.bootstrap_servers = ""
         self.brokers: dict[int, BrokerProcess] = {}
-        self._start, self._look = start, look
-        self._cluster: Any = None
         self.traffic: DemoTraffic | None = None
+        self._bridge = bridge
+        self._launch = launch
+        self._monitor = monitor or ProcessMonitor()
+        self._launched: concurrent.futures.Future[LocalCluster] | None = None
+        self._cluster: LocalCluster | None = None
+        self._tasks = TaskScope(self)
         self._worker = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="embedded")
-        self._looking = False
-        self._called.connect(lambda done: done(), Qt.ConnectionType.QueuedConnection)
+        self._reading = False
         self._poll = QTimer(self)
         self._poll.setInterval(POLL_MS)
-        self._poll.timeout.connect(self._look_again)
+        self._poll.timeout.connect(lambda: self._tasks.start(self._read_processes()))
 
     # ---- the whole cluster
 
-    def start(self) -> None:
-        assert self.state == "new"
-        self.state = "starting"
-        self._run(self._start, self._is_running, self._did_not_start)
-
-    def _is_running(self, cluster: Any) -> None:
+    async def start(self) -> None:
+        """Start every broker and wait until all of them serve. Raises: EmbeddedError."""
+        assert self.state is ClusterState.NEW
+        self.state = ClusterState.STARTING
+        self._launched = self._worker.submit(self._launch)
+        try:
+            cluster = await self._bridge.result_of(self._launched)
+        except ClientError:
+            self.state = ClusterState.FAILED
+            self._worker.shutdown(wait=False)
+            raise
+        if self.state is not ClusterState.STARTING:
+            raise EmbeddedError(f"{self.name} was stopped while it started.")
         self._cluster = cluster
         self.bootstrap_servers = cluster.bootstrap_servers
-        self.state = "running"
+        self.state = ClusterState.RUNNING
         self._poll.start()
-        self._look_again()
-        self.running.emit(self.bootstrap_servers)
+        self._tasks.start(self._read_processes())
 
-    def _did_not_start(self, error: BaseException) -> None:
-        self.state = "failed"
-        self._worker.shutdown(wait=False)
-        self.failed.emit(str(error) or type(error).__name__)
-
-    def stop(self) -> None:
-        """In order: each broker hands over its partitions. ``stopped`` tells when it is done."""
-        if self.state in ("stopping", "stopped", "failed"):
+    async def stop(self) -> None:
+        """Stop the traffic, then every broker in order: each hands over its partitions first. A
+        cluster that is starting is stopped as soon as it has started."""
+        launched = self._launched
+        if launched is None or self.state not in (ClusterState.STARTING, ClusterState.RUNNING):
             return
-        self.state = "stopping"
+        self.state = ClusterState.STOPPING
         self._poll.stop()
+        self._tasks.close()
+        if self.traffic is not None:
+            await self.traffic.stop()
+        try:
+            await self._bridge.run_in(self._worker, _stop, launched)
+        finally:
+            self._stopped()
 
-        def ended() -> None:
-            if self._cluster is not None:
-                self._cluster.stop()
-
-        self._run(ended, lambda _: self._is_stopped(), lambda _: self._is_stopped())
-
-    def _is_stopped(self) -> None:
-        self.state = "stopped"
+    def _stopped(self) -> None:
+        self.state = ClusterState.STOPPED
         self.brokers = {
             i: BrokerProcess(i, BrokerState.STOPPED, directory=b.directory)
             for i, b in self.brokers.items()
         }
         self._worker.shutdown(wait=False)
         self.brokers_changed.emit()
-        self.stopped.emit()
 
-    # ---- one broker
+    # ---- one broker; all of them raise EmbeddedError
 
-    def kill(self, broker_id: int) -> None:
-        """SIGKILL: it has no time to say anything."""
-        self._act("kill", broker_id)
+    async def kill(self, broker_id: int) -> None:
+        """SIGKILL: the broker has no time to hand over its partitions."""
+        await self._act("kill", broker_id, self._running_cluster().kill)
 
-    def freeze(self, broker_id: int) -> None:
-        """SIGSTOP: it holds its connections and answers nothing."""
-        self._act("freeze", broker_id)
+    async def freeze(self, broker_id: int) -> None:
+        """SIGSTOP: the broker keeps its connections and answers no request."""
+        await self._act("freeze", broker_id, self._running_cluster().freeze)
 
-    def thaw(self, broker_id: int) -> None:
-        self._act("thaw", broker_id)
+    async def thaw(self, broker_id: int) -> None:
+        await self._act("thaw", broker_id, self._running_cluster().thaw)
 
-    def stop_broker(self, broker_id: int) -> None:
-        self._act("stop_broker", broker_id)
+    async def stop_broker(self, broker_id: int) -> None:
+        await self._act("stop", broker_id, self._running_cluster().stop_broker)
 
-    def start_broker(self, broker_id: int) -> None:
-        held = self.brokers.get(broker_id)
-        if held is not None:
-            self.brokers[broker_id] = replace(held, state=BrokerState.STARTING)
+    async def start_broker(self, broker_id: int) -> None:
+        process = self.brokers.get(broker_id)
+        if process is not None:
+            self.brokers[broker_id] = replace(process, state=BrokerState.STARTING)
             self.brokers_changed.emit()
-        self._act("start_broker", broker_id)
+        await self._act("start", broker_id, self._running_cluster().start_broker)
 
-    def _act(self, name: str, broker_id: int) -> None:
-        cluster = self._cluster
-        if cluster is None or self.state != "running":
-            return
-        words = name.replace("_broker", "")
-        self._run(
-            lambda: getattr(cluster, name)(broker_id),
-            lambda _: self._look_again(),
-            lambda error: self.act_failed.emit(f"Could not {words} broker {broker_id}: {error}"),
-        )
+    async def _act(self, verb: str, broker_id: int, act: Callable[[int], None]) -> None:
+        def call() -> None:
+            try:
+                act(broker_id)
+            except OSError as error:
+                raise EmbeddedError(f"Could not {verb} broker {broker_id}: {error}") from error
 
-    def tail(self, broker_id: int, done: Callable[[str], None]) -> None:
-        """The last lines of a broker's log."""
+        await self._bridge.run_in(self._worker, call)
+        await self._read_processes()
+
+    def _running_cluster(self) -> LocalCluster:
+        if self._cluster is None or self.state is not ClusterState.RUNNING:
+            raise EmbeddedError(f"{self.name} does not run.")
+        return self._cluster
+
+    async def log_tail(self, broker_id: int) -> str:
+        """The last lines of a broker's log; "" before there is one. Raises: EmbeddedError."""
         broker = self.brokers.get(broker_id)
-        if broker is None or not broker.directory or self.state != "running":
-            done("")
-            return
-        path = Path(broker.directory, "broker.log")
-        self._run(
-            lambda: tail_of(path), done, lambda error: done(f"The log cannot be read: {error}")
-        )
+        if broker is None or not broker.directory or self.state is not ClusterState.RUNNING:
+            return ""
 
-    def count_strangers(self, done: Callable[[int], None]) -> None:
-        """Connections of other programs to this cluster's brokers."""
-        from gui.embedded.launch import strangers
+        def read() -> str:
+            try:
+                return tail_of(Path(broker.directory, "broker.log"))
+            except OSError as error:
+                reason = error.strerror or error
+                raise EmbeddedError(
+                    f"The log of broker {broker_id} cannot be read: {reason}"
+                ) from error
 
-        brokers = list(self.brokers.values())
-        own = {os.getpid()} | ({self.traffic.pid} if self.traffic is not None else set())
-        look = partial(strangers, brokers, own)
+        return await self._bridge.run_in(self._worker, read)
 
-        def seen(first: set[int]) -> None:
-            if first:
-                again = partial(
-                    self._run, look, lambda second: done(len(first & second)), lambda _: done(0)
-                )
-                QTimer.singleShot(LOOK_AGAIN_MS, self, again)
-            else:
-                done(0)
+    async def external_connections(self) -> int:
+        """How many connections other programs hold to the brokers of this cluster."""
+        if self.state is not ClusterState.RUNNING:
+            return 0
+        own_pids = {os.getpid()} | ({self.traffic.pid} if self.traffic is not None else set())
+        read = partial(external_ports, list(self.brokers.values()), own_pids)
+        first = await self._bridge.run_in(self._worker, read)
+        if not first:
+            return 0
+        await after(SECOND_READING_MS)
+        return len(first & await self._bridge.run_in(self._worker, read))
 
-        self._run(look, seen, lambda _: done(0))
-
-    # ---- inside
-
-    def _look_again(self) -> None:
+    async def _read_processes(self) -> None:
         cluster = self._cluster
-        if cluster is None or self._looking:
+        if cluster is None or self._reading or self.state is not ClusterState.RUNNING:
             return
-        self._looking = True
-
-        def seen(brokers: dict[int, BrokerProcess]) -> None:
-            self._looking = False
-            if self.state == "running" and brokers != self.brokers:
-                self.brokers = brokers
-                self.brokers_changed.emit()
-
-        def unseen(_: BaseException) -> None:
-            self._looking = False
-
-        self._run(lambda: self._look(cluster), seen, unseen)
-
-    def _run(
-        self,
-        work: Callable[[], Any],
-        done: Callable[[Any], None],
-        failed: Callable[[BaseException], None],
-    ) -> None:
-        """``work`` on the worker thread, one after another; the answer in the window's thread."""
-
-        def ended(future: concurrent.futures.Future[Any]) -> None:
-            error = future.exception()
-            self._called.emit(
-                (lambda: failed(error)) if error is not None else (lambda: done(future.result()))
-            )
-
-        self._worker.submit(work).add_done_callback(ended)
+        self._reading = True
+        try:
+            brokers = await self._bridge.run_in(self._worker, self._monitor.read, cluster)
+        finally:
+            self._reading = False
+        if self.state is ClusterState.RUNNING and brokers != self.brokers:
+            self.brokers = brokers
+            self.brokers_changed.emit()
 
 
-def tail_of(path: Path, most_bytes: int = TAIL_BYTES) -> str:
-    """The end of a text file, from a line's beginning. Raises: OSError."""
-    with path.open("rb") as file:
-        size = file.seek(0, 2)
-        file.seek(max(0, size - most_bytes))
-        text = file.read().decode("utf-8", "replace")
-    return text if size <= most_bytes else text.partition("\n")[2]
-
-
-def uptime_s(broker: BrokerProcess) -> float | None:
-    return None if broker.started_s is None else time.time() - broker.started_s
+def _stop(launched: concurrent.futures.Future[LocalCluster]) -> None:
+    """On the worker thread, which has finished the launch: jobs run one after another."""
+    if not launched.cancelled() and launched.exception() is None:
+        launched.result().stop()

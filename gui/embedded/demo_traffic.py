@@ -1,5 +1,5 @@
-"""The demo's producers and consumers: a process of their own that takes orders as JSON lines and
-reports the same way. It ends when its input closes, so it cannot outlive the window."""
+"""The demo's producers and consumers: a process of their own that reads commands as JSON lines and
+reports its status the same way. It ends when its input closes, so it cannot outlive the window."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from PySide6.QtCore import QObject, QProcess, QTimer, Signal
+
+from gui.tasks import emitted
 
 STOP_MS = 4000
 LINE_MAX = 64 * 1024
@@ -24,8 +26,8 @@ class ConsumerState:
 
 class DemoTraffic(QObject):
     changed = Signal()
-    ended = Signal(str)  # why, when it was not asked to
-    stopped = Signal()  # its process is gone, asked or not
+    ended = Signal(str)  # why, when nobody had stopped it
+    stopped = Signal()  # its process has ended, for whatever reason
 
     def __init__(
         self, bootstrap_servers: str, scenario: str, parent: QObject | None = None
@@ -35,7 +37,7 @@ class DemoTraffic(QObject):
         self.produced_per_s: float | None = None
         self.consumers: dict[str, ConsumerState] = {}
         self.error = ""
-        self._asked_to_stop = False
+        self._stop_requested = False
         self._buffer = b""
         self._process = QProcess(self)
         self._process.setProgram(sys.executable)
@@ -58,30 +60,30 @@ class DemoTraffic(QObject):
         return self._process.processId()
 
     def set_rate(self, rate: float) -> None:
-        """A multiple of the scenario's own."""
+        """Produce ``rate`` times as much as the scenario does by itself."""
         self.rate = rate
-        self._say({"rate": rate})
+        self._send({"rate": rate})
 
     def pause(self, consumer: str, paused: bool) -> None:
-        self._say({"pause" if paused else "resume": consumer})
+        self._send({"pause" if paused else "resume": consumer})
 
     def add_consumer(self, consumer: str) -> None:
-        self._say({"add_consumer": consumer})
+        self._send({"add_consumer": consumer})
 
     def remove_consumer(self, consumer: str) -> None:
-        self._say({"remove_consumer": consumer})
+        self._send({"remove_consumer": consumer})
 
-    def stop(self) -> None:
-        """Close its input; it ends by itself, and is ended when that takes too long. ``stopped``
-        tells."""
-        self._asked_to_stop = True
+    async def stop(self) -> None:
+        """Close its input, so that it ends, and wait; kill it when it takes longer than STOP_MS."""
+        self._stop_requested = True
         if self.running:
             self._process.closeWriteChannel()
             QTimer.singleShot(STOP_MS, self._process, self._process.kill)
+            await emitted(self.stopped)
 
-    def _say(self, order: dict[str, Any]) -> None:
+    def _send(self, command: dict[str, Any]) -> None:
         if self.running:
-            self._process.write(json.dumps(order).encode() + b"\n")
+            self._process.write(json.dumps(command).encode() + b"\n")
 
     def _read(self) -> None:
         self._buffer += bytes(self._process.readAllStandardOutput().data())
@@ -89,9 +91,9 @@ class DemoTraffic(QObject):
         if len(self._buffer) > LINE_MAX:
             self._buffer = b""
         for line in lines[-1:]:
-            self._take(line)
+            self._read_status(line)
 
-    def _take(self, line: bytes) -> None:
+    def _read_status(self, line: bytes) -> None:
         try:
             status = json.loads(line)
         except ValueError:
@@ -104,10 +106,13 @@ class DemoTraffic(QObject):
         if isinstance(consumers, dict):
             self.consumers = {
                 name: ConsumerState(
-                    name, bool(held.get("paused")), int(held.get("members", 1)), held.get("per_s")
+                    name,
+                    bool(state.get("paused")),
+                    int(state.get("members", 1)),
+                    state.get("per_s"),
                 )
-                for name, held in consumers.items()
-                if isinstance(held, dict)
+                for name, state in consumers.items()
+                if isinstance(state, dict)
             }
         self.changed.emit()
 
@@ -121,7 +126,7 @@ class DemoTraffic(QObject):
         self.produced_per_s = None
         self.changed.emit()
         self.stopped.emit()
-        if not self._asked_to_stop:
+        if not self._stop_requested:
             self.ended.emit(
-                f"The demo's traffic ended by itself (exit code {code}). {self.error}".strip()
+                f"The demo's traffic ended by itself with exit code {code}. {self.error}".strip()
             )

@@ -1,128 +1,63 @@
-"""The bridge to ``embedded_broker.LocalCluster``: how one is made from a template, and how its
-processes are. All of it runs on the worker thread of ``gui.embedded.cluster``."""
+"""Starts ``embedded_broker.LocalCluster`` from a template. It blocks: call it on the worker thread
+of ``gui.embedded.cluster``."""
 
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gui.embedded.cluster import BrokerProcess, BrokerState
-from gui.embedded.stored import Template
+from gui.embedded.errors import EmbeddedError
+from gui.embedded.stored import cluster_folder
+from gui.embedded.templates import Template
 
 if TYPE_CHECKING:
     from embedded_broker import LocalCluster
 
-STATES = {
-    "serving": BrokerState.UP,
-    "frozen": BrokerState.FROZEN,
-    "stopped": BrokerState.STOPPED,
-    "stopping": BrokerState.STOPPING,
-    "starting": BrokerState.STARTING,
-    "died": BrokerState.DIED,
-}
+PROBE_S = 0.2
 
 
-def maker(template: Template, directory: Path) -> Callable[[], LocalCluster]:
-    """Makes a cluster in ``directory/cluster`` on the ports it had, or the template's, or any
-    when those are taken."""
+def launch(template: Template, directory: Path) -> LocalCluster:
+    """A running cluster on the ports that it had before, or else the template's, or any free ones
+    when those are taken. Raises: EmbeddedError."""
+    from embedded_broker import ClusterRefused, NotReady, PortUnavailable
 
-    def make() -> LocalCluster:
-        from embedded_broker import ClusterRefused, ClusterSpec, LocalCluster
-
-        home = directory / "cluster"
-        port = _ports_before(home) or template.base_port
-
-        def spec(first_port: int) -> ClusterSpec:
-            return ClusterSpec(home, template.brokers, first_port, settings=dict(template.settings))
-
-        if not _free(port, template.brokers):
-            port = 0
-        cluster = LocalCluster(spec(port))
+    home = cluster_folder(directory)
+    port = _last_port(home) or template.base_port
+    if not _ports_free(port, template.brokers):
+        port = 0
+    try:
         try:
-            cluster.start()
-        except ClusterRefused as error:
-            if port == 0 or "port" not in str(error):
-                raise
-            cluster = LocalCluster(spec(0))
-            cluster.start()
-        return cluster
-
-    return make
+            return _started(template, home, port)
+        except PortUnavailable:
+            return _started(template, home, 0)
+    except (ClusterRefused, NotReady, OSError) as error:
+        raise EmbeddedError(f"The cluster did not start: {error}") from error
 
 
-def _ports_before(home: Path) -> int:
+def _started(template: Template, home: Path, first_port: int) -> LocalCluster:
+    from embedded_broker import ClusterSpec, LocalCluster
+
+    settings = dict(template.settings)
+    cluster = LocalCluster(ClusterSpec(home, template.brokers, first_port, settings=settings))
+    cluster.start()
+    return cluster
+
+
+def _last_port(home: Path) -> int:
+    """The first port of the last run; 0 when it is not known."""
     try:
         return int(json.loads((home / "cluster.json").read_text(encoding="utf-8"))["port"])
     except (OSError, ValueError, KeyError, TypeError):
         return 0
 
 
-def _free(port: int, count: int) -> bool:
+def _ports_free(first: int, count: int) -> bool:
     import socket
 
-    for number in range(port, port + count):
+    for port in range(first, first + count):
         with socket.socket() as probe:
-            probe.settimeout(0.2)
-            if probe.connect_ex(("127.0.0.1", number)) == 0:
+            probe.settimeout(PROBE_S)
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return False
     return True
-
-
-class Looker:
-    """Remembers processor time between two looks."""
-
-    def __init__(self) -> None:
-        self._before: dict[int, tuple[float, float, float]] = {}
-        """pid -> (first seen, seen at, processor seconds)"""
-
-    def __call__(self, cluster: LocalCluster) -> dict[int, BrokerProcess]:
-        now = time.time()
-        found = {}
-        for status in cluster.statuses():
-            usage = cluster.usage(status.broker_id) if status.pid else None
-            share = started = None
-            if usage is not None:
-                first, seen, cpu_s = self._before.get(status.pid, (now, now, usage.cpu_s))
-                share = (usage.cpu_s - cpu_s) / (now - seen) if now > seen else 0.0
-                started = first
-                self._before[status.pid] = (first, now, usage.cpu_s)
-            found[status.broker_id] = BrokerProcess(
-                status.broker_id,
-                STATES[status.state.value],
-                status.pid or None,
-                started,
-                usage.rss_bytes if usage is not None else None,
-                share,
-                str(cluster.broker_directory(status.broker_id)),
-                status.port,
-                status.reason,
-            )
-        return found
-
-
-def strangers(brokers: Iterable[BrokerProcess], own_pids: set[int]) -> set[int]:
-    """Ports of connections to these brokers from programs that are neither this one nor its
-    helpers. The processes are looked at one after another, so a connection that opens meanwhile
-    may be taken for a stranger's: look twice."""
-    import psutil
-
-    ours = own_pids | {b.pid for b in brokers if b.pid}
-    ports = {b.port for b in brokers}
-    own_ends: set[int] = set()
-    found: set[int] = set()
-    for pid in ours:
-        try:
-            connections = psutil.Process(pid).net_connections("tcp")
-        except psutil.Error:
-            continue
-        for connection in connections:
-            if connection.status != psutil.CONN_ESTABLISHED:
-                continue
-            if connection.laddr.port in ports:
-                found.add(connection.raddr.port)
-            else:
-                own_ends.add(connection.laddr.port)
-    return found - own_ends

@@ -1,5 +1,4 @@
-"""Clusters of our own on this machine: templates, where their data lives, what an earlier run
-left."""
+"""Embedded clusters on disk: templates, and the folders that hold the data of clusters."""
 
 from __future__ import annotations
 
@@ -7,37 +6,20 @@ import json
 import re
 import shutil
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
+from gui.embedded.errors import EmbeddedError
+from gui.embedded.templates import Template
+
 MARK = "kafkarium.json"
-"""the file that makes a folder one of ours; without it nothing there is touched or removed"""
+"""The file that marks a folder as one of Kafkarium's; any other folder is never touched."""
 
 
 @dataclass(frozen=True, slots=True)
-class Template:
-    """``scenario`` names the traffic of ``kafka_client.demo``; empty for a cluster without."""
-
-    name: str
-    title: str
-    brokers: int
-    scenario: str = ""
-    base_port: int = 19092
-    settings: dict[str, str] = field(default_factory=dict)
-
-
-TEMPLATES: dict[str, Template] = {
-    t.name: t
-    for t in (
-        Template("notifications", "Notifications (demo)", 3, "notifications"),
-        Template("single", "Single broker", 1, base_port=9092),
-    )
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Leftover:
-    """A cluster's folder from an earlier run."""
+class StoredCluster:
+    """A cluster's folder that no session of this window has open. ``in_use``: another program,
+    most likely another window, runs the cluster."""
 
     directory: Path
     title: str
@@ -45,9 +27,10 @@ class Leftover:
     brokers: int
     size_bytes: int
     used_s: float
+    in_use: bool = False
 
     @property
-    def when(self) -> str:
+    def last_used(self) -> str:
         return time.strftime("%d %b %Y, %H:%M", time.localtime(self.used_s))
 
 
@@ -57,58 +40,82 @@ def data_root() -> Path:
     return Path(platformdirs.user_data_dir("kafkarium", appauthor=False), "clusters")
 
 
-def leftovers(root: Path) -> list[Leftover]:
-    """Newest first. A folder that cannot be read is left out."""
-    found = []
+def cluster_folder(directory: Path) -> Path:
+    """Where in its folder the cluster itself keeps its data."""
+    return directory / "cluster"
+
+
+def stored_clusters(root: Path) -> list[StoredCluster]:
+    """The clusters in the folder, last used first. A folder that cannot be read is left out."""
+    clusters = []
     for mark in sorted(root.glob(f"*/{MARK}")):
         try:
-            held = json.loads(mark.read_text(encoding="utf-8"))
-            directory = mark.parent
-            size = sum(f.stat().st_size for f in directory.rglob("*") if f.is_file())
-            found.append(
-                Leftover(
-                    directory,
-                    str(held["title"])[:80],
-                    str(held["template"]),
-                    int(held["brokers"]),
-                    size,
-                    mark.stat().st_mtime,
-                )
-            )
+            clusters.append(_read(mark))
         except (OSError, ValueError, KeyError, TypeError):
             continue
-    return sorted(found, key=lambda held: -held.used_s)
+    return sorted(clusters, key=lambda cluster: -cluster.used_s)
+
+
+def _read(mark: Path) -> StoredCluster:
+    fields = json.loads(mark.read_text(encoding="utf-8"))
+    directory = mark.parent
+    return StoredCluster(
+        directory,
+        str(fields["title"])[:80],
+        str(fields["template"]),
+        int(fields["brokers"]),
+        sum(f.stat().st_size for f in directory.rglob("*") if f.is_file()),
+        mark.stat().st_mtime,
+        is_in_use(directory),
+    )
+
+
+def is_in_use(directory: Path) -> bool:
+    """Whether a program, this one included, runs the cluster in this folder or one of its
+    brokers."""
+    from embedded_broker import is_in_use as cluster_in_use
+
+    return cluster_in_use(cluster_folder(directory))
 
 
 def new_directory(root: Path, template: Template) -> tuple[Path, str]:
-    """A folder of its own with the mark in it, and the title of the cluster. Raises: OSError."""
+    """A new folder with the mark in it, and the title of the cluster. Raises: OSError."""
     taken = {path.name for path in root.glob("*")} if root.exists() else set()
     number = 1
     while f"{template.name}-{number}" in taken:
         number += 1
     directory = root / f"{template.name}-{number}"
     directory.mkdir(parents=True)
-    title = (
-        template.title
-        if number == 1
-        else re.sub(r"( \(|$)", f" {number}\\1", template.title, count=1)
-    )
+    title = template.title
+    if number > 1:  # "Notifications (demo)" becomes "Notifications 2 (demo)"
+        title = re.sub(r"( \(|$)", f" {number}\\1", title, count=1)
     write_mark(directory, title, template)
     return directory, title
 
 
 def write_mark(directory: Path, title: str, template: Template) -> None:
-    held = {"title": title, "template": template.name, "brokers": template.brokers}
-    (directory / MARK).write_text(json.dumps(held), encoding="utf-8")
+    fields = {"title": title, "template": template.name, "brokers": template.brokers}
+    (directory / MARK).write_text(json.dumps(fields), encoding="utf-8")
 
 
 def touch(directory: Path) -> None:
-    """It is used now."""
+    """Note that the cluster is used now."""
     (directory / MARK).touch()
 
 
 def remove(directory: Path) -> None:
-    """Raises: ValueError for a folder that is not one of ours, OSError."""
+    """Delete the cluster's data. Raises: EmbeddedError, and nothing was deleted when the folder
+    is not one of Kafkarium's or the cluster runs."""
     if not (directory / MARK).is_file():
-        raise ValueError(f"{directory} holds no cluster of Kafkarium's")
-    shutil.rmtree(directory)
+        raise EmbeddedError(f"{directory} holds no cluster of Kafkarium's.")
+    if is_in_use(directory):
+        raise EmbeddedError(
+            f"The cluster in {directory} is running in another window; its data was not removed.",
+            next_step="Close it there first.",
+        )
+    try:
+        shutil.rmtree(directory)
+    except OSError as error:
+        raise EmbeddedError(
+            f"The data in {directory} could not be removed: {error.strerror or error}."
+        ) from error

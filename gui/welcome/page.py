@@ -16,7 +16,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from gui.embedded.stored import Leftover
+from gui.embedded.stored import StoredCluster
 from gui.rail import environment_color
 from kafka_client.profile import ConnectionProfile
 from kafka_client.wording import counted
@@ -97,8 +97,8 @@ class WelcomePage(QWidget):
     connect_requested = Signal()
     profile_requested = Signal(ConnectionProfile)
     forget_requested = Signal(ConnectionProfile)
-    leftover_requested = Signal(Leftover)
-    remove_requested = Signal(Leftover)
+    start_requested = Signal(StoredCluster)
+    remove_requested = Signal(StoredCluster)
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -183,7 +183,7 @@ class WelcomePage(QWidget):
         return centred
 
     def show_lists(
-        self, recent: Sequence[ConnectionProfile], leftovers: Sequence[Leftover]
+        self, recent: Sequence[ConnectionProfile], stored: Sequence[StoredCluster]
     ) -> None:
         while self._lists.count():
             item = self._lists.takeAt(0)
@@ -191,10 +191,10 @@ class WelcomePage(QWidget):
             if widget is not None:
                 widget.hide()
                 widget.deleteLater()
-        if leftovers:
+        if stored:
             self._add_title("Embedded clusters on this machine")
-            for leftover in leftovers:
-                self._lists.addWidget(self._leftover(leftover))
+            for cluster in stored:
+                self._lists.addWidget(self._stored(cluster))
         if recent:
             self._add_title("Recent connections")
             for profile in recent:
@@ -205,20 +205,22 @@ class WelcomePage(QWidget):
         label.setContentsMargins(0, 24, 0, 0)
         self._lists.addWidget(label)
 
-    def _leftover(self, leftover: Leftover) -> QWidget:
-        brokers = counted(leftover.brokers, "broker")
-        line = _Line(
-            self._theme,
-            "demo",
-            leftover.title,
-            f"{brokers}, {figures.size(leftover.size_bytes)}, last started {leftover.when}",
+    def _stored(self, cluster: StoredCluster) -> QWidget:
+        """The data of a running cluster cannot be removed, nor the cluster started twice."""
+        brokers = counted(cluster.brokers, "broker")
+        size = figures.size(cluster.size_bytes)
+        state = (
+            "running in another window" if cluster.in_use else f"last started {cluster.last_used}"
         )
+        line = _Line(self._theme, "demo", cluster.title, f"{brokers}, {size}, {state}")
+        if cluster.in_use:
+            return line
         start = QPushButton("Start")
-        start.clicked.connect(lambda: self.leftover_requested.emit(leftover))
+        start.clicked.connect(lambda: self.start_requested.emit(cluster))
         line.add_button(start)
         line.add_button(
             self._icon_button(
-                "trash", "Remove its data", lambda: self.remove_requested.emit(leftover)
+                "trash", "Remove its data", lambda: self.remove_requested.emit(cluster)
             )
         )
         return line

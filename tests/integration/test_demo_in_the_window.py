@@ -6,8 +6,9 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
+from typing import Any, TypeVar
 
 import psutil
 import pytest
@@ -15,9 +16,12 @@ from PySide6.QtWidgets import QApplication, QDialog, QPushButton
 from pytestqt.qtbot import QtBot
 
 from gui.app import Application
-from gui.embedded.cluster import BrokerState, EmbeddedControl
-from gui.embedded.stored import leftovers
+from gui.embedded.cluster import EmbeddedCluster
+from gui.embedded.processes import BrokerState
+from gui.embedded.stored import stored_clusters
 from kafka_client.secrets import MemorySecrets
+
+T = TypeVar("T")
 
 
 class Demo:
@@ -27,8 +31,13 @@ class Demo:
     def until(self, true: Callable[[], bool], seconds: float = 20) -> None:
         self.qtbot.waitUntil(true, timeout=round(seconds * 1000))
 
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        task = self.application.tasks.start(coroutine)
+        self.until(task.done)
+        return task.result()
+
     @property
-    def control(self) -> EmbeddedControl:
+    def cluster(self) -> EmbeddedCluster:
         session = self.application.clusters.shown
         assert session is not None and session.embedded is not None
         return session.embedded
@@ -58,10 +67,8 @@ def demo(qtbot: QtBot, qapp: QApplication, tmp_path: Path) -> Iterator[Demo]:
     application.window.show()
     held = Demo(application, qtbot, root)
     yield held
-    ended: list[bool] = []
-    application.local.stop_all(lambda: ended.append(True))
-    qtbot.waitUntil(lambda: bool(ended), timeout=40_000)
-    application.close()
+    stopping = application.tasks.start(application.end())
+    qtbot.waitUntil(lambda: stopping.done(), timeout=40_000)
     application.deleteLater()
     qapp.processEvents()
 
@@ -83,32 +90,32 @@ def test_that_one_click_brings_a_live_picture_and_closing_leaves_nothing_but_the
     demo.until(lambda: demo.lag() > 0)
     assert time.monotonic() - began < 30, "ten seconds on a quiet machine"
     demo.until(
-        lambda: len(demo.control.brokers) == 3 and all(b.pid for b in demo.control.brokers.values())
+        lambda: len(demo.cluster.brokers) == 3 and all(b.pid for b in demo.cluster.brokers.values())
     )
-    pids = [b.pid for b in demo.control.brokers.values() if b.pid]
-    traffic = demo.control.traffic
+    pids = [b.pid for b in demo.cluster.brokers.values() if b.pid]
+    traffic = demo.cluster.traffic
     assert traffic is not None and traffic.running
     demo.until(lambda: set(traffic.consumers) == {"email", "slack", "sms"})
     pids.append(traffic.pid)
     demo.close()
     assert alive(pids) == []
-    assert [held.template for held in leftovers(demo.root)] == ["notifications"], (
+    assert [stored.template for stored in stored_clusters(demo.root)] == ["notifications"], (
         "offered again at the next start"
     )
 
 
 def test_that_a_broker_that_is_killed_shows_so_and_comes_back(demo: Demo) -> None:
-    demo.application.local.start_template("notifications")
+    demo.application.actions.start_template("notifications")
     demo.until(lambda: demo.lag() > 0)
     demo.application.window.navigate("brokers", broker=2)
-    control, session = demo.control, demo.application.clusters.shown
+    cluster, session = demo.cluster, demo.application.clusters.shown
     assert session is not None
-    control.kill(2)
-    demo.until(lambda: control.brokers[2].state is BrokerState.DIED)
+    demo.run(cluster.kill(2))
+    demo.until(lambda: cluster.brokers[2].state is BrokerState.DIED)
     demo.until(lambda: session.snapshot.brokers[2].reachable is False)
     demo.until(lambda: any("Broker 2" in change.text for change in session.changes))
-    control.start_broker(2)
-    demo.until(lambda: control.brokers[2].state is BrokerState.UP)
+    demo.run(cluster.start_broker(2))
+    demo.until(lambda: cluster.brokers[2].state is BrokerState.UP)
     demo.until(
         lambda: (
             not any(
@@ -120,15 +127,15 @@ def test_that_a_broker_that_is_killed_shows_so_and_comes_back(demo: Demo) -> Non
 
 
 def test_that_closing_asks_first_when_another_program_is_connected(demo: Demo) -> None:
-    demo.application.local.start_template("single")
-    demo.until(lambda: demo.application.clusters.shown is not None and bool(demo.control.brokers))
-    host, _, port = demo.control.bootstrap_servers.partition(":")
+    demo.application.actions.start_template("single")
+    demo.until(lambda: demo.application.clusters.shown is not None and bool(demo.cluster.brokers))
+    host, _, port = demo.cluster.bootstrap_servers.partition(":")
     if os.fork() == 0:  # another program: it only holds a connection
         with socket.create_connection((host, int(port))) as held:
             held.recv(1)
         os._exit(0)
-    counted: list[int] = []
-    demo.until(lambda: _count(demo.control, counted) == 1)
+    while demo.run(demo.cluster.external_connections()) != 1:
+        pass
     demo.application.window.close()
     demo.until(lambda: _question() is not None)
     question = _question()
@@ -136,11 +143,6 @@ def test_that_closing_asks_first_when_another_program_is_connected(demo: Demo) -
     next(b for b in question.findChildren(QPushButton) if b.text() == "Stop and close").click()
     demo.until(lambda: not demo.application.window.isVisible(), 40)
     os.wait()
-
-
-def _count(control: EmbeddedControl, counted: list[int]) -> int:
-    control.count_strangers(counted.append)
-    return counted[-1] if counted else 0
 
 
 def _question() -> QDialog | None:

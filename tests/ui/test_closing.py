@@ -71,4 +71,5 @@ async def test_that_a_dialog_that_is_open_does_not_keep_the_window(window: Windo
     await after(10)
     application.window.close()
     await application.ended
+    await after(1)
     assert not application.window.isVisible() and application.tasks.running == 0

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QApplication, QComboBox, QDialog, QDoubleSpinBox, 
 
 from gui.about.dialog import AboutDialog
 from gui.embedded import stored
-from gui.embedded.stored import TEMPLATES
+from gui.embedded.templates import TEMPLATES
 from gui.preferences import (
     EMBEDDED_FOLDER,
     HISTORY_DAYS,
@@ -119,13 +119,13 @@ def test_that_history_limits_apply_to_open_and_to_new_connections(window: Window
 def test_that_new_clusters_go_to_the_chosen_folder_and_old_ones_stay_listed(
     window: Window, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    embedded = window.application.local
+    embedded = window.application.embedded
     first = embedded.root
     kept, _ = stored.new_directory(first, TEMPLATES["notifications"])
     chosen = tmp_path / "on another disk"
     window.application.preferences.set(EMBEDDED_FOLDER, str(chosen))
     assert embedded.root == chosen
-    assert [held.directory for held in embedded.leftovers] == [kept]
+    assert [held.directory for held in embedded.stored] == [kept]
 
     roots: list[Path] = []
 
@@ -134,7 +134,8 @@ def test_that_new_clusters_go_to_the_chosen_folder_and_old_ones_stay_listed(
         raise OSError("the test starts no cluster")
 
     monkeypatch.setattr(stored, "new_directory", refuse)
-    embedded.start_template("notifications")
+    window.application.actions.start_template("notifications")
+    window.wait_until(lambda: bool(roots))
     assert roots == [chosen]
 
     third = tmp_path / "a third"
@@ -142,7 +143,7 @@ def test_that_new_clusters_go_to_the_chosen_folder_and_old_ones_stay_listed(
     stored_in_chosen.mkdir(parents=True)
     stored.write_mark(stored_in_chosen, "Single broker", TEMPLATES["single"])
     window.application.preferences.set(EMBEDDED_FOLDER, str(third))
-    assert {held.directory for held in embedded.leftovers} == {kept, stored_in_chosen}
+    assert {held.directory for held in embedded.stored} == {kept, stored_in_chosen}
 
 
 def test_that_defaults_are_restored(window: Window) -> None:

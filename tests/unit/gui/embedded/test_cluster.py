@@ -1,19 +1,24 @@
-"""The control of an embedded cluster, over a cluster that is made of nothing."""
+"""An embedded cluster of the window, over a cluster without processes."""
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from pytestqt.qtbot import QtBot
 
-from gui.embedded.cluster import BrokerProcess, BrokerState, EmbeddedControl, tail_of
+from gui.client_bridge import ClientBridge
+from gui.embedded.cluster import ClusterState, EmbeddedCluster
+from gui.embedded.errors import EmbeddedError
+from gui.embedded.processes import BrokerProcess, BrokerState, ProcessMonitor, tail_of
+from gui.tasks import after
 
 
-class Nothing:
-    """Does as LocalCluster does, and remembers on which thread."""
+class FakeCluster:
+    """Has the methods of LocalCluster, and remembers on which thread they were called."""
 
     bootstrap_servers = "127.0.0.1:1"
 
@@ -37,55 +42,83 @@ class Nothing:
         raise OSError("it is gone")
 
 
-@pytest.fixture
-def cluster() -> Nothing:
-    return Nothing()
+class FakeMonitor(ProcessMonitor):
+    def read(self, cluster: Any) -> dict[int, BrokerProcess]:
+        return {1: BrokerProcess(1, cluster.state, 42)}
 
 
 @pytest.fixture
-def control(qtbot: QtBot, cluster: Nothing) -> Iterator[EmbeddedControl]:
-    def look(held: Nothing) -> dict[int, BrokerProcess]:
-        return {1: BrokerProcess(1, held.state, 42)}
+def processes() -> FakeCluster:
+    return FakeCluster()
 
-    made = EmbeddedControl("test", lambda: cluster, look)
-    with qtbot.waitSignal(made.running, timeout=2000):
-        made.start()
+
+@pytest.fixture
+async def cluster(bridge: ClientBridge, processes: FakeCluster) -> AsyncIterator[EmbeddedCluster]:
+    made = EmbeddedCluster("test", bridge, lambda: processes, FakeMonitor())  # type: ignore[arg-type, return-value]
+    await made.start()
     yield made
-    if made.state == "running":
-        with qtbot.waitSignal(made.stopped, timeout=2000):
-            made.stop()
+    await made.stop()
 
 
-def test_that_nothing_that_waits_runs_on_the_windows_thread(
-    qtbot: QtBot, control: EmbeddedControl, cluster: Nothing
+async def test_that_nothing_that_blocks_runs_on_the_windows_thread(
+    cluster: EmbeddedCluster, processes: FakeCluster
 ) -> None:
-    control.kill(1)
-    qtbot.waitUntil(
-        lambda: control.brokers.get(1, BrokerProcess(1, BrokerState.UP)).state is BrokerState.DIED
-    )
-    with qtbot.waitSignal(control.stopped, timeout=2000):
-        control.stop()
-    assert cluster.calls == [("kill", 1), ("stop", 0)]
-    assert threading.current_thread().name not in cluster.threads
+    await cluster.kill(1)
+    assert cluster.brokers[1].state is BrokerState.DIED
+    await cluster.stop()
+    assert processes.calls == [("kill", 1), ("stop", 0)]
+    assert threading.current_thread().name not in processes.threads
+    assert cluster.state is ClusterState.STOPPED
+    assert cluster.brokers[1].state is BrokerState.STOPPED
 
 
-def test_that_what_was_not_done_is_told_in_a_sentence(
-    qtbot: QtBot, control: EmbeddedControl
+async def test_that_a_change_of_its_brokers_is_signalled(
+    cluster: EmbeddedCluster, processes: FakeCluster
 ) -> None:
-    with qtbot.waitSignal(control.act_failed, timeout=2000) as told:
-        control.freeze(1)
-    assert told.args == ["Could not freeze broker 1: it is gone"]
+    states: list[BrokerState] = []
+    cluster.brokers_changed.connect(lambda: states.append(cluster.brokers[1].state))
+    await cluster.kill(1)
+    assert states[-1] is BrokerState.DIED
 
 
-def test_that_a_cluster_that_cannot_start_says_why(qtbot: QtBot) -> None:
-    def refused() -> Nothing:
-        raise RuntimeError("port 19092 is in use")
+async def test_that_an_action_that_fails_raises_a_sentence(cluster: EmbeddedCluster) -> None:
+    with pytest.raises(EmbeddedError, match="Could not freeze broker 1: it is gone"):
+        await cluster.freeze(1)
 
-    looks: Callable[[Nothing], dict[int, BrokerProcess]] = lambda _: {}  # noqa: E731
-    control = EmbeddedControl("test", refused, looks)
-    with qtbot.waitSignal(control.failed, timeout=2000) as told:
-        control.start()
-    assert told.args == ["port 19092 is in use"] and control.state == "failed"
+
+async def test_that_a_stopped_cluster_refuses_actions(cluster: EmbeddedCluster) -> None:
+    await cluster.stop()
+    with pytest.raises(EmbeddedError, match="does not run"):
+        await cluster.kill(1)
+
+
+async def test_that_a_cluster_that_cannot_start_raises_why(bridge: ClientBridge) -> None:
+    def refuse() -> Any:
+        raise EmbeddedError("port 19092 is in use")
+
+    cluster = EmbeddedCluster("test", bridge, refuse)
+    with pytest.raises(EmbeddedError, match="port 19092 is in use"):
+        await cluster.start()
+    assert cluster.state is ClusterState.FAILED
+
+
+async def test_that_a_cluster_is_stopped_also_while_it_starts(bridge: ClientBridge) -> None:
+    processes, may_serve = FakeCluster(), threading.Event()
+
+    def launch() -> Any:
+        may_serve.wait(10)
+        return processes
+
+    cluster = EmbeddedCluster("test", bridge, launch)
+    starting = asyncio.ensure_future(cluster.start())
+    await after(1)
+    stopping = asyncio.ensure_future(cluster.stop())
+    await after(1)
+    may_serve.set()
+    await stopping
+    with pytest.raises(EmbeddedError, match="stopped while it started"):
+        await starting
+    assert processes.calls == [("stop", 0)] and cluster.state is ClusterState.STOPPED
 
 
 def test_that_the_tail_of_a_log_begins_at_a_line(tmp_path: Path) -> None:

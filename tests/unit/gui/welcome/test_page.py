@@ -10,13 +10,13 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QLabel, QPushButton, QToolButton
 from pytestqt.qtbot import QtBot
 
-from gui.embedded.stored import Leftover
+from gui.embedded.stored import StoredCluster
 from gui.welcome.page import WelcomePage
 from kafka_client.profile import ConnectionProfile
 from widgets.theme import Theme
 
 PROFILE = ConnectionProfile("staging", ("kafka:9092",), read_only=True)
-STORED = Leftover(Path("somewhere"), "Notifications (demo)", "notifications", 3, 2048, 0.0)
+STORED = StoredCluster(Path("somewhere"), "Notifications (demo)", "notifications", 3, 2048, 0.0)
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_that_recent_connections_and_stored_clusters_are_listed_with_their_actio
     for signal in (
         page.profile_requested,
         page.forget_requested,
-        page.leftover_requested,
+        page.start_requested,
         page.remove_requested,
     ):
         signal.connect(requests.append)
