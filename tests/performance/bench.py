@@ -266,6 +266,24 @@ def window_stall() -> dict[str, float]:
     return {"window stall ms": found["stall_ms"], "window thread busy ms": found["busy_ms"]}
 
 
+def window_questions() -> dict[str, float]:
+    """A question to the client thread, awaited, beside a callback and asyncio's wrap_future."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.performance.window_questions"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return {
+        "window question us": found["await_us"],
+        "window question by callback us": found["callback_us"],
+        "window question by wrap_future us": found["wrap_future_us"],
+        "window idle CPU ms per s": found["idle_cpu_ms_per_s"],
+    }
+
+
 def chart_frames() -> dict[str, float]:
     """Processor time of a frame of a live chart, beside the painter of reference."""
     done = subprocess.run(
@@ -314,6 +332,7 @@ def main() -> int:
     options = parser.parse_args()
     single: dict[str, float] = {"ready s": statistics.median(start_times(3))}
     single.update(window_stall())
+    single.update(window_questions())
     single.update(chart_frames())
     single.update(decoding())
     mock_process = subprocess.Popen(
