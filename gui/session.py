@@ -1,17 +1,14 @@
-"""One connected cluster as the window sees it: signals that tell what is so, and ``ask`` to want
-something.
+"""One connected cluster as the window sees it: its snapshot, signals when something changes, and
+``await session.ask(...)``.
 
-The client, its sampler and its store live on the client thread; this object lives in the window's
-thread and is the only bridge between them. What comes from there is frozen, so it is handed over
-as it is.
+The client, its sampler and its store live on the client thread; this object lives in the window's.
+What arrives from there is frozen, so it is passed on as it is.
 """
 
 from __future__ import annotations
 
-import asyncio
 import concurrent.futures
 import contextlib
-import time
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -21,6 +18,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from gui.client_bridge import ClientBridge
 from gui.health import Tally
 from gui.jobs import Job, Jobs, JobState, Progress, result_in_words
+from gui.sampling import Sampling
 from gui.tasks import TaskScope
 from kafka_client.api import ClusterClient
 from kafka_client.changes import Change, Changes
@@ -32,25 +30,23 @@ if TYPE_CHECKING:
     from gui.embedded.cluster import EmbeddedCluster
     from kafka_client.history import History, HistoryLimits
     from kafka_client.profile import ConnectionProfile
-    from kafka_client.sampling.sampler import Sampler
     from kafka_client.sampling.store import SeriesStore
 
 T = TypeVar("T")
 __all__ = ["Job", "JobState", "Progress", "Session"]
 
 CHANGES_KEPT = 500
-EVENTS_S = 3600.0
-"""how far back what changed is shown of an earlier run"""
 GATHER_MS = 200
-"""the sampler shows a snapshot after each of its rounds; pages hear of one in this time"""
+"""The sampler reports a snapshot after each of its rounds; pages receive at most one in this
+time."""
 DEFAULT_WINDOW_S = 300.0
 
 
 class Session(QObject):
     snapshot_changed = Signal(object, object)  # ClusterSnapshot, Changes
     sampled = Signal(object)  # Round(t, datum, took_s, error)
-    state_changed = Signal(object)  # ConnectionState
-    job_changed = Signal(object)  # Job
+    state_changed = Signal(ConnectionState)
+    job_changed = Signal(Job)
     window_changed = Signal(float)  # seconds that charts show
     paused_changed = Signal(bool)
     closed = Signal()
@@ -73,26 +69,24 @@ class Session(QObject):
         self.snapshot = ClusterSnapshot()
         self.state = ConnectionState(ConnectionKind.CONNECTING, "Connecting…")
         self.changes: list[Change] = []
-        """what happened since the connection, oldest first, at most CHANGES_KEPT"""
+        """what changed since the connection, oldest first, at most CHANGES_KEPT"""
         self.tally = Tally()
         """counts over all topics of the snapshot"""
         self.bridge = bridge
         self.tasks = TaskScope(self)
         self._jobs = Jobs(bridge, self)
         self._jobs.changed.connect(self.job_changed)
-        self.history: History | None = None
-        """set on the client thread once it is open"""
-        self._sampler: Sampler | None = None
-        self._focus: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+        self.sampling = Sampling(client, store, bridge, profile.name, self)
+        self.sampling.snapshot_taken.connect(self.take_snapshot)
+        self.sampling.sampled.connect(self.sampled)
+        self.sampling.state_changed.connect(self._set_state)
         self._pending: Changes | None = None
         self._gather = QTimer(self)
         self._gather.setSingleShot(True)
         self._gather.setInterval(GATHER_MS)
-        self._gather.timeout.connect(self._tell_snapshot)
+        self._gather.timeout.connect(self._emit_snapshot)
         self._paused = False
         self._window_s = DEFAULT_WINDOW_S
-
-    # ---- what is so
 
     @property
     def name(self) -> str:
@@ -104,15 +98,21 @@ class Session(QObject):
 
     @property
     def loaded(self) -> bool:
-        """The first metadata has come; before it a page shows that it is loading."""
+        """Whether the first metadata has arrived; until then pages show that they load."""
         return bool(self.snapshot.brokers)
 
     @property
+    def history(self) -> History | None:
+        """None until the sampling has opened it, or without one."""
+        return self.sampling.history
+
+    @property
     def window_s(self) -> float:
+        """How many seconds the live charts show."""
         return self._window_s
 
     def set_window(self, seconds: float) -> None:
-        """Also with the window of now: charts that stand at a range follow again."""
+        """Emits also when the window stays: charts that stand at a range follow again."""
         self._window_s = seconds
         self.window_changed.emit(seconds)
 
@@ -121,14 +121,12 @@ class Session(QObject):
         return self._paused
 
     def set_paused(self, paused: bool) -> None:
-        if paused == self._paused:
-            return
-        self._paused = paused
-        if self._sampler is not None:
-            (self._sampler.pause if paused else self._sampler.resume)()
-        self.paused_changed.emit(paused)
+        if paused != self._paused:
+            self._paused = paused
+            self.sampling.set_paused(paused)
+            self.paused_changed.emit(paused)
 
-    # ---- asking
+    # ---- questions and jobs
 
     @property
     def jobs(self) -> dict[int, Job]:
@@ -162,26 +160,17 @@ class Session(QObject):
     def cancel_job(self, job_id: int) -> None:
         self._jobs.cancel(job_id)
 
+    # ---- sampling
+
     def focus(
         self, topics: Iterable[str] | None = None, groups: Iterable[str] | None = None
     ) -> None:
-        """What a person looks at now: sampled first and more often. None leaves that half as it
-        was."""
-        wanted = (
-            self._focus[0] if topics is None else tuple(topics),
-            self._focus[1] if groups is None else tuple(groups),
-        )
-        if wanted != self._focus:
-            self._focus = wanted
-            if self._sampler is not None:
-                self._sampler.focus(*wanted)
+        """What the person looks at now: sampled first and more often. None leaves that half."""
+        self.sampling.focus(topics, groups)
 
     def refresh(self, *data: Datum) -> None:
-        """Sample these kinds (or all) now, for instance after a change was made."""
-        if self._sampler is not None:
-            self._sampler.refresh(*data)
-
-    # ---- from the sampler
+        """Sample these kinds (or all) now, for instance after a change."""
+        self.sampling.refresh(*data)
 
     def start(
         self,
@@ -190,98 +179,56 @@ class Session(QObject):
         history_path: Path | None = None,
         history_limits: HistoryLimits | None = None,
     ) -> None:
-        """Connect and sample from now on; with a path, continue the history that is kept there."""
-
-        async def started() -> tuple[Sampler, list[Change]]:
-            from kafka_client.sampling.sampler import Sampler
-
-            happened: list[Change] = []
-            if history_path is not None:
-                self.history, happened = await asyncio.to_thread(
-                    _open_history, history_path, self.store, history_limits
-                )
-            sampler = Sampler(
-                self.client,
-                self.store,
-                schedule,
-                on_snapshot=lambda snapshot, changes: self.bridge.post(
-                    self.take_snapshot, snapshot, changes
-                ),
-                on_sampled=lambda round_: self.bridge.post(self.sampled.emit, round_),
-                on_state=lambda state: self.bridge.post(self._set_state, state),
-                history=self.history,
-                name=self.profile.name,
-            )
-            self._sampler = sampler
-            sampler.start()
-            return sampler, happened
+        """Connect and sample from now on; with a path, continue the history that is stored
+        there."""
 
         async def connect() -> None:
-            sampler, happened = await self.bridge.run(started())
-            self.changes[:0] = happened
-            if self._paused:  # asked for before there was a sampler
-                sampler.pause()
-            if self._focus != ((), ()):
-                sampler.focus(*self._focus)
+            self.changes[:0] = await self.sampling.start(schedule, history_path, history_limits)
 
-        self.tasks.start(connect(), self)
+        self.tasks.start(connect())
 
     def _set_state(self, state: ConnectionState) -> None:
         self.state = state
         self.state_changed.emit(state)
 
     def take_snapshot(self, snapshot: ClusterSnapshot, changes: Changes) -> None:
-        """The newest picture is at hand at once; that it changed is told a little later, for
-        several rounds."""
+        """Store the snapshot now; emit ``snapshot_changed`` at most every GATHER_MS with the
+        merged changes."""
         first = not self.loaded
         self.snapshot = snapshot
         self.changes.extend(changes.events)
         del self.changes[:-CHANGES_KEPT]
-        self._pending = changes if self._pending is None else _together(self._pending, changes)
+        self._pending = changes if self._pending is None else _merged(self._pending, changes)
         if first:
-            self._tell_snapshot()
+            self._emit_snapshot()
         elif not self._gather.isActive():
             self._gather.start()
 
-    def _tell_snapshot(self) -> None:
+    def _emit_snapshot(self) -> None:
         changes, self._pending = self._pending, None
         if changes is not None:
             self.tally.update(self.snapshot, changes)
             self.snapshot_changed.emit(self.snapshot, changes)
 
     def close(self) -> concurrent.futures.Future[None]:
-        """Stop sampling, close the client and the history, without waiting: the client thread
-        does it. What comes back tells when it is done."""
+        """Cancel the tasks; stop sampling and close the client and the history on the client
+        thread. Returns at once; the future is done when all is closed."""
         self._gather.stop()
         self.tasks.close()
-        sampler, client, history = self._sampler, self.client, self.history
+        sampling, client = self.sampling, self.client
 
-        async def ended() -> None:
-            if sampler is not None:
-                await sampler.stop()
+        async def end() -> None:
+            await sampling.stop()
             with contextlib.suppress(ClientError):
                 await client.close()
-            if history is not None:
-                await asyncio.to_thread(history.close)
+            await sampling.close_history()
 
-        ending = self.bridge.submit(ended())
+        ending = self.bridge.submit(end())
         self.closed.emit()
         return ending
 
 
-def _open_history(
-    path: Path, store: SeriesStore, limits: HistoryLimits | None
-) -> tuple[History, list[Change]]:
-    """On a thread that may wait for the disk."""
-    from kafka_client.history import History
-
-    history = History(path, limits=limits)
-    history.fill(store)
-    now = time.time()
-    return history, history.events(now - EVENTS_S, now)[-CHANGES_KEPT:]
-
-
-def _together(old: Changes, new: Changes) -> Changes:
+def _merged(old: Changes, new: Changes) -> Changes:
     return Changes(
         old.events + new.events,
         old.first or new.first,

@@ -41,7 +41,7 @@ def test_that_a_chart_reads_the_history_of_its_session(
     for ago in range(7200, 3600, -10):
         history.sample(("lag", "billing"), now - ago, 42.0)
     history.flush()
-    here.session.history = history
+    here.session.sampling.history = history
     page = QWidget()
     qtbot.addWidget(page)
     charts = PageCharts(here.context, page)

@@ -125,7 +125,7 @@ def test_that_the_link_above_the_name_goes_back(topics: TopicsPage) -> None:
     open_email(topics)
     link = next(b for b in topics.topic_view.findChildren(QPushButton) if b.text() == "Topics")
     QTest.mouseClick(link, Qt.MouseButton.LeftButton)
-    assert topics.shows_list and topics.session._focus == ((), ())
+    assert topics.shows_list and topics.session.sampling.focused == ((), ())
 
 
 def test_that_a_click_on_a_tab_shows_its_content(topics: TopicsPage) -> None:

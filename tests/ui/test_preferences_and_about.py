@@ -93,11 +93,11 @@ def test_that_new_intervals_apply_to_connections_opened_from_then_on(window: Win
     dialog.close()
     window.connect(FakeClient(moving=False), "after")
     after = window.application.clusters.shown
-    assert before is not None and before._sampler is not None
-    assert after is not None and after._sampler is not None
-    assert before._sampler.schedule.offsets_visible_s == 1.0
-    assert after._sampler.schedule.offsets_visible_s == 12.5
-    assert after._sampler.schedule.metadata_s == 9.0
+    assert before is not None and before.sampling._sampler is not None
+    assert after is not None and after.sampling._sampler is not None
+    assert before.sampling._sampler.schedule.offsets_visible_s == 1.0
+    assert after.sampling._sampler.schedule.offsets_visible_s == 12.5
+    assert after.sampling._sampler.schedule.metadata_s == 9.0
 
 
 def test_that_history_limits_apply_to_open_and_to_new_connections(window: Window) -> None:
