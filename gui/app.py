@@ -32,8 +32,8 @@ from gui.pages import PAGES
 from gui.preference_effects import PreferenceEffects
 from gui.preferences import TIME_STYLE, Preferences
 from gui.session import Session
-from gui.tasks import TaskScope
-from gui.theme import Look
+from gui.tasks import TaskScope, after, emitted, opened
+from gui.theme import ThemeController
 from gui.watchdog import Watchdog
 from gui.welcome.page import WelcomePage
 from kafka_client.api import ClusterClient
@@ -57,6 +57,10 @@ def confluent(secrets: Secrets, journal: Journal) -> MakeClient:
     return make
 
 
+PRELOAD_AFTER_MS = 200
+PRELOAD_PAUSE_MS = 30
+PAGES_GONE_MS = 1000
+"""after closing a cluster its pages are destroyed by then"""
 END_S = 2.0
 """how long the end waits for connections to close and histories to be written"""
 
@@ -84,7 +88,7 @@ class Application(QObject):
         qt.setQuitOnLastWindowClosed(False)
         self.preferences = Preferences(settings_path, self)
         self.theme = Theme(parent=self)
-        self.look = Look(qt, self.theme, self.preferences, self)
+        self.theme_controller = ThemeController(qt, self.theme, self.preferences, self)
         self.clock = ChartClock(self, style=TimeStyle(self.preferences.get(TIME_STYLE), self))
         self.watchdog = Watchdog(self)
         self.thread_ = ClientThread().start()
@@ -160,67 +164,61 @@ class Application(QObject):
             Entry("Show the welcome page", "action", "overview", lambda: self.clusters.show(None)),
             Entry("Close this cluster", "action", "close", self.actions.close_shown),
             Entry("Switch between dark and light", "action", "moon", self.switch_theme),
-            Entry("Follow the system's theme", "action", "system", lambda: self.look.choose("system")),
+            Entry("Follow the system's theme", "action", "system", lambda: self.theme_controller.choose("system")),
             *(
                 Entry(f"Write times: {title}", "action", "clock", partial(self.clock.style.choose, style))
                 for style, title in STYLES
             ),
-            Entry("Pause or resume sampling", "action", "pause", self._toggle_pause, "Ctrl+P"),
+            Entry("Pause or resume sampling", "action", "pause", self.window.toggle_pause, "Ctrl+P"),
             Entry("Collapse or open the rail", "action", "sidebar", self.window.toggle_rail, "Ctrl+B"),
             Entry("Preferences…", "action", "configuration", self.open_preferences, "Ctrl+,"),
             Entry("About Kafkarium", "action", "info", self.open_about),
             Entry("Show hold-ups of the window", "action", "activity", self.window.toggle_debug, "Ctrl+Shift+D"),
         ]  # fmt: skip
 
-    def preload(self) -> None:
-        """Import the pages one by one while nothing happens, so that the first visit to one does
-        not wait for it; then take what is loaded out of the garbage collector's sight."""
-        left = [
+    async def preload(self) -> None:
+        """Import the pages one by one while nothing else happens, so that the first visit to one
+        does not wait for it; then move what is loaded out of the garbage collector's sight."""
+        modules = [
             "kafka_client.sampling.sampler",
             "kafka_client.gateway",
             "widgets.charts.chart_panel",  # imports pyqtgraph: never before the first paint
-            *(p.factory.partition(":")[0] for p in PAGES),
+            *(page.factory.partition(":")[0] for page in PAGES),
         ]
+        await after(PRELOAD_AFTER_MS)
+        for module in modules:
+            import_module(module)
+            await after(PRELOAD_PAUSE_MS)
+        self.garbage.settle()
 
-        def one() -> None:
-            import_module(left.pop(0))
-            if left:
-                QTimer.singleShot(30, self, one)
-            else:
-                self.garbage.settle()
+    def _opened(self, session: Session) -> None:
+        self.tasks.start(self._settle_after_first_snapshot(session), owner=session)
 
-        QTimer.singleShot(200, self, one)
+    async def _settle_after_first_snapshot(self, session: Session) -> None:
+        """The first snapshot lives long: the garbage collector need not look at it again."""
+        await emitted(session.snapshot_changed)
+        self.garbage.settle()
 
     def _closed(self, _: Session) -> None:
         self._show_lists()
-        QTimer.singleShot(1000, self, self.garbage.collect_all)  # its pages are gone by then
+        self.tasks.start(self._collect_closed_pages())
 
-    def _opened(self, session: Session) -> None:
-        """The first snapshot stays for long: it is no work for the garbage collector."""
-
-        def first(*_: object) -> None:
-            session.snapshot_changed.disconnect(first)
-            QTimer.singleShot(0, self, self.garbage.settle)
-
-        session.snapshot_changed.connect(first)
-
-    def _toggle_pause(self) -> None:
-        shown = self.clusters.shown
-        if shown is not None:
-            shown.set_paused(not shown.paused)
-            self.clock.set_paused(shown.paused)
-            self.window.header.show_paused(shown.paused)
+    async def _collect_closed_pages(self) -> None:
+        await after(PAGES_GONE_MS)
+        self.garbage.collect_all()
 
     def switch_theme(self) -> None:
-        self.look.choose("light" if self.theme.dark else "dark")
+        self.theme_controller.choose("light" if self.theme.dark else "dark")
 
     def open_connect_dialog(self) -> None:
+        self.tasks.start(self._connect())
+
+    async def _connect(self) -> None:
         from gui.connect_dialog import ConnectDialog
 
-        dialog = ConnectDialog(
-            self.theme, self.bridge, self.secrets, self.clusters, self.make_client, self.window
-        )
-        dialog.open()
+        dialog = ConnectDialog(self.theme, self.bridge, self.secrets, self.make_client, self.window)
+        if await opened(dialog) and dialog.accepted_profile is not None:
+            self.clusters.open_profile(dialog.accepted_profile)
 
     def open_preferences(self) -> None:
         from gui.preferences_dialog import PreferencesDialog
@@ -319,7 +317,7 @@ async def _run(qt: QApplication, demo: bool, bootstrap: str) -> None:
     application = Application(qt)
     try:
         application.window.show()
-        application.preload()
+        application.tasks.start(application.preload())
         installed = log.installed()
         if installed is not None and installed.problem:
             application.window.notify(installed.problem, "warn")

@@ -24,7 +24,7 @@ from PySide6.QtWidgets import (
 from typing_extensions import override
 
 from gui.client_bridge import ClientBridge
-from gui.open_clusters import Clusters, MakeClient
+from gui.open_clusters import MakeClient
 from gui.tasks import TaskScope
 from kafka_client.doctor import STAGES, Stage, StageState, check_connection
 from kafka_client.errors import ClientError
@@ -121,22 +121,17 @@ class ConnectDialog(QDialog):
         theme: Theme,
         bridge: ClientBridge,
         secrets: Secrets,
-        clusters: Clusters,
         make_client: MakeClient,
         parent: QWidget,
     ) -> None:
         super().__init__(parent)
-        self._theme, self._secrets, self._clusters, self._make_client = (
-            theme,
-            secrets,
-            clusters,
-            make_client,
-        )
+        self._theme, self._secrets, self._make_client = theme, secrets, make_client
+        self.accepted_profile: ConnectionProfile | None = None
+        """the connection to open, once the dialog was accepted"""
         self._bridge = bridge
         self._tasks = TaskScope(self)
         self.setWindowTitle("Connect to a cluster")
         self.setWindowModality(Qt.WindowModality.WindowModal)
-        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setMinimumWidth(640)
         self._fields()
         self._buttons()
@@ -361,13 +356,12 @@ class ConnectDialog(QDialog):
 
     async def _connect(self) -> None:
         try:
-            profile = await self._checked_profile()
+            self.accepted_profile = await self._checked_profile()
         except ClientError as error:
             self._show_problem(f"{error} {error.next_step}".strip())
             self.connect_button.setEnabled(True)
-            return
-        self.accept()
-        self._clusters.open_profile(profile)
+        else:
+            self.accept()
 
     def _show_problem(self, sentence: str) -> None:
         self._problem.setText(sentence)

@@ -134,10 +134,7 @@ class MainWindow(QMainWindow):
 
         key("Ctrl+K", self.palette_box.open_palette)
         key("Ctrl+B", self.toggle_rail)
-        key(
-            "Ctrl+P",
-            lambda: self._pause(self.clusters.shown is not None and not self.clusters.shown.paused),
-        )
+        key("Ctrl+P", self.toggle_pause)
         key("Ctrl+Shift+D", self.toggle_debug)
         key("Ctrl+W", self._close_tab)
         key("Ctrl+N", self.connect_requested.emit)
@@ -270,6 +267,10 @@ class MainWindow(QMainWindow):
 
     def _time_style_changed(self) -> None:
         self.header.show_time_style(self.clock.style.style)
+
+    def toggle_pause(self) -> None:
+        if self.clusters.shown is not None:
+            self._pause(not self.clusters.shown.paused)
 
     def _pause(self, paused: bool) -> None:
         session = self.clusters.shown

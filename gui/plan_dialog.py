@@ -1,6 +1,5 @@
-"""Shows a plan before anything is sent: what was and what will be, what it affects, the equal
-command; then applies it and says how it ended, with an undo where there is one. Opened, never
-executed: the window lives on beside it."""
+"""Shows a plan before anything is sent: old and new values, warnings, the equal command line; then
+applies it and shows the outcome, with an undo where the plan has one."""
 
 from __future__ import annotations
 
@@ -20,7 +19,7 @@ from PySide6.QtWidgets import (
 from shiboken6 import isValid
 
 from gui.pages import PageContext
-from gui.tasks import JobCancelled
+from gui.tasks import JobCancelled, opened
 from kafka_client.commands.plan import Plan, PlanRow
 from kafka_client.errors import ClientError
 from kafka_client.sampling.state import ConnectionKind
@@ -45,11 +44,14 @@ COLUMNS: list[Column[_Row]] = [
 ]
 ROW_PIXELS = 28
 MOST_ROWS_SHOWN = 9
+LOST = (
+    "The cluster does not answer, so these values may be outdated. The plan can be applied once the"
+    " cluster is reachable again."
+)
 
 
 class PlanDialog(QDialog):
-    """``open()`` it; it deletes itself when closed. ``applied``: the cluster has taken the plan
-    (or its undo)."""
+    """``applied`` is emitted when the cluster has accepted the plan, or its undo."""
 
     applied = Signal()
 
@@ -59,7 +61,6 @@ class PlanDialog(QDialog):
         self.plan = plan
         self._sent = False
         self.setWindowTitle(plan.title)
-        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setMinimumWidth(760)
         self.banner = Banner(context.theme, self)
         self.confirm_box = QLineEdit(self)
@@ -133,18 +134,17 @@ class PlanDialog(QDialog):
         return frame
 
     def _check(self, *_: object) -> None:
-        """Nothing is applied while the cluster is out of reach: what the plan shows may not be so
-        any more."""
+        """Apply nothing while the cluster is lost: the old values of the plan may be outdated."""
         state = self.context.session.state
         lost = state is not None and state.kind is ConnectionKind.LOST
         confirmed = not self.plan.confirm or self.confirm_box.text() == self.plan.confirm
         self.apply_button.setEnabled(confirmed and not lost and not self._sent)
         if lost and not self._sent:
             self.banner.show_message(
-                "The cluster does not answer; what is shown here may be old. Nothing can be applied now.",
+                LOST,
                 "warn",
             )
-        elif self.banner.sentence.startswith("The cluster does not answer"):
+        elif self.banner.sentence == LOST:
             self.banner.show_message("")
 
     def _apply(self) -> None:
@@ -155,7 +155,7 @@ class PlanDialog(QDialog):
         self.context.session.tasks.start(self._send())
 
     async def _send(self) -> None:
-        """Not ended with the dialog: the outcome of a change that was sent is reported."""
+        """Goes on when the dialog is closed: the outcome of a change that was sent is shown."""
         plan = self.plan
         try:
             sentence = await self.context.session.run_job(
@@ -192,11 +192,23 @@ class PlanDialog(QDialog):
 
     def _undo(self) -> None:
         if self.plan.undo is not None:
-            dialog = PlanDialog(self.context, self.plan.undo(), self.parentWidget())
-            dialog.applied.connect(self.applied)
-            dialog.open()
-            self.hide()
-            dialog.finished.connect(self.accept)
+            self.context.session.tasks.start(self._review_undo(self.plan.undo()), owner=self)
+
+    async def _review_undo(self, undo: Plan) -> None:
+        self.hide()
+        if await reviewed(self.context, undo, self.parentWidget()):
+            self.applied.emit()
+        self.accept()
+
+
+async def reviewed(context: PageContext, plan: Plan, parent: QWidget | None) -> bool:
+    """Show the plan, let the person apply it, and return whether the cluster has accepted it when
+    the dialog is closed."""
+    dialog = PlanDialog(context, plan, parent)
+    accepted: list[Plan] = []
+    dialog.applied.connect(lambda: accepted.append(plan))
+    await opened(dialog)
+    return bool(accepted)
 
 
 def bootstrap_of(context: PageContext) -> str:
@@ -206,6 +218,7 @@ def bootstrap_of(context: PageContext) -> str:
 
 
 def show_plan(context: PageContext, plan: Plan, parent: QWidget | None) -> PlanDialog:
+    """Show the plan without waiting for the person; ``reviewed`` waits."""
     dialog = PlanDialog(context, plan, parent)
-    dialog.open()
+    context.session.tasks.start(opened(dialog))
     return dialog

@@ -1,6 +1,6 @@
-"""The application's look from the theme's tokens: fonts, palette and the one style sheet. Pages
-never name a colour; they set the property ``role`` (or ``tone``) of a widget and the sheet does
-the rest."""
+"""Applies the theme's tokens to the application: fonts, palette and the one style sheet. Pages
+never name a colour; they set the property ``role`` (or ``tone``) of a widget, and the sheet styles
+it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FONTS = ("Inter-Regular.otf", "Inter-Medium.otf", "Inter-SemiBold.otf", "JetBrai
 
 
 def load_fonts() -> None:
-    """The fonts that ship with the program, so that it looks the same everywhere."""
+    """Load the fonts that ship with the program, so that it looks the same everywhere."""
     for name in FONTS:
         QFontDatabase.addApplicationFontFromData(
             resources.files("resources").joinpath("fonts", name).read_bytes()
@@ -31,8 +31,8 @@ def load_fonts() -> None:
 
 
 class _Fusion(QProxyStyle):
-    """Fusion, with what a style sheet cannot say: Qt leaves no room before the text of a spin box
-    that has a sheet."""
+    """Fusion, with what a style sheet cannot express: Qt leaves no margin before the text of a
+    spin box that has a sheet."""
 
     @override
     def polish(self, what: Any) -> Any:
@@ -43,9 +43,9 @@ class _Fusion(QProxyStyle):
         return super().polish(what)
 
 
-class Look(QObject):
-    """Applies the theme to the application, follows the system when told to, and remembers the
-    choice."""
+class ThemeController(QObject):
+    """Applies the theme to the application when it changes. The preference chooses dark, light, or
+    what the system uses."""
 
     def __init__(
         self,
@@ -118,7 +118,7 @@ def palette(theme: Theme) -> QPalette:
 
 
 def style_sheet(theme: Theme) -> str:
-    """The sheet in resources/style.qss with the names of tokens and icons filled in."""
+    """The text of resources/style.qss with the names of tokens and icons replaced."""
     text = resources.files("resources").joinpath("style.qss").read_text(encoding="utf-8")
     tokens = theme.tokens
     text = re.sub(r"@icon:([a-z-]+):(\w+)", lambda m: icon_file(m[1], getattr(tokens, m[2])), text)
@@ -126,8 +126,8 @@ def style_sheet(theme: Theme) -> str:
 
 
 def icon_file(name: str, color: str) -> str:
-    """A style sheet takes pictures from files only: the icon in that colour, in the cache
-    folder."""
+    """The path of the icon in that colour, written to the cache folder: a style sheet loads images
+    from files only. "" when the folder cannot be written; the icon is not drawn then."""
     folder = Path(platformdirs.user_cache_dir("kafkarium", appauthor=False), "icons")
     path = folder / f"{name}-{color.lstrip('#')}.svg"
     text = icons.source(name).replace("currentColor", color)
@@ -136,5 +136,5 @@ def icon_file(name: str, color: str) -> str:
             folder.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
     except OSError:
-        return ""  # no cache folder to write to: the arrow is not drawn
+        return ""
     return path.as_posix()

@@ -171,7 +171,7 @@ class Tour:
         box = self.window.palette_box
         self.window.navigate(PageTarget("overview"))
         for theme in self._themes:
-            self._app.look.choose(theme)
+            self._app.theme_controller.choose(theme)
             box.open_palette()
             box.box.setText((topic or "o")[:2])
             await self.wait(0.4)
@@ -188,7 +188,7 @@ class Tour:
 
     async def picture(self, name: str) -> None:
         for theme in self._themes:
-            self._app.look.choose(theme)
+            self._app.theme_controller.choose(theme)
             await self.wait(0.5)
             self._grab(f"{name}-{theme}")
 

@@ -59,7 +59,7 @@ def window(qtbot: QtBot, qapp: QApplication, tmp_path: Path) -> Iterator[Window]
         make_client=lambda _: clients[-1],
         secrets=MemorySecrets(),
     )
-    application.look.choose("dark")
+    application.theme_controller.choose("dark")
     application.window.show()
     yield Window(application, qtbot, clients)
     application.close()

@@ -16,7 +16,7 @@ from gui.navigation import Target
 from gui.pages import PageContext
 from gui.preferences import Preferences
 from gui.session import Session
-from gui.theme import Look, load_fonts
+from gui.theme import ThemeController, load_fonts
 from kafka_client.changes import diff
 from kafka_client.gateway import Gateway
 from kafka_client.profile import ConnectionProfile
@@ -38,8 +38,8 @@ class PageHost:
         self.client = client
         self.theme = Theme()
         self.preferences = Preferences(folder / "preferences.json")
-        self.look = Look(qapp, self.theme, self.preferences)
-        self.look.choose("dark")
+        self.theme_controller = ThemeController(qapp, self.theme, self.preferences)
+        self.theme_controller.choose("dark")
         self.runner = ClientThread().start()
         self.bridge = ClientBridge(self.runner)
         profile = ConnectionProfile("fake", ("fake:9092",), read_only=read_only)
