@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from kafka_client.error_map import from_confluent
 from kafka_client.errors import BadInput, TimedOut
@@ -16,6 +16,10 @@ from kafka_client.librdkafka import Properties, logger
 from kafka_client.model import NewTopic, TopicPartition
 from kafka_client.wording import counted
 
+if TYPE_CHECKING:
+    from confluent_kafka.admin import AdminClient
+
+K = TypeVar("K")
 T = TypeVar("T")
 
 REQUEST_TIMEOUT_S = 15.0
@@ -32,7 +36,7 @@ class Admin:
 
     def __init__(self, properties: Callable[[], Properties]) -> None:
         self._properties = properties
-        self._client: Any = None
+        self._client: AdminClient | None = None
         self._lock = asyncio.Lock()
 
     async def create_topics(self, topics: Sequence[NewTopic], validate_only: bool = False) -> None:
@@ -115,7 +119,7 @@ class Admin:
         for group_id, future in futures.items():
             await _result(future, f"delete group {group_id}", group_id)
 
-    async def _made(self) -> Any:
+    async def _made(self) -> AdminClient:
         """The AdminClient; the first call makes it."""
         from confluent_kafka.admin import AdminClient
 
@@ -127,21 +131,21 @@ class Admin:
 
 
 def _start(
-    doing: str, function: Callable[..., Any], *args: Any, **options: Any
-) -> Mapping[Any, concurrent.futures.Future[Any]]:
+    doing: str,
+    function: Callable[..., Mapping[K, concurrent.futures.Future[Any]]],
+    *args: object,
+    **options: object,
+) -> Mapping[K, concurrent.futures.Future[Any]]:
     """Queue a request; return its futures by subject. Raises: BadInput for what confluent-kafka
     refuses to send, ClientError for what librdkafka refuses."""
     from confluent_kafka import KafkaException
 
     try:
-        futures: Mapping[Any, concurrent.futures.Future[Any]] = function(
-            *args, request_timeout=REQUEST_TIMEOUT_S, **options
-        )
+        return function(*args, request_timeout=REQUEST_TIMEOUT_S, **options)
     except KafkaException as error:
         raise from_confluent(error.args[0].code(), error.args[0].str(), doing) from error
     except (ValueError, TypeError) as error:
         raise BadInput(f"Cannot {doing}: {error}.") from error
-    return futures
 
 
 async def _result(future: concurrent.futures.Future[T], doing: str, subject: str) -> T:
