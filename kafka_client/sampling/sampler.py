@@ -272,8 +272,11 @@ class Sampler:
 
     async def _sleep(self, datum: Datum, duration_s: float) -> None:
         """Wait, until ``refresh`` at most."""
+        # Not asyncio.wait_for: on Python 3.11 it loses a cancellation that arrives together with
+        # the event, and ``stop`` would wait for ever.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake[datum].wait(), duration_s)
+            async with asyncio.timeout(duration_s):
+                await self._wake[datum].wait()
 
     # ---- results
     def _emit_snapshot(self) -> None:

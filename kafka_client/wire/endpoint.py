@@ -166,7 +166,8 @@ class Endpoint:
                 self._dial_now.clear()
                 wait_s = max(LEAST_WAIT_S, self.not_before - time.monotonic())
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._dial_now.wait(), wait_s)
+                    async with asyncio.timeout(wait_s):
+                        await self._dial_now.wait()
                 # A failure is kept in _last_error and moves not_before: go on.
                 with contextlib.suppress(ClientError):
                     await self.dial(self._timeouts.dial_s)

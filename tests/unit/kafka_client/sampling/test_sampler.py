@@ -265,3 +265,17 @@ async def test_that_failed_rounds_and_connection_changes_are_logged_once(caplog)
     assert "cluster: reading committed offsets again" in lines
     assert "cluster: connecting -> connected: All 3 brokers answer." in lines
     assert any(line.startswith("cluster: connected -> degraded: ") for line in lines)
+
+
+async def test_that_stop_ends_a_sampler_that_was_woken_in_the_same_turn_of_the_loop():
+    """asyncio.wait_for loses a cancellation that comes together with what it waits for."""
+    client = FakeClient(moving=False)
+    watch = Watch(client)
+    watch.sampler.start()
+    await watch.until(lambda: len(watch.sampler.snapshot.sampled) == len(Datum))
+    for _ in range(10):
+        await asyncio.sleep(0.001)
+    for event in watch.sampler._wake.values():
+        event.set()
+    async with asyncio.timeout(3):
+        await watch.sampler.stop()
