@@ -47,6 +47,8 @@ SIGNS: dict[ChangeKind, tuple[str, str]] = {
 }
 """kind of change -> icon and tone"""
 
+HOW_TO = "Click to show that time in the charts, double-click to open it"
+
 
 class ChangeModel(QAbstractListModel):
     """Newest first; keeps the last KEPT changes."""
@@ -80,7 +82,8 @@ class ChangeModel(QAbstractListModel):
             case Qt.ItemDataRole.DisplayRole:
                 return visible(change.text)
             case Qt.ItemDataRole.ToolTipRole:
-                return tooltip(f"{figures.clock(change.at_s)}  {change.kind.value}\n{change.text}")
+                when = f"{figures.clock(change.at_s)}  {change.kind.value}"
+                return tooltip(f"{when}\n{change.text}\n{HOW_TO}")
             case _ if role == CHANGE_ROLE:
                 return change
         return None
@@ -132,6 +135,9 @@ def _two_lines(words: str, metrics: QFontMetrics, width: int) -> str:
 
 class ChangeList(QListView):
     change_chosen = Signal(Change)
+    """Clicked: show that time."""
+    change_opened = Signal(Change)
+    """Double-clicked: go to the topic, group or broker."""
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -145,6 +151,7 @@ class ChangeList(QListView):
         self.setSelectionMode(QListView.SelectionMode.NoSelection)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.clicked.connect(lambda index: self.change_chosen.emit(index.data(CHANGE_ROLE)))
+        self.doubleClicked.connect(lambda index: self.change_opened.emit(index.data(CHANGE_ROLE)))
         self._empty = EmptyState(theme, self.viewport())
         self._empty.show_words(
             "activity",

@@ -115,7 +115,8 @@ class OverviewPage(LivePage):
         head.setContentsMargins(12, 0, 0, 0)
         changed.column.addWidget(head)
         self.changed = ChangeList(self.theme)
-        self.changed.change_chosen.connect(self._open_change)
+        self.changed.change_chosen.connect(lambda change: self._charts.show_moment(change.at_s))
+        self.changed.change_opened.connect(self._open_change)
         changed.column.addWidget(self.changed)
         column.addWidget(groups, 2)
         column.addWidget(changed, 3)
@@ -210,7 +211,7 @@ class OverviewPage(LivePage):
         if newest:
             self._last_change_s = max(c.at_s for c in newest)
             self.changed.changes.add(newest)
-            marks = marks_of(changes, all_groups=True)
+            marks = marks_of(changes, whole_cluster=True)
             self.rates.set_marks(marks)
             self.lags.set_marks(marks)
 

@@ -18,21 +18,30 @@ from widgets.charts.units import COUNT, Unit
 
 MARKS_SHOWN = 60
 _OF_BROKERS = frozenset((ChangeKind.BROKER_UP, ChangeKind.BROKER_DOWN))
+_OF_CLUSTER = frozenset(
+    (
+        ChangeKind.CONTROLLER_MOVED,
+        ChangeKind.GROUP_STATE,
+        ChangeKind.LEADER_LOST,
+        ChangeKind.LEADER_MOVED,
+    )
+)
 _BAD = frozenset((ChangeKind.BROKER_DOWN, ChangeKind.LEADER_LOST))
 
 
 def marks_of(
-    changes: Iterable[Change], *, topic: str = "", group: str = "", all_groups: bool = False
+    changes: Iterable[Change], *, topic: str = "", group: str = "", whole_cluster: bool = False
 ) -> list[Mark]:
     """Marks on the time axis, the newest ones: brokers that went down or came back, what happened
-    to one topic (leader moves) or one group (rebalances), or the states of all groups."""
+    to one topic (leader moves) or one group (rebalances); of the whole cluster, moves of leaders
+    and of the controller, and the states of all groups."""
     marks = [
         Mark(c.at_s, c.text, "bad" if c.kind in _BAD else "text_faint")
         for c in changes
         if c.kind in _OF_BROKERS
         or (topic and c.topic == topic)
         or (group and c.group_id == group)
-        or (all_groups and c.kind is ChangeKind.GROUP_STATE)
+        or (whole_cluster and c.kind in _OF_CLUSTER)
     ]
     return marks[-MARKS_SHOWN:]
 
@@ -78,6 +87,12 @@ class PageCharts(QObject):
         panel.failed.connect(lambda sentence: self._context.notify(sentence, "bad"))
         self._panels.append(panel)
         return panel
+
+    def show_moment(self, at_s: float) -> None:
+        """Stand at a moment, in the middle of the window where there is room, and point at it."""
+        half = self.group.window_s / 2
+        self.group.show_span(at_s - half, at_s + half)
+        self.group.point_at(at_s)
 
     def _sampled(self, _round: object) -> None:
         for panel in self._panels:

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
 from gui.groups.group_view import GroupView
+from gui.overview.page import OverviewPage
 from gui.page_kit.charts import PageCharts, marks_of
 from gui.preferences import TIME_STYLE
 from gui.topics.topic_view import TopicView
@@ -124,6 +125,21 @@ def test_that_a_topic_shows_records_or_bytes_in_its_own_colour(
     view.measure.choose(1)
     assert panel.series == (Series(("bytes", "email"), "email", color),)
     assert panel.chart.unit is BYTES_PER_S and panel.title == "Bytes in per second"
+
+
+def test_that_a_click_on_a_change_moves_the_charts_to_its_time(
+    here: PageHost, qtbot: QtBot
+) -> None:
+    page = OverviewPage(here.context)
+    qtbot.addWidget(page)
+    at_s = time.time() - 1200
+    change = Change(at_s, ChangeKind.BROKER_DOWN, "Broker 2 is down", broker_id=2)
+    page.changed.change_chosen.emit(change)
+    group = page.rates.group
+    assert group.range_at(time.time()) == (at_s - 150, at_s + 150) and group.cursor_s == at_s
+    assert page.lags.group is group and "Not live" in page.rates.live_words
+    page.changed.change_opened.emit(change)
+    assert here.navigated
 
 
 def test_that_marks_are_of_the_topic_or_group_and_of_brokers() -> None:

@@ -54,7 +54,7 @@ def test_that_brokers_and_states_of_groups_are_marked_and_only_trouble_is_colour
     up = change(2.0, ChangeKind.BROKER_UP, broker_id=2)
     created = change(3.0, ChangeKind.TOPIC_CREATED, topic="t")
     rebalanced = change(4.0, ChangeKind.GROUP_STATE, group_id="g")
-    marks = marks_of([down, up, created, rebalanced], all_groups=True)
+    marks = marks_of([down, up, created, rebalanced], whole_cluster=True)
     assert [(m.at_s, m.tone) for m in marks] == [
         (1.0, "bad"),
         (2.0, "text_faint"),
