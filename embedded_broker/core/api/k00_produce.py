@@ -14,7 +14,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 
 from embedded_broker.core.effects import Level
 from embedded_broker.core.events import RequestReceived
@@ -57,7 +57,7 @@ class _Produce:
         """The results that are not committed yet, by number."""
         self.bucket = -1
 
-    def finish(self, number: int, error_code: int) -> None:
+    def finish(self, number: int, now_ms: int, error_code: int) -> None:
         """One partition is committed or has failed; respond after the last."""
         result = self.pending.pop(number, None)
         if result is None:
@@ -67,10 +67,6 @@ class _Produce:
         if not self.pending:
             self.replicas.append_deadlines.withdraw(self)
             _respond(self.replicas, self.event, self.response)
-
-    def finisher(self, number: int) -> Callable[[int, int], None]:
-        """``finish`` for one partition, as ``AppendWait`` calls it."""
-        return lambda _now_ms, code: self.finish(number, code)
 
     def expire(self, now_ms: int) -> None:
         """Respond with a timeout for the partitions that are not committed."""
@@ -131,7 +127,7 @@ def _wait(
         waiting.pending[number] = result
     replicas.append_deadlines.add(waiting, now_ms + max(0, event.message.timeout_ms))
     for number, (partition, end, _) in enumerate(waits):
-        partition.when_committed(now_ms, AppendWait(end, waiting.finisher(number)))
+        partition.when_committed(now_ms, AppendWait(end, partial(waiting.finish, number)))
 
 
 def _find(
