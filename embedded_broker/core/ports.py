@@ -25,6 +25,8 @@ class StorageFailed(Exception):
 
 
 class Clock(Protocol):
+    """Wall time; monotonic time comes with each event."""
+
     def wall_ms(self) -> int:
         """Milliseconds since the epoch; may jump, so only for timestamps, never for
         timeouts."""
@@ -92,11 +94,16 @@ class PartitionLog(Protocol):
     partition: int
 
     @property
-    def log_start_offset(self) -> int: ...
+    def log_start_offset(self) -> int:
+        """The first offset that is still there."""
+
     @property
-    def log_end_offset(self) -> int: ...
+    def log_end_offset(self) -> int:
+        """The offset of the next record."""
+
     @property
-    def size_bytes(self) -> int: ...
+    def size_bytes(self) -> int:
+        """Size of all segments."""
 
     def append(self, records: Buffer, headers: Sequence[BatchHeader], now_ms: int) -> None:
         """Write batches at the end in one write; roll the segment first when due (size,
@@ -173,10 +180,18 @@ class Disk(Protocol):
     def create_log(self, topic: str, topic_id: UUID, partition: int) -> PartitionLog:
         """Raises: StorageFailed."""
 
-    def delete_log(self, log: PartitionLog) -> None: ...
+    def delete_log(self, log: PartitionLog) -> None:
+        """Remove a log; its files may be deleted later."""
 
-    def load_high_watermarks(self) -> dict[tuple[str, int], int]: ...
-    def save_high_watermarks(self, values: dict[tuple[str, int], int]) -> None: ...
+    def load_high_watermarks(self) -> dict[tuple[str, int], int]:
+        """Read the checkpoint: (topic, partition) -> high watermark."""
+
+    def save_high_watermarks(self, values: dict[tuple[str, int], int]) -> None:
+        """Replace the checkpoint.
+
+        Raises:
+            StorageFailed
+        """
 
     def load_quorum_state(self) -> dict[str, Any]:
         """Empty on a new disk."""
@@ -185,7 +200,8 @@ class Disk(Protocol):
         """Write, fsync, rename: the state is on disk when this returns."""
 
     @property
-    def directory_id(self) -> UUID: ...
+    def directory_id(self) -> UUID:
+        """Id of the log directory; a new disk has a new one."""
 
     @property
     def was_clean(self) -> bool:

@@ -19,16 +19,21 @@ class LeaderInfo(Protocol):
         """-1 when unknown."""
 
     @property
-    def epoch(self) -> int: ...
+    def epoch(self) -> int:
+        """The quorum epoch."""
 
 
 class MetadataQuorum(LeaderInfo, Protocol):
     """The replicated log that the active controller writes."""
 
     @property
-    def is_leader(self) -> bool: ...
+    def is_leader(self) -> bool:
+        """Whether this node leads the quorum."""
+
     @property
-    def high_watermark(self) -> int: ...
+    def high_watermark(self) -> int:
+        """End of the committed records."""
+
     @property
     def end_offset(self) -> int:
         """End of this node's log: the offset of the next record."""
@@ -43,7 +48,9 @@ class MetadataQuorum(LeaderInfo, Protocol):
         none."""
 
     @property
-    def last_leader_contact_ms(self) -> int: ...
+    def last_leader_contact_ms(self) -> int:
+        """Monotonic time of its last response."""
+
     @property
     def last_leader_unreachable(self) -> bool:
         """Whether that leader's connections broke rather than fell silent."""

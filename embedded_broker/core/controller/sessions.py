@@ -24,9 +24,13 @@ class SessionOwner(Protocol):
     """What the sessions ask of the controller that owns them."""
 
     @property
-    def is_active(self) -> bool: ...
+    def is_active(self) -> bool:
+        """Whether this node is the active controller."""
+
     @property
-    def view(self) -> ClusterView: ...
+    def view(self) -> ClusterView:
+        """The cluster including uncommitted proposals."""
+
     def propose(self, now_ms: int, records: Sequence[Any]) -> bool:
         """Propose records; False when this node no longer leads."""
 

@@ -1,5 +1,9 @@
 """CreateTopics (19), DeleteTopics (20), CreatePartitions (37): validated topic by
-topic, proposed together, answered when committed."""
+topic, proposed together, answered when committed.
+
+Where Kafka has a text for a refusal it is used word for word, so that people who
+search for it find it.
+"""
 
 from __future__ import annotations
 
@@ -211,8 +215,9 @@ def _choose(
     if factor > len(candidates):
         raise Refused(
             ErrorCode.INVALID_REPLICATION_FACTOR,
-            f"Replication factor {factor} is larger than the number of registered brokers"
-            f" ({len(candidates)}).",
+            f"Unable to replicate the partition {factor} time(s): The target replication factor"
+            f" of {factor} cannot be reached because only {len(candidates)} broker(s) are"
+            " registered.",
         )
     if not any(candidate.usable for candidate in candidates):
         raise Refused(
@@ -391,8 +396,8 @@ def _add_partitions(
     if requested.assignments is not None:
         if len(requested.assignments) != more:
             text = (
-                f"The request adds {more} partition(s) and assigns replicas to"
-                f" {len(requested.assignments)}."
+                f"The request must assign replicas to every new partition: new {more},"
+                f" assigned {len(requested.assignments)}."
             )
             raise Refused(ErrorCode.INVALID_REPLICA_ASSIGNMENT, text)
         placement = [list(a.broker_ids) for a in requested.assignments]

@@ -34,11 +34,17 @@ class RewriteTarget(Protocol):
     """What a rewrite reads and changes of its shard."""
 
     @property
-    def partition(self) -> int: ...
+    def partition(self) -> int:
+        """Index of the partition of ``__consumer_offsets``."""
+
     @property
-    def closed(self) -> bool: ...
+    def closed(self) -> bool:
+        """Whether this node no longer leads the partition."""
+
     @property
-    def groups(self) -> dict[str, Group]: ...
+    def groups(self) -> dict[str, Group]:
+        """The committed state, by group id."""
+
     @property
     def appended(self) -> dict[bytes, tuple[int, NewRecord]]:
         """Keys with uncommitted records: how many, and the newest."""

@@ -45,6 +45,8 @@ class _Record:
 
 @message
 class BrokerEndpoint:
+    """A listener in a registration."""
+
     name: str = wire(STRING, default="")
     host: str = wire(STRING, default="")
     port: int = wire(UINT16, default=0)
@@ -53,6 +55,8 @@ class BrokerEndpoint:
 
 @message
 class BrokerFeature:
+    """The feature levels that a broker supports."""
+
     name: str = wire(STRING, default="")
     min_supported_version: int = wire(INT16, default=0)
     max_supported_version: int = wire(INT16, default=0)
@@ -245,6 +249,8 @@ LEADER_CHANGE_TYPE = 2
 
 @message
 class Voter:
+    """A voter in a LeaderChangeMessage."""
+
     voter_id: int = wire(INT32, default=0)
 
 

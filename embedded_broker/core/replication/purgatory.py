@@ -21,7 +21,8 @@ class Waiter(Protocol):
     bucket: int
     """Set by ``Deadlines``."""
 
-    def expire(self, now_ms: int) -> None: ...
+    def expire(self, now_ms: int) -> None:
+        """The deadline has passed."""
 
 
 class Deadlines:

@@ -37,7 +37,8 @@ class Registration(Protocol):
     implements it."""
 
     @property
-    def incarnation_id(self) -> UUID: ...
+    def incarnation_id(self) -> UUID:
+        """Identifies this process in its registration."""
 
 
 class OffsetsListener(Protocol):
