@@ -1,8 +1,9 @@
-"""Turn every way in which a library or a broker can fail into one of ``errors``, with a sentence
-and a next step.
+"""Turn every way in which a library or a broker can fail into one of ``errors``, with a
+sentence and a next step.
 
-Kafka's codes come as numbers, from the wire and inside confluent-kafka's errors; librdkafka adds
-its own negative ones. What a broker wrote goes to ``detail``, cut and without control characters.
+Kafka's codes come as numbers, from the wire and inside confluent-kafka's errors;
+librdkafka adds its own negative ones. What a broker wrote goes to ``detail``, cut and
+without control characters.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ DETAIL_LIMIT = 500
 
 
 class LocalError(IntEnum):
-    """librdkafka's own codes, as far as they are told apart here; a test compares them with
-    confluent-kafka's, which is not imported for them."""
+    """librdkafka's own codes, as far as they are told apart here; a test compares them
+    with confluent-kafka's, which is not imported for them."""
 
     TRANSPORT = -195
     RESOLVE = -193
@@ -37,7 +38,8 @@ class LocalError(IntEnum):
 
 
 def clean(text: object, limit: int = DETAIL_LIMIT) -> str:
-    """Foreign text as one safe line: control characters become spaces, length is bounded."""
+    """Foreign text as one safe line: control characters become spaces, length is
+    bounded."""
     line = "".join(c if c.isprintable() else " " for c in str(text or "")[: limit + 1])
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
@@ -51,8 +53,8 @@ def code_name(code: int) -> str:
 
 
 def from_code(code: int, doing: str, *, subject: str = "", detail: object = "") -> ClientError:
-    """The error for a Kafka code other than 0. ``doing`` completes "Cannot ...": "delete topic
-    orders"."""
+    """The error for a Kafka code other than 0. ``doing`` completes "Cannot ...":
+    "delete topic orders"."""
     text = clean(detail)
     if code in DENIED:
         sentence = f"Cannot {doing}: no permission on this {DENIED[code][0]}."
@@ -81,7 +83,8 @@ def from_code(code: int, doing: str, *, subject: str = "", detail: object = "") 
 
 
 def from_confluent(code: int, text: object, doing: str, *, subject: str = "") -> ClientError:
-    """The error for a ``KafkaError`` of confluent-kafka: its ``code()`` and ``str()``."""
+    """The error for a ``KafkaError`` of confluent-kafka: its ``code()`` and
+    ``str()``."""
     detail = clean(text)
     match code:
         case LocalError.TIMED_OUT | LocalError.MSG_TIMED_OUT | LocalError.TIMED_OUT_QUEUE:
@@ -128,8 +131,8 @@ def from_confluent(code: int, text: object, doing: str, *, subject: str = "") ->
 
 
 def from_os_error(error: BaseException, address: str, stage: str = "connect") -> Unreachable:
-    """The error for a socket that could not be opened, or broke while in use: which address, at
-    which stage, and why."""
+    """The error for a socket that could not be opened, or broke while in use: which
+    address, at which stage, and why."""
     sentence, step = _socket_failure(error, address, stage)
     return Unreachable(sentence, next_step=step, subject=address, detail=clean(error))
 

@@ -1,11 +1,13 @@
 """Bytes to messages and back, for every api key and version that ``messages`` declares.
 
-``decode`` and ``encode`` use a reader and a writer that are generated for a message class and a
-version when they are first needed (``reader``, ``writer``). A message has one class for all its
-versions, so that a handler is written once. In the tests kio is the oracle.
+``decode`` and ``encode`` use a reader and a writer that are generated for a message
+class and a version when they are first needed (``reader``, ``writer``). A message has
+one class for all its versions, so that a handler is written once. In the tests kio is
+the oracle.
 
-Whatever the bytes say, decoding them allocates no more than what they can hold: see ``primitives``.
-What is not a well-formed message raises ProtocolError, and nothing else.
+Whatever the bytes say, decoding them allocates no more than what they can hold: see
+``primitives``. What is not a well-formed message raises ProtocolError, and nothing
+else.
 """
 
 from __future__ import annotations
@@ -63,7 +65,8 @@ def decode(
     """Decode the message in ``data[start:]``.
 
     Fields that the version lacks have their defaults. Records are views into ``data``.
-    ``more_may_follow`` accepts bytes after the message: a server has to, as Kafka does. librdkafka
+    ``more_may_follow`` accepts bytes after the message: a server has to, as Kafka does.
+    librdkafka
     2.16 counts "all topics" of Metadata 13 with four bytes where one belongs, and the message then
     ends three bytes early.
 
@@ -83,8 +86,8 @@ def decode(
 
 
 def encode(message: Any, version: int, out: bytearray | None = None) -> bytearray:
-    """Append the message's bytes in this version to ``out`` and return it. Fields that the version
-    lacks are left out."""
+    """Append the message's bytes in this version to ``out`` and return it. Fields that
+    the version lacks are left out."""
     out = bytearray() if out is None else out
     cls: Any = type(message)
     writer(cls, version)(out, message)
@@ -92,8 +95,8 @@ def encode(message: Any, version: int, out: bytearray | None = None) -> bytearra
 
 
 def prepare(api_key: int, version: int) -> None:
-    """Generate the readers and writers of this api's request and response now instead of when they
-    are first used."""
+    """Generate the readers and writers of this api's request and response now instead
+    of when they are first used."""
     for cls in _classes(api_key):
         reader(cls, version)
         writer(cls, version)

@@ -1,5 +1,5 @@
-"""Numbers with a meaning in Kafka's messages, other than error codes and api keys. Source: Kafka's
-protocol guide and the KIPs named here."""
+"""Numbers with a meaning in Kafka's messages, other than error codes and api keys.
+Source: Kafka's protocol guide and the KIPs named here."""
 
 from enum import IntEnum
 

@@ -1,9 +1,9 @@
-"""The consumer protocol: what the members of a classic consumer group tell each other in the opaque
-bytes of JoinGroup and SyncGroup.
+"""The consumer protocol: what the members of a classic consumer group tell each other
+in the opaque bytes of JoinGroup and SyncGroup.
 
-Brokers and onlookers read the beginning: the topics of a subscription, the partitions of an
-assignment. Members make these bytes themselves, so they may be anything. Source: Kafka's
-ConsumerProtocolSubscription and ConsumerProtocolAssignment, all versions.
+Brokers and onlookers read the beginning: the topics of a subscription, the partitions
+of an assignment. Members make these bytes themselves, so they may be anything. Source:
+Kafka's ConsumerProtocolSubscription and ConsumerProtocolAssignment, all versions.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ class ConsumerProtocolAssignment:
 
 
 def subscribed_topics(data: bytes) -> list[str] | None:
-    """The topics of a member's subscription; None when the bytes are no subscription."""
+    """The topics of a member's subscription; None when the bytes are no
+    subscription."""
     try:
         found: ConsumerProtocolSubscription = decode(
             ConsumerProtocolSubscription, _BEGINNING, data, more_may_follow=True
@@ -49,7 +50,8 @@ def subscribed_topics(data: bytes) -> list[str] | None:
 
 
 def assigned_partitions(data: bytes) -> list[tuple[str, int]] | None:
-    """The partitions of a member's assignment, sorted; None when the bytes are no assignment."""
+    """The partitions of a member's assignment, sorted; None when the bytes are no
+    assignment."""
     try:
         found: ConsumerProtocolAssignment = decode(
             ConsumerProtocolAssignment, _BEGINNING, data, more_may_follow=True

@@ -1,8 +1,9 @@
-"""A FetchResponse in pieces, so that records can be sent from their files with sendfile.
+"""A FetchResponse in pieces, so that records can be sent from their files with
+sendfile.
 
-The generated writer puts a message into one buffer and would copy all records through memory. The
-rest of the response is written here by hand to the same bytes; the tests hold both against each
-other.
+The generated writer puts a message into one buffer and would copy all records through
+memory. The rest of the response is written here by hand to the same bytes; the tests
+hold both against each other.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from kafka_protocol.messages.k01_fetch import (
 from kafka_protocol.primitives import write_string, write_uvarint
 
 INLINE_BYTES = 8 * 1024
-"""Records up to this size are read and copied into the response: cheaper than a sendfile of their
-own."""
+"""Records up to this size are read and copied into the response: cheaper than a
+sendfile of their own."""
 
 _INT32 = struct.Struct(">i")
 _RESPONSE_HEAD = struct.Struct(">ihi")
@@ -33,10 +34,12 @@ _SNAPSHOT_ID = struct.Struct(">qiB")
 
 
 def encode_fetch_response(message: FetchResponse, version: int, out: bytearray) -> list[Any]:
-    """Append the response to ``out`` and return the pieces to send in order, ``out`` first.
+    """Append the response to ``out`` and return the pieces to send in order, ``out``
+    first.
 
-    Bytearrays and RecordSlices take turns: a RecordSlice larger than INLINE_BYTES is a piece of its
-    own. Null records are written as no records, which consumers of all kinds accept.
+    Bytearrays and RecordSlices take turns: a RecordSlice larger than INLINE_BYTES is a
+    piece of its own. Null records are written as no records, which consumers of all
+    kinds accept.
     """
     flexible = version >= 12
     pieces: list[Any] = [out]

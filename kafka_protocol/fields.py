@@ -1,8 +1,9 @@
-"""Declarations of Kafka messages: what a field is called, its type, and the versions that have it.
+"""Declarations of Kafka messages: what a field is called, its type, and the versions
+that have it.
 
-The message classes in ``messages/`` declare each field once with ``wire``; ``reader`` and
-``writer`` generate the functions for one message and version from these declarations. Source:
-Kafka's protocol guide (primitive types), KIP-482 (tagged fields).
+The message classes in ``messages/`` declare each field once with ``wire``; ``reader``
+and ``writer`` generate the functions for one message and version from these
+declarations. Source: Kafka's protocol guide (primitive types), KIP-482 (tagged fields).
 """
 
 from __future__ import annotations
@@ -20,12 +21,14 @@ _C = TypeVar("_C")
 ZERO_UUID = UUID(int=0)
 
 FOREVER = 32767
-"""A version that no message reaches: ``until`` when the field is still there, ``since`` for never."""
+"""A version that no message reaches: ``until`` when the field is still there, ``since``
+for never."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A primitive type. ``code`` is its struct code when its size is fixed, else empty."""
+    """A primitive type. ``code`` is its struct code when its size is fixed, else
+    empty."""
 
     name: str
     code: str = ""
@@ -77,8 +80,8 @@ def wire(
     default: Any = None,
     factory: Callable[[], Any] | None = None,
 ) -> Any:
-    """Declare a dataclass field and how it is encoded. Every field has a default, so that a caller
-    names only what differs from it."""
+    """Declare a dataclass field and how it is encoded. Every field has a default, so
+    that a caller names only what differs from it."""
     spec = Spec(type_, since, until, nullable_since, tag, default if factory is None else factory)
     if factory is not None:
         return field(default_factory=factory, metadata={"wire": spec})
@@ -97,8 +100,8 @@ def fields_in(cls: Any, version: int) -> list[tuple[str, Spec]]:
 
 
 def least_size(t: WireType, version: int, flexible: bool, nullable: bool = False) -> int:
-    """The fewest bytes that a value of this type takes. Never 0, so that the count of every array
-    is bounded by the bytes that are left."""
+    """The fewest bytes that a value of this type takes. Never 0, so that the count of
+    every array is bounded by the bytes that are left."""
     if isinstance(t, Array):
         return 1 if flexible else 4
     if isinstance(t, Kind):
@@ -118,17 +121,19 @@ def least_size(t: WireType, version: int, flexible: bool, nullable: bool = False
 
 @dataclass_transform(field_specifiers=(wire,))
 def message(cls: type[_C]) -> type[_C]:
-    """Make a dataclass with slots whose ``__init__`` and ``__eq__`` are generated on first use.
+    """Make a dataclass with slots whose ``__init__`` and ``__eq__`` are generated on
+    first use.
 
-    ``dataclass`` generates them at import, which took more than half of the time to import a
-    broker; a process uses few of the messages that its modules declare.
+    ``dataclass`` generates them at import, which took more than half of the time to
+    import a broker; a process uses few of the messages that its modules declare.
     """
     found = dict(vars(cls))
     fields = {}
     for name, annotation in found.get("__annotations__", {}).items():
         if isinstance(found.get(name), dataclasses.Field):
             one = fields[name] = found.pop(name)
-            # What dataclass() would set; dataclasses.fields() and match statements rely on it.
+            # What dataclass() would set; dataclasses.fields() and match statements rely
+            # on it.
             one.name, one.type, one._field_type = name, annotation, dataclasses._FIELD  # type: ignore[attr-defined]
     for name in ("__dict__", "__weakref__"):
         found.pop(name, None)
@@ -157,8 +162,8 @@ def _repr(self: Any) -> str:
 
 
 def complete(cls: Any) -> None:
-    """Generate the ``__init__`` and ``__eq__`` of a message class, unless it has them already or is
-    an ordinary dataclass."""
+    """Generate the ``__init__`` and ``__eq__`` of a message class, unless it has them
+    already or is an ordinary dataclass."""
     if cls.__init__ is not _first_init:
         return
     source = FunctionSource(f"message {cls.__name__}", {"MISSING": MISSING})

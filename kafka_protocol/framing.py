@@ -1,9 +1,9 @@
 """Frames: the size and the header in front of every request and response.
 
-A request has api key, version, correlation id and client id (header version 1; with tagged fields,
-2, in flexible versions); a response has the correlation id (version 0; with tagged fields, 1). The
-response to ApiVersions has header version 0 always, since it may go to a client that does not know
-the version yet (KIP-511).
+A request has api key, version, correlation id and client id (header version 1; with
+tagged fields, 2, in flexible versions); a response has the correlation id (version 0;
+with tagged fields, 1). The response to ApiVersions has header version 0 always, since
+it may go to a client that does not know the version yet (KIP-511).
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def encode_request(
 
 
 def read_client_id(frame: Buffer, flexible: bool) -> tuple[bytes, int]:
-    """The client id in a request's frame (without its size), empty for null, and where the message
-    starts.
+    """The client id in a request's frame (without its size), empty for null, and where
+    the message starts.
 
     Raises:
         ProtocolError, IndexError: the header is malformed or cut off.
@@ -63,8 +63,8 @@ def read_client_id(frame: Buffer, flexible: bool) -> tuple[bytes, int]:
 
 
 def encode_response(message: Message, version: int, correlation_id: int) -> list[Any]:
-    """A response as a whole frame, in the pieces in which it is sent: bytearrays, and for Fetch
-    slices of log files in between."""
+    """A response as a whole frame, in the pieces in which it is sent: bytearrays, and
+    for Fetch slices of log files in between."""
     out = bytearray(_RESPONSE_START.size)
     if version >= message.FLEXIBLE_SINCE and message.API_KEY != _API_VERSIONS:
         out.append(0)  # no tagged fields in the header
@@ -82,7 +82,8 @@ def encode_response(message: Message, version: int, correlation_id: int) -> list
 def decode_response(
     api_key: int, version: int, frame: Buffer, *, more_may_follow: bool = False
 ) -> Any:
-    """The message in a response's frame (without its size). ``more_may_follow`` as in ``decode``.
+    """The message in a response's frame (without its size). ``more_may_follow`` as in
+    ``decode``.
 
     Raises:
         ProtocolError.

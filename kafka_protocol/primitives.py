@@ -1,13 +1,14 @@
-"""Kafka's primitive types as bytes: numbers of variable length, strings, byte arrays, counts, tags.
+"""Kafka's primitive types as bytes: numbers of variable length, strings, byte arrays,
+counts, tags.
 
-``reader`` and ``writer`` generate code that calls these functions where a field is not of fixed
-size; the hand-written paths and the record format call them too. Each function takes the buffer and
-a position and returns the value and the position after it.
+``reader`` and ``writer`` generate code that calls these functions where a field is not
+of fixed size; the hand-written paths and the record format call them too. Each function
+takes the buffer and a position and returns the value and the position after it.
 
 A length is checked against the bytes that are left before anything is allocated for it
-(CVE-2022-34917). An index or an unpack past the end of the buffer raises IndexError or struct.error;
-``codec`` turns both into ProtocolError once for a whole message, so that whole messages, which are
-nearly all, pay for no bounds check of their own.
+(CVE-2022-34917). An index or an unpack past the end of the buffer raises IndexError or
+struct.error; ``codec`` turns both into ProtocolError once for a whole message, so that
+whole messages, which are nearly all, pay for no bounds check of their own.
 
 Source: Kafka's protocol guide, KIP-482 (compact types and tagged fields).
 """
@@ -20,21 +21,23 @@ from uuid import UUID
 from kafka_protocol.fields import Buffer
 
 ITEMS_MAX = 2_000_000
-"""Structures, strings and byte arrays that the arrays of one message may hold together. A frame of
-32 MiB could otherwise become sixteen million objects, gigabytes of memory. A Metadata response of
-200,000 partitions has a tenth of this."""
+"""Structures, strings and byte arrays that the arrays of one message may hold together.
+A frame of 32 MiB could otherwise become sixteen million objects, gigabytes of memory. A
+Metadata response of 200,000 partitions has a tenth of this."""
 
 TAGS_MAX = 1024
 """Tagged fields that one structure may have; Kafka's schemas have at most nine."""
 
 STRING_MAX = 0x7FFF
-"""Bytes of a string: its length is a signed int16 in all versions before the compact ones."""
+"""Bytes of a string: its length is a signed int16 in all versions before the compact
+ones."""
 
 UUIDS_KEPT = 32_768
 
 
 class ProtocolError(Exception):
-    """The bytes are not a well-formed message: close the connection that they came from."""
+    """The bytes are not a well-formed message: close the connection that they came
+    from."""
 
 
 def too_many_items() -> ProtocolError:
@@ -43,7 +46,8 @@ def too_many_items() -> ProtocolError:
 
 
 def does_not_fit(length: int, left: int) -> ProtocolError:
-    """The error for a length that is negative or larger than the bytes that are left."""
+    """The error for a length that is negative or larger than the bytes that are
+    left."""
     return ProtocolError(f"length {length} with {left} bytes left")
 
 
@@ -79,7 +83,8 @@ def write_uvarint(out: bytearray, value: int) -> None:
 
 
 def read_varint(b: Buffer, p: int) -> tuple[int, int]:
-    """A signed varint (zigzag: 0, -1, 1, -2, ...) of at most 64 bits, as records have them.
+    """A signed varint (zigzag: 0, -1, 1, -2, ...) of at most 64 bits, as records have
+    them.
 
     Raises:
         ProtocolError, IndexError: as ``read_uvarint``.
@@ -136,7 +141,8 @@ def read_string(b: Buffer, p: int, compact: bool, nullable: bool) -> tuple[str |
 
 
 def read_length(b: Buffer, p: int, compact: bool) -> tuple[int, int]:
-    """The length of a byte array or the count of an array: int32, or a varint of it plus one."""
+    """The length of a byte array or the count of an array: int32, or a varint of it
+    plus one."""
     if compact:
         length, p = read_uvarint(b, p)
         return length - 1, p
@@ -163,7 +169,8 @@ def read_records(b: Buffer, p: int, compact: bool, nullable: bool) -> tuple[Any,
 
 
 def read_count(b: Buffer, p: int, compact: bool, nullable: bool) -> tuple[int, int]:
-    """The number of items of an array that is not null; -1 for null, where null is allowed."""
+    """The number of items of an array that is not null; -1 for null, where null is
+    allowed."""
     count, p = read_length(b, p, compact)
     if count < 0 and not (count == -1 and nullable):
         raise ProtocolError(f"array of {count} items")
@@ -174,8 +181,8 @@ _uuids: dict[bytes, UUID] = {}
 
 
 def read_uuid(data: Buffer) -> UUID:
-    """The UUID of 16 bytes. Topic ids come again and again, and making one costs a microsecond:
-    recent ones are kept."""
+    """The UUID of 16 bytes. Topic ids come again and again, and making one costs a
+    microsecond: recent ones are kept."""
     key = bytes(data)
     known = _uuids.get(key)
     if known is None:
@@ -186,7 +193,8 @@ def read_uuid(data: Buffer) -> UUID:
 
 
 def skip_tags(b: Buffer, p: int) -> int:
-    """The position after a structure's tagged fields. Raises: ProtocolError, IndexError."""
+    """The position after a structure's tagged fields. Raises: ProtocolError,
+    IndexError."""
     count, p = read_uvarint(b, p)
     if count > TAGS_MAX:
         raise ProtocolError(f"{count} tagged fields")
@@ -217,8 +225,8 @@ def write_bytes(out: bytearray, value: Buffer | None, compact: bool) -> None:
 
 
 def write_records(out: bytearray, value: Any, compact: bool) -> None:
-    """As write_bytes. A slice of a log is read into memory here; the broker's Fetch responses send
-    it from its file instead (``hot_path``)."""
+    """As write_bytes. A slice of a log is read into memory here; the broker's Fetch
+    responses send it from its file instead (``fetch_response``)."""
     if value is not None and not isinstance(value, bytes | bytearray):
         value = value.tobytes()
     write_bytes(out, value, compact)

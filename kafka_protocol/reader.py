@@ -1,7 +1,8 @@
-"""Generated readers: for a message class and a version, one function from bytes to a message.
+"""Generated readers: for a message class and a version, one function from bytes to a
+message.
 
-For the request ``class R: a: int32, names: array of string, b: int16`` in a flexible version the
-generated function is in essence::
+For the request ``class R: a: int32, names: array of string, b: int16`` the function for
+a flexible version is in essence::
 
     def read(b, p):
         size = len(b); items = ITEMS_MAX
@@ -18,8 +19,8 @@ generated function is in essence::
         p = skip_tags(b, p) if b[p] else p + 1
         return m1, p
 
-Nested structures are written into the loop of their array, so that a partition costs no call, and
-the position, the size and the budget of items are plain local variables.
+Nested structures are written into the loop of their array, so that a partition costs no
+call, and the position, the size and the budget of items are plain local variables.
 """
 
 from __future__ import annotations
@@ -75,10 +76,11 @@ _NAMES: dict[str, Any] = {
 
 @cache
 def reader(cls: Any, version: int) -> Reader:
-    """A function (bytes, position) -> (message, position after it) for a class and a version.
+    """A function (bytes, position) -> (message, position after it) for a class and a
+    version.
 
-    It raises ProtocolError, IndexError, struct.error or UnicodeDecodeError for bytes that are no
-    such message.
+    It raises ProtocolError, IndexError, struct.error or UnicodeDecodeError for bytes
+    that are no such message.
     """
     flexible = bool(version >= cls.FLEXIBLE_SINCE)
     made = _ReaderSource(cls.__name__, version, flexible)
@@ -88,8 +90,8 @@ def reader(cls: Any, version: int) -> Reader:
 
 
 class _ReaderSource:
-    """Writes the source of one reader. ``depth`` is always the level of indentation, ``target``
-    the variable, attribute or pair of both that a value is stored in."""
+    """Writes the source of one reader. ``depth`` is always the level of indentation,
+    ``target`` the variable, attribute or pair of both that a value is stored in."""
 
     def __init__(self, title: str, version: int, flexible: bool) -> None:
         self._source = FunctionSource(f"reader of {title} {version}", _NAMES)
@@ -109,8 +111,8 @@ class _ReaderSource:
 
     # ---- structures
     def structure(self, depth: int, target: str, cls: Any) -> None:
-        """Make an instance without its ``__init__``, whose keyword arguments would cost more than
-        reading the fields, and give it all its attributes."""
+        """Make an instance without its ``__init__``, whose keyword arguments would cost
+        more than reading the fields, and give it all its attributes."""
         make = self._source.bind("class", cls)
         self._add(depth, f"{target} = new({make})")
         here = fields_in(cls, self._version)
@@ -123,7 +125,8 @@ class _ReaderSource:
             self._tagged_fields(depth, target, [(n, s) for n, s in here if s.tag is not None])
 
     def _plain_fields(self, depth: int, target: str, fields: list[tuple[str, Spec]]) -> None:
-        """One unpack for each run of neighbours of fixed size, one step for each other field."""
+        """One unpack for each run of neighbours of fixed size, one step for each other
+        field."""
         run: list[tuple[str, Kind]] = []
         for name, spec in fields:
             if isinstance(spec.type, Kind) and spec.type.code:
@@ -142,7 +145,8 @@ class _ReaderSource:
             self._add(depth, f"({targets},) = {unpack}(b, p); p += {fixed.size}")
 
     def _default(self, field: Any) -> str:
-        """The expression for a field that the version lacks, or that may come as a tag."""
+        """The expression for a field that the version lacks, or that may come as a
+        tag."""
         if field.default_factory is list:
             return "[]"
         if field.default_factory is not MISSING:
@@ -168,8 +172,8 @@ class _ReaderSource:
         for name, spec in fields:
             self._add(depth + 1, f"if {tag} == {spec.tag}:")
             self.value(depth + 2, f"{target}.{name}", spec.type, self._may_be_null(spec))
-            # A known tag must end where its length says: else the two would be read differently
-            # by a reader that knows the tag and by one that skips it.
+            # A known tag must end where its length says: else the two would be read
+            # differently by a reader that knows the tag and by one that skips it.
             self._add(depth + 2, f"if p != {end}: raise does_not_fit({length}, {end} - p)")
         self._add(depth + 1, f"p = {end}")
 
@@ -188,8 +192,8 @@ class _ReaderSource:
             self._nested(depth, target, t)
 
     def _nested(self, depth: int, target: str, cls: type) -> None:
-        """Fill a local variable and then store it: loading it is cheaper than an attribute of an
-        attribute for each of its fields."""
+        """Fill a local variable and then store it: loading it is cheaper than an
+        attribute of an attribute for each of its fields."""
         inner = self._source.local("m")
         self.structure(depth, inner, cls)
         self._add(depth, f"{target} = {inner}")
@@ -207,8 +211,8 @@ class _ReaderSource:
             self._add(depth, f"({target},) = {unpack}(b, p); p += {fixed.size}")
 
     def _string(self, depth: int, target: str, nullable: bool) -> None:
-        """Short strings, nearly all, are read in line; null, long ones and those that do not fit
-        are left to ``read_string``."""
+        """Short strings, nearly all, are read in line; null, long ones and those that
+        do not fit are left to ``read_string``."""
         n = self._source.local("n")
         if self._flexible:  # the length plus one in one byte: the text is b[p + 1 : p + n]
             self._add(depth, f"{n} = b[p]")
@@ -222,8 +226,9 @@ class _ReaderSource:
         self._add(depth, f"else: {call}")
 
     def _byte_array(self, depth: int, target: str, kind: Kind, nullable: bool) -> None:
-        """What is there and fits is read in line, the rest is left to ``read_bytes`` and
-        ``read_records``. Records are views: they are never copied on their way in."""
+        """What is there and fits is read in line, the rest is left to ``read_bytes``
+        and ``read_records``. Records are views: they are never copied on their way
+        in."""
         n, at = self._source.local("n"), self._source.local("at")
         if self._flexible:
             self._add(depth, f"{n}, {at} = read_uvarint(b, p); {n} -= 1")
@@ -255,8 +260,9 @@ class _ReaderSource:
             self._add(depth, "else:")
             depth += 1
         if isinstance(item, Kind) and item.code and item is not BOOL:
-            # All at once. Numbers are not counted as items: they cannot take much more memory
-            # than the bytes that hold them. A bool is read singly, for any byte but 0 is true.
+            # All at once. Numbers are not counted as items: they cannot take much more
+            # memory than the bytes that hold them. A bool is read singly, for any byte
+            # but 0 is true.
             fixed = struct.calcsize(">" + item.code)
             unpack = self._source.bind("unpack", struct.unpack_from)
             self._add(depth, f"{target} = list({unpack}('>%d{item.code}' % {n}, b, p))")

@@ -1,9 +1,10 @@
 """Functions made from generated source: the only place that calls ``exec``.
 
-The source is built from the declarations of message classes alone, never from input: their field
-names, numbers, and names that ``bind`` makes up. Generated code handles a message 3 to 8 times
-faster than a loop over its declarations, because what is constant for a message and a version (which
-fields, in which order, of which size, compact or not) is decided once and not at every field.
+The source is built from the declarations of message classes alone, never from input:
+their field names, numbers, and names that ``bind`` makes up. Generated code handles a
+message 3 to 8 times faster than a loop over its declarations, because what is constant
+for a message and a version (which fields, in which order, of which size, compact or
+not) is decided once and not at every field.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Generated writers: for a message class and a version, one function from a message to bytes.
+"""Generated writers: for a message class and a version, one function from a message to
+bytes.
 
-As in ``reader``, nested structures are written into the loop of their array, and each run of
-neighbours of fixed size is packed at once.
+As in ``reader``, nested structures are written into the loop of their array, and each
+run of neighbours of fixed size is packed at once.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ _NAMES: dict[str, Any] = {
 
 @cache
 def writer(cls: Any, version: int) -> Writer:
-    """A function that appends a message of this class to a bytearray, as the version has it."""
+    """A function that appends a message of this class to a bytearray, as the version
+    has it."""
     flexible = bool(version >= cls.FLEXIBLE_SINCE)
     made = _WriterSource(cls.__name__, version, flexible)
     made.start()
@@ -50,8 +52,8 @@ def writer(cls: Any, version: int) -> Writer:
 
 
 class _WriterSource:
-    """Writes the source of one writer. ``depth`` is always the level of indentation, ``value``
-    the expression whose value is written."""
+    """Writes the source of one writer. ``depth`` is always the level of indentation,
+    ``value`` the expression whose value is written."""
 
     def __init__(self, title: str, version: int, flexible: bool) -> None:
         self._source = FunctionSource(f"writer of {title} {version}", _NAMES)
@@ -96,8 +98,8 @@ class _WriterSource:
         return self._version >= spec.nullable_since
 
     def _tagged_fields(self, depth: int, value: str, fields: list[tuple[str, Spec]]) -> None:
-        """Write those that differ from their default, in the order of their tags, each with its
-        length in front: so each goes to a buffer of its own first."""
+        """Write those that differ from their default, in the order of their tags, each
+        with its length in front: so each goes to a buffer of its own first."""
         if not fields:
             self._add(depth, "out.append(0)")
             return

@@ -1,11 +1,13 @@
-"""Write kafka_protocol/messages, api_keys.py and errors.py from kio's classes (`make messages`).
+"""Write kafka_protocol/messages, api_keys.py and errors.py from kio's classes (`make
+messages`).
 
-kio has one class for each message and version. The brokers and the client want one class for each
-message, with the fields of all its versions, so that what handles it is written once. Field names
-are Kafka's in snake case, with a unit where kio has a timedelta or a datetime.
+kio has one class for each message and version. The brokers and the client want one
+class for each message, with the fields of all its versions, so that what handles it is
+written once. Field names are Kafka's in snake case, with a unit where kio has a
+timedelta or a datetime.
 
-To add an api, add its name to APIS, run `make messages`, and read the diff before you commit it.
-With a folder as argument the files are written there.
+To add an api, add its name to APIS, run `make messages`, and read the diff before you
+commit it. With a folder as argument the files are written there.
 """
 
 from __future__ import annotations
@@ -39,7 +41,8 @@ APIS = """
     broker_heartbeat allocate_producer_ids consumer_group_describe share_group_describe
 """.split()
 
-# kio's type of a field -> (the kind in kafka_protocol.fields, the Python type, its default).
+# kio's type of a field -> (the kind in kafka_protocol.fields, the Python type, its
+# default).
 KINDS = {
     "bool": ("BOOL", "bool", "False"),
     "int8": ("INT8", "int", "0"),
@@ -83,7 +86,8 @@ class Field:
     default: object = NO_DEFAULT
 
     def add_version(self, version: int, f: dataclasses.Field[typing.Any], hint: object) -> None:
-        """Merge what one version says. Versions come newest first; the oldest default counts."""
+        """Merge what one version says. Versions come newest first; the oldest default
+        counts."""
         inner, self.array, nullable = split_hint(hint)
         kind = f.metadata.get("kafka_type", "")
         assert self.kind in ("", kind), (
@@ -94,7 +98,8 @@ class Field:
             assert isinstance(inner, type) and dataclasses.is_dataclass(inner), f.name
             self.nested = inner
         self.versions.add(version)
-        # kio has None for an all-zero UUID and for a missing time; neither is a null on the wire.
+        # kio has None for an all-zero UUID and for a missing time; neither is a null on
+        # the wire.
         if nullable and kind not in ("uuid", "datetime_i64"):
             self.nullable.add(version)
         if "tag" in f.metadata:
@@ -104,7 +109,8 @@ class Field:
 
 
 def split_hint(hint: object) -> tuple[object, bool, bool]:
-    """(type of the value or of an item, is an array, may be null) from one of kio's annotations."""
+    """(type of the value or of an item, is an array, may be null) from one of kio's
+    annotations."""
     nullable = typing.get_origin(hint) in (types.UnionType, typing.Union)
     if nullable:
         hint = next(a for a in typing.get_args(hint) if a is not type(None))
@@ -174,8 +180,8 @@ def merge_versions(classes: dict[int, type]) -> dict[str, list[Field]]:
 
 
 def merge_orders(orders: list[list[str]]) -> list[str]:
-    """One order of names that agrees with every version's: a name that a newer version has no more
-    stands after the one that preceded it."""
+    """One order of names that agrees with every version's: a name that a newer version
+    has no more stands after the one that preceded it."""
     merged = list(orders[0])
     for names in orders[1:]:
         for i, name in enumerate(names):
@@ -237,8 +243,8 @@ def default_argument(f: Field, base: str, zero: str) -> str:
 
 
 def message_text(api: str, part: str, taken: set[str]) -> list[str]:
-    """The lines of a request's or response's classes. A name that is ``taken`` by the module's
-    other message gets the part in front."""
+    """The lines of a request's or response's classes. A name that is ``taken`` by the
+    module's other message gets the part in front."""
     classes = kio_classes(api, part)
     structures = merge_versions(classes)
     names = {n: f"{part.capitalize()}{n}" if n in taken else n for n in structures}

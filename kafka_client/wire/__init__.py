@@ -1,8 +1,9 @@
-"""An asyncio client of Kafka's protocol, for what confluent-kafka does not offer, or not in bulk.
+"""An asyncio client of Kafka's protocol, for what confluent-kafka does not offer, or
+not in bulk.
 
-``ConnectionPool`` holds a connection to each broker; ``MetadataClient``, ``GroupClient`` and the
-functions of ``configs``, ``describe`` and ``elections`` send requests through it. Messages, codec
-and error codes are those of ``kafka_protocol``.
+``ConnectionPool`` holds a connection to each broker; ``MetadataClient``,
+``GroupClient`` and the functions of ``configs``, ``describe`` and ``elections`` send
+requests through it. Messages, codec and error codes are those of ``kafka_protocol``.
 """
 
 from kafka_client.wire.groups import GroupClient

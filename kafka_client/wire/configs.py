@@ -1,7 +1,7 @@
 """Settings of brokers and topics: DescribeConfigs, IncrementalAlterConfigs.
 
-confluent-kafka cannot name the cluster-wide default of brokers. A broker's own settings are read
-from and written to itself, all others through any broker.
+confluent-kafka cannot name the cluster-wide default of brokers. A broker's own settings
+are read from and written to itself, all others through any broker.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ Entries = dict[ConfigResource, tuple[ConfigEntry, ...]]
 
 
 async def configs(pool: ConnectionPool, resources: Sequence[ConfigResource]) -> Entries:
-    """See ``api.ClusterReader``. Raises: ClientError for the first resource that is refused."""
+    """See ``api.ClusterReader``. Raises: ClientError for the first resource that is
+    refused."""
     for wait_s in RETRY_AFTER_S:
         try:
             return await _configs(pool, resources)
@@ -93,10 +94,12 @@ async def _describe(
 async def alter_configs(
     pool: ConnectionPool, changes: Sequence[ConfigChange], validate_only: bool
 ) -> None:
-    """See ``api.ClusterWriter``: one request for each broker's own settings, one for all others.
+    """See ``api.ClusterWriter``: one request for each broker's own settings, one for
+    all others.
 
     Raises:
-        ClientError: for the first resource that is refused; those of other requests may have been
+        ClientError: for the first resource that is refused; those of other requests may
+        have been
             changed then.
     """
     by_broker: dict[int | None, dict[ConfigResource, list[AlterableConfig]]] = {}

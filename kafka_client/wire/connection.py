@@ -1,8 +1,10 @@
-"""One connection to one broker: dial, agree on versions, log in, then many requests at a time.
+"""One connection to one broker: dial, agree on versions, log in, then many requests at
+a time.
 
-States: new -> open -> closed. A closed connection is never opened again: make a new one. Every doubt
-closes it: a response that does not decode, a frame over the limit, a request without a response in
-time. So a frozen broker costs one deadline, not one for each request.
+States: new -> open -> closed. A closed connection is never opened again: make a new
+one. Every doubt closes it: a response that does not decode, a frame over the limit, a
+request without a response in time. So a frozen broker costs one deadline, not one for
+each request.
 """
 
 from __future__ import annotations
@@ -36,7 +38,8 @@ FIRST_FRAME_MAX_BYTES = 2**20
 """Until the login is done: who answers may not be a Kafka broker at all."""
 READ_BUFFER_BYTES = 2**18
 USER_TIMEOUT_MS = 10_000
-"""After this time without an acknowledgement the kernel breaks the connection (Linux)."""
+"""After this time without an acknowledgement the kernel breaks the connection
+(Linux)."""
 CLOSE_TIMEOUT_S = 0.5
 LOGIN_TIMEOUT_S = 10.0
 NEGOTIATION_TIMEOUT_S = 30.0
@@ -44,8 +47,8 @@ NEGOTIATION_TIMEOUT_S = 30.0
 
 
 class Connection:
-    """Used from one loop. ``address`` is what is dialled, ``subject`` what errors name ("broker
-    2")."""
+    """Used from one loop. ``address`` is what is dialled, ``subject`` what errors name
+    ("broker 2")."""
 
     def __init__(
         self, profile: ConnectionProfile, secrets: Secrets, host: str, port: int, subject: str
@@ -117,8 +120,8 @@ class Connection:
         """Send a request and wait for its response.
 
         Raises:
-            Unreachable: the connection is closed or breaks, or the response is malformed.
-            TimedOut: no response in time; this closes the connection.
+            Unreachable: the connection is closed or breaks, or the response is
+            malformed. TimedOut: no response in time; this closes the connection.
             Unsupported: there is no version that both sides know.
         """
         if version is None:
@@ -149,13 +152,13 @@ class Connection:
                 raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
 
     async def _fetch_versions(self) -> Ranges:
-        """Send ApiVersions. A broker that does not know the version answers in version 0 with an
-        error and its own range (KIP-511); then ask again in version 0."""
+        """Send ApiVersions. A broker that does not know the version answers in version
+        0 with an error and its own range (KIP-511); then ask again in version 0."""
         newest = NEWEST_USED[ApiKey.API_VERSIONS]
         request = ApiVersionsRequest("kafkarium", _software_version())
         frame = await self._exchange(request, newest, NEGOTIATION_TIMEOUT_S)
-        # The error code comes first in every version, so it can be read before the version of the
-        # response is known.
+        # The error code comes first in every version, so it can be read before the
+        # version of the response is known.
         code = int.from_bytes(frame[CORRELATION_ID.size : CORRELATION_ID.size + 2], "big")
         version = newest
         if code == ErrorCode.UNSUPPORTED_VERSION:
@@ -165,7 +168,8 @@ class Connection:
         return {k.api_key: (k.min_version, k.max_version) for k in response.api_keys}
 
     async def _send_login(self, message: Message) -> Any:
-        # Version 0 of the handshake would have SASL messages follow without Kafka's frames.
+        # Version 0 of the handshake would have SASL messages follow without Kafka's
+        # frames.
         version = 1 if message.API_KEY == ApiKey.SASL_HANDSHAKE else None
         return await self.request(message, LOGIN_TIMEOUT_S, version)
 
@@ -218,7 +222,8 @@ class Connection:
 
     # ---- closing
     def _fail(self, error: ClientError) -> ClientError:
-        """Close the connection for this reason and raise it in all that wait; return it."""
+        """Close the connection for this reason and raise it in all that wait; return
+        it."""
         if self._closed is None:
             error.subject = error.subject or self.subject
             self._closed = error
@@ -231,13 +236,15 @@ class Connection:
         return error
 
     async def _shut(self, error: ClientError) -> None:
-        """Close the connection for this reason, and wait until its task and socket have ended."""
+        """Close the connection for this reason, and wait until its task and socket have
+        ended."""
         self._fail(error)
         if self._reading is not None:
             self._reading.cancel()
             await asyncio.gather(self._reading, return_exceptions=True)
         if self._writer is not None:
-            # The transport is aborted: what goes wrong while it closes changes nothing any more.
+            # The transport is aborted: what goes wrong while it closes changes nothing
+            # any more.
             with contextlib.suppress(OSError, TimeoutError, EOFError):
                 async with asyncio.timeout(CLOSE_TIMEOUT_S):
                     await self._writer.wait_closed()

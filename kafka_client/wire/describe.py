@@ -68,7 +68,8 @@ async def _log_dirs_of(pool: ConnectionPool, broker_id: int) -> tuple[Sizes, Vol
             problem = str(from_code(folder.error_code, doing))
             continue
         if folder.total_bytes >= 0:
-            # Folders on one volume report the same numbers: the set counts the volume once.
+            # Folders on one volume report the same numbers: the set counts the volume
+            # once.
             volumes.add((folder.total_bytes, folder.usable_bytes))
         _add_sizes(folder, sizes)
     if not volumes:

@@ -1,7 +1,7 @@
 """Leader elections: ElectLeaders.
 
-confluent-kafka's ``elect_leaders`` fails in Python before it sends anything (2.16: its argument
-list is one short).
+confluent-kafka's ``elect_leaders`` fails in Python before it sends anything (2.16: its
+argument list is one short).
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ LED = (ErrorCode.NONE, ErrorCode.ELECTION_NOT_NEEDED)
 async def elect_leaders(
     pool: ConnectionPool, partitions: Sequence[TopicPartition], unclean: bool
 ) -> None:
-    """See ``api.ClusterWriter``. Raises: ClientError for the first partition without a leader; it
-    is no failure that the wanted replica leads already."""
+    """See ``api.ClusterWriter``. Raises: ClientError for the first partition without a
+    leader; it is no failure that the wanted replica leads already."""
     topics: dict[str, list[int]] = {}
     for topic, partition in partitions:
         topics.setdefault(topic, []).append(partition)

@@ -1,7 +1,8 @@
 """One address of a cluster: its connection, and when to dial it again after a failure.
 
-States: idle -> connected -> failed -> connected ... While an endpoint is failed, requests get its
-last error at once, and a broker's endpoint dials again by itself with back-off.
+States: idle -> connected -> failed -> connected ... While an endpoint is failed,
+requests get its last error at once, and a broker's endpoint dials again by itself with
+back-off.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ class Timeouts:
     dial_s: float = 4.0
     request_s: float = 8.0
     poll_s: float = 3.0
-    """For requests that are repeated: a broker slower than this is shown as not answering."""
+    """For requests that are repeated: a broker slower than this is shown as not
+    answering."""
     backoff_first_s: float = 0.5
     backoff_max_s: float = 15.0
 
@@ -44,8 +46,8 @@ class Timeouts:
 class Endpoint:
     """Used from one loop. ``subject`` is what errors name.
 
-    ``on_recovered`` is called when it is connected again after a failure; None for an address that
-    is not dialled again by itself (a bootstrap server).
+    ``on_recovered`` is called when it is connected again after a failure; None for an
+    address that is not dialled again by itself (a bootstrap server).
     """
 
     def __init__(
@@ -87,7 +89,8 @@ class Endpoint:
         """The open connection, dialled when there is none.
 
         Raises:
-            ClientError: the last error at once while it is failed, or the failure to dial.
+            ClientError: the last error at once while it is failed, or the failure to
+            dial.
         """
         if self._last_error is not None:
             raise self._last_error.with_traceback(None)
@@ -117,14 +120,15 @@ class Endpoint:
         return connection
 
     async def request(self, message: Message, timeout_s: float) -> Any:
-        """Send a request and return its response. Raises: Unreachable, TimedOut, Unsupported."""
+        """Send a request and return its response. Raises: Unreachable, TimedOut,
+        Unsupported."""
         async with self._slots:
             connection = await self.connection()
             try:
                 response = await connection.request(message, timeout_s)
             except TimedOut as error:
-                # The broker is alive enough to accept a connection and no more: do not dial it
-                # again at once, or every request would wait for its deadline.
+                # The broker is alive enough to accept a connection and no more: do not
+                # dial it again at once, or every request would wait for its deadline.
                 self._failed(error)
                 raise
         self.answered_at = time.monotonic()

@@ -1,9 +1,9 @@
 """Consumer groups: ListGroups, FindCoordinator, DescribeGroups, ConsumerGroupDescribe,
 ShareGroupDescribe, OffsetFetch.
 
-DescribeGroups calls groups of the new protocols dead: the kind from ListGroups decides which api
-describes a group. Many groups go into one OffsetFetch per coordinator; brokers older than Kafka 3.0
-are asked group by group.
+DescribeGroups calls groups of the new protocols dead: the kind from ListGroups decides
+which api describes a group. Many groups go into one OffsetFetch per coordinator;
+brokers older than Kafka 3.0 are asked group by group.
 """
 
 from __future__ import annotations
@@ -116,8 +116,8 @@ class GroupClient:
     async def _ask_coordinators(
         self, group_ids: Sequence[str], ask: AskCoordinator, errors: Errors
     ) -> None:
-        """Call ``ask(coordinator, groups)`` for all; look up the coordinators of groups that have
-        moved, or whose coordinator did not answer, and ask once more."""
+        """Call ``ask(coordinator, groups)`` for all; look up the coordinators of groups
+        that have moved, or whose coordinator did not answer, and ask once more."""
         left = list(dict.fromkeys(group_ids))
         for last in (False, True):
             await self._find_coordinators([g for g in left if g not in self._coordinators], errors)
@@ -203,7 +203,8 @@ class GroupClient:
         return moved
 
     def _api(self, group_id: str) -> str:
-        """Which of the three apis describes a group; other kinds are described as classic."""
+        """Which of the three apis describes a group; other kinds are described as
+        classic."""
         kind = self._kinds.get(group_id, "classic")
         return kind if kind in ("consumer", "share") else "classic"
 
@@ -279,7 +280,8 @@ def _group(
     match described:
         case classic.DescribedGroup():
             protocol = described.protocol_data
-            # Other protocols, such as Kafka Connect's, put bytes of their own into assignments.
+            # Other protocols, such as Kafka Connect's, put bytes of their own into
+            # assignments.
             consumes = described.protocol_type in ("consumer", "")
             members = [_classic_member(m, consumes) for m in described.members]
         case _:

@@ -1,7 +1,8 @@
-"""How a new connection proves who it is: the TLS context, and SASL with PLAIN (RFC 4616) or SCRAM.
+"""How a new connection proves who it is: the TLS context, and SASL with PLAIN (RFC
+4616) or SCRAM.
 
-``log_in`` sends its requests through a function that the connection hands in, so that this module
-does not know connections.
+``log_in`` sends its requests through a function that the connection hands in, so that
+this module does not know connections.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ def tls_context(profile: ConnectionProfile, secrets: Secrets) -> ssl.SSLContext:
             context.check_hostname = False
         if profile.certificate_path:
             password = secrets.get(profile.key_password_ref) if profile.key_password_ref else None
-            # Without a password OpenSSL would ask for one on the terminal: so it gets an empty one.
+            # Without a password OpenSSL would ask for one on the terminal: so it gets
+            # an empty one.
             context.load_cert_chain(profile.certificate_path, profile.key_path, password or "")
     except (OSError, ssl.SSLError) as error:
         raise BadInput(
@@ -54,7 +56,8 @@ async def log_in(send: Send, profile: ConnectionProfile, secrets: Secrets, subje
     """Log in with the profile's SASL mechanism. ``subject`` is what errors name.
 
     Raises:
-        Denied: no password, a mechanism that is not offered, wrong credentials, a server that does
+        Denied: no password, a mechanism that is not offered, wrong credentials, a
+        server that does
             not know the password.
         ClientError: as ``send``.
     """

@@ -1,7 +1,7 @@
 """Brokers, topics and offsets: Metadata and ListOffsets.
 
-One ListOffsets request per leader for all its partitions. What fails for one broker or partition is
-reported under its name; the rest of the answer stands.
+One ListOffsets request per leader for all its partitions. What fails for one broker or
+partition is reported under its name; the rest of the answer stands.
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ Errors = dict[str, str]
 
 
 class MetadataClient:
-    """Keeps the leaders from the last Metadata response, for the requests that go to leaders."""
+    """Keeps the leaders from the last Metadata response, for the requests that go to
+    leaders."""
 
     def __init__(self, pool: ConnectionPool) -> None:
         self._pool = pool
@@ -80,8 +81,8 @@ class MetadataClient:
             self._pool.update_brokers({b.broker_id: (b.host, b.port) for b in brokers.values()})
         topics = {t.name: _topic(t.name, t) for t in response.topics if t.name is not None}
         self._update_leaders(topics.values(), all_topics=names is None)
-        # Under KRaft every broker names a random broker as the controller (KIP-590): only the
-        # quorum knows. A cluster that offers DescribeQuorum runs KRaft.
+        # Under KRaft every broker names a random broker as the controller (KIP-590):
+        # only the quorum knows. A cluster that offers DescribeQuorum runs KRaft.
         kraft = await self._pool.offers(ApiKey.DESCRIBE_QUORUM)
         controller = None if kraft or response.controller_id < 0 else response.controller_id
         return ClusterSnapshot(
@@ -114,7 +115,8 @@ class MetadataClient:
     async def _offsets(
         self, wanted: dict[TopicPartition, int], isolation_level: int
     ) -> tuple[Offsets, Errors]:
-        """Ask the leaders; refresh the metadata and ask once more for partitions that moved."""
+        """Ask the leaders; refresh the metadata and ask once more for partitions that
+        moved."""
         offsets: Offsets = {}
         errors: Errors = {}
         if any(tp not in self._leaders for tp in wanted):
@@ -135,8 +137,8 @@ class MetadataClient:
         offsets: Offsets,
         errors: Errors,
     ) -> dict[TopicPartition, int]:
-        """Add to ``offsets`` and ``errors``; return the partitions that another broker leads by
-        now, with their error codes."""
+        """Add to ``offsets`` and ``errors``; return the partitions that another broker
+        leads by now, with their error codes."""
         by_leader: dict[int, dict[TopicPartition, int]] = {}
         moved: dict[TopicPartition, int] = {}
         for tp, timestamp in wanted.items():

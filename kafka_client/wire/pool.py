@@ -1,8 +1,8 @@
-"""Connections to all brokers of a cluster, by broker id: dialled when needed, dropped on any doubt,
-dialled again later.
+"""Connections to all brokers of a cluster, by broker id: dialled when needed, dropped
+on any doubt, dialled again later.
 
-A broker that does not answer is left alone for 0.5 s, then longer, up to 15 s; requests to it get
-the last error at once meanwhile.
+A broker that does not answer is left alone for 0.5 s, then longer, up to 15 s; requests
+to it get the last error at once meanwhile.
 """
 
 from __future__ import annotations
@@ -64,7 +64,8 @@ class ConnectionPool:
         return sorted(self._brokers)
 
     def update_brokers(self, brokers: Mapping[int, tuple[str, int]]) -> None:
-        """Take over the brokers of a Metadata response: id -> the address that it advertises."""
+        """Take over the brokers of a Metadata response: id -> the address that it
+        advertises."""
         for broker_id, (host, port) in brokers.items():
             address = self._profile.dial(host, port)
             known = self._brokers.get(broker_id)
@@ -78,7 +79,8 @@ class ConnectionPool:
             self._flights.in_background(self._brokers.pop(broker_id).close())
 
     def round_trips(self) -> dict[int, float]:
-        """Milliseconds of the last round trip to each broker that answered within RECENT_S."""
+        """Milliseconds of the last round trip to each broker that answered within
+        RECENT_S."""
         since = time.monotonic() - RECENT_S
         return {
             broker_id: endpoint.round_trip_ms
@@ -90,7 +92,8 @@ class ConnectionPool:
     async def request(
         self, broker_id: int, message: Message, timeout_s: float | None = None
     ) -> Any:
-        """Send a request to this broker; without ``timeout_s`` wait for Timeouts.request_s.
+        """Send a request to this broker; without ``timeout_s`` wait for
+        Timeouts.request_s.
 
         Raises:
             Unreachable, TimedOut, Unsupported.
@@ -102,8 +105,8 @@ class ConnectionPool:
     ) -> Any:
         """Send a request to any broker; when one fails, try the next, each once.
 
-        ``timeout_s`` limits all tries together, ``one_broker_s`` each of them (Timeouts.poll_s
-        unless the request itself makes the broker wait).
+        ``timeout_s`` limits all tries together, ``one_broker_s`` each of them
+        (Timeouts.poll_s unless the request itself makes the broker wait).
 
         Raises:
             Unreachable, TimedOut: the last error.
@@ -124,8 +127,8 @@ class ConnectionPool:
                     raise
 
     async def version(self, api_key: int, broker_id: int | None = None) -> int:
-        """The version that requests of this api use with a broker, or with any. Raises as
-        ``request``."""
+        """The version that requests of this api use with a broker, or with any. Raises
+        as ``request``."""
         endpoint = (
             await self._any_endpoint(self.timeouts.dial_s)
             if broker_id is None
@@ -139,7 +142,8 @@ class ConnectionPool:
         return (await endpoint.connection()).offers(api_key)
 
     async def once(self, key: Hashable, make: Callable[[], Awaitable[T]]) -> T:
-        """The result of ``make()``, or of the call with the same key that is under way."""
+        """The result of ``make()``, or of the call with the same key that is under
+        way."""
         return await self._flights.run(key, make)
 
     # ---- choosing an endpoint
@@ -166,8 +170,8 @@ class ConnectionPool:
     async def _any_endpoint(
         self, timeout_s: float, without: set[Endpoint] | frozenset[Endpoint] = frozenset()
     ) -> Endpoint:
-        """The fastest open one, else the first that can be dialled; endpoints in back-off are
-        tried last, but they are tried."""
+        """The fastest open one, else the first that can be dialled; endpoints in
+        back-off are tried last, but they are tried."""
         brokers = [e for e in self._brokers.values() if e not in without]
         bootstrap = [e for e in self._bootstrap if e not in without]
         if ready := [e for e in brokers if e.is_open]:
@@ -182,8 +186,9 @@ class ConnectionPool:
             left_s = deadline - time.monotonic()
             if left_s <= 0:
                 break
-            # Divide the time that is left among those that are left, with at least a second each:
-            # one address that swallows packets must not use up the time of all others.
+            # Divide the time that is left among those that are left, with at least a
+            # second each: one address that swallows packets must not use up the time of
+            # all others.
             share_s = max(left_s / (len(candidates) - position), min(left_s, 1.0))
             try:
                 await endpoint.dial(min(share_s, self.timeouts.dial_s))
@@ -193,14 +198,15 @@ class ConnectionPool:
         raise problem
 
     def _hasten_others(self) -> None:
-        """A broker that comes back is seldom alone: dial the others that are waited for now."""
+        """A broker that comes back is seldom alone: dial the others that are waited for
+        now."""
         for endpoint in self._brokers.values():
             endpoint.hasten()
 
 
 async def gather(calls: Mapping[K, Awaitable[T]]) -> tuple[dict[K, T], dict[K, ClientError]]:
-    """Wait for all calls; (results, errors) by the calls' keys, in their order. An exception other
-    than a ClientError is raised."""
+    """Wait for all calls; (results, errors) by the calls' keys, in their order. An
+    exception other than a ClientError is raised."""
     outcomes = await asyncio.gather(*calls.values(), return_exceptions=True)
     results: dict[K, T] = {}
     errors: dict[K, ClientError] = {}

@@ -1,5 +1,5 @@
-"""The client's side of SCRAM (RFC 5802, RFC 7677): a login that never sends the password and makes
-the server prove that it knows the password too."""
+"""The client's side of SCRAM (RFC 5802, RFC 7677): a login that never sends the
+password and makes the server prove that it knows the password too."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ import os
 from kafka_client.errors import Denied
 
 ITERATIONS_MIN, ITERATIONS_MAX = 4096, 1_000_000
-"""Fewer would weaken the password (RFC 7677); more would block the client for seconds."""
+"""Fewer would weaken the password (RFC 7677); more would block the client for
+seconds."""
 
 
 class Scram:
-    """One exchange: ``first`` is sent, ``proof`` answers the server's challenge, ``verify`` checks
-    the server's signature."""
+    """One exchange: ``first`` is sent, ``proof`` answers the server's challenge,
+    ``verify`` checks the server's signature."""
 
     def __init__(self, username: str, password: str, digest: str, nonce: str | None = None) -> None:
         self._password = password.encode()
@@ -33,7 +34,8 @@ class Scram:
         """The client's final message.
 
         Raises:
-            Denied: the challenge is malformed, belongs to another exchange, or asks for too little
+            Denied: the challenge is malformed, belongs to another exchange, or asks for
+            too little
                 or too much work.
         """
         try:
@@ -42,7 +44,8 @@ class Scram:
             salt = base64.b64decode(fields["s"], validate=True)
         except (ValueError, KeyError) as error:
             raise _distrust() from error
-        # The server must append to the client's nonce, or the challenge may be a replayed one.
+        # The server must append to the client's nonce, or the challenge may be a
+        # replayed one.
         if not nonce.startswith(self._nonce) or len(nonce) == len(self._nonce):
             raise _distrust()
         if not ITERATIONS_MIN <= rounds <= ITERATIONS_MAX:
@@ -58,7 +61,8 @@ class Scram:
         return f"{final},p={base64.b64encode(proof).decode()}".encode()
 
     def verify(self, final: bytes) -> None:
-        """Check the server's final message. Raises: Denied, when it does not know the password."""
+        """Check the server's final message. Raises: Denied, when it does not know the
+        password."""
         try:
             theirs = base64.b64decode(_fields(final)["v"], validate=True)
         except (ValueError, KeyError) as error:

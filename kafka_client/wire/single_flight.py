@@ -1,4 +1,5 @@
-"""Share identical requests: the same question that is under way already is not sent again."""
+"""Share identical requests: the same question that is under way already is not sent
+again."""
 
 from __future__ import annotations
 
@@ -50,5 +51,6 @@ class SingleFlight:
     def _ended(self, key: Hashable, done: asyncio.Future[Any]) -> None:
         self._under_way.pop(key, None)
         if not done.cancelled():
-            # Retrieve it, or asyncio would log it when every caller was cancelled meanwhile.
+            # Retrieve it, or asyncio would log it when every caller was cancelled
+            # meanwhile.
             done.exception()

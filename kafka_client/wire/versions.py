@@ -15,11 +15,12 @@ NEWEST_USED: Mapping[int, int] = {
     # Version 10 names topics by their ids alone.
     ApiKey.OFFSET_FETCH: 9,
 }
-"""The newest version to use of apis whose later versions bring nothing, or cost more than they
-bring. For all other apis it is the newest that ``kafka_protocol`` knows."""
+"""The newest version to use of apis whose later versions bring nothing, or cost more
+than they bring. For all other apis it is the newest that ``kafka_protocol`` knows."""
 
 Ranges = Mapping[int, tuple[int, int]]
-"""Api key -> (lowest, highest) version that a broker offers, from its ApiVersions response."""
+"""Api key -> (lowest, highest) version that a broker offers, from its ApiVersions
+response."""
 
 
 def negotiate(api_key: int, offered: Ranges) -> int | None:

@@ -1,2 +1,2 @@
-"""Record batches of format v2: headers and checksums (``batch``), single records (``record``),
-compression, and building batches (``build``)."""
+"""Record batches of format v2: headers and checksums (``batch``), single records
+(``record``), compression, and building batches (``build``)."""

@@ -1,10 +1,11 @@
 """Record batches of format v2, of which only the 61-byte header is read or changed.
 
-Header (big-endian): base offset int64, length int32 (of what follows it), partition leader epoch
-int32, magic int8, CRC-32C uint32, attributes int16, last offset delta int32, base timestamp int64,
-max timestamp int64, producer id int64, producer epoch int16, base sequence int32, record count
-int32. The checksum covers everything from the attributes on, so base offset and leader epoch can be
-changed in place. Source: Kafka's message format guide.
+Header (big-endian): base offset int64, length int32 (of what follows it), partition
+leader epoch int32, magic int8, CRC-32C uint32, attributes int16, last offset delta
+int32, base timestamp int64, max timestamp int64, producer id int64, producer epoch
+int16, base sequence int32, record count int32. The checksum covers everything from the
+attributes on, so base offset and leader epoch can be changed in place. Source: Kafka's
+message format guide.
 """
 
 from __future__ import annotations
@@ -35,15 +36,16 @@ TRANSACTIONAL = 0x10
 CONTROL = 0x20
 
 LEAST_RECORD_SIZE = 7
-"""Bytes of the smallest record: one each for length, attributes, timestamp delta, offset delta, key
-length, value length and header count."""
+"""Bytes of the smallest record: one each for length, attributes, timestamp delta,
+offset delta, key length, value length and header count."""
 
 _OFFSET = struct.Struct(">q")
 _EPOCH = struct.Struct(">i")
 
 
 class Codec(IntEnum):
-    """How the records of a batch are compressed: the lowest three bits of the attributes."""
+    """How the records of a batch are compressed: the lowest three bits of the
+    attributes."""
 
     NONE = 0
     GZIP = 1
@@ -57,7 +59,8 @@ class CorruptBatch(Exception):
 
 
 class BatchHeader(NamedTuple):
-    """A batch's header, and where the batch lies in the buffer that it was read from."""
+    """A batch's header, and where the batch lies in the buffer that it was read
+    from."""
 
     position: int
     size: int  # bytes, with base offset and length
@@ -155,7 +158,7 @@ def batches(data: Buffer, check_crc: bool = True) -> Iterator[BatchHeader]:
 
 
 def place(data: bytearray | memoryview, position: int, base_offset: int, leader_epoch: int) -> None:
-    """Set base offset and leader epoch of the batch at ``position`` in place. The checksum does not
-    cover them."""
+    """Set base offset and leader epoch of the batch at ``position`` in place. The
+    checksum does not cover them."""
     _OFFSET.pack_into(data, position, base_offset)
     _EPOCH.pack_into(data, position + LEADER_EPOCH_AT, leader_epoch)

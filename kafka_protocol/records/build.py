@@ -1,5 +1,5 @@
-"""Build a batch of format v2 from records: the coordinators' and the quorum's own records, and
-tests."""
+"""Build a batch of format v2 from records: the coordinators' and the quorum's own
+records, and tests."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def build(
     producer_epoch: int = -1,
     base_sequence: int = -1,
 ) -> bytearray:
-    """One batch of at least one record. ``attributes`` adds flags (control, transactional) to the
-    bits of the compression."""
+    """One batch of at least one record. ``attributes`` adds flags (control,
+    transactional) to the bits of the compression."""
     assert new, "a batch holds at least one record"
     base_timestamp = new[0].timestamp
     body = bytearray()

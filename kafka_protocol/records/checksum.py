@@ -1,7 +1,8 @@
-"""CRC-32C, the checksum of Kafka's record batches, from the extension of the crc32c package.
+"""CRC-32C, the checksum of Kafka's record batches, from the extension of the crc32c
+package.
 
-Importing the package itself takes 60 ms, because it looks up its own version among all installed
-packages. So its extension module is loaded directly.
+Importing the package itself takes 60 ms, because it looks up its own version among all
+installed packages. So its extension module is loaded directly.
 """
 
 from __future__ import annotations

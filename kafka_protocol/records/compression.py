@@ -1,8 +1,9 @@
 """Compress and decompress the records of a batch, within a bound.
 
-Nothing here allocates what a length in the input claims: output goes into buffers that grow with
-what is really there, up to ``MAX_BYTES``. cramjam's plain ``snappy.decompress*`` allocate the
-claimed length and abort the process when that fails; they are not used.
+Nothing here allocates what a length in the input claims: output goes into buffers that
+grow with what is really there, up to ``MAX_BYTES``. cramjam's plain
+``snappy.decompress*`` allocate the claimed length and abort the process when that
+fails; they are not used.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ _XERIAL_BLOCK = 32 * 1024
 
 
 class UnknownCodec(Exception):
-    """The batch names a compression that does not exist (UNSUPPORTED_COMPRESSION_TYPE)."""
+    """The batch names a compression that does not exist
+    (UNSUPPORTED_COMPRESSION_TYPE)."""
 
 
 class CannotDecompress(Exception):
@@ -90,8 +92,8 @@ def _gunzip(data: Buffer, max_bytes: int) -> bytes:
 
 
 def _grow(into: Callable[[Buffer, bytearray], int], data: Buffer, max_bytes: int) -> memoryview:
-    """Decompress into a buffer; try again with one four times as large until the data fits, up to
-    ``max_bytes``."""
+    """Decompress into a buffer; try again with one four times as large until the data
+    fits, up to ``max_bytes``."""
     size = min(max_bytes, max(16 * 1024, 4 * len(data)))
     while True:
         out = bytearray(size)
@@ -107,7 +109,8 @@ def _grow(into: Callable[[Buffer, bytearray], int], data: Buffer, max_bytes: int
 
 
 def _unsnappy(data: Buffer, max_bytes: int) -> bytes | memoryview:
-    """Snappy in blocks after a header, as Java's producers frame it ("xerial"), or one raw block."""
+    """Snappy in blocks after a header, as Java's producers frame it ("xerial"), or one
+    raw block."""
     view = memoryview(data)
     if bytes(view[:8]) != _XERIAL:
         return _unsnappy_block(view, max_bytes)
@@ -132,8 +135,8 @@ def _unsnappy_block(block: memoryview, max_bytes: int) -> memoryview:
         claimed: int = cramjam.snappy.decompress_raw_len(block)
         if claimed > max_bytes:
             raise _too_much(max_bytes)
-        # snappy cannot shrink to less than about 1/21: a larger claim is refused before anything
-        # is allocated for it.
+        # snappy cannot shrink to less than about 1/21: a larger claim is refused before
+        # anything is allocated for it.
         if claimed > 32 * len(block) + 64:
             raise CannotDecompress(f"snappy: {len(block)} bytes cannot hold {claimed}")
         out = bytearray(claimed)

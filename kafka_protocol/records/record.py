@@ -1,11 +1,12 @@
 """The records in a batch of format v2.
 
-Record: length varint, attributes int8, timestamp delta varint, offset delta varint, key and value
-(varint length, -1 for null), header count varint, headers (varint length and UTF-8 key, varint
-length and value). Varints are zigzag. Source: Kafka's message format guide.
+Record: length varint, attributes int8, timestamp delta varint, offset delta varint, key
+and value (varint length, -1 for null), header count varint, headers (varint length and
+UTF-8 key, varint length and value). Varints are zigzag. Source: Kafka's message format
+guide.
 
-The broker's hot path never comes here: it stores and sends a batch as it is. Every length is
-checked against the bytes that are left.
+The broker's hot path never comes here: it stores and sends a batch as it is. Every
+length is checked against the bytes that are left.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ def records(batch: Buffer, header: BatchHeader | None = None) -> Iterator[Record
     """The records of one whole batch, in order. Bytes after the batch are ignored.
 
     Raises:
-        InvalidRecord: lengths or counts that do not fit, offsets that do not rise, damaged
+        InvalidRecord: lengths or counts that do not fit, offsets that do not rise,
+        damaged
             compression.
         UnknownCodec: the batch names a compression that does not exist.
     """
@@ -58,8 +60,8 @@ def records(batch: Buffer, header: BatchHeader | None = None) -> Iterator[Record
             record, delta, position = _read(body, position, header, append_time)
         except (ProtocolError, IndexError) as e:
             raise InvalidRecord("a varint is too long or cut off") from e
-        # Compaction leaves gaps between the offsets of a batch; they always rise, and never
-        # beyond the last offset that the header names.
+        # Compaction leaves gaps between the offsets of a batch; they always rise, and
+        # never beyond the last offset that the header names.
         if not last_delta < delta <= most_delta:
             raise InvalidRecord(
                 f"offset delta {delta} after {last_delta} in a batch that ends at {most_delta}"

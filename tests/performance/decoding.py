@@ -1,7 +1,9 @@
-"""What it costs to decode a large cluster's responses, beside kio's native reader, in one run.
+"""What it costs to decode a large cluster's responses, beside kio's native reader, in
+one run.
 
-Processor time; both take turns, medians. kio's reader is compiled code, and the yardstick of how
-fast the machine is: read the ratios. The last line is JSON, for bench.py.
+Processor time; both take turns, medians. kio's reader is compiled code, and the
+yardstick of how fast the machine is: read the ratios. The last line is JSON, for
+bench.py.
 """
 
 from __future__ import annotations

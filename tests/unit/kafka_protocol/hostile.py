@@ -1,5 +1,5 @@
-"""Bytes that lie, made from bytes that are well-formed: one corpus for the codec, for the client
-(as responses) and for the broker (as requests)."""
+"""Bytes that lie, made from bytes that are well-formed: one corpus for the codec, for
+the client (as responses) and for the broker (as requests)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ TAGS = (
 
 
 def corpus(cls: Any, version: int, seed: int, positions: int = 24) -> Iterator[bytes]:
-    """Well-formed bytes of a message, cut, changed and blown up at about so many places."""
+    """Well-formed bytes of a message, cut, changed and blown up at about so many
+    places."""
     rng = random.Random(seed)
     good = bytes(codec.encode(some_message(rng, cls, version), version))
     places = sorted(rng.sample(range(len(good)), min(positions, len(good))))
@@ -50,6 +51,7 @@ def corpus(cls: Any, version: int, seed: int, positions: int = 24) -> Iterator[b
 
 
 def some(cls: Any, version: int, seed: int, count: int) -> list[bytes]:
-    """So many of the corpus, evenly spread, for tests in which each costs a connection."""
+    """So many of the corpus, evenly spread, for tests in which each costs a
+    connection."""
     whole = list(corpus(cls, version, seed))
     return whole[:: max(1, len(whole) // count)]

@@ -1,6 +1,6 @@
-"""No bytes make the codec do anything but decode or refuse them, within the memory that they can
-justify. tests/unit/kafka_client/wire and tests/unit/embedded_broker/shell send the same corpus to
-the client and to the broker."""
+"""No bytes make the codec do anything but decode or refuse them, within the memory that
+they can justify. tests/unit/kafka_client/wire and tests/unit/embedded_broker/shell send
+the same corpus to the client and to the broker."""
 
 from __future__ import annotations
 
@@ -82,8 +82,8 @@ def test_that_a_negative_count_is_refused_where_null_is_not_allowed() -> None:
 @pytest.mark.parametrize(
     ("cls", "version", "head", "item"),
     [
-        # The smallest structure: four empty strings and no tags. A frame of 32 MiB holds six
-        # million of them.
+        # The smallest structure: four empty strings and no tags. A frame of 32 MiB
+        # holds six million of them.
         (ListGroupsResponse, 5, b"\x00" * 6, b"\x01\x01\x01\x01\x00"),
         (DescribeGroupsRequest, 6, b"", b"\x01"),
     ],
@@ -126,7 +126,8 @@ def test_that_too_many_or_overlong_tags_are_refused() -> None:
 
 
 def test_that_a_known_tag_must_end_where_its_length_says() -> None:
-    """A reader that knows the tag and one that skips it would else go on at different bytes."""
+    """A reader that knows the tag and one that skips it would else go on at different
+    bytes."""
     versions = message_class(18, "response")
     head = b"\x00\x00\x01\x00\x00\x00\x00"  # no error, no apis, not throttled
     epoch = (7).to_bytes(8, "big")

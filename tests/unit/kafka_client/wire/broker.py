@@ -1,5 +1,5 @@
-"""A broker of a few lines on a real socket: it answers what a test tells it to, or misbehaves in a
-chosen way."""
+"""A broker of a few lines on a real socket: it answers what a test tells it to, or
+misbehaves in a chosen way."""
 
 from __future__ import annotations
 
@@ -41,8 +41,9 @@ NOT_OFFERED = -1
 
 
 class FakeBroker:
-    """``answers[api_key]`` makes the response to a request. ``mode``: fine, hang (take the request,
-    never answer), garbage, huge (a frame of 2 GB), http, close (after the request)."""
+    """``answers[api_key]`` makes the response to a request. ``mode``: fine, hang (take
+    the request, never answer), garbage, huge (a frame of 2 GB), http, close (after the
+    request)."""
 
     def __init__(self, node_id: int = 1) -> None:
         self.node_id = node_id

@@ -86,7 +86,8 @@ async def test_that_hostile_tags_in_a_response_header_close_the_connection(broke
 
 @pytest.mark.parametrize("size", [0, 1, CORRELATION_ID.size - 1, 2**20 + 1, 2**31, 2**32 - 1])
 async def test_that_a_frame_of_an_impossible_size_closes_the_connection(broker, size):
-    """Also before the login, when the limit is lower: whoever answers may not be Kafka at all."""
+    """Also before the login, when the limit is lower: whoever answers may not be Kafka
+    at all."""
     connection = Connection(
         quick(f"127.0.0.1:{broker.port}"), MemorySecrets(), "127.0.0.1", broker.port, "broker 1"
     )

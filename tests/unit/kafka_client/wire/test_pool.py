@@ -41,7 +41,8 @@ async def test_that_a_broker_that_takes_and_never_answers_costs_its_deadline_onc
             found, errors = await cluster.client.offsets(wanted)
             assert found == {("t1", 0): 7} and list(errors) == ["broker 2"]
             assert re.search("did not answer within|does not answer", errors["broker 2"])
-        # One while it was fine, one that waited for its deadline, none of the nineteen others.
+        # One while it was fine, one that waited for its deadline, none of the nineteen
+        # others.
         assert frozen.received.count(ApiKey.LIST_OFFSETS) == 2
 
 
