@@ -17,7 +17,7 @@ from gui.messages.layout import MessagesLayout
 from gui.messages.record_columns import CellDecoder, Key, key_of
 from gui.messages.record_model import RecordModel
 from gui.messages.runner import ScanRunner
-from gui.messages.scan_text import outcome_text, progress_text
+from gui.messages.scan_text import empty_words, outcome_text, progress_text
 from gui.navigation import MessagesTarget, ProduceTarget, Target
 from gui.page_kit.live_page import LivePage
 from gui.page_kit.table_list import MARGINS
@@ -250,7 +250,7 @@ class MessagesPage(LivePage):
                 f"No answer from partition {missed}: its records are missing here.", "warn"
             )
         if not kept:
-            self._show_no_records(request)
+            self.table.set_empty_words(*empty_words(request))
         elif self.table.current_row() is None and not request.endless:
             self.table.select_first()
             if self.bar.topic.hasFocus():
@@ -271,21 +271,6 @@ class MessagesPage(LivePage):
         self.bar.set_running(False)
         self.progress.hide()
         self._draw_histogram()
-
-    def _show_no_records(self, request: ScanRequest) -> None:
-        if request.contains is not None:
-            text = f"None of the records read contains “{request.contains.text[:60]}”."
-            self.table.set_empty_words("search", "No record matches", text)
-        elif request.endless:
-            self.table.set_empty_words(
-                "live", "No new records", "No record was written during the live tail."
-            )
-        else:
-            self.table.set_empty_words(
-                "messages",
-                "No records in this range",
-                "Choose another start, or Live to wait for new records.",
-            )
 
     # ---- filter and time range
 

@@ -10,6 +10,8 @@ from widgets import figures
 DOT = "  ·  "
 LONGEST_ETA_S = 360_000
 """a longer estimate is not worth showing"""
+LONGEST_QUOTE = 60
+"""characters of the filter that a sentence quotes"""
 SPEED_AFTER_S = 0.5
 """the speed of a shorter scan means nothing"""
 
@@ -51,6 +53,20 @@ def outcome_text(result: ScanResult | None, request: ScanRequest, kept: int, evi
             f" {figures.size(request.keep_bytes)}. Narrow the range or filter to read further."
         )
     return text
+
+
+def empty_words(request: ScanRequest) -> tuple[str, str, str]:
+    """Icon, title and sentence of a table without records after this scan."""
+    if request.contains is not None:
+        text = request.contains.text[:LONGEST_QUOTE]
+        return "search", "No record matches", f"None of the records read contains “{text}”."
+    if request.endless:
+        return "live", "No new records", "No record was written during the live tail."
+    return (
+        "messages",
+        "No records in this range",
+        "Choose another start, or Live to wait for new records.",
+    )
 
 
 def _evicted(count: int) -> str:

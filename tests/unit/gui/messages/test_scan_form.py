@@ -8,7 +8,7 @@ from pytestqt.qtbot import QtBot
 from gui.messages.partitions import partition_list
 from gui.messages.scan_bar import ScanBar
 from gui.messages.scan_fields import LARGEST, number_edit, read_number
-from gui.messages.scan_text import outcome_text, progress_text
+from gui.messages.scan_text import empty_words, outcome_text, progress_text
 from kafka_client.model import ClusterSnapshot, Partition, Topic
 from kafka_client.reading.filters import Contains
 from kafka_client.reading.plan import Order, ScanRequest, Start, Until
@@ -101,3 +101,12 @@ def test_that_progress_and_outcome_count_in_words() -> None:
     assert progress_text(progress, request, 0).startswith("1 record read  ·  1 match")
     assert "oldest 2 records removed" in progress_text(progress, request, 2)
     assert outcome_text(None, request, 1, 0) == "Stopped with 1 record loaded."
+
+
+def test_that_a_table_without_records_says_what_to_do_next() -> None:
+    matching = ScanRequest("t", (0,), Start.EARLIEST, 0, Until.NOW, 0, Order.TIME, Contains("x"))
+    live = ScanRequest("t", (0,), Start.LIVE, 0, Until.ENDLESS, 0, Order.TIME, None)
+    range_ = ScanRequest("t", (0,), Start.OFFSET, 9, Until.NOW, 0, Order.TIME, None)
+    titles = [empty_words(request)[1] for request in (matching, live, range_)]
+    assert titles == ["No record matches", "No new records", "No records in this range"]
+    assert "“x”" in empty_words(matching)[2] and "Live" in empty_words(range_)[2]
