@@ -316,28 +316,28 @@ def test_that_an_in_sync_set_is_changed_only_by_the_current_leader_for_current_i
 ) -> None:
     c = cluster()
     topic_id = topic(c, "t", [1, 2, 3])
-    lives = {n: (n, c.nodes[n].broker.lifecycle.broker_epoch) for n in c.nodes}
+    incarnations = {n: (n, c.nodes[n].broker.lifecycle.broker_epoch) for n in c.nodes}
 
-    assert alter(c, topic_id, 1, [lives[1]], broker_epoch=-1) == ErrorCode.STALE_BROKER_EPOCH
+    assert alter(c, topic_id, 1, [incarnations[1]], broker_epoch=-1) == ErrorCode.STALE_BROKER_EPOCH
     for expected, by, isr, stale in (
-        (ErrorCode.INVALID_REQUEST, 2, [lives[1], lives[2]], {}),  # not the leader
-        (ErrorCode.INVALID_REQUEST, 1, [lives[2]], {}),  # without the leader
-        (ErrorCode.INVALID_REQUEST, 1, [lives[1], (7, 1)], {}),  # no replica
-        (ErrorCode.INVALID_REQUEST, 1, [lives[1]], {"recovery": 1}),
-        (ErrorCode.FENCED_LEADER_EPOCH, 1, [lives[1]], {"leader_epoch": -1}),
-        (ErrorCode.INVALID_UPDATE_VERSION, 1, [lives[1]], {"partition_epoch": -1}),
-        (ErrorCode.NOT_CONTROLLER, 1, [lives[1]], {"leader_epoch": 1}),
-        (ErrorCode.INELIGIBLE_REPLICA, 1, [lives[1], (2, lives[2][1] - 1)], {}),
+        (ErrorCode.INVALID_REQUEST, 2, [incarnations[1], incarnations[2]], {}),  # not the leader
+        (ErrorCode.INVALID_REQUEST, 1, [incarnations[2]], {}),  # without the leader
+        (ErrorCode.INVALID_REQUEST, 1, [incarnations[1], (7, 1)], {}),  # no replica
+        (ErrorCode.INVALID_REQUEST, 1, [incarnations[1]], {"recovery": 1}),
+        (ErrorCode.FENCED_LEADER_EPOCH, 1, [incarnations[1]], {"leader_epoch": -1}),
+        (ErrorCode.INVALID_UPDATE_VERSION, 1, [incarnations[1]], {"partition_epoch": -1}),
+        (ErrorCode.NOT_CONTROLLER, 1, [incarnations[1]], {"leader_epoch": 1}),
+        (ErrorCode.INELIGIBLE_REPLICA, 1, [incarnations[1], (2, incarnations[2][1] - 1)], {}),
     ):
         assert alter(c, topic_id, by, isr, **stale).error_code == expected
-    answer = alter(c, topic_id, 1, [lives[1], lives[2]])
+    answer = alter(c, topic_id, 1, [incarnations[1], incarnations[2]])
     assert (answer.error_code, answer.leader_id, answer.isr, answer.partition_epoch) == (
         0,
         1,
         [1, 2],
         1,
     )
-    same = alter(c, topic_id, 1, [lives[1], lives[2]])
+    same = alter(c, topic_id, 1, [incarnations[1], incarnations[2]])
     assert (same.error_code, same.partition_epoch) == (0, 1)
 
 
@@ -364,8 +364,8 @@ def test_that_leaders_are_elected_on_demand(cluster: Cluster) -> None:
     away.start()
     c.until(c.all_ready, 3_000)
     assert elect(0, "t") == ErrorCode.PREFERRED_LEADER_NOT_AVAILABLE
-    lives = [(n, c.nodes[n].broker.lifecycle.broker_epoch) for n in (*others, away.node_id)]
-    assert alter(c, topic_id, others[0], lives).error_code == 0
+    incarnations = [(n, c.nodes[n].broker.lifecycle.broker_epoch) for n in (*others, away.node_id)]
+    assert alter(c, topic_id, others[0], incarnations).error_code == 0
     assert elect(0, "t") == 0
     assert elect(0, "t") == ErrorCode.ELECTION_NOT_NEEDED
     everything = c.ask(leader(c), ElectLeadersRequest(0, None, 5_000), 2)
@@ -384,8 +384,8 @@ def test_that_preferred_leaders_come_back_by_themselves(cluster: Cluster) -> Non
     away.crash(power=False)
     away.start()
     c.until(lambda: c.all_ready() and image_of(c, "t").leader == others[0], 3_000)
-    lives = [(n, c.nodes[n].broker.lifecycle.broker_epoch) for n in (*others, away.node_id)]
-    assert alter(c, topic_id, others[0], lives).error_code == 0
+    incarnations = [(n, c.nodes[n].broker.lifecycle.broker_epoch) for n in (*others, away.node_id)]
+    assert alter(c, topic_id, others[0], incarnations).error_code == 0
     c.until(lambda: image_of(c, "t").leader == away.node_id, 4_000)
 
 

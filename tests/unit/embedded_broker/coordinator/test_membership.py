@@ -272,7 +272,7 @@ def test_that_a_static_member_comes_back_to_its_assignment_without_a_rebalance(
     assert leader.skip_assignment and leader.leader == leader.member_id and len(leader.members) == 2
     older = bench.answers[
         bench.join(instance="i1", version=8)
-    ]  # before: told that its former life leads
+    ]  # older versions name its previous member id as the leader
     assert (
         older.leader == leader.member_id != older.member_id
         and not older.skip_assignment

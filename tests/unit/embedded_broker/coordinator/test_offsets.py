@@ -136,14 +136,14 @@ def test_that_a_commit_that_takes_too_long_is_refused_and_counts_when_it_is_repl
     bench.log.hold = True
     waiting = bench.send(commit_message(bench, 9, 2), 9)
     bench.run(5_100)
-    told = bench.answers[waiting].topics[0].partitions[0].error_code
-    assert told == ErrorCode.COORDINATOR_NOT_AVAILABLE and fetch(bench)[0] == -1
+    code = bench.answers[waiting].topics[0].partitions[0].error_code
+    assert code == ErrorCode.COORDINATOR_NOT_AVAILABLE and fetch(bench)[0] == -1
     bench.commit()
     assert fetch(bench)[0] == 2
 
 
 @pytest.mark.parametrize(
-    ("refused", "told"),
+    ("refused", "code"),
     [
         (ErrorCode.NOT_ENOUGH_REPLICAS, ErrorCode.COORDINATOR_NOT_AVAILABLE),
         (ErrorCode.NOT_LEADER_OR_FOLLOWER, ErrorCode.NOT_COORDINATOR),
@@ -152,10 +152,10 @@ def test_that_a_commit_that_takes_too_long_is_refused_and_counts_when_it_is_repl
     ],
 )
 def test_that_a_failed_write_is_reported_with_the_error_codes_of_groups(
-    bench: Bench, refused: int, told: int
+    bench: Bench, refused: int, code: int
 ) -> None:
     bench.log.refuse = refused
-    assert commit(bench, 2) == told
+    assert commit(bench, 2) == code
     assert fetch(bench)[0] == -1
 
 

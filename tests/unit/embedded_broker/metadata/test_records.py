@@ -56,10 +56,10 @@ def test_that_noise_is_refused_or_read_but_never_more(noise: bytes) -> None:
 
 
 def image(*records: MetadataRecord) -> tuple[MetadataImage, MetadataDelta]:
-    told, delta = MetadataImage(), MetadataDelta()
+    replayed, delta = MetadataImage(), MetadataDelta()
     for record in records:
-        replay(told, record, delta)
-    return told, delta
+        replay(replayed, record, delta)
+    return replayed, delta
 
 
 TOPIC_T = (
@@ -69,58 +69,58 @@ TOPIC_T = (
 
 
 def test_that_naming_a_leader_begins_a_leader_epoch_and_any_change_a_partition_epoch() -> None:
-    told, delta = image(
+    replayed, delta = image(
         *TOPIC_T,
         PartitionChangeRecord(0, ID, isr=[1]),
         PartitionChangeRecord(0, ID, leader=2, isr=[2]),
         PartitionChangeRecord(0, ID, leader=2),
     )
-    p = told.topics["t"].partitions[0]
+    p = replayed.topics["t"].partitions[0]
     assert (p.leader, p.isr, p.leader_epoch, p.partition_epoch) == (2, (2,), 2, 3)
     assert delta.partitions == {("t", 0)}
 
 
 def test_that_deleting_a_topic_removes_its_settings_and_reports_its_last_state() -> None:
-    told, delta = image(
+    replayed, delta = image(
         *TOPIC_T, ConfigRecord(TOPIC, "t", "retention.ms", "5"), RemoveTopicRecord(ID)
     )
-    assert not told.topics and not told.topic_names and not told.configs
+    assert not replayed.topics and not replayed.topic_names and not replayed.configs
     assert [t.name for t in delta.deleted_topics] == ["t"]
     assert sorted(delta.deleted_topics[0].partitions) == [0]
 
 
 def test_that_settings_are_set_changed_and_removed() -> None:
-    told, delta = image(
+    replayed, delta = image(
         ConfigRecord(BROKER, "", "a", "1"),
         ConfigRecord(BROKER, "", "b", "2"),
         ConfigRecord(BROKER, "", "a", None),
         ConfigRecord(BROKER, "1", "c", None),
     )
-    assert told.configs == {(BROKER, ""): {"b": "2"}}
+    assert replayed.configs == {(BROKER, ""): {"b": "2"}}
     assert delta.configs == {(BROKER, ""), (BROKER, "1")}
 
 
 def test_that_a_registration_is_a_new_incarnation_that_is_fenced_until_unfenced() -> None:
-    told, delta = image(
+    replayed, delta = image(
         RegisterBrokerRecord(
             3, broker_epoch=7, end_points=[BrokerEndpoint("P", "h", 1, 0)], rack="r", log_dirs=[ID]
         ),
         BrokerRegistrationChangeRecord(3, 7, fenced=-1),
     )
-    assert told.alive(3) and told.eligible(3)
-    replay(told, BrokerRegistrationChangeRecord(3, 7, in_controlled_shutdown=1), delta)
-    assert told.alive(3) and not told.eligible(3)
-    replay(told, RegisterBrokerRecord(3, broker_epoch=9), delta)
-    assert not told.alive(3) and not told.brokers[3].in_controlled_shutdown
+    assert replayed.alive(3) and replayed.eligible(3)
+    replay(replayed, BrokerRegistrationChangeRecord(3, 7, in_controlled_shutdown=1), delta)
+    assert replayed.alive(3) and not replayed.eligible(3)
+    replay(replayed, RegisterBrokerRecord(3, broker_epoch=9), delta)
+    assert not replayed.alive(3) and not replayed.brokers[3].in_controlled_shutdown
     with pytest.raises(AssertionError):
-        replay(told, BrokerRegistrationChangeRecord(3, 7, fenced=-1), delta)
+        replay(replayed, BrokerRegistrationChangeRecord(3, 7, fenced=-1), delta)
 
 
 def test_that_a_copy_goes_its_own_way() -> None:
-    told, delta = image(*TOPIC_T, ConfigRecord(TOPIC, "t", "retention.ms", "5"))
-    ahead = copy(told)
-    assert ahead == told
+    replayed, delta = image(*TOPIC_T, ConfigRecord(TOPIC, "t", "retention.ms", "5"))
+    ahead = copy(replayed)
+    assert ahead == replayed
     replay(ahead, PartitionChangeRecord(0, ID, leader=-1), delta)
     replay(ahead, ConfigRecord(TOPIC, "t", "retention.ms", "6"), delta)
-    assert told.topics["t"].partitions[0].leader == 1
-    assert told.configs == {(TOPIC, "t"): {"retention.ms": "5"}}
+    assert replayed.topics["t"].partitions[0].leader == 1
+    assert replayed.configs == {(TOPIC, "t"): {"retention.ms": "5"}}

@@ -212,13 +212,13 @@ def test_that_describe_quorum_reports_leader_voters_and_lag(cluster: Cluster) ->
     request = DescribeQuorumRequest([DescribeTopic("__cluster_metadata", [DescribePartition(0)])])
     for node in c.nodes.values():
         response = c.ask(node, request, 2)
-        (told,) = response.topics[0].partitions
+        (partition,) = response.topics[0].partitions
         leader = c.controller()
         assert leader is not None
-        assert (told.error_code, told.leader_id) == (0, leader.node_id)
-        assert [v.replica_id for v in told.current_voters] == [1, 2, 3]
-        assert {v.log_end_offset for v in told.current_voters} == {told.high_watermark}
-        assert all(v.last_caught_up_timestamp > 0 for v in told.current_voters)
+        assert (partition.error_code, partition.leader_id) == (0, leader.node_id)
+        assert [v.replica_id for v in partition.current_voters] == [1, 2, 3]
+        assert {v.log_end_offset for v in partition.current_voters} == {partition.high_watermark}
+        assert all(v.last_caught_up_timestamp > 0 for v in partition.current_voters)
         assert [n.node_id for n in response.nodes] == [1, 2, 3]
 
 
