@@ -109,6 +109,7 @@ class History:
         self._queue: queue.Queue[Sample | Change] = queue.Queue(QUEUE_MOST)
         self._ids: dict[Series, int] = {}
         self._stop = threading.Event()
+        self._flush_lock = threading.Lock()
         self._database_lock = threading.Lock()
         self._database = self._open()
         self._thread = threading.Thread(target=self._run, name="history", daemon=True)
@@ -134,15 +135,16 @@ class History:
             self._database.close()
 
     def flush(self) -> None:
-        """Write the queue now."""
-        waiting: list[Sample | Change] = []
-        while True:
-            try:
-                waiting.append(self._queue.get_nowait())
-            except queue.Empty:
-                break
-        if waiting:
-            self._in_transaction(lambda: self._write(waiting))
+        """Write the queue now; wait for a write of another thread that is under way."""
+        with self._flush_lock:
+            waiting: list[Sample | Change] = []
+            while True:
+                try:
+                    waiting.append(self._queue.get_nowait())
+                except queue.Empty:
+                    break
+            if waiting:
+                self._in_transaction(lambda: self._write(waiting))
 
     # ---- reading
     def window(self, series: Series, t0: float, t1: float) -> tuple[Floats, Floats]:

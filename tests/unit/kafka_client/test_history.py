@@ -1,4 +1,5 @@
 import sqlite3
+import threading
 import time
 
 import pytest
@@ -158,6 +159,28 @@ def test_that_a_full_queue_drops_and_never_waits(tmp_path, clock, monkeypatch):
         history.sample(("rate",), NOW, 1.0)
     assert time.monotonic() - began < 0.5 and history.dropped >= 80
     history.close()
+
+
+def test_that_flush_waits_for_a_write_under_way(history, monkeypatch):
+    started, go, write = threading.Event(), threading.Event(), history._write
+
+    def slow(waiting):
+        started.set()
+        assert go.wait(5)
+        write(waiting)
+
+    monkeypatch.setattr(history, "_write", slow)
+    history.sample(("rate",), NOW, 1.0)
+    flushes = [threading.Thread(target=history.flush) for _ in range(2)]
+    flushes[0].start()
+    assert started.wait(5)
+    flushes[1].start()
+    flushes[1].join(0.05)
+    assert flushes[1].is_alive()
+    go.set()
+    for flush in flushes:
+        flush.join(5)
+    assert history.keys() == [("rate",)]
 
 
 def test_that_a_gap_is_not_a_sample(history):
