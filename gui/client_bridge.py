@@ -4,7 +4,7 @@ The window awaits on qasync's loop; Kafka work runs on the client thread's plain
 blocking work on executors. ``ClientBridge`` hands work over and brings each outcome back with one
 queued signal, which resolves the future that the window's coroutine awaits. Neither
 ``asyncio.wrap_future`` nor ``call_soon_threadsafe`` is used: both cost about twice as much under
-qasync (decision 0011).
+qasync (decision 0021).
 """
 
 from __future__ import annotations

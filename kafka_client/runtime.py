@@ -1,5 +1,5 @@
 """The client thread: one asyncio loop for the Kafka work of all clusters, apart from the window's
-thread (decision 0011)."""
+thread (decision 0021)."""
 
 from __future__ import annotations
 
