@@ -1,4 +1,4 @@
-"""Builds the application and wires its parts; nothing else knows them all."""
+"""The composition root: makes the parts of the application, wires them, and runs the window."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ PRELOAD_PAUSE_MS = 30
 PAGES_GONE_MS = 1000
 """after closing a cluster its pages are destroyed by then"""
 END_S = 2.0
-"""how long the end waits for connections to close and histories to be written"""
+"""how long closing waits for connections to close and histories to be written"""
 
 
 class Application(QObject):
@@ -173,7 +173,7 @@ class Application(QObject):
             Entry("Collapse or open the rail", "action", "sidebar", self.window.toggle_rail, "Ctrl+B"),
             Entry("Preferences…", "action", "configuration", self.open_preferences, "Ctrl+,"),
             Entry("About Kafkarium", "action", "info", self.open_about),
-            Entry("Show hold-ups of the window", "action", "activity", self.window.toggle_debug, "Ctrl+Shift+D"),
+            Entry("Show stalls of the window", "action", "activity", self.window.toggle_debug, "Ctrl+Shift+D"),
         ]  # fmt: skip
 
     async def preload(self) -> None:
@@ -275,7 +275,8 @@ class Application(QObject):
                 self.ended.set_result(None)
 
     def close(self) -> None:
-        """Close what needs no waiting for a cluster; connections and histories get END_S."""
+        """Close everything but running embedded clusters; waits at most END_S for connections and
+        histories."""
         if not self.thread_.running:
             return
         self.window.may_close = True
@@ -295,7 +296,7 @@ class Application(QObject):
 
 
 def _attached_loop(qt: QApplication) -> AttachedLoop | None:
-    """A loop for a script that spins Qt's own; None on the window's loop, which ``run`` closes."""
+    """An asyncio loop for a script that spins Qt's loop itself; None when a loop runs already."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -306,7 +307,7 @@ def _attached_loop(qt: QApplication) -> AttachedLoop | None:
 
 
 def run(demo: bool = False, bootstrap: str = "") -> int:
-    """The window, until it is closed. ``demo`` starts the Notifications cluster at once."""
+    """Show the window until it is closed. ``demo`` starts the Notifications cluster at once."""
     qt = QApplication(sys.argv[:1])
     with window_loop(qt) as loop:
         loop.run_until_complete(_run(qt, demo, bootstrap))
@@ -334,8 +335,8 @@ async def _run(qt: QApplication, demo: bool, bootstrap: str) -> None:
 
 
 def _end_on_signals(application: Application) -> None:
-    """Ctrl+C and SIGTERM close the window as its button does, without asking. Python's handlers
-    run only when Python does, so a signal wakes the event loop through a socket."""
+    """Close the window on SIGINT and SIGTERM without asking. Python runs its signal handlers only
+    while it executes Python code, so a signal wakes Qt's loop through a socket."""
     import socket
 
     reading, writing = socket.socketpair()
@@ -344,17 +345,17 @@ def _end_on_signals(application: Application) -> None:
     previous: int = signal.set_wakeup_fd(writing.fileno())
     notifier = QSocketNotifier(reading.fileno(), QSocketNotifier.Type.Read, application)
 
-    def woken() -> None:
+    def drain() -> None:
         reading.recv(64)
 
     handler: Callable[..., None] = lambda *_: application.end_now()  # noqa: E731
-    notifier.activated.connect(woken)
+    notifier.activated.connect(drain)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, handler)
 
-    def undone() -> None:
+    def restore() -> None:
         signal.set_wakeup_fd(previous)
         reading.close()
         writing.close()
 
-    application.destroyed.connect(undone)
+    application.destroyed.connect(restore)

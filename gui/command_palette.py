@@ -1,5 +1,5 @@
-"""Ctrl+K: go to any topic, group, broker or page by a few letters, or run an action. A pasted
-kafka-*.sh line opens the page that does the same."""
+"""The command palette (Ctrl+K): find a topic, group, broker or page by a few letters, or run an
+action. A pasted kafka-*.sh line opens the page that does the same."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ ENTRY_ROLE = Qt.ItemDataRole.UserRole + 1
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One thing to go to or do. ``kind`` stands at the right: topic, group, broker, page,
-    action."""
+    """A place to go to or an action to run. ``kind`` is shown at the right: topic, group, broker,
+    page, action; a higher ``weight`` ranks higher."""
 
     title: str
     kind: str
@@ -50,13 +50,13 @@ class Entry:
     weight: int = 0
 
 
-class _Found(QAbstractListModel):
+class _EntryModel(QAbstractListModel):
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
         self.entries: list[tuple[Entry, tuple[int, ...]]] = []
 
     def show_entries(self, entries: list[tuple[Entry, tuple[int, ...]]]) -> None:
-        """A new search is a new list: it was never live."""
+        """Reset the model: a new search shares no rows with the last one."""
         self.beginResetModel()
         self.entries = entries
         self.endResetModel()
@@ -109,7 +109,7 @@ class _EntryDelegate(QStyledItemDelegate):
         painter.restore()
 
     def _title(self, painter: QPainter, rect: QRect, title: str, places: tuple[int, ...]) -> None:
-        """Matched letters in the accent and bold."""
+        """Paint the matched letters bold and in the accent colour."""
         theme = self._theme
         normal, bold = theme.ui_font(), theme.ui_font(weight=QFont.Weight.Bold)
         matched = set(places)
@@ -136,8 +136,8 @@ class _EntryDelegate(QStyledItemDelegate):
 
 
 class CommandPalette(QFrame):
-    """Lies over ``host``. ``entries`` is asked each time it opens; ``navigate`` opens what a
-    pasted line means."""
+    """Shown over ``host``. ``entries`` is called each time it opens; ``navigate`` opens the target
+    of a pasted line."""
 
     def __init__(
         self,
@@ -147,7 +147,7 @@ class CommandPalette(QFrame):
         navigate: Navigate,
     ) -> None:
         super().__init__(host)
-        self._host, self._ask, self._navigate = host, entries, navigate
+        self._host, self._make_entries, self._navigate = host, entries, navigate
         self._entries: list[Entry] = []
         self._before: QWidget | None = None
         self.setProperty("role", "palette")
@@ -162,7 +162,7 @@ class CommandPalette(QFrame):
         )
         self.box.textChanged.connect(self._search)
         self.box.installEventFilter(self)
-        self._model = _Found(self)
+        self._model = _EntryModel(self)
         self.list = QListView(self)
         self.list.setModel(self._model)
         self.list.setItemDelegate(_EntryDelegate(theme, self.list))
@@ -172,8 +172,8 @@ class CommandPalette(QFrame):
         self.list.clicked.connect(lambda _: self._run())
         self._line = QFrame(self)
         self._line.setProperty("role", "line")
-        self._nothing = plain("", self, role="muted")
-        self._nothing.setContentsMargins(18, 12, 18, 12)
+        self._no_match = plain("", self, role="muted")
+        self._no_match.setContentsMargins(18, 12, 18, 12)
         head = QHBoxLayout()
         head.setContentsMargins(14, 4, 12, 4)
         head.setSpacing(4)
@@ -186,12 +186,12 @@ class CommandPalette(QFrame):
         layout.addWidget(self._line)
         layout.addSpacing(4)
         layout.addWidget(self.list)
-        layout.addWidget(self._nothing)
+        layout.addWidget(self._no_match)
         host.installEventFilter(self)
         self.hide()
 
     def open_palette(self) -> None:
-        self._entries = list(self._ask())
+        self._entries = list(self._make_entries())
         self._before = self._host.focusWidget()
         self.box.clear()
         self._search("")
@@ -234,13 +234,13 @@ class CommandPalette(QFrame):
         scored.sort(key=lambda item: item[:2])
         self._show(
             [(entry, places) for _, _, entry, places in scored[:SHOWN]],
-            f"Nothing is called “{visible(text, limit=60)}”.",
+            f"No match for “{visible(text, limit=60)}”.",
         )
 
     def _show(self, found: list[tuple[Entry, tuple[int, ...]]], nothing: str) -> None:
         self._model.show_entries(found)
-        self._nothing.setText(nothing)
-        self._nothing.setVisible(not found)
+        self._no_match.setText(nothing)
+        self._no_match.setVisible(not found)
         self.list.setVisible(bool(found))
         if found:
             self.list.setCurrentIndex(self._model.index(0, 0))

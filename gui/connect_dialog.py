@@ -1,5 +1,5 @@
-"""Connect to a cluster: where it is, how to log in, what it is for; a test that shows the stage
-at which it fails."""
+"""The dialog to connect to a cluster: addresses, login, environment, and a test of the connection
+that shows the stage at which it fails."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ SECURITY = (
     (Protocol.SASL_SSL, "SASL over TLS"),
 )
 ENVIRONMENTS = (
-    (Environment.NONE, "Not said"),
+    (Environment.NONE, "Not specified"),
     (Environment.DEVELOPMENT, "Development"),
     (Environment.TEST, "Test"),
     (Environment.PRODUCTION, "Production (read-only)"),
@@ -80,7 +80,7 @@ class _Swatch(QAbstractButton):
 
 
 class _StageLine(QWidget):
-    """One stage of the test: a sign, its name, what was found."""
+    """One stage of the test: an icon, the name of the stage, its result."""
 
     def __init__(self, theme: Theme, name: str, parent: QWidget) -> None:
         super().__init__(parent)
@@ -159,7 +159,7 @@ class ConnectDialog(QDialog):
 
     def _fields(self) -> None:
         self.servers = self._line("host:port, host:port")
-        self.name = self._line("how it is called here; empty: its first address")
+        self.name = self._line("optional; the first address if empty")
         self.security = QComboBox(self)
         for protocol, words in SECURITY:
             self.security.addItem(words, protocol)
@@ -168,10 +168,10 @@ class ConnectDialog(QDialog):
         for mechanism in (Mechanism.SCRAM_512, Mechanism.SCRAM_256, Mechanism.PLAIN):
             self.mechanism.addItem(str(mechanism.value), mechanism)
         self.user = self._line("user name")
-        hint = "password: in the system's keyring, else until you quit; never in a file"
+        hint = "stored in the system's keyring, or kept until you quit; never in a file"
         self.password = self._line(hint, secret=True)
-        self.ca = self._line("the system's authorities")
-        self.certificate = self._line("client certificate (PEM), when the broker asks for one")
+        self.ca = self._line("the system's CA certificates")
+        self.certificate = self._line("client certificate (PEM), if the brokers require one")
         self.key = self._line("its private key (PEM)")
         self.verify = QCheckBox("Check that the certificate names this host", self)
         self.verify.setChecked(True)
@@ -272,7 +272,7 @@ class ConnectDialog(QDialog):
         self._button_row.addWidget(cancel)
         self._button_row.addWidget(self.connect_button)
 
-    # ---- what the person does
+    # ---- actions
 
     def _security_changed(self) -> None:
         protocol = Protocol(self.security.currentData())
@@ -288,7 +288,7 @@ class ConnectDialog(QDialog):
             self.read_only.setChecked(True)
 
     def profile(self) -> ConnectionProfile:
-        """What the fields say. Raises: BadInput."""
+        """The connection that the fields describe. Raises: BadInput."""
         servers = tuple(
             part.strip()
             for part in self.servers.text().replace(";", ",").split(",")
@@ -315,10 +315,10 @@ class ConnectDialog(QDialog):
         ).checked()
 
     async def _checked_profile(self) -> ConnectionProfile:
-        """The profile of the fields, its password stored. Raises: ClientError."""
+        """The profile of the fields, after its password was stored. Raises: ClientError."""
         profile = self.profile()
         reference, password = profile.sasl_password_ref, self.password.text()
-        if reference:  # not in this thread: a keyring may wait for its owner
+        if reference:  # off the window's thread: a keyring may ask the person
             await self._bridge.run(asyncio.to_thread(self._secrets.put, reference, password))
         return profile
 

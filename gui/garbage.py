@@ -1,6 +1,6 @@
-"""When Python looks for cycles of garbage: in the window's thread alone, a little at a time. Left
-to itself the collector runs on whatever thread makes objects, and one that destroys a widget
-elsewhere ends the process."""
+"""Runs Python's garbage collector in the window's thread alone, a little at a time. By itself the
+collector runs on any thread that allocates objects, and destroying a widget outside the window's
+thread crashes the process."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from kafka_client.runtime import calm_garbage_collection
 
 YOUNG_MS = 2000
 YOUNG_ROUNDS = 10
-"""after so many rounds the middle generation is looked through too"""
+"""after so many rounds the middle generation is collected too"""
 ALL_S = 300.0
 
 
 class GarbageCollector(QObject):
-    """Works while it lives; ``stop`` gives the collector back to Python. The whole heap is looked
-    through when a cluster was closed and, every few minutes, while nobody looks at the window."""
+    """Collects on a timer until ``stop`` enables Python's own collector again. The whole heap is
+    collected after a cluster was closed, and every few minutes while the window is inactive."""
 
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
@@ -33,7 +33,7 @@ class GarbageCollector(QObject):
         self._timer.start()
 
     def settle(self) -> None:
-        """What exists now stays for long: it is no work for the collector any more."""
+        """Move all live objects to the permanent generation (gc.freeze)."""
         calm_garbage_collection()
         self._all_at_s = time.monotonic()
 

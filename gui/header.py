@@ -1,5 +1,5 @@
-"""The band above the page: the cluster's name, its health in words and counts, the time window of
-every chart, pause, theme, and the way to the command palette."""
+"""The header above the page: the cluster's name and health, the time window of the charts, pause,
+theme, and the command palette."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TIME_STYLES = ((LOCAL, "Local"), (UTC, "UTC"), (RELATIVE, "Relative"))
 
 
 class Chip(QWidget):
-    """A health dot and a few words; a click opens the page that tells more."""
+    """A health dot and a few words; a click opens the page with the details."""
 
     clicked = Signal(str)
 
@@ -78,7 +78,7 @@ class Chip(QWidget):
 
 
 class _EnvironmentMark(QWidget):
-    """The connection's colour as a bar before its name."""
+    """A bar in the connection's colour, before its name."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -121,7 +121,7 @@ class Header(QWidget):
         self._chip_row.setSpacing(2)
         self.tools = QHBoxLayout()
         self.tools.setSpacing(8)
-        """where the frame puts what belongs to this cluster alone, e.g. the demo's traffic"""
+        """widgets of this cluster alone, such as the controls of the demo's traffic"""
         self._windows = QComboBox(self)
         self._windows.setAccessibleName("Time window of the charts")
         self._windows.setToolTip("Time window of the charts")

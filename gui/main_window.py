@@ -1,4 +1,4 @@
-"""The frame: rail, header, page, status bar. It knows pages by name alone."""
+"""The frame of the window: rail, header, pages, status bar. It knows pages by name alone."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ class MainWindow(QMainWindow):
             if page.shortcut:
                 key(page.shortcut, partial(self.navigate, PageTarget(page.name)))
 
-    # ---- what others ask
+    # ---- for the rest of the window
 
     @property
     def view(self) -> SessionView | None:
@@ -163,7 +163,7 @@ class MainWindow(QMainWindow):
         self.notify(f"{error} {error.next_step}".strip(), "bad")
 
     def add_actions(self, entries: Iterable[Entry]) -> None:
-        """Actions of the application that the palette offers at any time."""
+        """Let the palette offer these actions of the application at any time."""
         self._actions.extend(entries)
 
     def toggle_rail(self) -> None:
@@ -192,8 +192,8 @@ class MainWindow(QMainWindow):
         self._views[key_of(session)] = view
         self.stack.addWidget(view)
         view.page_shown.connect(self._page_shown)
-        session.state_changed.connect(lambda _: self._tell(session))
-        session.snapshot_changed.connect(lambda *_: self._tell(session))
+        session.state_changed.connect(lambda _: self._show_state(session))
+        session.snapshot_changed.connect(lambda *_: self._show_state(session))
         session.job_changed.connect(self._job_changed)
         session.tasks.failed.connect(self.notify_error)
         session.set_window(self.preferences.get(WINDOW_S))
@@ -220,13 +220,13 @@ class MainWindow(QMainWindow):
             self.header.show_cluster(session.name, profile.colour, session.read_only)
             self.header.show_window(session.window_s)
             self.header.show_paused(session.paused)
-            self._tell(session)
+            self._show_state(session)
             if view is not None:
                 self.rail.show_page(view.page)
         self.setWindowTitle(f"{session.name} - Kafkarium" if session is not None else "Kafkarium")
         self._show_rail()
 
-    def _tell(self, session: Session) -> None:
+    def _show_state(self, session: Session) -> None:
         if session is self.clusters.shown and self.view is not None:
             self.header.show_health(
                 health.health_items(session.snapshot, session.state, session.tally)
@@ -340,7 +340,8 @@ class MainWindow(QMainWindow):
 
     @override
     def closeEvent(self, event: QCloseEvent) -> None:
-        """Ask first; whoever answers sets ``may_close`` and closes again."""
+        """Ignore it and emit ``close_requested``; the application sets ``may_close`` and closes the
+        window again."""
         if not self.isMaximized():
             self.preferences.set(WINDOW_SIZE, (self.width(), self.height()))
         if self.may_close:
@@ -349,4 +350,4 @@ class MainWindow(QMainWindow):
             event.ignore()
             QTimer.singleShot(
                 0, self, self.close_requested.emit
-            )  # Qt takes no second close while this one lasts
+            )  # Qt ignores a second close inside the first

@@ -1,5 +1,5 @@
-"""The clusters of this window: their sessions, which of them is shown, and those that were open
-before."""
+"""The open clusters of this window: their sessions, which of them is shown, and the recent
+connections."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ MakeClient = Callable[[ConnectionProfile], ClusterClient]
 
 
 class Clusters(QObject):
-    """``make_client`` makes what speaks to a cluster; it is called in the window's thread and
-    must not wait."""
+    """``make_client`` makes the client of a cluster; it is called in the window's thread and must
+    not block."""
 
-    opened = Signal(object)  # Session
-    closed = Signal(object)  # Session
+    opened = Signal(Session)
+    closed = Signal(Session)
     shown_changed = Signal(object)  # Session or None
     recent_changed = Signal()
     trouble = Signal(str)
@@ -68,8 +68,9 @@ class Clusters(QObject):
         history_path: Path | None = None,
         remember: bool = True,
     ) -> Session:
-        """Connect; the session is shown at once and tells how it goes. One that is open already
-        is shown again. Its history is kept by its addresses, or at ``history_path``."""
+        """Connect, and show the session at once; its state tells how the connection goes. A profile
+        that is open already is shown again. The history is stored by the cluster's addresses, or
+        at ``history_path``."""
         for session in self.sessions.values():
             if session.profile == profile:
                 self.show(session)
@@ -104,7 +105,8 @@ class Clusters(QObject):
             self.shown_changed.emit(session)
 
     def close_session(self, session: Session) -> concurrent.futures.Future[None] | None:
-        """What comes back is done when its connections are closed and its history is written."""
+        """The future is done when the connections are closed and the history is written; None when
+        the session is closed already."""
         key = session.property("key")
         if self.sessions.pop(key, None) is None:
             return None
@@ -119,7 +121,7 @@ class Clusters(QObject):
         closed = [self.close_session(session) for session in list(self.sessions.values())]
         return [ending for ending in closed if ending is not None]
 
-    # ---- those of before
+    # ---- recent connections
 
     def remember(self, profile: ConnectionProfile) -> None:
         others = [

@@ -1,5 +1,5 @@
-"""The left rail: clusters with their state, under them the pages of the chosen one. Collapses to
-icons."""
+"""The left rail: clusters with their state, and below them the pages of the chosen one. It
+collapses to icons."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def environment_color(colour: str) -> QColor | None:
 
 
 class RailButton(QAbstractButton):
-    """One line of the rail: an icon or a health dot, words, marks at the right."""
+    """One line of the rail: an icon or a health dot, a name, a lock on a read-only cluster."""
 
     def __init__(
         self,
@@ -124,7 +124,7 @@ class RailButton(QAbstractButton):
 
 @dataclass(frozen=True, slots=True)
 class ClusterLine:
-    """What the rail shows of a cluster; ``key`` is the session's."""
+    """A cluster in the rail; ``key`` is the session's key in ``Clusters.sessions``."""
 
     key: int
     name: str
@@ -207,7 +207,7 @@ class Rail(QWidget):
         button.clicked.connect(lambda: signal.emit())  # type: ignore[attr-defined]
         return button
 
-    # ---- what the window says
+    # ---- showing
 
     def show_clusters(self, lines: Sequence[ClusterLine], current: int | None) -> None:
         wanted = {line.key for line in lines}

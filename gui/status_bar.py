@@ -1,5 +1,5 @@
-"""The line at the bottom: how old the figures are, round trip, what the embedded brokers cost,
-running jobs, and, when asked for, how long the window's own thread was held up."""
+"""The status bar: age of the samples, round trip, memory and processor time of embedded brokers,
+running jobs, and optionally the longest stall of the window's thread."""
 
 from __future__ import annotations
 
@@ -47,9 +47,7 @@ class StatusBar(QWidget):
         self._jobs.clicked.connect(self.open_jobs)
         self._stalls = QPushButton("", self)
         self._stalls.setProperty("role", "quiet")
-        self._stalls.setToolTip(
-            "Longest hold-up of the window's thread; a click starts measuring anew"
-        )
+        self._stalls.setToolTip("Longest stall of the window's thread; click to reset")
         self._stalls.clicked.connect(watchdog.reset)
         self._stalls.hide()
         self.jobs_list = JobsList(theme, self.window())
@@ -91,7 +89,7 @@ class StatusBar(QWidget):
         snapshot = session.snapshot
         now_s = time.time()
         age = sample_age_s(snapshot, now_s)
-        _say(
+        _set_text(
             self._age,
             "paused"
             if session.paused
@@ -103,18 +101,18 @@ class StatusBar(QWidget):
         trips = [
             (b.round_trip_ms, i) for i, b in snapshot.brokers.items() if b.round_trip_ms is not None
         ]
-        _say(self._trip, f"{min(trips)[0]:.0f} ms to broker {min(trips)[1]}" if trips else "")
-        _say(self._brokers, self._embedded_words(session))
+        _set_text(self._trip, f"{min(trips)[0]:.0f} ms to broker {min(trips)[1]}" if trips else "")
+        _set_text(self._brokers, self._embedded_words(session))
         shown = "" if session.state.kind is ConnectionKind.CONNECTED else session.state.sentence
         if self._state.text() != shown:
             self._state.show_text(shown)
         running = sum(job.state is JobState.RUNNING for job in session.jobs.values())
-        _say(
+        _set_text(
             self._jobs,
             "" if not session.jobs else figures.plural(running, "job") if running else "No jobs",
         )
         if self.debug_shown:
-            self._stalls.setText(f"longest hold-up {self._watchdog.longest_ms:.0f} ms")
+            self._stalls.setText(f"longest stall {self._watchdog.longest_ms:.0f} ms")
 
     def _embedded_words(self, session: Session) -> str:
         embedded = session.embedded
@@ -139,14 +137,14 @@ class StatusBar(QWidget):
         self.jobs_list.show()
 
 
-def _say(label: QLabel | QPushButton, words: str) -> None:
+def _set_text(label: QLabel | QPushButton, words: str) -> None:
     if label.text() != words:
         label.setText(words)
     label.setVisible(bool(words))
 
 
 class JobsList(QFrame):
-    """What runs and what has run, newest first; running ones can be cancelled."""
+    """Running and finished jobs, newest first; running ones can be cancelled."""
 
     def __init__(self, theme: Theme, parent: QWidget) -> None:
         super().__init__(parent, Qt.WindowType.Popup)

@@ -1,6 +1,6 @@
 """``kafkarium tour --out DIR``: drives the real window offscreen over a live cluster and writes a
-picture of every page in dark and in light. A page that shows an error, or does not come to show
-anything in time, is a failure."""
+picture of every page in the dark and the light theme. It fails when a page shows an error, or has
+not loaded in time."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ SETTLE_S = 1.2
 
 
 class TourFailed(Exception):
-    """The text is a sentence."""
+    """The tour cannot go on; the text is a sentence for the person."""
 
 
 class Tour:
@@ -155,7 +155,7 @@ class Tour:
         return ""
 
     async def _dialog(self, picture: str, target: Target) -> None:
-        """A dialog that a page opens: in the picture it lies over the window, as on a screen."""
+        """A dialog that a page opens; in the picture it is over the window, as on a screen."""
         self.window.navigate(target)
         await self.wait(SETTLE_S * 2)
         await self.picture(picture)
@@ -228,7 +228,7 @@ def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """0 when every picture was written and no page showed an error."""
+    """Return 0 when every picture was written and no page showed an error."""
     wanted = _arguments(arguments)
     themes = [theme for theme in wanted.themes.split(",") if theme in ("dark", "light")]
     try:

@@ -1,6 +1,5 @@
-"""Measures how long the window's thread was busy with one thing: a heartbeat asks to run every
-few milliseconds, and a beat that comes late by so much was held up for so long. For tests and the
-status bar's debug view."""
+"""Measures stalls of the window's thread: a heartbeat is due every few milliseconds, and the delay
+of a beat is the length of a stall. For tests and the debug view of the status bar."""
 
 from __future__ import annotations
 
@@ -15,7 +14,7 @@ KEPT = 200
 
 
 class Watchdog(QObject):
-    """``stalled`` tells of each hold-up of STALL_MS or more."""
+    """Emits ``stalled`` for each stall of STALL_MS or more."""
 
     stalled = Signal(float)  # milliseconds
 
@@ -25,8 +24,7 @@ class Watchdog(QObject):
         self._last = time.perf_counter()
         self.longest_ms = 0.0
         self.longest_busy_ms = 0.0
-        """processor time of this thread alone: what other programs take of the machine is not in
-        it"""
+        """processor time of this thread alone, without what other programs take of the machine"""
         self._busy = time.thread_time()
         self.stalls: deque[tuple[float, float]] = deque(maxlen=KEPT)
         """(seconds since the epoch, milliseconds), newest last"""
