@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from gui.app import Application
+from kafka_client.gateway import Gateway
 from kafka_client.profile import ConnectionProfile
 from kafka_client.secrets import MemorySecrets
 from tests.fakes.client import FakeClient
@@ -36,7 +37,7 @@ class Window:
         self.window = application.window
 
     def connect(self, client: FakeClient, name: str = "orders", **more: object) -> FakeClient:
-        """Open a cluster that ``client`` answers for, and wait for its first picture."""
+        """Open a cluster whose client is ``client``, and wait for its first snapshot."""
         self.clients.append(client)
         session = self.application.clusters.open_profile(
             ConnectionProfile(name, (f"{name}:9092",), **more),  # type: ignore[arg-type]
@@ -52,11 +53,16 @@ class Window:
 @pytest.fixture
 def window(qtbot: QtBot, qapp: QApplication, tmp_path: Path) -> Iterator[Window]:
     clients: list[FakeClient] = []
+
+    def make_client(profile: ConnectionProfile) -> Gateway:
+        read_only, journal = profile.writes_refused, application.journal
+        return Gateway(clients[-1], read_only=read_only, journal=journal, cluster=profile.name)
+
     application = Application(
         qapp,
         settings_path=tmp_path / "preferences.json",
         clusters_root=tmp_path / "clusters",
-        make_client=lambda _: clients[-1],
+        make_client=make_client,
         secrets=MemorySecrets(),
     )
     application.theme_controller.choose("dark")
