@@ -1,5 +1,5 @@
-"""kafkarium lag --bootstrap HOST:PORT,...: the lag of consumer groups as a text table; --watch prints
-it again and again.
+"""kafkarium lag --bootstrap HOST:PORT,...: the lag of consumer groups as a text table; --watch
+prints it again and again.
 
 One row per group, or per partition with --partitions. Lag in seconds needs two samples, or the
 timestamp of the first record that is not consumed.

@@ -296,7 +296,8 @@ def camel_case(api: str) -> str:
 
 def enum_text(title: str, name: str, members: dict[str, int]) -> str:
     rows = "\n".join(f"    {member} = {value}" for member, value in members.items())
-    return f'"""{title} {GENERATED}"""\n\nfrom enum import IntEnum\n\n\nclass {name}(IntEnum):\n{rows}\n'
+    head = f'"""{title} {GENERATED}"""\n\nfrom enum import IntEnum\n\n\n'
+    return f"{head}class {name}(IntEnum):\n{rows}\n"
 
 
 def write(out: Path) -> None:

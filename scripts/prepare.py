@@ -112,7 +112,8 @@ def system_libraries() -> None:
         packages.append(FONT_PACKAGE)
     if packages and not apt_install(packages):
         stop(
-            f"Qt needs system libraries that are missing here: sudo apt-get install {' '.join(packages)}"
+            "Qt needs system libraries that are missing here: "
+            f"sudo apt-get install {' '.join(packages)}"
         )
 
 
@@ -150,7 +151,8 @@ def main() -> None:
             return
     if sys.version_info < OLDEST:
         stop(
-            f"Python {OLDEST[0]}.{OLDEST[1]} or newer is needed; make PYTHON=python3.12 chooses another"
+            f"Python {OLDEST[0]}.{OLDEST[1]} or newer is needed; "
+            "make PYTHON=python3.12 chooses another"
         )
     system_libraries()
     if not PYTHON.exists() or not can_run(PYTHON):

@@ -1,6 +1,6 @@
-"""Runs a scan plan with a reader that joins no group: forwards merged by time or one partition after
-the other, backwards from the end for the latest N, or without an end. Cancelling its task ends it
-within one wait of the reader.
+"""Runs a scan plan with a reader that joins no group: forwards merged by time or one partition
+after the other, backwards from the end for the latest N, or without an end. Cancelling its task
+ends it within one wait of the reader.
 
 All on the client loop.
 """

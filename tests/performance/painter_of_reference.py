@@ -1,5 +1,5 @@
-"""The chart painter that decision 0010 chose, kept as it was: `make bench` compares the charts of today with it.
-Nothing in the application imports this file."""
+"""The chart painter that decision 0010 chose, kept as it was: `make bench` compares the charts of
+today with it. Nothing in the application imports this file."""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
 """A real Apache Kafka cluster on loopback: KRaft, every node broker and controller, small heaps.
 
-    python tests/real_kafka/launcher.py --brokers 3          prints `ready bootstrap.servers=...`, stops on SIGTERM
+    python tests/real_kafka/launcher.py --brokers 3
+
+prints `ready bootstrap.servers=...` and stops on SIGTERM;
 
 or, in a test, `with RealCluster(brokers=3) as cluster: cluster.bootstrap_servers`. Nodes are
 numbered from 1. Standard library only. The jars come from `make kafka`.
@@ -212,7 +214,9 @@ class RealCluster:
             "listeners": f"{clients},{internal},{controller}",
             "advertised.listeners": f"{clients},{internal}",
             "inter.broker.listener.name": "INTERNAL",
-            "listener.security.protocol.map": f"CLIENTS:{self.protocol},INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "listener.security.protocol.map": (
+                f"CLIENTS:{self.protocol},INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT"
+            ),
             "log.dirs": str(self.log_dir(node_id)),
             "offsets.topic.replication.factor": replication,
             "offsets.topic.num.partitions": "3",

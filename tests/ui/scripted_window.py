@@ -1,10 +1,10 @@
 """Drive the real window from a plain script, as people do who report a fault or take a picture.
 
 The script owns a QApplication and spins Qt's event loop itself; it never starts the window's
-asyncio loop. These entrances are kept stable: ``Application(qt, settings_path=..., clusters_root=...,
-secrets=...)``, ``clusters.open_profile``, ``session.loaded``, ``session.state.sentence``,
-``window.navigate(page, **where)``, ``window.view.widget_of(page)``, and on Messages ``runner.running``,
-``model.rowCount()`` and ``bar``.
+asyncio loop. These entrances are kept stable: ``Application(qt, settings_path=...,
+clusters_root=..., secrets=...)``, ``clusters.open_profile``, ``session.loaded``,
+``session.state.sentence``, ``window.navigate(page, **where)``, ``window.view.widget_of(page)``, and
+on Messages ``runner.running``, ``model.rowCount()`` and ``bar``.
 """
 
 from __future__ import annotations

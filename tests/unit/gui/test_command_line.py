@@ -24,7 +24,8 @@ from kafka_client.model import ConfigResource
         ("bin/kafka-topics.sh --bootstrap-server a:9092 --list", PageTarget("topics")),
         ("kafka-topics --describe --topic email", TopicTarget("email")),
         (
-            "/opt/kafka/bin/kafka-topics.sh --create --topic x --partitions 3 --replication-factor 2",
+            "/opt/kafka/bin/kafka-topics.sh --create --topic x"
+            " --partitions 3 --replication-factor 2",
             NewTopicTarget("x", 3, 2),
         ),
         ("kafka-topics.sh --create --topic x --partitions many", NewTopicTarget("x")),

@@ -8,7 +8,8 @@ from widgets import figures
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [
-        (None, "–"), (0, "0 s"), (0.25, "250 ms"), (5.04, "5.0 s"), (59.7, "1 min"), (75, "1 min 15 s"),
+        (None, "–"), (0, "0 s"), (0.25, "250 ms"), (5.04, "5.0 s"), (59.7, "1 min"),
+        (75, "1 min 15 s"),
         (3600, "1 h"), (7260, "2 h 1 min"), (200_000, "2 d 7 h"), (float("inf"), "∞"),
     ],
 )  # fmt: skip

@@ -25,7 +25,8 @@ from kafka_protocol.codec import encode
 
 
 def test_that_groups_hash_to_the_same_partitions_as_in_java() -> None:
-    assert [java_hash(s) for s in ("", "a", "hello", "polygenelubricants", "käse", "\U0001f600")] == [
+    texts = ("", "a", "hello", "polygenelubricants", "käse", "\U0001f600")
+    assert [java_hash(text) for text in texts] == [
         0, 97, 99162322, -2147483648, 3410411, 1772899,
     ]  # fmt: skip
     assert partition_for("polygenelubricants", 50) == 0

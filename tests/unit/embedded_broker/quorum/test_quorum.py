@@ -242,7 +242,7 @@ def test_that_a_follower_truncates_records_that_the_new_leader_never_had(cluster
     assert len({tuple(node.broker.quorum.log.epochs) for node in c.nodes.values()}) == 1
 
 
-def test_that_a_voter_with_an_empty_disk_does_not_help_to_elect_a_leader_that_lacks_committed_records(
+def test_that_a_voter_with_an_empty_disk_elects_no_leader_without_the_committed_records(
     cluster: Cluster,
 ) -> None:
     c = cluster()

@@ -70,9 +70,7 @@ def test_that_a_waiting_consumer_is_answered_when_its_wait_is_over() -> None:
     assert not bench.nodes[1].fetched(request).records
 
 
-def test_that_a_follower_that_stays_away_leaves_the_in_sync_set_and_returns_when_it_has_caught_up() -> (
-    None
-):
+def test_that_a_lagging_follower_leaves_the_in_sync_set_and_returns_when_caught_up() -> None:
     bench = Bench(extra="replica.lag.time.max.ms=2000\n")
     bench.create(min_insync_replicas="2")
     bench.cut = {(3, 1)}
