@@ -115,7 +115,7 @@ class Server:
             count = len(self.connections)
             too_many_of_host = self._per_host[host] >= self.limits.max_connections_per_ip
             if too_many_of_host or count >= self.limits.max_connections + RESERVED_FOR_BROKERS:
-                self._warn(f"refused a connection from {host}: {count} connections are open")
+                self._warn(f"refused a connection from {host}: too many are open ({count})")
                 sock.close()
                 continue
             try:

@@ -59,7 +59,7 @@ def report(results: Iterable[Result], total: int) -> list[Result]:
         if result.failure:
             first = result.failure.strip().splitlines()
             print(
-                f"seed {result.seed} ({result.brokers} brokers, {result.family}) failed: {first[0]}"
+                f"seed {result.seed} ({result.family}, brokers: {result.brokers}) failed: {first[0]}"
             )
             if len(first) > 1 and result.check in ("crash", "bug"):
                 print(f"    {first[-1]}")
@@ -79,7 +79,7 @@ def campaign(args: argparse.Namespace) -> int:
             results = report(run_many([(s, brokers, family) for s in seeds], args.jobs), len(seeds))
             totals = ledger.summary(results, time.monotonic() - began)
             failed += sum(bool(r.failure) for r in results)
-            print(f"{family}, {brokers} brokers: {json.dumps(totals)}", flush=True)
+            print(f"{family}, brokers {brokers}: {json.dumps(totals)}", flush=True)
             if args.ledger:
                 ledger.append(Path(args.ledger), family, brokers, args.first, totals)
     return 1 if failed else 0
@@ -93,7 +93,7 @@ def replay(args: argparse.Namespace) -> int:
         watch = print if args.trace else None
         result = run_seed(args.replay, brokers, family, faults, watch=watch, keep_history=True)
         print(
-            f"trace {result.trace_hash}, {result.events} events, "
+            f"trace {result.trace_hash}, events: {result.events}, "
             f"{result.simulated_ms / 1000:.1f} s simulated"
         )
         print(json.dumps(result.counts))
