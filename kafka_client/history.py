@@ -38,6 +38,8 @@ TIERS = ((1, 3600), (10, 86_400), (60, 30 * 86_400))
 EVENTS_KEPT_S = 30 * 86_400
 WRITE_EVERY_S = 1.0
 TIDY_EVERY_S = 60.0
+CLOCK_SLACK_S = 5.0
+"""Age of a caller's clock reading; so much may be missing at the start of a window."""
 CUT_AT_ONCE = 0.1
 """The share of the kept time that is deleted at once when the file is too large."""
 QUEUE_MOST = 100_000
@@ -90,7 +92,8 @@ class Sample(NamedTuple):
 
 class History:
     """``sample`` and ``event`` may be called from any thread and never wait. ``window``, ``fill``,
-    ``keys`` and ``events`` wait for the disk: call them off the window's thread."""
+    ``keys`` and ``events`` wait for the disk: call them off the window's thread. After ``close``
+    they raise ``sqlite3.ProgrammingError``."""
 
     def __init__(
         self,
@@ -132,7 +135,8 @@ class History:
         if self._thread.is_alive():
             logger.error("the history %s was not written within %g s", self.path.name, timeout_s)
         else:
-            self._database.close()
+            with self._database_lock:  # a reading thread may be inside SQLite
+                self._database.close()
 
     def flush(self) -> None:
         """Write the queue now; wait for a write of another thread that is under way."""
@@ -150,7 +154,10 @@ class History:
     def window(self, series: Series, t0: float, t1: float) -> tuple[Floats, Floats]:
         """(times, means) with t0 <= time <= t1, float64, from the finest tier that still reaches
         back to t0. Empty arrays for an unknown series."""
-        step = next((step for step, kept_s in TIERS if t0 >= self._clock() - kept_s), TIERS[-1][0])
+        # The caller read the clock a moment earlier: without the slack "the last hour" would begin
+        # just before the finest tier does.
+        oldest = self._clock() - CLOCK_SLACK_S
+        step = next((step for step, kept_s in TIERS if t0 >= oldest - kept_s), TIERS[-1][0])
         rows = self._rows(_WINDOW.format(step=step), (_key(series), int(t0), int(t1)))
         pairs = np.array(rows, dtype=np.float64).reshape(-1, 2)
         return pairs[:, 0], pairs[:, 1]

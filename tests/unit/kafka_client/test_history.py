@@ -1,3 +1,4 @@
+import itertools
 import sqlite3
 import threading
 import time
@@ -198,3 +199,42 @@ def test_that_a_new_run_begins_with_the_last_hour_and_a_gap(history, clock):
     times, values = store.window(("rate",), 0, 1e12)
     assert values[:5].tolist() == [0.0, 1.0, 2.0, 3.0, 4.0] and values[5] != values[5]
     assert times[-1] < NOW
+
+
+def test_that_the_last_hour_comes_from_the_finest_tier_though_the_clock_moves_on(tmp_path):
+    ticking = itertools.count(NOW, 0.001)
+    history = History(tmp_path / "h.sqlite", lambda: next(ticking))
+    for i in range(30):
+        history.sample(("rate",), NOW - 60 + i, float(i))
+    history.flush()
+    store = SeriesStore()
+    history.fill(store)
+    times, values = store.window(("rate",), 0, 1e12)
+    assert len(times) == 31 and values[:30].tolist() == [float(i) for i in range(30)]
+    history.close()
+
+
+def test_that_closing_waits_for_a_reading_thread_and_later_reads_are_refused(tmp_path, clock):
+    history = History(tmp_path / "h.sqlite", clock)
+    for i in range(500):
+        history.sample(("rate", str(i)), NOW - 10, 1.0)
+    history.flush()
+    reading = threading.Event()
+    refused: list[Exception] = []
+
+    def read_on() -> None:
+        try:
+            while True:
+                assert len(history.keys()) == 500
+                reading.set()
+        except sqlite3.ProgrammingError as error:
+            refused.append(error)
+
+    threads = [threading.Thread(target=read_on) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    assert reading.wait(5)
+    history.close()
+    for thread in threads:
+        thread.join(5)
+    assert len(refused) == 4
