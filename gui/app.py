@@ -148,8 +148,9 @@ class Application(QObject):
         )
         self.preferences.changed.connect(self._preference_changed)
         self.preferences.save_failed.connect(lambda sentence: window.notify(sentence, "warn"))
-        if self.preferences.problem:
-            window.notify(self.preferences.problem, "warn")
+        for problem in (self.preferences.problem, clusters.problem):
+            if problem:
+                window.notify(problem, "warn")
         welcome.demo.setFocus()
         self._show_lists()
 

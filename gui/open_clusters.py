@@ -55,6 +55,8 @@ class Clusters(QObject):
         self.sessions: dict[int, Session] = {}
         self.shown: Session | None = None
         self.recent: list[ConnectionProfile] = []
+        self.problem = ""
+        """why the recent connections could not be read"""
         try:
             self.recent = load_profiles(recent_path)
         except BadInput as error:

@@ -30,7 +30,9 @@ BANNED_IN_PURE = frozenset(
 )
 PURE_EXCEPTIONS: dict[str, set[str]] = {}
 
-EXEC_ALLOWED: dict[str, str] = {}
+EXEC_ALLOWED: dict[str, str] = {
+    "gui/event_loop.py": "lets cancelled tasks end, outside every task, before the loop is closed",
+}
 SLEEP_ALLOWED: dict[str, str] = {
     "embedded_broker/shell/admin.py": "between two attempts, in the thread of a caller that waits",
 }
@@ -83,7 +85,7 @@ def test_that_no_dialog_runs_a_loop_of_its_own() -> None:
         for path in python_files("gui", "widgets")
         if path not in EXEC_ALLOWED
         for line, owner, name in calls(path)
-        if owner and name in {"exec", "exec_"}
+        if owner and name in {"exec", "exec_", "processEvents"}
     ]
     assert not found, f"open() a dialog and await its finished signal: {found}"
 
