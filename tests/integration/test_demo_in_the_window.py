@@ -65,8 +65,7 @@ def demo(qtbot: QtBot, qapp: QApplication, tmp_path: Path) -> Iterator[Demo]:
         secrets=MemorySecrets(),
     )
     application.window.show()
-    held = Demo(application, qtbot, root)
-    yield held
+    yield Demo(application, qtbot, root)
     stopping = application.tasks.start(application.end())
     qtbot.waitUntil(lambda: stopping.done(), timeout=40_000)
     application.deleteLater()
@@ -131,8 +130,8 @@ def test_that_closing_asks_first_when_another_program_is_connected(demo: Demo) -
     demo.until(lambda: demo.application.clusters.shown is not None and bool(demo.cluster.brokers))
     host, _, port = demo.cluster.bootstrap_servers.partition(":")
     if os.fork() == 0:  # another program: it only holds a connection
-        with socket.create_connection((host, int(port))) as held:
-            held.recv(1)
+        with socket.create_connection((host, int(port))) as connection:
+            connection.recv(1)
         os._exit(0)
     while demo.run(demo.cluster.external_connections()) != 1:
         pass

@@ -32,20 +32,20 @@ def session(qapp: object, bridge: ClientBridge, client: FakeClient) -> Iterator[
     made.close()
 
 
-def test_that_the_first_picture_comes_with_its_groups_and_series(
+def test_that_the_first_snapshot_arrives_with_its_groups_and_series(
     qtbot: QtBot, session: Session
 ) -> None:
-    told: list[Any] = []
-    session.snapshot_changed.connect(lambda snapshot, changes: told.append(changes))
+    changes_seen: list[Any] = []
+    session.snapshot_changed.connect(lambda snapshot, changes: changes_seen.append(changes))
     session.start()
     qtbot.waitUntil(
         lambda: bool(session.snapshot.groups) and ("rate",) in session.store, timeout=5000
     )
-    assert told[0].first
+    assert changes_seen[0].first
     assert session.state.kind is ConnectionKind.CONNECTED
 
 
-def test_that_a_lost_cluster_is_told_with_the_reason_and_comes_back(
+def test_that_a_lost_cluster_shows_the_reason_and_reconnects(
     qtbot: QtBot, session: Session, client: FakeClient
 ) -> None:
     states: list[ConnectionState] = []
@@ -137,7 +137,7 @@ async def test_that_closing_the_session_cancels_its_questions(
         await task
 
 
-def test_that_what_was_sampled_before_is_there_again_at_the_next_start(
+def test_that_samples_of_the_last_run_are_loaded_at_the_next_start(
     qtbot: QtBot, bridge: ClientBridge, tmp_path: Path
 ) -> None:
     def run() -> Session:
