@@ -66,8 +66,8 @@ END_S = 2.0
 
 
 class Application(QObject):
-    """One window with all it stands on. ``close`` ends it in order. ``settings_path`` is the file of
-    its preferences; scripts outside this repository pass it by that name."""
+    """One window with all it stands on. ``close`` ends it in order. ``settings_path`` is the file
+    of its preferences; scripts outside this repository pass it by that name."""
 
     def __init__(
         self,
@@ -160,22 +160,47 @@ class Application(QObject):
 
     def _actions(self) -> list[Entry]:
         return [
-            Entry("Start a demo cluster", "action", "demo", lambda: self.actions.start_template("notifications")),
+            Entry(
+                "Start a demo cluster",
+                "action",
+                "demo",
+                lambda: self.actions.start_template("notifications"),
+            ),
             Entry("Connect to a cluster…", "action", "connect", self.open_connect_dialog, "Ctrl+N"),
             Entry("Show the welcome page", "action", "overview", lambda: self.clusters.show(None)),
             Entry("Close this cluster", "action", "close", self.actions.close_shown),
             Entry("Switch between dark and light", "action", "moon", self.switch_theme),
-            Entry("Follow the system's theme", "action", "system", lambda: self.theme_controller.choose("system")),
+            Entry(
+                "Follow the system's theme",
+                "action",
+                "system",
+                lambda: self.theme_controller.choose("system"),
+            ),
             *(
-                Entry(f"Write times: {title}", "action", "clock", partial(self.clock.style.choose, style))
+                Entry(
+                    f"Write times: {title}",
+                    "action",
+                    "clock",
+                    partial(self.clock.style.choose, style),
+                )
                 for style, title in STYLES
             ),
-            Entry("Pause or resume sampling", "action", "pause", self.window.toggle_pause, "Ctrl+P"),
-            Entry("Collapse or open the rail", "action", "sidebar", self.window.toggle_rail, "Ctrl+B"),
+            Entry(
+                "Pause or resume sampling", "action", "pause", self.window.toggle_pause, "Ctrl+P"
+            ),
+            Entry(
+                "Collapse or open the rail", "action", "sidebar", self.window.toggle_rail, "Ctrl+B"
+            ),
             Entry("Preferences…", "action", "configuration", self.open_preferences, "Ctrl+,"),
             Entry("About Kafkarium", "action", "info", self.open_about),
-            Entry("Show stalls of the window", "action", "activity", self.window.toggle_debug, "Ctrl+Shift+D"),
-        ]  # fmt: skip
+            Entry(
+                "Show stalls of the window",
+                "action",
+                "activity",
+                self.window.toggle_debug,
+                "Ctrl+Shift+D",
+            ),
+        ]
 
     async def preload(self) -> None:
         """Import the pages one by one while nothing else happens, so that the first visit to one

@@ -18,8 +18,13 @@ from widgets.theme import Theme
 from widgets.time_style import LOCAL, RELATIVE, UTC
 
 WINDOWS: tuple[tuple[str, float], ...] = (
-    ("1 min", 60), ("5 min", 300), ("15 min", 900), ("1 h", 3600), ("6 h", 21_600), ("24 h", 86_400),
-)  # fmt: skip
+    ("1 min", 60),
+    ("5 min", 300),
+    ("15 min", 900),
+    ("1 h", 3600),
+    ("6 h", 21_600),
+    ("24 h", 86_400),
+)
 
 TIME_STYLES = ((LOCAL, "Local"), (UTC, "UTC"), (RELATIVE, "Relative"))
 

@@ -51,7 +51,7 @@ def does_not_fit(length: int, left: int) -> ProtocolError:
     return ProtocolError(f"length {length} with {left} bytes left")
 
 
-# ---- variable-length integers: seven bits a byte, lowest first, the top bit set on all but the last
+# ---- variable-length integers: seven bits a byte, lowest first, the top bit set but on the last
 def read_uvarint(b: Buffer, p: int, bits: int = 32) -> tuple[int, int]:
     """An unsigned varint of at most ``bits`` bits.
 

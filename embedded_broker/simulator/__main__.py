@@ -58,9 +58,8 @@ def report(results: Iterable[Result], total: int) -> list[Result]:
         done.append(result)
         if result.failure:
             first = result.failure.strip().splitlines()
-            print(
-                f"seed {result.seed} ({result.family}, brokers: {result.brokers}) failed: {first[0]}"
-            )
+            cluster = f"{result.family}, brokers: {result.brokers}"
+            print(f"seed {result.seed} ({cluster}) failed: {first[0]}")
             if len(first) > 1 and result.check in ("crash", "bug"):
                 print(f"    {first[-1]}")
             print(f"    replay: {command(result)}", flush=True)
