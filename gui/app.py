@@ -25,6 +25,7 @@ from gui.embedded.manager import EmbeddedClusters
 from gui.embedded.stored import data_root
 from gui.event_loop import AttachedLoop, window_loop
 from gui.garbage import GarbageCollector
+from gui.journal_feed import JournalFeed
 from gui.main_window import MainWindow
 from gui.open_clusters import Clusters, MakeClient
 from gui.page_kit.latest_job import SWITCH_S
@@ -97,7 +98,8 @@ class Application(QObject):
         self.secrets = secrets or KeyringSecrets()
         data = clusters_root or data_root()
         self.journal = FileJournal(data.with_name("journal.sqlite"))
-        self.make_client = make_client or confluent(self.secrets, self.journal)
+        self.journal_feed = JournalFeed(self.journal, self)
+        self.make_client = make_client or confluent(self.secrets, self.journal_feed)
         recent = self.preferences.path.with_name("connections.json")
         self.clusters = Clusters(
             self.bridge,
@@ -109,7 +111,13 @@ class Application(QObject):
         )
         self.welcome = WelcomePage(self.theme)
         self.window = MainWindow(
-            self.theme, self.preferences, self.clock, self.clusters, self.welcome, self.watchdog
+            self.theme,
+            self.preferences,
+            self.clock,
+            self.clusters,
+            self.welcome,
+            self.watchdog,
+            self.journal_feed,
         )
         self.embedded = EmbeddedClusters(self.bridge, data, self)
         self.actions = ClusterActions(
@@ -118,7 +126,7 @@ class Application(QObject):
         self._ending: asyncio.Task[None] | None = None
         sys.setswitchinterval(SWITCH_S)
         self.garbage = GarbageCollector(self)
-        self.activity = ActivityLog(self.clusters, self.watchdog, self)
+        ActivityLog(self.clusters, self.watchdog, self)
         self.effects = PreferenceEffects(self.preferences, self.clusters, self.embedded, data, self)
         self.tasks.failed.connect(self.window.notify_error)
         self._wire()

@@ -7,7 +7,15 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QFontMetrics, QMouseEvent, QPainter, QPaintEvent
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QSizePolicy, QToolButton, QWidget
+from PySide6.QtWidgets import (
+    QComboBox,
+    QHBoxLayout,
+    QMenu,
+    QPushButton,
+    QSizePolicy,
+    QToolButton,
+    QWidget,
+)
 from typing_extensions import override
 
 from gui.health import HealthItem
@@ -110,6 +118,8 @@ class Header(QWidget):
     pause_requested = Signal(bool)
     theme_requested = Signal()
     palette_requested = Signal()
+    preferences_requested = Signal()
+    about_requested = Signal()
     page_requested = Signal(str)
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
@@ -163,13 +173,38 @@ class Header(QWidget):
         layout.addLayout(self._chip_row)
         layout.addStretch(1)
         layout.addLayout(self.tools)
-        for widget in (self._windows, self._times, self._pause, self._search, self._scheme):
+        self.menu_button = self._menu_of_the_application()
+        for widget in (
+            self._windows,
+            self._times,
+            self._pause,
+            self._search,
+            self._scheme,
+            self.menu_button,
+        ):
             layout.addWidget(widget)
         theme.changed.connect(self._recolour)
         self._recolour()
         self.show_paused(False)
 
+    def _menu_of_the_application(self) -> QToolButton:
+        button = QToolButton(self)
+        button.setToolTip("Preferences and About")
+        button.setAccessibleName("Preferences and About")
+        button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        menu = QMenu(button)
+        preferences = menu.addAction("Preferences…", self.preferences_requested.emit)
+        preferences.setShortcut("Ctrl+,")
+        about = menu.addAction("About Kafkarium", self.about_requested.emit)
+        about.setShortcut("F1")
+        for action in (preferences, about):  # the window has the shortcuts; here they are shown
+            action.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)
+            action.setShortcutVisibleInContextMenu(True)
+        button.setMenu(menu)
+        return button
+
     def _recolour(self) -> None:
+        self.menu_button.setIcon(self._theme.icon("more"))
         self._scheme.setIcon(self._theme.icon("sun" if self._theme.dark else "moon"))
         self._search.setIcon(self._theme.icon("search"))
         self.show_paused(self._pause.isChecked())

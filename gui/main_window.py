@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
-from PySide6.QtCore import QTimer, Signal
+from PySide6.QtCore import QEvent, QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QHBoxLayout,
@@ -21,6 +21,7 @@ from typing_extensions import override
 from gui import health
 from gui.command_palette import CommandPalette, Entry
 from gui.header import Header
+from gui.journal_feed import JournalFeed
 from gui.navigation import BrokerTarget, GroupTarget, Navigate, PageTarget, Target, TopicTarget
 from gui.open_clusters import Clusters, key_of
 from gui.pages import PAGES, PageContext, PageSpec
@@ -56,6 +57,7 @@ class MainWindow(QMainWindow):
         clusters: Clusters,
         welcome: QWidget,
         watchdog: Watchdog,
+        journal: JournalFeed,
         pages: Iterable[PageSpec] = PAGES,
     ) -> None:
         super().__init__()
@@ -65,6 +67,7 @@ class MainWindow(QMainWindow):
             clock,
             clusters,
         )
+        self.journal = journal
         self.may_close = False
         self._pages = tuple(pages)
         self._views: dict[int, SessionView] = {}
@@ -122,6 +125,8 @@ class MainWindow(QMainWindow):
         header.page_requested.connect(self.navigate)
         header.theme_requested.connect(self.theme_requested)
         header.palette_requested.connect(self.palette_box.open_palette)
+        header.preferences_requested.connect(self.preferences_requested)
+        header.about_requested.connect(self.about_requested)
         header.window_chosen.connect(self._choose_window)
         header.pause_requested.connect(self._pause)
         header.time_style_chosen.connect(self.clock.style.choose)
@@ -183,6 +188,7 @@ class MainWindow(QMainWindow):
                 self.theme,
                 self.preferences,
                 self.clock,
+                self.journal,
                 navigate,
                 self.notify,
                 SeriesColors(self.preferences, session.name),
@@ -337,6 +343,14 @@ class MainWindow(QMainWindow):
             )
 
     # ---- closing
+
+    @override
+    def event(self, event: QEvent) -> bool:
+        """Drop the paint request that was on its way while the window closed: Qt warns when it
+        paints a window that has no handle any more."""
+        if event.type() == QEvent.Type.UpdateRequest and not self.isVisible():
+            return True
+        return super().event(event)
 
     @override
     def closeEvent(self, event: QCloseEvent) -> None:

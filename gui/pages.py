@@ -13,6 +13,7 @@ from gui.navigation import Navigate
 from widgets.charts.series_colors import SeriesColors
 
 if TYPE_CHECKING:
+    from gui.journal_feed import JournalFeed
     from gui.preferences import Preferences
     from gui.session import Session
     from widgets.chart_clock import ChartClock
@@ -31,6 +32,7 @@ class PageContext:
     theme: Theme
     preferences: Preferences
     clock: ChartClock
+    journal: JournalFeed
     navigate: Navigate
     notify: Callable[[str, str], None]
     colors: SeriesColors = field(default_factory=SeriesColors)
@@ -69,6 +71,7 @@ PAGES: tuple[PageSpec, ...] = (
         "gui.configuration.page:ConfigurationPage",
         "Ctrl+6",
     ),
+    PageSpec("journal", "Journal", "journal", "gui.journal.page:JournalPage", "Ctrl+7"),
 )
 
 

@@ -210,7 +210,6 @@ DECLARED: tuple[Preference[Any], ...] = (
     DEBUG_VIEW,
     INTERNAL_TOPICS,
 )
-_BY_NAME = {preference.name: preference for preference in DECLARED}
 
 
 def default_path() -> Path:
@@ -340,8 +339,3 @@ class Preferences(QObject):
     def _report_unusable(self, what: str) -> None:
         self.problem = f"The file of preferences, {self.path}, {what}. The defaults hold."
         logger.warning("%s", self.problem)
-
-
-def declared(name: str) -> Preference[Any]:
-    """The preference of that name. Raises: KeyError."""
-    return _BY_NAME[name]

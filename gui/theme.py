@@ -4,6 +4,7 @@ it."""
 
 from __future__ import annotations
 
+import logging
 import re
 from importlib import resources
 from pathlib import Path
@@ -18,6 +19,8 @@ from typing_extensions import override
 from gui.preferences import THEME, Preferences
 from widgets import icons
 from widgets.theme import Theme
+
+logger = logging.getLogger(__name__)
 
 FONTS = ("Inter-Regular.otf", "Inter-Medium.otf", "Inter-SemiBold.otf", "JetBrainsMono-Regular.ttf")
 
@@ -135,6 +138,7 @@ def icon_file(name: str, color: str) -> str:
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
             folder.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
-    except OSError:
+    except OSError as error:
+        logger.warning("cannot write %s, its icon is not drawn: %s", path, error)
         return ""
     return path.as_posix()

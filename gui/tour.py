@@ -94,7 +94,7 @@ class Tour:
             await self._page(GroupTarget(group), "one-group")
             await self._dialog("reset", ResetTarget(group))
         await self._palette(topic)
-        await self._connect_dialog()
+        await self._application_dialogs()
 
     async def _open(self, bootstrap: str) -> Session:
         if bootstrap:
@@ -178,11 +178,17 @@ class Tour:
             self._grab(f"palette-{theme}")
             box.close_palette()
 
-    async def _connect_dialog(self) -> None:
-        self._app.open_connect_dialog()
-        await self.wait(0.4)
-        await self.picture("connect")
-        await self._close_dialogs()
+    async def _application_dialogs(self) -> None:
+        app = self._app
+        for picture, show in (
+            ("connect", app.open_connect_dialog),
+            ("preferences", app.open_preferences),
+            ("about", app.open_about),
+        ):
+            show()
+            await self.wait(0.4)
+            await self.picture(picture)
+            await self._close_dialogs()
 
     # ---- pictures
 

@@ -34,6 +34,7 @@ FLOAT64
 # Tokens of the theme: named by the style sheet and by ``theme.color("...")``.
 GRID
 surface
+raised
 sunken
 text_muted
 text_faint

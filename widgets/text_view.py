@@ -6,6 +6,7 @@ at most 4,000 characters. Copying and saving use the bytes, not the shown text.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from PySide6.QtWidgets import (
 from widgets import figures
 from widgets.plain import plain, visible
 from widgets.theme import Theme
+
+logger = logging.getLogger(__name__)
 
 FIRST_BYTES = 64 << 10
 MOST_BYTES = 4 << 20
@@ -148,6 +151,7 @@ class TextView(QWidget):
         try:
             Path(path).write_bytes(self._data)
         except OSError as error:
+            logger.warning("cannot write %s: %s", path, error)
             self.failed.emit(f"Not saved: {error.strerror or error}.")
             return
         self.saved.emit(f"{figures.size(len(self._data))} saved in {Path(path).name}.")

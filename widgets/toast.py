@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from PySide6.QtCore import QEvent, QObject, Qt, QTimer
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QToolButton, QWidget
 from typing_extensions import override
@@ -9,6 +11,8 @@ from typing_extensions import override
 from widgets.page_state import IconLabel
 from widgets.plain import plain
 from widgets.theme import Theme
+
+logger = logging.getLogger(__name__)
 
 STAYS_MS = {"ok": 4000, "accent": 4000, "warn": 8000, "bad": 12_000}
 MOST = 3
@@ -25,7 +29,9 @@ class Toasts(QObject):
         host.installEventFilter(self)
 
     def show_note(self, sentence: str, tone: str = "accent") -> None:
-        """``tone``: ok, accent, warn or bad; it also decides how long the note stays."""
+        """``tone``: ok, accent, warn or bad; it also decides how long the note stays. The log
+        keeps every note: people report what they read."""
+        logger.log(logging.WARNING if tone in ("warn", "bad") else logging.INFO, "%s", sentence)
         theme = self._theme
         note = QFrame(self._host)
         note.setProperty("role", "toast")

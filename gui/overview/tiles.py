@@ -81,7 +81,7 @@ def lag_tile(snapshot: ClusterSnapshot) -> TileContent:
     note = ""
     if worst is not None and worst.lag_seconds:
         note = f"{figures.duration(worst.lag_seconds)}, {worst.group_id}"
-    tip = f"{figures.count(lag)} messages that groups have not consumed yet"
+    tip = f"Messages that groups have not consumed yet: {figures.count(lag)}"
     if note:
         tip += f"\nFurthest behind: {note}"
     return TileContent(figures.short(lag), note, tip=tip)

@@ -107,6 +107,27 @@ async def plan_reset(
     Raises: BadInput when the group has members (Kafka refuses the commit) or nothing would change;
     ClientError when something cannot be read.
     """
+    committed = await _committed_without_members(client, group)
+    targets = await reset_targets(client, partitions, committed, spec)
+    return reset_plan(group, committed, targets, spec, bootstrap)
+
+
+async def plan_offsets(
+    client: ClusterReader, group: str, offsets: Mapping[TopicPartition, int], bootstrap: str
+) -> Plan:
+    """As ``plan_reset``, with an offset for each partition: the undo of an earlier reset."""
+    committed = await _committed_without_members(client, group)
+    targets: dict[TopicPartition, tuple[int, str]] = {}
+    for offset in sorted(set(offsets.values())):
+        partitions = [tp for tp, wanted in offsets.items() if wanted == offset]
+        spec = ResetSpec(ResetTo.OFFSET, offset)
+        targets |= await reset_targets(client, partitions, committed, spec)
+    return reset_plan(group, committed, targets, None, bootstrap)
+
+
+async def _committed_without_members(
+    client: ClusterReader, group: str
+) -> dict[TopicPartition, int]:
     described, errors = await client.describe_groups([group])
     if group in described and described[group].members:
         members = counted(len(described[group].members), "member")
@@ -118,9 +139,7 @@ async def plan_reset(
     if group not in committed_of:
         error = next(iter({**errors, **commit_errors}.values()), "no answer")
         raise ClientError(f"Cannot read the committed offsets of {group}: {error}", subject=group)
-    committed = {tp: offset for tp, (offset, _) in committed_of[group].items() if offset >= 0}
-    targets = await reset_targets(client, partitions, committed, spec)
-    return reset_plan(group, committed, targets, spec, bootstrap)
+    return {tp: offset for tp, (offset, _) in committed_of[group].items() if offset >= 0}
 
 
 def reset_plan(

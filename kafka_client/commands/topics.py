@@ -90,7 +90,7 @@ def _why_not_created(snapshot: ClusterSnapshot, topic: NewTopic, brokers: int) -
         return f"There is a topic {topic.name} already."
     if topic.replication_factor > brokers:
         return (
-            f"{topic.replication_factor} replicas need as many brokers; the cluster has "
+            f"{counted(topic.replication_factor, 'replica')} need as many brokers; the cluster has "
             f"{counted(brokers, 'broker')}."
         )
     return ""

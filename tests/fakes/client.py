@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from kafka_client.api import EARLIEST, LATEST, MAX_TIMESTAMP
 from kafka_client.error_map import from_code
-from kafka_client.errors import ClientError, Rejected
+from kafka_client.errors import Rejected
 from kafka_client.model import (
     ClusterSnapshot,
     ConfigChange,
@@ -49,7 +49,7 @@ class FakeClient:
     ) -> None:
         self.cluster = cluster or FakeCluster(clock, moving=moving).populate()
         self.delay_s = delay_s
-        self.failing: dict[str, ClientError] = {}
+        self.failing: dict[str, Exception] = {}
         self.calls: list[str] = []
 
     async def connect(self, timeout_s: float = 10.0) -> None:

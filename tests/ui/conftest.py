@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from gui.app import Application
+from gui.main_window import MainWindow
 from kafka_client.gateway import Gateway
 from kafka_client.profile import ConnectionProfile
 from kafka_client.secrets import MemorySecrets
@@ -34,7 +35,7 @@ def large_cluster(topics: int, partitions: int = 3, groups: int = 20) -> FakeCli
 class Window:
     def __init__(self, application: Application, qtbot: QtBot, clients: list[FakeClient]) -> None:
         self.application, self.qtbot, self.clients = application, qtbot, clients
-        self.window = application.window
+        self.window: MainWindow = application.window
 
     def connect(self, client: FakeClient, name: str = "orders", **more: object) -> FakeClient:
         """Open a cluster whose client is ``client``, and wait for its first snapshot."""

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from gui.client_bridge import ClientBridge
+from gui.journal_feed import JournalFeed
 from gui.navigation import Target
 from gui.pages import PageContext
 from gui.preferences import Preferences
@@ -19,6 +20,7 @@ from gui.session import Session
 from gui.theme import ThemeController, load_fonts
 from kafka_client.changes import diff
 from kafka_client.gateway import Gateway
+from kafka_client.journal import FileJournal
 from kafka_client.profile import ConnectionProfile
 from kafka_client.runtime import ClientThread
 from kafka_client.sampling.store import SeriesStore
@@ -43,9 +45,10 @@ class PageHost:
         self.runner = ClientThread().start()
         self.bridge = ClientBridge(self.runner)
         profile = ConnectionProfile("fake", ("fake:9092",), read_only=read_only)
-        self.session = Session(
-            profile, Gateway(client, read_only=read_only), self.bridge, SeriesStore()
-        )
+        self.journal_file = FileJournal(folder / "journal.sqlite")
+        self.journal = JournalFeed(self.journal_file)
+        gateway = Gateway(client, read_only=read_only, journal=self.journal, cluster=profile.name)
+        self.session = Session(profile, gateway, self.bridge, SeriesStore())
         self.navigated: list[tuple[Target | str, bool]] = []
         """target, in a tab of its own"""
         self.notes: list[tuple[str, str]] = []
@@ -57,6 +60,7 @@ class PageHost:
             self.theme,
             self.preferences,
             ChartClock(),
+            self.journal,
             self._navigate,
             lambda sentence, tone: self.notes.append((sentence, tone)),
         )
@@ -73,6 +77,7 @@ class PageHost:
     def close(self) -> None:
         self.session.close()
         self.runner.stop()
+        self.journal_file.close()
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import logging
 
 import pytest
 
+from gui.activity_log import STALL_LOGGED_MS
 from kafka_client.errors import Unreachable
 from tests.fakes.client import FakeClient
 from tests.ui.conftest import Window
@@ -42,8 +43,18 @@ def test_that_the_log_follows_a_cluster_and_its_jobs(
 def test_that_a_long_stall_of_the_window_is_logged(
     window: Window, caplog: pytest.LogCaptureFixture
 ) -> None:
-    window.application.watchdog.stalled.emit(80.0)
+    window.application.watchdog.stalled.emit(STALL_LOGGED_MS - 1)
     window.application.watchdog.stalled.emit(400.0)
     assert [r.getMessage() for r in caplog.records if r.name == "gui.activity_log"] == [
         "the window's thread was held up for 400 ms"
     ]
+
+
+def test_that_the_log_keeps_what_the_window_told_a_person(
+    window: Window, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="widgets")
+    window.window.notify("Broker 2 does not answer.", "bad")
+    window.window.notify("Saved.", "ok")
+    lines = [(r.levelname, r.getMessage()) for r in caplog.records if r.name == "widgets.toast"]
+    assert lines == [("WARNING", "Broker 2 does not answer."), ("INFO", "Saved.")]

@@ -79,7 +79,9 @@ def test_that_a_key_goes_back_to_the_list_and_to_the_row(
     open_email(topics)
     assert not topics.shows_list
     assert topics.topic_view.partition_table.table.hasFocus(), "the focus goes into the detail"
-    QTest.keyClick(QApplication.focusWidget(), key, modifier)
+    focus = QApplication.focusWidget()
+    assert focus is not None
+    QTest.keyClick(focus, key, modifier)
     assert topics.shows_list and topics.topics.table.table.hasFocus()
     assert [row.name for row in topics.topics.table.selected_rows()] == ["email"]
 

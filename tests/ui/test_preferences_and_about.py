@@ -20,6 +20,7 @@ from gui.preferences import (
     SAMPLING_FOCUS_S,
     SAMPLING_METADATA_S,
     THEME,
+    TIME_STYLE,
 )
 from gui.preferences_dialog import SHOWN, PreferencesDialog
 from kafka_client.history import HistoryLimits
@@ -81,6 +82,18 @@ def test_that_the_theme_changes_at_once_and_a_change_elsewhere_shows(window: Win
     box = dialog.editors[THEME.name]
     assert isinstance(box, QComboBox)
     assert theme.dark and box.currentData() == "dark"
+    dialog.close()
+
+
+def test_that_times_are_written_as_chosen_and_the_header_agrees(window: Window) -> None:
+    style = window.application.clock.style
+    dialog = preferences_dialog(window)
+    choose(dialog, TIME_STYLE.name, "utc")
+    assert style.style == "utc"
+    style.choose("relative")
+    box = dialog.editors[TIME_STYLE.name]
+    assert isinstance(box, QComboBox) and box.currentData() == "relative"
+    assert window.application.preferences.get(TIME_STYLE) == "relative"
     dialog.close()
 
 

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from gui.plan_dialog import PlanDialog
+from gui.topics.page import TopicsPage
 from kafka_client.commands.topics import add_partitions
 from kafka_client.errors import TimedOut, Unreachable
 from kafka_client.sampling.state import ConnectionKind
@@ -111,7 +112,7 @@ def test_that_nothing_can_be_applied_while_the_cluster_is_lost(
     view = window.window.view
     assert view is not None
     page = view.widget_of("topics")
-    assert page is not None
+    assert isinstance(page, TopicsPage)
     snapshot = page.context.session.snapshot
     dialog = PlanDialog(page.context, add_partitions(snapshot, "email", 9, "orders:9092"), page)
     dialog.open()

@@ -3,6 +3,7 @@ and the context menu."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 
@@ -29,6 +30,8 @@ from widgets.charts.top import top_series
 from widgets.charts.units import COUNT, Unit
 from widgets.plain import ElidedLabel, plain
 from widgets.theme import Theme
+
+logger = logging.getLogger(__name__)
 
 HEADER = 24
 RANK_EVERY_S = 5.0
@@ -238,6 +241,7 @@ class ChartPanel(QWidget):
                     if not image.save(str(path), "PNG"):  # type: ignore[call-overload]
                         raise OSError("the picture could not be written")
         except OSError as error:
+            logger.warning("cannot write %s: %s", path, error)
             self.failed.emit(f"{path.name} was not written: {error.strerror or error}.")
             return False
         return True

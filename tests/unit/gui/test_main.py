@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import subprocess
 import sys
+from collections.abc import Sequence
 
 import pytest
 
@@ -49,7 +50,12 @@ def test_that_the_window_is_the_default_command(
 def test_that_a_command_gets_its_own_arguments(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     received: list[list[str]] = []
     monkeypatch.setattr(command, "start_log", lambda _: None)
-    monkeypatch.setitem(COMMANDS, name, (lambda rest: received.append(list(rest)) or 7, ""))
+
+    def run(rest: Sequence[str]) -> int:
+        received.append(list(rest))
+        return 7
+
+    monkeypatch.setitem(COMMANDS, name, (run, ""))
     assert main([name, "--help", "x"]) == 7
     assert received == [["--help", "x"]]
 

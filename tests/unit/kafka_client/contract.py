@@ -19,6 +19,7 @@ from kafka_client.model import (
     Header,
     NewRecord,
     NewTopic,
+    Record,
 )
 from kafka_protocol.errors import ErrorCode
 
@@ -145,7 +146,7 @@ class ClusterContract:
         await client.produce([record(name, b"a%d" % i, partition=i % 2) for i in range(10)])
         reader = await client.open_reader({(name, 0): 1, (name, 1): 0})
         try:
-            got = []
+            got: list[Record] = []
             reader.pause([(name, 1)])
             await eventually(lambda: self._more(reader, got), lambda all_: len(all_) >= 4)
             assert {r.partition for r in got} == {0} and [r.offset for r in got] == [1, 2, 3, 4]

@@ -89,7 +89,7 @@ async def test_that_a_read_only_connection_lets_reads_through_unjournaled(name, 
     client = FakeClient(moving=False)
     gateway = Gateway(client, read_only=True, journal=journal)
     arguments = {**required(getattr(ClusterReader, name))}
-    arguments.update({k: v for k, v in {"starts": {}, "partitions": {}}.items() if k in arguments})
+    arguments.update({name: {} for name in ("starts", "partitions") if name in arguments})
     if "max_records" in arguments:
         arguments.update(max_records=1, max_wait_s=0.0)
     await getattr(gateway, name)(**arguments)

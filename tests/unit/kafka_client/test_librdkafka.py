@@ -2,13 +2,14 @@ import asyncio
 import logging
 import threading
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from kafka_client import confluent, librdkafka
 from kafka_client.confluent import ConfluentClient
 from kafka_client.confluent_data import _Delivery
-from kafka_client.errors import ClientError, TimedOut
+from kafka_client.errors import ClientError, Rejected, TimedOut
 from kafka_client.model import NewRecord
 from kafka_client.profile import quick
 
@@ -16,8 +17,9 @@ from kafka_client.profile import quick
 def test_that_librdkafkas_log_is_one_safe_line_a_second(monkeypatch, caplog):
     caplog.set_level(logging.INFO, librdkafka.logger.name)
     now = [1000.0]
-    monkeypatch.setattr(librdkafka.time, "monotonic", lambda: now[0])
-    for filter_ in librdkafka.logger.filters:
+    monkeypatch.setattr("kafka_client.librdkafka.time.monotonic", lambda: now[0])
+    filters: list[Any] = librdkafka.logger.filters
+    for filter_ in filters:
         filter_._next_s = 0.0
     librdkafka.logger.warning("%s: broker down\n\x1b[31m", "FAIL")
     for _ in range(7):
@@ -53,7 +55,7 @@ def test_that_a_send_fails_with_the_first_error_and_the_number_that_went():
     assert delivery.done
     with pytest.raises(ClientError, match="Cannot send to topic t") as failed:
         delivery.places()
-    assert failed.value.code == 3
+    assert isinstance(failed.value, Rejected) and failed.value.code == 3
     assert failed.value.detail.startswith("1 of 3 records was sent.")
 
 

@@ -31,9 +31,8 @@ COLUMNS = (
 @pytest.fixture
 def model(qapp: object) -> KeyedTableModel[Row]:
     made = KeyedTableModel(COLUMNS, key=lambda r: r.name)
-    made.tester = QAbstractItemModelTester(
-        made, QAbstractItemModelTester.FailureReportingMode.Fatal, made
-    )  # type: ignore[attr-defined]
+    # The model is the tester's parent and keeps it.
+    QAbstractItemModelTester(made, QAbstractItemModelTester.FailureReportingMode.Fatal, made)
     return made
 
 

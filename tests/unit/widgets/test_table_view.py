@@ -121,7 +121,9 @@ def test_that_tab_goes_from_the_filter_to_the_rows(table: TableView[Row]) -> Non
     merge(table, ROWS)
     table.filter_box.setFocus()
     for _ in range(3):
-        QTest.keyClick(QApplication.focusWidget(), Qt.Key.Key_Tab)
+        focus = QApplication.focusWidget()
+        assert focus is not None
+        QTest.keyClick(focus, Qt.Key.Key_Tab)
         if table.table.hasFocus():
             return
     pytest.fail("Tab leads away from the table")

@@ -87,8 +87,12 @@ def test_that_all_brokers_come_first_and_internal_topics_are_left_out() -> None:
 
 def test_that_values_changed_by_somebody_else_are_named() -> None:
     topic = ConfigResource("topic", "email")
-    before = {topic: (entry("retention.ms", "1"), entry("segment.ms", "2"))}
-    now = {topic: (entry("retention.ms", "7"), entry("segment.ms", "2"))}
+    before: dict[ConfigResource, tuple[ConfigEntry, ...]] = {
+        topic: (entry("retention.ms", "1"), entry("segment.ms", "2"))
+    }
+    now: dict[ConfigResource, tuple[ConfigEntry, ...]] = {
+        topic: (entry("retention.ms", "7"), entry("segment.ms", "2"))
+    }
     edits: dict[tuple[ConfigResource, str], str | None] = {
         (topic, "retention.ms"): "9",
         (topic, "segment.ms"): "9",

@@ -10,11 +10,14 @@ import pytest
 from kafka_client.api import LATEST
 from kafka_client.commands import configs, groups, topics
 from kafka_client.commands.groups import ResetSpec, ResetTo
+from kafka_client.commands.plan import Plan
 from kafka_client.errors import BadInput
 from kafka_client.model import (
     ClusterSnapshot,
     ConfigChange,
+    ConfigEntry,
     ConfigResource,
+    ConfigSource,
     Group,
     Member,
     NewTopic,
@@ -158,7 +161,7 @@ async def test_that_electing_leaders_of_some_partitions_names_only_those() -> No
     ],
 )
 def test_that_a_value_is_checked_against_the_settings_type(kind: str, good: str, bad: str) -> None:
-    entry = configs.ConfigEntry("a.setting", "1", configs.ConfigSource.DEFAULT, kind=kind)
+    entry = ConfigEntry("a.setting", "1", ConfigSource.DEFAULT, kind=kind)
     assert configs.check_value(entry, good) == ""
     assert configs.check_value(entry, bad) != ""
 
@@ -181,8 +184,8 @@ async def test_that_a_changed_setting_is_taken_back_by_its_undo() -> None:
 
 async def test_that_a_secret_value_is_never_in_a_plan() -> None:
     resource = ConfigResource("broker", "1")
-    secret = configs.ConfigEntry(
-        "ssl.key.password", None, configs.ConfigSource.FILE, sensitive=True, kind="password"
+    secret = ConfigEntry(
+        "ssl.key.password", None, ConfigSource.FILE, sensitive=True, kind="password"
     )
     plan = configs.change_configs(
         {resource: [secret]}, [ConfigChange(resource, secret.name, "CANARY")], AT
@@ -191,7 +194,7 @@ async def test_that_a_secret_value_is_never_in_a_plan() -> None:
     assert plan.undo is None
 
 
-def offsets_of(plan: groups.Plan) -> list[tuple[str, str]]:
+def offsets_of(plan: Plan) -> list[tuple[str, str]]:
     return [(row.old, row.new) for row in plan.rows]
 
 

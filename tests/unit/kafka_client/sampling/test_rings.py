@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -97,7 +99,7 @@ def test_that_keys_and_forget_by_prefix_agree_with_a_scan(steps, asked):
 
 
 def test_that_a_prefix_costs_what_lies_under_it_and_not_the_whole_store():
-    class NotToBeScanned(dict):
+    class NotToBeScanned(dict[Any, Any]):
         def __iter__(self):
             raise AssertionError("every series was looked at")
 

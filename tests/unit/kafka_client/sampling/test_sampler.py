@@ -3,10 +3,18 @@ import random
 
 import numpy as np
 
+from kafka_client.changes import Change
 from kafka_client.errors import Unreachable
 from kafka_client.history import History
-from kafka_client.model import Datum, GroupStatus
-from kafka_client.sampling import ConnectionKind, Sampler, Schedule, SeriesStore
+from kafka_client.model import ClusterSnapshot, Datum, GroupStatus
+from kafka_client.sampling import (
+    ConnectionKind,
+    ConnectionState,
+    Round,
+    Sampler,
+    Schedule,
+    SeriesStore,
+)
 from tests.fakes.client import FakeClient
 from tests.fakes.cluster import FakeGroup
 
@@ -28,7 +36,10 @@ FAST = Schedule(
 class Watch:
     def __init__(self, client, **changes):
         self.store = SeriesStore()
-        self.states, self.rounds, self.events, self.shown = [], [], [], []
+        self.states: list[ConnectionState] = []
+        self.rounds: list[Round] = []
+        self.events: list[Change] = []
+        self.shown: list[ClusterSnapshot] = []
         self.sampler = Sampler(
             client,
             self.store,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from kafka_client.errors import Rejected
@@ -66,11 +68,14 @@ async def test_that_a_default_is_in_the_settings_own_unit_and_secrets_are_hidden
 async def test_that_a_brokers_own_settings_are_read_from_itself():
     async with Cluster(2) as cluster:
         await cluster.client.metadata()
-        asked = []
+        asked: list[tuple[int, str]] = []
+
+        def answer(node_id, request):
+            asked.extend((node_id, resource.resource_name) for resource in request.resources)
+            return described(request)
+
         for broker in cluster.brokers:
-            broker.answers[ApiKey.DESCRIBE_CONFIGS] = lambda r, node=broker.node_id: (
-                asked.extend((node, x.resource_name) for x in r.resources) or described(r)
-            )
+            broker.answers[ApiKey.DESCRIBE_CONFIGS] = partial(answer, broker.node_id)
         found = await configs(cluster.pool, [TOPIC, OWN, DEFAULT])
         assert set(found) == {TOPIC, OWN, DEFAULT}
         assert (2, "2") in asked and len({node for node, name in asked if name != "2"}) == 1

@@ -25,7 +25,7 @@ class Store:
     """What the session's store is to charts."""
 
     def __init__(self, **series: Samples) -> None:
-        self.series: dict[Hashable, Samples] = dict(series)
+        self.series: dict[Hashable, Samples] = {key: series[key] for key in series}
         self.reads = 0
 
     def read(self, key: Hashable, t0: float, t1: float) -> Samples:

@@ -25,6 +25,7 @@ from tests.unit.widgets.charts.chart_kit import (
     settle,
     still_clock,
 )
+from widgets.chart_clock import ChartClock
 from widgets.charts.chart_panel import ChartPanel
 from widgets.charts.model import Series
 from widgets.charts.units import RATE
@@ -54,10 +55,10 @@ def panel(qapp: QApplication, store: Store) -> Iterator[ChartPanel]:
     qapp.processEvents()
 
 
-_clocks = []
+_clocks: list[ChartClock] = []
 
 
-def still_clock_():  # type: ignore[no-untyped-def]
+def still_clock_() -> ChartClock:
     """A panel does not own its clock."""
     _clocks.append(still_clock())
     return _clocks[-1]
@@ -159,6 +160,7 @@ def test_that_top_n_shows_the_greatest_and_the_sum_of_the_others(qapp: QApplicat
 
 def test_that_a_chart_that_is_not_live_says_so_and_from_when_to_when(panel: ChartPanel) -> None:
     live = panel.findChild(QPushButton)
+    assert live is not None
     assert panel.live_words == "" and live.isHidden()
     panel._clock.style.choose(UTC)
     panel.group.show_span(NOW - 200, NOW - 100)

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QPoint, Qt
+from PySide6.QtCore import QEvent, QPoint, Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QStackedWidget, QWidget
 from pytestqt.qtbot import QtBot
@@ -349,9 +349,7 @@ def test_that_charts_of_a_page_share_time_axis_and_crosshair() -> None:
     assert not first.readout.isVisible()
 
 
-def _leave() -> object:
-    from PySide6.QtCore import QEvent
-
+def _leave() -> QEvent:
     return QEvent(QEvent.Type.Leave)
 
 
