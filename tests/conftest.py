@@ -77,7 +77,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def run(coroutine: Awaitable[Any]) -> Any:
     """Run it to its end on the loop of the current test."""
     if _window_loop is None or not _window_loop.is_running():
-        return plain_loop().run_until_complete(coroutine)  # type: ignore[arg-type]
+        return plain_loop().run_until_complete(coroutine)
     from PySide6.QtCore import QEventLoop, QTimer
 
     task = asyncio.ensure_future(coroutine, loop=_window_loop)

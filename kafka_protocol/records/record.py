@@ -70,7 +70,7 @@ def records(batch: Buffer, header: BatchHeader | None = None) -> Iterator[Record
         yield record
     if position != len(body):
         raise InvalidRecord(
-            f"{len(body) - position} bytes after the {header.record_count} records of a batch"
+            f"{len(body) - position} bytes after the last record of a batch of {header.record_count}"
         )
 
 
@@ -102,7 +102,7 @@ def _decompressed(batch: Buffer, header: BatchHeader) -> Buffer:
     except CannotDecompress as e:
         raise InvalidRecord(str(e)) from e
     if not 0 <= header.record_count <= len(body) // LEAST_RECORD_SIZE:
-        raise InvalidRecord(f"{header.record_count} records in {len(body)} bytes")
+        raise InvalidRecord(f"record count {header.record_count} in {len(body)} bytes")
     return body
 
 

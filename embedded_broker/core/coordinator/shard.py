@@ -151,7 +151,9 @@ class Shard:
         self._log_bytes += len(data)
         if self._position >= self._load_until:
             self.loading = False
-            self._note(Level.INFO, f"loaded {len(self.groups)} groups from {self._log_bytes} bytes")
+            self._note(
+                Level.INFO, f"loaded from {self._log_bytes} bytes, groups: {len(self.groups)}"
+            )
         return len(data)
 
     @property

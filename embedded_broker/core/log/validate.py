@@ -119,7 +119,7 @@ def _check_fields(header: BatchHeader, produce_version: int) -> None:
         raise BatchRefused(
             ErrorCode.INVALID_RECORD,
             "a client's batch must have base offset 0 and a matching record count, but this has"
-            f" base offset {header.base_offset}, last offset {header.last_offset}, {count} records",
+            f" base offset {header.base_offset}, last offset {header.last_offset}, count {count}",
         )
     if header.is_control:
         raise BatchRefused(ErrorCode.INVALID_RECORD, "clients may not write control batches")
@@ -144,7 +144,7 @@ def _check_contents(records: Buffer, header: BatchHeader, limits: AppendLimits) 
         if header.record_count * LEAST_RECORD_SIZE > header.size - HEADER_SIZE:
             raise BatchRefused(
                 ErrorCode.INVALID_RECORD,
-                f"{header.record_count} records do not fit in {header.size - HEADER_SIZE} bytes",
+                f"record count {header.record_count} does not fit in {header.size - HEADER_SIZE} bytes",
             )
         if header.record_count <= WALKED_RECORDS:
             _walk(records, header)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 import random
+from typing import Any
 
 import pytest
 from kio.schema.errors import ErrorCode as KioErrorCode
@@ -40,7 +41,7 @@ def test_that_kio_reads_and_writes_the_same_bytes(key: int, part: str) -> None:
     compared = 0
     for version in range(cls.MIN_VERSION, cls.MAX_VERSION + 1):
         module = importlib.import_module(f"kio.schema.{api_key_map[key]}.v{version}.{part}")
-        classes = [
+        classes: list[Any] = [
             c
             for c in vars(module).values()
             if isinstance(c, type) and c.__module__ == module.__name__
@@ -48,18 +49,13 @@ def test_that_kio_reads_and_writes_the_same_bytes(key: int, part: str) -> None:
         kio_class = next(c for c in classes if c.__type__.name == part)
         for _ in range(2):
             data = bytes(codec.encode(some_message(rng, cls, version), version))
-            try:
-                entity, size = entity_reader(kio_class)(memoryview(data), 0)
-            except Exception as e:
-                if "error" in str(e).lower() or "record" in str(e).lower():
-                    continue  # kio knows only Kafka's error codes, and parses records
-                raise
+            entity, size = entity_reader(kio_class)(memoryview(data), 0)
             out = io.BytesIO()
             entity_writer(kio_class)(out, entity)
             assert size == len(data)
             assert out.getvalue() == data
             compared += 1
-    assert compared or key in (ApiKey.PRODUCE, ApiKey.FETCH)
+    assert compared
 
 
 def test_that_api_keys_and_error_codes_are_kios() -> None:

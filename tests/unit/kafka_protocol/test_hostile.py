@@ -152,7 +152,9 @@ def test_that_every_array_item_takes_at_least_a_byte() -> None:
         return found
 
     for parameter in ALL_MESSAGES:
-        cls = message_class(*parameter.values)
+        key, part = parameter.values
+        assert isinstance(key, int) and isinstance(part, str)
+        cls = message_class(key, part)
         for version in range(cls.MIN_VERSION, cls.MAX_VERSION + 1):
             for item in items(cls, version):
                 assert least_size(item, version, version >= cls.FLEXIBLE_SINCE) >= 1  # type: ignore[arg-type]

@@ -132,12 +132,13 @@ def test_that_a_topics_settings_are_checked() -> None:
         "retention.ms": 5,
         "cleanup.policy": ("compact", "delete"),
     }
-    for bad in (
+    refused: list[dict[str, str | None]] = [
         {"retention.msx": "5"},
         {"retention.ms": "-2"},
         {"retention.ms": None},
         {"remote.storage.enable": "true"},
-    ):
+    ]
+    for bad in refused:
         with pytest.raises(SettingError):
             check_topic_configs(bad)
 

@@ -38,9 +38,9 @@ from kafka_protocol.messages.k23_offset_for_leader_epoch import (
 from kafka_protocol.messages.k35_describe_log_dirs import DescribeLogDirsRequest
 from kafka_protocol.messages.k60_describe_cluster import DescribeClusterRequest
 from kafka_protocol.messages.k67_allocate_producer_ids import AllocateProducerIdsResponse
+from tests.unit.embedded_broker.fakes import WALL_MS
 from tests.unit.embedded_broker.replication.bench import (
     TOPIC_ID,
-    WALL_MS,
     Bench,
     Node,
     T,

@@ -150,8 +150,14 @@ class Served:
 
     def inside(self, function: Callable[[], Any]) -> Any:
         """Call it in the loop's thread."""
-        done, box = threading.Event(), []
-        self.runner.loop.post(lambda: (box.append(function()), done.set()))
+        done = threading.Event()
+        box: list[Any] = []
+
+        def call() -> None:
+            box.append(function())
+            done.set()
+
+        self.runner.loop.post(call)
         assert done.wait(10)
         return box[0]
 
@@ -207,12 +213,17 @@ class Client:
             return None
         return struct.unpack_from(">i", frame)[0], decode_response(api_key, version, frame)
 
+    def answered(self, api_key: int, version: int) -> tuple[int, Any]:
+        """(correlation id, response) of the next response; the connection must be open."""
+        answer = self.answer(api_key, version)
+        assert answer is not None, "the connection was closed"
+        return answer
+
     def ask(self, message: Any, version: int) -> Any:
         sent = self.send(message, version)
-        found = self.answer(message.API_KEY, version)
-        assert found is not None, "the connection was closed"
-        assert found[0] == sent
-        return found[1]
+        correlation_id, response = self.answered(message.API_KEY, version)
+        assert correlation_id == sent
+        return response
 
     def is_closed(self) -> bool:
         return self.frame() is None

@@ -77,7 +77,7 @@ def test_that_a_request_behind_one_that_waits_is_answered_after_it(broker: Serve
     big = client.send(produce(batch(0, 1, b"b" * 300_000)), 7)
     broker.node.wait_for(lambda: broker.node.callers)
     assert broker.node.log.log_end_offset == 0
-    assert [client.answer(3, 9)[0], client.answer(0, 7)[0], client.answer(0, 7)[0]] == [
+    assert [client.answered(3, 9)[0], client.answered(0, 7)[0], client.answered(0, 7)[0]] == [
         first,
         second,
         big,
@@ -121,7 +121,7 @@ def test_that_a_slow_reader_holds_back_only_itself(broker: Served) -> None:
         client.send(fetch(0), 11)
     for _ in range(20):
         other.ask(MetadataRequest(), 9)
-    sizes = [len(client.answer(1, 11)[1].responses[0].partitions[0].records) for _ in range(5)]
+    sizes = [len(client.answered(1, 11)[1].responses[0].partitions[0].records) for _ in range(5)]
     assert sizes == [8 * 4_000_061] * 5
     client.close()
     other.close()

@@ -7,6 +7,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -60,10 +61,14 @@ def test_that_replaced_timers_do_not_pile_up() -> None:
 
 
 def test_that_calls_from_other_threads_wake_the_loop() -> None:
-    loop, seen = Loop(), []
-    thread = threading.Thread(
-        target=lambda: [loop.post(lambda i=i: seen.append(i)) for i in range(1000)]
-    )
+    loop = Loop()
+    seen: list[int] = []
+
+    def post_all() -> None:
+        for number in range(1000):
+            loop.post(partial(seen.append, number))
+
+    thread = threading.Thread(target=post_all)
     thread.start()
     run_until(loop, lambda: len(seen) == 1000)
     thread.join()
