@@ -86,3 +86,4 @@ _._back_shortcuts
 emitted
 principal
 labels
+_.focused

@@ -103,12 +103,13 @@ async def test_that_the_commands_of_a_reset_and_of_its_undo_move_the_group_and_b
             client, group, list(before), groups.ResetSpec(groups.ResetTo.EARLIEST), embedded_cluster
         )
 
-        async def committed() -> dict:
+        async def committed() -> dict[tuple[str, int], int]:
             offsets = (await client.committed([group]))[0][group]
             return {tp: offset for tp, (offset, _) in offsets.items()}
 
         shell(plan.command)
         assert await committed() == dict.fromkeys(before, 0)
+        assert plan.undo is not None
         shell(plan.undo().command)
         assert await committed() == before
 
@@ -139,6 +140,7 @@ async def test_that_the_command_of_a_setting_takes_a_value_with_commas(
         shell(plan.command)
         entries = {e.name: e.value for e in (await client.configs([resource]))[resource]}
         assert entries["cleanup.policy"] == "compact,delete"
+        assert plan.undo is not None
         shell(plan.undo().command)
         entries = {e.name: e.value for e in (await client.configs([resource]))[resource]}
         assert entries["cleanup.policy"] == "delete"

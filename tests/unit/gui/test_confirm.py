@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import asyncio
+
 import pytest
-from PySide6.QtWidgets import QPushButton, QWidget
+from PySide6.QtWidgets import QApplication, QDialog, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
-from gui import confirm
+from gui.confirm import confirmed
 from widgets.theme import Theme
 
 
@@ -15,30 +17,42 @@ def parent(qtbot: QtBot) -> QWidget:
     return made
 
 
-def asked(parent: QWidget, answers: list[str], *, danger: bool = True) -> dict[str, QPushButton]:
-    dialog = confirm.ask(
+def asked(parent: QWidget, *, danger: bool = True) -> asyncio.Task[bool]:
+    question = confirmed(
         Theme(),
         parent,
         title="Remove <b>orders</b>?",
-        sentences="12 MiB of records are deleted.",
+        text="12 MiB of records are deleted.",
         button="Remove",
-        agreed=lambda: answers.append("agreed"),
-        declined=lambda: answers.append("declined"),
         danger=danger,
     )
-    assert dialog.isVisible(), "it returns at once, with the dialog open"
-    return {b.text(): b for b in dialog.findChildren(QPushButton)}
+    return asyncio.ensure_future(question)
 
 
-def test_that_the_person_agrees_or_declines(parent: QWidget) -> None:
-    answers: list[str] = []
-    asked(parent, answers)["Remove"].click()
-    asked(parent, answers)["Cancel"].click()
-    assert answers == ["agreed", "declined"]
+async def opened_buttons() -> dict[str, QPushButton]:
+    """The buttons of the dialog that is open now."""
+    async with asyncio.timeout(3):
+        while True:
+            for widget in QApplication.topLevelWidgets():
+                if isinstance(widget, QDialog) and widget.isVisible():
+                    return {b.text(): b for b in widget.findChildren(QPushButton)}
+            await asyncio.sleep(0.01)
 
 
-def test_that_enter_does_not_destroy_anything(parent: QWidget) -> None:
-    buttons = asked(parent, [])
-    assert buttons["Cancel"].isDefault() and not buttons["Remove"].isDefault()
-    buttons = asked(parent, [], danger=False)
-    assert buttons["Remove"].isDefault()
+@pytest.mark.parametrize(("button", "answer"), [("Remove", True), ("Cancel", False)])
+async def test_that_the_person_agrees_or_declines(
+    parent: QWidget, button: str, answer: bool
+) -> None:
+    question = asked(parent)
+    (await opened_buttons())[button].click()
+    assert await question is answer
+
+
+@pytest.mark.parametrize("danger", [True, False])
+async def test_that_enter_does_not_destroy_anything(parent: QWidget, danger: bool) -> None:
+    question = asked(parent, danger=danger)
+    buttons = await opened_buttons()
+    assert buttons["Cancel"].isDefault() is danger
+    assert buttons["Remove"].isDefault() is not danger
+    buttons["Cancel"].click()
+    assert not await question
