@@ -22,9 +22,9 @@ run: prepare-run      ## the application with a live demo cluster (without a dis
 test: prepare         ## every test that takes seconds (under eight minutes in all)
 	$(PY) -m pytest -m "$(QUICK)"
 
-check: prepare        ## in about a minute: lint, types, contracts, layout
-	@$(MAKE) -s --no-print-directory lint types contracts
-	$(PY) -m pytest -q tests/test_layout.py tests/test_citations.py
+check: prepare        ## in about a minute: lint, types, contracts, dead code, layout
+	@$(MAKE) -s --no-print-directory lint types contracts dead
+	$(PY) -m pytest -q tests/test_layout.py tests/test_citations.py tests/test_habits.py
 
 lint: prepare         ## ruff: rules and format
 	@$(PY) -m ruff check .
@@ -36,6 +36,7 @@ format: prepare       ## ruff: apply the format and the safe fixes
 
 types: prepare        ## mypy: strict; exceptions are listed in pyproject.toml
 	@$(PY) -m mypy
+	@$(PY) -m mypy tests
 
 contracts: prepare    ## import-linter: who may import whom
 	@PYTHONPATH=. .venv/bin/lint-imports --no-cache >.contracts.log && tail -2 .contracts.log || { cat .contracts.log; exit 1; }

@@ -19,20 +19,14 @@ _.last_caught_up_timestamp
 is_migrating_zk_broker
 granting_voters
 
-# Special offsets and versions of Kafka's protocol, complete for the reader's sake.
-MAX_TIMESTAMP
-EARLIEST_LOCAL
-
 # Set for other code: an attribute that ``logging`` reads, one that the codec reads by name.
 _.default_msec_format
 _._field_type
 
-# Kafka's protocol as types: named in annotations of the generated messages only.
-Message
+# A type of Kafka's protocol: used by the messages that have a field of it, once they are generated.
 FLOAT64
 
 # Tokens of the theme: named by the style sheet and by ``theme.color("...")``.
-GRID
 surface
 raised
 sunken
@@ -44,46 +38,19 @@ accent_soft
 on_accent
 hover
 ok_soft
-warn
 warn_soft
 bad_soft
 TONES
-
-# Public operations of an embedded cluster, called through a name that a person chose.
-_.stop_broker
-
-# A dataclass's field that SQLite's row fills by position.
-entry_id
 
 # Read by tests alone: how often a chart was painted, what its badge says.
 _.paintings
 _.drawings
 _.live_words
 
-# Overrides whose parameter names belong to pyqtgraph.
-spacing
-
-# Units that complete the table of units of charts.
-BYTES_PER_S
-MILLISECONDS
-
-# Dead, and soon to be removed by who works there.
-_.leader_epoch_if_leader
-_.exit_reason
-_.lost_batches
-embedded_only
-_.show_badge
-_.reopen
-capitalised
-first_at_or_after
-_.update_rows
-_.visible_rows
-_.run_in
+# The one of a row of constants that the code reaches by being the default.
 BY_TOPIC
 BLANK
-_.choose_topic
-_._back_shortcuts
-emitted
+
+# Read by tests alone: who a request comes from, what is sampled first.
 principal
-labels
 _.focused
