@@ -1,9 +1,9 @@
 """Makes a plan from the text of a command, for the undo commands in the journal.
 
 Only what ``Plan.undo`` can write is understood: ``kafka-configs.sh --alter``, one command a line,
-and ``kafka-consumer-groups.sh --reset-offsets --from-file`` after the lines that write its file. The
-plan is made from what the cluster says now, so that its left column is true and nothing is taken
-back twice.
+and ``kafka-consumer-groups.sh --reset-offsets --from-file`` after the lines that write its file.
+The plan is made from what the cluster says now, so that its left column is true and nothing is
+taken back twice.
 """
 
 from __future__ import annotations

@@ -70,7 +70,8 @@ def records(batch: Buffer, header: BatchHeader | None = None) -> Iterator[Record
         yield record
     if position != len(body):
         raise InvalidRecord(
-            f"{len(body) - position} bytes after the last record of a batch of {header.record_count}"
+            f"{len(body) - position} bytes after the last record of a batch of "
+            f"{header.record_count}"
         )
 
 

@@ -144,7 +144,8 @@ def _check_contents(records: Buffer, header: BatchHeader, limits: AppendLimits) 
         if header.record_count * LEAST_RECORD_SIZE > header.size - HEADER_SIZE:
             raise BatchRefused(
                 ErrorCode.INVALID_RECORD,
-                f"record count {header.record_count} does not fit in {header.size - HEADER_SIZE} bytes",
+                f"record count {header.record_count} does not fit in "
+                f"{header.size - HEADER_SIZE} bytes",
             )
         if header.record_count <= WALKED_RECORDS:
             _walk(records, header)

@@ -182,6 +182,9 @@ async def test_that_what_is_sampled_and_what_happened_goes_into_the_history(tmp_
             await client.delete_topics(["slack"])
             while "slack" in sampler.snapshot.topics:
                 await asyncio.sleep(0.01)
+            wanted = {("lag",), ("lag", "sms-senders"), ("rate", "email")}
+            while not wanted <= sampler._history_until.keys():
+                await asyncio.sleep(0.01)
     finally:
         await sampler.stop()
     history.flush()
