@@ -10,13 +10,12 @@ from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QSocketNotifier, Qt, QTimer
 from PySide6.QtWidgets import QApplication
 
 from gui import log
-from gui.about.diagnostics import Place
-from gui.about.places import connected, places
 from gui.activity_log import ActivityLog
 from gui.client_bridge import ClientBridge
 from gui.cluster_actions import ClusterActions
@@ -45,6 +44,9 @@ from kafka_client.secrets import KeyringSecrets, Secrets
 from widgets.chart_clock import ChartClock
 from widgets.theme import Theme
 from widgets.time_style import STYLES, TimeStyle
+
+if TYPE_CHECKING:
+    from gui.about.diagnostics import Place
 
 
 def confluent(secrets: Secrets, journal: Journal) -> MakeClient:
@@ -264,12 +266,15 @@ class Application(QObject):
 
     def open_about(self) -> None:
         from gui.about.dialog import AboutDialog
+        from gui.about.places import connected
 
         connections = [connected(session) for session in self.clusters.sessions.values()]
         AboutDialog(self.theme, self.places(), connections, self.window).open()
 
     def places(self) -> list[Place]:
         """The files and folders that Kafkarium keeps something in."""
+        from gui.about.places import places
+
         return places(self.preferences.path, self.clusters.history_folder, self.embedded.root)
 
     def _show_lists(self) -> None:

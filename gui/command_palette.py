@@ -23,7 +23,6 @@ from PySide6.QtWidgets import (
 )
 from typing_extensions import override
 
-from gui import command_line
 from gui.navigation import Navigate
 from widgets import fuzzy
 from widgets.page_state import IconLabel
@@ -210,6 +209,8 @@ class CommandPalette(QFrame):
         return [entry for entry, _ in self._model.entries]
 
     def _search(self, text: str) -> None:
+        from gui import command_line  # not needed for the first paint
+
         if command_line.looks_like_one(text):
             equivalent = command_line.read(text)
             entries = (

@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import logging
 import os
-import platform
 import re
 import sys
 import threading
 from collections.abc import Callable
+from functools import cache
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from types import TracebackType
@@ -52,37 +52,51 @@ _IS = r"""["']?\s{0,8}[=:]\s{0,8}"""
 _KEY_NAME = r"(?:password|passwd|passphrase|secret|token|credential)[\w.-]{0,40}"
 _MECHANISM = r"(?!(?:enabled\.)?mechanisms?\b)"
 
-_PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
-    # A private key in PEM, also one whose end is missing.
-    (
-        re.compile(
-            r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----.*?"
-            r"(?:-----END [A-Z ]{0,30}PRIVATE KEY-----|\Z)",
-            re.S,
+_TRIGGERS = (
+    "private key", "sasl.", "ssl.", "://", "authorization",
+    "password", "passwd", "passphrase", "secret", "token", "credential",
+)  # fmt: skip
+"""Each pattern matches only texts that hold one of these, in letters of either case."""
+
+
+@cache
+def _patterns() -> tuple[tuple[re.Pattern[str], str], ...]:
+    """(what to replace, by what). Compiled when a text first needs it: few do, and none before the
+    window is painted."""
+    return (
+        # A private key in PEM, also one whose end is missing.
+        (
+            re.compile(
+                r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----.*?"
+                r"(?:-----END [A-Z ]{0,30}PRIVATE KEY-----|\Z)",
+                re.S,
+            ),
+            HIDDEN,
         ),
-        HIDDEN,
-    ),
-    # A JAAS line holds user and password among other words: the rest of the line goes.
-    (re.compile(rf"(sasl\.jaas\.config{_IS}).*$", re.I | re.M), rf"\1{HIDDEN}"),
-    # user:password@ of a URL.
-    (re.compile(r"""(\b[a-z][a-z0-9+.-]{0,20}://)[^\s"'<>]{1,300}@""", re.I), rf"\1{HIDDEN}@"),
-    (
-        re.compile(rf"""(\bauthorization{_IS}["']?\w{{1,20}}\s+)[^\s"',]+""", re.I),
-        rf"\1{HIDDEN}",
-    ),
-    # Every sasl.* but the mechanism; the keys of ssl.*.
-    (re.compile(rf"(\bsasl\.{_MECHANISM}[\w.-]{{1,60}}{_IS}){_VALUE}", re.I), rf"\1{HIDDEN}"),
-    (
-        re.compile(rf"(\bssl\.(?:keystore\.)?key(?:\.\w{{1,20}}){{0,2}}{_IS}){_VALUE}", re.I),
-        rf"\1{HIDDEN}",
-    ),
-    (re.compile(rf"({_KEY_NAME}{_IS}){_VALUE}", re.I), rf"\1{HIDDEN}"),
-)
+        # A JAAS line holds user and password among other words: the rest of the line goes.
+        (re.compile(rf"(sasl\.jaas\.config{_IS}).*$", re.I | re.M), rf"\1{HIDDEN}"),
+        # user:password@ of a URL.
+        (re.compile(r"""(\b[a-z][a-z0-9+.-]{0,20}://)[^\s"'<>]{1,300}@""", re.I), rf"\1{HIDDEN}@"),
+        (
+            re.compile(rf"""(\bauthorization{_IS}["']?\w{{1,20}}\s+)[^\s"',]+""", re.I),
+            rf"\1{HIDDEN}",
+        ),
+        # Every sasl.* but the mechanism; the keys of ssl.*.
+        (re.compile(rf"(\bsasl\.{_MECHANISM}[\w.-]{{1,60}}{_IS}){_VALUE}", re.I), rf"\1{HIDDEN}"),
+        (
+            re.compile(rf"(\bssl\.(?:keystore\.)?key(?:\.\w{{1,20}}){{0,2}}{_IS}){_VALUE}", re.I),
+            rf"\1{HIDDEN}",
+        ),
+        (re.compile(rf"({_KEY_NAME}{_IS}){_VALUE}", re.I), rf"\1{HIDDEN}"),
+    )
 
 
 def redact(text: str) -> str:
     """``text`` without passwords, keys, tokens and credentials in URLs."""
-    for pattern, replacement in _PATTERNS:
+    lowered = text.casefold()  # as re.I compares
+    if not any(trigger in lowered for trigger in _TRIGGERS):
+        return text
+    for pattern, replacement in _patterns():
         text = pattern.sub(replacement, text)
     return text
 
@@ -325,8 +339,8 @@ def install(command: str, folder: Path | None = None) -> ApplicationLog:
         logger.info(
             "%s started: Python %s on %s, process %d",
             command,
-            platform.python_version(),
-            platform.platform(),
+            sys.version.split()[0],
+            sys.platform,
             os.getpid(),
         )
     return _installed

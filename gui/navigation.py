@@ -6,10 +6,12 @@ A page that has places of its own implements ``show_target`` and matches on thos
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
-from kafka_client.commands.groups import ResetSpec
 from kafka_client.model import ConfigResource
+
+if TYPE_CHECKING:  # 10 ms of imports that the first paint does not need
+    from kafka_client.commands.groups import ResetSpec
 
 
 @dataclass(frozen=True, slots=True)
