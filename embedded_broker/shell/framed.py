@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import socket
 import struct
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable
 from typing import Any
@@ -46,7 +47,7 @@ class Shared:
         self.scratch = memoryview(bytearray(SCRATCH_BYTES))
 
 
-class FramedSocket:
+class FramedSocket(ABC):
     """A socket of the loop. Subclasses get whole frames in ``on_frame`` and refuse one to stop
     reading for a while."""
 
@@ -77,16 +78,16 @@ class FramedSocket:
         shared.loop.add(self.fd, events, self._on_ready)
 
     # ---- for subclasses
+    @abstractmethod
     def on_frame(self, frame: memoryview) -> bool:
         """Handle a whole frame; return False to be offered it again by ``resume``.
 
         The view is valid during the call only: its memory is reused for the next frame.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def on_closed(self, reason: str) -> None:
         """Called once. ``reason`` is empty when the other side just left."""
-        raise NotImplementedError
 
     def on_writable(self) -> bool:
         """Handle that the socket became writable; True when it was a connect that finished, and
