@@ -20,7 +20,7 @@ from gui.tasks import TaskScope
 from gui.welcome.page import WelcomePage
 from kafka_client.errors import ClientError
 from kafka_client.profile import ConnectionProfile
-from kafka_client.wording import counted
+from resources.wording import counted
 from widgets import figures
 
 

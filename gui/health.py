@@ -9,7 +9,7 @@ from gui.status import BAD, CONNECTION_STATUS, IN_SYNC, OK, WARN, Status, replic
 from kafka_client.changes import Changes
 from kafka_client.model import ClusterSnapshot, Datum, Topic
 from kafka_client.sampling.state import ConnectionKind, ConnectionState
-from kafka_client.wording import counted, counted_is
+from resources.wording import counted, counted_is
 from widgets import figures
 
 

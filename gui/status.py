@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from gui.embedded.processes import BrokerState
 from kafka_client.model import GroupStatus
 from kafka_client.sampling.state import ConnectionKind
-from kafka_client.wording import counted
+from resources.wording import counted
 
 OK, WARN, BAD, NEUTRAL = "ok", "warn", "bad", "text_faint"
 """well; needs attention; broken; nothing to judge"""

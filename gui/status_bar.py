@@ -21,6 +21,7 @@ from gui.health import sample_age_s
 from gui.session import Job, JobState, Session
 from gui.watchdog import Watchdog
 from kafka_client.sampling.state import ConnectionKind
+from resources.wording import counted
 from widgets import figures
 from widgets.plain import ElidedLabel, plain, set_role
 from widgets.theme import Theme
@@ -109,7 +110,7 @@ class StatusBar(QWidget):
         running = sum(job.state is JobState.RUNNING for job in session.jobs.values())
         _set_text(
             self._jobs,
-            "" if not session.jobs else figures.plural(running, "job") if running else "No jobs",
+            "" if not session.jobs else counted(running, "job") if running else "No jobs",
         )
         if self.debug_shown:
             self._stalls.setText(f"longest stall {self._watchdog.longest_ms:.0f} ms")
@@ -122,7 +123,7 @@ class StatusBar(QWidget):
         memory = sum(b.rss_bytes or 0 for b in alive)
         cpu = sum(b.cpu_share or 0.0 for b in alive)
         return (
-            f"{figures.plural(len(alive), 'broker')}, {figures.size(memory)}, {cpu * 100:.0f} % CPU"
+            f"{counted(len(alive), 'broker')}, {figures.size(memory)}, {cpu * 100:.0f} % CPU"
             if alive
             else ""
         )

@@ -21,7 +21,7 @@ from kafka_client.model import (
     Topic,
     TopicPartition,
 )
-from kafka_client.wording import counted, counted_is, numbered, verb
+from resources.wording import counted, counted_is, numbered, verb
 
 K = TypeVar("K")
 

@@ -29,8 +29,8 @@ from kafka_client.wire import ConnectionPool, GroupClient, MetadataClient
 from kafka_client.wire.configs import alter_configs, configs
 from kafka_client.wire.describe import log_dirs, quorum
 from kafka_client.wire.elections import elect_leaders
-from kafka_client.wording import counted, seconds
 from kafka_protocol.errors import ErrorCode
+from resources.wording import counted, seconds
 
 T = TypeVar("T")
 

@@ -14,7 +14,7 @@ from kafka_client.error_map import from_confluent
 from kafka_client.errors import BadInput, TimedOut
 from kafka_client.librdkafka import Properties, logger
 from kafka_client.model import NewTopic, TopicPartition
-from kafka_client.wording import counted
+from resources.wording import counted
 
 if TYPE_CHECKING:
     from confluent_kafka.admin import AdminClient

@@ -16,7 +16,7 @@ from kafka_client.error_map import from_confluent
 from kafka_client.errors import ClientError, TimedOut
 from kafka_client.librdkafka import PARTITION_EOF, Properties, logger
 from kafka_client.model import Header, NewRecord, Record, TopicPartition
-from kafka_client.wording import counted, verb
+from resources.wording import counted, verb
 
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Message, Producer

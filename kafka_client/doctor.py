@@ -17,7 +17,7 @@ from kafka_client.error_map import from_os_error
 from kafka_client.errors import ClientError
 from kafka_client.model import Broker
 from kafka_client.profile import ConnectionProfile, parse_address
-from kafka_client.wording import counted
+from resources.wording import counted
 
 logger = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from kafka_client.journal import DONE, Journal, JournalEntry, described
 from kafka_client.model import ConfigChange, NewRecord, NewTopic, TopicPartition
 from kafka_client.profile import ConnectionProfile
 from kafka_client.secrets import Secrets
-from kafka_client.wording import counted, listed
+from resources.wording import counted, listed
 
 logger = logging.getLogger(__name__)
 

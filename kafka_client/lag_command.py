@@ -20,7 +20,7 @@ from kafka_client.gateway import open_client
 from kafka_client.model import ClusterSnapshot, Datum, Group
 from kafka_client.profile import ConnectionProfile, quick
 from kafka_client.sampling import ConnectionKind, ConnectionState, Sampler, Schedule, SeriesStore
-from kafka_client.wording import seconds
+from resources.wording import seconds
 
 UNKNOWN = "-"
 SECONDS_WAIT_S = 4.0

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from typing import Protocol
 
-from kafka_client.wording import counted
+from resources.wording import counted
 
 logger = logging.getLogger(__name__)
 

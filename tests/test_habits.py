@@ -27,7 +27,7 @@ COUNTED_NOUNS = (
 COUNTS_ALLOWED: dict[str, str] = {
     "embedded_broker/core/controller/topics.py": "messages of Apache Kafka, word for word",
 }
-"""Kept short: use ``kafka_client.wording.counted``, or ``widgets.figures.plural`` in widgets."""
+"""Kept short: use ``resources.wording.counted``."""
 
 
 def hand_made_counts(path: str) -> Iterator[str]:
@@ -69,7 +69,7 @@ def _always_plural(before: ast.expr | None, part: ast.expr, after: ast.expr) -> 
                 r"(/| of (the )?)$", str(before.value)
             )
             rate = re.match(r" [a-z]+/", text)
-            verb = re.match(r"(\w+\.)?(verb|counted|plural)\(", ast.unparse(value))
+            verb = re.match(r"(\w+\.)?(verb|counted)\(", ast.unparse(value))
             constant = re.fullmatch(r"(\w+\.)*[A-Z_]+", ast.unparse(value))
             word = re.match(r" ([a-z]+)\b", text)
             countable = word and word[1] in COUNTED_NOUNS and not rate
@@ -84,7 +84,7 @@ def test_that_things_are_counted_in_words_in_one_way() -> None:
         if path not in COUNTS_ALLOWED
         for place in hand_made_counts(path)
     ]
-    assert not found, f"use kafka_client.wording or widgets.figures: {found}"
+    assert not found, f"use resources.wording or widgets.figures: {found}"
 
 
 @pytest.mark.parametrize(

@@ -106,8 +106,3 @@ def percent(value: float | None) -> str:
 def clock(at_s: float | None) -> str:
     """The local time of day of seconds since the epoch."""
     return UNKNOWN if at_s is None else time.strftime("%H:%M:%S", time.localtime(at_s))
-
-
-def plural(number: int, one: str, many: str = "") -> str:
-    """3, "broker" -> 3 brokers. For widgets; gui and kafka_client have kafka_client.wording."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"

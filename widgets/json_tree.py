@@ -23,7 +23,7 @@ from PySide6.QtGui import QGuiApplication, QKeyEvent, QKeySequence
 from PySide6.QtWidgets import QAbstractItemView, QFrame, QHeaderView, QMenu, QTreeView, QWidget
 from typing_extensions import override
 
-from widgets.figures import plural
+from resources.wording import counted
 from widgets.plain import tooltip, visible
 from widgets.theme import Theme
 
@@ -215,9 +215,9 @@ class JsonModel(QAbstractItemModel):
         if column == 0:
             return visible(str(node.key))
         if isinstance(node.value, tuple):
-            return f"{{ }} {plural(node.size, 'key')}" if node.size else "{ }"
+            return f"{{ }} {counted(node.size, 'key')}" if node.size else "{ }"
         if isinstance(node.value, list):
-            return f"[ ] {plural(node.size, 'item')}" if node.size else "[ ]"
+            return f"[ ] {counted(node.size, 'item')}" if node.size else "[ ]"
         value = node.value
         if isinstance(value, str):
             value = value[:LONGEST_STRING]

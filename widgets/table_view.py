@@ -14,10 +14,10 @@ from PySide6.QtCore import QItemSelectionModel, QPoint, Qt, Signal
 from PySide6.QtGui import QAction, QGuiApplication, QKeySequence
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QMenu, QToolButton, QVBoxLayout, QWidget
 
+from resources.wording import counted
 from widgets.cell_delegate import CellDelegate
 from widgets.column import R
 from widgets.export import as_csv, as_json_lines, as_tsv
-from widgets.figures import plural
 from widgets.filter_box import FilterBox
 from widgets.item_table import ItemTable
 from widgets.keyed_table_model import KeyedTableModel
@@ -194,7 +194,7 @@ class TableView(QWidget, Generic[R]):
         return bool(self.filter_box.text())
 
     def _show_counts(self, shown: int, total: int) -> None:
-        all_of_them = plural(total, self._noun)
+        all_of_them = counted(total, self._noun)
         self.counts.setText(all_of_them if shown == total else f"{shown:,} of {all_of_them}")
         self._show_empty_state(shown, total)
         # Titles without rows are nothing to scroll to.
@@ -210,7 +210,7 @@ class TableView(QWidget, Generic[R]):
             words = (
                 "filter",
                 f"No {self._noun} matches the filter",
-                f"The filter hides {plural(total, self._noun)}. Change it or clear it.",
+                f"The filter hides {counted(total, self._noun)}. Change it or clear it.",
             )
         if shown or words is None:
             self.empty_state.hide()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QWidget
 
-from kafka_client.wording import counted
+from resources.wording import counted
 from widgets.plain import plain
 
 

@@ -25,6 +25,7 @@ from gui.plan_dialog import show_plan
 from gui.tasks import opened
 from kafka_client.commands.groups import ResetSpec
 from kafka_client.model import ClusterSnapshot, Group
+from resources.wording import counted
 from widgets import figures
 from widgets.charts.model import Series, SumOf
 from widgets.charts.series_colors import SeriesColors, spread
@@ -238,7 +239,7 @@ def _others(group: Group, kind: str, shown: list[Series], count: int) -> list[Se
     if kind != "lag" or count <= len(shown):
         return []
     rest = SumOf((("lag", group.group_id),), tuple(line.key for line in shown))
-    return [Series(rest, figures.plural(count - len(shown), "other"), tone="text_faint")]
+    return [Series(rest, counted(count - len(shown), "other"), tone="text_faint")]
 
 
 def _rate_lines(group: str) -> list[Series]:

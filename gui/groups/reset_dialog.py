@@ -23,7 +23,7 @@ from kafka_client.commands.groups import ResetSpec, ResetTo, plan_reset
 from kafka_client.commands.plan import Plan
 from kafka_client.errors import ClientError
 from kafka_client.model import Group, TopicPartition
-from kafka_client.wording import counted
+from resources.wording import counted
 from widgets.page_state import Banner
 from widgets.plain import plain
 

@@ -20,7 +20,7 @@ from kafka_client.errors import BadInput
 from kafka_client.reading import exact_json
 from kafka_client.reading.decode import Kind, decode, guess
 from kafka_client.reading.encode import TYPED, encode
-from kafka_client.wording import counted
+from resources.wording import counted
 from widgets import figures
 from widgets.plain import ElidedLabel, plain, set_role
 from widgets.text_view import LONGEST_LINE

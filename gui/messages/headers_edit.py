@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
 
 from kafka_client.model import Header
 from kafka_client.reading.decode import decode
-from kafka_client.wording import counted
+from resources.wording import counted
 from widgets.plain import plain, tooltip
 from widgets.text_view import LONGEST_LINE
 from widgets.theme import Theme

@@ -6,7 +6,7 @@ from PySide6.QtWidgets import QGridLayout, QLabel, QWidget
 
 from gui.messages.record_columns import exact_time, size_of
 from kafka_client.model import Record
-from kafka_client.wording import counted
+from resources.wording import counted
 from widgets.figures import UNKNOWN
 from widgets.plain import plain, visible
 

@@ -28,7 +28,7 @@ from kafka_client.model import ClusterSnapshot, Record
 from kafka_client.reading.filters import Contains, Matches, make_filter
 from kafka_client.reading.plan import KEPT_BYTES, KEPT_RECORDS, ScanPlan, ScanRequest, Start, Until
 from kafka_client.reading.scan import Progress, ScanResult
-from kafka_client.wording import counted
+from resources.wording import counted
 
 LIVE_RECORDS = 20_000
 """records that a live tail keeps"""

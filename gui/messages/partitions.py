@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from kafka_client.wording import counted
+from resources.wording import counted
 
 _PART = re.compile(r"(\d{1,7})(?:\s*-\s*(\d{1,7}))?", re.ASCII)
 _SEPARATOR = re.compile(r"[,;\s]+(?![\s-])")

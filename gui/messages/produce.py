@@ -26,7 +26,7 @@ from gui.messages.lines_edit import LinesEdit
 from gui.pages import PageContext
 from kafka_client.errors import BadInput, ClientError
 from kafka_client.model import ClusterSnapshot, NewRecord, Record
-from kafka_client.wording import counted
+from resources.wording import counted
 from widgets.page_state import Banner
 from widgets.plain import ElidedLabel, plain, visible
 from widgets.segmented import SegmentedControl

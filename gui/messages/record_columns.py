@@ -8,7 +8,7 @@ from typing import Any
 
 from kafka_client.model import Record
 from kafka_client.reading.decode import Kind, preview
-from kafka_client.wording import counted
+from resources.wording import counted
 from widgets import figures
 from widgets.column import Column
 

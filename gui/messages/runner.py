@@ -21,7 +21,7 @@ from kafka_client.model import Record
 from kafka_client.reading.plan import ScanPlan, ScanRequest, plan_scan
 from kafka_client.reading.scan import Progress as ScanProgress
 from kafka_client.reading.scan import ScanResult, run_scan
-from kafka_client.wording import counted
+from resources.wording import counted
 
 TICK_MS = 33
 BATCH = 2000

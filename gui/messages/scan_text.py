@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kafka_client.reading.plan import ScanRequest
 from kafka_client.reading.scan import Ended, Progress, ScanResult
-from kafka_client.wording import counted, numbered
+from resources.wording import counted, numbered
 from widgets import figures
 
 DOT = "  ·  "

@@ -16,7 +16,7 @@ from kafka_client.errors import ClientError
 from kafka_client.reading import export
 from kafka_client.reading.decode import Kind
 from kafka_client.reading.plan import Order
-from kafka_client.wording import counted
+from resources.wording import counted
 from widgets.figures import size
 from widgets.plain import plain
 from widgets.reflow import ReflowRow, group_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from kafka_client.model import ClusterSnapshot, Group
-from kafka_client.wording import counted
+from resources.wording import counted
 from widgets.charts.model import Series, SumOf
 from widgets.charts.series_colors import SeriesColors
 

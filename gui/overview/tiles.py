@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gui.health import Tally, brokers_up
 from gui.status import BAD, WARN, replica_status
 from kafka_client.model import ClusterSnapshot, GroupStatus
-from kafka_client.wording import counted, numbered, verb
+from resources.wording import counted, numbered, verb
 from widgets import figures
 
 Floats = NDArray[np.float64]

@@ -13,7 +13,7 @@ from gui.page_kit.columns import status_column
 from gui.page_kit.sums import sum_known
 from gui.status import Status, partition_tone, replica_status
 from kafka_client.model import ClusterSnapshot, Group, Partition, Topic
-from kafka_client.wording import capitalised, counted, numbered, verb
+from resources.wording import capitalised, counted, numbered, verb
 from widgets import figures
 from widgets.column import Column
 

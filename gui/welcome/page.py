@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 from gui.embedded.stored import StoredCluster
 from gui.rail import environment_color
 from kafka_client.profile import ConnectionProfile
-from kafka_client.wording import counted
+from resources.wording import counted
 from widgets import figures
 from widgets.page_state import Banner, IconLabel, Spinner
 from widgets.plain import ElidedLabel, plain

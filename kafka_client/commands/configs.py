@@ -9,7 +9,7 @@ from kafka_client.api import ClusterClient
 from kafka_client.commands.plan import Plan, PlanRow, command_line
 from kafka_client.errors import BadInput
 from kafka_client.model import ConfigChange, ConfigEntry, ConfigResource, ConfigSource
-from kafka_client.wording import counted
+from resources.wording import counted
 
 Current = Mapping[ConfigResource, Sequence[ConfigEntry]]
 """The settings as they were read last."""

@@ -11,7 +11,7 @@ from kafka_client.api import EARLIEST, LATEST, ClusterClient, ClusterReader
 from kafka_client.commands.plan import Plan, PlanRow, command_line, deletion, with_file
 from kafka_client.errors import BadInput, ClientError
 from kafka_client.model import ClusterSnapshot, TopicPartition
-from kafka_client.wording import counted, listed, verb
+from resources.wording import counted, listed, verb
 
 Targets = Mapping[TopicPartition, tuple[int, str]]
 """(new offset, note for the person) by partition."""

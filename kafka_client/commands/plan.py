@@ -17,7 +17,7 @@ from kafka_client.api import ClusterClient
 from kafka_client.errors import BadInput
 from kafka_client.journal import PlanText, describe_writes
 from kafka_client.model import TopicPartition
-from kafka_client.wording import listed, verb
+from resources.wording import listed, verb
 
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from kafka_client.commands.plan import (
 )
 from kafka_client.errors import BadInput, ClientError
 from kafka_client.model import ClusterSnapshot, NewTopic, Partition, Topic, TopicPartition
-from kafka_client.wording import counted, listed, verb
+from resources.wording import counted, listed, verb
 
 LEGAL_NAME = re.compile(r"[a-zA-Z0-9._-]+")
 NAME_MOST = 249

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from kafka_client.reading import exact_json
-from kafka_client.wording import counted
+from resources.wording import counted
 
 PREVIEW_BYTES = 2048
 PREVIEW_CHARS = 512

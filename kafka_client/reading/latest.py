@@ -14,7 +14,7 @@ from kafka_client.errors import TimedOut
 from kafka_client.model import Record, TopicPartition
 from kafka_client.reading.plan import Range
 from kafka_client.reading.progress import ScanCounter
-from kafka_client.wording import numbered
+from resources.wording import numbered
 
 WINDOW_LEAST, WINDOW_MOST = 64, 50_000
 """Offsets that one round reads of a partition; each round reads four times as many."""

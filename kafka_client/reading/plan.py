@@ -12,7 +12,7 @@ from kafka_client.api import EARLIEST, LATEST, ClusterReader, Offsets
 from kafka_client.errors import ClientError
 from kafka_client.model import TopicPartition
 from kafka_client.reading.filters import Contains
-from kafka_client.wording import numbered
+from resources.wording import numbered
 
 KEPT_RECORDS = 100_000
 KEPT_BYTES = 256 << 20

@@ -19,7 +19,7 @@ from kafka_client.reading.latest import read_latest
 from kafka_client.reading.merge import Merge
 from kafka_client.reading.plan import Order, Range, ScanPlan, ScanRequest, Start, Until
 from kafka_client.reading.progress import Emit, Ended, Progress, Report, ScanCounter
-from kafka_client.wording import numbered
+from resources.wording import numbered
 
 __all__ = ["Emit", "Ended", "Progress", "Report", "ScanResult", "run_scan"]
 

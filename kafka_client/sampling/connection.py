@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from kafka_client.model import ClusterSnapshot, Datum, Sampled
 from kafka_client.sampling.state import ConnectionKind
-from kafka_client.wording import numbered, verb
+from resources.wording import numbered, verb
 
 
 def failed_brokers(snapshot: ClusterSnapshot) -> dict[int, str]:

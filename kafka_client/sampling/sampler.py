@@ -29,7 +29,7 @@ from kafka_client.sampling.rounds import RoundResult, Rounds
 from kafka_client.sampling.state import ConnectionKind, ConnectionState, Round, Schedule
 from kafka_client.sampling.store import Series, SeriesStore
 from kafka_client.snapshot import partition_count, with_brokers, with_sampled
-from kafka_client.wording import seconds
+from resources.wording import seconds
 
 if TYPE_CHECKING:
     from kafka_client.history import History

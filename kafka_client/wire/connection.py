@@ -24,13 +24,13 @@ from kafka_client.profile import ConnectionProfile
 from kafka_client.secrets import Secrets
 from kafka_client.wire.login import log_in, tls_context
 from kafka_client.wire.versions import NEWEST_USED, Ranges, negotiate
-from kafka_client.wording import seconds
 from kafka_protocol.api_keys import ApiKey
 from kafka_protocol.codec import ProtocolError
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.fields import Message
 from kafka_protocol.framing import CORRELATION_ID, decode_response, encode_request
 from kafka_protocol.messages.k18_api_versions import ApiVersionsRequest, ApiVersionsResponse
+from resources.wording import seconds
 
 CLIENT_ID = b"kafkarium"
 FRAME_MAX_BYTES = 32 * 2**20

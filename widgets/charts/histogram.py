@@ -15,6 +15,7 @@ from PySide6.QtGui import QFocusEvent, QFontMetrics, QKeyEvent, QMouseEvent, QPa
 from PySide6.QtWidgets import QSizePolicy, QWidget
 from typing_extensions import override
 
+from resources.wording import counted
 from widgets import figures
 from widgets.chart_clock import ChartClock
 from widgets.charts.axes import FONT_PIXELS, TimeAxis, ValueAxis
@@ -234,14 +235,14 @@ class Histogram(PlotView):
             if 0 <= place < len(bars.counts):
                 at_s = (bars.start_ms + place * bars.step_ms) / 1000
                 moment = style.moment(at_s, now_s, subseconds=bars.step_ms < 1000)
-                return f"{moment}  ·  {figures.plural(int(bars.counts[place]), self._noun)}"
+                return f"{moment}  ·  {counted(int(bars.counts[place]), self._noun)}"
         if bars.chosen is not None:
             low, high = bars.chosen
             inside = int(np.count_nonzero((self._times >= low) & (self._times < high)))
             span = style.span(low / 1000, high / 1000, now_s)
-            return f"{span}  ·  {figures.plural(inside, self._noun)}"
+            return f"{span}  ·  {counted(inside, self._noun)}"
         width = figures.duration(bars.step_ms / 1000).replace(".0 ", " ")
-        return f"{figures.plural(len(self._times), self._noun)}, a bar is {width}"
+        return f"{counted(len(self._times), self._noun)}, a bar is {width}"
 
     @override
     def drawForeground(self, painter: QPainter, rect: Any) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Sequence
 
+from resources.wording import counted
 from widgets.charts.columns import statistics
 from widgets.charts.model import Read, Series, SumOf
-from widgets.figures import plural
 
 STAYS = 1.2
 """A series that is shown already counts so many times, so that two equal ones do not take turns."""
@@ -31,5 +31,5 @@ def top_series(
 
     best = {one.key for one in sorted(series, key=rank, reverse=True)[:most]}
     others = tuple(one.key for one in series if one.key not in best)
-    rest = Series(SumOf(others), plural(len(others), "other"), tone="text_faint")
+    rest = Series(SumOf(others), counted(len(others), "other"), tone="text_faint")
     return [*(one for one in series if one.key in best), rest]

@@ -2,7 +2,7 @@
 
 ``counted(1, "broker")`` is "1 broker", ``counted_is(3, "broker")`` is "3 brokers are",
 ``numbered("broker", [1, 2, 3])`` is "brokers 1, 2 and 3". Numbers in tables and charts are
-formatted by ``widgets.figures``; this module needs no window.
+formatted by ``widgets.figures``. Window, widgets, client and command lines share this module.
 """
 
 from __future__ import annotations

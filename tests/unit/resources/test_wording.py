@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from kafka_client import wording
+from resources import wording
 
 
 @pytest.mark.parametrize(
@@ -49,4 +49,4 @@ def test_that_every_text_counts_and_measures_through_this_module():
             wrong = plural.search(line) or measure.search(line)
             if wrong and not any(text in line for text in allowed):
                 found.append(f"{path.relative_to(package)}:{number} {wrong.group()}")
-    assert not found, f"use kafka_client.wording: {found}"
+    assert not found, f"use resources.wording: {found}"
