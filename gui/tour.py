@@ -35,6 +35,8 @@ from kafka_client.model import ConfigResource
 from kafka_client.profile import quick
 from kafka_client.sampling.state import ConnectionKind
 from kafka_client.secrets import MemorySecrets
+from resources.wording import counted
+from widgets.charts.chart_panel import ChartPanel
 from widgets.page_state import PageState
 
 SIZE = (1440, 900)
@@ -43,6 +45,8 @@ PAGE_S = 20.0
 TRAFFIC_S = 25.0
 """how long the charts fill before the first picture"""
 SETTLE_S = 1.2
+ZOOM_S = 20.0
+"""span of the zoomed chart"""
 
 
 class TourFailed(Exception):
@@ -92,6 +96,7 @@ class Tour:
             await self._page(configuration, "configuration-topic")
         if group:
             await self._page(GroupTarget(group), "one-group")
+            await self._chart(page_of(GroupTarget(group)))
             await self._dialog("reset", ResetTarget(group))
         await self._palette(topic)
         await self._application_dialogs()
@@ -153,6 +158,28 @@ class Tour:
             if part.state == "failed" and part.isVisible():
                 return part.sentence
         return ""
+
+    async def _chart(self, page: str) -> None:
+        """The charts of a page zoomed into the recent past, with their crosshair; then the first
+        of them as the files that a person can export."""
+        view = self.window.view
+        widget = view.widget_of(page) if view is not None else None
+        panels = [p for p in widget.findChildren(ChartPanel) if p.isVisible()] if widget else []
+        if not panels:
+            self.problems.append(f"The page {page} shows no chart.")
+            return
+        group, now_s = panels[0].group, self._app.clock.now_s
+        group.show_span(now_s - ZOOM_S, now_s - SETTLE_S)
+        group.point_at(now_s - ZOOM_S / 2)
+        await self.picture("chart-zoomed")
+        for ending in ("png", "svg", "csv"):
+            path = self._out / f"chart-exported.{ending}"
+            if panels[0].export(path):
+                self.written.append(path)
+            else:
+                self.problems.append(f"{path} was not written.")
+        group.point_at(None)
+        group.follow()
 
     async def _dialog(self, picture: str, target: Target) -> None:
         """A dialog that a page opens; in the picture it is over the window, as on a screen."""
@@ -280,5 +307,5 @@ async def _drive(
         await application.end()
     for problem in tour.problems:
         print(f"kafkarium tour: {problem}", file=sys.stderr)
-    print(f"{len(tour.written)} pictures in {wanted.out}")
+    print(f"{counted(len(tour.written), 'file')} in {wanted.out}")
     return 1 if tour.problems else 0
