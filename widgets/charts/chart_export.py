@@ -18,6 +18,8 @@ from widgets.plain import visible
 from widgets.time_style import TimeStyle
 
 PNG_SCALE = 2.0
+MARGIN = 16
+"""pixels around an exported picture"""
 
 Data = Sequence[tuple[Series, Samples]]
 
@@ -52,11 +54,12 @@ def as_csv(data: Data, style: TimeStyle) -> str:
 
 
 def as_image(size: QSize, paint: Callable[[QPainter], None], background: QColor) -> QImage:
-    """What ``paint`` paints on an area of that size, in twice as many pixels."""
-    image = QImage(size * PNG_SCALE, QImage.Format.Format_ARGB32_Premultiplied)
+    """What ``paint`` paints on an area of that size, with a margin, in twice as many pixels."""
+    image = QImage(_with_margin(size) * PNG_SCALE, QImage.Format.Format_ARGB32_Premultiplied)
     image.setDevicePixelRatio(PNG_SCALE)
     image.fill(background)
     painter = QPainter(image)
+    painter.translate(MARGIN, MARGIN)
     paint(painter)
     painter.end()
     return image
@@ -65,16 +68,23 @@ def as_image(size: QSize, paint: Callable[[QPainter], None], background: QColor)
 def write_svg(
     path: Path, size: QSize, paint: Callable[[QPainter], None], background: QColor, title: str
 ) -> None:
-    """What ``paint`` paints, as shapes. Raises: OSError when the file cannot be written."""
+    """What ``paint`` paints, as shapes with a margin. Raises: OSError when the file cannot be
+    written."""
+    page = _with_margin(size)
     buffer = QBuffer()
     buffer.open(QIODevice.OpenModeFlag.WriteOnly)
     generator = QSvgGenerator()
     generator.setOutputDevice(buffer)
-    generator.setSize(size)
-    generator.setViewBox(QRect(QPoint(), size))
+    generator.setSize(page)
+    generator.setViewBox(QRect(QPoint(), page))
     generator.setTitle(visible(title))
     painter = QPainter(generator)
-    painter.fillRect(QRect(QPoint(), size), background)
+    painter.fillRect(QRect(QPoint(), page), background)
+    painter.translate(MARGIN, MARGIN)
     paint(painter)
     painter.end()
     path.write_bytes(buffer.data().data())
+
+
+def _with_margin(size: QSize) -> QSize:
+    return size + QSize(2 * MARGIN, 2 * MARGIN)
