@@ -152,11 +152,6 @@ IMPORTED_AS = {
     "typing-extensions": "typing_extensions",
 }
 """Distribution -> module, where the names differ."""
-NOT_IMPORTED: dict[str, str] = {
-    "pyqtgraph": "the charts move to it",
-    "qasync": "the window moves to it",
-}
-"""Runtime dependencies that no module imports, with the reason for having them."""
 
 
 def test_that_production_code_imports_every_runtime_dependency() -> None:
@@ -170,7 +165,7 @@ def test_that_production_code_imports_every_runtime_dependency() -> None:
     unused = [
         name
         for name in sorted(wanted)
-        if IMPORTED_AS.get(name.lower(), name).lower() not in imported and name not in NOT_IMPORTED
+        if IMPORTED_AS.get(name.lower(), name).lower() not in imported
     ]
     assert not unused, f"remove them from pyproject.toml: {unused}"
 
