@@ -56,6 +56,7 @@ class Process:
         self.node = node
         self.alive = True
         self.disk = SimDisk(node.platter)
+        # The name derives the seed: another name would change what every seed replays.
         rng = NodeRng(node.world.rng(f"node {node.node_id} life {incarnation}"))
         self.broker = node.make_broker(node.settings, self.disk, node.clock, rng)
         self._inbox: list[Event] = []
