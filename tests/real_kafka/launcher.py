@@ -130,7 +130,7 @@ class RealCluster:
     def pid(self, node_id: int) -> int:
         return self._processes[node_id].pid
 
-    # -- life ------------------------------------------------------------------------------------
+    # -- starting and stopping -------------------------------------------------------------------
 
     def start(self) -> None:
         self.data.mkdir(parents=True, exist_ok=True)

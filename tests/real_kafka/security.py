@@ -35,7 +35,7 @@ def listener_settings(protocol: str, data: Path) -> dict[str, str]:
 
 
 def format_arguments(protocol: str) -> list[str]:
-    """What the storage tool is told, so that the SCRAM user is there from the first start."""
+    """Return the storage tool's arguments that create the SCRAM users before the first start."""
     if not protocol.startswith("SASL"):
         return []
     users = [f"{mechanism}=[name={USER},password={PASSWORD}]" for mechanism in MECHANISMS[1:]]
