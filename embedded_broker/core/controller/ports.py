@@ -7,7 +7,9 @@ quorum.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol
+
+from embedded_broker.core.metadata.records import MetadataRecord
 
 
 class LeaderInfo(Protocol):
@@ -59,7 +61,7 @@ class MetadataQuorum(LeaderInfo, Protocol):
         """As leader, the metadata offset that a voter has applied; None when
         unknown."""
 
-    def propose(self, now_ms: int, records: Sequence[Any]) -> int:
+    def propose(self, now_ms: int, records: Sequence[MetadataRecord]) -> int:
         """Append records as one atomic batch; return the offset at which they are
         committed.
 

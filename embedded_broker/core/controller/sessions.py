@@ -9,13 +9,14 @@ session.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from embedded_broker.core.controller.partitions import fence
 from embedded_broker.core.controller.ports import MetadataQuorum
 from embedded_broker.core.controller.view import ClusterView
 from embedded_broker.core.effects import Level
 from embedded_broker.core.environment import Environment
+from embedded_broker.core.metadata.records import MetadataRecord
 
 TIMER = "controller.sessions"
 
@@ -31,7 +32,7 @@ class SessionOwner(Protocol):
     def view(self) -> ClusterView:
         """The cluster including uncommitted proposals."""
 
-    def propose(self, now_ms: int, records: Sequence[Any]) -> bool:
+    def propose(self, now_ms: int, records: Sequence[MetadataRecord]) -> bool:
         """Propose records; False when this node no longer leads."""
 
     def set_timer(self, key: str, at_ms: int, fire: Callable[[int], None]) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import Any
 from uuid import UUID
 
 from embedded_broker.core.config import Config
@@ -27,6 +26,7 @@ from embedded_broker.core.metadata.image import (
 from embedded_broker.core.metadata.records import (
     RECOVERED,
     ConfigRecord,
+    MetadataRecord,
     PartitionRecord,
     RemoveTopicRecord,
     TopicRecord,
@@ -75,7 +75,7 @@ def create_topics(controller: Controller, now_ms: int, event: RequestReceived) -
     # '.' and '_' are the same in metric names: two topics may not differ in them alone.
     taken = {name.replace(".", "_"): name for name in controller.image.topics}
     left = PARTITIONS_MAX
-    records: list[Any] = []
+    records: list[MetadataRecord] = []
     results: list[k19.CreatableTopicResult] = []
     for requested in request.topics:
         if counts[requested.name] > 1:
@@ -112,7 +112,7 @@ def _no_topic(name: str, code: ErrorCode, text: str) -> k19.CreatableTopicResult
 
 def _create(
     controller: Controller, requested: k19.CreatableTopic, taken: dict[str, str], left: int
-) -> list[Any]:
+) -> list[MetadataRecord]:
     """Return the records of one new topic with at most ``left`` partitions.
 
     Raises:
@@ -134,7 +134,7 @@ def _create(
         raise Refused(ErrorCode.INVALID_CONFIG, str(e)) from e
     placement = _placement(controller, requested, left)
     topic_id = controller.env.rng.uuid()
-    records: list[Any] = [TopicRecord(name, topic_id)]
+    records: list[MetadataRecord] = [TopicRecord(name, topic_id)]
     records += [ConfigRecord(TOPIC, name, c.name, c.value) for c in requested.configs]
     records += [
         _partition(controller, topic_id, n, replicas) for n, replicas in enumerate(placement)
@@ -293,7 +293,7 @@ def delete_topics(controller: Controller, now_ms: int, event: RequestReceived) -
         return
     named = [*request.topics, *(k20.DeleteTopicState(name) for name in request.topic_names)]
     counts = Counter(_name_of(controller, state) for state in named)
-    records: list[Any] = []
+    records: list[MetadataRecord] = []
     results: list[k20.DeletableTopicResult] = []
     for state in named:
         try:
@@ -347,7 +347,7 @@ def create_partitions(controller: Controller, now_ms: int, event: RequestReceive
         return
     counts = Counter(t.name for t in request.topics)
     left = PARTITIONS_MAX
-    records: list[Any] = []
+    records: list[MetadataRecord] = []
     results: list[k37.CreatePartitionsTopicResult] = []
     for requested in request.topics:
         if counts[requested.name] > 1:
