@@ -26,6 +26,7 @@ from embedded_broker.shell.framed import FramedSocket, Piece, Shared, release_re
 from embedded_broker.shell.metadata_cache import CacheKey, MetadataCache
 from kafka_protocol.api_keys import ApiKey
 from kafka_protocol.codec import ProtocolError, decode, request_class
+from kafka_protocol.fields import Message
 from kafka_protocol.framing import REQUEST_START, encode_response, read_client_id
 
 # Looking up a member of an enum costs six times as much as a global does, at every request.
@@ -50,7 +51,7 @@ class ConnectionOwner(Protocol):
     authentication: Authentication
     metadata_cache: MetadataCache | None
 
-    def submit(self, slot: Slot, message: Any) -> None:
+    def submit(self, slot: Slot, message: Message) -> None:
         """Pass a decoded request to the core; the response goes to ``slot.connection``."""
 
     def schedule_flush(self, connection: ClientConnection) -> None:
@@ -250,7 +251,7 @@ class ClientConnection(FramedSocket):
         self.respond(slot, unsupported_version())
 
     # ---- responses
-    def respond(self, slot: Slot, message: Any) -> None:
+    def respond(self, slot: Slot, message: Message) -> None:
         """Fill a slot. Responses that are next in order leave at the end of the wake-up."""
         slot.pieces = pieces = encode_response(message, slot.version, slot.correlation_id)
         if slot.cache_key is not None and self.owner.metadata_cache is not None:

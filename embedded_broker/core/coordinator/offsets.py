@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID
 
 from embedded_broker.core.coordinator.errors import commit_error
@@ -14,6 +13,7 @@ from embedded_broker.core.events import RequestReceived
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.fields import ZERO_UUID
 from kafka_protocol.messages.k08_offset_commit import (
+    OffsetCommitRequestTopic,
     OffsetCommitResponse,
     OffsetCommitResponsePartition,
     OffsetCommitResponseTopic,
@@ -129,7 +129,7 @@ class Offsets:
             response.topics.append(OffsetCommitResponseTopic(topic.name, topic.topic_id, results))
         self._env.outbox.respond(event, response)
 
-    def _topic(self, version: int, topic: Any) -> tuple[str, UUID, int]:
+    def _topic(self, version: int, topic: OffsetCommitRequestTopic) -> tuple[str, UUID, int]:
         """Return (name, id, error code) of a topic that a request names by name or by
         id."""
         if version >= BY_TOPIC_ID:

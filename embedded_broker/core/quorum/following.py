@@ -7,8 +7,6 @@ share, and the follower truncates to there (KIP-595, in the manner of KIP-101).
 
 from __future__ import annotations
 
-from typing import Any
-
 from embedded_broker.core.effects import Level
 from embedded_broker.core.metadata.topics import METADATA_TOPIC_ID
 from embedded_broker.core.ports import StorageFailed
@@ -17,6 +15,7 @@ from kafka_protocol.errors import ErrorCode
 from kafka_protocol.messages.k01_fetch import (
     FetchPartition,
     FetchRequest,
+    FetchResponse,
     FetchTopic,
     PartitionData,
     ReplicaState,
@@ -130,7 +129,7 @@ class Following:
         else:
             self._fetch_after(now_ms, min(RETRY_MAX_MS, RETRY_MS << min(self._failures, 8)))
 
-    def _on_response(self, now_ms: int, response: Any, reason: str) -> None:
+    def _on_response(self, now_ms: int, response: FetchResponse | None, reason: str) -> None:
         if not self._open:
             return
         v = self._voter

@@ -156,7 +156,7 @@ def end_quorum_epoch(q: Quorum, now_ms: int, event: RequestReceived) -> None:
 def _from_leader(
     q: Quorum,
     event: RequestReceived,
-    partition: Any,
+    partition: k53.PartitionData | k54.PartitionData,
     error: ErrorCode,
     accept: Callable[[], None],
 ) -> ErrorCode | None:
