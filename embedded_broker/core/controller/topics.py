@@ -167,8 +167,10 @@ def _placement(controller: Controller, requested: k19.CreatableTopic, left: int)
                 ErrorCode.INVALID_REPLICA_ASSIGNMENT,
                 "Partitions must be numbered from 0 without a gap.",
             )
+        # The bound is on the whole request, whoever places the replicas.
         check_count(len(by_number), left)
         placement = [by_number[n] for n in range(len(by_number))]
+        # All partitions of a topic have the same number of replicas: the first sets it.
         for replicas in placement:
             _check_manual(controller, replicas, len(placement[0]))
         return placement
@@ -186,6 +188,7 @@ def _placement(controller: Controller, requested: k19.CreatableTopic, left: int)
         raise Refused(
             ErrorCode.INVALID_REPLICATION_FACTOR, "The replication factor must be above 0."
         )
+    # Bound the number before anything of that size is built.
     check_count(partitions, left)
     return _choose(controller, partitions, factor)
 
@@ -383,6 +386,7 @@ def _add_partitions(
     have = len(topic.partitions)
     if requested.count == have:
         raise Refused(ErrorCode.INVALID_PARTITIONS, f"Topic already has {have} partition(s).")
+    # Kafka never removes partitions: their records would be lost.
     if requested.count < have:
         text = (
             f"The topic {requested.name} currently has {have} partition(s);"
@@ -391,9 +395,11 @@ def _add_partitions(
         raise Refused(ErrorCode.INVALID_PARTITIONS, text)
     more = requested.count - have
     check_count(more, left)
+    # New partitions get as many replicas as the first one has now.
     sample: PartitionImage = topic.partitions[0]
     factor = len(sample.replicas)
     if requested.assignments is not None:
+        # The assignments are for the new partitions alone, in the order of their numbers.
         if len(requested.assignments) != more:
             text = (
                 f"The request must assign replicas to every new partition: new {more},"

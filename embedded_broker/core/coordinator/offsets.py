@@ -55,6 +55,8 @@ class Offsets:
             topic_result = OffsetCommitResponseTopic(name=topic.name, topic_id=topic.topic_id)
             response.topics.append(topic_result)
             for requested in topic.partitions:
+                # Partitions fail alone: a client commits many at once, and one deleted
+                # topic must not cost it the offsets of the others.
                 result = OffsetCommitResponsePartition(requested.partition_index, unknown)
                 topic_result.partitions.append(result)
                 metadata = requested.committed_metadata or ""
@@ -81,6 +83,8 @@ class Offsets:
             self._env.outbox.respond(event, response)
             return
 
+        # The shard writes them as one batch: the log has all of these offsets or none,
+        # so one error code holds for every result that waits.
         def written(_then_ms: int, error_code: int) -> None:
             for result in waiting:
                 result.error_code = commit_error(error_code)

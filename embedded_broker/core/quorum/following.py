@@ -136,6 +136,7 @@ class Following:
         if response is None:
             self._failed(now_ms)
             return
+        # No retry can help, and records of another cluster must never be applied.
         if response.error_code == ErrorCode.INCONSISTENT_CLUSTER_ID:
             self._outbox.stop(
                 2, f"Broker {v.leader_id} does not belong to this cluster ({v.cluster_id})."
@@ -146,12 +147,16 @@ class Following:
             return
         data: PartitionData = response.responses[0].partitions[0]
         try:
+            # The epoch before the records: those of a replaced leader must not reach
+            # the log. A newer epoch ends this role, and with it this fetching.
             leader = data.current_leader
             if v.learn_epoch(now_ms, leader.leader_epoch, leader.leader_id):
                 return
             if data.error_code != ErrorCode.NONE:
                 self._failed(now_ms)
                 return
+            # Only a response without an error shows that the leader leads; an error
+            # must not delay the campaign.
             self._note_contact(now_ms)
             self._apply(now_ms, data)
         except StorageFailed as e:

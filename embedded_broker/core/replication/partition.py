@@ -298,14 +298,19 @@ class Partition(ReplicaLog):
     def advance_high_watermark(self, now_ms: int) -> None:
         """Move the high watermark as far as the replicas allow; release the requests
         that wait for it."""
+        # Below min.insync.replicas nothing is committed (KIP-966): records that too few
+        # replicas have could still be lost after a reader saw them.
         if not self.is_leader or self.under_min_isr:
             return
+        # Committed is what every replica has that may lead next: the in-sync set, and the
+        # proposed one, because the controller may have accepted it already (KIP-497).
         least = self.stable_offset
         for follower in self.followers.values():
             if follower.end_offset < least and (
                 self.in_maximal_isr(follower.broker_id) or self._about_to_join(follower, now_ms)
             ):
                 least = follower.end_offset
+        # It never goes back: readers have seen what is below it.
         if least <= self.high_watermark:
             return
         self.high_watermark = least
@@ -318,6 +323,7 @@ class Partition(ReplicaLog):
                 fetch.wake()
         waiting = self.waiting_appends
         if waiting and waiting[0].offset <= least:
+            # They wait in the order of their offsets: the first one beyond it ends the loop.
             code = self._committed_code()
             while waiting and waiting[0].offset <= least:
                 waiting.popleft().finish(now_ms, code)
