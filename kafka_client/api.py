@@ -95,7 +95,7 @@ class ClusterReader(Protocol):
         ConsumerGroupDescribe, since DescribeGroups calls them dead."""
 
     async def committed(self, group_ids: Sequence[str]) -> tuple[dict[str, Committed], Errors]:
-        """What these groups committed, many groups in one request per coordinator."""
+        """Return what these groups committed, many groups in one request per coordinator."""
 
     async def configs(
         self, resources: Sequence[ConfigResource]

@@ -129,8 +129,8 @@ class PartitionLag:
 
 
 class GroupStatus(StrEnum):
-    """How a group keeps up, judged from its last samples by rules without thresholds (after Burrow,
-    LinkedIn's lag checker); see ``sampling.lag.partition_status``."""
+    """Says how a group keeps up, judged from its last samples by rules without thresholds (after
+    Burrow, LinkedIn's lag checker); see ``sampling.lag.partition_status``."""
 
     OK = "ok"
     BEHIND = "falling behind"

@@ -123,7 +123,7 @@ class Broker:
             self.channel.on_leader_change(now_ms)
 
     def is_impostor(self, now_ms: int, broker_id: int, directory_id: UUID) -> bool:
-        """Whether a live broker has this id and another log directory."""
+        """Return whether a live broker has this id and another log directory."""
         return self.controller.is_impostor(now_ms, broker_id, directory_id)
 
     # ---- OffsetsListener

@@ -113,7 +113,7 @@ class Outbox:
         self._timers.pop(key, None)
 
     def has_timer(self, key: str) -> bool:
-        """Whether a timer with this key is set."""
+        """Return whether a timer with this key is set."""
         return key in self._timers
 
     def flush(self, log: PartitionLog, done: FlushDone) -> None:

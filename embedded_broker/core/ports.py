@@ -205,8 +205,8 @@ class Disk(Protocol):
 
     @property
     def was_clean(self) -> bool:
-        """Whether no appended record can be lost: the previous process stopped in
-        order, or was killed within the same boot of the machine (the page cache
+        """Return whether no appended record can be lost: the previous process stopped
+        in order, or was killed within the same boot of the machine (the page cache
         outlives the process). False on a new disk. Stays false, through further
         crashes, until ``registered``."""
 

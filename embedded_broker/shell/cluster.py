@@ -399,7 +399,7 @@ def exit_reason(place: BrokerPlace, code: int) -> str:
 
 
 def started_by_hand(place: BrokerPlace) -> bool:
-    """Whether a process of this broker runs that the cluster did not start."""
+    """Return whether a process of this broker runs that the cluster did not start."""
     try:
         pid = int((place.directory / "broker.pid").read_text())
         os.kill(pid, 0)

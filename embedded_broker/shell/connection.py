@@ -45,7 +45,7 @@ _HTTP = re.compile(rb"(GET |POST|PUT |HEAD|OPTI|DELE|PATC|CONN)")
 
 
 class ConnectionOwner(Protocol):
-    """What a connection needs of the server that accepted it."""
+    """Declares what a connection needs of the server that accepted it."""
 
     shared: Shared
     authentication: Authentication
@@ -127,7 +127,7 @@ class ClientConnection(FramedSocket):
         return True
 
     def _may_take(self, api_key: int) -> bool:
-        """Whether the connection takes a request of this api now."""
+        """Return whether the connection takes a request of this api now."""
         slots = self.slots
         if (
             slots

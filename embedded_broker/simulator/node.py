@@ -278,7 +278,7 @@ class Node:
 
     @property
     def running(self) -> bool:
-        """Whether a process of the broker runs."""
+        """Return whether a process of the broker runs."""
         return self.process is not None
 
     @property

@@ -42,7 +42,7 @@ _LEGAL_NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 
 
 def legal_topic_name(name: str) -> bool:
-    """Whether a topic may have this name."""
+    """Return whether a topic may have this name."""
     return name not in (".", "..") and _LEGAL_NAME.fullmatch(name) is not None
 
 

@@ -85,7 +85,7 @@ def _same_disk(known: BrokerImage, request: BrokerRegistrationRequest) -> bool:
 def _may_replace(
     controller: Controller, now_ms: int, known: BrokerImage, request: BrokerRegistrationRequest
 ) -> bool:
-    """Whether the incarnation in ``request`` may replace the registered one."""
+    """Return whether the incarnation in ``request`` may replace the registered one."""
     if _same_disk(known, request):
         later = incarnation_number(request.incarnation_id) - incarnation_number(
             known.incarnation_id
@@ -224,7 +224,7 @@ def _shut_down(
 
 
 def _has_applied(controller: Controller, broker_id: int, offset: int) -> bool:
-    """Whether a broker has applied the metadata up to this offset; a broker whose
-    progress is unknown is not waited for."""
+    """Return whether a broker has applied the metadata up to this offset; a broker
+    whose progress is unknown is not waited for."""
     applied = controller.quorum.applied_by(broker_id)
     return applied is None or applied >= offset

@@ -65,7 +65,7 @@ class Controller:
 
     @property
     def is_active(self) -> bool:
-        """Whether this node is the active controller."""
+        """Return whether this node is the active controller."""
         return self._active
 
     @property
@@ -183,8 +183,8 @@ class Controller:
             self.sessions.connection_closed(now_ms, connection_id)
 
     def is_impostor(self, now_ms: int, broker_id: int, directory_id: UUID) -> bool:
-        """Whether a live broker has this id and another log directory: then the caller
-        must not speak for it."""
+        """Return whether a live broker has this id and another log directory: then the
+        caller must not speak for it."""
         known = self.image.brokers.get(broker_id) if self._active else None
         if known is None or directory_id == ZERO_UUID or not known.directory_ids:
             return False

@@ -87,15 +87,15 @@ class Lifecycle:
         """Whether a heartbeat is due as soon as the one in flight has been answered."""
 
     def in_touch(self, now_ms: int) -> bool:
-        """Whether the controller cannot have fenced this broker yet, because it has
-        heard from it within the session timeout. What this broker knows of its
+        """Return whether the controller cannot have fenced this broker yet, because it
+        has heard from it within the session timeout. What this broker knows of its
         leaderships then still holds."""
         return now_ms < self._in_touch_until_ms
 
     @property
     def is_ready(self) -> bool:
-        """Whether this broker serves clients: registered, unfenced, and it has applied
-        that."""
+        """Return whether this broker serves clients: registered, unfenced, and it has
+        applied that."""
         return self.state is State.RUNNING
 
     def start(self, now_ms: int) -> None:

@@ -1,5 +1,5 @@
-"""What the controller, the channel to it, and a broker's lifecycle ask of the metadata
-quorum.
+"""Declare what the controller, the channel to it, and a broker's lifecycle need of the
+metadata quorum.
 
 ``quorum.quorum.Quorum`` implements all three.
 """
@@ -30,7 +30,7 @@ class MetadataQuorum(LeaderInfo, Protocol):
 
     @property
     def is_leader(self) -> bool:
-        """Whether this node leads the quorum."""
+        """Return whether this node leads the quorum."""
 
     @property
     def high_watermark(self) -> int:
@@ -55,7 +55,7 @@ class MetadataQuorum(LeaderInfo, Protocol):
 
     @property
     def last_leader_unreachable(self) -> bool:
-        """Whether that leader's connections broke rather than fell silent."""
+        """Return whether that leader's connections broke rather than fell silent."""
 
     def applied_by(self, broker_id: int) -> int | None:
         """As leader, the metadata offset that a voter has applied; None when

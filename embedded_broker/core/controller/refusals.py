@@ -73,7 +73,8 @@ def refusal(message: Any, code: ErrorCode, text: str) -> Any:
 
 
 def is_not_controller(response: Message) -> bool:
-    """Whether a response comes from a broker that is not the active controller."""
+    """Return whether a response comes from a broker that is not the active
+    controller."""
     if getattr(response, "error_code", 0) == ErrorCode.NOT_CONTROLLER:
         return True
     for name in ("topics", "responses", "results"):

@@ -22,11 +22,11 @@ TIMER = "controller.sessions"
 
 
 class SessionOwner(Protocol):
-    """What the sessions ask of the controller that owns them."""
+    """Declares what the sessions need of the controller that owns them."""
 
     @property
     def is_active(self) -> bool:
-        """Whether this node is the active controller."""
+        """Return whether this node is the active controller."""
 
     @property
     def view(self) -> ClusterView:
@@ -106,7 +106,7 @@ class Sessions:
         self._contact_ms[broker_id] = min(self._contact_ms[broker_id], latest_ms)
 
     def is_live(self, now_ms: int, broker_id: int) -> bool:
-        """Whether the broker's session has not expired."""
+        """Return whether the broker's session has not expired."""
         contact_ms = self._contact_ms.get(broker_id)
         return contact_ms is not None and now_ms - contact_ms < self._timeout_ms
 

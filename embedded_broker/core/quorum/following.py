@@ -57,8 +57,8 @@ class Following:
         self._outbox.cancel(RETRY_TIMER)
 
     def in_touch(self, now_ms: int) -> bool:
-        """Whether the leader has answered within the fetch timeout; if so, pre-votes
-        against it are refused."""
+        """Return whether the leader has answered within the fetch timeout; if so,
+        pre-votes against it are refused."""
         return (
             self._failures == 0
             and now_ms - self._voter.last_leader_contact_ms < self._voter.fetch_timeout_ms
@@ -199,7 +199,7 @@ class Following:
         self._fetch(now_ms)
 
     def _has_all_committed(self, high_watermark: int) -> bool:
-        """Whether this log has every committed record on disk. The leader's high
+        """Return whether this log has every committed record on disk. The leader's high
         watermark covers them all only once it lies past the first record of the
         leader's own epoch."""
         v = self._voter

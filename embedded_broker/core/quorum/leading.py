@@ -48,7 +48,7 @@ END_VERSION = 1
 
 @dataclass(slots=True)
 class Progress:
-    """How far a replica of the metadata log is, by its fetches."""
+    """Records how far a replica of the metadata log is, by its fetches."""
 
     end_offset: int = -1
     """End of the log on its disk; -1 before its first fetch in this epoch."""

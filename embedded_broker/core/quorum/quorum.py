@@ -48,8 +48,8 @@ RETRY_MS = 50
 
 
 class QuorumListener(Protocol):
-    """What the quorum reports to, and asks of, the machines above it; ``Broker``
-    implements it."""
+    """Declares what the quorum reports to, and needs of, the machines above it;
+    ``Broker`` implements it."""
 
     def on_leadership(self, now_ms: int) -> None:
         """The epoch, its known leader, or whether this node leads has changed."""
@@ -63,8 +63,8 @@ class QuorumListener(Protocol):
         for it."""
 
     def is_impostor(self, now_ms: int, broker_id: int, directory_id: UUID) -> bool:
-        """Whether a live broker has this id and a different log directory: then the
-        caller's fetches must not count as that broker's."""
+        """Return whether a live broker has this id and a different log directory: then
+        the caller's fetches must not count as that broker's."""
 
 
 class Quorum(Voter):
@@ -80,7 +80,7 @@ class Quorum(Voter):
     # ---- questions of the other machines
     @property
     def is_leader(self) -> bool:
-        """Whether this node leads its epoch."""
+        """Return whether this node leads its epoch."""
         return self.role is Role.LEADER
 
     @property
