@@ -153,15 +153,15 @@ class ClientConnection(FramedSocket):
         Raises:
             ProtocolError, struct.error, IndexError: the frame is not a request.
         """
-        if api_key not in api.TABLE:
-            self._authenticate(frame, api_key, version, correlation_id)
-            return
         reason = api.unsupported(api_key, version)
         if reason:
             if api_key == API_VERSIONS:
                 self._respond_unsupported_version(correlation_id)
             else:
                 self.close(reason)
+            return
+        if api_key in api.AUTHENTICATION:
+            self._authenticate(frame, api_key, version, correlation_id)
             return
         if self.brokers_only:
             self.close("too many connections are open")
@@ -217,15 +217,8 @@ class ClientConnection(FramedSocket):
     def _authenticate(
         self, frame: memoryview, api_key: int, version: int, correlation_id: int
     ) -> None:
-        """Handle a broker's proof of membership; ApiVersions does not offer these apis to
-        clients."""
-        if api_key not in (ApiKey.SASL_HANDSHAKE, ApiKey.SASL_AUTHENTICATE):
-            self.close(f"unknown API key {api_key}")
-            return
+        """Handle a broker's proof of membership."""
         cls = request_class(api_key)
-        if not cls.MIN_VERSION <= version <= cls.MAX_VERSION:
-            self.close(f"unsupported version {version} of API key {api_key}")
-            return
         start = self._read_header(frame, version >= cls.FLEXIBLE_SINCE)
         message = decode(cls, version, frame, start)
         slot = Slot(self, version, correlation_id)
