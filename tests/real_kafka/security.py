@@ -1,5 +1,5 @@
-"""What server.properties says when clients must come by TLS or SASL: for tests of connections,
-not a model to copy."""
+"""Write the server.properties of brokers whose clients use TLS or SASL. They are for tests of
+connections, not a model to copy."""
 
 from __future__ import annotations
 
