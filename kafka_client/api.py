@@ -1,8 +1,8 @@
-"""The ports to a cluster: ``ClusterReader`` looks, ``ClusterWriter`` changes, ``ClusterClient`` is
-both with a connection.
+"""The ports to a cluster: ``ClusterReader`` reads, ``ClusterWriter`` writes, ``ClusterClient`` does
+both over a connection.
 
 ``ConfluentClient`` implements them over a real cluster, the fake client of the tests in memory;
-both pass the same contract tests. A caller that only looks takes a ``ClusterReader``, so that its
+both pass the same contract tests. A caller that only reads takes a ``ClusterReader``, so that its
 signature says that it changes nothing. Every method has a deadline of its own, raises
 ``errors.ClientError`` when it fails and never blocks the loop it is called on. No reading method
 creates a topic or joins a group.
@@ -95,7 +95,7 @@ class ClusterReader(Protocol):
         ConsumerGroupDescribe, since DescribeGroups calls them dead."""
 
     async def committed(self, group_ids: Sequence[str]) -> tuple[dict[str, Committed], Errors]:
-        """What these groups committed, many groups in one request per coordinator."""
+        """Return what these groups committed, many groups in one request per coordinator."""
 
     async def configs(
         self, resources: Sequence[ConfigResource]

@@ -1,4 +1,4 @@
-"""How long to wait before the next try: short at first, since most outages are short, then
+"""Choose the wait before the next try: short at first, since most outages are short, then
 longer and longer."""
 
 from __future__ import annotations

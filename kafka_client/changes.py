@@ -71,7 +71,8 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What differs between two snapshots. The sets name what got any new value, figures too."""
+    """Lists what differs between two snapshots. The sets name all that has a new value, even a
+    figure."""
 
     events: tuple[Change, ...] = ()
     first: bool = False

@@ -251,6 +251,6 @@ class ConfluentClient:
 
 
 def _has_partition(topic: Topic | None, partition: int | None) -> bool:
-    """Whether a record can go there; without a partition, whether the topic has any."""
+    """Return whether a record can go there; without a partition, whether the topic has any."""
     count = len(topic.partitions) if topic is not None else 0
     return count > 0 if partition is None else 0 <= partition < count

@@ -21,8 +21,8 @@ DETAIL_LIMIT = 500
 
 
 class LocalError(IntEnum):
-    """librdkafka's own codes, as far as they are told apart here; a test compares them
-    with confluent-kafka's, which is not imported for them."""
+    """librdkafka's own codes, those that this module distinguishes. A test compares them
+    with the codes of confluent-kafka, whose import they save."""
 
     TRANSPORT = -195
     RESOLVE = -193

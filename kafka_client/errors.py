@@ -1,4 +1,4 @@
-"""How a request to a cluster can fail: one tree of errors, each with a message and a next step.
+"""Name how a request to a cluster can fail: a tree of errors, each with a message and a next step.
 
 ``str(error)`` says what happened and why, ``next_step`` what to do about it. Neither ever holds a
 secret. Text that came from the cluster is in ``detail`` only, as data.

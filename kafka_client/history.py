@@ -75,7 +75,7 @@ _FIRST = f"SELECT min(at) FROM tier_{TIERS[-1][0]} JOIN series ON id = series WH
 
 @dataclass(frozen=True, slots=True)
 class HistoryLimits:
-    """How much is kept of one cluster: nothing older than ``days``, and no more than
+    """Bounds what is kept of one cluster: nothing older than ``days``, and no more than
     ``size_bytes`` of rows and indexes."""
 
     days: float = 30.0

@@ -90,7 +90,7 @@ class Journal(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PlanText:
-    """What a plan adds to the entries of its writes; see the fields of ``JournalEntry``."""
+    """Holds what a plan adds to the entries of its writes; see the fields of ``JournalEntry``."""
 
     plan: str
     command: str

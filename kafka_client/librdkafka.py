@@ -1,5 +1,5 @@
-"""What every client of confluent-kafka needs: a profile as librdkafka's properties, and a logger
-for librdkafka."""
+"""Provide what every client of confluent-kafka needs: a profile as librdkafka's properties, and
+a logger for librdkafka."""
 
 from __future__ import annotations
 

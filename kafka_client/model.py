@@ -129,8 +129,8 @@ class PartitionLag:
 
 
 class GroupStatus(StrEnum):
-    """How a group keeps up, judged from its last samples by rules without thresholds (after Burrow,
-    LinkedIn's lag checker); see ``sampling.lag.partition_status``."""
+    """Says how a group keeps up, judged from its last samples by rules without thresholds (after
+    Burrow, LinkedIn's lag checker); see ``sampling.lag.partition_status``."""
 
     OK = "ok"
     BEHIND = "falling behind"
@@ -185,7 +185,7 @@ class ClusterSnapshot:
     cluster_id: str = ""
     taken_s: float = 0.0
     controller_id: int | None = None
-    """None when the cluster does not tell."""
+    """None when the cluster does not report it."""
     brokers: Mapping[int, Broker] = field(default_factory=dict)
     topics: Mapping[str, Topic] = field(default_factory=dict)
     groups: Mapping[str, Group] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""How to reach a cluster: a ``ConnectionProfile``, stored as JSON without any secret.
+"""Describe how to reach a cluster: a ``ConnectionProfile``, stored as JSON without any secret.
 
 A profile file may come from someone else, so it is untrusted input: additional client properties
 must be on an allow-list (none of them loads code, runs a command or names a file), and secrets are
@@ -134,7 +134,7 @@ class ConnectionProfile:
 
     @property
     def writes_refused(self) -> bool:
-        """Whether the gateway refuses changes."""
+        """Return whether the gateway refuses changes."""
         return (
             self.environment is Environment.PRODUCTION if self.read_only is None else self.read_only
         )
@@ -145,7 +145,7 @@ class ConnectionProfile:
         return parse_address(mapped, port) if mapped else (host, port)
 
     def problems(self) -> list[str]:
-        """What is wrong with the profile, a sentence each; empty when it can be used."""
+        """Return what is wrong with the profile, a sentence each; empty when it can be used."""
         problems = []
         if not self.name.strip():
             problems.append("The connection needs a name.")

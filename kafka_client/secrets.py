@@ -54,7 +54,7 @@ class KeyringSecrets(MemorySecrets):
 
     @property
     def usable(self) -> bool:
-        """Whether the keyring keeps secrets, and encrypts them."""
+        """Return whether the keyring keeps secrets, and encrypts them."""
         import keyring
 
         backend = type(keyring.get_keyring())

@@ -55,7 +55,7 @@ def _classes(api_key: int) -> tuple[Any, Any]:
 
 
 def is_flexible(api_key: int, version: int) -> bool:
-    """Whether this version has compact lengths and tagged fields (KIP-482)."""
+    """Return whether this version has compact lengths and tagged fields (KIP-482)."""
     return bool(version >= request_class(api_key).FLEXIBLE_SINCE)
 
 

@@ -18,7 +18,7 @@ class IsolationLevel(IntEnum):
 
 
 class CoordinatorType(IntEnum):
-    """What FindCoordinator finds the coordinator of."""
+    """Names what FindCoordinator finds the coordinator of."""
 
     GROUP = 0
     TRANSACTION = 1
@@ -30,7 +30,7 @@ class ConfigResourceType(IntEnum):
 
 
 class ConfigSource(IntEnum):
-    """Where DescribeConfigs found a value (KIP-226)."""
+    """Says where DescribeConfigs found a value (KIP-226)."""
 
     TOPIC = 1
     BROKER = 2
@@ -41,7 +41,7 @@ class ConfigSource(IntEnum):
 
 
 class ConfigOperation(IntEnum):
-    """What IncrementalAlterConfigs does with a value (KIP-339)."""
+    """Says what IncrementalAlterConfigs does with a value (KIP-339)."""
 
     SET = 0
     DELETE = 1

@@ -60,7 +60,7 @@ WireType = Kind | Array | type
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """How a field is encoded."""
+    """Describes how a field is encoded."""
 
     type: WireType
     since: int  # the first version that has the field

@@ -226,8 +226,8 @@ class _ReaderSource:
         self._add(depth, f"else: {call}")
 
     def _byte_array(self, depth: int, target: str, kind: Kind, nullable: bool) -> None:
-        """What is there and fits is read in line, the rest is left to ``read_bytes``
-        and ``read_records``. Records are views: they are never copied on their way
+        """Read in line what is there and fits; leave the rest to ``read_bytes`` and
+        ``read_records``. Records are views: they are never copied on their way
         in."""
         n, at = self._source.local("n"), self._source.local("at")
         if self._flexible:

@@ -9,7 +9,6 @@ cluster goes on.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 from uuid import UUID
 
 from embedded_broker.core.api.handlers import Machines
@@ -32,6 +31,7 @@ from embedded_broker.core.events import (
     TimerFired,
 )
 from embedded_broker.core.metadata.image import MetadataDelta, MetadataImage
+from embedded_broker.core.metadata.records import MetadataRecord
 from embedded_broker.core.metadata.replay import replay
 from embedded_broker.core.ports import Clock, Disk, Rng
 from embedded_broker.core.quorum.quorum import Quorum
@@ -103,7 +103,7 @@ class Broker:
         self.controller.on_leadership(now_ms)
         self.channel.on_leader_change(now_ms)
 
-    def on_committed(self, now_ms: int, records: Sequence[Any], end_offset: int) -> None:
+    def on_committed(self, now_ms: int, records: Sequence[MetadataRecord], end_offset: int) -> None:
         """Apply committed metadata records, and notify the machines of what changed."""
         image = self.env.image
         delta = MetadataDelta()
@@ -123,7 +123,7 @@ class Broker:
             self.channel.on_leader_change(now_ms)
 
     def is_impostor(self, now_ms: int, broker_id: int, directory_id: UUID) -> bool:
-        """Whether a live broker has this id and another log directory."""
+        """Return whether a live broker has this id and another log directory."""
         return self.controller.is_impostor(now_ms, broker_id, directory_id)
 
     # ---- OffsetsListener

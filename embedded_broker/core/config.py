@@ -78,7 +78,7 @@ class Config:
             return value
 
     def durable(self, topic: str) -> bool:
-        """Whether this topic's records are flushed to disk before they are
+        """Return whether this topic's records are flushed to disk before they are
         acknowledged."""
         return bool(self.broker("log.durable")) or self.topic(topic, "flush.messages") == 1
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
 
 from kafka_protocol.errors import ErrorCode
+from kafka_protocol.fields import Message
 
 
 class Level(IntEnum):
@@ -25,7 +25,7 @@ class Respond:
     which the shell sends from the file."""
 
     request_id: int
-    message: Any
+    message: Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Send:
     send_id: int
     peer_id: int
     lane: str
-    message: Any
+    message: Message
     version: int
     timeout_ms: int
 

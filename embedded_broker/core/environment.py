@@ -1,4 +1,4 @@
-"""What every machine of one node is given: identity, settings, metadata, and the
+"""Gather what every machine of one node gets: identity, settings, metadata, and the
 outside world.
 
 A machine takes an ``Environment`` and, next to it, one small port (a

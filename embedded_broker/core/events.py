@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from kafka_protocol.fields import Message
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
@@ -46,7 +48,7 @@ class ResponseReceived:
 
     send_id: int
     peer_id: int
-    message: Any
+    message: Message
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ from embedded_broker.core.events import (
 )
 from embedded_broker.core.ports import PartitionLog
 from kafka_protocol.errors import ErrorCode
+from kafka_protocol.fields import Message
 
 SendDone = Callable[[int, Any, str], None]
 """(now_ms, response or None, why there is no response)"""
@@ -63,7 +64,7 @@ class Outbox:
         self._local[-self._ids] = done
         return -self._ids
 
-    def respond(self, request: RequestReceived, message: Any) -> None:
+    def respond(self, request: RequestReceived, message: Message) -> None:
         """Answer ``request``."""
         if request.request_id < 0:
             self._local.pop(request.request_id)(message)
@@ -82,7 +83,13 @@ class Outbox:
         self._effects.append(Drop(request.request_id, reason))
 
     def send(
-        self, peer_id: int, lane: str, message: Any, version: int, timeout_ms: int, done: SendDone
+        self,
+        peer_id: int,
+        lane: str,
+        message: Message,
+        version: int,
+        timeout_ms: int,
+        done: SendDone,
     ) -> int:
         """Send a request to a peer; ``done`` is called once, with the response or with
         None and a reason. Returns the send id."""
@@ -106,7 +113,7 @@ class Outbox:
         self._timers.pop(key, None)
 
     def has_timer(self, key: str) -> bool:
-        """Whether a timer with this key is set."""
+        """Return whether a timer with this key is set."""
         return key in self._timers
 
     def flush(self, log: PartitionLog, done: FlushDone) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
 
-from kafka_protocol.fields import Buffer
+from kafka_protocol.fields import Buffer, Message
 from kafka_protocol.records.batch import BatchHeader
 
 
@@ -51,7 +51,7 @@ class ControllerCalls(Protocol):
     implements it."""
 
     def call(
-        self, now_ms: int, message: Any, version: int, timeout_ms: int, done: CallDone
+        self, now_ms: int, message: Message, version: int, timeout_ms: int, done: CallDone
     ) -> None:
         """Send ``message``; call ``done`` once, later (never before ``call`` returns):
         with the response, or with None and a reason after ``timeout_ms``."""
@@ -205,8 +205,8 @@ class Disk(Protocol):
 
     @property
     def was_clean(self) -> bool:
-        """Whether no appended record can be lost: the previous process stopped in
-        order, or was killed within the same boot of the machine (the page cache
+        """Return whether no appended record can be lost: the previous process stopped
+        in order, or was killed within the same boot of the machine (the page cache
         outlives the process). False on a new disk. Stays false, through further
         crashes, until ``registered``."""
 

@@ -90,6 +90,6 @@ def parse_listeners(
 
 
 def _overlap(one: str, other: str) -> bool:
-    """Whether two hosts share an address."""
+    """Return whether two hosts share an address."""
     anywhere = ("", "0.0.0.0", "::")
     return one == other or one in anywhere or other in anywhere

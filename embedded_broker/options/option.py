@@ -32,7 +32,7 @@ class Type(IntEnum):
 
 
 class Dynamic(Enum):
-    """Whether a broker's setting can be changed while it runs, and for which brokers (KIP-226)."""
+    """Tells whether a setting can change while a broker runs, and for which brokers (KIP-226)."""
 
     NO = "no"
     PER_BROKER = "per-broker"

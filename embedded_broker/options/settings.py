@@ -106,7 +106,7 @@ class Settings:
 
     @property
     def durable(self) -> bool:
-        """Whether records are flushed before they are acknowledged."""
+        """Return whether records are flushed before they are acknowledged."""
         return bool(self["log.durable"]) or self["log.flush.interval.messages"] == 1
 
     def listener(self, name: str) -> Listener:

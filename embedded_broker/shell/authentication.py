@@ -16,9 +16,10 @@ import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from kafka_protocol.errors import ErrorCode
+from kafka_protocol.fields import Message
 from kafka_protocol.messages.k17_sasl_handshake import SaslHandshakeRequest, SaslHandshakeResponse
 from kafka_protocol.messages.k36_sasl_authenticate import (
     SaslAuthenticateRequest,
@@ -79,7 +80,7 @@ class Challenged(Protocol):
 class Outcome:
     """One step of an authentication: the response, and what follows for the connection."""
 
-    response: Any
+    response: Message
     broker_id: int = -1
     """The id of the broker that completed its proof, else -1."""
     refusal: str = ""
@@ -93,7 +94,7 @@ class Authentication:
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
 
-    def respond(self, connection: Challenged, message: Any) -> Outcome:
+    def respond(self, connection: Challenged, message: Message) -> Outcome:
         """Answer a SaslHandshake or SaslAuthenticate request of this connection."""
         if isinstance(message, SaslHandshakeRequest):
             return self._handshake(connection, message)

@@ -65,7 +65,7 @@ class BufferPool:
 
     @property
     def exhausted(self) -> bool:
-        """Whether connections have to wait."""
+        """Return whether connections have to wait."""
         return self.in_use >= self.limit
 
     def when_free(self, resume: Callable[[], None]) -> None:

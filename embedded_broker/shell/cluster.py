@@ -209,12 +209,12 @@ class LocalCluster:
 
     # ---- one broker
     def start_broker(self, broker_id: int) -> None:
-        """Start a broker that does not run; returns at once. ``wait_for`` its state to follow."""
+        """Start a broker that is not running; returns at once. ``wait_for`` its state to follow."""
         with self._changed:
             broker = self._brokers[broker_id]
             if broker.pid or broker.state is State.STARTING or self._stopping:
                 return
-            assert self._launcher is not None, "the cluster does not run"
+            assert self._launcher is not None, "the cluster is not running"
             broker.exit_code, broker.reason = None, ""
             broker.stop_requested = broker.frozen = False
             self._set(broker_id, State.STARTING)
@@ -286,7 +286,7 @@ class LocalCluster:
             return self._status(broker_id)
 
     def usage(self, broker_id: int) -> Usage | None:
-        """Processor time and memory of a broker's process; None when it does not run."""
+        """Processor time and memory of a broker's process; None when it is not running."""
         pid = self._brokers[broker_id].pid
         return usage_of(pid) if pid else None
 
@@ -399,7 +399,7 @@ def exit_reason(place: BrokerPlace, code: int) -> str:
 
 
 def started_by_hand(place: BrokerPlace) -> bool:
-    """Whether a process of this broker runs that the cluster did not start."""
+    """Return whether a process of this broker runs that the cluster did not start."""
     try:
         pid = int((place.directory / "broker.pid").read_text())
         os.kill(pid, 0)

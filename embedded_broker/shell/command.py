@@ -176,7 +176,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 class StopRequests:
-    """What the main thread waits for: a request to stop, or ``notify`` from another thread.
+    """Lets the main thread wait for a request to stop, or for ``notify`` from another thread.
 
     A socket carries both, because a signal interrupts the wait for one on every system, and a
     signal handler may use no lock.

@@ -26,6 +26,7 @@ from embedded_broker.shell.framed import FramedSocket, Piece, Shared, release_re
 from embedded_broker.shell.metadata_cache import CacheKey, MetadataCache
 from kafka_protocol.api_keys import ApiKey
 from kafka_protocol.codec import ProtocolError, decode, request_class
+from kafka_protocol.fields import Message
 from kafka_protocol.framing import REQUEST_START, encode_response, read_client_id
 
 # Looking up a member of an enum costs six times as much as a global does, at every request.
@@ -44,13 +45,13 @@ _HTTP = re.compile(rb"(GET |POST|PUT |HEAD|OPTI|DELE|PATC|CONN)")
 
 
 class ConnectionOwner(Protocol):
-    """What a connection needs of the server that accepted it."""
+    """Declares what a connection needs of the server that accepted it."""
 
     shared: Shared
     authentication: Authentication
     metadata_cache: MetadataCache | None
 
-    def submit(self, slot: Slot, message: Any) -> None:
+    def submit(self, slot: Slot, message: Message) -> None:
         """Pass a decoded request to the core; the response goes to ``slot.connection``."""
 
     def schedule_flush(self, connection: ClientConnection) -> None:
@@ -126,7 +127,7 @@ class ClientConnection(FramedSocket):
         return True
 
     def _may_take(self, api_key: int) -> bool:
-        """Whether the connection takes a request of this api now."""
+        """Return whether the connection takes a request of this api now."""
         slots = self.slots
         if (
             slots
@@ -152,15 +153,15 @@ class ClientConnection(FramedSocket):
         Raises:
             ProtocolError, struct.error, IndexError: the frame is not a request.
         """
-        if api_key not in api.TABLE:
-            self._authenticate(frame, api_key, version, correlation_id)
-            return
         reason = api.unsupported(api_key, version)
         if reason:
             if api_key == API_VERSIONS:
                 self._respond_unsupported_version(correlation_id)
             else:
                 self.close(reason)
+            return
+        if api_key in api.AUTHENTICATION:
+            self._authenticate(frame, api_key, version, correlation_id)
             return
         if self.brokers_only:
             self.close("too many connections are open")
@@ -216,15 +217,8 @@ class ClientConnection(FramedSocket):
     def _authenticate(
         self, frame: memoryview, api_key: int, version: int, correlation_id: int
     ) -> None:
-        """Handle a broker's proof of membership; ApiVersions does not offer these apis to
-        clients."""
-        if api_key not in (ApiKey.SASL_HANDSHAKE, ApiKey.SASL_AUTHENTICATE):
-            self.close(f"unknown API key {api_key}")
-            return
+        """Handle a broker's proof of membership."""
         cls = request_class(api_key)
-        if not cls.MIN_VERSION <= version <= cls.MAX_VERSION:
-            self.close(f"unsupported version {version} of API key {api_key}")
-            return
         start = self._read_header(frame, version >= cls.FLEXIBLE_SINCE)
         message = decode(cls, version, frame, start)
         slot = Slot(self, version, correlation_id)
@@ -250,7 +244,7 @@ class ClientConnection(FramedSocket):
         self.respond(slot, unsupported_version())
 
     # ---- responses
-    def respond(self, slot: Slot, message: Any) -> None:
+    def respond(self, slot: Slot, message: Message) -> None:
         """Fill a slot. Responses that are next in order leave at the end of the wake-up."""
         slot.pieces = pieces = encode_response(message, slot.version, slot.correlation_id)
         if slot.cache_key is not None and self.owner.metadata_cache is not None:

@@ -1,4 +1,4 @@
-"""How a LocalCluster starts broker processes and is notified of them.
+"""Start the broker processes of a LocalCluster and notify it of them.
 
 Two launchers: ZygoteLauncher forks brokers from a small process that has imported everything
 (see zygote.py); SpawnLauncher starts an interpreter per broker where there is no fork. With both,

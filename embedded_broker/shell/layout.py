@@ -44,7 +44,7 @@ class PortUnavailable(ClusterRefused):
 
 @dataclass(frozen=True, slots=True)
 class BrokerOptions:
-    """What distinguishes one broker from the others."""
+    """Holds what distinguishes one broker from the others."""
 
     rack: str = ""
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -261,7 +261,7 @@ class ClusterDirectory:
 
 
 def is_in_use(directory: Path) -> bool:
-    """Whether a running program holds the lock of this cluster, or of one of its brokers."""
+    """Return whether a running program holds the lock of this cluster, or of one of its brokers."""
     locks = [directory / LOCK_FILE, *directory.glob(f"broker-*/{DATA}/{LOCK_FILE}")]
     for lock in locks:
         if lock.exists():

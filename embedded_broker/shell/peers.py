@@ -25,6 +25,7 @@ from embedded_broker.shell.framed import FramedSocket, Shared, release_records, 
 from embedded_broker.shell.loop import READ, WRITE
 from kafka_protocol.api_keys import ApiKey
 from kafka_protocol.codec import ProtocolError
+from kafka_protocol.fields import Message
 from kafka_protocol.framing import CORRELATION_ID, decode_response, encode_request
 from kafka_protocol.messages.k17_sasl_handshake import SaslHandshakeRequest
 from kafka_protocol.messages.k36_sasl_authenticate import SaslAuthenticateRequest
@@ -39,7 +40,7 @@ OWN_REQUEST = -1
 CONNECTING = (0, errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOULDBLOCK", 0))
 """What connect_ex returns for a non-blocking socket that is on its way."""
 
-OnResponse = Callable[[int, int, Any], None]
+OnResponse = Callable[[int, int, Message], None]
 """(send id, peer id, message)"""
 OnFailure = Callable[[int, int, str], None]
 """(send id, peer id, reason)"""
@@ -50,7 +51,7 @@ class PendingRequest:
     """A request that is queued or in flight."""
 
     send_id: int
-    message: Any
+    message: Message
     version: int
     deadline_ms: int
     """On the loop's clock; not used for the lane's own requests, which the dial timeout bounds."""

@@ -50,6 +50,7 @@ from embedded_broker.shell.peers import Peers
 from embedded_broker.shell.server import Limits, Server
 from embedded_broker.shell.storage.disk import LogDirectory, run_now
 from embedded_broker.shell.timers import Timers
+from kafka_protocol.fields import Message
 
 CHECKPOINT_MS = 10_000
 EXIT_BUG = 70
@@ -200,7 +201,7 @@ class Runner:
         self.exit_code = EXIT_BUG
         self.loop.stop()
 
-    def _on_request(self, request_id: int, version: int, message: Any, caller: Caller) -> None:
+    def _on_request(self, request_id: int, version: int, message: Message, caller: Caller) -> None:
         self.dispatch(RequestReceived(request_id, version, message, caller))
 
     def _on_connection_closed(self, connection_id: int) -> None:
@@ -208,7 +209,7 @@ class Runner:
             # Not from within the call that closed it: that may be the core's own effect.
             self.loop.post(lambda: self.dispatch(ConnectionClosed(connection_id)))
 
-    def _on_response(self, send_id: int, peer_id: int, message: Any) -> None:
+    def _on_response(self, send_id: int, peer_id: int, message: Message) -> None:
         self.dispatch(ResponseReceived(send_id, peer_id, message))
 
     def _on_failure(self, send_id: int, peer_id: int, reason: str) -> None:

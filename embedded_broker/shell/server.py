@@ -7,7 +7,6 @@ import socket
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from embedded_broker.core.events import Caller
 from embedded_broker.shell.authentication import Authentication
@@ -15,6 +14,7 @@ from embedded_broker.shell.connection import ClientConnection, Slot
 from embedded_broker.shell.framed import Shared, tune
 from embedded_broker.shell.loop import READ
 from embedded_broker.shell.metadata_cache import MetadataCache
+from kafka_protocol.fields import Message
 
 BACKLOG = 511
 SWEEP_MS = 1_000
@@ -60,7 +60,7 @@ def bind(host: str, port: int) -> socket.socket:
     return sock
 
 
-OnRequest = Callable[[int, int, Any, Caller], None]
+OnRequest = Callable[[int, int, Message, Caller], None]
 """(request id, version, message, caller)"""
 
 
@@ -147,13 +147,13 @@ class Server:
         self._on_connection_closed(connection.connection_id)
 
     # ---- requests
-    def submit(self, slot: Slot, message: Any) -> None:
+    def submit(self, slot: Slot, message: Message) -> None:
         """Give a request an id and pass it to the runner."""
         self._request_id = request_id = self._request_id + 1
         self._slots[request_id] = slot
         self._on_request(request_id, slot.version, message, slot.connection.caller)
 
-    def respond(self, request_id: int, message: Any) -> None:
+    def respond(self, request_id: int, message: Message) -> None:
         """Send the response to a request, unless its connection is closed."""
         slot = self._slots.pop(request_id)
         if not slot.connection.closed:

@@ -83,7 +83,7 @@ class Zygote:
 
     @property
     def _orphaned(self) -> bool:
-        """Whether the program that started this process has ended.
+        """Return whether the program that started this process has ended.
 
         The end of standard input usually shows it first. It does not when another child of that
         program has inherited the writing end of the pipe.

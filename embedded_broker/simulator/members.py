@@ -69,7 +69,7 @@ class Member:
 
     @property
     def stable(self) -> bool:
-        """Whether the member has an assignment and consumes."""
+        """Return whether the member has an assignment and consumes."""
         return self.state == "stable"
 
     def start(self) -> None:

@@ -129,13 +129,13 @@ def plan(rng: random.Random, family: str, length_ms: int, durable: bool = False)
 
 
 class Cluster(Protocol):
-    """What the nemesis asks of the scenario."""
+    """Declares what the nemesis needs of the scenario."""
 
     @property
     def nodes(self) -> Mapping[int, Node]: ...
 
     def healthy(self) -> bool:
-        """Whether every node is up and every replica in sync."""
+        """Return whether every node is up and every replica in sync."""
 
     def target(self, aim: str, pick: int) -> int:
         """The id of the node that has this role now."""

@@ -56,6 +56,7 @@ class Process:
         self.node = node
         self.alive = True
         self.disk = SimDisk(node.platter)
+        # The name derives the seed: another name would change what every seed replays.
         rng = NodeRng(node.world.rng(f"node {node.node_id} life {incarnation}"))
         self.broker = node.make_broker(node.settings, self.disk, node.clock, rng)
         self._inbox: list[Event] = []
@@ -277,7 +278,7 @@ class Node:
 
     @property
     def running(self) -> bool:
-        """Whether a process of the broker runs."""
+        """Return whether a process of the broker runs."""
         return self.process is not None
 
     @property

@@ -85,7 +85,7 @@ class Producer:
 
     @property
     def idle(self) -> bool:
-        """Whether every batch is acknowledged or given up."""
+        """Return whether every batch is acknowledged or given up."""
         return not any(lane.queue for lane in self.lanes.values())
 
     # ---- sessions

@@ -185,8 +185,8 @@ class Scenario:
         return [] if partition is None else list(partition.isr)
 
     def healthy(self) -> bool:
-        """Whether every node is running and unfenced, every replica in sync, and every broker has
-        the same metadata."""
+        """Return whether every node is running and unfenced, every replica in sync, and every
+        broker has the same metadata."""
         controller = self.checks.controller()
         if controller is None or not all(
             n.running and not n.platter.unclean for n in self.nodes.values()
@@ -354,7 +354,7 @@ class Scenario:
         return [(topic, index) for topic, index in self.partitions if self._writable(topic, index)]
 
     def _writable(self, topic: str, index: int) -> bool:
-        """Whether the core has min.insync.replicas of a partition, of which one may lead."""
+        """Return whether the core has min.insync.replicas of a partition, of which one may lead."""
         controller = self.checks.controller()
         partition = None if controller is None else controller.broker.image.partition(topic, index)
         if partition is None:
@@ -363,8 +363,8 @@ class Scenario:
         return len(alive) >= 2 and bool({*partition.isr, *partition.elr} & set(self.core))
 
     def _settled(self) -> bool:
-        """Whether the core agrees on the metadata, and every partition that may have a leader has
-        one, with all its running replicas in sync at the same end offset."""
+        """Return whether the core agrees on the metadata, and every partition that may have a
+        leader has one, with all its running replicas in sync at the same end offset."""
         controller = self.checks.controller()
         if controller is None or not all(n.running for n in self.core.values()):
             return False
@@ -390,7 +390,7 @@ class Scenario:
         return True
 
     def _consumers_done(self) -> bool:
-        """Whether readers and group have consumed, and the group committed, all that is
+        """Return whether readers and group have consumed, and the group committed, all that is
         committed."""
         ends = {p: self.checks.client_view(p).end for p in self._writable_partitions()}
         for reader in self.readers:

@@ -102,7 +102,8 @@ def _check(change: ConfigChange, entry: ConfigEntry | None) -> None:
 
 
 def _is_secret(name: str, entry: ConfigEntry | None) -> bool:
-    """Whether the value must not be shown. Without its entry a setting is judged by its name."""
+    """Return whether the value must not be shown. Without its entry a setting is judged by its
+    name."""
     if entry is not None:
         return entry.sensitive or entry.kind == "password"
     return name.endswith(SECRET_ENDINGS)

@@ -42,7 +42,7 @@ async def plan_from_command(client: ClusterReader, text: str, bootstrap: str) ->
 
 
 def can_plan(text: str) -> bool:
-    """Whether ``plan_from_command`` understands it; asks no cluster."""
+    """Return whether ``plan_from_command`` understands it; asks no cluster."""
     try:
         _change_of(text)
     except BadInput:

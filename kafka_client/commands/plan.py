@@ -38,7 +38,7 @@ class PlanRow:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What will change, and how. The window shows all of it before ``apply``."""
+    """Describes what will change, and how. The window shows all of it before ``apply``."""
 
     title: str
     verb: str

@@ -60,7 +60,7 @@ def scenarios() -> list[str]:
 
 
 def load(name: str) -> Scenario:
-    """Read a scenario. Raises: KeyError for an unvalues name."""
+    """Read a scenario. Raises: KeyError for an unknown name."""
     if name not in scenarios():
         raise KeyError(name)
     data = json.loads(

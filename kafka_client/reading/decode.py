@@ -102,7 +102,8 @@ def _guess_binary(data: bytes) -> Guess:
 
 
 def _is_text(data: bytes) -> bool:
-    """Whether the first bytes are UTF-8 with few control characters (an eighth; a quarter NUL)."""
+    """Return whether the first bytes are UTF-8 with few control characters (an eighth; a quarter
+    NUL)."""
     sample = data[:_TEXT_SAMPLE]
     try:
         text = sample.decode("utf-8")

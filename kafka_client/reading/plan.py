@@ -41,7 +41,7 @@ class Order(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ScanRequest:
-    """What a person wants to read."""
+    """Describes what a person wants to read."""
 
     topic: str
     partitions: tuple[int, ...]
@@ -59,7 +59,7 @@ class ScanRequest:
 
     @property
     def endless(self) -> bool:
-        """Whether it goes on until it is cancelled."""
+        """Return whether it goes on until it is cancelled."""
         return self.start is Start.LIVE or self.until is Until.ENDLESS
 
 

@@ -37,7 +37,7 @@ SILENT_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class ScanResult:
-    """How a scan ended."""
+    """Says how a scan ended."""
 
     ended: Ended
     progress: Progress

@@ -1,4 +1,4 @@
-"""What a snapshot says about the connection: which brokers are reachable, and one sentence for the
+"""Judge the connection from a snapshot: which brokers are reachable, and one sentence for the
 whole. Pure functions of the snapshot."""
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ class _Consumption:
 
     @property
     def moved(self) -> bool:
-        """Whether the committed offset grew within the status window."""
+        """Return whether the committed offset grew within the status window."""
         return bool(self.progress) and self.progress[-1][1] > self.progress[0][1]
 
 

@@ -46,7 +46,7 @@ PartitionFields = dict[TopicPartition, dict[str, object]]
 
 
 class RoundResult(NamedTuple):
-    """What a round that did not fail as a whole reports."""
+    """Reports the outcome of a round that did not fail as a whole."""
 
     errors: Errors
     complete: bool = True
@@ -350,12 +350,12 @@ class Rounds:
     # ---- what is visible
     @property
     def small(self) -> bool:
-        """Whether every topic and group counts as visible."""
+        """Return whether every topic and group counts as visible."""
         return partition_count(self.snapshot) <= self._schedule.small_partitions
 
     @property
     def _series_of_partitions(self) -> bool:
-        """Whether every partition gets series, not only those in focus."""
+        """Return whether every partition gets series, not only those in focus."""
         return partition_count(self.snapshot) <= self._schedule.partition_series
 
     def _visible_topics(self) -> frozenset[str]:

@@ -17,11 +17,11 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from kafka_client import backoff
 from kafka_client.api import ClusterClient
-from kafka_client.changes import Changes, diff
+from kafka_client.changes import Change, Changes, diff
 from kafka_client.errors import ClientError, TimedOut, Unsupported
 from kafka_client.model import ClusterSnapshot, Datum, Sampled
 from kafka_client.sampling.connection import connection, reachability
@@ -30,9 +30,6 @@ from kafka_client.sampling.state import ConnectionKind, ConnectionState, Round, 
 from kafka_client.sampling.store import Series, SeriesStore
 from kafka_client.snapshot import partition_count, with_brokers, with_sampled
 from resources.wording import seconds
-
-if TYPE_CHECKING:
-    from kafka_client.history import History
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +43,16 @@ HISTORY_KEY_PARTS = 2
 """Series with longer keys (one partition, one topic of a group) stay out of the history."""
 
 StartRound = Callable[[], Awaitable[RoundResult]]
+
+
+class SampleHistory(Protocol):
+    """Keeps samples and events beyond the memory's reach; ``history.History`` implements it."""
+
+    def sample(self, series: Series, t: float, value: float) -> None:
+        """Store a sample; ``t`` in seconds since the epoch."""
+
+    def event(self, change: Change) -> None:
+        """Store an event."""
 
 
 class Sampler:
@@ -62,7 +69,7 @@ class Sampler:
         on_snapshot: Callable[[ClusterSnapshot, Changes], None] = lambda _snapshot, _changes: None,
         on_sampled: Callable[[Round], None] = lambda _round: None,
         on_state: Callable[[ConnectionState], None] = lambda _state: None,
-        history: History | None = None,
+        history: SampleHistory | None = None,
         clock: Callable[[], float] = time.time,
         rng: random.Random | None = None,
         name: str = "",

@@ -1,4 +1,4 @@
-"""What the sampler reports about itself, and how often it samples: values without numpy, so that
+"""Hold what the sampler reports about itself, and how often it samples. No numpy here, so that
 the window can show a connection before numpy is loaded."""
 
 from __future__ import annotations

@@ -113,7 +113,7 @@ class Connection:
         return newest
 
     def offers(self, api_key: int) -> bool:
-        """Whether the broker offers this api, in whatever version."""
+        """Return whether the broker offers this api, in whatever version."""
         return api_key in self._offered
 
     async def request(self, message: Message, timeout_s: float, version: int | None = None) -> Any:

@@ -82,7 +82,7 @@ class Endpoint:
 
     @property
     def round_trip_ms(self) -> float | None:
-        """Of the last response on an open connection."""
+        """Return the round trip of the last response on an open connection."""
         return self._connection.round_trip_ms if self._connection and self.is_open else None
 
     async def connection(self) -> Connection:

@@ -1,5 +1,5 @@
-"""How a new connection proves who it is: the TLS context, and SASL with PLAIN (RFC
-4616) or SCRAM.
+"""Prove who a new connection is: the TLS context, and SASL with PLAIN (RFC 4616)
+or SCRAM.
 
 ``log_in`` sends its requests through a function that the connection hands in, so that
 this module does not know connections.

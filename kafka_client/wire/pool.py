@@ -137,7 +137,7 @@ class ConnectionPool:
         return (await endpoint.connection()).version(api_key)
 
     async def offers(self, api_key: int) -> bool:
-        """Whether any broker offers this api."""
+        """Return whether any broker offers this api."""
         endpoint = await self._any_endpoint(self.timeouts.dial_s)
         return (await endpoint.connection()).offers(api_key)
 

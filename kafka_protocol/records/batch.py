@@ -44,7 +44,7 @@ _EPOCH = struct.Struct(">i")
 
 
 class Codec(IntEnum):
-    """How the records of a batch are compressed: the lowest three bits of the
+    """Says how the records of a batch are compressed: the lowest three bits of the
     attributes."""
 
     NONE = 0

@@ -120,17 +120,17 @@ class RealCluster:
         return self.data / "ca.pem"
 
     def log_dir(self, node_id: int) -> Path:
-        """Where one node keeps its partitions."""
+        """Return the directory in which one node keeps its partitions."""
         return self.data / f"node-{node_id}"
 
     def log_file(self, node_id: int) -> Path:
-        """What one node printed."""
+        """Return the file with what one node printed."""
         return self.data / f"node-{node_id}.log"
 
     def pid(self, node_id: int) -> int:
         return self._processes[node_id].pid
 
-    # -- life ------------------------------------------------------------------------------------
+    # -- starting and stopping -------------------------------------------------------------------
 
     def start(self) -> None:
         self.data.mkdir(parents=True, exist_ok=True)

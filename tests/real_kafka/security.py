@@ -1,5 +1,5 @@
-"""What server.properties says when clients must come by TLS or SASL: for tests of connections,
-not a model to copy."""
+"""Write the server.properties of brokers whose clients use TLS or SASL. They are for tests of
+connections, not a model to copy."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def listener_settings(protocol: str, data: Path) -> dict[str, str]:
 
 
 def format_arguments(protocol: str) -> list[str]:
-    """What the storage tool is told, so that the SCRAM user is there from the first start."""
+    """Return the storage tool's arguments that create the SCRAM users before the first start."""
     if not protocol.startswith("SASL"):
         return []
     users = [f"{mechanism}=[name={USER},password={PASSWORD}]" for mechanism in MECHANISMS[1:]]

@@ -6,6 +6,6 @@ key, headed by its behaviour and version notes. The controller and the quorum ha
 theirs in their own packages.
 """
 
-from embedded_broker.core.api.versions import TABLE, Api, unsupported
+from embedded_broker.core.api.versions import AUTHENTICATION, TABLE, Api, unsupported
 
-__all__ = ["TABLE", "Api", "unsupported"]
+__all__ = ["AUTHENTICATION", "TABLE", "Api", "unsupported"]

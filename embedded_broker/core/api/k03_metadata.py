@@ -14,7 +14,6 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from embedded_broker.core.controller.ports import LeaderInfo
 from embedded_broker.core.environment import Environment
@@ -31,7 +30,11 @@ from kafka_protocol.messages.k03_metadata import (
     MetadataResponsePartition,
     MetadataResponseTopic,
 )
-from kafka_protocol.messages.k19_create_topics import CreatableTopic, CreateTopicsRequest
+from kafka_protocol.messages.k19_create_topics import (
+    CreatableTopic,
+    CreateTopicsRequest,
+    CreateTopicsResponse,
+)
 
 LISTENER_NOT_FOUND_SINCE = 6
 CREATE_VERSION = 7
@@ -42,7 +45,7 @@ _LEGAL_NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 
 
 def legal_topic_name(name: str) -> bool:
-    """Whether a topic may have this name."""
+    """Return whether a topic may have this name."""
     return name not in (".", "..") and _LEGAL_NAME.fullmatch(name) is not None
 
 
@@ -59,7 +62,7 @@ def metadata(
         _respond(env, quorum, event)
         return
 
-    def created(_now_ms: int, response: Any, reason: str) -> None:
+    def created(_now_ms: int, response: CreateTopicsResponse | None, reason: str) -> None:
         refused = {}
         if response is not None:
             refused = {

@@ -3,13 +3,12 @@ requests of clients for the controller."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from embedded_broker.core.api.handlers import BINDERS, Handler, Machines
 from embedded_broker.core.api.versions import TABLE
 from embedded_broker.core.events import RequestReceived
 from kafka_protocol.codec import response_class
 from kafka_protocol.errors import ErrorCode
+from kafka_protocol.fields import Message
 
 FORWARD_TIMEOUT_MS = 30_000
 """How long a request for the controller waits for one when it has no timeout of its
@@ -71,7 +70,7 @@ class Router:
         looks for the controller elsewhere."""
         outbox = self._machines.env.outbox
 
-        def done(_now_ms: int, response: Any, reason: str) -> None:
+        def done(_now_ms: int, response: Message | None, reason: str) -> None:
             if response is None:
                 outbox.drop(event, f"the controller did not handle the request: {reason}")
             else:

@@ -67,6 +67,13 @@ TABLE: dict[int, Api] = {
     ApiKey.ALLOCATE_PRODUCER_IDS: Api(0, 0, between_brokers=True, controller=True),
 }
 
+AUTHENTICATION: dict[int, Api] = {
+    ApiKey.SASL_HANDSHAKE: Api(0, 1),
+    ApiKey.SASL_AUTHENTICATE: Api(0, 2),
+}
+"""A broker proves with these that it belongs to the cluster. The shell handles them, and
+ApiVersions does not offer them to clients."""
+
 
 def unsupported(api_key: int, version: int) -> str:
     """Return why a request of this API key and version cannot be handled; "" when it
@@ -74,7 +81,7 @@ def unsupported(api_key: int, version: int) -> str:
 
     The shell asks before it decodes a request, so the core gets only supported ones.
     """
-    api = TABLE.get(api_key)
+    api = TABLE.get(api_key) or AUTHENTICATION.get(api_key)
     if api is None:
         return f"unsupported API key {api_key}"
     if api.min_version <= version <= api.max_version:

@@ -8,14 +8,13 @@ saw it caught up may not join.
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID
 
 from embedded_broker.core.controller.controller import Controller
 from embedded_broker.core.controller.partitions import move
 from embedded_broker.core.events import RequestReceived
 from embedded_broker.core.metadata.image import PartitionImage
-from embedded_broker.core.metadata.records import RECOVERED, RECOVERING
+from embedded_broker.core.metadata.records import RECOVERED, RECOVERING, MetadataRecord
 from embedded_broker.core.metadata.replay import changed
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.messages.k56_alter_partition import (
@@ -40,7 +39,7 @@ def alter_partition(controller: Controller, now_ms: int, event: RequestReceived)
     if broker is None or broker.broker_epoch != request.broker_epoch:
         controller.refuse(event, ErrorCode.STALE_BROKER_EPOCH)
         return
-    records: list[Any] = []
+    records: list[MetadataRecord] = []
     topics: list[ResponseTopicData] = []
     seen: set[tuple[UUID, int]] = set()
     for requested_topic in request.topics:

@@ -1,5 +1,5 @@
-"""Whether this broker's own image already shows the changes that a controller response
-reports.
+"""Tell whether this broker's own image already shows the changes that a controller
+response reports.
 
 A client that created a topic asks the same broker for it next; without this check the
 broker would often answer that the topic does not exist.
@@ -17,7 +17,7 @@ from kafka_protocol.fields import ZERO_UUID
 
 
 def is_applied(image: MetadataImage, request: Any, response: Any) -> bool:
-    """Whether ``image`` shows every successful change of ``response``; True for
+    """Return whether ``image`` shows every successful change of ``response``; True for
     requests whose effects clients do not look up."""
     match request.API_KEY:
         case ApiKey.CREATE_TOPICS:
@@ -55,7 +55,8 @@ def is_applied(image: MetadataImage, request: Any, response: Any) -> bool:
 
 
 def _shows(image: MetadataImage, key: tuple[int, str], config: Any) -> bool:
-    """Whether a changed setting is visible; APPEND and SUBTRACT are not checked."""
+    """Return whether a changed setting is visible; APPEND and SUBTRACT are not
+    checked."""
     value = image.configs.get(key, {}).get(config.name)
     if config.config_operation == ConfigOperation.SET:
         return bool(value == config.value)

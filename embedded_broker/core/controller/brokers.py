@@ -12,7 +12,6 @@ directory are numbered, because a registration of an earlier one may arrive late
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 from uuid import UUID
 
 from embedded_broker.core.controller.controller import Controller
@@ -25,17 +24,24 @@ from embedded_broker.core.metadata.records import (
     BrokerEndpoint,
     BrokerFeature,
     BrokerRegistrationChangeRecord,
+    MetadataRecord,
     RegisterBrokerRecord,
 )
 from kafka_protocol.errors import ErrorCode
-from kafka_protocol.messages.k62_broker_registration import BrokerRegistrationResponse
-from kafka_protocol.messages.k63_broker_heartbeat import BrokerHeartbeatResponse
+from kafka_protocol.messages.k62_broker_registration import (
+    BrokerRegistrationRequest,
+    BrokerRegistrationResponse,
+)
+from kafka_protocol.messages.k63_broker_heartbeat import (
+    BrokerHeartbeatRequest,
+    BrokerHeartbeatResponse,
+)
 
 
 # ---- BrokerRegistration (62)
 def register(controller: Controller, now_ms: int, event: RequestReceived) -> None:
     """Register an incarnation of a broker, fenced until it has caught up."""
-    request = event.message
+    request: BrokerRegistrationRequest = event.message
     if not controller.is_active:
         controller.refuse(event)
         return
@@ -60,7 +66,7 @@ def register(controller: Controller, now_ms: int, event: RequestReceived) -> Non
         controller.refuse(event, ErrorCode.DUPLICATE_BROKER_REGISTRATION)
         return
     broker_epoch = controller.next_offset
-    records: list[Any] = [_registration(request, broker_epoch)]
+    records: list[MetadataRecord] = [_registration(request, broker_epoch)]
     if known is not None:
         # The new incarnation starts fenced. On another disk, or after a crash that the
         # disk cannot have survived whole, it may also lack records that the previous
@@ -72,12 +78,14 @@ def register(controller: Controller, now_ms: int, event: RequestReceived) -> Non
     controller.reply(now_ms, event, records, BrokerRegistrationResponse(broker_epoch=broker_epoch))
 
 
-def _same_disk(known: BrokerImage, request: Any) -> bool:
+def _same_disk(known: BrokerImage, request: BrokerRegistrationRequest) -> bool:
     return set(known.directory_ids) == set(request.log_dirs)
 
 
-def _may_replace(controller: Controller, now_ms: int, known: BrokerImage, request: Any) -> bool:
-    """Whether the incarnation in ``request`` may replace the registered one."""
+def _may_replace(
+    controller: Controller, now_ms: int, known: BrokerImage, request: BrokerRegistrationRequest
+) -> bool:
+    """Return whether the incarnation in ``request`` may replace the registered one."""
     if _same_disk(known, request):
         later = incarnation_number(request.incarnation_id) - incarnation_number(
             known.incarnation_id
@@ -98,7 +106,7 @@ def _may_replace(controller: Controller, now_ms: int, known: BrokerImage, reques
     return False
 
 
-def _registration(request: Any, broker_epoch: int) -> RegisterBrokerRecord:
+def _registration(request: BrokerRegistrationRequest, broker_epoch: int) -> RegisterBrokerRecord:
     return RegisterBrokerRecord(
         broker_id=request.broker_id,
         incarnation_id=request.incarnation_id,
@@ -123,7 +131,7 @@ def _names(directory_ids: Iterable[UUID]) -> str:
 def heartbeat(controller: Controller, now_ms: int, event: RequestReceived) -> None:
     """Keep a broker's session alive; unfence it once it has caught up; let it shut
     down."""
-    request = event.message
+    request: BrokerHeartbeatRequest = event.message
     if not controller.is_active:
         controller.refuse(event)
         return
@@ -140,7 +148,7 @@ def heartbeat(controller: Controller, now_ms: int, event: RequestReceived) -> No
         controller.sessions.touch(now_ms, request.broker_id, event.caller.connection_id)
         # A broker serves clients only after it has applied its own registration.
         caught_up = request.current_metadata_offset >= known.broker_epoch
-        records: list[Any] = []
+        records: list[MetadataRecord] = []
         if known.fenced and caught_up and not request.want_fence:
             records = _unfence(controller, known)
         elif not known.fenced and request.want_fence:
@@ -154,7 +162,7 @@ def heartbeat(controller: Controller, now_ms: int, event: RequestReceived) -> No
         )
 
 
-def _unfence(controller: Controller, known: BrokerImage) -> list[Any]:
+def _unfence(controller: Controller, known: BrokerImage) -> list[MetadataRecord]:
     """The records that let a broker serve, and elect it where a partition has no
     leader."""
     controller.env.note(
@@ -194,7 +202,7 @@ def _shut_down(
         change = BrokerRegistrationChangeRecord(
             broker_id, known.broker_epoch, in_controlled_shutdown=1
         )
-        records: list[Any] = [change, *without_broker(controller.view, broker_id)]
+        records: list[MetadataRecord] = [change, *without_broker(controller.view, broker_id)]
         sessions.leaving[broker_id] = controller.next_offset + len(records)
         controller.env.note(
             Level.INFO, f"Broker {broker_id} is shutting down; moving its leaderships."
@@ -216,7 +224,7 @@ def _shut_down(
 
 
 def _has_applied(controller: Controller, broker_id: int, offset: int) -> bool:
-    """Whether a broker has applied the metadata up to this offset; a broker whose
-    progress is unknown is not waited for."""
+    """Return whether a broker has applied the metadata up to this offset; a broker
+    whose progress is unknown is not waited for."""
     applied = controller.quorum.applied_by(broker_id)
     return applied is None or applied >= offset

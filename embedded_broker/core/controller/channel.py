@@ -9,7 +9,6 @@ tolerate that, as with Kafka's forwarding.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from embedded_broker.core.controller.applied import is_applied
 from embedded_broker.core.controller.ports import LeaderInfo
@@ -17,6 +16,7 @@ from embedded_broker.core.controller.refusals import is_not_controller
 from embedded_broker.core.environment import Environment
 from embedded_broker.core.events import Caller, RequestReceived
 from embedded_broker.core.ports import CallDone
+from kafka_protocol.fields import Message
 
 NOT_SENT = (-1, -1)
 RETRY_MS = 50
@@ -34,7 +34,7 @@ class _Call:
     __slots__ = ("deadline_ms", "done", "message", "number", "send_id", "sent_to", "version")
 
     def __init__(
-        self, number: int, message: Any, version: int, deadline_ms: int, done: CallDone
+        self, number: int, message: Message, version: int, deadline_ms: int, done: CallDone
     ) -> None:
         self.number = number
         self.message = message
@@ -71,12 +71,12 @@ class ControllerChannel:
         )
         """A connection may be dead without closing: no attempt may take longer than
         this."""
-        self._applying: dict[int, tuple[_Call, Any]] = {}
+        self._applying: dict[int, tuple[_Call, Message]] = {}
         """Calls whose response waits until this node's image shows what it reports."""
         self._caller = Caller(-1, "", "", f"broker-{env.node_id}", broker_id=env.node_id)
 
     def call(
-        self, now_ms: int, message: Any, version: int, timeout_ms: int, done: CallDone
+        self, now_ms: int, message: Message, version: int, timeout_ms: int, done: CallDone
     ) -> None:
         """Send ``message`` to the controller; see ``ports.ControllerCalls``."""
         self._numbers += 1
@@ -112,7 +112,7 @@ class ControllerChannel:
         else:
             call.sent_to = (leader_id, self._quorum.epoch)
 
-            def done(now: int, response: Any, reason: str) -> None:
+            def done(now: int, response: Message | None, reason: str) -> None:
                 self._on_response(now, call, response)
 
             attempt_ms = max(1, min(remaining_ms, self._attempt_ms))
@@ -126,7 +126,7 @@ class ControllerChannel:
         outbox = self._env.outbox
         call.sent_to = (self._env.node_id, self._quorum.epoch)
 
-        def responded(response: Any) -> None:
+        def responded(response: Message | None) -> None:
             outbox.timer(
                 f"channel.{call.number}", now_ms, lambda now: self._on_response(now, call, response)
             )
@@ -134,7 +134,7 @@ class ControllerChannel:
         request_id = outbox.local_request_id(responded)
         self._handle(now_ms, RequestReceived(request_id, call.version, call.message, self._caller))
 
-    def _on_response(self, now_ms: int, call: _Call, response: Any) -> None:
+    def _on_response(self, now_ms: int, call: _Call, response: Message | None) -> None:
         if call.number not in self._calls:
             return
         call.sent_to = NOT_SENT
@@ -168,7 +168,7 @@ class ControllerChannel:
             f"channel.{call.number}", now_ms + delay_ms, lambda now: self._attempt(now, call)
         )
 
-    def _finish(self, now_ms: int, call: _Call, response: Any, reason: str) -> None:
+    def _finish(self, now_ms: int, call: _Call, response: Message | None, reason: str) -> None:
         del self._calls[call.number]
         self._env.outbox.cancel(f"channel.{call.number}")
         call.done(now_ms, response, reason)

@@ -13,7 +13,6 @@ made all or not at all.
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
 from embedded_broker.core.controller.controller import Controller
 from embedded_broker.core.controller.refusals import Refused
@@ -32,6 +31,7 @@ from embedded_broker.options import (
 from embedded_broker.options.names import unknown
 from kafka_protocol.constants import ConfigOperation
 from kafka_protocol.errors import ErrorCode
+from kafka_protocol.fields import Message
 from kafka_protocol.messages import k33_alter_configs as k33
 from kafka_protocol.messages import k44_incremental_alter_configs as k44
 
@@ -63,7 +63,7 @@ def alter_configs(controller: Controller, now_ms: int, event: RequestReceived) -
             results.append((e.code, e.text, *key))
     if message.validate_only:
         records = []
-    response: Any
+    response: Message
     if isinstance(message, k33.AlterConfigsRequest):
         response = k33.AlterConfigsResponse(
             responses=[k33.AlterConfigsResourceResponse(*r) for r in results]

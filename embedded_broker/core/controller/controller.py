@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
 from uuid import UUID
 
 from embedded_broker.core.config import Config
@@ -32,11 +31,11 @@ from embedded_broker.core.effects import Level
 from embedded_broker.core.environment import Environment
 from embedded_broker.core.events import RequestReceived
 from embedded_broker.core.metadata.image import MetadataDelta, MetadataImage
-from embedded_broker.core.metadata.records import FeatureLevelRecord
+from embedded_broker.core.metadata.records import FeatureLevelRecord, MetadataRecord
 from embedded_broker.core.metadata.replay import copy, replay
 from embedded_broker.core.quorum.voter import NotLeader
 from kafka_protocol.errors import ErrorCode
-from kafka_protocol.fields import ZERO_UUID
+from kafka_protocol.fields import ZERO_UUID, Message
 
 FEATURES = {"metadata.version": 25, "eligible.leader.replicas.version": 1}
 """Finalized when a cluster starts: 4.0-IV3, the first level that has every record
@@ -45,7 +44,7 @@ REBALANCE_TIMER = "controller.rebalance"
 MAX_REBALANCED = 1000
 """Leaderships moved by one automatic rebalance."""
 
-WaitingResponse = tuple[int, RequestReceived, Any]
+WaitingResponse = tuple[int, RequestReceived, Message]
 """(offset that must be committed first, request, its response)"""
 
 
@@ -66,7 +65,7 @@ class Controller:
 
     @property
     def is_active(self) -> bool:
-        """Whether this node is the active controller."""
+        """Return whether this node is the active controller."""
         return self._active
 
     @property
@@ -132,7 +131,11 @@ class Controller:
 
     # ---- proposals
     def reply(
-        self, now_ms: int, request: RequestReceived, records: Sequence[Any], response: Any
+        self,
+        now_ms: int,
+        request: RequestReceived,
+        records: Sequence[MetadataRecord],
+        response: Message,
     ) -> None:
         """Propose the records; respond when they, and all that the request was judged
         by, are committed."""
@@ -144,7 +147,7 @@ class Controller:
         else:
             self._waiting.append((self.image.offset, request, response))
 
-    def propose(self, now_ms: int, records: Sequence[Any]) -> bool:
+    def propose(self, now_ms: int, records: Sequence[MetadataRecord]) -> bool:
         """Append records to the metadata log and apply them to ``image``; False when
         this node no longer leads."""
         records = [*records, *after_config_change(self.view, records)]
@@ -180,8 +183,8 @@ class Controller:
             self.sessions.connection_closed(now_ms, connection_id)
 
     def is_impostor(self, now_ms: int, broker_id: int, directory_id: UUID) -> bool:
-        """Whether a live broker has this id and another log directory: then the caller
-        must not speak for it."""
+        """Return whether a live broker has this id and another log directory: then the
+        caller must not speak for it."""
         known = self.image.brokers.get(broker_id) if self._active else None
         if known is None or directory_id == ZERO_UUID or not known.directory_ids:
             return False

@@ -3,13 +3,12 @@ where none in sync is left."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from embedded_broker.core.controller.controller import Controller
 from embedded_broker.core.controller.partitions import all_partitions, move, note_unclean
 from embedded_broker.core.controller.view import ClusterView
 from embedded_broker.core.events import RequestReceived
 from embedded_broker.core.metadata.image import NO_LEADER, PartitionImage
+from embedded_broker.core.metadata.records import MetadataRecord, PartitionChangeRecord
 from kafka_protocol.constants import ElectionType
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.messages.k43_elect_leaders import (
@@ -29,7 +28,7 @@ def elect_leaders(controller: Controller, now_ms: int, event: RequestReceived) -
     if kind not in (ElectionType.PREFERRED, ElectionType.UNCLEAN):
         controller.refuse(event, ErrorCode.INVALID_REQUEST)
         return
-    records: list[Any] = []
+    records: list[MetadataRecord] = []
     results: dict[str, ReplicaElectionResult] = {}
 
     def add(topic: str, partition: int, code: ErrorCode, text: str | None) -> None:
@@ -60,7 +59,9 @@ def elect_leaders(controller: Controller, now_ms: int, event: RequestReceived) -
     controller.reply(now_ms, event, records, response)
 
 
-def _elect(view: ClusterView, p: PartitionImage, kind: int) -> tuple[ErrorCode, str | None, Any]:
+def _elect(
+    view: ClusterView, p: PartitionImage, kind: int
+) -> tuple[ErrorCode, str | None, PartitionChangeRecord | None]:
     """Return (error code, its text, the record or None)."""
     if kind == ElectionType.PREFERRED:
         if p.leader == p.replicas[0]:

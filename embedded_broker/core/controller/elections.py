@@ -74,7 +74,7 @@ def change(
 
 
 def is_empty(record: PartitionChangeRecord) -> bool:
-    """Whether the record changes nothing (it does not look at the replica
+    """Return whether the record changes nothing (it does not look at the replica
     assignment)."""
     return (
         record.isr is None

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
-from typing import Any
 
 from embedded_broker.core.controller.incarnation import incarnation_id
 from embedded_broker.core.controller.ports import VotingProcess
@@ -25,10 +24,14 @@ from embedded_broker.options import PROTOCOLS
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.messages.k62_broker_registration import (
     BrokerRegistrationRequest,
+    BrokerRegistrationResponse,
     Feature,
     Listener,
 )
-from kafka_protocol.messages.k63_broker_heartbeat import BrokerHeartbeatRequest
+from kafka_protocol.messages.k63_broker_heartbeat import (
+    BrokerHeartbeatRequest,
+    BrokerHeartbeatResponse,
+)
 
 REGISTRATION_VERSION = 4
 HEARTBEAT_VERSION = 1
@@ -84,15 +87,15 @@ class Lifecycle:
         """Whether a heartbeat is due as soon as the one in flight has been answered."""
 
     def in_touch(self, now_ms: int) -> bool:
-        """Whether the controller cannot have fenced this broker yet, because it has
-        heard from it within the session timeout. What this broker knows of its
+        """Return whether the controller cannot have fenced this broker yet, because it
+        has heard from it within the session timeout. What this broker knows of its
         leaderships then still holds."""
         return now_ms < self._in_touch_until_ms
 
     @property
     def is_ready(self) -> bool:
-        """Whether this broker serves clients: registered, unfenced, and it has applied
-        that."""
+        """Return whether this broker serves clients: registered, unfenced, and it has
+        applied that."""
         return self.state is State.RUNNING
 
     def start(self, now_ms: int) -> None:
@@ -136,13 +139,15 @@ class Lifecycle:
         timeout_ms = max(1, min(2 * self._session_ms, self._register_until_ms - now_ms))
         self._calls.call(now_ms, request, REGISTRATION_VERSION, timeout_ms, self._registered)
 
-    def _registered(self, now_ms: int, response: Any, reason: str) -> None:
+    def _registered(
+        self, now_ms: int, response: BrokerRegistrationResponse | None, reason: str
+    ) -> None:
         env = self._env
         self._in_flight = False
         if self.state is not State.STARTING:
             return
         error = ErrorCode.REQUEST_TIMED_OUT if response is None else ErrorCode(response.error_code)
-        if error is ErrorCode.NONE:
+        if response is not None and error is ErrorCode.NONE:
             self.broker_epoch = response.broker_epoch
             self.state = State.REGISTERED
             env.disk.registered()
@@ -200,7 +205,7 @@ class Lifecycle:
         )
         self._calls.call(now_ms, request, HEARTBEAT_VERSION, self._session_ms, self._answered)
 
-    def _answered(self, now_ms: int, response: Any, reason: str) -> None:
+    def _answered(self, now_ms: int, response: BrokerHeartbeatResponse | None, reason: str) -> None:
         """Handle the response to a heartbeat."""
         self._in_flight = False
         if self.state is State.STOPPED:
@@ -220,7 +225,7 @@ class Lifecycle:
             self._begin(now_ms)
             return
         if self.state is State.LEAVING and (
-            error is not ErrorCode.NONE or response.should_shut_down
+            response is None or error is not ErrorCode.NONE or response.should_shut_down
         ):
             self._leave(now_ms)
             return

@@ -4,7 +4,6 @@ leaders, eligible replicas."""
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from typing import Any
 
 from embedded_broker.core.controller.elections import change
 from embedded_broker.core.controller.view import MIN_ISR, UNCLEAN, ClusterView
@@ -20,6 +19,7 @@ from embedded_broker.core.metadata.records import (
     RECOVERING,
     BrokerRegistrationChangeRecord,
     ConfigRecord,
+    MetadataRecord,
     PartitionChangeRecord,
 )
 
@@ -93,7 +93,7 @@ def with_broker(view: ClusterView, broker_id: int) -> list[PartitionChangeRecord
     return records
 
 
-def fence(view: ClusterView, broker_id: int) -> list[Any]:
+def fence(view: ClusterView, broker_id: int) -> list[MetadataRecord]:
     """The records that fence a broker and give its leaderships to others."""
     epoch = view.image.brokers[broker_id].broker_epoch
     return [
@@ -127,7 +127,9 @@ def preferred_changes(view: ClusterView, limit: int) -> list[PartitionChangeReco
     return records
 
 
-def after_config_change(view: ClusterView, records: Sequence[Any]) -> list[PartitionChangeRecord]:
+def after_config_change(
+    view: ClusterView, records: Sequence[MetadataRecord]
+) -> list[PartitionChangeRecord]:
     """The partition changes that must accompany changed settings in the same batch.
 
     A new min.insync.replicas ends the eligibility outside the in-sync set (KIP-966),

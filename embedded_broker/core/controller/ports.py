@@ -1,5 +1,5 @@
-"""What the controller, the channel to it, and a broker's lifecycle ask of the metadata
-quorum.
+"""Declare what the controller, the channel to it, and a broker's lifecycle need of the
+metadata quorum.
 
 ``quorum.quorum.Quorum`` implements all three.
 """
@@ -7,7 +7,9 @@ quorum.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol
+
+from embedded_broker.core.metadata.records import MetadataRecord
 
 
 class LeaderInfo(Protocol):
@@ -28,7 +30,7 @@ class MetadataQuorum(LeaderInfo, Protocol):
 
     @property
     def is_leader(self) -> bool:
-        """Whether this node leads the quorum."""
+        """Return whether this node leads the quorum."""
 
     @property
     def high_watermark(self) -> int:
@@ -53,13 +55,13 @@ class MetadataQuorum(LeaderInfo, Protocol):
 
     @property
     def last_leader_unreachable(self) -> bool:
-        """Whether that leader's connections broke rather than fell silent."""
+        """Return whether that leader's connections broke rather than fell silent."""
 
     def applied_by(self, broker_id: int) -> int | None:
         """As leader, the metadata offset that a voter has applied; None when
         unknown."""
 
-    def propose(self, now_ms: int, records: Sequence[Any]) -> int:
+    def propose(self, now_ms: int, records: Sequence[MetadataRecord]) -> int:
         """Append records as one atomic batch; return the offset at which they are
         committed.
 

@@ -8,6 +8,7 @@ from typing import Any
 from kafka_protocol.api_keys import ApiKey
 from kafka_protocol.codec import response_class
 from kafka_protocol.errors import ErrorCode
+from kafka_protocol.fields import Message
 
 
 class Refused(Exception):
@@ -71,8 +72,9 @@ def refusal(message: Any, code: ErrorCode, text: str) -> Any:
             return response
 
 
-def is_not_controller(response: Any) -> bool:
-    """Whether a response comes from a broker that is not the active controller."""
+def is_not_controller(response: Message) -> bool:
+    """Return whether a response comes from a broker that is not the active
+    controller."""
     if getattr(response, "error_code", 0) == ErrorCode.NOT_CONTROLLER:
         return True
     for name in ("topics", "responses", "results"):

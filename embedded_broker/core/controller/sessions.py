@@ -9,29 +9,30 @@ session.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from embedded_broker.core.controller.partitions import fence
 from embedded_broker.core.controller.ports import MetadataQuorum
 from embedded_broker.core.controller.view import ClusterView
 from embedded_broker.core.effects import Level
 from embedded_broker.core.environment import Environment
+from embedded_broker.core.metadata.records import MetadataRecord
 
 TIMER = "controller.sessions"
 
 
 class SessionOwner(Protocol):
-    """What the sessions ask of the controller that owns them."""
+    """Declares what the sessions need of the controller that owns them."""
 
     @property
     def is_active(self) -> bool:
-        """Whether this node is the active controller."""
+        """Return whether this node is the active controller."""
 
     @property
     def view(self) -> ClusterView:
         """The cluster including uncommitted proposals."""
 
-    def propose(self, now_ms: int, records: Sequence[Any]) -> bool:
+    def propose(self, now_ms: int, records: Sequence[MetadataRecord]) -> bool:
         """Propose records; False when this node no longer leads."""
 
     def set_timer(self, key: str, at_ms: int, fire: Callable[[int], None]) -> None:
@@ -105,7 +106,7 @@ class Sessions:
         self._contact_ms[broker_id] = min(self._contact_ms[broker_id], latest_ms)
 
     def is_live(self, now_ms: int, broker_id: int) -> bool:
-        """Whether the broker's session has not expired."""
+        """Return whether the broker's session has not expired."""
         contact_ms = self._contact_ms.get(broker_id)
         return contact_ms is not None and now_ms - contact_ms < self._timeout_ms
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import Any
 from uuid import UUID
 
 from embedded_broker.core.config import Config
@@ -27,6 +26,7 @@ from embedded_broker.core.metadata.image import (
 from embedded_broker.core.metadata.records import (
     RECOVERED,
     ConfigRecord,
+    MetadataRecord,
     PartitionRecord,
     RemoveTopicRecord,
     TopicRecord,
@@ -75,7 +75,7 @@ def create_topics(controller: Controller, now_ms: int, event: RequestReceived) -
     # '.' and '_' are the same in metric names: two topics may not differ in them alone.
     taken = {name.replace(".", "_"): name for name in controller.image.topics}
     left = PARTITIONS_MAX
-    records: list[Any] = []
+    records: list[MetadataRecord] = []
     results: list[k19.CreatableTopicResult] = []
     for requested in request.topics:
         if counts[requested.name] > 1:
@@ -112,7 +112,7 @@ def _no_topic(name: str, code: ErrorCode, text: str) -> k19.CreatableTopicResult
 
 def _create(
     controller: Controller, requested: k19.CreatableTopic, taken: dict[str, str], left: int
-) -> list[Any]:
+) -> list[MetadataRecord]:
     """Return the records of one new topic with at most ``left`` partitions.
 
     Raises:
@@ -134,7 +134,7 @@ def _create(
         raise Refused(ErrorCode.INVALID_CONFIG, str(e)) from e
     placement = _placement(controller, requested, left)
     topic_id = controller.env.rng.uuid()
-    records: list[Any] = [TopicRecord(name, topic_id)]
+    records: list[MetadataRecord] = [TopicRecord(name, topic_id)]
     records += [ConfigRecord(TOPIC, name, c.name, c.value) for c in requested.configs]
     records += [
         _partition(controller, topic_id, n, replicas) for n, replicas in enumerate(placement)
@@ -167,8 +167,10 @@ def _placement(controller: Controller, requested: k19.CreatableTopic, left: int)
                 ErrorCode.INVALID_REPLICA_ASSIGNMENT,
                 "Partitions must be numbered from 0 without a gap.",
             )
+        # The bound is on the whole request, whoever places the replicas.
         check_count(len(by_number), left)
         placement = [by_number[n] for n in range(len(by_number))]
+        # All partitions of a topic have the same number of replicas: the first sets it.
         for replicas in placement:
             _check_manual(controller, replicas, len(placement[0]))
         return placement
@@ -186,6 +188,7 @@ def _placement(controller: Controller, requested: k19.CreatableTopic, left: int)
         raise Refused(
             ErrorCode.INVALID_REPLICATION_FACTOR, "The replication factor must be above 0."
         )
+    # Bound the number before anything of that size is built.
     check_count(partitions, left)
     return _choose(controller, partitions, factor)
 
@@ -293,7 +296,7 @@ def delete_topics(controller: Controller, now_ms: int, event: RequestReceived) -
         return
     named = [*request.topics, *(k20.DeleteTopicState(name) for name in request.topic_names)]
     counts = Counter(_name_of(controller, state) for state in named)
-    records: list[Any] = []
+    records: list[MetadataRecord] = []
     results: list[k20.DeletableTopicResult] = []
     for state in named:
         try:
@@ -347,7 +350,7 @@ def create_partitions(controller: Controller, now_ms: int, event: RequestReceive
         return
     counts = Counter(t.name for t in request.topics)
     left = PARTITIONS_MAX
-    records: list[Any] = []
+    records: list[MetadataRecord] = []
     results: list[k37.CreatePartitionsTopicResult] = []
     for requested in request.topics:
         if counts[requested.name] > 1:
@@ -383,6 +386,7 @@ def _add_partitions(
     have = len(topic.partitions)
     if requested.count == have:
         raise Refused(ErrorCode.INVALID_PARTITIONS, f"Topic already has {have} partition(s).")
+    # Kafka never removes partitions: their records would be lost.
     if requested.count < have:
         text = (
             f"The topic {requested.name} currently has {have} partition(s);"
@@ -391,9 +395,11 @@ def _add_partitions(
         raise Refused(ErrorCode.INVALID_PARTITIONS, text)
     more = requested.count - have
     check_count(more, left)
+    # New partitions get as many replicas as the first one has now.
     sample: PartitionImage = topic.partitions[0]
     factor = len(sample.replicas)
     if requested.assignments is not None:
+        # The assignments are for the new partitions alone, in the order of their numbers.
         if len(requested.assignments) != more:
             text = (
                 f"The request must assign replicas to every new partition: new {more},"

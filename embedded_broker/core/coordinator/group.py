@@ -88,8 +88,8 @@ class Member:
 
     @property
     def waits(self) -> bool:
-        """Whether it has a request waiting here, and so cannot send another to show it
-        is alive."""
+        """Return whether it has a request waiting here, and so cannot send another to
+        show it is alive."""
         return self.join is not None or self.sync is not None
 
 
@@ -173,7 +173,7 @@ class Group:
     def accepts(
         self, protocol_type: str, protocols: list[tuple[str, bytes]], replaces: str | None = None
     ) -> bool:
-        """Whether a member with these protocols shares one with all others;
+        """Return whether a member with these protocols shares one with all others;
         ``replaces`` is the member whose place it takes."""
         others = [m for m in self.members.values() if m.member_id != replaces]
         if self.state is State.EMPTY or not others:
@@ -236,7 +236,8 @@ class Group:
 
     @property
     def all_joined(self) -> bool:
-        """Whether no member, and no handed-out member id, is still expected to join."""
+        """Return whether no member, and no handed-out member id, is still expected to
+        join."""
         return not self.pending and all(m.join is not None for m in self.members.values())
 
     def subscribed_topics(self) -> set[str] | None:

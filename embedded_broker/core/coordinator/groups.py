@@ -9,7 +9,6 @@ leader of that partition coordinates it. Each partition led here is a ``Shard``;
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
 from embedded_broker.core.coordinator.membership import Membership
 from embedded_broker.core.coordinator.offsets import Offsets
@@ -155,6 +154,7 @@ class Groups:
             CreatableTopic,
             CreatableTopicConfig,
             CreateTopicsRequest,
+            CreateTopicsResponse,
         )
 
         self._creating = True
@@ -180,7 +180,7 @@ class Groups:
         def allow_again(_then_ms: int) -> None:
             self._creating = False
 
-        def done(then_ms: int, response: Any, reason: str) -> None:
+        def done(then_ms: int, response: CreateTopicsResponse | None, reason: str) -> None:
             for topic in response.topics if response is not None else ():
                 if topic.error_code not in (ErrorCode.NONE, ErrorCode.TOPIC_ALREADY_EXISTS):
                     reason = topic.error_message or ErrorCode(topic.error_code).name

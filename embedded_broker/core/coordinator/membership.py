@@ -70,8 +70,8 @@ class Membership:
         self._rebalances.arm(now_ms, shard, group)
 
     def _is_full(self, group: Group, member_id: str) -> bool:
-        """Whether group.max.size keeps this member out. During a rebalance only the
-        members that have joined again count: the others may be gone."""
+        """Return whether group.max.size keeps this member out. During a rebalance only
+        the members that have joined again count: the others may be gone."""
         most: int = self._env.config.broker("group.max.size")
         match group.state:
             case State.PREPARING:

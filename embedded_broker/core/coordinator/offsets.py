@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID
 
 from embedded_broker.core.coordinator.errors import commit_error
@@ -14,6 +13,7 @@ from embedded_broker.core.events import RequestReceived
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.fields import ZERO_UUID
 from kafka_protocol.messages.k08_offset_commit import (
+    OffsetCommitRequestTopic,
     OffsetCommitResponse,
     OffsetCommitResponsePartition,
     OffsetCommitResponseTopic,
@@ -55,6 +55,8 @@ class Offsets:
             topic_result = OffsetCommitResponseTopic(name=topic.name, topic_id=topic.topic_id)
             response.topics.append(topic_result)
             for requested in topic.partitions:
+                # Partitions fail alone: a client commits many at once, and one deleted
+                # topic must not cost it the offsets of the others.
                 result = OffsetCommitResponsePartition(requested.partition_index, unknown)
                 topic_result.partitions.append(result)
                 metadata = requested.committed_metadata or ""
@@ -81,6 +83,8 @@ class Offsets:
             self._env.outbox.respond(event, response)
             return
 
+        # The shard writes them as one batch: the log has all of these offsets or none,
+        # so one error code holds for every result that waits.
         def written(_then_ms: int, error_code: int) -> None:
             for result in waiting:
                 result.error_code = commit_error(error_code)
@@ -129,7 +133,7 @@ class Offsets:
             response.topics.append(OffsetCommitResponseTopic(topic.name, topic.topic_id, results))
         self._env.outbox.respond(event, response)
 
-    def _topic(self, version: int, topic: Any) -> tuple[str, UUID, int]:
+    def _topic(self, version: int, topic: OffsetCommitRequestTopic) -> tuple[str, UUID, int]:
         """Return (name, id, error code) of a topic that a request names by name or by
         id."""
         if version >= BY_TOPIC_ID:

@@ -1,4 +1,4 @@
-"""What the group coordinator asks of replication: the log of ``__consumer_offsets``.
+"""Declare what the group coordinator needs of replication: the log of ``__consumer_offsets``.
 
 Requests to the controller go through ``core.ports.ControllerCalls``.
 """

@@ -31,7 +31,7 @@ RECORD_OVERHEAD_BYTES = 16
 
 
 class RewriteTarget(Protocol):
-    """What a rewrite reads and changes of its shard."""
+    """Declares what a rewrite reads and changes of its shard."""
 
     @property
     def partition(self) -> int:
@@ -39,7 +39,7 @@ class RewriteTarget(Protocol):
 
     @property
     def closed(self) -> bool:
-        """Whether this node no longer leads the partition."""
+        """Return whether this node no longer leads the partition."""
 
     @property
     def groups(self) -> dict[str, Group]:

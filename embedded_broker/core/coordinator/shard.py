@@ -158,7 +158,7 @@ class Shard:
 
     @property
     def waits_for_high_watermark(self) -> bool:
-        """Whether everything below the high watermark is loaded and that is not
+        """Return whether everything below the high watermark is loaded and that is not
         enough."""
         offsets = self._log.local_offsets(OFFSETS_TOPIC, self.partition)
         return self._position < self._load_until and (

@@ -57,7 +57,7 @@ class BatchRefused(Exception):
 
 @dataclass(slots=True)
 class AppendLimits:
-    """What a topic's settings allow; replaced when they change."""
+    """Holds what a topic's settings allow; replaced when they change."""
 
     max_message_bytes: int = 1_048_588
     segment_bytes: int = 1 << 30

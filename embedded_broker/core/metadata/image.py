@@ -117,13 +117,13 @@ class MetadataImage:
         return None if image is None else image.partitions.get(partition)
 
     def alive(self, broker_id: int) -> bool:
-        """Whether the broker is registered and not fenced."""
+        """Return whether the broker is registered and not fenced."""
         broker = self.brokers.get(broker_id)
         return broker is not None and not broker.fenced
 
     def eligible(self, broker_id: int) -> bool:
-        """Whether the broker may join an ISR or lead: alive and not shutting down
-        (KIP-841)."""
+        """Return whether the broker may join an ISR or lead: alive and not shutting
+        down (KIP-841)."""
         return self.alive(broker_id) and not self.brokers[broker_id].in_controlled_shutdown
 
     def endpoints(
@@ -143,7 +143,7 @@ class MetadataImage:
 
 @dataclass(slots=True)
 class MetadataDelta:
-    """What a run of applied records changed; passed to the machines that follow the
+    """Lists what a run of applied records changed; passed to the machines that follow the
     metadata."""
 
     partitions: set[tuple[str, int]] = field(default_factory=set)
@@ -155,5 +155,5 @@ class MetadataDelta:
 
     @property
     def empty(self) -> bool:
-        """Whether no machine needs to be notified."""
+        """Return whether no machine needs to be notified."""
         return not (self.partitions or self.deleted_topics or self.configs or self.brokers)

@@ -21,6 +21,7 @@ from embedded_broker.core.metadata.records import (
     BrokerRegistrationChangeRecord,
     ConfigRecord,
     FeatureLevelRecord,
+    MetadataRecord,
     NoOpRecord,
     PartitionChangeRecord,
     PartitionRecord,
@@ -32,7 +33,7 @@ from embedded_broker.core.metadata.records import (
 )
 
 
-def replay(image: MetadataImage, record: Any, delta: MetadataDelta) -> None:
+def replay(image: MetadataImage, record: MetadataRecord, delta: MetadataDelta) -> None:
     """Apply one record to ``image`` and add what it changed to ``delta``.
 
     A record that does not fit the image is a broken invariant: the controller that

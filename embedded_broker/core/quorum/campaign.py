@@ -3,14 +3,12 @@ or refuses."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from embedded_broker.core.effects import Level
 from embedded_broker.core.metadata.topics import METADATA_TOPIC
 from embedded_broker.core.ports import StorageFailed
 from embedded_broker.core.quorum.voter import Voter
 from kafka_protocol.errors import ErrorCode
-from kafka_protocol.messages.k52_vote import PartitionData, TopicData, VoteRequest
+from kafka_protocol.messages.k52_vote import PartitionData, TopicData, VoteRequest, VoteResponse
 
 VOTE_VERSION = 2
 RETRY_MS = 50
@@ -75,7 +73,7 @@ class Campaign:
         )
         request = VoteRequest(v.cluster_id, voter, [TopicData(METADATA_TOPIC, [partition])])
 
-        def done(now: int, response: Any, reason: str) -> None:
+        def done(now: int, response: VoteResponse | None, reason: str) -> None:
             if response is None:
                 self._outbox.timer(
                     f"quorum.vote.{voter}", now + RETRY_MS, lambda later: self._ask(later, voter)
@@ -88,7 +86,7 @@ class Campaign:
             voter, "quorum", request, VOTE_VERSION, timeout_ms, done
         )
 
-    def _on_response(self, now_ms: int, voter: int, response: Any) -> None:
+    def _on_response(self, now_ms: int, voter: int, response: VoteResponse) -> None:
         v = self._voter
         if response.error_code == ErrorCode.INCONSISTENT_CLUSTER_ID:
             self._outbox.note(
@@ -109,9 +107,11 @@ class Campaign:
             return
         side = self._refused
         if vote.vote_granted:
-            side = {ErrorCode.NONE: self._granted, CONDITIONAL_VOTE: self._conditional}.get(
-                vote.error_code, side
-            )
+            grants: dict[int, set[int]] = {
+                ErrorCode.NONE: self._granted,
+                CONDITIONAL_VOTE: self._conditional,
+            }
+            side = grants.get(vote.error_code, side)
         self._count(now_ms, side, voter)
 
     def _is_won(self) -> bool:

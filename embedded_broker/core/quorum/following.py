@@ -7,8 +7,6 @@ share, and the follower truncates to there (KIP-595, in the manner of KIP-101).
 
 from __future__ import annotations
 
-from typing import Any
-
 from embedded_broker.core.effects import Level
 from embedded_broker.core.metadata.topics import METADATA_TOPIC_ID
 from embedded_broker.core.ports import StorageFailed
@@ -17,6 +15,7 @@ from kafka_protocol.errors import ErrorCode
 from kafka_protocol.messages.k01_fetch import (
     FetchPartition,
     FetchRequest,
+    FetchResponse,
     FetchTopic,
     PartitionData,
     ReplicaState,
@@ -58,8 +57,8 @@ class Following:
         self._outbox.cancel(RETRY_TIMER)
 
     def in_touch(self, now_ms: int) -> bool:
-        """Whether the leader has answered within the fetch timeout; if so, pre-votes
-        against it are refused."""
+        """Return whether the leader has answered within the fetch timeout; if so,
+        pre-votes against it are refused."""
         return (
             self._failures == 0
             and now_ms - self._voter.last_leader_contact_ms < self._voter.fetch_timeout_ms
@@ -130,13 +129,14 @@ class Following:
         else:
             self._fetch_after(now_ms, min(RETRY_MAX_MS, RETRY_MS << min(self._failures, 8)))
 
-    def _on_response(self, now_ms: int, response: Any, reason: str) -> None:
+    def _on_response(self, now_ms: int, response: FetchResponse | None, reason: str) -> None:
         if not self._open:
             return
         v = self._voter
         if response is None:
             self._failed(now_ms)
             return
+        # No retry can help, and records of another cluster must never be applied.
         if response.error_code == ErrorCode.INCONSISTENT_CLUSTER_ID:
             self._outbox.stop(
                 2, f"Broker {v.leader_id} does not belong to this cluster ({v.cluster_id})."
@@ -147,12 +147,16 @@ class Following:
             return
         data: PartitionData = response.responses[0].partitions[0]
         try:
+            # The epoch before the records: those of a replaced leader must not reach
+            # the log. A newer epoch ends this role, and with it this fetching.
             leader = data.current_leader
             if v.learn_epoch(now_ms, leader.leader_epoch, leader.leader_id):
                 return
             if data.error_code != ErrorCode.NONE:
                 self._failed(now_ms)
                 return
+            # Only a response without an error shows that the leader leads; an error
+            # must not delay the campaign.
             self._note_contact(now_ms)
             self._apply(now_ms, data)
         except StorageFailed as e:
@@ -195,7 +199,7 @@ class Following:
         self._fetch(now_ms)
 
     def _has_all_committed(self, high_watermark: int) -> bool:
-        """Whether this log has every committed record on disk. The leader's high
+        """Return whether this log has every committed record on disk. The leader's high
         watermark covers them all only once it lies past the first record of the
         leader's own epoch."""
         v = self._voter

@@ -31,7 +31,10 @@ from kafka_protocol.messages.k01_fetch import (
     LeaderIdAndEpoch,
     PartitionData,
 )
-from kafka_protocol.messages.k53_begin_quorum_epoch import BeginQuorumEpochRequest
+from kafka_protocol.messages.k53_begin_quorum_epoch import (
+    BeginQuorumEpochRequest,
+    BeginQuorumEpochResponse,
+)
 from kafka_protocol.messages.k53_begin_quorum_epoch import PartitionData as BeginPartition
 from kafka_protocol.messages.k53_begin_quorum_epoch import TopicData as BeginTopic
 from kafka_protocol.messages.k54_end_quorum_epoch import EndQuorumEpochRequest, ReplicaInfo
@@ -45,7 +48,7 @@ END_VERSION = 1
 
 @dataclass(slots=True)
 class Progress:
-    """How far a replica of the metadata log is, by its fetches."""
+    """Records how far a replica of the metadata log is, by its fetches."""
 
     end_offset: int = -1
     """End of the log on its disk; -1 before its first fetch in this epoch."""
@@ -191,6 +194,7 @@ class Leading:
         response = self._response(ErrorCode.NONE)
         if requested.fetch_offset < self._voter.log.end_offset:
             limit = max(1, min(event.message.max_bytes, requested.partition_max_bytes))
+            # A RecordSlice stands where the class declares bytes; the shell sends it.
             data: Any = response.responses[0].partitions[0]
             data.records = self._voter.log.read(requested.fetch_offset, limit)
         self._outbox.respond(event, response)
@@ -282,7 +286,9 @@ class Leading:
         if self.voters:
             self._outbox.timer(BEGIN_TIMER, now_ms + interval_ms, self._announce)
 
-    def _announced(self, now_ms: int, response: Any, reason: str) -> None:
+    def _announced(
+        self, now_ms: int, response: BeginQuorumEpochResponse | None, reason: str
+    ) -> None:
         if (
             response is None
             or not self._open

@@ -7,9 +7,8 @@ in a follower's fetch offset.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from embedded_broker.core.metadata.records import LEADER_CHANGE_TYPE, decode_record
+from embedded_broker.core.metadata.records import LEADER_CHANGE_TYPE, MetadataRecord, decode_record
 from embedded_broker.core.metadata.topics import METADATA_TOPIC, METADATA_TOPIC_ID
 from embedded_broker.core.ports import Disk, PartitionLog, RecordSlice
 from kafka_protocol.fields import Buffer
@@ -119,7 +118,7 @@ class MetadataLog:
         """Batches from ``start_offset``, at least one."""
         return self.log.read(start_offset, max_bytes, self.end_offset, at_least_one=True)
 
-    def records(self, start_offset: int, end_offset: int) -> tuple[list[Any], int]:
+    def records(self, start_offset: int, end_offset: int) -> tuple[list[MetadataRecord], int]:
         """Return the metadata records from ``start_offset``, about READ_BYTES at most,
         and the offset after them."""
         data = self.log.read(start_offset, READ_BYTES, end_offset, at_least_one=True).tobytes()

@@ -30,12 +30,12 @@ have no such guard).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 from uuid import UUID
 
 from embedded_broker.core.effects import Level
 from embedded_broker.core.environment import Environment
-from embedded_broker.core.metadata.records import encode_record
+from embedded_broker.core.metadata.records import MetadataRecord, encode_record
 from embedded_broker.core.ports import StorageFailed
 from embedded_broker.core.quorum.campaign import Campaign
 from embedded_broker.core.quorum.following import Following
@@ -48,13 +48,13 @@ RETRY_MS = 50
 
 
 class QuorumListener(Protocol):
-    """What the quorum reports to, and asks of, the machines above it; ``Broker``
-    implements it."""
+    """Declares what the quorum reports to, and needs of, the machines above it;
+    ``Broker`` implements it."""
 
     def on_leadership(self, now_ms: int) -> None:
         """The epoch, its known leader, or whether this node leads has changed."""
 
-    def on_committed(self, now_ms: int, records: Sequence[Any], end_offset: int) -> None:
+    def on_committed(self, now_ms: int, records: Sequence[MetadataRecord], end_offset: int) -> None:
         """These metadata records are committed; ``end_offset`` is the offset after the
         last."""
 
@@ -63,8 +63,8 @@ class QuorumListener(Protocol):
         for it."""
 
     def is_impostor(self, now_ms: int, broker_id: int, directory_id: UUID) -> bool:
-        """Whether a live broker has this id and a different log directory: then the
-        caller's fetches must not count as that broker's."""
+        """Return whether a live broker has this id and a different log directory: then
+        the caller's fetches must not count as that broker's."""
 
 
 class Quorum(Voter):
@@ -80,7 +80,7 @@ class Quorum(Voter):
     # ---- questions of the other machines
     @property
     def is_leader(self) -> bool:
-        """Whether this node leads its epoch."""
+        """Return whether this node leads its epoch."""
         return self.role is Role.LEADER
 
     @property
@@ -113,7 +113,7 @@ class Quorum(Voter):
         progress = None if leading is None else leading.voters.get(broker_id)
         return None if progress is None else progress.high_watermark
 
-    def propose(self, now_ms: int, records: Sequence[Any]) -> int:
+    def propose(self, now_ms: int, records: Sequence[MetadataRecord]) -> int:
         """Append records as one atomic batch. They are committed when the high
         watermark reaches the returned offset.
 

@@ -156,7 +156,7 @@ def end_quorum_epoch(q: Quorum, now_ms: int, event: RequestReceived) -> None:
 def _from_leader(
     q: Quorum,
     event: RequestReceived,
-    partition: Any,
+    partition: k53.PartitionData | k54.PartitionData,
     error: ErrorCode,
     accept: Callable[[], None],
 ) -> ErrorCode | None:
@@ -188,19 +188,26 @@ def fetch(q: Quorum, now_ms: int, event: RequestReceived) -> None:
     requested = request.topics[0].partitions[0]
     error = ErrorCode.NONE
     leading = q.leading
+    # A fetch offset confirms records for the high watermark, so nobody may fetch in the
+    # name of another broker.
     if event.caller.broker_id < 0 or replica_id != event.caller.broker_id:
         error = ErrorCode.CLUSTER_AUTHORIZATION_FAILED
+    # The epochs agree before the offset is looked at: an offset of another epoch may
+    # stand for other records.
     elif requested.current_leader_epoch < q.epoch:
         error = ErrorCode.FENCED_LEADER_EPOCH
     elif requested.current_leader_epoch > q.epoch:
         error = ErrorCode.UNKNOWN_LEADER_EPOCH
     elif leading is None:
         error = ErrorCode.NOT_LEADER_OR_FOLLOWER
+    # A second process with this id has another log: what it confirms is not on the disk
+    # of the broker that votes.
     elif q.listener.is_impostor(now_ms, replica_id, requested.replica_directory_id):
         error = ErrorCode.INVALID_VOTER_KEY
     else:
         leading.fetch(now_ms, event, replica_id, requested)
         return
+    # Every refusal names the leader and epoch known here, so that the replica finds it.
     data = PartitionData(
         error_code=error,
         high_watermark=-1,

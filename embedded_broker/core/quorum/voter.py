@@ -62,6 +62,7 @@ class Voter(ABC):
         epoch."""
         self.leader_id: int = self._saved.get("leaderId", NOBODY)
         """The leader of ``epoch`` once it is known; at most one per epoch."""
+        # "lives" is the name in the stored file; data directories in use have it.
         self._incarnations: int = self._saved.get("lives", 0)
         """How many processes have run on this disk."""
         self.votes_conditionally: bool = self._saved.get(

@@ -41,7 +41,7 @@ MAX_IN_FLIGHT = 2
 
 
 class LaneOwner(Protocol):
-    """What a lane asks of its owner, ``Replicas``."""
+    """Declares what a lane needs of its owner, ``Replicas``."""
 
     def lane_ready(self, lane: Lane) -> None:
         """Call ``lane.send`` at the end of this tick."""

@@ -6,8 +6,8 @@ LONG_AGO = -(1 << 60)
 
 
 class FollowerState:
-    """What the leader knows of one other replica from its fetches in the current leader
-    epoch."""
+    """Holds what the leader knows of one other replica from its fetches in the current
+    leader epoch."""
 
     __slots__ = (
         "broker_epoch",

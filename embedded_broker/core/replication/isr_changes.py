@@ -65,6 +65,9 @@ class IsrChanges:
 
     def flush(self, now_ms: int) -> None:
         """At the end of a tick, send the waiting proposals in one request."""
+        # One request at a time, so that the controller judges proposals in the order in
+        # which they were made; what waits meanwhile goes with the next request. Without
+        # a broker epoch the controller refuses all of them.
         if self._in_flight or not self._waiting or self._table.broker_epoch < 0:
             return
         waiting, self._waiting = self._waiting, {}
@@ -73,8 +76,10 @@ class IsrChanges:
         topics: dict[object, TopicData] = {}
         for partition in waiting:
             proposal = partition.pending_isr
+            # Metadata of this tick may have decided the change or moved the leadership.
             if proposal is None or not partition.is_leader:
                 continue
+            # A response counts only while all three are still the same.
             sent[partition] = (partition.leader_epoch, partition.partition_epoch, proposal)
             topic = topics.get(partition.topic_id)
             if topic is None:

@@ -38,7 +38,7 @@ REFUSED_PAUSE_MS = 100
 
 
 class PartitionOwner(Protocol):
-    """What a partition reports to its owner, ``Replicas``."""
+    """Declares what a partition reports to its owner, ``Replicas``."""
 
     @property
     def lag_ms(self) -> int:
@@ -123,18 +123,18 @@ class Partition(ReplicaLog):
 
     @property
     def under_min_isr(self) -> bool:
-        """Whether too few replicas are in sync to acknowledge acks=all. A topic with
-        fewer replicas than min.insync.replicas needs all of them."""
+        """Return whether too few replicas are in sync to acknowledge acks=all. A topic
+        with fewer replicas than min.insync.replicas needs all of them."""
         return len(self.isr) < min(self.min_isr, len(self.assigned))
 
     @property
     def high_watermark_is_old(self) -> bool:
-        """Whether the previous leader may have committed more than this node knows:
-        until the start of this leader's epoch is committed (KIP-207)."""
+        """Return whether the previous leader may have committed more than this node
+        knows: until the start of this leader's epoch is committed (KIP-207)."""
         return self.high_watermark < self.epoch_start_offset
 
     def in_maximal_isr(self, broker_id: int) -> bool:
-        """Whether the replica is, or may soon be, in the in-sync set."""
+        """Return whether the replica is, or may soon be, in the in-sync set."""
         return broker_id in self.isr or (
             self.pending_isr is not None and broker_id in self.pending_isr
         )
@@ -176,7 +176,7 @@ class Partition(ReplicaLog):
         return True
 
     def flush_if_needed(self) -> None:
-        """Where only flushed records count, flush those that are not: no later append
+        """Flush the rest where only flushed records count: no later append
         may come that would flush them."""
         if self.durable and self.flushed_offset < self.end_offset:
             self._owner.needs_flush(self)
@@ -298,14 +298,19 @@ class Partition(ReplicaLog):
     def advance_high_watermark(self, now_ms: int) -> None:
         """Move the high watermark as far as the replicas allow; release the requests
         that wait for it."""
+        # Below min.insync.replicas nothing is committed (KIP-966): records that too few
+        # replicas have could still be lost after a reader saw them.
         if not self.is_leader or self.under_min_isr:
             return
+        # Committed is what every replica has that may lead next: the in-sync set, and the
+        # proposed one, because the controller may have accepted it already (KIP-497).
         least = self.stable_offset
         for follower in self.followers.values():
             if follower.end_offset < least and (
                 self.in_maximal_isr(follower.broker_id) or self._about_to_join(follower, now_ms)
             ):
                 least = follower.end_offset
+        # It never goes back: readers have seen what is below it.
         if least <= self.high_watermark:
             return
         self.high_watermark = least
@@ -318,13 +323,14 @@ class Partition(ReplicaLog):
                 fetch.wake()
         waiting = self.waiting_appends
         if waiting and waiting[0].offset <= least:
+            # They wait in the order of their offsets: the first one beyond it ends the loop.
             code = self._committed_code()
             while waiting and waiting[0].offset <= least:
                 waiting.popleft().finish(now_ms, code)
 
     def _about_to_join(self, follower: FollowerState, now_ms: int) -> bool:
-        """Whether a follower outside the in-sync set has caught up and may join. The
-        high watermark waits for it; otherwise a fast producer would keep it out for
+        """Return whether a follower outside the in-sync set has caught up and may join.
+        The high watermark waits for it; otherwise a fast producer would keep it out for
         ever."""
         return self._caught_up(follower, now_ms) and self._eligible(follower)
 
@@ -335,8 +341,8 @@ class Partition(ReplicaLog):
         )
 
     def _eligible(self, follower: FollowerState) -> bool:
-        """Whether the follower is alive, not shutting down (KIP-841), and still the
-        incarnation that fetched (KIP-903)."""
+        """Return whether the follower is alive, not shutting down (KIP-841), and still
+        the incarnation that fetched (KIP-903)."""
         image = self._env.image
         return image.eligible(follower.broker_id) and (
             image.brokers[follower.broker_id].broker_epoch == follower.broker_epoch

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any
 
 from embedded_broker.core.environment import Environment
 from embedded_broker.core.ports import ControllerCalls
 from embedded_broker.core.replication.table import ReplicaTable
 from kafka_protocol.errors import ErrorCode
-from kafka_protocol.messages.k67_allocate_producer_ids import AllocateProducerIdsRequest
+from kafka_protocol.messages.k67_allocate_producer_ids import (
+    AllocateProducerIdsRequest,
+    AllocateProducerIdsResponse,
+)
 
 Done = Callable[[int, int], None]
 """(producer id or -1, error code)"""
@@ -41,7 +43,9 @@ class ProducerIds:
             request = AllocateProducerIdsRequest(self._env.node_id, self._table.broker_epoch)
             self._calls.call(now_ms, request, 0, TIMEOUT_MS, self._allocated)
 
-    def _allocated(self, now_ms: int, response: Any, reason: str) -> None:
+    def _allocated(
+        self, now_ms: int, response: AllocateProducerIdsResponse | None, reason: str
+    ) -> None:
         self._in_flight = False
         waiting, self._waiting = self._waiting, deque()
         if (

@@ -296,8 +296,8 @@ class FetchSessions:
         return data
 
     def _is_current(self, entry: SessionPartition) -> bool:
-        """Whether the evaluation of the follower's state still holds: same leader, same
-        epoch."""
+        """Return whether the evaluation of the follower's state still holds: same
+        leader, same epoch."""
         partition = entry.partition
         return (
             partition is not None

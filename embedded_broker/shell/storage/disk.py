@@ -149,7 +149,7 @@ class LogDirectory:
         return LastStop.KILLED if started and started.strip() == self._boot else LastStop.CRASHED
 
     def _nothing_lost(self) -> bool:
-        """Whether no record appended since the last registration can be lost."""
+        """Return whether no record appended since the last registration can be lost."""
         registered = files.read_text(self.path / REGISTERED)
         if registered is None or self.refused_logs:
             return False

@@ -49,7 +49,7 @@ class MappedIndex:
 
     @property
     def full(self) -> bool:
-        """Whether no entry can be added, so that the segment has to be rolled."""
+        """Return whether no entry can be added, so that the segment has to be rolled."""
         return self.count >= self._max
 
     def open(self) -> None:
@@ -75,7 +75,7 @@ class MappedIndex:
         self.count = low
 
     def rises(self) -> bool:
-        """Whether the entries are valid: none negative, each above the one before in both
+        """Return whether the entries are valid: none negative, each above the one before in both
         numbers."""
         first, second = -1, -1
         for i in range(self.count):

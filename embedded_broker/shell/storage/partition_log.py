@@ -162,7 +162,7 @@ class DiskPartitionLog:
     def _must_roll(
         self, active: Segment, size: int, headers: Sequence[BatchHeader], now_ms: int
     ) -> bool:
-        """Whether this append has to begin a new segment, by Kafka's rules."""
+        """Return whether this append has to begin a new segment, by Kafka's rules."""
         if active.size + size > self._segment_bytes:
             return True
         # Index entries have 32 bits for an offset.

@@ -30,7 +30,7 @@ READ_BYTES = 4 * 1024 * 1024
 
 
 class LastStop(Enum):
-    """How the previous process of this directory ended."""
+    """Says how the previous process of this directory ended."""
 
     CLEAN = "shut down"
     KILLED = "was killed"
@@ -134,7 +134,7 @@ def _file_size(segment: Segment) -> int:
 
 
 def _fits(segment: Segment) -> bool:
-    """Whether the last index entry points at a batch that it can be of."""
+    """Return whether the last index entry points at a batch that it can be of."""
     last = segment.offsets.last()
     if last is None:
         return segment.size <= 2 * READ_BYTES  # an index that was lost would cost a scan each time

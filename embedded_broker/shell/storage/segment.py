@@ -164,7 +164,7 @@ class Segment:
 
     @property
     def index_full(self) -> bool:
-        """Whether one of the indexes has no room for a further entry."""
+        """Return whether one of the indexes has no room for a further entry."""
         return self.offsets.full or self.times.full
 
     def seal(self) -> None:

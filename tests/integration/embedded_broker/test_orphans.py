@@ -92,7 +92,7 @@ class Program:
 
 
 def ends(code: str, folder: Path, plain: bool = False, freeze: bool = False) -> bool:
-    """Whether every process of the cluster ends after the program was killed."""
+    """Return whether every process of the cluster ends after the program was killed."""
     program = Program(code, folder, plain)
     try:
         if freeze:

@@ -1,4 +1,4 @@
-"""What every ``ClusterClient`` must do, whoever answers: run against the fake in tests/unit and
+"""Check what every ``ClusterClient`` must do: run against the fake in tests/unit and
 real clusters in tests/integration. A class that derives from this gives a fixture ``client``,
 connected, to a cluster of three brokers."""
 

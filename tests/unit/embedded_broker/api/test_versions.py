@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from embedded_broker.core.api import TABLE, unsupported
+from embedded_broker.core.api import AUTHENTICATION, TABLE, unsupported
 from embedded_broker.core.api.handlers import BINDERS
 from embedded_broker.core.api.k18_api_versions import unsupported_version
 from kafka_protocol.api_keys import ApiKey
@@ -16,9 +16,9 @@ def test_that_every_advertised_api_has_a_handler() -> None:
     assert BINDERS.keys() == TABLE.keys()
 
 
-@pytest.mark.parametrize("key", sorted(TABLE))
+@pytest.mark.parametrize("key", sorted({**TABLE, **AUTHENTICATION}))
 def test_that_exactly_the_versions_that_can_be_decoded_are_supported(key: int) -> None:
-    api, cls = TABLE[key], request_class(key)
+    api, cls = {**TABLE, **AUTHENTICATION}[key], request_class(key)
     for version in range(-1, max(api.max_version, cls.MAX_VERSION) + 2):
         advertised = api.min_version <= version <= api.max_version
         decodable = cls.MIN_VERSION <= version <= cls.MAX_VERSION

@@ -66,10 +66,10 @@ def commit(bench: Bench, offset: int, partition: int = 0, version: int = 9, **mo
 def fetch(
     bench: Bench, partition: int = 0, topic: str = "events", group: str = "g"
 ) -> tuple[int, int, str]:
-    asked = OffsetFetchRequestGroup(
+    requested = OffsetFetchRequestGroup(
         group, topics=[OffsetFetchRequestTopics(topic, partition_indexes=[partition])]
     )
-    answer = bench.ask(OffsetFetchRequest(groups=[asked]), 9).groups[0]
+    answer = bench.ask(OffsetFetchRequest(groups=[requested]), 9).groups[0]
     assert answer.error_code == 0
     found = answer.topics[0].partitions[0]
     return found.committed_offset, found.committed_leader_epoch, found.metadata
@@ -101,7 +101,7 @@ def test_that_many_groups_and_topic_ids_are_fetched_at_once(bench: Bench) -> Non
     commit(bench, 5, version=10)
     commit(bench, 6, group="h")
     events = bench.image.topics["events"].topic_id
-    asked = [
+    requested = [
         OffsetFetchRequestGroup(
             "g", topics=[OffsetFetchRequestTopics(topic_id=events, partition_indexes=[0])]
         ),
@@ -111,7 +111,7 @@ def test_that_many_groups_and_topic_ids_are_fetched_at_once(bench: Bench) -> Non
         ),
         OffsetFetchRequestGroup("nobody", topics=None),
     ]
-    found = bench.ask(OffsetFetchRequest(groups=asked, require_stable=True), 10).groups
+    found = bench.ask(OffsetFetchRequest(groups=requested, require_stable=True), 10).groups
     assert (
         found[0].topics[0].topic_id == events
         and found[0].topics[0].partitions[0].committed_offset == 5
@@ -228,8 +228,8 @@ def test_that_groups_are_unavailable_until_the_loaded_log_is_replicated(bench: B
     )  # acknowledged perhaps by the former leader, not yet below our mark
     bench.resign()
     after = Bench(bench.log).lead()
-    asked = OffsetFetchRequest(groups=[OffsetFetchRequestGroup("g", topics=None)])
-    assert after.ask(asked, 9).groups[0].error_code == ErrorCode.COORDINATOR_LOAD_IN_PROGRESS
+    requested = OffsetFetchRequest(groups=[OffsetFetchRequestGroup("g", topics=None)])
+    assert after.ask(requested, 9).groups[0].error_code == ErrorCode.COORDINATOR_LOAD_IN_PROGRESS
     old = after.ask(
         OffsetFetchRequest(group_id="g", topics=[OffsetFetchRequestTopic("events", [0])]), 1
     )
@@ -258,8 +258,8 @@ def test_that_single_offsets_are_deleted_unless_a_member_subscribes_to_the_topic
     bench: Bench,
 ) -> None:
     def delete(topic: str, group: str = "g") -> Any:
-        asked = OffsetDeleteRequestTopic(topic, [OffsetDeleteRequestPartition(0)])
-        answer = bench.ask(OffsetDeleteRequest(group, [asked]), 0)
+        requested = OffsetDeleteRequestTopic(topic, [OffsetDeleteRequestPartition(0)])
+        answer = bench.ask(OffsetDeleteRequest(group, [requested]), 0)
         return answer.error_code or answer.topics[0].partitions[0].error_code
 
     bench.add_topic("other", 1)

@@ -1,4 +1,4 @@
-"""What a log knows of its epochs and of its producers."""
+"""Check what a log knows of its epochs and of its producers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a batch from a client must be: the rows of the table of bad input that concern Produce."""
+"""Check the batches of clients: the rows of the table of bad input that concern Produce."""
 
 from __future__ import annotations
 

@@ -218,10 +218,10 @@ class Node:
         return answer
 
     def fetch(self, offset: int, index: int = 0, version: int = 12, **more: Any) -> int:
-        asked = FetchPartition(
+        requested = FetchPartition(
             index, more.pop("epoch", -1), offset, more.pop("last_epoch", -1), -1, 1 << 20
         )
-        request = FetchRequest(topics=[FetchTopic(T, TOPIC_ID, [asked])], min_bytes=1, **more)
+        request = FetchRequest(topics=[FetchTopic(T, TOPIC_ID, [requested])], min_bytes=1, **more)
         return self.ask(request, version)
 
     def fetched(self, request_id: int) -> PartitionData:

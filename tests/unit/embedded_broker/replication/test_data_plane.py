@@ -1,4 +1,4 @@
-"""The apis of the data plane, asked as a client asks."""
+"""The APIs of the data plane, as a client calls them."""
 
 from __future__ import annotations
 
@@ -144,16 +144,16 @@ def test_that_leader_epochs_fence_readers_row_37(bench: Bench) -> None:
 def test_that_clients_have_no_sessions_row_38(bench: Bench) -> None:
     request = FetchRequest(session_id=5, session_epoch=3)
     assert answer(bench.nodes[1], request, 12).error_code == ErrorCode.FETCH_SESSION_ID_NOT_FOUND
-    asked = bench.nodes[1].fetch(0, session_epoch=0)
+    requested = bench.nodes[1].fetch(0, session_epoch=0)
     bench.settle()
-    assert bench.nodes[1].answers[asked].session_id == 0
+    assert bench.nodes[1].answers[requested].session_id == 0
 
 
 def test_that_the_first_batch_is_whole_whatever_the_limits_row_40(bench: Bench) -> None:
     fill(bench, "a" * 500, "b")
-    asked = [FetchPartition(0, -1, 0, -1, -1, 10)]
+    requested = [FetchPartition(0, -1, 0, -1, -1, 10)]
     request = bench.nodes[1].ask(
-        FetchRequest(max_bytes=10, topics=[FetchTopic(T, TOPIC_ID, asked)]), 12
+        FetchRequest(max_bytes=10, topics=[FetchTopic(T, TOPIC_ID, requested)]), 12
     )
     bench.settle()
     assert values(bench.nodes[1].fetched(request).records) == ["a" * 500]
@@ -161,9 +161,9 @@ def test_that_the_first_batch_is_whole_whatever_the_limits_row_40(bench: Bench) 
 
 def test_that_a_reader_waits_for_min_bytes(bench: Bench) -> None:
     fill(bench, "a")
-    asked = [FetchPartition(0, -1, 0, -1, -1, 1 << 20)]
+    requested = [FetchPartition(0, -1, 0, -1, -1, 1 << 20)]
     wanted = FetchRequest(
-        max_wait_ms=10_000, min_bytes=100, topics=[FetchTopic(T, TOPIC_ID, asked)]
+        max_wait_ms=10_000, min_bytes=100, topics=[FetchTopic(T, TOPIC_ID, requested)]
     )
     request = bench.nodes[1].ask(wanted, 13)
     bench.settle()
@@ -173,8 +173,8 @@ def test_that_a_reader_waits_for_min_bytes(bench: Bench) -> None:
 
 
 def test_that_an_unknown_topic_id_gets_its_error(bench: Bench) -> None:
-    asked = [FetchPartition(0, -1, 0, -1, -1, 1 << 20)]
-    request = bench.nodes[1].ask(FetchRequest(topics=[FetchTopic("", UUID(int=5), asked)]), 13)
+    requested = [FetchPartition(0, -1, 0, -1, -1, 1 << 20)]
+    request = bench.nodes[1].ask(FetchRequest(topics=[FetchTopic("", UUID(int=5), requested)]), 13)
     bench.settle()
     assert bench.nodes[1].fetched(request).error_code == ErrorCode.UNKNOWN_TOPIC_ID
 
@@ -246,8 +246,8 @@ def test_that_all_topics_are_listed_in_every_version(bench: Bench, version: int)
 
 
 def test_that_topics_are_found_by_id(bench: Bench) -> None:
-    asked = [MetadataRequestTopic(TOPIC_ID, None), MetadataRequestTopic(UUID(int=9), None)]
-    found = metadata(bench, MetadataRequest(topics=asked), 12)
+    requested = [MetadataRequestTopic(TOPIC_ID, None), MetadataRequestTopic(UUID(int=9), None)]
+    found = metadata(bench, MetadataRequest(topics=requested), 12)
     assert [(t.error_code, t.name) for t in found.topics] == [
         (0, T),
         (ErrorCode.UNKNOWN_TOPIC_ID, None),
@@ -280,10 +280,10 @@ def test_that_a_missing_topic_is_created_when_allowed(bench: Bench) -> None:
     node.perform()
     assert node.answers[request].topics[0].error_code == ErrorCode.LEADER_NOT_AVAILABLE
     for text, allowed in (("new", False), ("a/b", True)):
-        asked = MetadataRequest(
+        requested = MetadataRequest(
             topics=[MetadataRequestTopic(name=text)], allow_auto_topic_creation=allowed
         )
-        code = metadata(bench, asked, 9).topics[0].error_code
+        code = metadata(bench, requested, 9).topics[0].error_code
         expected = (
             ErrorCode.INVALID_TOPIC_EXCEPTION if allowed else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
         )

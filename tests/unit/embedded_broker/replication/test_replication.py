@@ -219,13 +219,13 @@ def test_that_a_new_leader_does_not_know_the_latest_offset_until_its_epoch_is_co
     request = ListOffsetsRequest(topics=[ListOffsetsTopic(T, [ListOffsetsPartition(0, -1, -1)])])
     bench.kill(1)
     bench.change(leader=2, isr=(2, 3))
-    asked = bench.nodes[2].ask(request, 7)
-    answer = bench.nodes[2].answers[asked].topics[0].partitions[0]
+    requested = bench.nodes[2].ask(request, 7)
+    answer = bench.nodes[2].answers[requested].topics[0].partitions[0]
     assert answer.error_code == ErrorCode.OFFSET_NOT_AVAILABLE
     bench.cut = set()
     bench.run(2_000)
-    asked = bench.nodes[2].ask(request, 7)
-    answer = bench.nodes[2].answers[asked].topics[0].partitions[0]
+    requested = bench.nodes[2].ask(request, 7)
+    answer = bench.nodes[2].answers[requested].topics[0].partitions[0]
     assert (answer.error_code, answer.offset, answer.leader_epoch) == (0, 1, 1)
 
 
@@ -382,10 +382,10 @@ def test_that_a_durable_leader_flushes_the_records_of_its_previous_incarnation()
 def test_that_only_a_broker_may_fetch_as_a_replica() -> None:
     bench = Bench()
     bench.create()
-    asked = FetchPartition(0, 0, 0, -1, 0, 1 << 20)
+    requested = FetchPartition(0, 0, 0, -1, 0, 1 << 20)
     request = FetchRequest(
         replica_state=ReplicaState(2, 200),
-        topics=[FetchTopic(topic_id=TOPIC_ID, partitions=[asked])],
+        topics=[FetchTopic(topic_id=TOPIC_ID, partitions=[requested])],
     )
     refused = bench.nodes[1].ask(request, 17)
     assert bench.nodes[1].fetched(refused).error_code == ErrorCode.TOPIC_AUTHORIZATION_FAILED

@@ -184,7 +184,10 @@ class Connection:
 
 def test_that_a_proof_cannot_be_replayed_or_skipped() -> None:
     from kafka_protocol.messages.k17_sasl_handshake import SaslHandshakeRequest
-    from kafka_protocol.messages.k36_sasl_authenticate import SaslAuthenticateRequest
+    from kafka_protocol.messages.k36_sasl_authenticate import (
+        SaslAuthenticateRequest,
+        SaslAuthenticateResponse,
+    )
 
     listener, connection = Authentication(SECRET), Connection()
     assert listener.respond(connection, SaslAuthenticateRequest(b"x" * 40)).refusal
@@ -193,6 +196,7 @@ def test_that_a_proof_cannot_be_replayed_or_skipped() -> None:
     dialler = DiallerProof(SECRET, 3)
     challenge = listener.respond(connection, SaslAuthenticateRequest(dialler.first_message()))
     assert challenge.broker_id == -1
+    assert isinstance(challenge.response, SaslAuthenticateResponse)
     final = dialler.final_message(challenge.response.auth_bytes)
     assert final is not None
     assert listener.respond(connection, SaslAuthenticateRequest(final)).broker_id == 3

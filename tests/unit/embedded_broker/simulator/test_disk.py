@@ -1,4 +1,4 @@
-"""What a simulated disk keeps and loses in kills and power cuts."""
+"""Check what a simulated disk keeps and loses in kills and power cuts."""
 
 from __future__ import annotations
 

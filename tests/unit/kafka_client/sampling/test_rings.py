@@ -82,7 +82,7 @@ prefixes = series_keys.flatmap(lambda key: st.integers(0, 4).map(lambda length: 
 
 
 @given(st.lists(st.tuples(st.booleans(), prefixes), max_size=60), prefixes)
-def test_that_keys_and_forget_by_prefix_agree_with_a_scan(steps, asked):
+def test_that_keys_and_forget_by_prefix_agree_with_a_scan(steps, requested):
     store, expected = SeriesStore(), set()
     for is_append, key in steps:
         if is_append:
@@ -91,7 +91,9 @@ def test_that_keys_and_forget_by_prefix_agree_with_a_scan(steps, asked):
         else:
             store.forget(*key)
             expected = {other for other in expected if other[: len(key)] != key}
-    assert set(store.keys(*asked)) == {key for key in expected if key[: len(asked)] == asked}
+    assert set(store.keys(*requested)) == {
+        key for key in expected if key[: len(requested)] == requested
+    }
     assert set(store.keys(longest=2)) == {key for key in expected if len(key) <= 2}
     for key in expected:
         store.forget(*key)

@@ -1,4 +1,4 @@
-"""Settings, and who is asked for them."""
+"""Settings, and the brokers that the requests for them go to."""
 
 from __future__ import annotations
 
@@ -68,17 +68,17 @@ async def test_that_a_default_is_in_the_settings_own_unit_and_secrets_are_hidden
 async def test_that_a_brokers_own_settings_are_read_from_itself():
     async with Cluster(2) as cluster:
         await cluster.client.metadata()
-        asked: list[tuple[int, str]] = []
+        requested: list[tuple[int, str]] = []
 
         def answer(node_id, request):
-            asked.extend((node_id, resource.resource_name) for resource in request.resources)
+            requested.extend((node_id, resource.resource_name) for resource in request.resources)
             return described(request)
 
         for broker in cluster.brokers:
             broker.answers[ApiKey.DESCRIBE_CONFIGS] = partial(answer, broker.node_id)
         found = await configs(cluster.pool, [TOPIC, OWN, DEFAULT])
         assert set(found) == {TOPIC, OWN, DEFAULT}
-        assert (2, "2") in asked and len({node for node, name in asked if name != "2"}) == 1
+        assert (2, "2") in requested and len({node for node, name in requested if name != "2"}) == 1
 
 
 async def test_that_a_topic_that_a_broker_does_not_know_yet_is_asked_for_again():
