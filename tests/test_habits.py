@@ -194,7 +194,7 @@ def test_that_every_allowed_dead_name_is_still_in_the_code() -> None:
 
 UNTESTED_IN_GUI = frozenset(
     """
-    gui.cluster_actions gui.connect_dialog
+    gui.cluster_actions
     gui.embedded.demo_traffic gui.embedded.launch gui.page_kit.chart_history
     gui.sampling
     """.split()
