@@ -1,5 +1,5 @@
 """Writes to the log what the window does: which clusters it opens and loses, how its jobs end,
-how long its thread was held up. It listens to signals and changes nothing."""
+how long its thread was blocked. It listens to signals and changes nothing."""
 
 from __future__ import annotations
 
@@ -67,4 +67,4 @@ class ActivityLog(QObject):
 
     def _stalled(self, duration_ms: float) -> None:
         if duration_ms >= STALL_LOGGED_MS:
-            logger.warning("the window's thread was held up for %.0f ms", duration_ms)
+            logger.warning("the window's thread was blocked for %.0f ms", duration_ms)

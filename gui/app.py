@@ -69,8 +69,11 @@ END_S = 2.0
 
 
 class Application(QObject):
-    """One window with all it stands on. ``close`` ends it in order. ``settings_path`` is the file
-    of its preferences; scripts outside this repository pass it by that name."""
+    """Owns the window and everything that it needs. ``close`` ends it in order.
+
+    ``settings_path`` is the file of its preferences; scripts outside this repository pass it by
+    that name.
+    """
 
     def __init__(
         self,
@@ -260,16 +263,18 @@ class Application(QObject):
         from gui.preferences_dialog import PreferencesDialog
 
         fixed = [place for place in self.places() if place.path != self.embedded.root]
-        PreferencesDialog(
+        dialog = PreferencesDialog(
             self.theme, self.preferences, fixed, self.effects.default_folder, self.window
-        ).open()
+        )
+        self.tasks.start(opened(dialog))
 
     def open_about(self) -> None:
         from gui.about.dialog import AboutDialog
         from gui.about.places import connected
 
         connections = [connected(session) for session in self.clusters.sessions.values()]
-        AboutDialog(self.theme, self.places(), connections, self.window).open()
+        dialog = AboutDialog(self.theme, self.places(), connections, self.window)
+        self.tasks.start(opened(dialog))
 
     def places(self) -> list[Place]:
         """The files and folders that Kafkarium keeps something in."""
@@ -288,7 +293,7 @@ class Application(QObject):
     # ---- the end
 
     def ask_to_close(self) -> None:
-        """Close the window, unless the person keeps it for the sake of other programs."""
+        """Close the window; if other programs use its clusters, ask the person first."""
         if self._ending is None:
             self._ending = self.tasks.start(self._end_if_agreed())
 

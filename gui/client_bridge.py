@@ -95,7 +95,7 @@ class ClientBridge(QObject):
 
 
 def report(error: BaseException) -> None:
-    """Report a bug at the top, as an exception that nobody caught would be."""
+    """Report a bug at the top, as an uncaught exception would be."""
     sys.excepthook(type(error), error, error.__traceback__)
 
 

@@ -1,5 +1,5 @@
-"""What a person does to clusters from the welcome page, the rail and the palette: start embedded
-ones, close and remove them, with the questions to be asked first."""
+"""Starts, closes and removes clusters for the welcome page, the rail and the palette, and asks
+the person first where data or connections are at stake."""
 
 from __future__ import annotations
 

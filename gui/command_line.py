@@ -27,14 +27,14 @@ _INTEGER = re.compile(r"-?\d{1,18}")
 
 @dataclass(frozen=True, slots=True)
 class Equivalent:
-    """``title`` tells in the palette what Enter does."""
+    """``title`` is the palette's line: it names what Enter does."""
 
     title: str
     target: Target
 
 
 def looks_like_one(text: str) -> bool:
-    """Whether the first word is a tool of Kafka's."""
+    """Return whether the first word is a tool of Kafka's."""
     first = text.strip().split(maxsplit=1)
     return bool(first) and _TOOL.fullmatch(first[0]) is not None
 

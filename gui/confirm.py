@@ -21,7 +21,7 @@ async def confirmed(
     danger: bool = True,
     other: str = "Cancel",
 ) -> bool:
-    """Ask, and return whether the person agreed. ``text`` tells what will happen; ``danger`` makes
+    """Ask, and return whether the person agreed. ``text`` says what will happen; ``danger`` makes
     the other button the default."""
     dialog = _dialog(theme, parent, title, text, button, danger, other)
     return await opened(dialog) == QDialog.DialogCode.Accepted

@@ -25,7 +25,7 @@ from typing_extensions import override
 
 from gui.client_bridge import ClientBridge
 from gui.open_clusters import MakeClient
-from gui.tasks import TaskScope
+from gui.tasks import TaskScope, chosen_file
 from kafka_client.doctor import STAGES, Stage, StageState, check_connection
 from kafka_client.errors import ClientError
 from kafka_client.profile import ConnectionProfile, Environment, Mechanism, Protocol
@@ -222,15 +222,15 @@ class ConnectDialog(QDialog):
     def _browse(self, field: QLineEdit) -> QPushButton:
         button = QPushButton("Choose…", self)
 
-        def choose() -> None:
-            dialog = QFileDialog(self, "Choose a file")
-            dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
-            dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-            dialog.fileSelected.connect(field.setText)
-            dialog.open()
-
-        button.clicked.connect(choose)
+        button.clicked.connect(lambda: self._tasks.start(self._choose_file(field), field))
         return button
+
+    async def _choose_file(self, field: QLineEdit) -> None:
+        dialog = QFileDialog(self, "Choose a file")
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
+        path = await chosen_file(dialog)
+        if path is not None:
+            field.setText(path)
 
     def _colours(self) -> QWidget:
         whole = QWidget(self)

@@ -1,4 +1,4 @@
-"""What the preferences mean for a connection: how often it samples, how much history it keeps."""
+"""Derives from the preferences how often a connection samples and how much history it keeps."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ down to whole milliseconds, 0 included. ``gui.tasks.after`` waits on a QTimer.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,8 @@ from PySide6.QtCore import QEventLoop
 from PySide6.QtWidgets import QApplication
 from typing_extensions import override
 
+logger = logging.getLogger(__name__)
+
 END_S = 5.0
 """how long cancelled tasks may take to end"""
 
@@ -23,8 +26,8 @@ END_S = 5.0
 @contextmanager
 def window_loop(qt: QApplication) -> Iterator[asyncio.AbstractEventLoop]:
     """The loop of this thread inside the ``with`` statement, which runs Qt's own. At its end,
-    also when an exception leaves it, the tasks that still run are cancelled and awaited, and the
-    loop is closed."""
+    also when an exception leaves it, the tasks that still run are cancelled and awaited for at
+    most END_S, and the loop is closed."""
     loop = qasync.QEventLoop(qt)
     asyncio.set_event_loop(loop)
     try:
@@ -34,8 +37,10 @@ def window_loop(qt: QApplication) -> Iterator[asyncio.AbstractEventLoop]:
             tasks = asyncio.all_tasks(loop)
             for task in tasks:
                 task.cancel()
-            if tasks:
-                loop.run_until_complete(asyncio.wait(tasks))
+            if tasks:  # END_S, rounded down to a millisecond by qasync, is exact enough
+                _, running = loop.run_until_complete(asyncio.wait(tasks, timeout=END_S))
+                for task in running:
+                    logger.warning("%s did not end in %g s after its cancellation", task, END_S)
             loop.run_until_complete(loop.shutdown_asyncgens())
         finally:
             loop.close()

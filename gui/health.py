@@ -83,7 +83,7 @@ def brokers_up(snapshot: ClusterSnapshot) -> int:
 def health_items(
     snapshot: ClusterSnapshot, state: ConnectionState, tally: Tally
 ) -> list[HealthItem]:
-    """What the header shows beside the cluster's name, the most important first."""
+    """Return what the header shows beside the cluster's name, the most important first."""
     if state.kind is ConnectionKind.LOST:
         lost = CONNECTION_STATUS[ConnectionKind.LOST]
         return [HealthItem(lost.text, lost.tone, f"{state.sentence} {state.next_step}".strip())]

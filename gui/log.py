@@ -250,8 +250,8 @@ class ApplicationLog:
         self._undo.append(lambda: logging.captureWarnings(False))
 
     def _hook_exceptions(self) -> None:
-        """Log what nobody caught, then do what was done before (print it). Asyncio reports
-        through its own logger, which ends in the same file."""
+        """Log uncaught exceptions, then call the previous hook, which prints them. Asyncio
+        reports through its own logger, which ends in the same file."""
         before, thread_before, unraisable_before = (
             sys.excepthook,
             threading.excepthook,

@@ -1,6 +1,6 @@
 """The command ``kafkarium``: the window, or one of the commands that need none.
 
-Nothing is imported before it is known what is wanted. ``cluster``, ``lag`` and ``tour`` parse
+Imports nothing before the command is known. ``cluster``, ``lag`` and ``tour`` parse
 their own arguments, so that the window's libraries stay out of a command that runs on a server.
 """
 

@@ -23,7 +23,7 @@ from gui.command_palette import CommandPalette, Entry
 from gui.header import Header
 from gui.journal_feed import JournalFeed
 from gui.navigation import BrokerTarget, GroupTarget, Navigate, PageTarget, Target, TopicTarget
-from gui.open_clusters import Clusters, key_of
+from gui.open_clusters import Clusters
 from gui.pages import PAGES, PageContext, PageSpec
 from gui.preferences import DEBUG_VIEW, RAIL_NARROW, WINDOW_S, WINDOW_SIZE, Preferences
 from gui.rail import ClusterLine, Rail
@@ -154,7 +154,7 @@ class MainWindow(QMainWindow):
     @property
     def view(self) -> SessionView | None:
         shown = self.clusters.shown
-        return None if shown is None else self._views.get(key_of(shown))
+        return None if shown is None else self._views.get(shown.key)
 
     def navigate(self, target: Target | str, in_tab: bool = False, **where: Any) -> None:
         """Show the target in the pages of the shown cluster, if there is one."""
@@ -195,7 +195,7 @@ class MainWindow(QMainWindow):
             )
 
         view = SessionView(context, self.theme)
-        self._views[key_of(session)] = view
+        self._views[session.key] = view
         self.stack.addWidget(view)
         view.page_shown.connect(self._page_shown)
         session.state_changed.connect(lambda _: self._show_state(session))
@@ -206,7 +206,7 @@ class MainWindow(QMainWindow):
         view.navigate(PageTarget("overview"))
 
     def _closed(self, session: Session) -> None:
-        view = self._views.pop(key_of(session))
+        view = self._views.pop(session.key)
         self.stack.removeWidget(view)
         view.deleteLater()
         self._show_rail()
@@ -252,7 +252,7 @@ class MainWindow(QMainWindow):
             for key, session in self.clusters.sessions.items()
         ]
         shown = self.clusters.shown
-        self.rail.show_clusters(lines, None if shown is None else key_of(shown))
+        self.rail.show_clusters(lines, None if shown is None else shown.key)
 
     def _page_shown(self, page: str) -> None:
         if self.sender() is self.view or self.view is None:

@@ -1,4 +1,4 @@
-"""Where in the window to go: one frozen class for each kind of place.
+"""Names the places of the window: one frozen class for each kind of place.
 
 A page that has places of its own implements ``show_target`` and matches on those that it knows.
 """
@@ -126,7 +126,7 @@ def page_of(target: Target) -> str:
 
 
 def title_of(target: Target) -> str:
-    """What a tab with this target is called; "" for a whole page, which has a title already."""
+    """Return the title of a tab with this target; "" for a whole page, which has a title."""
     match target:
         case TopicTarget(topic) | ProduceTarget(topic):
             return topic

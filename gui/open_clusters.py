@@ -8,7 +8,6 @@ import hashlib
 import itertools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
@@ -81,11 +80,15 @@ class Clusters(QObject):
 
         client = self._make_client(profile)
         session = Session(
-            profile, client, self._bridge, SeriesStore(), embedded=embedded, parent=self
+            profile,
+            client,
+            self._bridge,
+            SeriesStore(),
+            key=next(self._keys),
+            embedded=embedded,
+            parent=self,
         )
-        key = next(self._keys)
-        session.setProperty("key", key)
-        self.sessions[key] = session
+        self.sessions[session.key] = session
         session.start(
             schedule_of(self._preferences),
             history_path=history_path or self._history_of(profile),
@@ -109,8 +112,7 @@ class Clusters(QObject):
     def close_session(self, session: Session) -> concurrent.futures.Future[None] | None:
         """The future is done when the connections are closed and the history is written; None when
         the session is closed already."""
-        key = session.property("key")
-        if self.sessions.pop(key, None) is None:
+        if self.sessions.pop(session.key, None) is None:
             return None
         if self.shown is session:
             self.show(next(reversed(self.sessions.values()), None))
@@ -145,7 +147,3 @@ class Clusters(QObject):
                 f"The list of connections could not be saved: {error.strerror or error}."
             )
         self.recent_changed.emit()
-
-
-def key_of(session: Session) -> Any:
-    return session.property("key")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PageContext:
-    """What a page works with.
+    """Holds what a page works with.
 
     ``navigate(GroupTarget("sms"))`` shows another page; ``notify(sentence, tone)`` shows a note
     that passes by itself (tone: ok, warn, bad, accent).

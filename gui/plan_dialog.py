@@ -109,6 +109,7 @@ class PlanDialog(QDialog):
         table = TableView(
             self.context.theme, model, name="plan", toolbar=False, noun="change", parent=self
         )
+        table.failed.connect(lambda sentence: self.context.notify(sentence, "bad"))
         table.setFixedHeight((min(len(self.plan.rows), MOST_ROWS_SHOWN) + 1) * ROW_PIXELS + 14)
         return table
 
@@ -212,9 +213,8 @@ async def reviewed(context: PageContext, plan: Plan, parent: QWidget | None) -> 
 
 
 def bootstrap_of(context: PageContext) -> str:
-    """What a command line is given to reach this cluster."""
-    servers = getattr(context.session.profile, "bootstrap_servers", "")
-    return servers if isinstance(servers, str) else ",".join(servers)
+    """Return the addresses that a command line needs to reach this cluster."""
+    return ",".join(context.session.profile.bootstrap_servers)
 
 
 def show_plan(context: PageContext, plan: Plan, parent: QWidget | None) -> PlanDialog:

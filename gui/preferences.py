@@ -262,8 +262,8 @@ class Preferences(QObject):
                 self.set(preference, preference.default)
 
     def value(self, name: str, default: Any = None) -> Any:
-        """What a view remembers under ``name``. Raises: KeyError for a name without one of the
-        prefixes of VIEW_STATE."""
+        """Return what a view remembers under ``name``. Raises: KeyError for a name without one
+        of the prefixes of VIEW_STATE."""
         self._check_view_state(name)
         return self._values.get(name, default)
 

@@ -34,6 +34,7 @@ from gui.preferences import (
     Preference,
     Preferences,
 )
+from gui.tasks import TaskScope, chosen_file
 from widgets.page_state import Banner
 from widgets.plain import ElidedLabel, plain
 from widgets.theme import Theme
@@ -58,12 +59,13 @@ class PreferencesDialog(QDialog):
     ) -> None:
         super().__init__(parent)
         self.preferences = preferences
+        self._tasks = TaskScope(self)
+        self.finished.connect(lambda _: self._tasks.close())
         self._default_folder = default_folder
         self.editors: dict[str, QWidget] = {}
         self._refresh: list[Callable[[], None]] = []
         self.setWindowTitle("Preferences")
         self.setWindowModality(Qt.WindowModality.WindowModal)
-        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.resize(*SIZE)
         self._content = QWidget(self)
         self._content.setProperty("role", "clear")
@@ -185,7 +187,7 @@ class PreferencesDialog(QDialog):
         choose = QPushButton("Choose…", self._content)
         choose.setProperty("role", "quiet")
         choose.setAutoDefault(False)
-        choose.clicked.connect(lambda: self._choose_folder(preference))
+        choose.clicked.connect(lambda: self._tasks.start(self._choose_folder(preference)))
         field = _PathField(self._content, choose)
 
         def show() -> None:
@@ -195,14 +197,14 @@ class PreferencesDialog(QDialog):
         self._refresh.append(show)
         return field
 
-    def _choose_folder(self, preference: Preference[str]) -> None:
+    async def _choose_folder(self, preference: Preference[str]) -> None:
         start = self.preferences.get(preference) or str(self._default_folder)
         dialog = QFileDialog(self, preference.text, start)
         dialog.setFileMode(QFileDialog.FileMode.Directory)
         dialog.setOption(QFileDialog.Option.ShowDirsOnly)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.fileSelected.connect(lambda folder: self.preferences.set(preference, folder))
-        dialog.open()
+        folder = await chosen_file(dialog)
+        if folder is not None:
+            self.preferences.set(preference, folder)
 
 
 class _PathField(QWidget):

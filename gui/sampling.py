@@ -13,9 +13,9 @@ from PySide6.QtCore import QObject, Signal, SignalInstance
 
 from gui.client_bridge import ClientBridge
 from kafka_client.api import ClusterClient
-from kafka_client.changes import Change
-from kafka_client.model import Datum
-from kafka_client.sampling.state import ConnectionState, Schedule
+from kafka_client.changes import Change, Changes
+from kafka_client.model import ClusterSnapshot, Datum
+from kafka_client.sampling.state import ConnectionState, Round, Schedule
 
 if TYPE_CHECKING:
     from kafka_client.history import History, HistoryLimits
@@ -30,8 +30,8 @@ STORED_CHANGES_KEPT = 500
 class Sampling(QObject):
     """Emits what the sampler reports, in the window's thread. Its values are frozen."""
 
-    snapshot_taken = Signal(object, object)  # ClusterSnapshot, Changes
-    sampled = Signal(object)  # Round(t, datum, took_s, error)
+    snapshot_taken = Signal(ClusterSnapshot, Changes)
+    sampled = Signal(Round)
     state_changed = Signal(ConnectionState)
 
     def __init__(

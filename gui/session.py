@@ -24,7 +24,7 @@ from kafka_client.api import ClusterClient
 from kafka_client.changes import Change, Changes
 from kafka_client.errors import ClientError
 from kafka_client.model import ClusterSnapshot, Datum
-from kafka_client.sampling.state import ConnectionKind, ConnectionState, Schedule
+from kafka_client.sampling.state import ConnectionKind, ConnectionState, Round, Schedule
 
 if TYPE_CHECKING:
     from gui.embedded.cluster import EmbeddedCluster
@@ -43,8 +43,8 @@ DEFAULT_WINDOW_S = 300.0
 
 
 class Session(QObject):
-    snapshot_changed = Signal(object, object)  # ClusterSnapshot, Changes
-    sampled = Signal(object)  # Round(t, datum, took_s, error)
+    snapshot_changed = Signal(ClusterSnapshot, Changes)
+    sampled = Signal(Round)
     state_changed = Signal(ConnectionState)
     job_changed = Signal(Job)
     window_changed = Signal(float)  # seconds that charts show
@@ -58,10 +58,13 @@ class Session(QObject):
         bridge: ClientBridge,
         store: SeriesStore,
         *,
+        key: int = 0,
         embedded: EmbeddedCluster | None = None,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
+        self.key = key
+        """identifies the session among those that this window has opened"""
         self.profile = profile
         self.client = client
         self.store = store
@@ -98,7 +101,7 @@ class Session(QObject):
 
     @property
     def loaded(self) -> bool:
-        """Whether the first metadata has arrived; until then pages show that they load."""
+        """True once the first metadata has arrived; until then pages show that they load."""
         return bool(self.snapshot.brokers)
 
     @property
@@ -108,7 +111,7 @@ class Session(QObject):
 
     @property
     def window_s(self) -> float:
-        """How many seconds the live charts show."""
+        """The seconds that the live charts show."""
         return self._window_s
 
     def set_window(self, seconds: float) -> None:
@@ -165,7 +168,7 @@ class Session(QObject):
     def focus(
         self, topics: Iterable[str] | None = None, groups: Iterable[str] | None = None
     ) -> None:
-        """What the person looks at now: sampled first and more often. None leaves that half."""
+        """Sample what the person looks at now first and more often. None leaves that half."""
         self.sampling.focus(topics, groups)
 
     def refresh(self, *data: Datum) -> None:

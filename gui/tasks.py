@@ -1,4 +1,4 @@
-"""How the window starts coroutines and awaits dialogs, signals and time.
+"""Starts the coroutines of the window; awaits its dialogs, signals and time.
 
 ``TaskScope`` starts every coroutine of the window: it keeps the task alive, reports what it
 raises, and cancels it when the object that it works for is destroyed or the scope is closed.
@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from PySide6.QtCore import QMetaObject, QObject, QTimer, Signal
-from PySide6.QtWidgets import QDialog
+from PySide6.QtWidgets import QDialog, QFileDialog
 from shiboken6 import getCppPointer, isValid
 
 from gui.client_bridge import report
@@ -37,12 +37,12 @@ class _Owner:
 class TaskScope(QObject):
     """The tasks of one part of the window: the application's, a session's. Window's thread only.
 
-    What a task raises and nobody caught is reported: a ``ClientError`` by ``failed``, which the
+    An uncaught exception of a task is reported: a ``ClientError`` by ``failed``, which the
     window shows as a toast, any other exception through ``sys.excepthook``. ``JobCancelled`` and
     cancellation are no errors.
     """
 
-    failed = Signal(object)  # ClientError
+    failed = Signal(ClientError)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -133,6 +133,13 @@ async def opened(dialog: QDialog) -> int:
         if isValid(dialog):
             dialog.hide()
             dialog.deleteLater()
+
+
+async def chosen_file(dialog: QFileDialog) -> str | None:
+    """Open the dialog and return the path that the person chose, None when they cancelled."""
+    if await opened(dialog) != QDialog.DialogCode.Accepted:
+        return None
+    return next(iter(dialog.selectedFiles()), None)
 
 
 async def emitted(signal: Any) -> tuple[Any, ...]:

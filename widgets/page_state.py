@@ -1,6 +1,6 @@
 """The states of a page: loading, empty and failed in place of its content, stale as a band above.
 
-Each says what is the case, why, and what to do next.
+Each says what has happened, why, and what to do next.
 """
 
 from __future__ import annotations
@@ -235,7 +235,7 @@ class PageState(QWidget):
         self.state = "content"
         self._stack.setCurrentWidget(self.content)
 
-    def show_loading(self, sentence: str = "Asking the cluster…") -> None:
+    def show_loading(self, sentence: str = "Loading…") -> None:
         self._show_instead("loading", "", "text_faint", sentence, "", "", "", None)
 
     def show_empty(

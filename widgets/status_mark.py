@@ -1,7 +1,7 @@
 """The mark in front of a status: its colour and its shape follow from its tone.
 
-Shapes differ so that nobody has to tell colours apart: a disc is well, a ring needs attention, a
-square is broken, a diamond is news, a dash says that there is nothing to judge.
+Shapes differ so that a person who cannot distinguish the colours can read them: a disc means
+healthy, a ring needs attention, a square broken, a diamond new, a dash not known.
 """
 
 from __future__ import annotations

@@ -6,8 +6,10 @@ export, a context menu with the row's own actions, and words in place of rows wh
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Hashable
 from functools import partial
+from pathlib import Path
 from typing import Generic
 
 from PySide6.QtCore import QItemSelectionModel, QPoint, Qt, Signal
@@ -28,6 +30,8 @@ from widgets.table_columns import PreferenceStore, TableColumns
 from widgets.table_model import TableModel
 from widgets.theme import Theme
 
+logger = logging.getLogger(__name__)
+
 NARROWEST_COLUMN = 40
 
 
@@ -38,6 +42,8 @@ class TableView(QWidget, Generic[R]):
     """row, in a tab of its own"""
     selection_changed = Signal(list)
     """the selected rows"""
+    failed = Signal(str)
+    """a sentence: an export that was not written, and why"""
 
     def __init__(
         self,
@@ -231,11 +237,17 @@ class TableView(QWidget, Generic[R]):
             value = self.model.columns[index.column()].value(self.model.row_at(index.row()))
             QGuiApplication.clipboard().setText("" if value is None else str(value))
 
-    def export_to(self, path: str, kind: str) -> None:
-        """Write the shown rows with all columns; ``kind``: csv or jsonl. Raises: OSError."""
+    def export_to(self, path: str, kind: str) -> bool:
+        """Write the shown rows with all columns; ``kind``: csv or jsonl. A failure is emitted as
+        ``failed`` and False is returned."""
         text = (as_csv if kind == "csv" else as_json_lines)(self.model.columns, self.model.rows)
-        with open(path, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
+        try:
+            Path(path).write_text(text, encoding="utf-8", newline="")
+        except OSError as error:
+            logger.warning("cannot write %s: %s", path, error)
+            self.failed.emit(f"{Path(path).name} was not written: {error.strerror or error}.")
+            return False
+        return True
 
     def _choose_export_file(self, kind: str) -> None:
         dialog = QFileDialog(self, "Export", f"{self._name.replace('/', '-')}.{kind}")

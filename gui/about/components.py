@@ -1,5 +1,4 @@
-"""What Kafkarium consists of: versions and licences, read from the metadata of what is installed.
-No Qt."""
+"""Reads the versions and licences of Kafkarium's components from the installed metadata. No Qt."""
 
 from __future__ import annotations
 

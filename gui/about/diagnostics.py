@@ -35,7 +35,7 @@ class Connected:
 
 
 def connection_line(connected: Connected) -> str:
-    """What may be known of a connection: no user name, no reference to a secret, no path of a key.
+    """Describe a connection without its user name, secret references and paths of keys.
 
     ``prod: broker-1:9093, SASL_SSL SCRAM-SHA-512, read-only, connected, brokers: 3, topics: 40``
     """

@@ -53,7 +53,6 @@ class AboutDialog(QDialog):
         self._theme, self._places = theme, places
         self.setWindowTitle("About Kafkarium")
         self.setWindowModality(Qt.WindowModality.WindowModal)
-        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.resize(*SIZE)
         versions = components.versions()
         installed = log.installed()
@@ -215,7 +214,7 @@ def place_buttons(path: Path, parent: QWidget) -> tuple[QPushButton, QPushButton
 
 
 def _display(widget: QWidget) -> list[tuple[str, str]]:
-    """What a report about the looks of the window needs."""
+    """List the facts that a report about the window's looks needs."""
     screen = widget.screen()
     size = screen.size()
     return [

@@ -1,4 +1,4 @@
-"""What About and Preferences tell of: where Kafkarium keeps things, and what is connected."""
+"""Lists Kafkarium's files and folders, and its connections, for About and Preferences."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gui.session import Session
 
 
 def places(preferences: Path, history: Path, clusters: Path) -> list[Place]:
-    """In the order in which a person looks for them."""
+    """Return the files and folders of Kafkarium, the most often needed first."""
     installed = log.installed()
     size = f"at most {log.FILES_KEPT} files of {log.FILE_BYTES // 1_000_000} MB"
     if installed is None:

@@ -1,4 +1,4 @@
-"""What can be done to the brokers of an embedded cluster, and what is asked before it is done."""
+"""Stops, kills, starts and restarts the brokers of an embedded cluster, after asking the person."""
 
 from __future__ import annotations
 

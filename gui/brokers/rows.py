@@ -1,6 +1,6 @@
-"""What the Brokers page shows of each broker and of its replicas.
+"""Computes the rows of the Brokers page: one for each broker, and one for each of its replicas.
 
-Computed from the snapshot and from the processes of an embedded cluster. Pure functions.
+They come from the snapshot and from the processes of an embedded cluster. Pure functions.
 """
 
 from __future__ import annotations

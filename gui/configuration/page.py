@@ -49,7 +49,6 @@ from widgets import figures
 from widgets.keyed_table_model import KeyedTableModel
 from widgets.page_state import PageState
 from widgets.plain import plain
-from widgets.table_view import TableView
 
 RESOURCES_PIXELS, EDITOR_PIXELS = 190, 300
 """first widths of the panes at the left and at the right"""
@@ -78,8 +77,13 @@ class ConfigurationPage(LivePage):
         self._settings: KeyedTableModel[SettingRow] = KeyedTableModel(
             SETTING_COLUMNS, lambda r: r.entry.name
         )
-        self.resource_table = TableView(
-            self.theme, self._resources, name="config-resources", noun="resource", sort="order"
+        self.resource_table = page_table(
+            context,
+            self._resources,
+            name="config-resources",
+            noun="resource",
+            sort="order",
+            remembered=False,
         )
         self.setting_table = page_table(
             context,
@@ -301,7 +305,7 @@ class ConfigurationPage(LivePage):
         moved = changed_meanwhile(before, found, edits)
         if moved:
             names = ", ".join(moved[:CHANGES_NAMED])
-            self.context.notify(f"Changed by somebody else meanwhile: {names}.", "warn")
+            self.context.notify(f"Changed by another client meanwhile: {names}.", "warn")
         show_plan(self.context, plan, self).applied.connect(self._applied)
 
     def _applied(self) -> None:

@@ -1,4 +1,4 @@
-"""What the tables of the Configuration page show. Pure functions."""
+"""Computes the rows of the tables of the Configuration page. Pure functions."""
 
 from __future__ import annotations
 

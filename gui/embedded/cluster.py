@@ -161,7 +161,7 @@ class EmbeddedCluster(QObject):
 
     def _running_cluster(self) -> LocalCluster:
         if self._cluster is None or self.state is not ClusterState.RUNNING:
-            raise EmbeddedError(f"{self.name} does not run.")
+            raise EmbeddedError(f"{self.name} is not running.")
         return self._cluster
 
     async def log_tail(self, broker_id: int) -> str:
@@ -182,7 +182,7 @@ class EmbeddedCluster(QObject):
         return await self._bridge.run_in(self._worker, read)
 
     async def external_connections(self) -> int:
-        """How many connections other programs hold to the brokers of this cluster."""
+        """Count the connections of other programs to the brokers of this cluster."""
         if self.state is not ClusterState.RUNNING:
             return 0
         own_pids = {os.getpid()} | ({self.traffic.pid} if self.traffic is not None else set())

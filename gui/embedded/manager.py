@@ -113,7 +113,7 @@ class EmbeddedClusters(QObject):
         await asyncio.gather(*(self.stop(cluster) for cluster in self.running))
 
     async def external_connections(self) -> int:
-        """How many connections other programs hold to the clusters of this window."""
+        """Count the connections of other programs to the clusters of this window."""
         counts = (cluster.external_connections() for cluster in self.running)
         return sum(await asyncio.gather(*counts))
 

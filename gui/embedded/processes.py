@@ -40,7 +40,7 @@ _STATES = {
 @dataclass(frozen=True, slots=True)
 class BrokerProcess:
     """``cpu_share`` is of one core, since the last reading; None while the broker does not run.
-    ``reason`` tells why the process ended."""
+    ``reason`` says why the process ended."""
 
     broker_id: int
     state: BrokerState

@@ -41,7 +41,7 @@ def data_root() -> Path:
 
 
 def cluster_folder(directory: Path) -> Path:
-    """Where in its folder the cluster itself keeps its data."""
+    """Return the folder inside it that holds the data of the cluster itself."""
     return directory / "cluster"
 
 
@@ -71,8 +71,8 @@ def _read(mark: Path) -> StoredCluster:
 
 
 def is_in_use(directory: Path) -> bool:
-    """Whether a program, this one included, runs the cluster in this folder or one of its
-    brokers."""
+    """Return whether a program, this one included, runs the cluster in this folder or one of
+    its brokers."""
     from embedded_broker import is_in_use as cluster_in_use
 
     return cluster_in_use(cluster_folder(directory))
@@ -107,7 +107,7 @@ def remove(directory: Path) -> None:
     """Delete the cluster's data. Raises: EmbeddedError, and nothing was deleted when the folder
     is not one of Kafkarium's or the cluster runs."""
     if not (directory / MARK).is_file():
-        raise EmbeddedError(f"{directory} holds no cluster of Kafkarium's.")
+        raise EmbeddedError(f"{directory} is not a Kafkarium data folder.")
     if is_in_use(directory):
         raise EmbeddedError(
             f"The cluster in {directory} is running in another window; its data was not removed.",

@@ -1,4 +1,4 @@
-"""What can be done to groups from their tables."""
+"""Deletes the groups that are selected in a table."""
 
 from __future__ import annotations
 

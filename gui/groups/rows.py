@@ -1,4 +1,4 @@
-"""What the tables of consumer groups show, computed from a snapshot. Pure functions."""
+"""Computes the rows of the tables of consumer groups from a snapshot. Pure functions."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ PLAN_CHARACTERS = 20_000
 class EntryDetail(QScrollArea):
     """``undo_requested``: the person wants a plan that takes the shown entry back."""
 
-    undo_requested = Signal(object)  # JournalRow
+    undo_requested = Signal(JournalRow)
 
     def __init__(self, theme: Theme, parent: QWidget) -> None:
         super().__init__(parent)

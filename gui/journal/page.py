@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from gui.journal.detail import EntryDetail
 from gui.journal.rows import JournalRow, Undo, journal_row, why_no_undo
+from gui.page_kit.page_table import page_table
 from gui.page_kit.table_list import MARGINS
 from gui.pages import PageContext
 from gui.plan_dialog import bootstrap_of, show_plan
@@ -23,7 +24,6 @@ from widgets.keyed_table_model import KeyedTableModel
 from widgets.page_state import Banner, PageState
 from widgets.plain import plain
 from widgets.segmented import SegmentedControl
-from widgets.table_view import TableView
 
 logger = logging.getLogger(__name__)
 
@@ -47,15 +47,7 @@ class JournalPage(QWidget):
         self.setProperty("role", "page")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.model: KeyedTableModel[JournalRow] = KeyedTableModel(self._columns(), lambda r: r.key)
-        self.table = TableView(
-            context.theme,
-            self.model,
-            name="journal",
-            memory=context.preferences,
-            noun="change",
-            sort="-when",
-            parent=self,
-        )
+        self.table = page_table(context, self.model, name="journal", noun="change", sort="-when")
         self.table.selection_changed.connect(lambda _: self._show_detail())
         self.detail = EntryDetail(context.theme, self)
         self.detail.undo_requested.connect(

@@ -19,11 +19,11 @@ METHODS = {
     "elect_leaders": "Elect leaders",
     "produce": "Produce records",
 }
-"""What a change is called that no plan names."""
+"""the titles of changes that no plan names"""
 
 
 class Undo(StrEnum):
-    """How an entry can be taken back; the values are what the table says."""
+    """Names the way to take an entry back; the values are the texts of the table."""
 
     PLAN = "with a plan"
     COMMAND = "by command"

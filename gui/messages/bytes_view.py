@@ -174,7 +174,7 @@ class BytesView(QWidget):
 
 
 def _description(decoded: Decoded, wanted: Kind, size: int) -> str:
-    """What the bytes were decoded as and why, or what is wrong with them; their size."""
+    """Say how the bytes were decoded and why, or what is wrong with them, and their size."""
     guessed = wanted is Kind.GUESS
     how = f"{decoded.kind}, guessed: {decoded.why}" if guessed else str(decoded.kind)
     return "  ·  ".join((decoded.problem or how, figures.size(size)))

@@ -22,6 +22,7 @@ from typing_extensions import override
 from gui.messages.bytes_view import BytesView
 from gui.messages.metadata_view import MetadataView
 from gui.messages.record_columns import exact_time
+from gui.page_kit.page_table import page_table
 from gui.pages import PageContext
 from kafka_client.model import Record
 from kafka_client.reading.decode import Kind, decode, preview
@@ -31,7 +32,6 @@ from widgets.column import Column
 from widgets.keyed_table_model import KeyedTableModel
 from widgets.page_state import EmptyState
 from widgets.plain import ElidedLabel
-from widgets.table_view import TableView
 
 LONGEST_COPY = 4 << 20
 """characters of a copied key or value"""
@@ -81,11 +81,14 @@ class RecordDetail(QWidget):
         self._headers: KeyedTableModel[HeaderRow] = KeyedTableModel(
             HEADER_COLUMNS, lambda r: r.index
         )
-        self.headers = TableView(
-            context.theme, self._headers, name="headers", noun="header", toolbar=False
-        )
-        self.headers.set_empty_words(
-            "tag", "No headers", "The producer sent this record without headers."
+        self.headers = page_table(
+            context,
+            self._headers,
+            name="headers",
+            noun="header",
+            toolbar=False,
+            remembered=False,
+            empty=("tag", "No headers", "The producer sent this record without headers."),
         )
         self.metadata = MetadataView(self)
         self._age = QTimer(self)

@@ -42,6 +42,7 @@ class MessagesLayout(QWidget):
         self.progress_text = ElidedLabel("", self, role="small")
         self.histogram = Histogram(context.theme, context.clock, "record", self)
         self.table = RecordTable(context.theme, model, memory=context.preferences, menu=menu)
+        self.table.failed.connect(lambda sentence: context.notify(sentence, "bad"))
         self.table_bar = TableBar(context, self.table)
         self.side = QStackedWidget(self)
         self.detail = RecordDetail(context, self)

@@ -149,7 +149,7 @@ class ProducePanel(QWidget):
         return grid
 
     def _scrolling(self, options: QGridLayout) -> QWidget:
-        """What may be too high for a small window; the button below it stays visible."""
+        """Put the options into a scroll area: in a small window the button stays visible."""
         inside = QWidget(self)
         inside.setProperty("role", "clear")
         column = QVBoxLayout(inside)

@@ -296,7 +296,7 @@ class ScanBar(QWidget):
             is_count = edit in (self.start_count, self.until_count)
             if number is None or (number == 0 and is_count):
                 edit.setFocus()
-                return f"{edit.accessibleName()}: “{edit.text()}” is no number that fits."
+                return f"{edit.accessibleName()}: “{edit.text()}” is not a valid number."
             numbers[edit] = number
         return numbers
 

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QPoint, QSignalBlocker, Qt, Signal
+from PySide6.QtCore import QPoint, QSignalBlocker, Signal
 from PySide6.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QMenu, QToolButton, QWidget
 
 from gui.messages.record_table import NEWEST_FIRST, RecordTable
 from gui.pages import PageContext
+from gui.tasks import chosen_file
 from kafka_client.errors import ClientError
 from kafka_client.reading import export
 from kafka_client.reading.decode import Kind
@@ -85,7 +86,7 @@ class TableBar(QWidget):
 
     @property
     def kinds(self) -> tuple[Kind, Kind]:
-        """How keys and values are decoded."""
+        """The chosen decodings of keys and of values."""
         return Kind(self.key_as.currentData()), Kind(self.value_as.currentData())
 
     def set_kinds(self, names: Sequence[object]) -> None:
@@ -125,16 +126,20 @@ class TableBar(QWidget):
         menu.popup(self.tools.mapToGlobal(QPoint(0, self.tools.height())))
 
     def _add_export(self, menu: QMenu, title: str, form: str) -> None:
-        action = menu.addAction(title, partial(self._choose_file, form))
+        action = menu.addAction(title, partial(self.choose_export_file, form))
         action.setEnabled(self._table.model.rowCount() > 0)
 
-    def _choose_file(self, form: str) -> None:
+    def choose_export_file(self, form: str) -> None:
+        """Let the person choose a file, and export to it."""
+        self._context.session.tasks.start(self._export_to_chosen_file(form), owner=self)
+
+    async def _export_to_chosen_file(self, form: str) -> None:
         rows = self._table.model.rows
         dialog = QFileDialog(self, "Export", f"{_file_name(rows[0].topic)}.{form}")
         dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.fileSelected.connect(lambda path: self.export_to(path, form))
-        dialog.open()
+        path = await chosen_file(dialog)
+        if path is not None:
+            await self._export(Path(path), form)
 
     def export_to(self, path: str, form: str) -> None:
         """Write the shown records as a job; ``form``: csv or jsonl."""

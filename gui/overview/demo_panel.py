@@ -73,7 +73,7 @@ class DemoPanel(QFrame):
         first, *others = self._servers.split(",")
         self._address.setText(f"{first} +{len(others)}" if others else first)
         self._address.setToolTip(tooltip(self._servers.replace(",", "\n")))
-        self.show_traffic(getattr(embedded, "traffic", None))
+        self.show_traffic(embedded.traffic)
 
     def show_traffic(self, traffic: DemoTraffic | None) -> None:
         self._traffic = traffic

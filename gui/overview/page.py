@@ -16,6 +16,7 @@ from gui.page_kit.card import Card
 from gui.page_kit.charts import PageCharts, marks_of
 from gui.page_kit.columns import status_column
 from gui.page_kit.live_page import LivePage
+from gui.page_kit.page_table import page_table
 from gui.pages import PageContext
 from gui.status import GROUP_STATUS
 from kafka_client.changes import Change, Changes
@@ -35,7 +36,7 @@ TILES = (
     ("topics", "Topics", "topics"),
     ("groups", "Consumer groups", "groups"),
     ("lag", "Total lag", "groups"),
-    ("rate", "Messages in", "topics"),
+    ("rate", "Records in", "topics"),
     ("bytes", "Bytes in", "topics"),
 )
 """name, title, page that a click opens"""
@@ -95,7 +96,7 @@ class OverviewPage(LivePage):
     def _make_charts(self) -> QVBoxLayout:
         column = QVBoxLayout()
         column.setSpacing(16)
-        self.rates = self._charts.panel("Messages in per topic", unit=RATE, stacked=True)
+        self.rates = self._charts.panel("Records in per topic", unit=RATE, stacked=True)
         self.lags = self._charts.panel("Lag per group", unit=COUNT)
         for chart in (self.rates, self.lags):
             card = Card()
@@ -126,21 +127,21 @@ class OverviewPage(LivePage):
         self.groups: KeyedTableModel[Group] = KeyedTableModel(
             GROUP_COLUMNS, key=lambda g: g.group_id, parent=self
         )
-        table = TableView(
-            self.theme,
+        return page_table(
+            self.context,
             self.groups,
             name="overview-groups",
             noun="group",
             toolbar=False,
+            remembered=False,
             sort="-lag",
+            opened=lambda group, tab: self.context.navigate(GroupTarget(group.group_id), tab),
+            empty=(
+                "groups",
+                "No consumer groups",
+                "A group appears when its first consumer joins.",
+            ),
         )
-        table.set_empty_words(
-            "groups", "No consumer groups", "A group appears when its first consumer joins."
-        )
-        table.row_opened.connect(
-            lambda group, tab: self.context.navigate(GroupTarget(group.group_id), tab)
-        )
-        return table
 
     # ---- showing
 

@@ -1,4 +1,4 @@
-"""What the tiles of the Overview say, computed from a snapshot. Pure functions."""
+"""Computes the texts of the Overview's tiles from a snapshot. Pure functions."""
 
 from __future__ import annotations
 

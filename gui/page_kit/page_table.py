@@ -1,4 +1,5 @@
-"""The tables of pages: in the window's theme, with a layout that the preferences remember."""
+"""Makes the tables of pages: in the window's theme, with a layout that the preferences keep, and
+a note for an export that fails."""
 
 from __future__ import annotations
 
@@ -22,21 +23,26 @@ def page_table(
     menu: Callable[[list[R], QMenu], None] | None = None,
     opened: Callable[[R, bool], None] | None = None,
     empty: tuple[str, str, str] | None = None,
+    toolbar: bool = True,
+    remembered: bool = True,
 ) -> TableView[R]:
-    """``name``, ``noun``, ``sort`` and ``menu`` are those of TableView.
+    """``name``, ``noun``, ``sort``, ``menu`` and ``toolbar`` are those of TableView.
 
     ``opened`` gets the row that was opened, and whether in a tab of its own; ``empty`` is icon,
-    title and sentence of the table without rows.
+    title and sentence of the table without rows; the preferences keep the layout of a
+    ``remembered`` one. A failed export is shown as a note.
     """
     table = TableView(
         context.theme,
         model,
         name=name,
-        memory=context.preferences,
+        memory=context.preferences if remembered else None,
         noun=noun,
         menu=menu,
         sort=sort,
+        toolbar=toolbar,
     )
+    table.failed.connect(lambda sentence: context.notify(sentence, "bad"))
     if opened is not None:
         table.row_opened.connect(opened)
     if empty is not None:

@@ -1,4 +1,5 @@
-"""What can be done to topics. Each action makes a plan and shows it before anything is sent."""
+"""Creates, extends, empties and deletes topics. Each action shows its plan before it sends
+anything."""
 
 from __future__ import annotations
 

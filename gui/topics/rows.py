@@ -1,4 +1,4 @@
-"""What the tables of topics, partitions and readers show, computed from a snapshot.
+"""Computes the rows of the tables of topics, partitions and readers from a snapshot.
 
 Pure functions: frozen values in, frozen rows out; they may run on any thread.
 """

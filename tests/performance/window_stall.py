@@ -1,4 +1,4 @@
-"""How long the window's thread is held up while it samples a cluster of 1,000 topics; one JSON
+"""How long the window's thread is blocked while it samples a cluster of 1,000 topics; one JSON
 line (for bench.py)."""
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ def test_that_a_long_stall_of_the_window_is_logged(
     window.application.watchdog.stalled.emit(STALL_LOGGED_MS - 1)
     window.application.watchdog.stalled.emit(400.0)
     assert [r.getMessage() for r in caplog.records if r.name == "gui.activity_log"] == [
-        "the window's thread was held up for 400 ms"
+        "the window's thread was blocked for 400 ms"
     ]
 
 

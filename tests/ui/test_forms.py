@@ -30,6 +30,7 @@ from kafka_client.model import ConfigResource, Group, Member, PartitionLag
 from tests.fakes.client import FakeClient
 from tests.fakes.cluster import FakeCluster
 from tests.ui.pages import PageHost, page_host
+from widgets.table_view import TableView
 
 D = TypeVar("D", bound=QDialog)
 
@@ -78,6 +79,17 @@ def test_that_a_new_topic_is_typed_at_once_and_reviewed(
     plan = shown(qtbot, PlanDialog)
     assert "invoices" in plan.plan.title
     qtbot.waitUntil(lambda: not isValid(form))
+    plan.close()
+
+
+def test_that_the_table_of_a_plan_notes_an_export_that_fails(
+    made: PageHost, window: QWidget, qtbot: QtBot, tmp_path: Path
+) -> None:
+    TopicActions(made.context, window).delete(["email"])
+    plan = shown(qtbot, PlanDialog)
+    (table,) = plan.findChildren(TableView)
+    table.export_to(str(tmp_path / "missing" / "plan.csv"), "csv")
+    assert made.notes == [("plan.csv was not written: No such file or directory.", "bad")]
     plan.close()
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QAbstractItemModelTester
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QFileDialog, QLineEdit
 from pytestqt.qtbot import QtBot
 
 from gui.messages.page import MessagesPage
@@ -154,7 +154,7 @@ def test_that_wrong_ranges_are_told_and_not_read(here: Page) -> None:
     here.page.bar.partitions.setEditText("0-1")
     here.page.bar.start_count.setText("many")
     here.page.read()
-    assert "no number" in here.page.banner.sentence
+    assert "not a valid number" in here.page.banner.sentence
     here.page.bar.set_topic("no-such-topic")
     here.page.read()
     assert "There is no topic" in here.page.banner.sentence
@@ -214,6 +214,28 @@ def test_that_what_is_shown_is_exported(here: Page, tmp_path: Path) -> None:
     here.page.table_bar.export_to(str(tmp_path / "no" / "folder.csv"), "csv")
     here.qtbot.waitUntil(lambda: len(here.made.notes) == 3)
     assert "was not written" in here.made.notes[2][0] and here.made.notes[2][1] == "bad"
+
+
+def test_that_the_export_goes_to_the_file_that_a_dialog_returns(
+    here: Page, tmp_path: Path, qapp: QApplication
+) -> None:
+    here.page.show_target(MessagesTarget("email"))
+    here.ended()
+
+    def dialogs() -> list[QFileDialog]:
+        widgets = qapp.topLevelWidgets()
+        return [w for w in widgets if isinstance(w, QFileDialog) and w.isVisible()]
+
+    here.page.table_bar.choose_export_file("csv")
+    here.qtbot.waitUntil(lambda: bool(dialogs()))
+    (dialog,) = dialogs()
+    assert dialog.selectedFiles()[0].endswith("email.csv")
+    line = dialog.findChild(QLineEdit)
+    assert line is not None
+    line.setText(str(tmp_path / "chosen.csv"))
+    dialog.accept()
+    here.qtbot.waitUntil(lambda: len(here.made.notes) == 1)
+    assert here.made.notes[0][1] == "ok" and (tmp_path / "chosen.csv").stat().st_size > 0
 
 
 def test_that_a_record_is_sent_and_jumped_to(here: Page) -> None:

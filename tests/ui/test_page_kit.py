@@ -18,6 +18,7 @@ from shiboken6 import isValid
 from gui.brokers.page import BrokersPage
 from gui.configuration.page import ConfigurationPage
 from gui.groups.page import GroupsPage
+from gui.journal.page import JournalPage
 from gui.messages.page import MessagesPage
 from gui.navigation import (
     ConfigurationTarget,
@@ -26,12 +27,14 @@ from gui.navigation import (
     ProduceTarget,
     TopicTarget,
 )
+from gui.overview.page import OverviewPage
 from gui.page_kit.latest_job import AT_ONCE, LatestJob
 from gui.topics.page import TopicsPage
 from kafka_client.model import ConfigResource
 from tests.fakes.client import FakeClient
 from tests.fakes.cluster import FakeCluster
 from tests.ui.pages import PageHost, page_host
+from widgets.table_view import TableView
 
 
 @pytest.fixture
@@ -252,3 +255,28 @@ def test_that_a_bug_in_the_rows_is_reported_and_the_next_request_is_served(
     qtbot.waitUntil(lambda: len(reported) == 1)
     job.request(lambda: "well", AT_ONCE + 1)
     qtbot.waitUntil(lambda: results == ["well"])
+
+
+@pytest.mark.parametrize(
+    "page_type",
+    [
+        OverviewPage,
+        BrokersPage,
+        TopicsPage,
+        MessagesPage,
+        GroupsPage,
+        ConfigurationPage,
+        JournalPage,
+    ],
+)
+def test_that_every_table_of_a_page_notes_an_export_that_fails(
+    made: PageHost, qtbot: QtBot, tmp_path: Path, page_type: type[QWidget]
+) -> None:
+    page = page_type(made.context)  # type: ignore[arg-type]
+    qtbot.addWidget(page)
+    tables = page.findChildren(TableView)
+    assert tables
+    for table in tables:
+        made.notes.clear()
+        table.export_to(str(tmp_path / "missing" / "rows.csv"), "csv")
+        assert made.notes == [("rows.csv was not written: No such file or directory.", "bad")]

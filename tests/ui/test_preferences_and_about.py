@@ -8,9 +8,19 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QComboBox, QDialog, QDoubleSpinBox, QPushButton
+from PySide6.QtWidgets import (
+    QApplication,
+    QComboBox,
+    QDialog,
+    QDoubleSpinBox,
+    QFileDialog,
+    QLineEdit,
+    QPushButton,
+)
+from shiboken6 import isValid
 
 from gui.about.dialog import AboutDialog
+from gui.connect_dialog import ConnectDialog
 from gui.embedded import stored
 from gui.embedded.templates import TEMPLATES
 from gui.preferences import (
@@ -30,13 +40,15 @@ from tests.ui.conftest import Window
 
 
 def opened_dialog(window: Window) -> QDialog:
-    dialogs = [
-        widget
-        for widget in QApplication.topLevelWidgets()
-        if isinstance(widget, QDialog) and widget.isVisible()
-    ]
-    assert len(dialogs) == 1
-    return dialogs[0]
+    """The only open dialog, as soon as it is open."""
+
+    def dialogs() -> list[QDialog]:
+        widgets = QApplication.topLevelWidgets()
+        return [w for w in widgets if isinstance(w, QDialog) and w.isVisible()]
+
+    window.wait_until(lambda: bool(dialogs()))
+    (dialog,) = dialogs()
+    return dialog
 
 
 def preferences_dialog(window: Window) -> PreferencesDialog:
@@ -199,3 +211,59 @@ def test_that_the_preferences_that_could_not_be_saved_are_named_in_the_dialog(
     window.application.preferences.save_failed.emit("The preferences could not be saved.")
     assert "could not be saved" in dialog.banner.sentence
     dialog.close()
+
+
+def file_dialog(window: Window) -> QFileDialog:
+    """The open file dialog, as soon as it is open."""
+
+    def dialogs() -> list[QFileDialog]:
+        widgets = QApplication.topLevelWidgets()
+        return [w for w in widgets if isinstance(w, QFileDialog) and w.isVisible()]
+
+    window.wait_until(lambda: bool(dialogs()))
+    return dialogs()[0]
+
+
+def accept(dialog: QFileDialog, path: Path) -> None:
+    """Type the path into the dialog and accept it."""
+    line = dialog.findChild(QLineEdit)
+    assert line is not None
+    line.setText(str(path))
+    dialog.accept()
+
+
+def test_that_a_folder_is_chosen_in_a_dialog(window: Window, tmp_path: Path) -> None:
+    dialog = preferences_dialog(window)
+    choose_folder = button(dialog, "Choose…")
+    choose_folder.click()
+    file_dialog(window).reject()
+    window.wait_until(lambda: window.application.qt.activeModalWidget() is dialog)
+    assert window.application.preferences.get(EMBEDDED_FOLDER) == ""
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    choose_folder.click()
+    accept(file_dialog(window), folder)
+    window.wait_until(lambda: window.application.preferences.get(EMBEDDED_FOLDER) == str(folder))
+    dialog.close()
+
+
+def test_that_the_connect_dialog_takes_the_chosen_certificate(
+    window: Window, tmp_path: Path
+) -> None:
+    certificate = tmp_path / "ca.pem"
+    certificate.write_text("certificate")
+    window.application.open_connect_dialog()
+    dialog = opened_dialog(window)
+    assert isinstance(dialog, ConnectDialog)
+    button(dialog, "Choose…").click()
+    accept(file_dialog(window), certificate)
+    window.wait_until(lambda: dialog.ca.text() == str(certificate))
+    dialog.reject()
+
+
+def test_that_preferences_and_about_are_deleted_when_they_close(window: Window) -> None:
+    for show in (window.application.open_preferences, window.application.open_about):
+        show()
+        dialog = opened_dialog(window)
+        dialog.close()
+        window.wait_until(lambda dialog=dialog: not isValid(dialog))  # type: ignore[misc]

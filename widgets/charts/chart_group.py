@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 SHORTEST_S = 5.0
 LONGEST_S = 31 * 86_400.0
+ZOOM_IN, ZOOM_OUT = 0.8, 1.25
+"""The factors of one step by a key or the menu."""
 SLACK = 16
 """Pixels by which a value axis may be wider than its labels need."""
 

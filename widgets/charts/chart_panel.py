@@ -22,7 +22,7 @@ from typing_extensions import override
 
 from widgets.chart_clock import ChartClock
 from widgets.charts import chart_export
-from widgets.charts.chart_group import ChartGroup
+from widgets.charts.chart_group import ZOOM_IN, ZOOM_OUT, ChartGroup
 from widgets.charts.legend import Legend
 from widgets.charts.model import Mark, Read, Samples, Series
 from widgets.charts.time_chart import TimeChart
@@ -191,8 +191,8 @@ class ChartPanel(QWidget):
         menu = QMenu(self)
         menu.addAction("Live\tEnd", group.follow).setEnabled(not group.live)
         menu.addAction("Beginning\tHome", chart.go_to_beginning)
-        menu.addAction("Zoom in\t+", lambda: group.zoom(0.5))
-        menu.addAction("Zoom out\t-", lambda: group.zoom(2.0))
+        menu.addAction("Zoom in\t+", lambda: group.zoom(ZOOM_IN))
+        menu.addAction("Zoom out\t-", lambda: group.zoom(ZOOM_OUT))
         menu.addSeparator()
         log = menu.addAction("Logarithmic axis")
         log.setCheckable(True)
@@ -239,7 +239,7 @@ class ChartPanel(QWidget):
                 case _:
                     image = chart_export.as_image(self.size(), self.paint_on, background)
                     if not image.save(str(path), "PNG"):  # type: ignore[call-overload]
-                        raise OSError("the picture could not be written")
+                        raise OSError("the image could not be written")
         except OSError as error:
             logger.warning("cannot write %s: %s", path, error)
             self.failed.emit(f"{path.name} was not written: {error.strerror or error}.")

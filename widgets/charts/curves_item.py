@@ -1,7 +1,7 @@
 """The one item that paints everything inside a chart's axes: grid, areas or lines, marks.
 
 It lies in the view box in pixels, not in the coordinates of the data: times of 1.7e9 s never meet
-Qt's transforms, and a pen is one pixel wide. What it painted is kept as a picture until the frame
+Qt's transforms, and a pen is one pixel wide. What it painted is kept as a pixmap until the frame
 changes, so that the crosshair costs a copy.
 """
 
@@ -62,9 +62,9 @@ class CurvesItem(pg.GraphicsObject):  # type: ignore[misc]
         self._grid: Ticks = []
         self._bounds = (0.0, 1.0)
         self._scale: ValueScale | None = None
-        self._picture: QPixmap | None = None
+        self._pixmap: QPixmap | None = None
         self.paintings = 0
-        """How often the picture was painted anew, for tests."""
+        """How often the pixmap was painted anew, for tests."""
         self.setParentItem(view)
         view.sigResized.connect(self._resized)
 
@@ -79,12 +79,12 @@ class CurvesItem(pg.GraphicsObject):  # type: ignore[misc]
         """``bounds`` and ``grid`` are places on the value axis."""
         self._frame, self._scale, self._bounds = frame, scale, bounds
         self._grid, self._marks = grid, tuple(marks)
-        self._picture = None
+        self._pixmap = None
         self.update()
 
     def _resized(self, *_: object) -> None:
         self.prepareGeometryChange()
-        self._picture = None
+        self._pixmap = None
 
     # ---- places
 
@@ -117,20 +117,20 @@ class CurvesItem(pg.GraphicsObject):  # type: ignore[misc]
             self._paint_all(painter, shapes=True)
             return
         ratio = widget.devicePixelRatioF()
-        if self._picture is None or self._picture.devicePixelRatio() != ratio:
-            self._picture = self._painted(ratio)
-        painter.drawPixmap(QPointF(0, 0), self._picture)
+        if self._pixmap is None or self._pixmap.devicePixelRatio() != ratio:
+            self._pixmap = self._painted(ratio)
+        painter.drawPixmap(QPointF(0, 0), self._pixmap)
 
     def _painted(self, ratio: float) -> QPixmap:
         self.paintings += 1
         size = self.boundingRect().size() * ratio
-        picture = QPixmap(round(size.width() + 1), round(size.height() + 1))
-        picture.setDevicePixelRatio(ratio)
-        picture.fill(Qt.GlobalColor.transparent)
-        painter = QPainter(picture)
+        pixmap = QPixmap(round(size.width() + 1), round(size.height() + 1))
+        pixmap.setDevicePixelRatio(ratio)
+        pixmap.fill(Qt.GlobalColor.transparent)
+        painter = QPainter(pixmap)
         self._paint_all(painter)
         painter.end()
-        return picture
+        return pixmap
 
     def _paint_all(self, painter: QPainter, shapes: bool = False) -> None:
         self._paint_grid(painter)

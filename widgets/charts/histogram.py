@@ -127,8 +127,8 @@ class _Brush(pg.ViewBox):  # type: ignore[misc]
 class Histogram(PlotView):
     range_changed = Signal(object)
     """(from ms inclusive, until ms exclusive) or None"""
-    read_requested = Signal(object)
-    """The chosen range, as above, is to be read."""
+    read_requested = Signal(tuple)
+    """the chosen range, as above, which the person wants to read"""
 
     def __init__(
         self, theme: Theme, clock: ChartClock, noun: str = "record", parent: QWidget | None = None

@@ -1,6 +1,6 @@
-"""The legend under a chart: a swatch, the name and the newest value of each series, with least,
-mean and greatest where there is room. A click hides a series, a double click shows it alone. The
-text of a cluster is painted as it is."""
+"""The legend under a chart: a swatch, the name and the newest value of each series, with minimum,
+mean and maximum where there is room. A click hides a series, a double click shows it alone.
+Text from a cluster is painted as plain text."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Entry:
 
 
 class Legend(QWidget):
-    hidden_changed = Signal(object)  # frozenset of series keys
+    hidden_changed = Signal(frozenset)  # series keys
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)

@@ -48,7 +48,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """Of the samples in the visible range; NaN each when there are none."""
+    """Summarizes the samples in the visible range; every field is NaN when there are none."""
 
     low: float
     mean: float

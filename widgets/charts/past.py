@@ -1,5 +1,7 @@
-"""The part of a chart's samples that memory no longer holds: asked of the history, kept for the
-range that was asked, drawn when it comes."""
+"""Reads the samples of a chart that are no longer in memory from the history.
+
+They are requested for one range, cached for it, and drawn when they arrive.
+"""
 
 from __future__ import annotations
 
@@ -13,17 +15,18 @@ from widgets.charts.model import Samples
 from widgets.charts.scale import Floats
 
 MARGIN = 0.5
-"""As a share of the shown range: so much more is read on the left, so that panning meets it."""
+"""The extra range to read on the left, as a share of the shown range, so that panning finds it
+in the cache."""
 FINER = 8.0
-"""When less than one part in so many of what was read is shown, it is read again: the history
-keeps recent times in finer steps."""
+"""The range is read again when the cached range is more than this many times the shown one: the
+history has finer steps for a shorter range."""
 RETRY_S = 5.0
-"""A history that cannot be read is asked again after so long."""
+"""The wait after a failed read, before the next one."""
 _NONE: Floats = np.zeros(0)
 
 
 class PastSamples:
-    """For one chart. ``changed`` is called when samples have come."""
+    """Caches the older samples of one chart. ``changed`` is called when samples have arrived."""
 
     def __init__(self, past: model.Past, changed: Callable[[Sequence[Hashable]], None]) -> None:
         self._past = past
@@ -35,8 +38,8 @@ class PastSamples:
         self._not_before_s = 0.0
 
     def window(self, key: Hashable, t0: float, t1: float, memory: Samples) -> Samples:
-        """Memory's samples with those of the history before them, as far as they have come; asks
-        for those that are missing at the next ``ask``."""
+        """Return the samples in memory with the cached ones of the history before them. The next
+        ``ask`` requests those that are missing."""
         times, values = memory
         until = float(times[0]) if len(times) else t1
         if until <= t0 + max(2.0, (t1 - t0) * 0.01):

@@ -28,7 +28,7 @@ from typing_extensions import override
 
 from widgets.chart_clock import ChartClock
 from widgets.charts.axes import TimeAxis, ValueAxis
-from widgets.charts.chart_group import ChartGroup
+from widgets.charts.chart_group import ZOOM_IN, ZOOM_OUT, ChartGroup
 from widgets.charts.crosshair import Crosshair, Readout, ReadoutRow
 from widgets.charts.curves_item import CurvesItem, color_of
 from widgets.charts.frames import Curve, Frame, FrameMaker
@@ -47,7 +47,7 @@ BY_KEYBOARD = (
 )
 """A chart that was reached by the keyboard shows that it has the focus."""
 MARK_REACH = 5
-"""Pixels beside a mark at which it is meant."""
+"""The pixels beside a mark within which a click or the pointer counts as on it."""
 NOTHING = "Waiting for the first samples"
 NOTHING_THEN = "No samples in this time"
 
@@ -357,9 +357,9 @@ class TimeChart(PlotView):
         actions: dict[Qt.Key, Callable[[], None]] = {
             Qt.Key.Key_Left: partial(group.pan, -share),
             Qt.Key.Key_Right: partial(group.pan, share),
-            Qt.Key.Key_Plus: partial(group.zoom, 0.8),
-            Qt.Key.Key_Equal: partial(group.zoom, 0.8),
-            Qt.Key.Key_Minus: partial(group.zoom, 1.25),
+            Qt.Key.Key_Plus: partial(group.zoom, ZOOM_IN),
+            Qt.Key.Key_Equal: partial(group.zoom, ZOOM_IN),
+            Qt.Key.Key_Minus: partial(group.zoom, ZOOM_OUT),
             Qt.Key.Key_Home: self.go_to_beginning,
             Qt.Key.Key_End: group.follow,
         }

@@ -25,6 +25,7 @@ def test_that_a_profile_that_is_open_is_shown_again(bridge: ClientBridge, tmp_pa
     first = made.open_profile(orders)
     second = made.open_profile(ConnectionProfile("billing", ("billing:9092",)))
     assert made.shown is second
+    assert made.sessions == {first.key: first, second.key: second}
     assert made.open_profile(orders) is first and made.shown is first
     assert [profile.name for profile in made.recent] == ["billing", "orders"]
     for ending in made.close_all():

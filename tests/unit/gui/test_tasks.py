@@ -2,15 +2,16 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 from PySide6.QtCore import QObject, QTimer
-from PySide6.QtWidgets import QDialog, QWidget
+from PySide6.QtWidgets import QDialog, QFileDialog, QWidget
 from pytestqt.qtbot import QtBot
 from shiboken6 import delete, isValid
 
-from gui.tasks import JobCancelled, TaskScope, after, emitted, opened
+from gui.tasks import JobCancelled, TaskScope, after, chosen_file, emitted, opened
 from kafka_client.errors import ClientError, TimedOut
 
 
@@ -176,6 +177,27 @@ async def test_that_a_dialog_closes_with_the_task_that_awaits_it(
     scope.close()
     await asyncio.wait([task])
     assert not isValid(dialog) or not dialog.isVisible()
+
+
+def file_dialog(folder: Path) -> QFileDialog:
+    dialog = QFileDialog(None, "Export", str(folder / "rows.csv"))
+    dialog.setOption(QFileDialog.Option.DontUseNativeDialog)
+    dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+    return dialog
+
+
+async def test_that_a_file_dialog_returns_the_chosen_path(qtbot: QtBot, tmp_path: Path) -> None:
+    dialog = file_dialog(tmp_path)
+    QTimer.singleShot(0, dialog, dialog.accept)
+    assert await chosen_file(dialog) == str(tmp_path / "rows.csv")
+    await after(1)
+    assert not isValid(dialog)
+
+
+async def test_that_a_cancelled_file_dialog_returns_none(qtbot: QtBot, tmp_path: Path) -> None:
+    dialog = file_dialog(tmp_path)
+    QTimer.singleShot(0, dialog, dialog.reject)
+    assert await chosen_file(dialog) is None
 
 
 async def test_that_a_signal_is_awaited_with_its_arguments(qapp: object) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -194,3 +195,28 @@ def test_that_a_table_may_forget_its_sorting(qtbot: QtBot) -> None:
     qtbot.waitUntil(lambda: "tables/topics" in store.values)
     again = make_table(qtbot, store, remember_sort=False)
     assert again.model.sorted_by == (0, False)
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_that_an_export_writes_the_shown_rows(qtbot: QtBot, tmp_path: Path, kind: str) -> None:
+    table = make_table(qtbot)
+    model = table.model
+    assert isinstance(model, KeyedTableModel)
+    model.merge(ROWS)
+    model.set_filter("sl")
+    path = tmp_path / f"topics.{kind}"
+    assert table.export_to(str(path), kind)
+    text = path.read_text("utf-8")
+    assert "slack" in text and "email" not in text
+
+
+def test_that_an_export_that_cannot_be_written_says_why_and_is_logged(
+    qtbot: QtBot, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    table = make_table(qtbot)
+    path = tmp_path / "missing" / "topics.csv"
+    with qtbot.waitSignal(table.failed) as failed:
+        assert not table.export_to(str(path), "csv")
+    assert failed.args == ["topics.csv was not written: No such file or directory."]
+    assert [(r.name, r.levelname) for r in caplog.records] == [("widgets.table_view", "WARNING")]
+    assert str(path) in caplog.text

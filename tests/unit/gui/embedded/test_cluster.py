@@ -89,7 +89,7 @@ async def test_that_an_action_that_fails_raises_a_sentence(cluster: EmbeddedClus
 
 async def test_that_a_stopped_cluster_refuses_actions(cluster: EmbeddedCluster) -> None:
     await cluster.stop()
-    with pytest.raises(EmbeddedError, match="does not run"):
+    with pytest.raises(EmbeddedError, match="is not running"):
         await cluster.kill(1)
 
 

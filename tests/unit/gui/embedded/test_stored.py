@@ -52,7 +52,7 @@ def test_that_each_cluster_has_a_folder_and_a_title_of_its_own(tmp_path: Path) -
 def test_that_only_a_folder_of_kafkarium_is_removed(tmp_path: Path) -> None:
     foreign = tmp_path / "precious"
     foreign.mkdir()
-    with pytest.raises(EmbeddedError, match="no cluster"):
+    with pytest.raises(EmbeddedError, match="not a Kafkarium data folder"):
         remove(foreign)
     assert foreign.exists() and stored_clusters(tmp_path) == []
     directory, _ = new_directory(tmp_path, TEMPLATES["single"])

@@ -85,7 +85,7 @@ def test_that_a_wrong_number_is_named_by_its_field(bar: ScanBar) -> None:
     bar.set_start(Start.LATEST)
     bar.start_count.setText("0")
     message = bar.request(Order.TIME)
-    assert message == "How many of the latest: “0” is no number that fits."
+    assert message == "How many of the latest: “0” is not a valid number."
     bar.set_topic("gone")
     assert bar.request(Order.TIME) == "There is no topic gone."
 

@@ -184,8 +184,15 @@ def test_that_the_menu_offers_what_the_keys_do(panel: ChartPanel) -> None:
     assert not actions["Live"].isEnabled() and not actions["Show all series"].isEnabled()
     actions["Logarithmic axis"].trigger()
     assert panel.chart.log
+    before = panel.group.range_at(NOW)
     actions["Zoom in"].trigger()
     assert not panel.group.live
+    by_menu = panel.group.range_at(NOW)
+    panel.group.show_span(*before)
+    QTest.keyClick(panel.chart, Qt.Key.Key_Plus)
+    assert panel.group.range_at(NOW) == by_menu
+    actions["Zoom out"].trigger()
+    assert panel.group.range_at(NOW) == pytest.approx(before)
     click(panel, A)
     again = {a.text().split("\t")[0]: a for a in panel.make_menu().actions()}
     again["Show all series"].trigger()
