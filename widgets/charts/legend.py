@@ -83,7 +83,10 @@ class Legend(QWidget):
         statistics: Mapping[Hashable, Statistics],
         unit: Unit,
     ) -> None:
-        self._series, self._statistics, self._unit = tuple(series), statistics, unit
+        """A hidden series keeps the figures that it had, and with them its room: a legend that
+        moved under the pointer would take the second click of a double click away."""
+        kept = {key: self._statistics[key] for key in self._hidden if key in self._statistics}
+        self._series, self._statistics, self._unit = tuple(series), {**statistics, **kept}, unit
         self._lay_out()
 
     # ---- layout
@@ -137,8 +140,6 @@ class Legend(QWidget):
         label = self._metrics.elidedText(
             visible(series.label), Qt.TextElideMode.ElideMiddle, min(LABEL_WIDE, self.width() * 0.6)
         )
-        if series.key in self._hidden:
-            return label, "", ""
         details = ""
         if detailed and known.mean == known.mean:
             details = f"min {text(known.low)}  mean {text(known.mean)}  max {text(known.high)}"

@@ -92,6 +92,16 @@ def test_that_a_click_hides_a_series_and_another_shows_it(panel: ChartPanel) -> 
     assert colors_drawn(panel) == [True, True, True]
 
 
+def test_that_the_legend_stays_where_it_is_when_a_series_is_hidden(panel: ChartPanel) -> None:
+    before = [(entry.series, entry.rect) for entry in panel.legend.entries]
+    height = panel.legend.height()
+    click(panel, A)
+    settle()
+    assert panel.legend.hidden == {"a"}
+    assert [(entry.series, entry.rect) for entry in panel.legend.entries] == before
+    assert panel.legend.height() == height
+
+
 def test_that_a_double_click_shows_one_alone_and_another_all(panel: ChartPanel) -> None:
     double_click(panel.legend, entry_of(panel, B))
     assert colors_drawn(panel) == [False, True, False]
