@@ -49,7 +49,10 @@ def log_folder() -> Path:
 # Every repetition is bounded: a long text of a cluster must not hold the window up.
 _VALUE = r"""(?:"(?:[^"\\]|\\.){0,2000}"|'(?:[^'\\]|\\.){0,2000}'|[^\s&]+)"""
 _IS = r"""["']?\s{0,8}[=:]\s{0,8}"""
-_KEY_NAME = r"(?:password|passwd|passphrase|secret|token|credential)[\w.-]{0,40}"
+_KEY_NAME = (
+    # SecretStorage is a package, which the diagnostics list with its version.
+    r"(?:password|passwd|passphrase|secret(?!storage\b)|token|credential)[\w.-]{0,40}"
+)
 _MECHANISM = r"(?!(?:enabled\.)?mechanisms?\b)"
 
 _TRIGGERS = (

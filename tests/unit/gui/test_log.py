@@ -123,6 +123,7 @@ def test_that_ordinary_text_is_left_alone() -> None:
         "https://example.org/path?x=1",
         "topic orders: 3 partitions, partitioner=murmur2",
         "mail to alice@example.org",
+        "SecretStorage: 3.5.0",
     ):
         assert log.redact(text) == text
 
