@@ -69,7 +69,6 @@ class PageCharts(QObject):
         *,
         unit: Unit = COUNT,
         stacked: bool = False,
-        top: int = 0,
         parent: QWidget | None = None,
     ) -> ChartPanel:
         """A chart of the session's series; see ChartPanel."""
@@ -81,7 +80,6 @@ class PageCharts(QObject):
             unit=unit,
             stacked=stacked,
             group=self.group,
-            top=top,
             parent=parent,
         )
         panel.failed.connect(lambda sentence: self._context.notify(sentence, "bad"))

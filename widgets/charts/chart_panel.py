@@ -4,7 +4,7 @@ and the context menu."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from PySide6.QtCore import QPoint, QPointF, Signal
@@ -26,7 +26,6 @@ from widgets.charts.chart_group import ZOOM_IN, ZOOM_OUT, ChartGroup
 from widgets.charts.legend import Legend
 from widgets.charts.model import Mark, Read, Samples, Series
 from widgets.charts.time_chart import TimeChart
-from widgets.charts.top import top_series
 from widgets.charts.units import COUNT, Unit
 from widgets.plain import ElidedLabel, plain
 from widgets.theme import Theme
@@ -34,16 +33,12 @@ from widgets.theme import Theme
 logger = logging.getLogger(__name__)
 
 HEADER = 24
-RANK_EVERY_S = 5.0
 LEGEND_ROWS = ((260, 3), (170, 2), (0, 1))
 """(height of the panel in pixels, rows of the legend)"""
 
 
 class ChartPanel(QWidget):
-    """Give all panels of a page one ``group``: they share the time axis and the crosshair.
-
-    ``top`` shows so many series and the others as one sum; 0 shows all.
-    """
+    """Give all panels of a page one ``group``: they share the time axis and the crosshair."""
 
     failed = Signal(str)
     """An export could not be written; a sentence for people."""
@@ -58,14 +53,10 @@ class ChartPanel(QWidget):
         unit: Unit = COUNT,
         stacked: bool = False,
         group: ChartGroup | None = None,
-        top: int = 0,
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
         self._theme, self._clock, self._read = theme, clock, read
-        self._top = top
-        self._wanted: tuple[Series, ...] = ()
-        self._ranked_at_s = 0.0
         self.chart = TimeChart(
             theme, clock, read, unit=unit, stacked=stacked, group=group, parent=self
         )
@@ -111,8 +102,7 @@ class ChartPanel(QWidget):
 
     @property
     def series(self) -> tuple[Series, ...]:
-        """Those that were set, not those on the chart."""
-        return self._wanted
+        return self.chart.series
 
     @property
     def title(self) -> str:
@@ -124,9 +114,9 @@ class ChartPanel(QWidget):
         return "" if self._span.isHidden() else self._span.text()
 
     def set_series(self, series: Sequence[Series]) -> None:
-        if tuple(series) != self._wanted:
-            self._wanted = tuple(series)
-            self._rank()
+        """In the order of the legend, and of the areas from below. A page that has more than fit
+        chooses the greatest and adds the sum of the others (``SumOf``)."""
+        self.chart.set_series(series)
 
     def set_title(self, title: str) -> None:
         self._title.show_text(title)
@@ -152,23 +142,11 @@ class ChartPanel(QWidget):
 
     # ---- parts
 
-    def _rank(self) -> None:
-        now_s = self._clock.now_s
-        self._ranked_at_s = now_s
-        if not self._top:
-            self.chart.set_series(self._wanted)
-            return
-        t0, t1 = self.group.range_at(now_s)
-        shown: set[Hashable] = {s.key for s in self.chart.series}
-        self.chart.set_series(top_series(self._wanted, self._read, t0, t1, self._top, shown))
-
     def _show_legend(self) -> None:
         if self._clock.style.relative:
             self._show_live()
         frame = self.chart.frame_
         self.legend.show_series(self.chart.series, frame.statistics, self.chart.unit)
-        if self._top and abs(self._clock.now_s - self._ranked_at_s) >= RANK_EVERY_S:
-            self._rank()
 
     def _show_live(self) -> None:
         live = self.group.live

@@ -28,7 +28,7 @@ from tests.unit.widgets.charts.chart_kit import (
 from widgets.chart_clock import ChartClock
 from widgets.charts.chart_export import MARGIN
 from widgets.charts.chart_panel import ChartPanel
-from widgets.charts.model import Series
+from widgets.charts.model import Series, SumOf
 from widgets.charts.units import RATE
 from widgets.theme import Theme
 from widgets.time_style import RELATIVE, UTC
@@ -151,16 +151,16 @@ def test_that_a_narrow_legend_counts_what_it_leaves_out(panel: ChartPanel) -> No
     assert tip.splitlines() == [s.label for s in many[shown:]]
 
 
-def test_that_top_n_shows_the_greatest_and_the_sum_of_the_others(qapp: QApplication) -> None:
+def test_that_the_sum_of_the_others_is_a_series_with_statistics(qapp: QApplication) -> None:
     store = Store(**{f"s{i}": every(1, 300, 0, float(i)) for i in range(10)})
-    panel = ChartPanel(Theme(), still_clock_(), store.read, title="x", unit=RATE, top=3)
-    panel.set_series([Series(f"s{i}", f"s{i}", i) for i in range(10)])
+    panel = ChartPanel(Theme(), still_clock_(), store.read, title="x", unit=RATE)
+    others = Series(SumOf(tuple(f"s{i}" for i in range(7))), "7 others")
+    panel.set_series([*(Series(f"s{i}", f"s{i}", i) for i in (7, 8, 9)), others])
     panel.resize(640, 260)
     panel.show()
     settle()
     labels = [series.label for series in panel.chart.series]
     assert labels == ["s7", "s8", "s9", "7 others"]
-    others = panel.chart.series[-1]
     assert panel.chart.frame_.statistics[others.key].last == sum(range(7))
     assert "21/s" in [entry.value for entry in panel.legend.entries]
     panel.deleteLater()

@@ -7,11 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.widgets.charts.chart_kit import NOW, Store, every, joined
+from tests.unit.widgets.charts.chart_kit import NOW, Store, every
 from widgets.charts.frames import FrameMaker
-from widgets.charts.model import Samples, Series, SumOf
+from widgets.charts.model import Samples, Series
 from widgets.charts.ticks import ValueScale
-from widgets.charts.top import top_series
 from widgets.charts.units import COUNT
 
 A, B = Series("a", "a"), Series("b", "b")
@@ -92,16 +91,3 @@ def test_that_more_than_a_hundred_lines_have_half_the_columns() -> None:
     frame = FrameMaker(store.read, None).make(many, NOW - 3600, NOW, 800, False)
     few = FrameMaker(store.read, None).make(many[:50], NOW - 3600, NOW, 800, False)
     assert len(frame.curves[0].times) < 0.6 * len(few.curves[0].times)
-
-
-def test_that_the_greatest_keep_their_place_until_others_are_clearly_greater() -> None:
-    store = Store(
-        a=every(1, 300, 0, 10.0), b=every(1, 300, 0, 11.0), c=joined(every(1, 300, 0, 30.0))
-    )
-    three = [Series(key, key) for key in "abc"]
-    shown = top_series(three, store.read, NOW - 300, NOW, 2, shown=("a", "c"))
-    assert [s.key for s in shown] == ["a", "c", SumOf(("b",))]
-    store.series["b"] = every(1, 300, 0, 20.0)
-    shown = top_series(three, store.read, NOW - 300, NOW, 2, shown=("a", "c"))
-    assert [s.key for s in shown] == ["b", "c", SumOf(("a",))]
-    assert [s.label for s in shown][-1] == "1 other"
