@@ -4,13 +4,14 @@ PYTHON ?= python3
 PY     := .venv/bin/python
 SEEDS  ?= 20
 FIRST  ?= 1
+MINUTES ?= 2
 
 # Not part of `make test`: minutes long, or in need of something that is not a Python package.
 QUICK  := not slow and not real_kafka and not performance
 
 .DEFAULT_GOAL := help
 .PHONY: help run test prepare prepare-run lint types contracts dead unit test-gui test-widgets test-client \
-        test-broker test-protocol durations integration simulate bench kafka external-clients tour pictures \
+        test-broker test-protocol durations integration simulate nemesis bench kafka external-clients tour pictures \
         coverage check format messages clean
 
 help:                 ## this list
@@ -70,6 +71,9 @@ integration: prepare  ## whole brokers over sockets, with external clients
 
 simulate: prepare     ## SEEDS=n clusters in virtual time under seeded faults, from seed FIRST
 	$(PY) -m embedded_broker.simulator --seeds $(SEEDS) --first $(FIRST)
+
+nemesis: prepare      ## MINUTES=n of random faults on real broker processes (needs root)
+	$(PY) -m tests.nemesis --minutes $(MINUTES)
 
 bench: prepare        ## measure the embedded broker and the tables
 	$(PY) tests/performance/bench.py

@@ -17,6 +17,7 @@ from embedded_broker.core.controller.channel import ControllerChannel
 from embedded_broker.core.controller.controller import Controller
 from embedded_broker.core.controller.lifecycle import Lifecycle
 from embedded_broker.core.coordinator.groups import Groups
+from embedded_broker.core.disk_health import DiskHealth
 from embedded_broker.core.effects import Effect
 from embedded_broker.core.environment import Environment
 from embedded_broker.core.events import (
@@ -52,8 +53,11 @@ class Broker:
         self.channel = ControllerChannel(
             env, self.quorum, lambda: self.controller.is_active, self._handle_request
         )
-        self.lifecycle = Lifecycle(env, self.channel, self.quorum, self._checkpoint)
-        self.replicas = Replicas(env, self.channel, self.lifecycle, self)
+        self.disk_health = DiskHealth(env, self)
+        self.lifecycle = Lifecycle(
+            env, self.channel, self.quorum, self._checkpoint, self.disk_health
+        )
+        self.replicas = Replicas(env, self.channel, self.lifecycle, self, self.disk_health)
         self.groups = Groups(env, self.channel, self.replicas)
         self._router = Router(
             Machines(
@@ -134,6 +138,20 @@ class Broker:
     def on_offsets_resign(self, now_ms: int, partition: int) -> None:
         """This node no longer leads the partition."""
         self.groups.on_resign(now_ms, partition)
+
+    # ---- DiskListener
+    def on_disk_failed(self, now_ms: int) -> None:
+        """Ask the controller to fence this broker."""
+        self.lifecycle.disk_changed(now_ms)
+
+    def on_disk_fenced(self, now_ms: int) -> None:
+        """Others lead now: lead nothing here either."""
+        self.replicas.on_disk_fenced(now_ms)
+
+    def on_disk_recovered(self, now_ms: int) -> None:
+        """Open and delete what could not be, and ask to serve again."""
+        self.replicas.on_disk_recovered(now_ms)
+        self.lifecycle.disk_changed(now_ms)
 
     # ---- for machines that are built before those that they call
     def _handle_request(self, now_ms: int, event: RequestReceived) -> None:

@@ -168,7 +168,11 @@ class PartitionLog(Protocol):
         checked against the log."""
 
     def save_epochs(self, entries: Sequence[tuple[int, int]]) -> None:
-        """Replace leader-epoch-checkpoint."""
+        """Replace leader-epoch-checkpoint.
+
+        Raises:
+            StorageFailed: the old one is still there.
+        """
 
 
 class Disk(Protocol):
@@ -181,7 +185,11 @@ class Disk(Protocol):
         """Raises: StorageFailed."""
 
     def delete_log(self, log: PartitionLog) -> None:
-        """Remove a log; its files may be deleted later."""
+        """Remove a log; its files may be deleted later.
+
+        Raises:
+            StorageFailed: the log is still there.
+        """
 
     def load_high_watermarks(self) -> dict[tuple[str, int], int]:
         """Read the checkpoint: (topic, partition) -> high watermark."""
@@ -197,7 +205,11 @@ class Disk(Protocol):
         """Empty on a new disk."""
 
     def save_quorum_state(self, state: dict[str, Any]) -> None:
-        """Write, fsync, rename: the state is on disk when this returns."""
+        """Write, fsync, rename: the state is on disk when this returns.
+
+        Raises:
+            StorageFailed: the old state is still there.
+        """
 
     @property
     def directory_id(self) -> UUID:
@@ -212,7 +224,18 @@ class Disk(Protocol):
 
     def registered(self) -> None:
         """The controller has committed the registration that reported ``was_clean``:
-        from now on a kill leaves the disk clean."""
+        from now on a kill leaves the disk clean.
+
+        Raises:
+            StorageFailed: a kill still leaves it unclean.
+        """
+
+    def probe(self) -> None:
+        """Write and flush a small file, to learn whether a disk that failed works again.
+
+        Raises:
+            StorageFailed
+        """
 
     def total_bytes(self) -> tuple[int, int]:
         """(size of the volume, free bytes on it)."""

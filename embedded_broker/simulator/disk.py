@@ -245,7 +245,7 @@ class SimLog:
         return list(self._epochs)
 
     def save_epochs(self, entries: Sequence[tuple[int, int]]) -> None:
-        self._platter.check_write(self, 0)
+        self._platter.check_write(self, 1)
         self._epochs = list(entries)
 
     # ---- flushes and faults --------------------------------------------------------------------
@@ -417,6 +417,7 @@ class SimDisk:
         return log
 
     def delete_log(self, log: PartitionLog) -> None:
+        self._check_write(f"{log.topic}-{log.partition}", grows=False)
         del self._open().logs[(log.topic, log.topic_id, log.partition)]
 
     def load_high_watermarks(self) -> dict[tuple[str, int], int]:
@@ -431,6 +432,7 @@ class SimDisk:
         return dict(self._open().quorum_state)
 
     def save_quorum_state(self, state: dict[str, Any]) -> None:
+        self._check_write("quorum-state")
         self._open().quorum_state = dict(state)
 
     @property
@@ -438,7 +440,17 @@ class SimDisk:
         return self.platter.directory_id
 
     def registered(self) -> None:
+        self._check_write(".registered")
         self._open().unclean = False
+
+    def probe(self) -> None:
+        self._check_write(".probe")
+
+    def _check_write(self, name: str, grows: bool = True) -> None:
+        if self._open().failing:
+            raise StorageFailed(f"{name}: input/output error")
+        if self.platter.full and grows:
+            raise StorageFailed(f"{name}: no space left on device")
 
     def total_bytes(self) -> tuple[int, int]:
         used = sum(log.size_bytes for log in self.platter.logs.values())

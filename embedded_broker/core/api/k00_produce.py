@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from functools import partial
 
-from embedded_broker.core.effects import Level
 from embedded_broker.core.events import RequestReceived
 from embedded_broker.core.log.validate import BatchRefused, check_batch, stamp_append_time
 from embedded_broker.core.metadata.topics import NOT_WRITABLE_BY_CLIENTS
@@ -215,7 +214,7 @@ def _append(
             BatchIndexAndErrorMessage(index, text) for index, text in refused.record_errors
         ]
     except StorageFailed as e:
-        replicas.env.note(Level.ERROR, f"Cannot write {partition}: {e}")
+        replicas.storage_failed(now_ms, f"cannot write {partition}", e)
         _fail(result, ErrorCode.KAFKA_STORAGE_ERROR, "the broker's disk refused the write")
     return -1
 

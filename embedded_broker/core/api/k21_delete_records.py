@@ -7,7 +7,6 @@ below the start succeeds at once. A topic that is only compacted gets POLICY_VIO
 
 from __future__ import annotations
 
-from embedded_broker.core.effects import Level
 from embedded_broker.core.events import RequestReceived
 from embedded_broker.core.ports import StorageFailed
 from embedded_broker.core.replication.replicas import Replicas
@@ -32,7 +31,7 @@ def delete_records(replicas: Replicas, now_ms: int, event: RequestReceived) -> N
             result = DeleteRecordsPartitionResult(requested.partition_index, -1)
             results.partitions.append(result)
             offset = _delete(
-                replicas, topic.name, requested.partition_index, requested.offset, result
+                replicas, now_ms, topic.name, requested.partition_index, requested.offset, result
             )
             if offset >= 0:
                 waiting.append((topic.name, requested.partition_index, offset, result))
@@ -57,7 +56,12 @@ def delete_records(replicas: Replicas, now_ms: int, event: RequestReceived) -> N
 
 
 def _delete(
-    replicas: Replicas, topic: str, index: int, offset: int, result: DeleteRecordsPartitionResult
+    replicas: Replicas,
+    now_ms: int,
+    topic: str,
+    index: int,
+    offset: int,
+    result: DeleteRecordsPartitionResult,
 ) -> int:
     """Delete on this replica; return the offset that the others must reach, or -1 with
     an error in ``result``."""
@@ -75,7 +79,7 @@ def _delete(
         try:
             partition.delete_before(wanted)
         except StorageFailed as e:
-            replicas.env.note(Level.ERROR, f"Cannot delete records of {partition}: {e}")
+            replicas.storage_failed(now_ms, f"cannot delete records of {partition}", e)
             result.error_code = ErrorCode.KAFKA_STORAGE_ERROR
             return -1
         return wanted

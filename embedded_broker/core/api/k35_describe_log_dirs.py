@@ -39,4 +39,6 @@ def describe_log_dirs(replicas: Replicas, now_ms: int, event: RequestReceived) -
         result.total_bytes, result.usable_bytes = env.disk.total_bytes()
     except StorageFailed:
         result.error_code = ErrorCode.KAFKA_STORAGE_ERROR
+    if replicas.disk_health.failed:
+        result.error_code = ErrorCode.KAFKA_STORAGE_ERROR
     env.outbox.respond(event, DescribeLogDirsResponse(results=[result]))

@@ -152,6 +152,8 @@ def heartbeat(controller: Controller, now_ms: int, event: RequestReceived) -> No
         if known.fenced and caught_up and not request.want_fence:
             records = _unfence(controller, known)
         elif not known.fenced and request.want_fence:
+            reason = "its log directory failed" if request.offline_log_dirs else "as it asked"
+            controller.env.note(Level.WARNING, f"Fencing broker {known.broker_id}: {reason}.")
             records = fence(controller.view, known.broker_id)
         fenced = request.want_fence or (known.fenced and not records)
         controller.reply(

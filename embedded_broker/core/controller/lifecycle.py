@@ -13,9 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
+from functools import partial
 
 from embedded_broker.core.controller.incarnation import incarnation_id
 from embedded_broker.core.controller.ports import VotingProcess
+from embedded_broker.core.disk_health import DiskHealth
 from embedded_broker.core.effects import Level
 from embedded_broker.core.environment import Environment
 from embedded_broker.core.metadata.image import MetadataDelta
@@ -38,6 +40,7 @@ HEARTBEAT_VERSION = 1
 TIMER = "lifecycle"
 STOP_TIMER = "lifecycle.stop"
 RETRY_MS = 100
+DISK_RETRY_MS = 1_000
 CATCHING_UP_MS = 20
 LEAVING_MS = 50
 SHUTDOWN_TIMEOUT_MS = 5_000
@@ -63,8 +66,10 @@ class Lifecycle:
         calls: ControllerCalls,
         voter: VotingProcess,
         checkpoint: Callable[[], None],
+        disk_health: DiskHealth,
     ) -> None:
         """``checkpoint`` saves the high watermarks; called at an orderly stop."""
+        self._disk_health = disk_health
         self._env = env
         self._calls = calls
         self._voter = voter
@@ -79,6 +84,8 @@ class Lifecycle:
         self._duplicate_since_ms = -1
         """When the controller first reported a live broker with this id; -1 for
         never."""
+        self._unrecorded = False
+        """Whether the disk does not know of the registration yet."""
         self._in_flight = False
         """Whether a registration or heartbeat is on its way; one at a time."""
         self._sent_ms = 0
@@ -105,9 +112,10 @@ class Lifecycle:
                 self._voter.begin_incarnation(), self._env.rng.uuid()
             )
         except StorageFailed as e:
-            self._refuse_to_run(
-                f"The log directory of broker {self._env.node_id} is not writable: {e}"
-            )
+            # A full disk may have room in a while; without its number this process could be
+            # taken for the previous one.
+            self._env.note(Level.ERROR, f"Cannot register: the log directory failed: {e}")
+            self._env.outbox.timer(TIMER, now_ms + DISK_RETRY_MS, self.start)
             return
         self._begin(now_ms)
 
@@ -150,7 +158,7 @@ class Lifecycle:
         if response is not None and error is ErrorCode.NONE:
             self.broker_epoch = response.broker_epoch
             self.state = State.REGISTERED
-            env.disk.registered()
+            self._record_registration(now_ms)
             env.note(Level.INFO, f"Registered with broker epoch {self.broker_epoch}.")
             self._heartbeat(now_ms)
             return
@@ -196,17 +204,42 @@ class Lifecycle:
         self._in_flight = True
         self._sent_ms = now_ms
         self._heartbeat_due = False
+        failed = self._disk_health.failed
         request = BrokerHeartbeatRequest(
             broker_id=env.node_id,
             broker_epoch=self.broker_epoch,
             current_metadata_offset=env.image.offset - 1,
-            want_fence=False,
+            want_fence=failed,
             want_shut_down=self.state is State.LEAVING,
+            offline_log_dirs=[env.disk.directory_id] if failed else [],
         )
-        self._calls.call(now_ms, request, HEARTBEAT_VERSION, self._session_ms, self._answered)
+        done = partial(self._answered, failed)
+        self._calls.call(now_ms, request, HEARTBEAT_VERSION, self._session_ms, done)
 
-    def _answered(self, now_ms: int, response: BrokerHeartbeatResponse | None, reason: str) -> None:
-        """Handle the response to a heartbeat."""
+    def disk_changed(self, now_ms: int) -> None:
+        """The log directory failed, or works again: tell the controller at once."""
+        if self._unrecorded and not self._disk_health.failed:
+            self._record_registration(now_ms)
+        self._heartbeat(now_ms)
+
+    def _record_registration(self, now_ms: int) -> None:
+        """Let the disk know that the controller has this incarnation. Until it does, a kill
+        counts as unclean, which is safe."""
+        try:
+            self._env.disk.registered()
+            self._unrecorded = False
+        except StorageFailed as e:
+            self._unrecorded = True
+            self._disk_health.write_failed(now_ms, "cannot record the registration", e)
+
+    def _answered(
+        self,
+        wanted_fence: bool,
+        now_ms: int,
+        response: BrokerHeartbeatResponse | None,
+        reason: str,
+    ) -> None:
+        """Handle the response to a heartbeat that did or did not ask to be fenced."""
         self._in_flight = False
         if self.state is State.STOPPED:
             return
@@ -215,6 +248,8 @@ class Lifecycle:
             # The session counts from when the controller received the heartbeat, which
             # is not before it was sent.
             self._in_touch_until_ms = self._sent_ms + self._session_ms
+            if wanted_fence and response is not None and response.is_fenced:
+                self._disk_health.fenced(now_ms)
         if error is ErrorCode.STALE_BROKER_EPOCH:
             self._refuse_to_run(
                 f"Another process has registered as broker {self._env.node_id}; this one stops."
@@ -235,6 +270,8 @@ class Lifecycle:
         delay_ms = {State.LEAVING: LEAVING_MS, State.REGISTERED: CATCHING_UP_MS}.get(
             self.state, self._heartbeat_ms
         )
+        if self._disk_health.failed:
+            delay_ms = self._heartbeat_ms  # it is not about to be unfenced
         self._env.outbox.timer(TIMER, now_ms + delay_ms, self._heartbeat)
 
     def on_metadata(self, now_ms: int, delta: MetadataDelta) -> None:

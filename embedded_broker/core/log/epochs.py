@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 
-from embedded_broker.core.ports import PartitionLog
+from embedded_broker.core.ports import PartitionLog, StorageFailed
 
 UNDEFINED = -1
 
@@ -35,8 +35,11 @@ class EpochCache:
                     self._push(header.leader_epoch, max(header.base_offset, log.log_start_offset))
         self._newest_loaded = self.latest
         self._drop_from(log.log_end_offset)
-        if self.entries != loaded:
-            self._save()
+        self._saved = loaded
+        """The entries in the file."""
+        self.unsaved = False
+        """Whether the file differs, after a save that failed."""
+        self.save()
 
     @property
     def latest(self) -> int:
@@ -56,15 +59,24 @@ class EpochCache:
 
     def assign(self, epoch: int, start_offset: int) -> None:
         """Record that ``epoch``, newer than all before it, starts at
-        ``start_offset``."""
+        ``start_offset``.
+
+        Raises:
+            StorageFailed: nothing has changed.
+        """
         if epoch == self.latest:
             return
+        before = self._epochs.copy(), self._starts.copy()
         assert epoch > self.latest, (
             f"epoch {epoch} after {self.latest} in {self._log.topic}-{self._log.partition}"
         )
         self._drop_from(start_offset)
         self._push(epoch, start_offset)
-        self._save()
+        try:
+            self.save()
+        except StorageFailed:
+            self._epochs, self._starts = before
+            raise
 
     def end_offset_for(self, epoch: int, log_end_offset: int) -> tuple[int, int]:
         """Return (the largest epoch at or below ``epoch``, its end offset), or (-1, -1)
@@ -86,25 +98,51 @@ class EpochCache:
         return self._epochs[position] if position >= 0 else UNDEFINED
 
     def truncate_from_end(self, offset: int) -> None:
-        """The log now ends at ``offset``: drop the epochs that start there or later."""
-        if self._drop_from(offset):
-            self._save()
+        """The log now ends at ``offset``: drop the epochs that start there or later.
+
+        Raises:
+            StorageFailed: they are dropped, but the file still has them; see ``save``.
+        """
+        self._drop_from(offset)
+        self.save()
 
     def truncate_from_start(self, offset: int) -> None:
         """The log now starts at ``offset``: drop the epochs before it; the one that
-        wrote ``offset`` now starts there."""
+        wrote ``offset`` now starts there.
+
+        Raises:
+            StorageFailed: as ``truncate_from_end``.
+        """
         position = bisect_right(self._starts, offset) - 1
         if position < 0 or (position == 0 and self._starts[0] == offset):
             return
         del self._epochs[:position], self._starts[:position]
         self._starts[0] = offset
-        self._save()
+        self.save()
 
     def clear(self) -> None:
-        """The log is empty now."""
-        if self._epochs:
-            self._epochs, self._starts = [], []
-            self._save()
+        """The log is empty now.
+
+        Raises:
+            StorageFailed: as ``truncate_from_end``.
+        """
+        self._epochs, self._starts = [], []
+        self.save()
+
+    def save(self) -> None:
+        """Write the file unless it has these entries already.
+
+        Called before an append too: after a truncation whose save failed, the file has epochs
+        beyond the end of the log. They do no harm until records of another epoch stand there.
+
+        Raises:
+            StorageFailed: the file is as it was.
+        """
+        entries = self.entries
+        self.unsaved = entries != self._saved
+        if self.unsaved:
+            self._log.save_epochs(entries)
+            self._saved, self.unsaved = entries, False
 
     def _push(self, epoch: int, start: int) -> None:
         assert epoch > self.latest and (not self._starts or start >= self._starts[-1]), (
@@ -121,6 +159,3 @@ class EpochCache:
             self._starts.pop()
             self._epochs.pop()
         return len(self._starts) != before
-
-    def _save(self) -> None:
-        self._log.save_epochs(self.entries)

@@ -49,6 +49,9 @@ class LaneOwner(Protocol):
     def needs_flush(self, partition: Partition) -> None:
         """Flush the partition's log at the end of this tick."""
 
+    def storage_failed(self, now_ms: int, what: str, error: StorageFailed) -> None:
+        """A write failed; ``what`` is a clause such as "cannot write orders-0"."""
+
 
 class _Followed:
     """One partition in a lane, and its state in the leader's session."""
@@ -302,6 +305,7 @@ class Lane:
             else:
                 self._append(followed, data)
         except StorageFailed as e:
+            self._owner.storage_failed(now_ms, f"cannot replicate {partition}", e)
             self._delay(now_ms, followed, f"the disk failed: {e}", Level.ERROR)
         except CorruptBatch as e:
             self._delay(

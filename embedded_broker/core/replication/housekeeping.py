@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import pairwise
 
+from embedded_broker.core.disk_health import DiskHealth
 from embedded_broker.core.effects import Level
 from embedded_broker.core.environment import Environment
 from embedded_broker.core.log.validate import AppendLimits
@@ -23,9 +24,14 @@ class Housekeeping:
     """The timers of a node's logs."""
 
     def __init__(
-        self, env: Environment, table: ReplicaTable, checkpoint: Callable[[], None]
+        self,
+        env: Environment,
+        table: ReplicaTable,
+        checkpoint: Callable[[], None],
+        disk_health: DiskHealth,
     ) -> None:
         """``checkpoint`` saves the high watermarks."""
+        self._disk_health = disk_health
         self._env = env
         self._table = table
         self._checkpoint = checkpoint
@@ -70,7 +76,9 @@ class Housekeeping:
             try:
                 self._retain(partition, wall_ms)
             except StorageFailed as e:
-                self._env.note(Level.ERROR, f"Cannot delete old segments of {partition}: {e}")
+                self._disk_health.write_failed(
+                    now_ms, f"cannot delete old segments of {partition}", e
+                )
 
     def _retain(self, partition: Partition, wall_ms: int) -> None:
         topic, config = partition.topic, self._env.config

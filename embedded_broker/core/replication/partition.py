@@ -25,9 +25,9 @@ from typing import Protocol
 from embedded_broker.core.effects import Level
 from embedded_broker.core.environment import Environment
 from embedded_broker.core.metadata.image import PartitionImage
-from embedded_broker.core.ports import PartitionLog
+from embedded_broker.core.ports import PartitionLog, StorageFailed
 from embedded_broker.core.replication.follower_state import LONG_AGO, FollowerState
-from embedded_broker.core.replication.purgatory import AppendWait
+from embedded_broker.core.replication.purgatory import AppendWait, FetchWaiter, Subscriber
 from embedded_broker.core.replication.replica_log import ReplicaLog
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.fields import Buffer
@@ -56,25 +56,11 @@ class PartitionOwner(Protocol):
     def isr_proposed(self, partition: Partition) -> None:
         """``pending_isr`` is set: send it to the controller at the end of this tick."""
 
+    def storage_failed(self, now_ms: int, what: str, error: StorageFailed) -> None:
+        """A write failed; ``what`` is a clause such as "cannot lead orders-0"."""
+
     def follower_start_moved(self, partition: Partition) -> None:
         """A follower's log start moved: DeleteRecords may be waiting for it."""
-
-
-class Subscriber(Protocol):
-    """A follower's fetch session that includes the partition."""
-
-    def touch(self) -> None:
-        """There are new records."""
-
-    def watermarks_moved(self) -> None:
-        """The high watermark or the start offset moved."""
-
-
-class FetchWaiter(Protocol):
-    """A consumer's Fetch that waits for this partition, among others."""
-
-    def wake(self) -> None:
-        """There may be something to answer."""
 
 
 class Partition(ReplicaLog):
@@ -145,7 +131,7 @@ class Partition(ReplicaLog):
 
         Return False when a previous incarnation of this node led the same epoch:
         records that it had not yet on disk may have been lost and replaced since, so
-        this node waits for a newer epoch.
+        this node waits for a newer epoch. The same when the disk refuses the epoch.
         """
         assert image.leader_epoch > self.leader_epoch, (self, image, self.leader_epoch)
         if self.epochs.newest_known >= image.leader_epoch:
@@ -155,11 +141,15 @@ class Partition(ReplicaLog):
                 " waiting for a newer epoch",
             )
             return False
+        # Recorded even if this leader appends nothing: KIP-279 needs every epoch in the
+        # log. First, because what a leader without followers appends counts at once.
+        try:
+            self.epochs.assign(image.leader_epoch, self.end_offset)
+        except StorageFailed as e:
+            self._owner.storage_failed(now_ms, f"cannot lead {self}", e)
+            return False
         self.is_leader = True
         self._apply_image(image)
-        # Recorded even if this leader appends nothing: KIP-279 needs every epoch in the
-        # log.
-        self.epochs.assign(image.leader_epoch, self.end_offset)
         self.epoch_start_offset = self.end_offset
         self.recovering = image.recovering
         # In-sync replicas get a whole lag time to send their first fetch.
@@ -176,8 +166,7 @@ class Partition(ReplicaLog):
         return True
 
     def flush_if_needed(self) -> None:
-        """Flush the rest where only flushed records count: no later append
-        may come that would flush them."""
+        """Flush the rest where only flushed records count, as a later append would."""
         if self.durable and self.flushed_offset < self.end_offset:
             self._owner.needs_flush(self)
 
@@ -220,6 +209,16 @@ class Partition(ReplicaLog):
             del self.followers[broker_id]
         self.commit_isr(now_ms, image.isr, image.partition_epoch, image.recovering)
 
+    def resign(self, now_ms: int) -> None:
+        """As leader: serve no more in this epoch; newer metadata names the next."""
+        self.is_leader = False
+        self.leader_id = -1
+        self.epoch_start_offset = -1
+        self.followers = {}
+        self.pending_isr = None
+        self._fail_appends(now_ms, ErrorCode.NOT_LEADER_OR_FOLLOWER)
+        self._owner.role_changed(self)
+
     def _apply_image(self, image: PartitionImage) -> None:
         self.leader_id = image.leader
         self.leader_epoch = image.leader_epoch
@@ -249,6 +248,8 @@ class Partition(ReplicaLog):
             StorageFailed: nothing was appended.
         """
         assert self.is_leader
+        if self.epochs.unsaved:
+            self.epochs.save()
         log = self.log
         base = end = log.log_end_offset
         placed = []

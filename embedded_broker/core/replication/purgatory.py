@@ -14,6 +14,23 @@ from typing import Protocol
 from embedded_broker.core.outbox import Outbox
 
 
+class Subscriber(Protocol):
+    """A follower's fetch session that includes the partition."""
+
+    def touch(self) -> None:
+        """There are new records."""
+
+    def watermarks_moved(self) -> None:
+        """The high watermark or the start offset moved."""
+
+
+class FetchWaiter(Protocol):
+    """A consumer's Fetch that waits for this partition, among others."""
+
+    def wake(self) -> None:
+        """There may be something to answer."""
+
+
 class Waiter(Protocol):
     """A waiting request; ``expire`` is called once at its deadline, unless it was
     withdrawn."""

@@ -103,6 +103,8 @@ class ReplicaLog:
             end = header.last_offset + 1
         # The epoch file is written before the records, so that it never lacks an epoch
         # of the log; entries past the end are dropped at the next start.
+        if self.epochs.unsaved:
+            self.epochs.save()
         if epoch > self.epochs.latest:
             for header in headers:
                 if header.leader_epoch > self.epochs.latest:
@@ -140,16 +142,16 @@ class ReplicaLog:
             self.producers.forget()
             self._truncations += 1
             self.flushed_offset = min(self.flushed_offset, self.end_offset)
-        self.epochs.truncate_from_end(min(offset, self.end_offset))
         self.high_watermark = min(self.high_watermark, self.end_offset)
+        self.epochs.truncate_from_end(min(offset, self.end_offset))
 
     def restart_at(self, offset: int) -> None:
         """Empty the log and continue at ``offset``."""
         self.log.reset(offset)
-        self.epochs.clear()
         self.producers.forget()
         self._truncations += 1
         self.flushed_offset = self.high_watermark = offset
+        self.epochs.clear()
 
     # ---- the start of the log
     def delete_before(self, offset: int) -> bool:

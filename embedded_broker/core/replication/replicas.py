@@ -13,6 +13,7 @@ from functools import partial
 from typing import Protocol
 from uuid import UUID
 
+from embedded_broker.core.disk_health import DiskHealth
 from embedded_broker.core.effects import Level
 from embedded_broker.core.environment import Environment
 from embedded_broker.core.metadata.image import BROKER, TOPIC, MetadataDelta, PartitionImage
@@ -61,8 +62,10 @@ class Replicas:
         calls: ControllerCalls,
         registration: Registration,
         offsets_listener: OffsetsListener,
+        disk_health: DiskHealth,
     ) -> None:
         self.env = env
+        self.disk_health = disk_health
         self._registration = registration
         self._offsets_listener = offsets_listener
         self.table = ReplicaTable(env)
@@ -72,7 +75,7 @@ class Replicas:
         self.client_fetches = ClientFetches(env, self.table)
         self.deletions = Deletions(env)
         self.producer_ids = ProducerIds(env, calls, self.table)
-        self.housekeeping = Housekeeping(env, self.table, self.checkpoint)
+        self.housekeeping = Housekeeping(env, self.table, self.checkpoint, disk_health)
         self.append_deadlines = Deadlines(env.outbox, "appends", 250)
         self._lanes: dict[int, Lane] = {}
         """Leader id -> the lane to it; only lanes with partitions."""
@@ -85,6 +88,10 @@ class Replicas:
         node."""
         self._saved_high_watermarks: dict[tuple[str, int], int] = {}
         """As found on the disk, until every partition has taken its own."""
+        self._missing: set[tuple[str, int]] = set()
+        """Assigned partitions whose log could not be opened, until the disk works again."""
+        self._undeleted: list[PartitionLog] = []
+        """Logs that are to be deleted as soon as the disk works again."""
         self._unsaved_high_watermarks = False
         """Whether some high watermark moved since the last checkpoint."""
 
@@ -189,7 +196,7 @@ class Replicas:
                 Level.WARNING,
                 f"Deleting {log.topic}-{log.partition}, which is not assigned to this broker.",
             )
-            self.env.disk.delete_log(log)
+            self._delete_log(now_ms, log)
         self._unclaimed.clear()
         self._saved_high_watermarks = {}
         self._unsaved_high_watermarks = True
@@ -207,7 +214,7 @@ class Replicas:
                 self._remove(now_ms, partition)
             return
         if partition is None:
-            partition = self._create(image)
+            partition = self._create(now_ms, image)
             if partition is None:
                 return
         elif image.partition_epoch <= partition.partition_epoch:
@@ -247,24 +254,29 @@ class Replicas:
                 now_ms, partition.index, partition.leader_epoch
             )
 
-    def _create(self, image: PartitionImage) -> Partition | None:
+    def _create(self, now_ms: int, image: PartitionImage) -> Partition | None:
         """Make the replica from the log on the disk, or with a new log; None when the
-        disk fails."""
+        disk fails. Then what there is of a log stays unclaimed for ``on_disk_recovered``."""
         key = (image.topic, image.partition)
-        log = self._unclaimed.pop(key, None)
-        if log is not None and log.topic_id != image.topic_id:
-            self.env.disk.delete_log(log)
-            log = None
+        log = self._unclaimed.get(key)
         try:
+            if log is not None and log.topic_id != image.topic_id:
+                self.env.disk.delete_log(log)
+                del self._unclaimed[key]
+                log = None
             if log is None:
                 self._saved_high_watermarks.pop(key, None)
                 log = self.env.disk.create_log(image.topic, image.topic_id, image.partition)
+                self._unclaimed[key] = log
             partition = Partition(self.env, self, log, self._saved_high_watermarks.get(key, 0))
         except StorageFailed as e:
-            self.env.note(
-                Level.ERROR, f"Cannot open the log of {image.topic}-{image.partition}: {e}"
+            self.storage_failed(
+                now_ms, f"cannot open the log of {image.topic}-{image.partition}", e
             )
+            self._missing.add(key)
             return None
+        del self._unclaimed[key]
+        self._missing.discard(key)
         self.partitions[key] = partition
         self.table.by_id[image.topic_id, image.partition] = partition
         self.housekeeping.configure(partition)
@@ -279,8 +291,41 @@ class Replicas:
         del self.table.by_id[partition.topic_id, partition.index]
         self._flushes.pop(partition, None)
         partition.close(now_ms)
-        self.env.disk.delete_log(partition.log)
+        self._delete_log(now_ms, partition.log)
         self._unsaved_high_watermarks = True
+
+    def _delete_log(self, now_ms: int, log: PartitionLog) -> None:
+        """Delete a log; if the disk refuses, the rest of the metadata still counts and the log
+        goes when the disk works again."""
+        try:
+            self.env.disk.delete_log(log)
+        except StorageFailed as e:
+            self._undeleted.append(log)
+            self.storage_failed(now_ms, f"cannot delete {log.topic}-{log.partition}", e)
+
+    # ---- a disk that fails
+    def storage_failed(self, now_ms: int, what: str, error: StorageFailed) -> None:
+        """A write failed; ``what`` is a clause such as "cannot write orders-0"."""
+        self.disk_health.write_failed(now_ms, what, error)
+
+    def on_disk_fenced(self, now_ms: int) -> None:
+        """The controller gives the leaderships to others. The metadata that says so may not
+        reach this broker, whose disk cannot store it: stop to lead now."""
+        for partition in self.partitions.values():
+            if partition.is_leader:
+                self._resigned(now_ms, partition)
+                partition.resign(now_ms)
+
+    def on_disk_recovered(self, now_ms: int) -> None:
+        """Delete and open the logs that could not be deleted and opened."""
+        undeleted, self._undeleted = self._undeleted, []
+        for log in undeleted:
+            self._delete_log(now_ms, log)
+        for name, index in sorted(self._missing):
+            self._missing.discard((name, index))
+            image = self.env.image.partition(name, index)
+            if image is not None:
+                self._apply(now_ms, image)
 
     def _leave_lane(self, partition: Partition, leader_id: int) -> None:
         lane = self._lanes[leader_id]
@@ -368,7 +413,7 @@ class Replicas:
             headers = list(batches(records, check_crc=False))
             base = replica.append(now_ms, records, headers, self.env.clock.wall_ms())
         except StorageFailed as e:
-            self.env.note(Level.ERROR, f"Cannot write {replica}: {e}")
+            self.storage_failed(now_ms, f"cannot write {replica}", e)
             done(now_ms, ErrorCode.KAFKA_STORAGE_ERROR, -1)
             return
         replica.when_committed(
@@ -400,4 +445,4 @@ class Replicas:
         try:
             replica.delete_before(min(offset, replica.high_watermark))
         except StorageFailed as e:
-            self.env.note(Level.ERROR, f"Cannot delete records of {replica}: {e}")
+            self.storage_failed(now_ms, f"cannot delete records of {replica}", e)

@@ -36,6 +36,7 @@ CLEAN_SHUTDOWN = ".kafka_cleanshutdown"
 META = "meta.properties"
 METADATA_LOG = "__cluster_metadata-0"
 QUORUM_STATE = "quorum-state"
+PROBE = ".probe"
 BOOT = ".boot"
 REGISTERED = ".registered"
 TOPIC_NAME_MAX = 249
@@ -221,7 +222,7 @@ class LogDirectory:
         return log
 
     def delete_log(self, log: PartitionLog) -> None:
-        found = self._logs.pop((log.topic, log.partition))
+        found = self._logs[log.topic, log.partition]
         # Renamed first, which is one step: a crash in between leaves a folder that the next start
         # removes, and the topic can be created again at once.
         renamed = self.path / f"{log.topic[:180]}-{log.partition}.{uuid4().hex}-delete"
@@ -229,6 +230,7 @@ class LogDirectory:
             found.directory.rename(renamed)
         except OSError as e:
             raise StorageFailed(f"cannot delete {found.directory}: {e.strerror or e}") from e
+        del self._logs[log.topic, log.partition]
         found.release()
         self.background(lambda: shutil.rmtree(renamed, ignore_errors=True))
 
@@ -240,6 +242,14 @@ class LogDirectory:
                 path.unlink(missing_ok=True)
 
         self.background(work)
+
+    def probe(self) -> None:
+        path = self.path / PROBE
+        files.write_whole(path, f"{now_ms()}\n", durable=True)
+        try:
+            path.unlink()
+        except OSError as e:
+            raise StorageFailed(f"cannot delete {path}: {e.strerror or e}") from e
 
     # ---- checkpoints
     def load_high_watermarks(self) -> dict[tuple[str, int], int]:

@@ -11,6 +11,7 @@ from embedded_broker.core.api.router import Router
 from embedded_broker.core.controller.channel import ControllerChannel
 from embedded_broker.core.controller.controller import Controller
 from embedded_broker.core.controller.lifecycle import Lifecycle
+from embedded_broker.core.disk_health import DiskHealth
 from embedded_broker.core.effects import Effect
 from embedded_broker.core.environment import Environment
 from embedded_broker.core.events import (
@@ -50,7 +51,9 @@ class ControlBroker:
             lambda: self.controller.is_active,
             lambda now_ms, event: self._router.handle(now_ms, event),
         )
-        self.lifecycle = Lifecycle(env, self.channel, self.quorum, lambda: None)
+        self.lifecycle = Lifecycle(
+            env, self.channel, self.quorum, lambda: None, DiskHealth(env, ABSENT)
+        )
         self._router = Router(
             Machines(
                 env,

@@ -12,6 +12,7 @@ from uuid import UUID
 from embedded_broker.core.api.handlers import Machines
 from embedded_broker.core.api.router import Router
 from embedded_broker.core.controller.controller import Controller
+from embedded_broker.core.disk_health import DiskHealth
 from embedded_broker.core.effects import (
     Drop,
     Flush,
@@ -119,6 +120,23 @@ ABSENT: Any = None
 """A machine that these nodes do not have; using it fails the test."""
 
 
+class DiskWatch:
+    """Counts how often the disk failed; the test fences the broker."""
+
+    def __init__(self) -> None:
+        self.failures = 0
+        self.replicas: Replicas
+
+    def on_disk_failed(self, now_ms: int) -> None:
+        self.failures += 1
+
+    def on_disk_fenced(self, now_ms: int) -> None:
+        self.replicas.on_disk_fenced(now_ms)
+
+    def on_disk_recovered(self, now_ms: int) -> None:
+        self.replicas.on_disk_recovered(now_ms)
+
+
 class Node:
     """The replication of one broker process, on a disk that outlives it."""
 
@@ -140,7 +158,10 @@ class Node:
         self.registration = Registration(UUID(int=1000 * bench.incarnations + node_id))
         self.offsets = OffsetsLeadership()
         calls = FakeCalls(bench.controller_calls)
-        self.replicas = Replicas(self.env, calls, self.registration, self.offsets)
+        self.disk = DiskWatch()
+        health = DiskHealth(self.env, self.disk)
+        self.replicas = Replicas(self.env, calls, self.registration, self.offsets, health)
+        self.disk.replicas = self.replicas
         self.router = Router(
             Machines(
                 self.env,
