@@ -103,7 +103,7 @@ class Application(QObject):
         self.secrets = secrets or KeyringSecrets()
         data = clusters_root or data_root()
         self.journal = FileJournal(data.with_name("journal.sqlite"))
-        self.journal_feed = JournalFeed(self.journal, self)
+        self.journal_feed = JournalFeed(self.journal, self.bridge, self)
         self.make_client = make_client or confluent(self.secrets, self.journal_feed)
         recent = self.preferences.path.with_name("connections.json")
         self.clusters = Clusters(

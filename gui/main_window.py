@@ -86,7 +86,7 @@ class MainWindow(QMainWindow):
         self.palette_box = CommandPalette(theme, self, self._entries, self.navigate)
         self._connect_parts()
         self._shortcuts()
-        self._show_session(None)
+        self._show_session()
 
     def _lay_out(self, watchdog: Watchdog) -> None:
         right = QVBoxLayout()
@@ -211,8 +211,8 @@ class MainWindow(QMainWindow):
         view.deleteLater()
         self._show_rail()
 
-    def _show_session(self, session: Session | None) -> None:
-        view = self.view
+    def _show_session(self) -> None:
+        session, view = self.clusters.shown, self.view
         self.stack.setCurrentWidget(view if view is not None else self.welcome)
         self.rail.show_pages(view is not None)
         self.status.show_session(session)

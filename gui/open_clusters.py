@@ -31,7 +31,7 @@ class Clusters(QObject):
 
     opened = Signal(Session)
     closed = Signal(Session)
-    shown_changed = Signal(object)  # Session or None
+    shown_changed = Signal()  # read ``shown``
     recent_changed = Signal()
     trouble = Signal(str)
 
@@ -107,7 +107,7 @@ class Clusters(QObject):
     def show(self, session: Session | None) -> None:
         if session is not self.shown:
             self.shown = session
-            self.shown_changed.emit(session)
+            self.shown_changed.emit()
 
     def close_session(self, session: Session) -> concurrent.futures.Future[None] | None:
         """The future is done when the connections are closed and the history is written; None when

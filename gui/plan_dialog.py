@@ -215,10 +215,3 @@ async def reviewed(context: PageContext, plan: Plan, parent: QWidget | None) -> 
 def bootstrap_of(context: PageContext) -> str:
     """Return the addresses that a command line needs to reach this cluster."""
     return ",".join(context.session.profile.bootstrap_servers)
-
-
-def show_plan(context: PageContext, plan: Plan, parent: QWidget | None) -> PlanDialog:
-    """Show the plan without waiting for the person; ``reviewed`` waits."""
-    dialog = PlanDialog(context, plan, parent)
-    context.session.tasks.start(opened(dialog))
-    return dialog

@@ -11,7 +11,6 @@ evicts the oldest.
 
 from __future__ import annotations
 
-import asyncio
 import concurrent.futures
 import contextlib
 import logging
@@ -23,6 +22,7 @@ from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 from typing import Protocol
 
+from kafka_client.errors import ClientError
 from kafka_client.sqlite_file import open_database, open_in_memory
 
 logger = logging.getLogger(__name__)
@@ -73,19 +73,10 @@ class JournalEntry:
 
 
 class Journal(Protocol):
-    """The port that the gateway writes to and the Journal page reads from."""
+    """The port that the gateway writes to."""
 
     def record(self, entry: JournalEntry) -> None:
         """Store an entry. Called from any thread; neither waits nor raises."""
-
-    async def entries(
-        self, limit: int = 500, before: int | None = None, cluster: str | None = None
-    ) -> list[JournalEntry]:
-        """At most ``limit`` entries, newest first, all that ``record`` was given before included.
-
-        ``before``: only entries with a smaller ``entry_id`` (the next page). ``cluster``: only
-        those of this connection.
-        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,10 +141,16 @@ class FileJournal:
             self.dropped += 1
             logger.error("dropped the entry of %s on %s: %s", entry.method, entry.cluster, error)
 
-    async def entries(
+    def entries(
         self, limit: int = 500, before: int | None = None, cluster: str | None = None
-    ) -> list[JournalEntry]:
-        return await asyncio.wrap_future(self._thread.submit(self._select, limit, before, cluster))
+    ) -> concurrent.futures.Future[list[JournalEntry]]:
+        """Read at most ``limit`` entries, newest first, all that ``record`` was given before
+        included.
+
+        ``before``: only entries with a smaller ``entry_id`` (the next page). ``cluster``: only
+        those of this connection. The future raises ClientError when the file cannot be read.
+        """
+        return self._thread.submit(self._select, limit, before, cluster)
 
     def close(self) -> None:
         """Store the entries that wait, and end the thread. Blocks until the disk has them; a
@@ -192,13 +189,16 @@ class FileJournal:
             )
 
     def _select(self, limit: int, before: int | None, cluster: str | None) -> list[JournalEntry]:
-        rows = self._open().execute(
-            f"SELECT {_COLUMNS}, entry_id FROM journal"
-            " WHERE (?1 IS NULL OR entry_id < ?1) AND (?2 IS NULL OR cluster = ?2)"
-            " ORDER BY entry_id DESC LIMIT ?3",
-            (before, cluster, limit),
-        )
-        return [JournalEntry(*row) for row in rows]
+        try:
+            rows = self._open().execute(
+                f"SELECT {_COLUMNS}, entry_id FROM journal"
+                " WHERE (?1 IS NULL OR entry_id < ?1) AND (?2 IS NULL OR cluster = ?2)"
+                " ORDER BY entry_id DESC LIMIT ?3",
+                (before, cluster, limit),
+            )
+            return [JournalEntry(*row) for row in rows]
+        except sqlite3.Error as error:
+            raise ClientError(f"{self.path.name}: {error}.", next_step="Try again.") from error
 
     def _close_database(self) -> None:
         if self._database is not None:

@@ -40,7 +40,7 @@ from gui.page_kit.live_page import LivePage
 from gui.page_kit.page_table import page_table
 from gui.page_kit.table_list import HEAD_PIXELS, MARGINS
 from gui.pages import PageContext
-from gui.plan_dialog import bootstrap_of, show_plan
+from gui.plan_dialog import bootstrap_of, reviewed
 from kafka_client.changes import Changes
 from kafka_client.commands.configs import change_configs, describe_resource
 from kafka_client.errors import ClientError
@@ -306,7 +306,8 @@ class ConfigurationPage(LivePage):
         if moved:
             names = ", ".join(moved[:CHANGES_NAMED])
             self.context.notify(f"Changed by another client meanwhile: {names}.", "warn")
-        show_plan(self.context, plan, self).applied.connect(self._applied)
+        if await reviewed(self.context, plan, self):
+            self._applied()
 
     def _applied(self) -> None:
         """Show what the cluster says now, not what was sent."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from PySide6.QtWidgets import QWidget
 
 from gui.pages import PageContext
-from gui.plan_dialog import bootstrap_of, show_plan
+from gui.plan_dialog import bootstrap_of, reviewed
 from kafka_client.commands import groups
 from kafka_client.errors import ClientError
 
@@ -19,4 +19,4 @@ def delete_groups(context: PageContext, names: Sequence[str], parent: QWidget) -
     except ClientError as error:
         context.notify(str(error), "warn")
         return
-    show_plan(context, plan, parent)
+    context.session.tasks.start(reviewed(context, plan, parent))

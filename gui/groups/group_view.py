@@ -21,7 +21,7 @@ from gui.page_kit.charts import PageCharts, marks_of
 from gui.page_kit.detail_view import DetailView
 from gui.page_kit.page_table import page_table
 from gui.pages import PageContext
-from gui.plan_dialog import show_plan
+from gui.plan_dialog import reviewed
 from gui.tasks import opened
 from kafka_client.commands.groups import ResetSpec
 from kafka_client.model import ClusterSnapshot, Group
@@ -194,7 +194,7 @@ class GroupView(DetailView):
             form.choose(spec)
         accepted = await opened(form)
         if accepted and form.plan is not None:
-            show_plan(self.context, form.plan, self)
+            await reviewed(self.context, form.plan, self)
 
     def _delete(self) -> None:
         delete_groups(self.context, [self.group], self)

@@ -4,7 +4,6 @@ plan, the equal command, its outcome and its undo."""
 from __future__ import annotations
 
 import logging
-import sqlite3
 
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QShowEvent
@@ -16,7 +15,7 @@ from gui.journal.rows import JournalRow, Undo, journal_row, why_no_undo
 from gui.page_kit.page_table import page_table
 from gui.page_kit.table_list import MARGINS
 from gui.pages import PageContext
-from gui.plan_dialog import bootstrap_of, show_plan
+from gui.plan_dialog import bootstrap_of, reviewed
 from kafka_client.commands.from_command import plan_from_command
 from kafka_client.errors import ClientError
 from widgets.column import Column
@@ -165,9 +164,9 @@ class JournalPage(QWidget):
         cluster = self.cluster
         try:
             entries = await self.context.journal.entries(PAGE_ENTRIES, before, cluster)
-        except (OSError, sqlite3.Error) as error:
+        except ClientError as error:
             logger.warning("cannot read the journal: %s", error)
-            self.state.show_failed("The journal cannot be read", f"{error}.", "Try again.")
+            self.state.show_failed("The journal cannot be read", str(error), error.next_step)
             return
         if cluster != self.cluster:
             return  # the person has switched meanwhile: another reading is on its way
@@ -216,4 +215,4 @@ class JournalPage(QWidget):
         except ClientError as error:
             self.banner.show_message(f"{error} {error.next_step}".strip(), "warn")
             return
-        show_plan(self.context, plan, self)
+        await reviewed(self.context, plan, self)

@@ -91,10 +91,11 @@ class MessagesPage(LivePage):
         self.runner.found.connect(self._add_records)
         self.runner.progressed.connect(self._show_progress)
         self.runner.ended.connect(self._show_outcome)
+        self.runner.stopped.connect(lambda: self._show_outcome(None))
         self.runner.failed.connect(self._show_failure)
 
     def _connect_view(self) -> None:
-        self.histogram.range_changed.connect(lambda _: self._narrow())
+        self.histogram.range_changed.connect(self._narrow)
         self.histogram.read_requested.connect(self._read_range)
         self.table.selection_changed.connect(lambda _: self._show_selected())
         self.table.row_opened.connect(lambda _row, _tab: self._show_detail())

@@ -57,14 +57,15 @@ class Feed:
 
 class ScanRunner(QObject):
     """``start`` emits ``planned``, then ``found`` and ``progressed`` again and again, and at last
-    either ``ended`` or ``failed``. A scan that is dropped emits nothing more."""
+    ``ended``, ``stopped`` or ``failed``. A scan that is dropped emits nothing more."""
 
     planned = Signal(ScanPlan)
     found = Signal(list)
     """list[Record]"""
     progressed = Signal(ScanProgress)
-    ended = Signal(object)
-    """ScanResult, or None when the person stopped the scan"""
+    ended = Signal(ScanResult)
+    stopped = Signal()
+    """the person stopped the scan"""
     failed = Signal(ClientError)
 
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
@@ -93,7 +94,7 @@ class ScanRunner(QObject):
         if self._task is not None:
             self._task.cancel()
             self._finish()
-            self.ended.emit(None)
+            self.stopped.emit()
 
     def drop(self) -> None:
         """Cancel the scan and forget what it has read but not emitted."""
@@ -117,7 +118,7 @@ class ScanRunner(QObject):
             result = await self._session.run_job(title, work, summary=_summary)
         except JobCancelled:  # in the status bar's list of jobs
             self._finish()
-            self.ended.emit(None)
+            self.stopped.emit()
         except ClientError as error:
             await self._drain()
             self._finish()

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QWidget
 
 from gui.page_kit.form import PlanForm
 from gui.pages import PageContext
-from gui.plan_dialog import bootstrap_of, show_plan
+from gui.plan_dialog import bootstrap_of, reviewed
 from gui.tasks import opened
 from gui.topics.create_dialog import AddPartitionsDialog, CreateTopicDialog
 from kafka_client.commands import topics
@@ -67,7 +67,7 @@ class TopicActions(QObject):
     async def _review(self, form: PlanForm) -> None:
         accepted = await opened(form)
         if accepted and form.plan is not None:
-            show_plan(self.context, form.plan, self._parent)
+            await reviewed(self.context, form.plan, self._parent)
 
     def _show_plan(self, make: MakePlan) -> None:
         try:
@@ -75,4 +75,4 @@ class TopicActions(QObject):
         except ClientError as error:
             self.context.notify(str(error), "warn")
         else:
-            show_plan(self.context, plan, self._parent)
+            self.context.session.tasks.start(reviewed(self.context, plan, self._parent))

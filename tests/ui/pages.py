@@ -46,7 +46,7 @@ class PageHost:
         self.bridge = ClientBridge(self.runner)
         profile = ConnectionProfile("fake", ("fake:9092",), read_only=read_only)
         self.journal_file = FileJournal(folder / "journal.sqlite")
-        self.journal = JournalFeed(self.journal_file)
+        self.journal = JournalFeed(self.journal_file, self.bridge)
         gateway = Gateway(client, read_only=read_only, journal=self.journal, cluster=profile.name)
         self.session = Session(profile, gateway, self.bridge, SeriesStore())
         self.navigated: list[tuple[Target | str, bool]] = []

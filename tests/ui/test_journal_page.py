@@ -3,7 +3,6 @@ plan."""
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from gui.journal.detail import EntryDetail
 from gui.journal.page import JournalPage
 from gui.plan_dialog import PlanDialog
 from kafka_client.commands.configs import change_configs
+from kafka_client.errors import ClientError
 from kafka_client.journal import JournalEntry
 from kafka_client.model import ConfigChange, ConfigResource
 from tests.conftest import run
@@ -176,7 +176,7 @@ def test_that_a_journal_that_cannot_be_read_says_so_and_tries_again(
     window: PageHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def locked(*_: object) -> list[JournalEntry]:
-        raise sqlite3.OperationalError("database is locked")
+        raise ClientError("The database is locked.", next_step="Try again.")
 
     with monkeypatch.context() as broken:
         broken.setattr(window.journal, "entries", locked)

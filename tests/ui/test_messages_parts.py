@@ -54,7 +54,8 @@ class Heard:
         self.records = 0
         runner.planned.connect(lambda _: self.events.append("planned"))
         runner.found.connect(self._found)
-        runner.ended.connect(lambda r: self.events.append("stopped" if r is None else "ended"))
+        runner.ended.connect(lambda _: self.events.append("ended"))
+        runner.stopped.connect(lambda: self.events.append("stopped"))
         runner.failed.connect(lambda error: self.events.append(str(error)))
 
     def _found(self, records: list[Record]) -> None:

@@ -125,10 +125,10 @@ class _Brush(pg.ViewBox):  # type: ignore[misc]
 
 
 class Histogram(PlotView):
-    range_changed = Signal(object)
-    """(from ms inclusive, until ms exclusive) or None"""
+    range_changed = Signal()
+    """``chosen`` is another"""
     read_requested = Signal(tuple)
-    """the chosen range, as above, which the person wants to read"""
+    """(from ms inclusive, until ms exclusive): the chosen range, which the person wants to read"""
 
     def __init__(
         self, theme: Theme, clock: ChartClock, noun: str = "record", parent: QWidget | None = None
@@ -181,7 +181,7 @@ class Histogram(PlotView):
         self._show_region(chosen)
         if chosen != self._range:
             self._range = chosen
-            self.range_changed.emit(chosen)
+            self.range_changed.emit()
 
     # ---- drawing
 

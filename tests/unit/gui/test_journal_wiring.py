@@ -20,7 +20,7 @@ async def test_that_the_windows_clients_write_to_its_journal(tmp_path: Path) -> 
     change = ConfigChange(ConfigResource("topic", "orders"), "retention.ms", "1000")
     with pytest.raises(ClientError):
         await client.alter_configs([change])
-    (entry,) = await journal.entries()
+    (entry,) = journal.entries().result()
     assert (entry.cluster, entry.method) == ("staging", "alter_configs")
     assert entry.subject == "topic orders: retention.ms" and not entry.succeeded
     await client.close()

@@ -30,17 +30,17 @@ def subjects(entries):
 async def test_that_entries_come_newest_first_and_page_backwards(journal):
     for number in range(5):
         journal.record(entry(number))
-    first = await journal.entries(limit=2)
+    first = journal.entries(limit=2).result()
     assert subjects(first) == ["t4", "t3"]
-    second = await journal.entries(limit=2, before=first[-1].entry_id)
+    second = journal.entries(limit=2, before=first[-1].entry_id).result()
     assert subjects(second) == ["t2", "t1"]
-    assert subjects(await journal.entries(before=second[-1].entry_id)) == ["t0"]
+    assert subjects(journal.entries(before=second[-1].entry_id).result()) == ["t0"]
 
 
 async def test_that_entries_of_one_cluster_can_be_asked_for(journal):
     journal.record(entry(1, "staging"))
     journal.record(entry(2, "production"))
-    assert subjects(await journal.entries(cluster="staging")) == ["t1"]
+    assert subjects(journal.entries(cluster="staging").result()) == ["t1"]
 
 
 async def test_that_entries_outlive_a_restart_whole(tmp_path):
@@ -50,7 +50,7 @@ async def test_that_entries_outlive_a_restart_whole(tmp_path):
     first.record(whole)
     first.close()
     second = FileJournal(path)
-    (read,) = await second.entries()
+    (read,) = second.entries().result()
     second.close()
     assert read.entry_id == 1
     assert JournalEntry(*[getattr(read, f) for f in whole.__slots__[:-1]]) == whole
@@ -60,19 +60,19 @@ async def test_that_the_oldest_entries_are_evicted(journal, monkeypatch):
     monkeypatch.setattr(module, "ENTRIES_KEPT", 3)
     for number in range(10):
         journal.record(entry(number))
-    assert subjects(await journal.entries()) == ["t9", "t8", "t7"]
+    assert subjects(journal.entries().result()) == ["t9", "t8", "t7"]
 
 
 async def test_that_long_texts_are_cut(journal):
     journal.record(JournalEntry(1.0, "c", "m", "s", plan="x" * 1_000_000))
-    assert len((await journal.entries())[0].plan) == module.TEXT_MOST
+    assert len(journal.entries().result()[0].plan) == module.TEXT_MOST
 
 
 async def test_that_a_journal_without_a_folder_stays_in_memory_and_says_so(tmp_path, caplog):
     (tmp_path / "file").write_text("in the way")
     journal = FileJournal(tmp_path / "file" / "journal.sqlite")
     journal.record(entry())
-    assert subjects(await journal.entries()) == ["t1"]
+    assert subjects(journal.entries().result()) == ["t1"]
     assert journal.error.startswith("The journal is kept in memory only: ")
     assert "keeping the journal in memory" in caplog.text
     journal.close()
@@ -83,7 +83,7 @@ async def test_that_a_damaged_file_is_renamed_and_a_new_one_begun(tmp_path):
     path.write_bytes(b"this is no database at all, really" * 100)
     journal = FileJournal(path)
     journal.record(entry())
-    assert subjects(await journal.entries()) == ["t1"] and not journal.error
+    assert subjects(journal.entries().result()) == ["t1"] and not journal.error
     journal.close()
     assert len(list(tmp_path.glob("journal.damaged-*"))) == 1
 
@@ -105,7 +105,7 @@ async def test_that_a_plan_adds_its_rows_and_command_lines(journal):
     current = {topic: [ConfigEntry("retention.ms", "604800000", ConfigSource.DEFAULT)]}
     plan = configs.change_configs(current, [ConfigChange(topic, "retention.ms", "3600000")], AT)
     await plan.apply(gateway)
-    (written,) = await journal.entries()
+    (written,) = journal.entries().result()
     assert written.plan.splitlines()[0] == "Change retention.ms"
     assert "604800000 -> 3600000" in written.plan
     assert "--add-config retention.ms=3600000" in written.command
@@ -118,7 +118,7 @@ async def test_that_a_write_beside_a_plan_is_not_described_by_it(journal):
         inside = asyncio.create_task(gateway.delete_groups(["nightly-report"]))
     await gateway.delete_topics(["sms"])
     await inside
-    assert {e.method: e.plan for e in await journal.entries()} == {
+    assert {e.method: e.plan for e in journal.entries().result()} == {
         "delete_groups": "a plan",
         "delete_topics": "",
     }
@@ -132,7 +132,7 @@ async def test_that_a_sensitive_value_of_a_plan_never_reaches_the_journal(journa
         plan = configs.change_configs({broker: entries}, [ConfigChange(broker, name, "canary")], AT)
         assert "canary" not in repr(plan)
         await plan.apply(gateway)
-    assert "canary" not in repr(await journal.entries())
+    assert "canary" not in repr(journal.entries().result())
 
 
 async def test_that_the_undo_of_a_reset_is_in_the_journal(journal):
@@ -145,6 +145,6 @@ async def test_that_the_undo_of_a_reset_is_in_the_journal(journal):
         AT,
     )
     await plan.apply(Gateway(fake, journal=journal))
-    (written,) = await journal.entries()
+    (written,) = journal.entries().result()
     assert written.method == "alter_committed" and "nightly-report" in written.subject
     assert "--reset-offsets" in written.undo
