@@ -6,7 +6,7 @@ import asyncio
 import concurrent.futures
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -21,7 +21,7 @@ from gui.client_bridge import ClientBridge
 from gui.cluster_actions import ClusterActions
 from gui.command_palette import Entry
 from gui.embedded.manager import EmbeddedClusters
-from gui.embedded.stored import data_root
+from gui.embedded.stored import StoredCluster, data_root
 from gui.event_loop import AttachedLoop, window_loop
 from gui.garbage import GarbageCollector
 from gui.journal_feed import JournalFeed
@@ -36,7 +36,6 @@ from gui.tasks import TaskScope, after, emitted, opened
 from gui.theme import ThemeController
 from gui.watchdog import Watchdog
 from gui.welcome.page import WelcomePage
-from kafka_client.api import ClusterClient
 from kafka_client.journal import FileJournal, Journal
 from kafka_client.profile import ConnectionProfile
 from kafka_client.runtime import ClientThread
@@ -47,6 +46,7 @@ from widgets.time_style import STYLES, TimeStyle
 
 if TYPE_CHECKING:
     from gui.about.diagnostics import Place
+    from kafka_client.api import ClusterClient
 
 
 def confluent(secrets: Secrets, journal: Journal) -> MakeClient:
@@ -129,6 +129,8 @@ class Application(QObject):
             self.tasks, self.clusters, self.embedded, self.window, self.welcome, self
         )
         self._ending: asyncio.Task[None] | None = None
+        self._measuring: asyncio.Task[None] | None = None
+        """measures the data of the stored clusters that Welcome lists"""
         sys.setswitchinterval(SWITCH_S)
         self.garbage = GarbageCollector(self)
         ActivityLog(self.clusters, self.watchdog, self)
@@ -283,7 +285,15 @@ class Application(QObject):
         return places(self.preferences.path, self.clusters.history_folder, self.embedded.root)
 
     def _show_lists(self) -> None:
-        self.welcome.show_lists(self.clusters.recent, self.embedded.stored)
+        stored = self.embedded.stored
+        self.welcome.show_lists(self.clusters.recent, stored)
+        if self._measuring is not None:
+            self._measuring.cancel()
+        self._measuring = self.tasks.start(self._show_sizes(stored))
+
+    async def _show_sizes(self, stored: Sequence[StoredCluster]) -> None:
+        for cluster in stored:
+            self.welcome.show_size(cluster, await self.embedded.size_of(cluster))
 
     def _state_changed(self, state: Qt.ApplicationState) -> None:
         """Another window may have started or stopped a cluster meanwhile."""

@@ -4,12 +4,11 @@ the person first where data or connections are at stake."""
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject
 
 from gui.confirm import confirmed
-from gui.embedded.cluster import EmbeddedCluster
 from gui.embedded.manager import EmbeddedClusters
 from gui.embedded.stored import StoredCluster
 from gui.embedded.templates import TEMPLATES, Template
@@ -22,6 +21,9 @@ from kafka_client.errors import ClientError
 from kafka_client.profile import ConnectionProfile
 from resources.wording import counted
 from widgets import figures
+
+if TYPE_CHECKING:
+    from gui.embedded.cluster import EmbeddedCluster
 
 
 class ClusterActions(QObject):
@@ -106,7 +108,7 @@ class ClusterActions(QObject):
         self._tasks.start(self._remove(stored))
 
     async def _remove(self, stored: StoredCluster) -> None:
-        size = figures.size(stored.size_bytes)
+        size = figures.size(await self._embedded.size_of(stored))
         if not await confirmed(
             self._window.theme,
             self._window,
@@ -116,7 +118,7 @@ class ClusterActions(QObject):
         ):
             return
         try:
-            self._embedded.remove(stored)
+            await self._embedded.remove(stored)
         except ClientError as error:
             self._show_error(error)
 

@@ -8,21 +8,24 @@ import hashlib
 import itertools
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 from PySide6.QtCore import QObject, Signal
 
 from gui.client_bridge import ClientBridge
 from gui.connection_preferences import history_limits_of, schedule_of
-from gui.embedded.cluster import EmbeddedCluster
 from gui.preferences import Preferences
 from gui.session import Session
-from kafka_client.api import ClusterClient
 from kafka_client.errors import BadInput
 from kafka_client.profile import ConnectionProfile, load_profiles, save_profiles
 
+if TYPE_CHECKING:
+    from gui.embedded.cluster import EmbeddedCluster
+    from kafka_client.api import ClusterClient
+
 RECENT_KEPT = 12
 
-MakeClient = Callable[[ConnectionProfile], ClusterClient]
+MakeClient: TypeAlias = "Callable[[ConnectionProfile], ClusterClient]"
 
 
 class Clusters(QObject):

@@ -36,7 +36,6 @@ VIEW_STATE = ("tables/", "decoders/", "charts/", "views/")
 # ---- kinds: each turns a JSON value into the preference's type, or raises ValueError
 
 
-@dataclass(frozen=True, slots=True)
 class Flag:
     def __call__(self, value: object) -> bool:
         if not isinstance(value, bool):
@@ -74,7 +73,6 @@ class Number:
         return float(value)
 
 
-@dataclass(frozen=True, slots=True)
 class Folder:
     """An absolute path; empty for the platform's own folder."""
 
@@ -84,7 +82,6 @@ class Folder:
         return value
 
 
-@dataclass(frozen=True, slots=True)
 class FolderList:
     """Absolute paths."""
 
@@ -94,7 +91,6 @@ class FolderList:
         return tuple(folder for folder in map(Folder(), value) if folder)
 
 
-@dataclass(frozen=True, slots=True)
 class Size:
     """Width and height in pixels."""
 

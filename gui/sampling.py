@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, Signal, SignalInstance
 
 from gui.client_bridge import ClientBridge
-from kafka_client.api import ClusterClient
 from kafka_client.changes import Change, Changes
 from kafka_client.model import ClusterSnapshot, Datum
 from kafka_client.sampling.state import ConnectionState, Round, Schedule
 
 if TYPE_CHECKING:
+    from kafka_client.api import ClusterClient
     from kafka_client.history import History, HistoryLimits
     from kafka_client.sampling.sampler import Sampler
     from kafka_client.sampling.store import SeriesStore

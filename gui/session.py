@@ -20,7 +20,6 @@ from gui.health import Tally
 from gui.jobs import Job, Jobs, JobState, Progress, result_in_words
 from gui.sampling import Sampling
 from gui.tasks import TaskScope
-from kafka_client.api import ClusterClient
 from kafka_client.changes import Change, Changes
 from kafka_client.errors import ClientError
 from kafka_client.model import ClusterSnapshot, Datum
@@ -28,6 +27,7 @@ from kafka_client.sampling.state import ConnectionKind, ConnectionState, Round, 
 
 if TYPE_CHECKING:
     from gui.embedded.cluster import EmbeddedCluster
+    from kafka_client.api import ClusterClient
     from kafka_client.history import History, HistoryLimits
     from kafka_client.profile import ConnectionProfile
     from kafka_client.sampling.store import SeriesStore

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gui.embedded.processes import BrokerState
+from gui.embedded.states import BrokerState
 from kafka_client.model import GroupStatus
 from kafka_client.sampling.state import ConnectionKind
 from resources.wording import counted

@@ -53,5 +53,5 @@ class SegmentedControl(QWidget):
 
 
 def _place(index: int, count: int) -> str:
-    """Which corners the style sheet rounds."""
+    """Corners that the style sheet rounds."""
     return "first" if index == 0 else "last" if index == count - 1 else ""

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QWidget
 
 from gui.confirm import confirmed
 from gui.embedded.cluster import EmbeddedCluster
-from gui.embedded.processes import BrokerState
+from gui.embedded.states import BrokerState
 from widgets.theme import Theme
 
 

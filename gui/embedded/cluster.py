@@ -11,7 +11,6 @@ import concurrent.futures
 import os
 from collections.abc import Callable
 from dataclasses import replace
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,11 +21,11 @@ from gui.client_bridge import ClientBridge
 from gui.embedded.errors import EmbeddedError
 from gui.embedded.processes import (
     BrokerProcess,
-    BrokerState,
     ProcessMonitor,
     external_ports,
     tail_of,
 )
+from gui.embedded.states import BrokerState, ClusterState
 from gui.tasks import TaskScope, after
 from kafka_client.errors import ClientError
 
@@ -36,15 +35,6 @@ if TYPE_CHECKING:
 
 POLL_MS = 1000
 SECOND_READING_MS = 300
-
-
-class ClusterState(StrEnum):
-    NEW = "new"
-    STARTING = "starting"
-    RUNNING = "running"
-    FAILED = "failed"
-    STOPPING = "stopping"
-    STOPPED = "stopped"
 
 
 class EmbeddedCluster(QObject):

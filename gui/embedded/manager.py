@@ -5,18 +5,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
 from gui.client_bridge import ClientBridge
 from gui.embedded import stored
-from gui.embedded.cluster import ClusterState, EmbeddedCluster
-from gui.embedded.demo_traffic import DemoTraffic
 from gui.embedded.errors import EmbeddedError
+from gui.embedded.states import ClusterState
 from gui.embedded.stored import StoredCluster
 from gui.embedded.templates import TEMPLATES, Template
+
+if TYPE_CHECKING:  # what starts a cluster is imported with the first one
+    from gui.embedded.cluster import EmbeddedCluster
 
 
 class EmbeddedClusters(QObject):
@@ -28,6 +32,7 @@ class EmbeddedClusters(QObject):
         self._root = root
         self._earlier_roots: tuple[Path, ...] = ()
         self._open: dict[Path, EmbeddedCluster] = {}
+        self._files = ThreadPoolExecutor(1, thread_name_prefix="stored clusters")
 
     @property
     def stored(self) -> list[StoredCluster]:
@@ -78,6 +83,8 @@ class EmbeddedClusters(QObject):
         return await self._start(template, cluster.directory, cluster.title)
 
     async def _start(self, template: Template, directory: Path, title: str) -> EmbeddedCluster:
+        from gui.embedded.cluster import EmbeddedCluster
+        from gui.embedded.demo_traffic import DemoTraffic
         from gui.embedded.launch import launch
 
         launched = partial(launch, template, directory)
@@ -117,7 +124,11 @@ class EmbeddedClusters(QObject):
         counts = (cluster.external_connections() for cluster in self.running)
         return sum(await asyncio.gather(*counts))
 
-    def remove(self, cluster: StoredCluster) -> None:
+    async def size_of(self, cluster: StoredCluster) -> int:
+        """Return the size of a stored cluster's data in bytes."""
+        return await self._bridge.run_in(self._files, stored.size_of, cluster.directory)
+
+    async def remove(self, cluster: StoredCluster) -> None:
         """Delete the data of a stored cluster. Raises: EmbeddedError."""
         if cluster.directory in self._open:
             raise EmbeddedError(
@@ -125,6 +136,6 @@ class EmbeddedClusters(QObject):
                 next_step="Close it first.",
             )
         try:
-            stored.remove(cluster.directory)
+            await self._bridge.run_in(self._files, stored.remove, cluster.directory)
         finally:
             self.changed.emit()

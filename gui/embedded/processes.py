@@ -8,23 +8,15 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from gui.embedded.states import BrokerState
 
 if TYPE_CHECKING:
     from embedded_broker import LocalCluster
 
 TAIL_BYTES = 64 * 1024
-
-
-class BrokerState(StrEnum):
-    UP = "up"
-    FROZEN = "frozen"
-    STOPPING = "stopping"
-    STOPPED = "stopped"
-    DIED = "died"
-    STARTING = "starting"
 
 
 _STATES = {

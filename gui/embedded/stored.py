@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +26,6 @@ class StoredCluster:
     title: str
     template: str
     brokers: int
-    size_bytes: int
     used_s: float
     in_use: bool = False
 
@@ -64,10 +64,19 @@ def _read(mark: Path) -> StoredCluster:
         str(fields["title"])[:80],
         str(fields["template"]),
         int(fields["brokers"]),
-        sum(f.stat().st_size for f in directory.rglob("*") if f.is_file()),
         mark.stat().st_mtime,
         is_in_use(directory),
     )
+
+
+def size_of(directory: Path) -> int:
+    """Return the bytes of all files in the folder. Walks through all of them: not for the window's
+    thread. Files that go meanwhile are left out."""
+    size = 0
+    for path in directory.rglob("*"):
+        with suppress(OSError):
+            size += path.stat().st_size if path.is_file() else 0
+    return size
 
 
 def is_in_use(directory: Path) -> bool:
@@ -104,8 +113,8 @@ def touch(directory: Path) -> None:
 
 
 def remove(directory: Path) -> None:
-    """Delete the cluster's data. Raises: EmbeddedError, and nothing was deleted when the folder
-    is not one of Kafkarium's or the cluster runs."""
+    """Delete the cluster's data; not for the window's thread. Raises: EmbeddedError, and nothing
+    was deleted when the folder is not one of Kafkarium's or the cluster runs."""
     if not (directory / MARK).is_file():
         raise EmbeddedError(f"{directory} is not a Kafkarium data folder.")
     if is_in_use(directory):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
@@ -85,7 +86,8 @@ class _Line(QFrame):
             self._row.addWidget(mark)
         self._row.addWidget(IconLabel(theme, icon, 20, parent=self))
         self._row.addWidget(plain(title, self, role="strong", lines=False))
-        self._row.addWidget(ElidedLabel(detail, self, role="muted"), 1)
+        self.detail = ElidedLabel(detail, self, role="muted")
+        self._row.addWidget(self.detail, 1)
 
     def add_button(self, widget: QWidget) -> None:
         self._row.addWidget(widget)
@@ -103,6 +105,8 @@ class WelcomePage(QWidget):
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._theme = theme
+        self._stored_lines: dict[Path, _Line] = {}
+        """by the folder of the cluster"""
         self.setProperty("role", "body")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.demo = Choice(
@@ -185,6 +189,7 @@ class WelcomePage(QWidget):
     def show_lists(
         self, recent: Sequence[ConnectionProfile], stored: Sequence[StoredCluster]
     ) -> None:
+        self._stored_lines.clear()
         while self._lists.count():
             item = self._lists.takeAt(0)
             widget = item.widget() if item is not None else None
@@ -194,25 +199,27 @@ class WelcomePage(QWidget):
         if stored:
             self._add_title("Embedded clusters on this machine")
             for cluster in stored:
-                self._lists.addWidget(self._stored(cluster))
+                line = self._stored_lines[cluster.directory] = self._stored(cluster)
+                self._lists.addWidget(line)
         if recent:
             self._add_title("Recent connections")
             for profile in recent:
                 self._lists.addWidget(self._recent(profile))
+
+    def show_size(self, cluster: StoredCluster, size_bytes: int) -> None:
+        """Add the size of a stored cluster's data to its line."""
+        line = self._stored_lines.get(cluster.directory)
+        if line is not None:
+            line.detail.show_text(_describe(cluster, figures.size(size_bytes)))
 
     def _add_title(self, text: str) -> None:
         label = plain(text, self, role="muted")
         label.setContentsMargins(0, 24, 0, 0)
         self._lists.addWidget(label)
 
-    def _stored(self, cluster: StoredCluster) -> QWidget:
+    def _stored(self, cluster: StoredCluster) -> _Line:
         """The data of a running cluster cannot be removed, nor the cluster started twice."""
-        brokers = counted(cluster.brokers, "broker")
-        size = figures.size(cluster.size_bytes)
-        state = (
-            "running in another window" if cluster.in_use else f"last started {cluster.last_used}"
-        )
-        line = _Line(self._theme, "demo", cluster.title, f"{brokers}, {size}, {state}")
+        line = _Line(self._theme, "demo", cluster.title, _describe(cluster))
         if cluster.in_use:
             return line
         start = QPushButton("Start")
@@ -253,3 +260,8 @@ class WelcomePage(QWidget):
         button.setAccessibleName(text)
         button.clicked.connect(act)
         return button
+
+
+def _describe(cluster: StoredCluster, size: str = "") -> str:
+    state = "running in another window" if cluster.in_use else f"last started {cluster.last_used}"
+    return ", ".join(filter(None, (counted(cluster.brokers, "broker"), size, state)))

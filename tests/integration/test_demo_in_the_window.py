@@ -17,7 +17,7 @@ from pytestqt.qtbot import QtBot
 
 from gui.app import Application
 from gui.embedded.cluster import EmbeddedCluster
-from gui.embedded.processes import BrokerState
+from gui.embedded.states import BrokerState
 from gui.embedded.stored import stored_clusters
 from kafka_client.secrets import MemorySecrets
 

@@ -16,7 +16,8 @@ from pytestqt.qtbot import QtBot
 from gui.brokers.broker_view import BrokerView
 from gui.brokers.log_view import LINES_KEPT, BrokerLog
 from gui.brokers.page import BrokersPage
-from gui.embedded.processes import BrokerProcess, BrokerState
+from gui.embedded.processes import BrokerProcess
+from gui.embedded.states import BrokerState
 from gui.navigation import BrokerTarget, TopicTarget
 from tests.fakes.client import FakeClient
 from tests.fakes.cluster import FakeCluster

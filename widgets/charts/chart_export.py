@@ -54,7 +54,7 @@ def as_csv(data: Data, style: TimeStyle) -> str:
 
 
 def as_image(size: QSize, paint: Callable[[QPainter], None], background: QColor) -> QImage:
-    """What ``paint`` paints on an area of that size, with a margin, in twice as many pixels."""
+    """Return what ``paint`` paints on an area of that size, with a margin, in twice the pixels."""
     image = QImage(_with_margin(size) * PNG_SCALE, QImage.Format.Format_ARGB32_Premultiplied)
     image.setDevicePixelRatio(PNG_SCALE)
     image.fill(background)
@@ -68,7 +68,7 @@ def as_image(size: QSize, paint: Callable[[QPainter], None], background: QColor)
 def write_svg(
     path: Path, size: QSize, paint: Callable[[QPainter], None], background: QColor, title: str
 ) -> None:
-    """What ``paint`` paints, as shapes with a margin. Raises: OSError when the file cannot be
+    """Write what ``paint`` paints, as shapes with a margin. Raises: OSError when the file cannot be
     written."""
     page = _with_margin(size)
     buffer = QBuffer()

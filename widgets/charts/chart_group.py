@@ -53,7 +53,7 @@ class ChartGroup(QObject):
 
     @property
     def window_s(self) -> float:
-        """How much a live chart shows."""
+        """Seconds that a live chart shows."""
         return self._window_s
 
     @property

@@ -64,7 +64,7 @@ class CurvesItem(pg.GraphicsObject):  # type: ignore[misc]
         self._scale: ValueScale | None = None
         self._pixmap: QPixmap | None = None
         self.paintings = 0
-        """How often the pixmap was painted anew, for tests."""
+        """Count of the times that the pixmap was painted anew, for tests."""
         self.setParentItem(view)
         view.sigResized.connect(self._resized)
 

@@ -1,6 +1,7 @@
 """The legend under a chart: a swatch, the name and the newest value of each series, with minimum,
-mean and maximum where there is room. A click hides a series, a double click shows it alone.
-Text from a cluster is painted as plain text."""
+mean and maximum where there is room. A click hides a series, a double click shows it alone; with
+the focus, the arrow keys choose a series, Space hides it and Enter shows it alone. Text
+from a cluster is painted as plain text."""
 
 from __future__ import annotations
 
@@ -10,8 +11,10 @@ from dataclasses import dataclass
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QColor,
+    QFocusEvent,
     QFontMetricsF,
     QHelpEvent,
+    QKeyEvent,
     QMouseEvent,
     QPainter,
     QPaintEvent,
@@ -63,9 +66,15 @@ class Legend(QWidget):
         self._isolated = False
         self._rows_most = 2
         self.entries: tuple[Entry, ...] = ()
+        self._current: Hashable = None
+        """key of the series that the keys act on, shown while the legend has the focus"""
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.setMouseTracking(True)
-        self.setAccessibleName("Legend: click a series to hide it, double-click to show it alone")
+        self.setAccessibleName("Legend")
+        self.setAccessibleDescription(
+            "Arrow keys choose a series, Space hides it, Enter shows it alone"
+        )
         theme.changed.connect(self.update)
 
     @property
@@ -158,6 +167,24 @@ class Legend(QWidget):
         others = frozenset(s.key for s in self._series) - {key}
         self._set_hidden(frozenset() if self._before_click == others else others)
 
+    @property
+    def current(self) -> Series | None:
+        """The series that the keys act on: the one chosen last, else the first; None without
+        series."""
+        shown = self._listed()
+        return next((s for s in shown if s.key == self._current), next(iter(shown), None))
+
+    def _listed(self) -> list[Series]:
+        return [entry.series for entry in self.entries if entry.series is not None]
+
+    def _step(self, by: int) -> None:
+        shown, current = self._listed(), self.current
+        if current is not None:
+            index = min(max(shown.index(current) + by, 0), len(shown) - 1)
+            self._current = shown[index].key
+            self.setAccessibleDescription(shown[index].label)
+            self.update()
+
     def show_all(self) -> None:
         self._set_hidden(frozenset())
 
@@ -182,6 +209,11 @@ class Legend(QWidget):
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
         self.paint_on(painter)
+        current = self.current
+        if self.hasFocus() and current is not None:
+            painter.setPen(QPen(self._theme.color("accent"), 1))
+            rect = next(e.rect for e in self.entries if e.series is current)
+            painter.drawRoundedRect(rect.adjusted(0.5, 0.5, 1.5, -1.5), 3, 3)
         painter.end()
 
     def paint_on(self, painter: QPainter) -> None:
@@ -225,6 +257,32 @@ class Legend(QWidget):
             painter.drawLine(QPointF(x, base - 4), QPointF(x + SWATCH, base - 4))
         else:
             painter.fillRect(QRectF(x, base - 8, SWATCH, 8), color)
+
+    @override
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        current = self.current
+        match event.key():
+            case Qt.Key.Key_Left | Qt.Key.Key_Up:
+                self._step(-1)
+            case Qt.Key.Key_Right | Qt.Key.Key_Down:
+                self._step(1)
+            case Qt.Key.Key_Space if current is not None:
+                self.hide_series(current.key, current.key not in self._hidden)
+            case Qt.Key.Key_Return | Qt.Key.Key_Enter if current is not None:
+                self._before_click = self._hidden
+                self.isolate(current.key)
+            case _:
+                super().keyPressEvent(event)
+
+    @override
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        super().focusInEvent(event)
+        self.update()
+
+    @override
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        super().focusOutEvent(event)
+        self.update()
 
     @override
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:

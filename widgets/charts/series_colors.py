@@ -31,7 +31,7 @@ def spread(wanted: Sequence[int]) -> list[int]:
 
 
 class Memory(Protocol):
-    """Where colours are kept over restarts: the window's preferences."""
+    """Keeps colours over restarts: the window's preferences."""
 
     def value(self, name: str, default: Any = None) -> Any: ...
     def set_value(self, name: str, value: Any) -> None: ...

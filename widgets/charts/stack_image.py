@@ -15,8 +15,8 @@ Pixels = NDArray[np.uint32]
 
 
 def thicknesses(areas: Sequence[Curve], times: Floats) -> Floats:
-    """How thick each area is at given times, float64[areas, times]: by straight lines between the
-    columns, 0 in gaps. All areas must have the same times, which are evenly spaced."""
+    """Return the thickness of each area at given times, float64[areas, times]: by straight lines
+    between the columns, 0 in gaps. All areas must have the same times, which are evenly spaced."""
     grid = areas[0].times
     place = (times - grid[0]) / (grid[1] - grid[0])
     left = np.floor(place).astype(np.int64)

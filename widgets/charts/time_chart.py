@@ -94,7 +94,7 @@ class TimeChart(PlotView):
         self._drawn_at_s = 0.0
         self._mouse: QPoint | None = None
         self.drawings = 0
-        """How often a frame was made, for tests and the debug view."""
+        """Count of the frames made, for tests and the debug view."""
         self._build()
         self._connect()
         clock.register(self)
@@ -128,7 +128,7 @@ class TimeChart(PlotView):
 
     @property
     def frame_(self) -> Frame:
-        """What is drawn now."""
+        """The frame that is drawn now."""
         return self._frame
 
     @property
@@ -175,7 +175,7 @@ class TimeChart(PlotView):
             self.redraw()
 
     def set_nothing(self, sentence: str) -> None:
-        """What stands in the plot of a live chart while no series has a sample."""
+        """Text in the plot of a live chart while no series has a sample."""
         if sentence != self._nothing:
             self._nothing = sentence
             self.redraw()
@@ -185,7 +185,7 @@ class TimeChart(PlotView):
         self._sampled = True
 
     def redraw(self) -> None:
-        """What is shown has changed; draw before the next paint."""
+        """Note a change of what is shown; draw before the next paint."""
         self._changed = True
         self.viewport().update()
 
@@ -394,7 +394,7 @@ class TimeChart(PlotView):
 
 
 def _height_at(curve: Curve, at_s: float) -> float:
-    """Where a curve is drawn at a moment, NaN in a gap."""
+    """Return the value at which a curve is drawn at a moment, NaN in a gap."""
     place = int(np.searchsorted(curve.times, at_s))
     if not 0 < place < len(curve.times):
         return float("nan")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gui.embedded.processes import BrokerState
+from gui.embedded.states import BrokerState
 from gui.status import (
     BAD,
     BROKER_NOT_ANSWERING,

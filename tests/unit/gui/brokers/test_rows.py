@@ -6,7 +6,8 @@ import pytest
 
 from gui.brokers.actions import FREEZE, KILL, START, STOP, THAW, BrokerAction, possible_actions
 from gui.brokers.rows import broker_rows, columns_for, replicas_on
-from gui.embedded.processes import BrokerProcess, BrokerState
+from gui.embedded.processes import BrokerProcess
+from gui.embedded.states import BrokerState
 from kafka_client.model import Broker, ClusterSnapshot, Partition, Quorum, Topic
 
 

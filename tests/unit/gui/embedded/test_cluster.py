@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from gui.client_bridge import ClientBridge
-from gui.embedded.cluster import ClusterState, EmbeddedCluster
+from gui.embedded.cluster import EmbeddedCluster
 from gui.embedded.errors import EmbeddedError
-from gui.embedded.processes import BrokerProcess, BrokerState, ProcessMonitor, tail_of
+from gui.embedded.processes import BrokerProcess, ProcessMonitor, tail_of
+from gui.embedded.states import BrokerState, ClusterState
 from gui.tasks import after
 
 

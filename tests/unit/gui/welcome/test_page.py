@@ -16,7 +16,7 @@ from kafka_client.profile import ConnectionProfile
 from widgets.theme import Theme
 
 PROFILE = ConnectionProfile("staging", ("kafka:9092",), read_only=True)
-STORED = StoredCluster(Path("somewhere"), "Notifications (demo)", "notifications", 3, 2048, 0.0)
+STORED = StoredCluster(Path("somewhere"), "Notifications (demo)", "notifications", 3, 0.0)
 
 
 @pytest.fixture
@@ -71,3 +71,15 @@ def test_that_the_lists_are_replaced_and_not_appended_to(page: WelcomePage) -> N
     page.show_lists([PROFILE], [])
     visible = [b for b in page.findChildren(QPushButton) if b.isVisible() and b.text() == "Start"]
     assert visible == []
+
+
+def test_that_the_size_of_a_stored_cluster_is_shown_when_it_is_known(page: WelcomePage) -> None:
+    def texts() -> list[str]:
+        return [label.text() for label in page.findChildren(QLabel)]
+
+    page.show_lists([], [STORED])
+    assert not any("2.0 KiB" in text for text in texts())
+    page.show_size(STORED, 2048)
+    assert any(text.startswith("3 brokers, 2.0 KiB, last started") for text in texts()), texts()
+    page.show_lists([], [])
+    page.show_size(STORED, 2048)  # it went while it was measured

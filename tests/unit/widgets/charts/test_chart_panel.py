@@ -133,6 +133,26 @@ def test_that_least_mean_greatest_and_last_are_those_of_the_visible_range(
     assert any("mean" in entry.details for entry in panel.legend.entries), "there is room"
 
 
+def test_that_the_legend_is_worked_by_keys_alone(panel: ChartPanel) -> None:
+    legend = panel.legend
+    before = legend.grab().toImage()
+    legend.setFocus(Qt.FocusReason.TabFocusReason)
+    assert legend.current == A
+    assert legend.grab().toImage() != before, "the focus is seen"
+    QTest.keyClick(legend, Qt.Key.Key_Right)
+    assert legend.current == B
+    QTest.keyClick(legend, Qt.Key.Key_Space)
+    assert legend.hidden == {"b"}
+    QTest.keyClick(legend, Qt.Key.Key_Space)
+    QTest.keyClick(legend, Qt.Key.Key_Return)
+    assert legend.hidden == {"a", "c"}
+    QTest.keyClick(legend, Qt.Key.Key_Return)
+    assert not legend.hidden
+    QTest.keyClick(legend, Qt.Key.Key_Left)
+    QTest.keyClick(legend, Qt.Key.Key_Left)
+    assert legend.current == A, "there is nothing before the first"
+
+
 def test_that_names_stand_in_the_legend_as_they_are(panel: ChartPanel) -> None:
     labels = [entry.label for entry in panel.legend.entries]
     assert '<b>&"▫=1+1' in labels
