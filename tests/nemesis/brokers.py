@@ -22,6 +22,10 @@ from types import TracebackType
 from embedded_broker.shell import admin
 from kafka_protocol.codec import ProtocolError
 from kafka_protocol.messages.k03_metadata import MetadataRequest, MetadataResponse
+from kafka_protocol.messages.k10_find_coordinator import (
+    FindCoordinatorRequest,
+    FindCoordinatorResponse,
+)
 from kafka_protocol.messages.k55_describe_quorum import (
     DescribeQuorumRequest,
     DescribeQuorumResponse,
@@ -269,6 +273,13 @@ class Brokers:
             except (OSError, ProtocolError):
                 continue
         raise AssertionError("no broker answers")
+
+    def coordinator(self, group: str) -> int:
+        """The coordinator of a group."""
+        request = FindCoordinatorRequest(key=group)
+        address = (self.network.host(self.running[0]), PORT)
+        response: FindCoordinatorResponse = admin.request(address, request, 2, 2.0)
+        return response.node_id
 
     def leader(self, topic: str, partition: int) -> int:
         """The leader of a partition, -1 when it has none."""

@@ -7,11 +7,14 @@ direction without an answer, as a broken switch does.
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import subprocess
 import uuid
 from types import TracebackType
+
+NETWORK = "10.213.0.0/24"
 
 
 def why_unavailable() -> str | None:
@@ -32,8 +35,16 @@ def _ip(*arguments: str) -> None:
     assert done.returncode == 0, f"ip {' '.join(arguments)}: {done.stderr.strip()}"
 
 
+def _keep_inside() -> None:
+    """Drop what a client still sends to a broker once the bridge is gone, instead of routing it
+    out of this machine."""
+    route = ("route", "replace", "blackhole", NETWORK, "metric", "9999")
+    _ip(*route)
+    atexit.register(subprocess.run, ["ip", "route", "del", *route[2:]], capture_output=True)
+
+
 class Namespaces:
-    """A context manager: namespaces for brokers 1 to ``count`` on 10.213.0.0/24."""
+    """A context manager: namespaces for brokers 1 to ``count`` on NETWORK."""
 
     def __init__(self, count: int) -> None:
         self.ids = range(1, count + 1)
@@ -51,6 +62,7 @@ class Namespaces:
 
     def __enter__(self) -> Namespaces:
         bridge = f"kn{self._tag}"
+        _keep_inside()
         try:
             _ip("link", "add", bridge, "type", "bridge")
             _ip("addr", "add", "10.213.0.254/24", "dev", bridge)

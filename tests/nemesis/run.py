@@ -13,6 +13,8 @@ from tests.nemesis.history import History, violations
 from tests.nemesis.namespaces import Namespaces
 
 WARM_UP_RECORDS = 200
+GROUP_BACK_S = 30.0
+"""Members rejoin within a session, read what they missed, and commit."""
 EXIT_BUG = "stopping because of an internal error"
 
 
@@ -30,6 +32,11 @@ class Run:
         """Return whether every member has partitions, and no partition is left."""
         assigned = [member.assigned for member in self.members]
         return all(assigned) and sum(assigned) == load.PARTITIONS
+
+    def group_has_read_all(self) -> bool:
+        """Return whether the group has read every acknowledged record."""
+        sent = {(e.partition, e.offset) for e in self.history.of("send")}
+        return sent <= {(e.partition, e.offset) for e in self.history.of("read")}
 
     def fault(self, text: str) -> None:
         """Record a fault in the history, so that its reader sees what happened when."""
@@ -61,6 +68,8 @@ def loaded_cluster(
             yield run
             brokers.wait_until_whole(40)
             writer.wait_for_acknowledgements()
+            writer.stop()
+            wait_until(run.group_has_read_all, GROUP_BACK_S, "the group does not read on")
             stopped = True
             _stop_clients(run)
             check(run)

@@ -1,4 +1,4 @@
-"""Scenarios R1 and R6 to R12 of docs/reliability.md, each with real processes under load.
+"""Scenarios R1 and R6 to R13 of docs/reliability.md, each with real processes under load.
 
 After each of them the cluster must be whole, and every record and offset that was acknowledged must
 be there (tests/nemesis/history.py); what a test asserts itself comes on top.
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.nemesis.load import TOPIC
+from tests.nemesis.load import GROUP, TOPIC
 from tests.nemesis.namespaces import why_unavailable
 from tests.nemesis.run import Run, loaded_cluster
 
@@ -188,3 +188,22 @@ def test_r12_that_a_rolling_restart_under_load_fails_no_send(tmp_path: Path) -> 
             after = [member.rebalances for member in run.members]
             assert all(b - a <= 1 for a, b in zip(assigned, after, strict=True)), after
         assert not run.history.of("send", "info")
+
+
+def test_r13_that_a_group_reads_on_after_its_coordinator_was_frozen_without_a_majority(
+    tmp_path: Path,
+) -> None:
+    """One broker is dead, so no other can take the group over while the coordinator is frozen."""
+    with loaded_cluster(tmp_path) as run:
+        coordinator = run.brokers.coordinator(GROUP)
+        dead = other_than(run, coordinator)
+        run.fault(f"kill {dead}")
+        run.brokers.kill(dead)
+        resumes(run)
+        run.fault(f"freeze {coordinator}")
+        run.brokers.freeze(coordinator)
+        time.sleep(20)  # longer than the sessions of the members and of the brokers
+        run.fault(f"thaw {coordinator}")
+        run.brokers.thaw(coordinator)
+        run.brokers.start(dead)
+        run.brokers.wait_until_whole(40)

@@ -27,7 +27,13 @@ from kafka_protocol.messages.k09_offset_fetch import (
     OffsetFetchResponseTopics,
 )
 
+UNSTABLE_SINCE = 7
 MANY_GROUPS_SINCE = 8
+RETRY = ErrorCode.UNSTABLE_OFFSET_COMMIT
+"""The error of the partitions of a group that another node coordinates. Kafka lists no partitions
+then, as the group's own error is enough for most clients. librdkafka forgets a query whose
+partitions are missing from the response, and its consumer never fetches again; one whose offset is
+unstable it queries again, of the new coordinator."""
 Locate = Callable[[str], tuple[Shard | None, int]]
 """Group id -> (its shard or None, error code)."""
 
@@ -54,6 +60,15 @@ def _many_groups(groups: Groups, event: RequestReceived, locate: Locate) -> Offs
         result = OffsetFetchResponseGroup(group.group_id, error_code=error)
         if shard is not None:
             result.topics = _topics(groups, shard, group, event.version)
+        else:
+            result.topics = [
+                OffsetFetchResponseTopics(
+                    t.name,
+                    t.topic_id,
+                    [_partition(i, NO_OFFSET, RETRY) for i in t.partition_indexes],
+                )
+                for t in group.topics or ()
+            ]
         response.groups.append(result)
     return response
 
@@ -107,13 +122,13 @@ def _one_group(groups: Groups, event: RequestReceived, locate: Locate) -> Offset
     response = OffsetFetchResponse(error_code=error)
     if shard is None:
         # Version 1 has error codes in the partitions alone.
-        if event.version < 2:
-            response.topics = [
-                OffsetFetchResponseTopic(
-                    t.name, [_single(i, NO_OFFSET, error) for i in t.partition_indexes]
-                )
-                for t in message.topics
-            ]
+        code = RETRY if event.version >= UNSTABLE_SINCE else error
+        response.topics = [
+            OffsetFetchResponseTopic(
+                t.name, [_single(i, NO_OFFSET, code) for i in t.partition_indexes]
+            )
+            for t in message.topics or ()
+        ]
         return response
     requested: list[tuple[str, Any]]
     offsets = groups.offsets

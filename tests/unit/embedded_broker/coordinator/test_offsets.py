@@ -241,6 +241,25 @@ def test_that_groups_are_unavailable_until_the_loaded_log_is_replicated(bench: B
     assert fetch(after)[0] == 2
 
 
+@pytest.mark.parametrize("version", [7, 9])
+def test_that_offsets_of_a_group_that_moved_can_be_queried_again(
+    bench: Bench, version: int
+) -> None:
+    """librdkafka forgets a query when its partitions are missing from the response (R13)."""
+    bench.resign()
+    if version < 8:
+        topics = [OffsetFetchRequestTopic("events", [0, 2])]
+        answer = bench.ask(OffsetFetchRequest(group_id="g", topics=topics), version)
+    else:
+        requested = [OffsetFetchRequestTopics("events", partition_indexes=[0, 2])]
+        message = OffsetFetchRequest(groups=[OffsetFetchRequestGroup("g", topics=requested)])
+        answer = bench.ask(message, version).groups[0]
+    assert answer.error_code == ErrorCode.NOT_COORDINATOR
+    assert [
+        (p.partition_index, p.error_code, p.committed_offset) for p in answer.topics[0].partitions
+    ] == [(0, ErrorCode.UNSTABLE_OFFSET_COMMIT, -1), (2, ErrorCode.UNSTABLE_OFFSET_COMMIT, -1)]
+
+
 def test_that_a_group_and_its_offsets_are_deleted(bench: Bench) -> None:
     (one,) = bench.stable()
     commit(bench, 1, member=one, generation=1)
