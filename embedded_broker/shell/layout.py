@@ -17,7 +17,7 @@ from typing import Any
 
 from embedded_broker.options import SettingError, Settings
 from embedded_broker.shell import platform
-from embedded_broker.shell.authentication import make_secret
+from embedded_broker.shell.authentication import SecretRefused, find_secret, make_secret
 from embedded_broker.shell.server import ListenFailed, bind
 from embedded_broker.shell.storage import files
 from embedded_broker.shell.storage.disk import META, new_cluster_id
@@ -143,6 +143,10 @@ class ClusterDirectory:
             except ListenFailed as e:
                 raise PortUnavailable(f"{e}: broker {place.broker_id} needs this port") from e
         make_secret(self.path)
+        try:
+            find_secret(self.path)
+        except SecretRefused as e:
+            raise ClusterRefused(str(e)) from e
         for i, place in self.brokers.items():
             place.directory.mkdir(exist_ok=True)
             files.write_whole(place.properties, texts[i], durable=False)

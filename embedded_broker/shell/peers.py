@@ -178,7 +178,7 @@ class Lane:
 
     def on_connected(self) -> None:
         """Begin the mutual authentication (see authentication.py)."""
-        self._proof = DiallerProof(self.peers.secret, self.peers.broker_id)
+        self._proof = DiallerProof(self.peers.secret, self.peers.broker_id, self.peer_id, self.name)
         self._transmit(PendingRequest(OWN_REQUEST, SaslHandshakeRequest(MECHANISM), 1, 0))
 
     def _authenticate(self, response: Any) -> None:
@@ -189,7 +189,8 @@ class Lane:
             connection.close("the peer does not accept this broker as one of its cluster")
         elif response.API_KEY == SaslHandshakeRequest.API_KEY:
             self._transmit_proof(proof.first_message())
-        elif response.auth_bytes:
+        elif not proof.proven:
+            # Whatever else it answers: without its proof nothing is sent to it.
             final = proof.final_message(response.auth_bytes)
             if final is None:
                 connection.close("the peer is not a broker of this cluster")

@@ -18,7 +18,7 @@ from embedded_broker.core.effects import Level
 from embedded_broker.core.ports import StorageFailed
 from embedded_broker.options import SettingError, Settings
 from embedded_broker.shell import platform
-from embedded_broker.shell.authentication import find_secret
+from embedded_broker.shell.authentication import SecretRefused, checked, find_secret
 from embedded_broker.shell.broker_log import BrokerLog
 from embedded_broker.shell.loop import Loop
 from embedded_broker.shell.metadata_cache import MetadataCache
@@ -78,7 +78,7 @@ def run_broker(
     """
     try:
         return _run(path.absolute(), serving, parent)
-    except (Refused, DirectoryRefused, ListenFailed, StorageFailed) as e:
+    except (Refused, DirectoryRefused, ListenFailed, SecretRefused, StorageFailed) as e:
         print(f"kafkarium: {e}", file=sys.stderr, flush=True)
         return EXIT_REFUSED
 
@@ -103,7 +103,11 @@ def _run(path: Path, serving: Callable[[], None], parent: TextIO | None) -> int:
             sock.close()
         raise
     log = BrokerLog(folder / LOG_FILE)
-    secret = secret_text.encode() if secret_text else find_secret(folder.parent, folder, data)
+    secret = (
+        checked(secret_text.encode(), "the setting cluster.secret")
+        if secret_text
+        else find_secret(folder.parent, folder, data)
+    )
     loop = Loop()
     runner = Runner(loop, disk, log, settings.node_id, secret, limits_of(settings))
     for peer_id, (host, port) in settings.voters.items():

@@ -112,7 +112,7 @@ class Runner:
         self.server = Server(
             shared,
             limits,
-            Authentication(secret),
+            Authentication(secret, node_id),
             self._on_request,
             self._on_connection_closed,
             self._warn,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -11,15 +12,26 @@ import pytest
 
 from embedded_broker.core.effects import Send
 from embedded_broker.shell.authentication import (
+    MECHANISM,
     Authentication,
     DiallerProof,
+    SecretRefused,
     find_secret,
     make_secret,
+    proof,
 )
 from embedded_broker.shell.framed import Shared
 from embedded_broker.shell.loop import Loop
 from embedded_broker.shell.peers import Peers
+from kafka_protocol.api_keys import ApiKey
+from kafka_protocol.fields import Message
+from kafka_protocol.framing import encode_response
 from kafka_protocol.messages.k03_metadata import MetadataRequest
+from kafka_protocol.messages.k17_sasl_handshake import SaslHandshakeRequest, SaslHandshakeResponse
+from kafka_protocol.messages.k36_sasl_authenticate import (
+    SaslAuthenticateRequest,
+    SaslAuthenticateResponse,
+)
 from tests.unit.embedded_broker.shell.fakes import SECRET, Served, served
 
 
@@ -183,17 +195,12 @@ class Connection:
 
 
 def test_that_a_proof_cannot_be_replayed_or_skipped() -> None:
-    from kafka_protocol.messages.k17_sasl_handshake import SaslHandshakeRequest
-    from kafka_protocol.messages.k36_sasl_authenticate import (
-        SaslAuthenticateRequest,
-        SaslAuthenticateResponse,
-    )
 
-    listener, connection = Authentication(SECRET), Connection()
+    listener, connection = Authentication(SECRET, 1), Connection()
     assert listener.respond(connection, SaslAuthenticateRequest(b"x" * 40)).refusal
     connection = Connection()
     listener.respond(connection, SaslHandshakeRequest("KAFKARIUM-CLUSTER"))
-    dialler = DiallerProof(SECRET, 3)
+    dialler = DiallerProof(SECRET, 3, 1, "fetch")
     challenge = listener.respond(connection, SaslAuthenticateRequest(dialler.first_message()))
     assert challenge.broker_id == -1
     assert isinstance(challenge.response, SaslAuthenticateResponse)
@@ -203,17 +210,98 @@ def test_that_a_proof_cannot_be_replayed_or_skipped() -> None:
     assert listener.respond(connection, SaslAuthenticateRequest(final)).refusal
     other = Connection()
     listener.respond(other, SaslHandshakeRequest("KAFKARIUM-CLUSTER"))
-    first = DiallerProof(SECRET, 3).first_message()
+    first = DiallerProof(SECRET, 3, 1, "fetch").first_message()
     listener.respond(other, SaslAuthenticateRequest(first))
     assert listener.respond(other, SaslAuthenticateRequest(final)).refusal
 
 
-@pytest.mark.parametrize("broker_id", [b"", b"x", b"-1", b"9" * 11, b"1" * 10_000])
-def test_that_a_malformed_broker_id_is_refused(broker_id: bytes) -> None:
-    from kafka_protocol.messages.k17_sasl_handshake import SaslHandshakeRequest
-    from kafka_protocol.messages.k36_sasl_authenticate import SaslAuthenticateRequest
+@pytest.mark.parametrize(
+    "peers",
+    [
+        *(b"", b"x", b"3>1", b"-1>1:fetch", b"\xb2>1:fetch", b"3>1:FETCH", b"3>1:fetch\n"),
+        *(b"9" * 11 + b">1:fetch", b"1" * 10_000 + b">1:fetch"),
+        b"3>2:fetch",  # a relay: meant for broker 2, and this is broker 1
+    ],
+)
+def test_that_a_malformed_or_another_brokers_id_is_refused(peers: bytes) -> None:
 
-    listener, connection = Authentication(SECRET), Connection()
+    listener, connection = Authentication(SECRET, 1), Connection()
     listener.respond(connection, SaslHandshakeRequest("KAFKARIUM-CLUSTER"))
-    outcome = listener.respond(connection, SaslAuthenticateRequest(b"n" * 16 + broker_id))
+    outcome = listener.respond(connection, SaslAuthenticateRequest(b"n" * 16 + peers))
     assert outcome.refusal and outcome.broker_id == -1
+
+
+def test_that_a_proof_holds_for_one_lane_and_one_listener_only() -> None:
+    dialler = DiallerProof(SECRET, 3, 1, "fetch")
+    nonce, peers = dialler.first_message()[:16], dialler.first_message()[16:]
+    own = b"m" * 16
+    for other in (b"3>1:control", b"3>2:fetch", b"2>1:fetch"):
+        forged = own + proof(SECRET, "listener", nonce, own, other)
+        assert dialler.final_message(forged) is None and not dialler.proven
+    assert dialler.final_message(own + proof(SECRET, "dialler", nonce, own, peers)) is None
+    assert dialler.final_message(own + proof(SECRET, "listener", nonce, own, peers)) is not None
+    assert dialler.proven
+
+
+class Stranger:
+    """A program that listens at a dead broker's address. It accepts every handshake and answers
+    SaslAuthenticate with ``answer``; ``requests`` are the API keys that it was sent."""
+
+    def __init__(self, answer: bytes) -> None:
+        self._answer = answer
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self.requests: list[int] = []
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        client, _ = self._listener.accept()
+        with client, client.makefile("rwb") as stream:
+            while size := stream.read(4):
+                frame = stream.read(int.from_bytes(size, "big"))
+                api_key, version, correlation_id = struct.unpack_from(">hhi", frame)
+                self.requests.append(api_key)
+                message: Message = SaslHandshakeResponse(0, [MECHANISM])
+                if api_key == SaslAuthenticateRequest.API_KEY:
+                    message = SaslAuthenticateResponse(auth_bytes=self._answer)
+                for piece in encode_response(message, version, correlation_id):
+                    stream.write(piece)
+                stream.flush()
+
+    def stop(self) -> None:
+        self._thread.join(10)
+        self._listener.close()
+
+
+@pytest.mark.parametrize("answer", [b"", b"x", b"n" * 16, b"n" * 48])
+def test_that_a_stranger_at_a_dead_brokers_address_is_sent_nothing(
+    dialler: Dialler, answer: bytes
+) -> None:
+    stranger = Stranger(answer)
+    dialler.peers.set_address(2, "127.0.0.1", stranger.port)
+    dialler.send(1, peer=2)
+    dialler.wait(failures=1)
+    assert "not a broker of this cluster" in dialler.failures[0][1]
+    stranger.stop()
+    assert set(stranger.requests) == {ApiKey.SASL_HANDSHAKE, ApiKey.SASL_AUTHENTICATE}
+
+
+@pytest.mark.parametrize("text", ["", "abcd", "not hex", "00" * 15])
+def test_that_a_secret_that_could_be_guessed_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "cluster.secret").write_text(text)
+    with pytest.raises(SecretRefused, match="16"):
+        find_secret(tmp_path)
+
+
+def test_that_a_crash_leaves_no_half_written_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_fd: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("os.fsync", full)
+        with pytest.raises(OSError, match="No space"):
+            make_secret(tmp_path)
+    assert not list(tmp_path.iterdir())
