@@ -211,6 +211,8 @@ def write_string(out: bytearray, value: str | None, compact: bool) -> None:
         out += b"\x00" if compact else b"\xff\xff"
         return
     data = value.encode()
+    if len(data) > STRING_MAX:
+        raise ProtocolError(f"a string of {len(data)} bytes cannot be sent")
     if compact:
         write_uvarint(out, len(data) + 1)
     else:

@@ -48,6 +48,9 @@ class Outbox:
 
     def __init__(self) -> None:
         self._effects: list[Effect] = []
+        self.logs_changed = False
+        """Whether a log was written to since the ``Router`` last reset it: then a request that
+        fails has changed something already."""
         self._ids = 0
         self._sends: dict[int, SendDone] = {}
         self._flushes: dict[int, FlushDone] = {}
@@ -70,6 +73,16 @@ class Outbox:
             self._local.pop(request.request_id)(message)
             return
         self._effects.append(Respond(request.request_id, message))
+
+    def is_answered(self, request: RequestReceived) -> bool:
+        """Return whether this call has answered ``request``."""
+        if request.request_id < 0:
+            return request.request_id not in self._local
+        return any(
+            isinstance(effect, Respond | NoResponse | Drop)
+            and effect.request_id == request.request_id
+            for effect in self._effects
+        )
 
     def no_response(self, request: RequestReceived) -> None:
         """Finish ``request`` without a response (acks=0)."""

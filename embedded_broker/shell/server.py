@@ -14,6 +14,7 @@ from embedded_broker.shell.connection import ClientConnection, Slot
 from embedded_broker.shell.framed import Shared, tune
 from embedded_broker.shell.loop import READ
 from embedded_broker.shell.metadata_cache import MetadataCache
+from kafka_protocol.api_keys import ApiKey
 from kafka_protocol.fields import Message
 
 BACKLOG = 511
@@ -154,21 +155,30 @@ class Server:
         self._on_request(request_id, slot.version, message, slot.connection.caller)
 
     def respond(self, request_id: int, message: Message) -> None:
-        """Send the response to a request, unless its connection is closed."""
-        slot = self._slots.pop(request_id)
-        if not slot.connection.closed:
+        """Send the response to a request, unless its connection is closed. A response that cannot
+        be encoded costs the client its connection, as any request that fails by a bug."""
+        slot = self._slots.pop(request_id, None)
+        if slot is None or slot.connection.closed:
+            return  # None: the request has failed, and what waited for it answers late
+        try:
             slot.connection.respond(slot, message)
+        except Exception as e:
+            # Whatever it is, nothing of the response has been queued yet.
+            name = ApiKey(message.API_KEY).name
+            self._warn(f"cannot encode the response to {name} version {slot.version}: {e}")
+            slot.connection.close("its response cannot be encoded")
 
     def no_response(self, request_id: int) -> None:
         """End a request that has no response (Produce with acks=0)."""
-        slot = self._slots.pop(request_id)
-        if not slot.connection.closed:
+        slot = self._slots.pop(request_id, None)
+        if slot is not None and not slot.connection.closed:
             slot.connection.no_response(slot)
 
     def drop(self, request_id: int, reason: str) -> None:
         """Close the connection of a request instead of answering it."""
-        slot = self._slots.pop(request_id)
-        slot.connection.close(reason)
+        slot = self._slots.pop(request_id, None)
+        if slot is not None:
+            slot.connection.close(reason)
 
     def schedule_flush(self, connection: ClientConnection) -> None:
         self._to_flush.append(connection)

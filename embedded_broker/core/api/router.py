@@ -5,7 +5,9 @@ from __future__ import annotations
 
 from embedded_broker.core.api.handlers import BINDERS, Handler, Machines
 from embedded_broker.core.api.versions import TABLE
+from embedded_broker.core.effects import Level
 from embedded_broker.core.events import RequestReceived
+from kafka_protocol.api_keys import ApiKey
 from kafka_protocol.codec import response_class
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.fields import Message
@@ -13,6 +15,8 @@ from kafka_protocol.fields import Message
 FORWARD_TIMEOUT_MS = 30_000
 """How long a request for the controller waits for one when it has no timeout of its
 own."""
+TEXT_MOST = 500
+"""Characters of an exception's text in the log."""
 
 
 class Router:
@@ -25,6 +29,8 @@ class Router:
         """Bound at the first request of each API."""
         self._open: dict[int, Handler] = {}
         """Those of ``_handlers`` that any caller may use on this node: the hot path."""
+        self._failures = 0
+        """Requests that met a bug."""
 
     def receive(self, now_ms: int, event: RequestReceived) -> None:
         """Handle a request from a connection; its version has been checked
@@ -32,7 +38,7 @@ class Router:
         key: int = event.message.API_KEY
         handler = self._open.get(key)
         if handler is not None:
-            handler(now_ms, event)
+            self._attempt(handler, now_ms, event)
             return
         api = TABLE[key]
         if event.caller.broker_id < 0:
@@ -52,7 +58,52 @@ class Router:
         handler = self._handlers.get(key)
         if handler is None:
             handler = self._handlers[key] = BINDERS[key](self._machines)
-        handler(now_ms, event)
+        if TABLE[key].between_brokers:
+            # A bug in what brokers agree on: stop rather than drift apart.
+            handler(now_ms, event)
+        else:
+            self._attempt(handler, now_ms, event)
+
+    def _attempt(self, handler: Handler, now_ms: int, event: RequestReceived) -> None:
+        """Handle a client's request. A bug that it meets costs the client its connection, not the
+        cluster a broker, and with the client's retries one after the other.
+
+        Not so when an assertion failed, which guards an invariant of a log or of the quorum, or
+        when a log was written to already: then this broker stops.
+        """
+        outbox = self._machines.env.outbox
+        outbox.logs_changed = False
+        try:
+            handler(now_ms, event)
+        except AssertionError:
+            raise
+        except Exception as error:
+            if outbox.logs_changed:
+                raise
+            self._failed(event, error)
+
+    def _failed(self, event: RequestReceived, error: Exception) -> None:
+        outbox = self._machines.env.outbox
+        self._failures += 1
+        trace = error.__traceback__
+        while trace is not None and trace.tb_next is not None:
+            trace = trace.tb_next
+        where = "" if trace is None else f" in {trace.tb_frame.f_code.co_name}:{trace.tb_lineno}"
+        name = ApiKey(event.message.API_KEY).name
+        outbox.note(
+            Level.ERROR,
+            f"Internal error while handling {name} version {event.version} of"
+            f" {event.caller.host}: {type(error).__name__}{where}: {str(error)[:TEXT_MOST]}"
+            f" ({self._failures} since the start)",
+        )
+        if outbox.is_answered(event):
+            return
+        response = response_class(event.message.API_KEY)()
+        if hasattr(response, "error_code"):
+            response.error_code = ErrorCode.UNKNOWN_SERVER_ERROR
+            outbox.respond(event, response)
+        else:
+            outbox.drop(event, f"internal error while handling {name}")
 
     def _refuse(self, event: RequestReceived) -> None:
         """A client sent a request that only brokers may send."""

@@ -10,6 +10,15 @@ from kafka_protocol.codec import response_class
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.fields import Message
 
+TEXT_MOST = 1_000
+"""Characters of a text that is sent."""
+
+
+def shortened(text: str) -> str:
+    """Cut a text that quotes a request: a client chooses its length, and a message that is too long
+    to encode would close the connection between two brokers."""
+    return text if len(text) <= TEXT_MOST else f"{text[:TEXT_MOST]}..."
+
 
 class Refused(Exception):
     """One topic or resource of a request is refused with this error code."""
@@ -17,12 +26,13 @@ class Refused(Exception):
     def __init__(self, code: ErrorCode, text: str) -> None:
         super().__init__(text)
         self.code = code
-        self.text = text
+        self.text = shortened(text)
 
 
 def refusal(message: Any, code: ErrorCode, text: str) -> Any:
     """Return the response to ``message`` that refuses all of it with ``code``. Rare, so
     each branch imports its message when it is needed."""
+    text = shortened(text)
     match message.API_KEY:
         case ApiKey.CREATE_TOPICS:
             from kafka_protocol.messages import k19_create_topics as k19

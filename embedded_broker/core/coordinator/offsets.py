@@ -26,6 +26,9 @@ BY_TOPIC_ID = 10
 EXPIRE_BATCH = 1_000
 """Offsets removed with one write."""
 
+LAST_MS = 2**63 - 1
+"""The latest time that a record of the log can hold."""
+
 
 class Offsets:
     """The offsets of all groups on this node."""
@@ -46,7 +49,10 @@ class Offsets:
             return
         wall_ms = self._env.clock.wall_ms()
         most: int = self._env.config.broker("offset.metadata.max.bytes")
-        expire_ms = wall_ms + message.retention_time_ms if message.retention_time_ms >= 0 else -1
+        expire_ms = -1
+        if message.retention_time_ms >= 0:
+            # Some clients ask for the largest retention there is, to keep offsets for ever.
+            expire_ms = min(wall_ms + message.retention_time_ms, LAST_MS)
         entries: list[Entry] = []
         waiting: list[OffsetCommitResponsePartition] = []
         response = OffsetCommitResponse()

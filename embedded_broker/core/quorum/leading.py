@@ -119,6 +119,7 @@ class Leading:
         """
         v = self._voter
         end_offset = v.log.append_as_leader(values, v.epoch, v.env.clock.wall_ms())
+        v.env.outbox.logs_changed = True
         self._flush()
         self._serve_waiting(now_ms)
         return end_offset

@@ -250,8 +250,7 @@ class Partition(ReplicaLog):
         assert self.is_leader
         if self.epochs.unsaved:
             self.epochs.save()
-        log = self.log
-        base = end = log.log_end_offset
+        base = end = self.log.log_end_offset
         placed = []
         for header in headers:
             place(records, header.position, end, self.leader_epoch)
@@ -260,7 +259,8 @@ class Partition(ReplicaLog):
                 BatchHeader(header.position, header.size, end, last, self.leader_epoch, *header[5:])
             )
             end = last + 1
-        log.append(records, placed, wall_ms)
+        self.log.append(records, placed, wall_ms)
+        self._env.outbox.logs_changed = True
         for header in placed:
             if header.producer_id >= 0:
                 self.producers.appended(header, header.base_offset)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from kafka_protocol.errors import ErrorCode
@@ -16,7 +17,11 @@ from kafka_protocol.messages.k08_offset_commit import (
 from kafka_protocol.messages.k10_find_coordinator import FindCoordinatorRequest
 from kafka_protocol.messages.k11_join_group import JoinGroupRequest, JoinGroupRequestProtocol
 from kafka_protocol.messages.k12_heartbeat import HeartbeatRequest
-from kafka_protocol.messages.k19_create_topics import CreatableTopic, CreateTopicsRequest
+from kafka_protocol.messages.k19_create_topics import (
+    CreatableReplicaAssignment,
+    CreatableTopic,
+    CreateTopicsRequest,
+)
 from tests.integration.bad_input.live import Live
 from tests.unit.embedded_broker.shell.fakes import Client
 
@@ -113,3 +118,32 @@ def test_row_44_that_names_never_become_paths(live: Live, client: Client) -> Non
     client.ask(HeartbeatRequest("../../group", 1, "../member"), 3)
     assert {p for p in root.rglob("*") if p.is_dir()} == before
     assert not Path(root.parent, "x").exists()
+
+
+def test_row_47_that_offsets_can_be_kept_for_ever(client: Client) -> None:
+    """The retention of versions 2 to 4 counts from now: the sum must fit into the log's record."""
+    parts = [OffsetCommitRequestPartition(0, 1)]
+    find_coordinator(client, "g47")
+    for retention_ms in (2**63 - 1, 2**62, 0, -1):
+        request = OffsetCommitRequest(
+            "g47",
+            retention_time_ms=retention_ms,
+            topics=[OffsetCommitRequestTopic("t", partitions=parts)],
+        )
+        for version in (2, 4):
+            commit = partial(committed, client, request, version)
+            assert once_loaded(commit) == ErrorCode.NONE, (retention_ms, version)
+
+
+def committed(client: Client, request: OffsetCommitRequest, version: int) -> int:
+    """Send a commit of one partition; return its error code."""
+    code: int = client.ask(request, version).topics[0].partitions[0].error_code
+    return code
+
+
+def test_row_47_that_a_refusal_of_a_huge_request_has_a_short_text(client: Client) -> None:
+    brokers = list(range(100_000))
+    topic = CreatableTopic("row-47", -1, -1, [CreatableReplicaAssignment(0, brokers)])
+    answer = client.ask(CreateTopicsRequest([topic], timeout_ms=5000), 5)
+    assert answer.topics[0].error_code == ErrorCode.INVALID_REPLICA_ASSIGNMENT
+    assert 0 < len(answer.topics[0].error_message) < 2_000

@@ -43,6 +43,7 @@ class FakeNode:
     def __init__(self, disk: LogDirectory) -> None:
         self.disk = disk
         self.delay_ms = 0
+        self.cluster_id = "now"
         self.events: list[Event] = []
         self.callers: list[Any] = []
         self.changed = threading.Condition()
@@ -91,7 +92,7 @@ class FakeNode:
             case ApiKey.API_VERSIONS:
                 return [Respond(event.request_id, ApiVersionsResponse())]
         if not self.delay_ms:
-            return [Respond(event.request_id, MetadataResponse(cluster_id="now"))]
+            return [Respond(event.request_id, MetadataResponse(cluster_id=self.cluster_id))]
         key = f"delayed {event.request_id}"
         self._delayed[key] = event.request_id
         return [SetTimer(key, 1, now_ms + self.delay_ms)]

@@ -333,3 +333,18 @@ def test_that_a_repeated_metadata_request_is_answered_from_the_cache(broker: Ser
     client.ask(MetadataRequest(), 9)
     assert len(broker.node.callers) == 3
     client.close()
+
+
+def test_that_a_response_that_cannot_be_encoded_closes_its_connection_only(broker: Served) -> None:
+    other = broker.connect()
+    for wrong in ("x" * 40_000, 7):
+        client = broker.connect()
+        broker.node.cluster_id = wrong  # type: ignore[assignment]
+        client.send(MetadataRequest(), 9)
+        assert client.answer(MetadataRequest.API_KEY, 9) is None
+        client.close()
+        broker.node.cluster_id = "now"
+    broker.log.wait_for("cannot encode the response to METADATA version 9")
+    assert other.ask(MetadataRequest(), 9).cluster_id == "now"
+    other.close()
+    assert broker.code is None
