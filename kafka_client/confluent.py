@@ -29,6 +29,7 @@ from kafka_client.wire import ConnectionPool, GroupClient, MetadataClient
 from kafka_client.wire.configs import alter_configs, configs
 from kafka_client.wire.describe import log_dirs, quorum
 from kafka_client.wire.elections import elect_leaders
+from kafka_client.wire.group_changes import GroupChanges
 from kafka_protocol.errors import ErrorCode
 from resources.wording import counted, seconds
 
@@ -98,8 +99,10 @@ class ConfluentClient:
         self.delete_topics = admin.delete_topics
         self.create_partitions = admin.create_partitions
         self.delete_records = admin.delete_records
-        self.alter_committed = admin.alter_committed
-        self.delete_groups = admin.delete_groups
+
+        changes = GroupChanges(self._pool, groups)
+        self.alter_committed = changes.alter_committed
+        self.delete_groups = changes.delete_groups
 
     async def connect(self, timeout_s: float = 10.0) -> None:
         name, servers = self.profile.name, ",".join(self.profile.bootstrap_servers)

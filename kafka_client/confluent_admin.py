@@ -1,4 +1,5 @@
-"""Changes over confluent-kafka's admin client: topics, partitions, records, groups.
+"""Changes over confluent-kafka's admin client: topics, partitions, records. Those of groups go over
+``wire.group_changes``.
 
 Its futures are awaited with a deadline; every failure becomes one of ``errors``.
 """
@@ -96,28 +97,6 @@ class Admin:
             deleted = await _result(future, f"delete records of {subject}", subject)
             starts[tp.topic, tp.partition] = deleted.low_watermark
         return starts
-
-    async def alter_committed(self, group_id: str, offsets: Mapping[TopicPartition, int]) -> None:
-        from confluent_kafka import ConsumerGroupTopicPartitions
-        from confluent_kafka import TopicPartition as AdminPartition
-
-        client = await self._made()
-        doing = f"set offsets of group {group_id}"
-        partitions = [AdminPartition(t, p, offset) for (t, p), offset in offsets.items()]
-        request = ConsumerGroupTopicPartitions(group_id, partitions)
-        futures = _start(doing, client.alter_consumer_group_offsets, [request])
-        for future in futures.values():
-            altered = await _result(future, doing, group_id)
-            for tp in altered.topic_partitions:
-                if tp.error is not None:
-                    subject = f"{tp.topic}-{tp.partition}"
-                    raise from_confluent(tp.error.code(), tp.error.str(), doing, subject=subject)
-
-    async def delete_groups(self, group_ids: Sequence[str]) -> None:
-        client = await self._made()
-        futures = _start("delete groups", client.delete_consumer_groups, list(group_ids))
-        for group_id, future in futures.items():
-            await _result(future, f"delete group {group_id}", group_id)
 
     async def _made(self) -> AdminClient:
         """The AdminClient; the first call makes it."""

@@ -152,9 +152,37 @@ class GroupClient:
             for start in range(0, len(ids), GROUPS_PER_REQUEST)
         }
 
+    async def coordinator_of(self, group_id: str) -> int:
+        """Return the broker id of the group's coordinator, from the last response that named it.
+
+        Raises: ClientError, with a code in NOT_HERE where no broker knows it yet.
+        """
+        if group_id not in self._coordinators:
+            result = (await self._look_up([group_id]))[group_id]
+            if result.error_code:
+                doing = f"find the coordinator of group {group_id}"
+                raise from_code(result.error_code, doing, subject=group_id)
+            self._pool.add_broker(result.node_id, result.host, result.port)
+            self._coordinators[group_id] = result.node_id
+        return self._coordinators[group_id]
+
+    def forget_coordinator(self, group_id: str) -> None:
+        """Look the coordinator up again at the next request."""
+        self._coordinators.pop(group_id, None)
+
     async def _find_coordinators(self, group_ids: list[str], errors: Errors) -> None:
         if not group_ids:
             return
+        for group_id, result in (await self._look_up(group_ids)).items():
+            if result.error_code:
+                error = from_code(result.error_code, f"find the coordinator of {group_id}")
+                errors[f"group {group_id}"] = str(error)
+            else:
+                self._coordinators[group_id] = result.node_id
+
+    async def _look_up(
+        self, group_ids: list[str]
+    ) -> dict[str, Coordinator | FindCoordinatorResponse]:
         found: dict[str, Coordinator | FindCoordinatorResponse] = {}
         response: FindCoordinatorResponse
         if await self._pool.version(ApiKey.FIND_COORDINATOR) >= MANY_KEYS_SINCE:
@@ -167,12 +195,7 @@ class GroupClient:
             for group_id in group_ids:
                 request = FindCoordinatorRequest(key=group_id, key_type=CoordinatorType.GROUP)
                 found[group_id] = await self._pool.request_any(request)
-        for group_id, result in found.items():
-            if result.error_code:
-                error = from_code(result.error_code, f"find the coordinator of {group_id}")
-                errors[f"group {group_id}"] = str(error)
-            else:
-                self._coordinators[group_id] = result.node_id
+        return found
 
     # ---- describing
     async def _describe_at(

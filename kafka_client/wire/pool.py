@@ -67,16 +67,21 @@ class ConnectionPool:
         """Take over the brokers of a Metadata response: id -> the address that it
         advertises."""
         for broker_id, (host, port) in brokers.items():
-            address = self._profile.dial(host, port)
-            known = self._brokers.get(broker_id)
-            if known is None or known.address != address:
-                if known is not None:
-                    self._flights.in_background(known.close())
-                self._brokers[broker_id] = self._endpoint(
-                    address, f"broker {broker_id}", self._hasten_others
-                )
+            self.add_broker(broker_id, host, port)
         for broker_id in set(self._brokers) - set(brokers):
             self._flights.in_background(self._brokers.pop(broker_id).close())
+
+    def add_broker(self, broker_id: int, host: str, port: int) -> None:
+        """Take over the address of one broker, which another response than Metadata names: the
+        broker may have come back since the last Metadata."""
+        address = self._profile.dial(host, port)
+        known = self._brokers.get(broker_id)
+        if known is None or known.address != address:
+            if known is not None:
+                self._flights.in_background(known.close())
+            self._brokers[broker_id] = self._endpoint(
+                address, f"broker {broker_id}", self._hasten_others
+            )
 
     def round_trips(self) -> dict[int, float]:
         """Milliseconds of the last round trip to each broker that answered within

@@ -13,6 +13,7 @@ NEWEST_USED: Mapping[int, int] = {
     # Version 10 adds a time limit for records in tiered storage.
     ApiKey.LIST_OFFSETS: 9,
     # Version 10 names topics by their ids alone.
+    ApiKey.OFFSET_COMMIT: 9,
     ApiKey.OFFSET_FETCH: 9,
 }
 """The newest version to use of apis whose later versions bring nothing, or cost more

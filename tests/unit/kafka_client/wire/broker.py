@@ -23,6 +23,7 @@ from kafka_protocol.messages.k18_api_versions import ApiVersion, ApiVersionsResp
 OFFERED = (
     ApiKey.LIST_OFFSETS,
     ApiKey.METADATA,
+    ApiKey.OFFSET_COMMIT,
     ApiKey.OFFSET_FETCH,
     ApiKey.FIND_COORDINATOR,
     ApiKey.DESCRIBE_GROUPS,
@@ -34,6 +35,7 @@ OFFERED = (
     ApiKey.ELECT_LEADERS,
     ApiKey.SASL_AUTHENTICATE,
     ApiKey.INCREMENTAL_ALTER_CONFIGS,
+    ApiKey.DELETE_GROUPS,
     ApiKey.DESCRIBE_QUORUM,
     ApiKey.CONSUMER_GROUP_DESCRIBE,
 )
