@@ -4,13 +4,17 @@ how long its thread was blocked. It listens to signals and changes nothing."""
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject
 
+from gui.jobs import Job, JobState
 from gui.open_clusters import Clusters
-from gui.session import Job, JobState, Session
 from gui.watchdog import Watchdog
-from kafka_client.sampling.state import ConnectionKind, ConnectionState
+
+if TYPE_CHECKING:
+    from gui.session import Session
+    from kafka_client.sampling.state import ConnectionKind, ConnectionState
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +49,8 @@ class ActivityLog(QObject):
 
     def _state_changed(self, session: Session, state: ConnectionState) -> None:
         """Only when the kind changes: a cluster that is lost says so at every try."""
+        from kafka_client.sampling.state import ConnectionKind
+
         if self._kinds.get(session) is state.kind:
             return
         self._kinds[session] = state.kind

@@ -31,7 +31,6 @@ from gui.page_kit.latest_job import SWITCH_S
 from gui.pages import PAGES
 from gui.preference_effects import PreferenceEffects
 from gui.preferences import TIME_STYLE, Preferences
-from gui.session import Session
 from gui.tasks import TaskScope, after, emitted, opened
 from gui.theme import ThemeController
 from gui.watchdog import Watchdog
@@ -46,6 +45,7 @@ from widgets.time_style import STYLES, TimeStyle
 
 if TYPE_CHECKING:
     from gui.about.diagnostics import Place
+    from gui.session import Session
     from kafka_client.api import ClusterClient
 
 

@@ -14,7 +14,6 @@ from gui.embedded.stored import StoredCluster
 from gui.embedded.templates import TEMPLATES, Template
 from gui.main_window import MainWindow
 from gui.open_clusters import Clusters
-from gui.session import Session
 from gui.tasks import TaskScope
 from gui.welcome.page import WelcomePage
 from kafka_client.errors import ClientError
@@ -24,6 +23,7 @@ from widgets import figures
 
 if TYPE_CHECKING:
     from gui.embedded.cluster import EmbeddedCluster
+    from gui.session import Session
 
 
 class ClusterActions(QObject):

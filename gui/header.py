@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
 )
 from typing_extensions import override
 
-from gui.health import HealthItem
+from gui.health_item import HealthItem
 from gui.rail import environment_color
 from widgets.plain import ElidedLabel, tooltip
 from widgets.status_mark import draw_status_mark

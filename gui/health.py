@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gui.health_item import HealthItem
 from gui.status import BAD, CONNECTION_STATUS, IN_SYNC, OK, WARN, Status, replica_status
 from kafka_client.changes import Changes
 from kafka_client.model import ClusterSnapshot, Datum, Topic
@@ -64,16 +65,6 @@ class Tally:
         self.under_replicated += sign * counts.under_replicated
         self.offline += sign * counts.offline
         self.at_risk += sign * counts.at_risk
-
-
-@dataclass(frozen=True, slots=True)
-class HealthItem:
-    """One item of the header: a status and the page that tells more about it."""
-
-    text: str
-    tone: str
-    tip: str = ""
-    page: str = ""
 
 
 def brokers_up(snapshot: ClusterSnapshot) -> int:

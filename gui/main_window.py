@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QEvent, QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
@@ -18,18 +18,15 @@ from PySide6.QtWidgets import (
 )
 from typing_extensions import override
 
-from gui import health
 from gui.command_palette import CommandPalette, Entry
 from gui.header import Header
+from gui.jobs import Job, JobState
 from gui.journal_feed import JournalFeed
 from gui.navigation import BrokerTarget, GroupTarget, Navigate, PageTarget, Target, TopicTarget
 from gui.open_clusters import Clusters
 from gui.pages import PAGES, PageContext, PageSpec
 from gui.preferences import DEBUG_VIEW, RAIL_NARROW, WINDOW_S, WINDOW_SIZE, Preferences
 from gui.rail import ClusterLine, Rail
-from gui.session import Job, JobState, Session
-from gui.session_view import SessionView
-from gui.status import CONNECTION_STATUS
 from gui.status_bar import StatusBar
 from gui.watchdog import Watchdog
 from kafka_client.errors import ClientError
@@ -37,6 +34,10 @@ from widgets.chart_clock import ChartClock
 from widgets.charts.series_colors import SeriesColors
 from widgets.theme import Theme
 from widgets.toast import Toasts
+
+if TYPE_CHECKING:
+    from gui.session import Session
+    from gui.session_view import SessionView
 
 LASTED_S = 3.0
 
@@ -194,6 +195,8 @@ class MainWindow(QMainWindow):
                 SeriesColors(self.preferences, session.name),
             )
 
+        from gui.session_view import SessionView
+
         view = SessionView(context, self.theme)
         self._views[session.key] = view
         self.stack.addWidget(view)
@@ -234,6 +237,8 @@ class MainWindow(QMainWindow):
 
     def _show_state(self, session: Session) -> None:
         if session is self.clusters.shown and self.view is not None:
+            from gui import health
+
             self.header.show_health(
                 health.health_items(session.snapshot, session.state, session.tally)
             )
@@ -244,7 +249,7 @@ class MainWindow(QMainWindow):
             ClusterLine(
                 key,
                 session.name,
-                CONNECTION_STATUS[session.state.kind].tone,
+                _tone(session),
                 session.profile.colour,
                 session.read_only,
                 session.state.sentence,
@@ -365,3 +370,9 @@ class MainWindow(QMainWindow):
             QTimer.singleShot(
                 0, self, self.close_requested.emit
             )  # Qt ignores a second close inside the first
+
+
+def _tone(session: Session) -> str:
+    from gui.status import CONNECTION_STATUS
+
+    return CONNECTION_STATUS[session.state.kind].tone

@@ -8,10 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
-from kafka_client.model import ConfigResource
-
 if TYPE_CHECKING:  # 10 ms of imports that the first paint does not need
     from kafka_client.commands.groups import ResetSpec
+    from kafka_client.model import ConfigResource
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,11 +163,11 @@ def target_named(page: str, **where: Any) -> Target:
         case "messages", {"topic": str(topic), **rest} if topic:
             return MessagesTarget(topic, **rest)
         case "configuration", {"kind": str(kind), "name": name}:
-            return ConfigurationTarget(ConfigResource(kind, str(name)))
+            return _settings_of(kind, str(name))
         case "configuration", {"topic": str(topic)}:
-            return ConfigurationTarget(ConfigResource("topic", topic))
+            return _settings_of("topic", topic)
         case "configuration", {"broker": broker_id}:
-            return ConfigurationTarget(ConfigResource("broker", str(broker_id)))
+            return _settings_of("broker", str(broker_id))
         case "messages", {"produce": True}:
             return ProduceTarget()
         case _ if not any(where.values()):
@@ -178,3 +177,9 @@ def target_named(page: str, **where: Any) -> Target:
 
 def _number(value: object) -> int | None:
     return int(str(value)) if str(value).isdigit() else None
+
+
+def _settings_of(kind: str, name: str) -> ConfigurationTarget:
+    from kafka_client.model import ConfigResource
+
+    return ConfigurationTarget(ConfigResource(kind, name))

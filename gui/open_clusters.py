@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, TypeAlias
 from PySide6.QtCore import QObject, Signal
 
 from gui.client_bridge import ClientBridge
-from gui.connection_preferences import history_limits_of, schedule_of
 from gui.preferences import Preferences
-from gui.session import Session
 from kafka_client.errors import BadInput
 from kafka_client.profile import ConnectionProfile, load_profiles, save_profiles
 
 if TYPE_CHECKING:
     from gui.embedded.cluster import EmbeddedCluster
+    from gui.session import Session
     from kafka_client.api import ClusterClient
 
 RECENT_KEPT = 12
@@ -32,8 +31,9 @@ class Clusters(QObject):
     """``make_client`` makes the client of a cluster; it is called in the window's thread and must
     not block."""
 
-    opened = Signal(Session)
-    closed = Signal(Session)
+    # Sessions, whose class is imported with the first one.
+    opened = Signal(QObject)
+    closed = Signal(QObject)
     shown_changed = Signal()  # read ``shown``
     recent_changed = Signal()
     trouble = Signal(str)
@@ -79,6 +79,8 @@ class Clusters(QObject):
             if session.profile == profile:
                 self.show(session)
                 return session
+        from gui.connection_preferences import history_limits_of, schedule_of
+        from gui.session import Session
         from kafka_client.sampling.store import SeriesStore
 
         client = self._make_client(profile)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject
 
-from gui.connection_preferences import history_limits_of
 from gui.embedded.manager import EmbeddedClusters
 from gui.open_clusters import Clusters
 from gui.preferences import (
@@ -45,6 +44,8 @@ class PreferenceEffects(QObject):
             self._use_folder()
 
     def _limit_histories(self) -> None:
+        from gui.connection_preferences import history_limits_of
+
         limits = history_limits_of(self._preferences)
         for session in self._clusters.sessions.values():
             if session.history is not None:

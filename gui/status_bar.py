@@ -4,6 +4,7 @@ running jobs, and optionally the longest stall of the window's thread."""
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QPoint, Qt, QTimer
 from PySide6.QtWidgets import (
@@ -17,14 +18,15 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from gui.health import sample_age_s
-from gui.session import Job, JobState, Session
+from gui.jobs import Job, JobState
 from gui.watchdog import Watchdog
-from kafka_client.sampling.state import ConnectionKind
 from resources.wording import counted
 from widgets import figures
 from widgets.plain import ElidedLabel, plain, set_role
 from widgets.theme import Theme
+
+if TYPE_CHECKING:
+    from gui.session import Session
 
 JOBS_SHOWN = 8
 STALE_AFTER_S = 6.0
@@ -87,6 +89,9 @@ class StatusBar(QWidget):
             self._state.show_text("No cluster connected")
             self._jobs.hide()
             return
+        from gui.health import sample_age_s
+        from kafka_client.sampling.state import ConnectionKind
+
         snapshot = session.snapshot
         now_s = time.time()
         age = sample_age_s(snapshot, now_s)

@@ -204,6 +204,7 @@ NOT_BEFORE_THE_FIRST_PAINT = (
     *("pyqtgraph", "numpy"),  # 200 ms
     *("confluent_kafka", "sqlite3", "keyring", "psutil", "embedded_broker"),
     *("gui.embedded.cluster", "gui.messages.page", "kafka_client.gateway", "kafka_client.wire"),
+    *("gui.session", "gui.session_view", "gui.health", "kafka_client.model"),
 )
 
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from PySide6.QtCore import QObject
 
 from gui.client_bridge import InternalError
-from gui.session import Session
+
+if TYPE_CHECKING:
+    from gui.session import Session
 
 T = TypeVar("T")
 

@@ -5,7 +5,7 @@ from PySide6.QtWidgets import QComboBox
 from pytestqt.qtbot import QtBot
 
 from gui.header import WINDOWS, Chip, Header
-from gui.health import HealthItem
+from gui.health_item import HealthItem
 from widgets.theme import Theme
 
 
