@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QEvent, QTimer, Signal
+from PySide6.QtCore import QEvent, Qt, QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QHBoxLayout,
@@ -25,13 +25,14 @@ from gui.journal_feed import JournalFeed
 from gui.navigation import BrokerTarget, GroupTarget, Navigate, PageTarget, Target, TopicTarget
 from gui.open_clusters import Clusters
 from gui.pages import PAGES, PageContext, PageSpec
-from gui.preferences import DEBUG_VIEW, RAIL_NARROW, WINDOW_S, WINDOW_SIZE, Preferences
+from gui.preferences import DEBUG_VIEW, MAXIMISED, RAIL_NARROW, WINDOW_S, WINDOW_SIZE, Preferences
 from gui.rail import ClusterLine, Rail
 from gui.status_bar import StatusBar
 from gui.watchdog import Watchdog
 from kafka_client.errors import ClientError
 from widgets.chart_clock import ChartClock
 from widgets.charts.series_colors import SeriesColors
+from widgets.screen import resize_to_fit
 from widgets.theme import Theme
 from widgets.toast import Toasts
 
@@ -109,7 +110,9 @@ class MainWindow(QMainWindow):
         whole.addWidget(self.status)
         self.setCentralWidget(body)
         self.rail.set_narrow(self.preferences.get(RAIL_NARROW))
-        self.resize(*self.preferences.get(WINDOW_SIZE))
+        resize_to_fit(self, *self.preferences.get(WINDOW_SIZE))
+        if self.preferences.get(MAXIMISED):
+            self.setWindowState(Qt.WindowState.WindowMaximized)
         self.status.show_debug(self.preferences.get(DEBUG_VIEW))
 
     def _connect_parts(self) -> None:
@@ -361,8 +364,10 @@ class MainWindow(QMainWindow):
     def closeEvent(self, event: QCloseEvent) -> None:
         """Ignore it and emit ``close_requested``; the application sets ``may_close`` and closes the
         window again."""
-        if not self.isMaximized():
-            self.preferences.set(WINDOW_SIZE, (self.width(), self.height()))
+        self.preferences.set(MAXIMISED, self.isMaximized())
+        size = self.normalGeometry().size()  # that of a maximised window when it is not
+        if not size.isEmpty():
+            self.preferences.set(WINDOW_SIZE, (size.width(), size.height()))
         if self.may_close:
             event.accept()
         else:

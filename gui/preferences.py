@@ -182,6 +182,7 @@ EMBEDDED_FOLDER = Preference(
     "A change applies to new clusters. Those that exist stay where they are and stay listed.",
 )
 WINDOW_SIZE = Preference("window_size", Size(), (1440, 900), "Size of the window")
+MAXIMISED = Preference("window_maximised", Flag(), False, "Open the window maximised")
 WINDOW_S = Preference("window_s", Number(1, 31 * 86_400, "s"), 300.0, "Time range of the charts")
 RAIL_NARROW = Preference("rail_narrow", Flag(), False, "Show the rail as icons")
 DEBUG_VIEW = Preference("debug_view", Flag(), False, "Show stalls of the window's thread")
@@ -201,6 +202,7 @@ DECLARED: tuple[Preference[Any], ...] = (
     EMBEDDED_FOLDER,
     EARLIER_FOLDERS,
     WINDOW_SIZE,
+    MAXIMISED,
     WINDOW_S,
     RAIL_NARROW,
     DEBUG_VIEW,

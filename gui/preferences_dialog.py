@@ -37,6 +37,7 @@ from gui.preferences import (
 from gui.tasks import TaskScope, chosen_file
 from widgets.page_state import Banner
 from widgets.plain import ElidedLabel, plain
+from widgets.screen import resize_to_fit
 from widgets.theme import Theme
 
 SIZE = (680, 720)
@@ -66,7 +67,7 @@ class PreferencesDialog(QDialog):
         self._refresh: list[Callable[[], None]] = []
         self.setWindowTitle("Preferences")
         self.setWindowModality(Qt.WindowModality.WindowModal)
-        self.resize(*SIZE)
+        resize_to_fit(self, *SIZE)
         self._content = QWidget(self)
         self._content.setProperty("role", "clear")
         self._grid = QGridLayout(self._content)

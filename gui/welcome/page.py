@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
@@ -16,12 +17,14 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from typing_extensions import override
 
 from gui.embedded.stored import StoredCluster
 from gui.rail import environment_color
 from kafka_client.profile import ConnectionProfile
 from resources.wording import counted
 from widgets import figures
+from widgets.keys import click_on_enter
 from widgets.page_state import Banner, IconLabel, Spinner
 from widgets.plain import ElidedLabel, plain
 from widgets.theme import Theme
@@ -60,6 +63,11 @@ class Choice(QPushButton):
         layout.addWidget(foot)
         for part in (self._icon, self._spinner, heading, self._words, foot):
             part.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+
+    @override
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if not click_on_enter(self, event):
+            super().keyPressEvent(event)
 
     def show_busy(self, sentence: str) -> None:
         """Show that it works and what it does; an empty sentence ends it."""

@@ -67,6 +67,7 @@ def window(qtbot: QtBot, qapp: QApplication, tmp_path: Path) -> Iterator[Window]
         secrets=MemorySecrets(),
     )
     application.theme_controller.choose("dark")
+    application.window.resize(1440, 900)  # the screen of the tests is small
     application.window.show()
     yield Window(application, qtbot, clients)
     application.close()

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import QObject
 
+from gui.preferences import MAXIMISED, WINDOW_SIZE
 from gui.tasks import after
 from tests.fakes.client import FakeClient
 from tests.ui.conftest import Window
@@ -73,3 +74,17 @@ async def test_that_a_dialog_that_is_open_does_not_keep_the_window(window: Windo
     await application.ended
     await after(1)
     assert not application.window.isVisible() and application.tasks.running == 0
+
+
+async def test_that_a_maximised_window_is_maximised_again_and_keeps_its_other_size(
+    window: Window,
+) -> None:
+    application = window.application
+    application.window.resize(1100, 700)
+    application.window.showMaximized()
+    await after(10)
+    application.window.close()
+    await application.ended
+    preferences = application.preferences
+    assert preferences.get(MAXIMISED)
+    assert preferences.get(WINDOW_SIZE) == (1100, 700)

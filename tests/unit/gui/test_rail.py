@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
@@ -30,14 +32,14 @@ def test_that_pages_are_there_once_a_cluster_is_shown(rail: Rail) -> None:
     assert {page.title for page in PAGES} <= set(buttons(rail))
 
 
-def test_that_a_click_names_the_page_or_the_cluster(rail: Rail, qtbot: QtBot) -> None:
+def test_that_a_click_or_enter_names_the_page_or_the_cluster(rail: Rail, qtbot: QtBot) -> None:
     rail.show_pages(True)
     rail.show_clusters([ClusterLine(7, "orders", "ok")], 7)
     qtbot.waitUntil(lambda: "orders" in buttons(rail), timeout=1000)
     with qtbot.waitSignal(rail.page_chosen) as page:
         buttons(rail)["Journal"].click()
     with qtbot.waitSignal(rail.cluster_chosen) as cluster:
-        buttons(rail)["orders"].click()
+        QTest.keyClick(buttons(rail)["orders"], Qt.Key.Key_Return)
     assert (page.args, cluster.args) == (["journal"], [7])
 
 

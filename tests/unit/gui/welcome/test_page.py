@@ -83,3 +83,11 @@ def test_that_the_size_of_a_stored_cluster_is_shown_when_it_is_known(page: Welco
     assert any(text.startswith("3 brokers, 2.0 KiB, last started") for text in texts()), texts()
     page.show_lists([], [])
     page.show_size(STORED, 2048)  # it went while it was measured
+
+
+def test_that_enter_makes_the_choice_that_has_the_focus(page: WelcomePage) -> None:
+    requests: list[str] = []
+    page.demo_requested.connect(requests.append)
+    for key in (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space, Qt.Key.Key_A):
+        QTest.keyClick(page.demo, key)
+    assert requests == ["notifications"] * 3
