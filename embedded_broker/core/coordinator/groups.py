@@ -21,6 +21,7 @@ from embedded_broker.core.environment import Environment
 from embedded_broker.core.metadata.image import MetadataDelta
 from embedded_broker.core.metadata.topics import OFFSETS_TOPIC
 from embedded_broker.core.ports import ControllerCalls
+from embedded_broker.core.retention_clock import RetentionClock
 from kafka_protocol.errors import ErrorCode
 
 STALLED_POLL_MS = 20
@@ -60,12 +61,14 @@ class Groups:
         self.rebalances = Rebalances(env, responses)
         self.membership = Membership(env, self.rebalances, responses)
         self.offsets = Offsets(env)
+        self._clock = RetentionClock(env)
         self._creating = False
         """Whether a request to create ``__consumer_offsets`` is in flight, or was a
         moment ago."""
 
     def start(self, now_ms: int) -> None:
         """Set the timer of offset expiry."""
+        self._clock.wall_ms(now_ms)
         self._set_expiry_timer(now_ms)
 
     def on_metadata(self, now_ms: int, delta: MetadataDelta) -> None:
@@ -196,8 +199,9 @@ class Groups:
         self.env.outbox.timer("groups/expiry", now_ms + interval_ms, self._expire)
 
     def _expire(self, now_ms: int) -> None:
+        wall_ms = self._clock.wall_ms(now_ms)
         for partition in sorted(self.shards):
             shard = self.shards[partition]
             if not shard.loading and not shard.failed:
-                self.offsets.expire(now_ms, shard)
+                self.offsets.expire(now_ms, shard, wall_ms)
         self._set_expiry_timer(now_ms)

@@ -181,15 +181,18 @@ class Offsets:
                     entries.append(Entry(OffsetKey(group_id, topic, partition), None))
         self._remove(now_ms, shard, entries)
 
-    def expire(self, now_ms: int, shard: Shard) -> None:
-        """Remove offsets whose retention is over (KIP-211), and groups without members
-        and offsets."""
-        wall_ms = self._env.clock.wall_ms()
+    def expire(self, now_ms: int, shard: Shard, wall_ms: int) -> None:
+        """Remove offsets whose retention is over at ``wall_ms`` (KIP-211), and groups without
+        members and offsets."""
         retention_ms = self._env.config.broker("offsets.retention.minutes") * 60_000
         entries = []
         for group_id in sorted(shard.groups):
             group = shard.groups[group_id]
             if group.state in (State.PREPARING, State.COMPLETING):
+                continue
+            # A tombstone would land after a commit that is on its way, and take it back though it
+            # was acknowledged: the next round looks at this group again.
+            if shard.has_uncommitted(group_id):
                 continue
             # While members subscribe to a topic its offsets stay; with unreadable
             # subscriptions all stay.

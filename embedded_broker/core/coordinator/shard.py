@@ -232,6 +232,15 @@ class Shard:
             self.forget_if_idle(group)
 
     # ---- writing
+    def has_uncommitted(self, group_id: str) -> bool:
+        """Return whether a record of this group's offsets is appended and not committed yet."""
+        if not self.appended:
+            return False
+        # The key of an offset is its version and the group, then a topic (here only the two bytes
+        # of its length) and a partition (four).
+        prefix = write_key(OffsetKey(group_id, "", 0))[:-6]
+        return any(key.startswith(prefix) for key in self.appended)
+
     def write(self, now_ms: int, entries: list[Entry], done: WriteDone) -> None:
         """Append records in one batch. ``done`` is called once: when they are
         committed, when they cannot be, or after offsets.commit.timeout.ms (they may

@@ -18,6 +18,7 @@ from embedded_broker.core.log.validate import AppendLimits
 from embedded_broker.core.ports import SegmentInfo, StorageFailed
 from embedded_broker.core.replication.partition import Partition
 from embedded_broker.core.replication.table import ReplicaTable
+from embedded_broker.core.retention_clock import RetentionClock
 
 
 class Housekeeping:
@@ -35,9 +36,11 @@ class Housekeeping:
         self._env = env
         self._table = table
         self._checkpoint = checkpoint
+        self._clock = RetentionClock(env)
 
     def start(self, now_ms: int) -> None:
         """Set the timers."""
+        self._clock.wall_ms(now_ms)
         self._every(
             now_ms,
             "high watermarks",
@@ -69,7 +72,7 @@ class Housekeeping:
 
     def retain(self, now_ms: int) -> None:
         """Delete segments beyond the retention limits, and forget idle producers."""
-        wall_ms = self._env.clock.wall_ms()
+        wall_ms = self._clock.wall_ms(now_ms)
         expired_ms = wall_ms - self._env.config.broker("producer.id.expiration.ms")
         for partition in list(self._table.partitions.values()):
             partition.producers.expire(expired_ms)

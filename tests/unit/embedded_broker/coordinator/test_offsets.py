@@ -307,6 +307,41 @@ def test_that_offsets_expire_and_then_their_group_and_that_a_commit_may_have_a_t
     assert bench.groups.shards[0].groups == {} and bench.successor().groups.shards[0].groups == {}
 
 
+def test_that_an_acknowledged_commit_is_not_taken_back_by_expiry(bench: Bench) -> None:
+    """The tombstone of the old offset would land after the new one."""
+    commit(bench, 2, group="alone")
+    bench.log.hold = True
+    bench.send(commit_message(bench, 9, 3, group="alone"), 9)
+    much_later_ms = bench.wall_offset_ms + 9 * DAY_MS
+    bench.groups.offsets.expire(bench.now_ms, bench.groups.shards[0], much_later_ms)
+    bench.log.hold = False
+    bench.log.commit(bench.now_ms)
+    bench.run(1_000)
+    assert fetch(bench, group="alone")[0] == 3
+    assert fetch(bench.successor(), group="alone")[0] == 3
+
+
+def test_that_offsets_outlive_a_clock_that_leaps_ten_years(bench: Bench) -> None:
+    commit(bench, 2, group="alone")
+    bench.run(DAY_MS // 24)
+    bench.wall_offset_ms += 3_650 * DAY_MS
+    bench.run(DAY_MS // 12)
+    assert fetch(bench, group="alone")[0] == 2
+    bench.wall_offset_ms -= 3_650 * DAY_MS
+    bench.run(DAY_MS)
+    assert fetch(bench, group="alone")[0] == 2
+
+
+def test_that_offsets_expire_soon_after_a_computer_has_slept_over_their_retention(
+    bench: Bench,
+) -> None:
+    commit(bench, 2, group="alone")
+    bench.run(60_000)
+    bench.wall_offset_ms += 8 * DAY_MS
+    bench.run(9 * DAY_MS // 24)
+    assert bench.groups.shards[0].groups == {}
+
+
 def test_that_retention_counts_from_when_the_group_became_empty(bench: Bench) -> None:
     (one,) = bench.stable(session=1_800_000)
     bench.groups.shards[0].groups["g"].members[one].deadline_ms = 10**12

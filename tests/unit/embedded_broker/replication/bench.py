@@ -153,7 +153,7 @@ class Node:
         self.env = environment(
             SETTINGS.format(id=node_id) + extra,
             SimDisk(platter),
-            wall_ms=lambda: WALL_MS + bench.now_ms,
+            wall_ms=lambda: WALL_MS + bench.now_ms + bench.leap_ms,
         )
         self.registration = Registration(UUID(int=1000 * bench.incarnations + node_id))
         self.offsets = OffsetsLeadership()
@@ -255,6 +255,8 @@ class Bench:
 
     def __init__(self, count: int = 3, extra: str = "") -> None:
         self.now_ms = 1_000
+        self.leap_ms = 0
+        """How far the wall clocks are ahead."""
         self.incarnations = 0
         self._ids = 0
         self.extra = extra
