@@ -214,7 +214,7 @@ class ApplicationLog:
 
     def _open(self, folder: Path) -> None:
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             handler: logging.Handler = LogFile(folder / FILE_NAME, self._failed)
         except OSError as error:
             self._report(error)

@@ -286,7 +286,7 @@ class Preferences(QObject):
     def save(self) -> None:
         self._timer.stop()
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             handle, name = tempfile.mkstemp(
                 dir=self.path.parent, prefix=".preferences-", suffix=".json"
             )

@@ -288,7 +288,7 @@ def save_profiles(path: Path, profiles: list[ConnectionProfile]) -> None:
     body = json.dumps(
         {"version": PROFILE_FILE_VERSION, "profiles": [to_json(p) for p in profiles]}, indent=2
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(prefix=path.name, dir=path.parent)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:

@@ -8,6 +8,7 @@ committed, a power failure at most the last transactions, and neither damages th
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3
 import time
 from collections.abc import Callable
@@ -32,7 +33,7 @@ def open_database(
     a damaged file all lead to the same: the file is renamed to ``NAME.damaged-SECONDS`` and an
     empty one is created. Raises: OSError or sqlite3.Error when no file can be created.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         return _connect(path, version, schema, check)
     except sqlite3.OperationalError:
@@ -55,6 +56,8 @@ def open_in_memory(version: int, schema: str) -> sqlite3.Connection:
 def _connect(
     path: Path, version: int, schema: str, check: Callable[[sqlite3.Connection], None]
 ) -> sqlite3.Connection:
+    # Made here for its mode, which SQLite gives to the files beside it too.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     database = sqlite3.connect(
         path, check_same_thread=False, isolation_level=None, timeout=BUSY_TIMEOUT_S
     )

@@ -30,6 +30,16 @@ def escaped(text: str) -> str:
     return text.translate(_ESCAPES)
 
 
+def _open(path: Path) -> TextIO:
+    """Open a log that only its owner may read."""
+    return os.fdopen(
+        os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
+        "a",
+        encoding="utf-8",
+        buffering=1,
+    )
+
+
 class BrokerLog:
     """Writes lines ``2026-11-22 16:20:01.123 WARNING text``. Not thread-safe: the event loop's
     thread owns it."""
@@ -52,7 +62,7 @@ class BrokerLog:
         self._lines = 0
         """Lines in the current second, the omitted ones included."""
         if path is not None:
-            self._file = path.open("a", encoding="utf-8", buffering=1)
+            self._file = _open(path)
 
     def write(self, level: Level, text: str) -> None:
         """Write a line, unless this second has had its share; errors are always written."""
@@ -86,7 +96,7 @@ class BrokerLog:
         assert self._file is not None and self._path is not None
         self._file.close()
         os.replace(self._path, self._path.with_name(self._path.name + ".1"))
-        self._file = self._path.open("a", encoding="utf-8", buffering=1)
+        self._file = _open(self._path)
 
     def close(self) -> None:
         """Close the file; later lines go to ``echo`` alone."""

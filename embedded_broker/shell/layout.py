@@ -148,7 +148,7 @@ class ClusterDirectory:
         except SecretRefused as e:
             raise ClusterRefused(str(e)) from e
         for i, place in self.brokers.items():
-            place.directory.mkdir(exist_ok=True)
+            place.directory.mkdir(mode=0o700, exist_ok=True)
             files.write_whole(place.properties, texts[i], durable=False)
         identity = {
             "cluster_id": self.cluster_id,
@@ -168,7 +168,7 @@ class ClusterDirectory:
                     f"the data directory {self.path} is not empty and holds no cluster "
                     f"(it has {sorted(others)[0]!r}): name a new or an empty one"
                 )
-        self.path.mkdir(parents=True, exist_ok=True)
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
             self._lock = platform.lock_file(self.path / LOCK_FILE)
         except platform.InUse:

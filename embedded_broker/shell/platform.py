@@ -60,7 +60,7 @@ def lock_file(path: Path) -> int:
     Raises:
         InUse: another process holds it.
     """
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | O_BINARY | getattr(os, "O_CLOEXEC", 0), 0o644)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | O_BINARY | getattr(os, "O_CLOEXEC", 0), 0o600)
     try:
         if sys.platform == "win32":
             import msvcrt

@@ -24,6 +24,7 @@ from embedded_broker.shell.loop import Loop
 from embedded_broker.shell.metadata_cache import MetadataCache
 from embedded_broker.shell.runner import Runner, SystemClock, SystemRng
 from embedded_broker.shell.server import Limits, ListenFailed, bind
+from embedded_broker.shell.storage import files
 from embedded_broker.shell.storage.disk import DirectoryRefused, LogDirectory
 
 EXIT_REFUSED = 2
@@ -125,7 +126,7 @@ def _run(path: Path, serving: Callable[[], None], parent: TextIO | None) -> int:
     if parent is not None:
         _stop_with_parent(parent, loop, runner, log)
     pid_file = folder / PID_FILE
-    pid_file.write_text(f"{os.getpid()}\n")
+    files.write_whole(pid_file, f"{os.getpid()}\n", durable=False)
     try:
         code = runner.run(broker)
     finally:

@@ -138,7 +138,7 @@ class Zygote:
                 os._exit(0)
             nothing = os.open(os.devnull, os.O_RDONLY)
             os.dup2(nothing, 0)
-            error_fd = os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+            error_fd = os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             os.dup2(error_fd, 1)
             os.dup2(error_fd, 2)
             from embedded_broker.shell.process import run_broker

@@ -94,7 +94,7 @@ def new_directory(root: Path, template: Template) -> tuple[Path, str]:
     while f"{template.name}-{number}" in taken:
         number += 1
     directory = root / f"{template.name}-{number}"
-    directory.mkdir(parents=True)
+    directory.mkdir(mode=0o700, parents=True)
     title = template.title
     if number > 1:  # "Notifications (demo)" becomes "Notifications 2 (demo)"
         title = re.sub(r"( \(|$)", f" {number}\\1", title, count=1)

@@ -86,7 +86,7 @@ class LogDirectory:
         self.background = background
         self._boot = platform.boot_id() if boot_id is None else boot_id
         try:
-            path.mkdir(parents=True, exist_ok=True)
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = platform.lock_file(path / ".lock")
         except platform.InUse:
             raise DirectoryRefused(

@@ -19,7 +19,7 @@ def write_whole(path: Path, text: str, durable: bool) -> None:
     """Replace a file: a reader, or a start after a crash, finds the old text or the new one.
 
     With ``durable``, the new text is on the disk when this returns; without, a power cut may
-    bring back the old one.
+    bring back the old one. Only the owner may read it: settings and metadata may hold secrets.
 
     Raises:
         StorageFailed: the disk is full or failed; the old file is still there.
@@ -28,7 +28,7 @@ def write_whole(path: Path, text: str, durable: bool) -> None:
     temporary = name + ".tmp"
     data = text.encode()
     try:
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | platform.O_BINARY, 0o644)
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | platform.O_BINARY, 0o600)
         try:
             if os.write(fd, data) != len(data):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -157,7 +157,7 @@ class MappedIndex:
         if self._map is not None:
             self._unmap()
         try:
-            fd = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
+            fd = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
             try:
                 if os.fstat(fd).st_size < capacity * self._entry.size:
                     allocate(fd, capacity * self._entry.size)

@@ -26,7 +26,7 @@ class LogFile:
         self.path = path
         self.fd = -1
         try:
-            self.fd = os.open(path, flags, 0o644)
+            self.fd = os.open(path, flags, 0o600)
         except OSError as e:
             raise StorageFailed(f"cannot open {path}: {e.strerror or e}") from e
 

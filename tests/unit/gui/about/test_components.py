@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib import metadata
+from importlib import metadata, resources
 from pathlib import Path
 
 from gui.about import components
@@ -36,7 +36,9 @@ def test_that_every_distribution_states_its_licence() -> None:
 def test_that_the_fonts_are_listed_with_their_licences() -> None:
     fonts = {c.name: c.licence for c in components.fonts()}
     assert set(fonts) == {"Inter (font)", "JetBrains Mono (font)"}
-    assert "SIL Open Font License" in fonts["Inter (font)"]
+    assert set(fonts.values()) == {"SIL Open Font License, Version 1.1"}
+    text = resources.files("resources").joinpath("fonts", "OFL.txt").read_text("utf-8")
+    assert "SIL OPEN FONT LICENSE" in text
     assert all("http" not in licence for licence in fonts.values())
 
 
