@@ -76,7 +76,7 @@ nemesis: prepare      ## MINUTES=n of random faults on real broker processes (ne
 	$(PY) -m tests.nemesis --minutes $(MINUTES)
 
 bench: prepare        ## measure the embedded broker and the tables
-	$(PY) tests/performance/bench.py
+	PYTHONPATH=. $(PY) tests/performance/bench.py
 
 kafka:                ## fetch a real Apache Kafka (Maven) for the tests that compare with one
 	@$(PYTHON) tests/real_kafka/fetch.py

@@ -191,6 +191,13 @@ class Disk(Protocol):
             StorageFailed: the log is still there.
         """
 
+    def set_aside(self, log: PartitionLog) -> None:
+        """Take a log out of use and keep its files under another name.
+
+        Raises:
+            StorageFailed: the log is still there.
+        """
+
     def load_high_watermarks(self) -> dict[tuple[str, int], int]:
         """Read the checkpoint: (topic, partition) -> high watermark."""
 

@@ -420,6 +420,9 @@ class SimDisk:
         self._check_write(f"{log.topic}-{log.partition}", grows=False)
         del self._open().logs[(log.topic, log.topic_id, log.partition)]
 
+    def set_aside(self, log: PartitionLog) -> None:
+        self.delete_log(log)
+
     def load_high_watermarks(self) -> dict[tuple[str, int], int]:
         return dict(self._open().high_watermarks)
 

@@ -186,17 +186,21 @@ class Replicas:
 
     def _adopt_metadata(self, now_ms: int) -> None:
         """This incarnation is registered: from now on the metadata decides its roles.
-        Delete the logs that are assigned to this node no more."""
+        Set aside the logs that are assigned to this node no more."""
         topics = self.env.image.topics
         for name in sorted(topics):
             for index in sorted(topics[name].partitions):
                 self._apply(now_ms, topics[name].partitions[index])
         for log in self._unclaimed.values():
+            # Not deleted: the metadata may be what is wrong (a lost disk, a restored backup).
+            name = f"{log.topic}-{log.partition}"
             self.env.note(
-                Level.WARNING,
-                f"Deleting {log.topic}-{log.partition}, which is not assigned to this broker.",
+                Level.WARNING, f"Setting aside {name}, which is not assigned to this broker."
             )
-            self._delete_log(now_ms, log)
+            try:
+                self.env.disk.set_aside(log)
+            except StorageFailed as e:
+                self.storage_failed(now_ms, f"cannot set aside {name}", e)
         self._unclaimed.clear()
         self._saved_high_watermarks = {}
         self._unsaved_high_watermarks = True

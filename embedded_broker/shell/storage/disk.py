@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -108,7 +108,8 @@ class LogDirectory:
             if not self._was_clean:
                 (path / REGISTERED).unlink(missing_ok=True)
             (path / CLEAN_SHUTDOWN).unlink(missing_ok=True)
-            files.write_whole(path / BOOT, self._boot, durable=False)
+            # Durable, and with it the removals: after a power cut an old promise must not be there.
+            files.write_whole(path / BOOT, self._boot, durable=True)
         except BaseException:
             os.close(self._lock)
             raise
@@ -119,7 +120,8 @@ class LogDirectory:
     def _identify(self, cluster_id: str) -> tuple[str, UUID]:
         """(cluster id, directory id) from meta.properties, which a new directory gets now."""
         meta = files.read_properties(self.path / META)
-        if meta:
+        if meta or (self.path / META).exists() or any(self.path.glob(f"*/{IDENTITY}")):
+            self._check_identity(meta)
             owner, node = meta.get("cluster.id", ""), meta.get("node.id", meta.get("broker.id", ""))
             if cluster_id and owner != cluster_id:
                 raise DirectoryRefused(
@@ -142,6 +144,21 @@ class LogDirectory:
         }
         files.write_properties(self.path / META, values)
         return owner, directory_id
+
+    def _check_identity(self, meta: Mapping[str, str]) -> None:
+        """Refuse a directory whose identity is lost: with a new one its broker would be another,
+        and the replicas in it would count as whole."""
+        try:
+            decode_uuid(meta.get("directory.id", ""))
+            damaged = not meta.get("cluster.id")
+        except ValueError:
+            damaged = True
+        if damaged:
+            raise DirectoryRefused(
+                f"{self.path / META} is damaged or missing: it must name the cluster.id, node.id "
+                "and directory.id of the data beside it. Restore it, or empty the directory: the "
+                "broker then fetches everything again"
+            )
 
     def _last_stop(self) -> LastStop:
         if (self.path / CLEAN_SHUTDOWN).exists():
@@ -225,14 +242,22 @@ class LogDirectory:
         found = self._logs[log.topic, log.partition]
         # Renamed first, which is one step: a crash in between leaves a folder that the next start
         # removes, and the topic can be created again at once.
-        renamed = self.path / f"{log.topic[:180]}-{log.partition}.{uuid4().hex}-delete"
-        try:
-            found.directory.rename(renamed)
-        except OSError as e:
-            raise StorageFailed(f"cannot delete {found.directory}: {e.strerror or e}") from e
-        del self._logs[log.topic, log.partition]
-        found.release()
+        renamed = self._rename(found, "delete")
         self.background(lambda: shutil.rmtree(renamed, ignore_errors=True))
+
+    def set_aside(self, log: PartitionLog) -> None:
+        self._rename(self._logs[log.topic, log.partition], "stray")
+
+    def _rename(self, log: DiskPartitionLog, why: str) -> Path:
+        """Take a log out of use under a name that no start takes for a log; return its folder."""
+        renamed = self.path / f"{log.topic[:180]}-{log.partition}.{uuid4().hex}-{why}"
+        try:
+            log.directory.rename(renamed)
+        except OSError as e:
+            raise StorageFailed(f"cannot rename {log.directory}: {e.strerror or e}") from e
+        del self._logs[log.topic, log.partition]
+        log.release()
+        return renamed
 
     def _remove(self, paths: list[Path]) -> None:
         """Remove files of deleted segments in the background."""
@@ -292,7 +317,10 @@ class LogDirectory:
             state = json.loads(text)
         except ValueError as e:
             raise StorageFailed(f"cannot read {self.path / QUORUM_STATE}: {e}") from e
-        return state if isinstance(state, dict) else {}
+        numbers = ("leaderId", "leaderEpoch", "votedId", "lives")
+        if not isinstance(state, dict) or not all(type(state.get(n, 0)) is int for n in numbers):
+            raise StorageFailed(f"{self.path / QUORUM_STATE} is damaged: {text[:100]!r}")
+        return state
 
     def save_quorum_state(self, state: dict[str, Any]) -> None:
         folder = self.path / METADATA_LOG

@@ -123,6 +123,24 @@ def test_that_a_single_node_elects_itself_at_once() -> None:
     assert c.until(lambda: c.controller() and c.all_ready(), 2_000) < 200
 
 
+def test_that_a_single_voter_that_lost_its_state_leads_no_epoch_that_wrote_records() -> None:
+    """Records of an older epoch after newer ones would be cut off as damaged at the next start."""
+    c = Wired(1, 3)
+    node = c.nodes[1]
+    for _ in range(3):
+        c.start()
+        c.until(lambda: c.controller() and c.all_ready(), 2_000)
+        node.crash(power=False)
+    before = node.platter.quorum_state["leaderEpoch"]
+    node.platter.quorum_state = {}
+    c.start()
+    c.until(lambda: node.broker.quorum.is_leader, 2_000)
+    quorum = node.broker.quorum
+    assert quorum.epoch > before >= 3
+    epochs = [epoch for epoch, _ in quorum.log.epochs]
+    assert epochs == sorted(set(epochs)) and epochs[-1] == quorum.epoch
+
+
 def test_that_a_returning_node_does_not_disturb_the_leader(cluster: Cluster) -> None:
     """KIP-996: a node that was cut off asks first, and is refused, before it raises the epoch."""
     c = cluster()

@@ -131,3 +131,15 @@ def test_that_the_log_directory_is_described_as_failed() -> None:
     first.produce(batch("a"))
     request = first.ask(DescribeLogDirsRequest(None), 1)
     assert first.answers[request].results[0].error_code == ErrorCode.KAFKA_STORAGE_ERROR
+
+
+def test_that_a_log_that_the_metadata_does_not_assign_is_set_aside_and_not_deleted() -> None:
+    bench = Bench()
+    bench.create()
+    bench.nodes[1].produce(batch("a"))
+    bench.settle()
+    bench.nodes[1].running = False
+    bench.image.topics.clear()
+    again = bench.boot(1)
+    assert any(f"Setting aside {T}-0" in note for note in again.notes), again.notes
+    assert not again.replicas.partitions

@@ -202,3 +202,43 @@ def test_that_damaged_checkpoints_are_ignored(tmp_path: Path) -> None:
         (tmp_path / "f").write_text(text)
         assert files.read_offsets(tmp_path / "f") == {}
         assert files.read_epochs(tmp_path / "f") == []
+
+
+@pytest.mark.parametrize(
+    "text", ["", "version=1\n", "cluster.id=cluster-a\nnode.id=1\ndirectory.id=?\n", None]
+)
+def test_that_a_directory_that_lost_its_identity_is_not_given_a_new_one(
+    tmp_path: Path, text: str | None
+) -> None:
+    disk = opened(tmp_path / "d")
+    fill(disk)
+    disk.close(clean=True)
+    meta = tmp_path / "d" / "meta.properties"
+    meta.unlink() if text is None else meta.write_text(text)
+    with pytest.raises(DirectoryRefused, match="damaged or missing"):
+        opened(tmp_path / "d")
+    assert (tmp_path / "d" / "t-0").is_dir()
+
+
+def test_that_a_log_that_is_set_aside_keeps_its_files(tmp_path: Path) -> None:
+    disk = opened(tmp_path / "d")
+    fill(disk)
+    log = disk.log("t", 0)
+    assert log is not None
+    disk.set_aside(log)
+    (stray,) = (tmp_path / "d").glob("t-0.*-stray")
+    assert (stray / "00000000000000000000.log").stat().st_size > 0
+    disk.create_log("t", UUID(int=8), 0)
+    disk.close(clean=True)
+    again = opened(tmp_path / "d")
+    assert [(one.topic, one.topic_id) for one in again.logs()] == [("t", UUID(int=8))]
+    again.close(clean=True)
+
+
+@pytest.mark.parametrize("text", ["[]", '"x"', '{"leaderEpoch": "7"}', '{"votedId": null}'])
+def test_that_a_damaged_quorum_state_is_refused_with_a_sentence(tmp_path: Path, text: str) -> None:
+    disk = opened(tmp_path / "d")
+    (tmp_path / "d" / "quorum-state").write_text(text)
+    with pytest.raises(StorageFailed, match="quorum-state is damaged"):
+        disk.load_quorum_state()
+    disk.close(clean=True)
