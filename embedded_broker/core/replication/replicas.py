@@ -90,6 +90,8 @@ class Replicas:
         """As found on the disk, until every partition has taken its own."""
         self._missing: set[tuple[str, int]] = set()
         """Assigned partitions whose log could not be opened, until the disk works again."""
+        self._retrying = False
+        """Whether the logs of ``_missing`` are being opened on a disk that works."""
         self._undeleted: list[PartitionLog] = []
         """Logs that are to be deleted as soon as the disk works again."""
         self._unsaved_high_watermarks = False
@@ -274,9 +276,13 @@ class Replicas:
                 self._unclaimed[key] = log
             partition = Partition(self.env, self, log, self._saved_high_watermarks.get(key, 0))
         except StorageFailed as e:
-            self.storage_failed(
-                now_ms, f"cannot open the log of {image.topic}-{image.partition}", e
-            )
+            what = f"cannot open the log of {image.topic}-{image.partition}"
+            if self._retrying:
+                # The directory takes writes, and this log alone is in the way: the broker serves
+                # without it rather than never again.
+                self.env.note(Level.ERROR, f"This replica is offline: {what}: {e}")
+            else:
+                self.storage_failed(now_ms, what, e)
             self._missing.add(key)
             return None
         del self._unclaimed[key]
@@ -325,11 +331,13 @@ class Replicas:
         undeleted, self._undeleted = self._undeleted, []
         for log in undeleted:
             self._delete_log(now_ms, log)
+        self._retrying = True
         for name, index in sorted(self._missing):
             self._missing.discard((name, index))
             image = self.env.image.partition(name, index)
             if image is not None:
                 self._apply(now_ms, image)
+        self._retrying = False
 
     def _leave_lane(self, partition: Partition, leader_id: int) -> None:
         lane = self._lanes[leader_id]

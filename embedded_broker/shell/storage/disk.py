@@ -23,6 +23,7 @@ from embedded_broker.shell import platform
 from embedded_broker.shell.storage import files
 from embedded_broker.shell.storage.partition_log import (
     IDENTITY,
+    UNFINISHED,
     DiskPartitionLog,
     decode_uuid,
     encode_uuid,
@@ -185,7 +186,7 @@ class LogDirectory:
         for directory in sorted(self.path.iterdir()):
             if not directory.is_dir():
                 continue
-            if directory.name.endswith("-delete"):
+            if directory.name.endswith(("-delete", UNFINISHED)):
                 deleted.append(directory)
                 continue
             topic, _, number = directory.name.rpartition("-")

@@ -7,10 +7,11 @@ from the broker's loop; ``unflushed`` is what the loop hands to the flusher's th
 
 from __future__ import annotations
 
+import shutil
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from embedded_broker.core.ports import SegmentInfo, StorageFailed
 from embedded_broker.shell.storage import files
@@ -24,6 +25,9 @@ EPOCHS = "leader-epoch-checkpoint"
 IDENTITY = "partition.metadata"
 Remove = Callable[[list[Path]], None]
 """Removes files some time later, outside of the event loop."""
+
+UNFINISHED, STRAY = "-new", "-stray"
+"""Ends of the names of folders: of a log that is being created, and of one that is not used."""
 
 
 class DiskPartitionLog:
@@ -68,15 +72,32 @@ class DiskPartitionLog:
         remove: Remove,
         now_ms: int,
     ) -> DiskPartitionLog:
-        """Create an empty log that begins at offset 0. Raises: StorageFailed."""
+        """Create an empty log that begins at offset 0.
+
+        The folder gets its name once it has its identity: killed before, it is a folder that the
+        next start removes. What an earlier version left under the name is set aside.
+
+        Raises:
+            StorageFailed: nothing is left of the log.
+        """
         log = cls(directory, topic, topic_id, partition, remove)
-        try:
-            directory.mkdir()
-        except OSError as e:
-            raise StorageFailed(f"cannot create {directory}: {e.strerror or e}") from e
+        prefix = f"{topic[:180]}-{partition}.{uuid4().hex}"
+        fresh = directory.with_name(f"{prefix}{UNFINISHED}")
         identity = f"version: 0\ntopic_id: {encode_uuid(topic_id)}\n"
-        files.write_whole(directory / IDENTITY, identity, durable=False)
-        log._begin(0, now_ms)
+        try:
+            fresh.mkdir()
+            files.write_whole(fresh / IDENTITY, identity, durable=False)
+            if directory.exists():
+                directory.rename(directory.with_name(f"{prefix}{STRAY}"))
+            fresh.rename(directory)
+        except (OSError, StorageFailed) as e:
+            shutil.rmtree(fresh, ignore_errors=True)
+            raise StorageFailed(f"cannot create {directory}: {e}") from e
+        try:
+            log._begin(0, now_ms)
+        except StorageFailed:
+            shutil.rmtree(directory, ignore_errors=True)
+            raise
         return log
 
     @classmethod

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from embedded_broker.core.disk_health import PROBE_MS, State
 from embedded_broker.core.metadata.image import MetadataDelta
+from embedded_broker.core.ports import StorageFailed
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.messages.k35_describe_log_dirs import DescribeLogDirsRequest
 from tests.unit.embedded_broker.replication.bench import Bench, T, batch
@@ -143,3 +146,24 @@ def test_that_a_log_that_the_metadata_does_not_assign_is_set_aside_and_not_delet
     again = bench.boot(1)
     assert any(f"Setting aside {T}-0" in note for note in again.notes), again.notes
     assert not again.replicas.partitions
+
+
+def test_that_one_log_that_cannot_be_opened_does_not_keep_its_broker_fenced(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = Bench()
+    first = bench.nodes[1]
+
+    def refuse(*_arguments: object) -> None:
+        raise StorageFailed("permission denied")
+
+    monkeypatch.setattr(first.env.disk, "create_log", refuse)
+    bench.create()
+    assert first.replicas.disk_health.failed
+    first.replicas.disk_health.fenced(bench.now_ms)
+    first.perform()
+    bench.run(5 * PROBE_MS)
+    assert first.replicas.disk_health.state is State.WORKING
+    assert first.disk.failures == 1
+    assert any("offline" in note for note in first.notes)
+    assert (T, 0) not in first.replicas.partitions

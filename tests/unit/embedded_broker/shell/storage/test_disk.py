@@ -242,3 +242,37 @@ def test_that_a_damaged_quorum_state_is_refused_with_a_sentence(tmp_path: Path, 
     with pytest.raises(StorageFailed, match="quorum-state is damaged"):
         disk.load_quorum_state()
     disk.close(clean=True)
+
+
+def test_that_a_log_is_created_over_what_a_crash_left_of_one(tmp_path: Path) -> None:
+    disk = opened(tmp_path / "d")
+    (tmp_path / "d" / "t-0").mkdir()  # killed before it had its identity
+    (tmp_path / "d" / "t-1.0000-new").mkdir()
+    fill(disk)
+    assert [path.name[-6:] for path in (tmp_path / "d").glob("t-0.*")] == ["-stray"]
+    disk.close(clean=True)
+    again = opened(tmp_path / "d")
+    log = again.log("t", 0)
+    assert log is not None and log.log_end_offset == 3
+    assert not list((tmp_path / "d").glob("*-new"))
+    again.close(clean=True)
+
+
+def test_that_a_creation_that_fails_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = opened(tmp_path / "d")
+    before = sorted(path.name for path in (tmp_path / "d").iterdir())
+
+    def full(*_arguments: object, **_options: object) -> None:
+        raise StorageFailed("no space left on device")
+
+    module = "embedded_broker.shell.storage"
+    for step in (f"{module}.files.write_whole", f"{module}.partition_log.DiskPartitionLog._begin"):
+        with monkeypatch.context() as broken:
+            broken.setattr(step, full)
+            with pytest.raises(StorageFailed, match="no space"):
+                disk.create_log("t", ID, 0)
+        assert sorted(path.name for path in (tmp_path / "d").iterdir()) == before
+    fill(disk)
+    disk.close(clean=True)
