@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from embedded_broker.core.api.handlers import BINDERS, Handler, Machines
 from embedded_broker.core.api.versions import TABLE
+from embedded_broker.core.controller.refusals import refusal
 from embedded_broker.core.effects import Level
 from embedded_broker.core.events import RequestReceived
 from kafka_protocol.api_keys import ApiKey
@@ -72,7 +73,8 @@ class Router:
         when a log was written to already: then this broker stops.
         """
         outbox = self._machines.env.outbox
-        outbox.logs_changed = False
+        # A handler may send a request to this node itself, which is attempted inside its own.
+        outer, outbox.logs_changed = outbox.logs_changed, False
         try:
             handler(now_ms, event)
         except AssertionError:
@@ -81,6 +83,8 @@ class Router:
             if outbox.logs_changed:
                 raise
             self._failed(event, error)
+        finally:
+            outbox.logs_changed = outbox.logs_changed or outer
 
     def _failed(self, event: RequestReceived, error: Exception) -> None:
         outbox = self._machines.env.outbox
@@ -98,9 +102,16 @@ class Router:
         )
         if outbox.is_answered(event):
             return
+        code = ErrorCode.UNKNOWN_SERVER_ERROR
+        if TABLE[event.message.API_KEY].controller:
+            # Another broker may have forwarded it: closing that connection would fail its other
+            # requests, and it would send this one again.
+            text = "Internal error of the controller."
+            outbox.respond(event, refusal(event.message, code, text))
+            return
         response = response_class(event.message.API_KEY)()
         if hasattr(response, "error_code"):
-            response.error_code = ErrorCode.UNKNOWN_SERVER_ERROR
+            response.error_code = code
             outbox.respond(event, response)
         else:
             outbox.drop(event, f"internal error while handling {name}")

@@ -118,8 +118,8 @@ class Leading:
             StorageFailed: nothing was appended.
         """
         v = self._voter
-        end_offset = v.log.append_as_leader(values, v.epoch, v.env.clock.wall_ms())
         v.env.outbox.logs_changed = True
+        end_offset = v.log.append_as_leader(values, v.epoch, v.env.clock.wall_ms())
         self._flush()
         self._serve_waiting(now_ms)
         return end_offset

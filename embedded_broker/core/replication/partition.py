@@ -259,8 +259,8 @@ class Partition(ReplicaLog):
                 BatchHeader(header.position, header.size, end, last, self.leader_epoch, *header[5:])
             )
             end = last + 1
-        self.log.append(records, placed, wall_ms)
         self._env.outbox.logs_changed = True
+        self.log.append(records, placed, wall_ms)
         for header in placed:
             if header.producer_id >= 0:
                 self.producers.appended(header, header.base_offset)

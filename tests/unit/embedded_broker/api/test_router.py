@@ -12,6 +12,7 @@ from embedded_broker.core.events import RequestReceived
 from kafka_protocol.api_keys import ApiKey
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.messages.k00_produce import ProduceRequest
+from kafka_protocol.messages.k19_create_topics import CreatableTopic, CreateTopicsRequest
 from kafka_protocol.messages.k22_init_producer_id import InitProducerIdRequest
 from tests.unit.embedded_broker.replication.bench import Bench, batch
 
@@ -97,3 +98,46 @@ def test_that_a_bug_after_an_append_stops_the_broker(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(partition, "when_committed", fail)
     with pytest.raises(ValueError, match="after the append"):
         bench.nodes[1].produce(batch("a"))
+
+
+def test_that_a_log_that_raises_in_the_middle_of_an_append_stops_the_broker(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = Bench()
+    bench.create()
+
+    def fail(*_arguments: object) -> None:
+        raise IndexError("while rolling a segment")
+
+    monkeypatch.setattr(bench.nodes[1].partition().log, "append", fail)
+    with pytest.raises(IndexError, match="rolling"):
+        bench.nodes[1].produce(batch("a"))
+
+
+def test_that_what_an_outer_request_wrote_is_remembered_while_it_sends_one_to_itself(
+    broken: Callable[[ApiKey, Raise], Bench],
+) -> None:
+    def write_ask_and_fail(machines: Machines, event: RequestReceived) -> None:
+        machines.env.outbox.logs_changed = True
+        inner = RequestReceived(-1, 4, InitProducerIdRequest(None), event.caller)
+        machines.env.outbox.local_request_id(lambda _response: None)
+        bench.nodes[1].router.handle(bench.now_ms, inner)
+        raise ValueError("after the inner request")
+
+    bench = broken(ApiKey.PRODUCE, write_ask_and_fail)
+    with pytest.raises(ValueError, match="after the inner"):
+        bench.nodes[1].ask(ProduceRequest(None, -1, 1_000, []), 9)
+
+
+def test_that_a_forwarded_request_that_meets_a_bug_is_refused_in_its_own_shape(
+    broken: Callable[[ApiKey, Raise], Bench],
+) -> None:
+    """Closing the connection would fail the other requests of the broker that forwarded it."""
+
+    def fail(_machines: Machines, _event: RequestReceived) -> None:
+        raise KeyError("x")
+
+    node = broken(ApiKey.CREATE_TOPICS, fail).nodes[1]
+    request = node.ask(CreateTopicsRequest([CreatableTopic("a", 1, 1)]), 5, broker_id=2)
+    (topic,) = node.answers[request].topics
+    assert (topic.name, topic.error_code) == ("a", ErrorCode.UNKNOWN_SERVER_ERROR)
