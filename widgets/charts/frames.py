@@ -56,14 +56,14 @@ class FrameMaker:
 
     def __init__(self, read: Read, past: Past | None) -> None:
         self._read = read
-        self._past = None if past is None else PastSamples(past, self._past_came)
+        self._past = None if past is None else PastSamples(past, self._past_arrived)
         self._columns: dict[Hashable, Columns] = {}
-        self.past_came = False
+        self.past_arrived = False
         """Older samples have come since the last frame."""
 
-    def _past_came(self, keys: Sequence[Hashable]) -> None:
+    def _past_arrived(self, keys: Sequence[Hashable]) -> None:
         self._columns.clear()
-        self.past_came = True
+        self.past_arrived = True
 
     def keep_only(self, keys: Sequence[Hashable]) -> None:
         """Other series are shown: drop what belonged to the previous ones."""
@@ -90,7 +90,7 @@ class FrameMaker:
         self, series: Sequence[Series], t0: float, t1: float, pixels: int, stacked: bool
     ) -> Frame:
         """``pixels`` is the width of the plot: no curve gets more than two points for each."""
-        self.past_came = False
+        self.past_arrived = False
         if not stacked and len(series) > FINE_SERIES:
             pixels //= 2
         slack = max(SLACK_S, (t1 - t0) * 0.02)

@@ -194,7 +194,7 @@ class TimeChart(PlotView):
     def wants_drawing(self, now_s: float) -> bool:
         if not self.isVisible() or self.visibleRegion().isEmpty():
             return False
-        if self._changed or self._frames.past_came:
+        if self._changed or self._frames.past_arrived:
             return True
         standing = not self.group.live and self._frame.t1 < self._drawn_at_s - 1.0
         if standing and not self._clock.style.relative:
