@@ -128,6 +128,8 @@ class CurvesItem(pg.GraphicsObject):  # type: ignore[misc]
         pixmap.setDevicePixelRatio(ratio)
         pixmap.fill(Qt.GlobalColor.transparent)
         painter = QPainter(pixmap)
+        # Nothing lies outside of it, but with a clip Qt draws long lines in a quarter of the time.
+        painter.setClipRect(self.boundingRect().adjusted(0, 0, 1, 1))
         self._paint_all(painter)
         painter.end()
         return pixmap

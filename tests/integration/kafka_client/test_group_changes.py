@@ -28,6 +28,7 @@ LONGEST_S = CHANGE_TIMEOUT_S + 10.0
 
 
 @pytest.mark.integration
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 async def test_that_changes_of_groups_outlive_their_coordinator(tmp_path: Path) -> None:
     spec = ClusterSpec(tmp_path / "data", 3, 0, restart_after_s=0.5)

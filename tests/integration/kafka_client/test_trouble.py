@@ -107,6 +107,7 @@ def cluster(tmp_path):
     running.stop()
 
 
+@pytest.mark.slow
 def test_that_sampling_and_traffic_survive_killed_frozen_and_restarted_brokers(cluster):
     traffic = Traffic(cluster.bootstrap_servers)
     watch = Watch(cluster.bootstrap_servers)
