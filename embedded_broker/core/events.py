@@ -8,10 +8,12 @@ clock in milliseconds; wall-clock time (for record timestamps and retention) com
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from kafka_protocol.fields import Message
+from kafka_protocol.records.inspection import Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,9 @@ class RequestReceived:
     version: int
     message: Any
     caller: Caller
+    outcomes: Sequence[Outcome] = ()
+    """Of a Produce request, what the inspections of its batches found, in their order. A batch
+    without one is inspected when it is handled."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,10 @@ STORAGE: tuple[Option, ...] = (
     boolean("log.durable", False, dynamic=Dynamic.CLUSTER,
             text="Whether records are flushed to disk before they are acknowledged. As in "
                  "Kafka the default is off: page cache and replicas keep them."),
+    boolean("log.validate.records", True, dynamic=Dynamic.CLUSTER,
+            text="Whether the records in each produced batch are checked before it is appended: "
+                 "count, lengths, offsets, timestamps and compression, as Kafka does. Without, "
+                 "a producer that writes broken batches stops every consumer."),
     long("log.flush.interval.messages", LONG_MAX, least=1, dynamic=Dynamic.CLUSTER,
          text="Records after which a log is flushed; 1 flushes before each acknowledgement, "
               "as log.durable does."),

@@ -16,6 +16,7 @@ import re
 import socket
 import struct
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -23,11 +24,13 @@ from embedded_broker.core import api
 from embedded_broker.core.events import Caller
 from embedded_broker.shell.authentication import Authentication
 from embedded_broker.shell.framed import FramedSocket, Piece, Shared, release_records
+from embedded_broker.shell.inspector import Inspector
 from embedded_broker.shell.metadata_cache import CacheKey, MetadataCache
 from kafka_protocol.api_keys import ApiKey
 from kafka_protocol.codec import ProtocolError, decode, request_class
 from kafka_protocol.fields import Message
 from kafka_protocol.framing import REQUEST_START, encode_response, read_client_id
+from kafka_protocol.records.inspection import Outcome
 
 # Looking up a member of an enum costs six times as much as a global does, at every request.
 PRODUCE, METADATA, API_VERSIONS = ApiKey.PRODUCE, ApiKey.METADATA, ApiKey.API_VERSIONS
@@ -50,8 +53,9 @@ class ConnectionOwner(Protocol):
     shared: Shared
     authentication: Authentication
     metadata_cache: MetadataCache | None
+    inspector: Inspector
 
-    def submit(self, slot: Slot, message: Message) -> None:
+    def submit(self, slot: Slot, message: Message, outcomes: Sequence[Outcome] = ()) -> None:
         """Pass a decoded request to the core; the response goes to ``slot.connection``."""
 
     def schedule_flush(self, connection: ClientConnection) -> None:
@@ -121,7 +125,8 @@ class ClientConnection(FramedSocket):
             return False
         self.only_produce = api_key == PRODUCE
         try:
-            self._take(frame, api_key, version, correlation_id)
+            if not self._take(frame, api_key, version, correlation_id):
+                return False
         except (ProtocolError, struct.error, IndexError) as e:
             self.close(f"malformed request of API key {api_key} version {version}: {e}")
         return True
@@ -135,6 +140,8 @@ class ClientConnection(FramedSocket):
             and (not self.only_produce or api_key != PRODUCE or len(slots) >= MAX_IN_FLIGHT)
         ):
             return False
+        if api_key == PRODUCE and self.owner.inspector.waits(self):
+            return False
         # The client does not read its responses: a request more would only add to them.
         if self.out_bytes > MAX_OUT_BYTES:
             return False
@@ -147,8 +154,8 @@ class ClientConnection(FramedSocket):
         self._requests_this_turn += 1
         return True
 
-    def _take(self, frame: memoryview, api_key: int, version: int, correlation_id: int) -> None:
-        """Decode a request and submit it.
+    def _take(self, frame: memoryview, api_key: int, version: int, correlation_id: int) -> bool:
+        """Decode a request and submit it; return False when its batches must be inspected first.
 
         Raises:
             ProtocolError, struct.error, IndexError: the frame is not a request.
@@ -159,25 +166,35 @@ class ClientConnection(FramedSocket):
                 self._respond_unsupported_version(correlation_id)
             else:
                 self.close(reason)
-            return
+            return True
         if api_key in api.AUTHENTICATION:
             self._authenticate(frame, api_key, version, correlation_id)
-            return
+            return True
         if self.brokers_only:
             self.close("too many connections are open")
-            return
+            return True
         cls = request_class(api_key)
         start = self._read_header(frame, version >= cls.FLEXIBLE_SINCE)
         slot = Slot(self, version, correlation_id)
         if api_key == METADATA and self._respond_from_cache(slot, frame[start:]):
-            return
+            return True
         message: Any = decode(cls, version, frame, start, more_may_follow=True)
+        if api_key == PRODUCE:
+            return self._take_produce(slot, message)
         self.slots.append(slot)
         self.owner.submit(slot, message)
-        if api_key == PRODUCE:
-            # The core has appended the records by now: the frame's buffer is free again.
-            for topic in message.topic_data:
-                release_records(topic.partition_data)
+        return True
+
+    def _take_produce(self, slot: Slot, message: Any) -> bool:
+        outcomes = self.owner.inspector.outcomes(self, message)
+        if outcomes is not None:
+            self.slots.append(slot)
+            self.owner.submit(slot, message, outcomes)
+        # The core has appended the records by now, or the frame is offered again: its buffer is
+        # free.
+        for topic in message.topic_data:
+            release_records(topic.partition_data)
+        return outcomes is not None
 
     def _respond_from_cache(self, slot: Slot, body: memoryview) -> bool:
         """Respond with the stored bytes; False when there are none, and then the response is

@@ -140,6 +140,11 @@ class Loop:
         with suppress(BlockingIOError, OSError):
             self._wake_in.send(b"x")
 
+    def soon(self, function: Callable[[], None]) -> None:
+        """Call ``function`` at the next wake-up, which follows at once, after its sockets; call
+        from the loop's thread."""
+        self._posted.append(function)
+
     def _drain(self, _events: int) -> None:
         with suppress(BlockingIOError):
             while len(self._wake_out.recv(4096)) == 4096:
@@ -171,7 +176,8 @@ class Loop:
                 handler = handlers.get(fd)
                 if handler is not None:
                     handler(events)
-            while self._posted:
+            # Not what these post: the sockets come first again.
+            for _ in range(len(self._posted)):
                 self._posted.popleft()()
             if self._timers and self._timers[0][0] <= self.turn_ms:
                 self._fire()

@@ -120,6 +120,9 @@ def _run(path: Path, serving: Callable[[], None], parent: TextIO | None) -> int:
     runner.server.metadata_cache = MetadataCache(
         lambda: (broker.image.version, broker.quorum.leader_id)
     )
+    runner.server.inspector.is_enabled = lambda: bool(
+        broker.env.config.broker("log.validate.records")
+    )
     runner.is_serving = lambda: broker.lifecycle.is_ready
     runner.on_serving = serving
     _stop_on_signals(loop, runner, log)

@@ -12,7 +12,7 @@ import gc
 import random
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 from uuid import UUID, uuid4
 
@@ -51,6 +51,7 @@ from embedded_broker.shell.server import Limits, Server
 from embedded_broker.shell.storage.disk import LogDirectory, run_now
 from embedded_broker.shell.timers import Timers
 from kafka_protocol.fields import Message
+from kafka_protocol.records.inspection import Outcome
 
 CHECKPOINT_MS = 10_000
 EXIT_BUG = 70
@@ -201,8 +202,15 @@ class Runner:
         self.exit_code = EXIT_BUG
         self.loop.stop()
 
-    def _on_request(self, request_id: int, version: int, message: Message, caller: Caller) -> None:
-        self.dispatch(RequestReceived(request_id, version, message, caller))
+    def _on_request(
+        self,
+        request_id: int,
+        version: int,
+        message: Message,
+        caller: Caller,
+        outcomes: Sequence[Outcome],
+    ) -> None:
+        self.dispatch(RequestReceived(request_id, version, message, caller, outcomes))
 
     def _on_connection_closed(self, connection_id: int) -> None:
         if self.exit_code is None:

@@ -5,17 +5,19 @@ from __future__ import annotations
 
 import socket
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from embedded_broker.core.events import Caller
 from embedded_broker.shell.authentication import Authentication
 from embedded_broker.shell.connection import ClientConnection, Slot
 from embedded_broker.shell.framed import Shared, tune
+from embedded_broker.shell.inspector import Inspector
 from embedded_broker.shell.loop import READ
 from embedded_broker.shell.metadata_cache import MetadataCache
 from kafka_protocol.api_keys import ApiKey
 from kafka_protocol.fields import Message
+from kafka_protocol.records.inspection import Outcome
 
 BACKLOG = 511
 SWEEP_MS = 1_000
@@ -61,8 +63,8 @@ def bind(host: str, port: int) -> socket.socket:
     return sock
 
 
-OnRequest = Callable[[int, int, Message, Caller], None]
-"""(request id, version, message, caller)"""
+OnRequest = Callable[[int, int, Message, Caller, Sequence[Outcome]], None]
+"""(request id, version, message, caller, outcomes of a Produce request's inspections)"""
 
 
 class Server:
@@ -82,6 +84,7 @@ class Server:
         self.limits = limits
         self.authentication = authentication
         self.metadata_cache: MetadataCache | None = None
+        self.inspector = Inspector(shared.loop, self.schedule_resume, warn)
         self.connections: dict[int, ClientConnection] = {}
         self._on_request = on_request
         self._on_connection_closed = on_connection_closed
@@ -148,11 +151,11 @@ class Server:
         self._on_connection_closed(connection.connection_id)
 
     # ---- requests
-    def submit(self, slot: Slot, message: Message) -> None:
+    def submit(self, slot: Slot, message: Message, outcomes: Sequence[Outcome] = ()) -> None:
         """Give a request an id and pass it to the runner."""
         self._request_id = request_id = self._request_id + 1
         self._slots[request_id] = slot
-        self._on_request(request_id, slot.version, message, slot.connection.caller)
+        self._on_request(request_id, slot.version, message, slot.connection.caller, outcomes)
 
     def respond(self, request_id: int, message: Message) -> None:
         """Send the response to a request, unless its connection is closed. A response that cannot
@@ -241,3 +244,4 @@ class Server:
             if not connection.closed:
                 connection.flush()
             connection.close("")
+        self.inspector.close()

@@ -32,12 +32,17 @@ class CannotDecompress(Exception):
     """The compressed bytes are damaged, or hold more than may be unpacked."""
 
 
+class TooLarge(CannotDecompress):
+    """The decompressed bytes would be more than the caller allows."""
+
+
 def decompress(codec: int, data: Buffer, max_bytes: int = MAX_BYTES) -> bytes | memoryview:
     """The decompressed bytes, at most ``max_bytes``; for Codec.NONE a view of ``data``.
 
     Raises:
         UnknownCodec: codec 5 to 7.
-        CannotDecompress: the data is damaged, or unpacks to more than ``max_bytes``.
+        TooLarge: it unpacks to more than ``max_bytes``.
+        CannotDecompress: the data is damaged.
     """
     match codec:
         case Codec.NONE:
@@ -74,8 +79,8 @@ def compress(codec: int, data: Buffer) -> bytes:
     raise UnknownCodec(f"compression type {codec}")
 
 
-def _too_much(max_bytes: int) -> CannotDecompress:
-    return CannotDecompress(f"the batch unpacks to more than {max_bytes} bytes")
+def _too_much(max_bytes: int) -> TooLarge:
+    return TooLarge(f"the batch unpacks to more than {max_bytes} bytes")
 
 
 def _gunzip(data: Buffer, max_bytes: int) -> bytes:

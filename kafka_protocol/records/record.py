@@ -86,11 +86,6 @@ def all_records(data: Buffer) -> Iterator[Record]:
             yield from records(data, header)
 
 
-def null_keys(batch: Buffer, header: BatchHeader | None = None) -> list[int]:
-    """The indexes of the records without a key, which a compacted topic refuses."""
-    return [index for index, record in enumerate(records(batch, header)) if record.key is None]
-
-
 def _decompressed(batch: Buffer, header: BatchHeader) -> Buffer:
     """The records of a batch as bytes, with a count that these bytes can hold."""
     start, end = header.position + HEADER_SIZE, header.position + header.size

@@ -17,7 +17,12 @@ from __future__ import annotations
 from functools import partial
 
 from embedded_broker.core.events import RequestReceived
-from embedded_broker.core.log.validate import BatchRefused, check_batch, stamp_append_time
+from embedded_broker.core.log.validate import (
+    BatchRefused,
+    check_batch,
+    correct_newest,
+    stamp_append_time,
+)
 from embedded_broker.core.metadata.topics import NOT_WRITABLE_BY_CLIENTS
 from embedded_broker.core.ports import StorageFailed
 from embedded_broker.core.replication.partition import Partition
@@ -36,6 +41,7 @@ from kafka_protocol.messages.k00_produce import (
     TopicProduceResponse,
 )
 from kafka_protocol.records.batch import TIMESTAMP_APPEND_TIME
+from kafka_protocol.records.inspection import Outcome
 
 TOPIC_ID_SINCE = 13
 HINTS_SINCE = 10
@@ -88,6 +94,7 @@ def produce(replicas: Replicas, now_ms: int, event: RequestReceived) -> None:
     response = ProduceResponse()
     failed = False
     waits: list[tuple[Partition, int, PartitionProduceResponse]] = []
+    outcomes = iter(event.outcomes)
     for topic in request.topic_data:
         name = topic.name
         if event.version >= TOPIC_ID_SINCE:
@@ -98,8 +105,9 @@ def produce(replicas: Replicas, now_ms: int, event: RequestReceived) -> None:
             result = PartitionProduceResponse(data.index)
             topic_response.partition_responses.append(result)
             partition = _find(replicas, request, topic, name, data, result)
+            outcome = next(outcomes, None)
             if partition is not None:
-                end = _append(replicas, now_ms, event, partition, data, result, wall_ms)
+                end = _append(replicas, now_ms, event, partition, data, outcome, result, wall_ms)
                 if request.acks == -1 and not result.error_code:
                     waits.append((partition, end, result))
             failed = failed or result.error_code != ErrorCode.NONE
@@ -175,6 +183,7 @@ def _append(
     event: RequestReceived,
     partition: Partition,
     data: PartitionProduceData,
+    outcome: Outcome,
     result: PartitionProduceResponse,
     wall_ms: int,
 ) -> int:
@@ -182,7 +191,7 @@ def _append(
     ``result``."""
     records = data.records
     try:
-        header = check_batch(records, partition.limits, event.version, wall_ms)
+        header = check_batch(records, partition.limits, event.version, wall_ms, outcome)
         assert records is not None
         if header.producer_id >= 0:
             wrong, base, timestamp = partition.producers.check(header)
@@ -204,6 +213,8 @@ def _append(
             attributes = header.attributes | TIMESTAMP_APPEND_TIME
             header = header._replace(max_timestamp=wall_ms, attributes=attributes)
             result.log_append_time_ms = wall_ms
+        else:
+            correct_newest(records, header.max_timestamp)  # type: ignore[arg-type]
         base = partition.append(now_ms, records, (header,), wall_ms)  # type: ignore[arg-type]
         result.base_offset = base
         result.log_start_offset = partition.start_offset

@@ -1,9 +1,7 @@
-"""Validate a batch from a client before it is appended, by its header alone.
+"""Validate a batch from a client before it is appended: its header, and its records.
 
 The checks have Kafka's order, and each refusal is a row of the table of bad input in
-the tests. Nothing is decompressed and no record is parsed, with two exceptions: a
-compacted topic must refuse records without a key, and in a very small batch the record
-lengths are checked.
+the tests. Kafka's ``LogValidator`` looks at the same.
 """
 
 from __future__ import annotations
@@ -13,12 +11,10 @@ from dataclasses import dataclass
 
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.fields import Buffer
-from kafka_protocol.primitives import ProtocolError, read_varint
 from kafka_protocol.records.batch import (
     COMPRESSION_MASK,
     CRC_START,
     HEADER_SIZE,
-    LEAST_RECORD_SIZE,
     LOG_OVERHEAD,
     MAGIC_V2,
     TIMESTAMP_APPEND_TIME,
@@ -28,10 +24,9 @@ from kafka_protocol.records.batch import (
     read_header,
 )
 from kafka_protocol.records.checksum import crc32c
+from kafka_protocol.records.contents import Contents
+from kafka_protocol.records.inspection import Outcome, Refusal, inspect
 
-WALKED_RECORDS = 16
-"""The record lengths of an uncompressed batch of at most this many records are checked,
-to refuse wrong counts and lengths."""
 MAGIC_AT = 16
 _CRC_AT = 17
 _ATTRIBUTES_AT = 21
@@ -65,12 +60,21 @@ class AppendLimits:
     before_max_ms: int = (1 << 63) - 1
     after_max_ms: int = (1 << 63) - 1
     compacted: bool = False
+    inspects: bool = True
+    """Whether the records of each batch are checked (log.validate.records); those of a compacted
+    topic always are."""
 
 
 def check_batch(
-    records: Buffer | None, limits: AppendLimits, produce_version: int, wall_ms: int
+    records: Buffer | None,
+    limits: AppendLimits,
+    produce_version: int,
+    wall_ms: int,
+    outcome: Outcome = None,
 ) -> BatchHeader:
     """Return the header of the one valid batch in ``records``.
+
+    ``outcome`` is that of an inspection which the shell has made of it already.
 
     Raises:
         BatchRefused: with the error code for the client.
@@ -104,13 +108,18 @@ def check_batch(
             ErrorCode.RECORD_LIST_TOO_LARGE,
             f"a batch of {size} bytes is over the topic's segment.bytes ({limits.segment_bytes})",
         )
-    if not crc_matches(records, header):
+    if outcome is None and (limits.inspects or limits.compacted):
+        outcome = inspect(records)
+    if isinstance(outcome, Refusal) and outcome.code == ErrorCode.CORRUPT_MESSAGE:
+        raise BatchRefused(*outcome)
+    if outcome is None and not crc_matches(records, header):
         raise BatchRefused(ErrorCode.CORRUPT_MESSAGE, "the batch's checksum is wrong")
     _check_fields(header, produce_version)
-    _check_contents(records, header, limits)
-    if not limits.append_time:
-        _check_timestamps(header, limits, wall_ms)
-    return header
+    if isinstance(outcome, Refusal):
+        raise BatchRefused(*outcome)
+    if outcome is None:
+        outcome = Contents(header.base_timestamp, header.max_timestamp, 0, ())
+    return _check_contents(header, outcome, limits, wall_ms)
 
 
 def _check_fields(header: BatchHeader, produce_version: int) -> None:
@@ -120,6 +129,10 @@ def _check_fields(header: BatchHeader, produce_version: int) -> None:
             ErrorCode.INVALID_RECORD,
             "a client's batch must have base offset 0 and a matching record count, but this has"
             f" base offset {header.base_offset}, last offset {header.last_offset}, count {count}",
+        )
+    if header.attributes & TIMESTAMP_APPEND_TIME:
+        raise BatchRefused(
+            ErrorCode.INVALID_TIMESTAMP, "only brokers may write batches with LogAppendTime"
         )
     if header.is_control:
         raise BatchRefused(ErrorCode.INVALID_RECORD, "clients may not write control batches")
@@ -139,76 +152,40 @@ def _check_fields(header: BatchHeader, produce_version: int) -> None:
         )
 
 
-def _check_contents(records: Buffer, header: BatchHeader, limits: AppendLimits) -> None:
-    if header.compression == 0:
-        if header.record_count * LEAST_RECORD_SIZE > header.size - HEADER_SIZE:
-            raise BatchRefused(
-                ErrorCode.INVALID_RECORD,
-                f"record count {header.record_count} does not fit in "
-                f"{header.size - HEADER_SIZE} bytes",
-            )
-        if header.record_count <= WALKED_RECORDS:
-            _walk(records, header)
-    if limits.compacted:
-        _refuse_missing_keys(records, header)
-
-
-def _walk(records: Buffer, header: BatchHeader) -> None:
-    """Check that record lengths and count add up to the batch's size.
-
-    Raises:
-        BatchRefused
-    """
-    at, end = HEADER_SIZE, header.size
-    for _ in range(header.record_count):
-        if at >= end:
-            raise BatchRefused(
-                ErrorCode.INVALID_RECORD, "the batch holds fewer records than its header says"
-            )
-        try:
-            length, at = read_varint(records, at)
-        except (ProtocolError, IndexError) as e:
-            raise BatchRefused(ErrorCode.INVALID_RECORD, "a record's length is truncated") from e
-        at += length
-        if length < LEAST_RECORD_SIZE - 1 or at > end:
-            raise BatchRefused(ErrorCode.INVALID_RECORD, "a record's length exceeds the batch")
-    if at != end:
-        raise BatchRefused(
-            ErrorCode.INVALID_RECORD, "the batch holds more records than its header says"
-        )
-
-
-def _refuse_missing_keys(records: Buffer, header: BatchHeader) -> None:
-    """Compaction keeps the last record of each key, so each record must have a key.
-
-    Raises:
-        BatchRefused: lists at most the first three records without a key.
-    """
-    from kafka_protocol.records.record import InvalidRecord, null_keys
-
-    try:
-        missing = null_keys(records, header)
-    except InvalidRecord as e:
-        raise BatchRefused(ErrorCode.INVALID_RECORD, str(e)) from e
-    if missing:
+def _check_contents(
+    header: BatchHeader, contents: Contents, limits: AppendLimits, wall_ms: int
+) -> BatchHeader:
+    """Refuse what the topic does not take; return the header with the right newest timestamp."""
+    if limits.compacted and contents.keyless:
+        # Compaction keeps the last record of each key, so each record must have a key.
         text = "a compacted topic accepts no record without a key"
         raise BatchRefused(
-            ErrorCode.INVALID_RECORD, text, tuple((index, text) for index in missing[:3])
+            ErrorCode.INVALID_RECORD, text, tuple((index, text) for index in contents.keyless)
         )
-
-
-def _check_timestamps(header: BatchHeader, limits: AppendLimits, wall_ms: int) -> None:
-    late, early = header.max_timestamp, header.base_timestamp
+    if limits.append_time:
+        return header
+    late, early = contents.latest, contents.earliest
     if late >= 0 and late - wall_ms > limits.after_max_ms:
-        raise BatchRefused(
-            ErrorCode.INVALID_TIMESTAMP,
-            f"timestamp {late} is too far ahead of this broker's clock ({wall_ms})",
-        )
+        text = f"timestamp {late} is too far ahead of this broker's clock ({wall_ms})"
+        raise BatchRefused(ErrorCode.INVALID_TIMESTAMP, text, ((contents.latest_at, text),))
     if early >= 0 and wall_ms - early > limits.before_max_ms:
         raise BatchRefused(
             ErrorCode.INVALID_TIMESTAMP,
             f"timestamp {early} is too far behind this broker's clock ({wall_ms})",
         )
+    return header if late == header.max_timestamp else header._replace(max_timestamp=late)
+
+
+def correct_newest(records: bytearray | memoryview, newest_ms: int) -> None:
+    """Set the newest timestamp in the header to that of the records, where it is another. Kafka's
+    brokers do so too: time lookups depend on it."""
+    if _INT64.unpack_from(records, _MAX_TIMESTAMP_AT) != (newest_ms,):
+        _stamp_newest(records, newest_ms)
+
+
+def _stamp_newest(records: bytearray | memoryview, newest_ms: int) -> None:
+    _INT64.pack_into(records, _MAX_TIMESTAMP_AT, newest_ms)
+    _UINT32.pack_into(records, _CRC_AT, crc32c(memoryview(records)[CRC_START:]))
 
 
 def stamp_append_time(records: bytearray | memoryview, wall_ms: int) -> None:
@@ -216,5 +193,4 @@ def stamp_append_time(records: bytearray | memoryview, wall_ms: int) -> None:
     checksum."""
     (attributes,) = _INT16.unpack_from(records, _ATTRIBUTES_AT)
     _INT16.pack_into(records, _ATTRIBUTES_AT, attributes | TIMESTAMP_APPEND_TIME)
-    _INT64.pack_into(records, _MAX_TIMESTAMP_AT, wall_ms)
-    _UINT32.pack_into(records, _CRC_AT, crc32c(memoryview(records)[CRC_START:]))
+    _stamp_newest(records, wall_ms)

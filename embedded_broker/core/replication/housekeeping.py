@@ -126,6 +126,7 @@ class Housekeeping:
             before_max_ms=config.topic(topic, "message.timestamp.before.max.ms"),
             after_max_ms=config.topic(topic, "message.timestamp.after.max.ms"),
             compacted="compact" in config.topic(topic, "cleanup.policy"),
+            inspects=bool(config.broker("log.validate.records")),
         )
         partition.min_isr = config.topic(topic, "min.insync.replicas")
         partition.durable = config.durable(topic)

@@ -46,6 +46,7 @@ class FakeNode:
         self.cluster_id = "now"
         self.events: list[Event] = []
         self.callers: list[Any] = []
+        self.requests: list[RequestReceived] = []
         self.changed = threading.Condition()
         self._delayed: dict[str, int] = {}
         self.log = disk.create_log("t", UUID(int=5), 0)
@@ -61,6 +62,7 @@ class FakeNode:
             match event:
                 case RequestReceived():
                     self.callers.append(event.caller)
+                    self.requests.append(event)
                     return self._request(now_ms, event)
                 case TimerFired(key=key):
                     return [Respond(self._delayed.pop(key), MetadataResponse(cluster_id=key))]

@@ -22,7 +22,6 @@ from kafka_protocol.records.compression import (
 from kafka_protocol.records.record import (
     InvalidRecord,
     all_records,
-    null_keys,
     records,
 )
 
@@ -68,11 +67,6 @@ def test_that_varints_come_back() -> None:
     for bad in (b"", b"\x80", b"\x80" * 11, b"\xff" * 9 + b"\x7f"):
         with pytest.raises((ProtocolError, IndexError)):
             read_varint(bad, 0)
-
-
-def test_that_records_without_a_key_are_found_by_their_index() -> None:
-    data = build(SOME, base_offset=5)
-    assert null_keys(data) == [1]
 
 
 def patched(data: bytearray, **fields: int) -> bytes:

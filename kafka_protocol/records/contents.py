@@ -1,0 +1,337 @@
+"""Check every record of a batch against the batch's header, without making objects of them.
+
+Apache Kafka does the same before it appends a batch (``LogValidator``): a batch that lies
+about its contents would be stored and replicated, and then stop every consumer at its
+offset. A walk can be interrupted, because one of a million records takes a second.
+
+Most records of a batch are alike: the same numbers of bytes for length, timestamp delta and
+offset delta, a key shorter than 64 bytes, a value shorter than 8 KiB, few headers. Those
+are read with one ``unpack`` each and tables, in 0.4 us; any other by ``_any_record``, in 4.
+What the first does not accept, the second reads again, and refuses what is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache, lru_cache
+from operator import length_hint
+from struct import Struct
+from struct import error as StructError
+from typing import NamedTuple
+
+from kafka_protocol.fields import Buffer
+from kafka_protocol.primitives import ProtocolError, read_varint
+from kafka_protocol.records.batch import LEAST_RECORD_SIZE, BatchHeader
+from kafka_protocol.records.record import InvalidRecord
+
+KEYLESS_MOST = 3
+"""Indexes of records without a key that are kept."""
+INT64_MOST = (1 << 63) - 1
+TIMESTAMP_BYTES = 6
+"""The longest timestamp delta of records that are read alike: 139 years."""
+HEADERS_ALIKE = 4
+"""The most headers of records that are read alike."""
+HEADERS_AT_ONCE = 256
+"""Headers of a record that are read without a look at how much was to be done at once."""
+RUN = 1 << 13
+"""Offset deltas that differ in their first two bytes only, of three."""
+_UNCOMMON = 1 << 40
+"""Beyond the end of any batch."""
+
+
+class Contents(NamedTuple):
+    """What the records of a batch say, where a topic's settings may refuse it.
+
+    Timestamps are in milliseconds since the epoch, -1 for none.
+    """
+
+    earliest: int
+    latest: int
+    latest_at: int
+    """The index of the first record with the timestamp ``latest``."""
+    keyless: tuple[int, ...]
+    """The indexes of the first KEYLESS_MOST records without a key."""
+
+
+def _spans() -> list[int]:
+    """For each two bytes: how many bytes a length takes that begins with them, with what it
+    counts; _UNCOMMON for a length below -1 or of more than two bytes. Lengths are zigzag varints:
+    twice the number, -1 is 1."""
+    spans: list[int] = []
+    for first in range(256):
+        if first == 1:
+            spans += [1] * 256
+        elif first & 1:
+            spans += [_UNCOMMON] * 256
+        elif first < 128:
+            spans += [1 + (first >> 1)] * 256
+        else:
+            spans += [2 + ((second << 7 | first & 127) >> 1) for second in range(128)]
+            spans += [_UNCOMMON] * 128
+    return spans
+
+
+_SPANS = _spans()
+_OFFSETS = (
+    [index * 2 for index in range(64)],
+    [(index & 63) << 9 | 0x8000 | index >> 6 for index in range(RUN)],
+    [(index & 63) << 9 | 0x8080 | index >> 6 for index in range(RUN)],
+)
+"""What an offset delta begins with, by its number of bytes less one: the first byte, or the first
+two."""
+_two_bytes = Struct(">H").unpack_from
+
+_Start = Callable[[Buffer, int], tuple[int, bytes, int, int]]
+
+
+class _Shape(NamedTuple):
+    """How many bytes a record begins with: its length, timestamp delta and offset delta."""
+
+    length: int
+    timestamp: int
+    offset: int
+
+
+@cache
+def _start_of(shape: _Shape) -> _Start:
+    """Return a function that reads the start of a record: two bytes from its beginning, the
+    timestamp delta, the first byte or two of the offset delta, and what follows, up to the byte
+    of the key's length."""
+    attributes = "x" if shape.length == 2 else ""  # else it is the second of the two bytes
+    offset = ("BB", "HB", "HH")[shape.offset - 1]
+    read: _Start = Struct(f">H{attributes}{shape.timestamp}s{offset}").unpack_from
+    return read
+
+
+@lru_cache(maxsize=64)
+def _values_of(shape: _Shape, above: int) -> Mapping[int, int]:
+    """Return, by what is read of the length of a key, how far from the start of the record its
+    value begins. Only keys that are null or shorter than 64 bytes are listed."""
+    before = sum(shape) + 2  # the attributes, and the length of the key
+    lengths = [(1, 0), *((2 * length, length) for length in range(64))]
+    return {(above << 8) + code: before + length for code, length in lengths}
+
+
+class Walk:
+    """Goes through the records of one batch, as many at a time as its caller likes."""
+
+    def __init__(self, body: Buffer, header: BatchHeader) -> None:
+        """``body`` are the records, decompressed.
+
+        Raises:
+            InvalidRecord: the header counts more records than could be in ``body``.
+        """
+        if not 0 <= header.record_count <= len(body) // LEAST_RECORD_SIZE:
+            raise InvalidRecord(f"record count {header.record_count} in {len(body)} bytes")
+        self._body = body
+        self._header = header
+        self._index = 0
+        self._next = 0
+        """The position of the record number ``_index``, or within its headers."""
+        self._headers_left = 0
+        self._record_end = 0
+        """Of the record whose headers are being read."""
+        # Timestamps as differences to the base timestamp, which the first record need not have.
+        self._least = 2 * INT64_MOST
+        self._most = -self._least
+        self._latest_at = 0
+        self._keyless: list[int] = []
+
+    def advance(self, records: int) -> bool:
+        """Check about ``records`` more records, of which many headers count as one more; return
+        whether all are checked.
+
+        Raises:
+            InvalidRecord: a record, or their number, is not what lengths and header say.
+        """
+        count = self._header.record_count
+        while records > 0 and self._index < count:
+            before = self._index
+            if not self._headers_left:
+                shape = self._shape()
+                if shape is not None:
+                    self._records_alike(shape, min(count, before + records))
+            records -= self._index - before
+            if self._index == before:
+                self._any_record()
+                records -= 1
+        if self._index < count:
+            return False
+        if self._next != len(self._body):
+            raise InvalidRecord(
+                f"{len(self._body) - self._next} bytes after the last record of a batch of {count}"
+            )
+        return True
+
+    def contents(self) -> Contents:
+        """Return what was learned; call it when ``advance`` has returned True.
+
+        Raises:
+            InvalidRecord: a timestamp is beyond 64 bits.
+        """
+        base = self._header.base_timestamp
+        earliest, latest = base + self._least, base + self._most
+        if earliest < -INT64_MOST - 1 or latest > INT64_MOST:
+            raise InvalidRecord(f"timestamps from {earliest} to {latest} do not fit into 64 bits")
+        return Contents(earliest, latest, self._latest_at, tuple(self._keyless))
+
+    # ---- records that are alike
+    def _shape(self) -> _Shape | None:
+        """Return the shape of the next record, or None when it has none of those."""
+        body, p, index = self._body, self._next, self._index
+        timestamp = 1
+        try:
+            length = 1 if body[p] < 128 else 2
+            p += length + 1  # after the attributes, which are unused
+            while body[p] >= 128:
+                p += 1
+                timestamp += 1
+        except IndexError:
+            return None
+        if timestamp > TIMESTAMP_BYTES or index >= 128 * RUN:
+            return None
+        return _Shape(length, timestamp, 1 if index < 64 else 2 if index < RUN else 3)
+
+    def _records_alike(self, shape: _Shape, until: int) -> None:
+        """Check records up to the index ``until``, as long as they have this shape."""
+        body, spans, two_bytes, size = self._body, _SPANS, _two_bytes, len(self._body)
+        read_start = _start_of(shape)
+        index, p, last = self._index, self._next, b""
+        wants_keyless = len(self._keyless) < KEYLESS_MOST
+        # The last byte of a long offset delta is read with the length of the key, above it.
+        above, run = divmod(index, RUN) if shape.offset == 3 else (0, index)
+        values, null = _values_of(shape, above), 1 + (above << 8)
+        offsets = iter(_OFFSETS[shape.offset - 1][run : run + until - index])
+        until = index + length_hint(offsets)
+        try:
+            for offset in offsets:
+                length, timestamp, found, key = read_start(body, p)
+                if found != offset:
+                    break
+                end = p + spans[length]
+                q = p + values[key]
+                q += spans[two_bytes(body, q)[0]]
+                if (q + 1 != end or body[q]) and (
+                    end > size or body[q] > 2 * HEADERS_ALIKE or _headers(body, q, end) != end
+                ):
+                    break
+                if timestamp != last:
+                    if not self._timestamp(until - 1 - length_hint(offsets), timestamp):
+                        break
+                    last = timestamp
+                if key == null and wants_keyless:
+                    self._keyless.append(until - 1 - length_hint(offsets))
+                    wants_keyless = len(self._keyless) < KEYLESS_MOST
+                p = end
+            else:
+                self._index, self._next = until, p
+                return
+        except (StructError, LookupError, ProtocolError, InvalidRecord):
+            pass  # _any_record says what is wrong
+        self._index, self._next = until - 1 - length_hint(offsets), p
+
+    def _timestamp(self, index: int, code: bytes) -> bool:
+        """Note a record's timestamp delta; return False when these bytes are not one varint."""
+        value = 0
+        for position, byte in enumerate(code[:-1]):
+            if byte < 128:
+                return False
+            value |= (byte & 127) << 7 * position
+        if code[-1] >= 128:
+            return False
+        value |= code[-1] << 7 * (len(code) - 1)
+        self._note_timestamp(index, (value >> 1) ^ -(value & 1))
+        return True
+
+    def _note_timestamp(self, index: int, delta: int) -> None:
+        if delta > self._most:
+            self._most, self._latest_at = delta, index
+        self._least = min(self._least, delta)
+
+    # ---- any record
+    def _any_record(self) -> None:
+        """Check the next record, or the next HEADERS_AT_ONCE of its headers.
+
+        Raises:
+            InvalidRecord
+        """
+        number = self._index
+        try:
+            if not self._headers_left:
+                self._begin_record(number)
+            headers = min(self._headers_left, HEADERS_AT_ONCE)
+            self._next = _skip_headers(self._body, self._next, self._record_end, headers)
+            self._headers_left -= headers
+        except (ProtocolError, IndexError):
+            raise InvalidRecord(f"record {number}: a varint is too long or cut off") from None
+        except InvalidRecord as e:
+            raise InvalidRecord(f"record {number}: {e}") from None
+        if not self._headers_left:
+            if self._next != self._record_end:
+                raise InvalidRecord(
+                    f"record {number}: {self._record_end - self._next} bytes after its headers"
+                )
+            self._index += 1
+
+    def _begin_record(self, number: int) -> None:
+        """Read up to the headers.
+
+        Raises:
+            InvalidRecord, ProtocolError, IndexError
+        """
+        body = self._body
+        size, p = read_varint(body, self._next)
+        end = p + size
+        if size < LEAST_RECORD_SIZE - 1 or end > len(body):
+            raise InvalidRecord(f"a size of {size} bytes with {len(body) - p} left")
+        timestamp, p = read_varint(body, p + 1)
+        offset, p = read_varint(body, p)
+        if offset != number:
+            raise InvalidRecord(f"its offset delta is {offset}")
+        key, p = _skip(body, p, end)
+        _, p = _skip(body, p, end)
+        self._headers_left, self._next = _header_count(body, p, end)
+        self._record_end = end
+        self._note_timestamp(number, timestamp)
+        if key < 0 and len(self._keyless) < KEYLESS_MOST:
+            self._keyless.append(number)
+
+
+def _skip(body: Buffer, p: int, end: int) -> tuple[int, int]:
+    """Return a length (-1 for null) and the position after its bytes.
+
+    Raises:
+        InvalidRecord, ProtocolError, IndexError
+    """
+    size, p = read_varint(body, p)
+    if size == -1:
+        return size, p
+    if size < 0 or p + size > end:
+        raise InvalidRecord(f"a length of {size} with {end - p} bytes left")
+    return size, p + size
+
+
+def _header_count(body: Buffer, p: int, end: int) -> tuple[int, int]:
+    headers, p = read_varint(body, p)
+    if not 0 <= headers <= (end - p) // 2:  # a header takes at least its two lengths
+        raise InvalidRecord(f"a header count of {headers} with {end - p} bytes left")
+    return headers, p
+
+
+def _headers(body: Buffer, p: int, end: int) -> int:
+    """Return the position after a record's headers, which begin with their count.
+
+    Raises:
+        InvalidRecord, ProtocolError, IndexError
+    """
+    headers, p = _header_count(body, p, end)
+    return _skip_headers(body, p, end, headers)
+
+
+def _skip_headers(body: Buffer, p: int, end: int, headers: int) -> int:
+    for _ in range(headers):
+        name, p = _skip(body, p, end)
+        if name < 0:
+            raise InvalidRecord("a header has no key")
+        _, p = _skip(body, p, end)
+    return p

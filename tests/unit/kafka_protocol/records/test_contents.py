@@ -1,0 +1,143 @@
+"""The walk through the records of a batch: it accepts what is right, however it looks, and refuses
+what is not, however it is sliced."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from kafka_protocol.primitives import write_varint
+from kafka_protocol.records.batch import HEADER_SIZE, BatchHeader, Codec, read_header
+from kafka_protocol.records.build import NewRecord, build
+from kafka_protocol.records.contents import HEADERS_AT_ONCE, Contents, Walk
+from kafka_protocol.records.record import Headers, InvalidRecord, Record, records
+
+BASE_MS = 1_760_000_000_000
+ALL = 1 << 40
+
+
+def walked(body: bytes, header: BatchHeader, slice_: int = ALL) -> Contents:
+    walk = Walk(body, header)
+    while not walk.advance(slice_):
+        pass
+    return walk.contents()
+
+
+def contents(new: list[NewRecord], slice_: int = ALL) -> Contents:
+    data = bytes(build(new))
+    return walked(data[HEADER_SIZE:], read_header(data), slice_)
+
+
+def expected(new: list[NewRecord]) -> Contents:
+    times = [record.timestamp for record in new]
+    keyless = [index for index, record in enumerate(new) if record.key is None]
+    return Contents(min(times), max(times), times.index(max(times)), tuple(keyless[:3]))
+
+
+def some_records(rng: random.Random, count: int) -> list[NewRecord]:
+    """Records of a producer with habits: mostly alike, sometimes not."""
+    sizes: list[int | None] = rng.choice(
+        [[0, 3], [40, 58, 60, 70], [300], [8_180, 8_200], [70_000], [None, 5]]
+    )
+    keys: list[int | None] = rng.choice([[None], [5], [None, 5], [63, 64, 65], [0]])
+    spread = rng.choice([0, 1, 100, 10_000, 2_000_000, 10**11, 10**14])
+    headers: list[Headers] = rng.choice(
+        [[()], [(("a", b"b"),)], [(), (("trace", None),) * 9], [(("x" * 100, b""),) * 3]]
+    )
+    found = []
+    for _ in range(count):
+        size, key = rng.choice(sizes), rng.choice(keys)
+        value = None if size is None else rng.randbytes(size)
+        found.append(
+            NewRecord(
+                None if key is None else rng.randbytes(key),
+                value,
+                BASE_MS + rng.randint(-spread, spread),
+                rng.choice(headers),
+            )
+        )
+    return found
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_that_records_of_every_look_are_accepted_and_summed_up(seed: int) -> None:
+    rng = random.Random(seed)
+    new = some_records(rng, rng.choice([1, 2, 63, 64, 65, 200]))
+    assert contents(new) == contents(new, rng.choice([1, 7])) == expected(new)
+
+
+def test_that_offset_deltas_of_every_length_are_accepted() -> None:
+    new = [NewRecord(b"k", b"v", BASE_MS + n // 100) for n in range(40_000)]
+    assert contents(new) == contents(new, 999) == expected(new)
+
+
+def test_that_a_record_with_many_headers_is_read_in_slices() -> None:
+    new = [NewRecord(b"k", b"v", BASE_MS, (("h", None),) * (HEADERS_AT_ONCE * 5))] * 2
+    data = bytes(build(new))
+    walk = Walk(data[HEADER_SIZE:], read_header(data))
+    steps = 1
+    while not walk.advance(1):
+        steps += 1
+    assert steps >= 10 and walk.contents() == expected(new)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_row_29_that_a_changed_byte_is_refused_as_the_reader_refuses_it(seed: int) -> None:
+    """The reader of records is the oracle, but that it accepts gaps between offsets."""
+    rng = random.Random(seed)
+    data = bytes(build(some_records(rng, rng.choice([1, 3, 70, 150]))))
+    header = read_header(data)
+    for _ in range(150):
+        bad = bytearray(data)
+        for _ in range(rng.choice([1, 1, 1, 3])):
+            # The first bytes of a batch hold more lengths than the values do.
+            at = rng.randrange(HEADER_SIZE, min(len(bad), HEADER_SIZE + rng.choice([80, 10**9])))
+            bad[at] = rng.choice([0, 1, 2, 127, 128, 255, rng.randrange(256)])
+        found: list[Record] = []
+        try:
+            found = list(records(bad, header))
+            readable = [r.offset for r in found] == list(range(header.record_count))
+        except InvalidRecord as e:
+            if isinstance(e.__context__, UnicodeDecodeError):
+                continue  # Kafka's brokers do not decode the keys of headers
+            readable = False
+        try:
+            told = walked(bytes(bad[HEADER_SIZE:]), header, rng.choice([1, ALL]))
+        except InvalidRecord:
+            assert not readable or beyond_64_bits(found)
+        else:
+            assert readable
+            if found:
+                assert told.latest == max(r.timestamp for r in found)
+
+
+def beyond_64_bits(found: list[Record]) -> bool:
+    return any(not -(2**63) <= record.timestamp < 2**63 for record in found)
+
+
+@pytest.mark.parametrize("cut", [1, 2, 5, 30])
+def test_row_29_that_a_batch_that_is_cut_off_or_too_long_is_refused(cut: int) -> None:
+    data = bytes(build([NewRecord(b"key", b"value" * 5, BASE_MS)] * 100))
+    header, body = read_header(data), data[HEADER_SIZE:]
+    for wrong in (body[:-cut], body + b"\0" * cut):
+        with pytest.raises(InvalidRecord):
+            walked(wrong, header)
+
+
+@pytest.mark.parametrize("count", [0, 1, 99, 101, 5_000, 2**31 - 1, -1])
+def test_row_29_that_a_count_that_lies_is_refused(count: int) -> None:
+    data = bytes(build([NewRecord(b"key", b"value" * 5, BASE_MS)] * 100))
+    header = read_header(data)._replace(record_count=count)
+    with pytest.raises(InvalidRecord):
+        walked(data[HEADER_SIZE:], header)
+
+
+def test_that_a_forged_number_of_headers_is_refused_at_once() -> None:
+    body = bytearray(b"\0\0\0\x01\x01")  # attributes, deltas, no key, no value
+    write_varint(body, 1 << 40)
+    record = bytearray()
+    write_varint(record, len(body))
+    header = read_header(build([NewRecord(None, None, BASE_MS)], compression=Codec.NONE))
+    with pytest.raises(InvalidRecord, match="header count"):
+        walked(bytes(record + body), header)
