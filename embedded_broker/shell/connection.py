@@ -102,7 +102,7 @@ class ClientConnection(FramedSocket):
         self.owner = owner
         self.caller = caller
         self.brokers_only = brokers_only
-        self.last_active_ms = owner.shared.loop.now_ms()
+        self.opened_ms = self.last_active_ms = owner.shared.loop.now_ms()
         self.slots: deque[Slot] = deque()
         self.only_produce = True
         """Whether every request in ``slots`` is a Produce request."""

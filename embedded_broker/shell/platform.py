@@ -99,18 +99,30 @@ def pread(fd: int, size: int, position: int) -> bytes:
     return os.read(fd, size)
 
 
-def raise_open_files_limit() -> None:
-    """Raise the limit of open files as far as allowed: a broker keeps one or two per partition."""
+UNLIMITED_FILES = (1 << 20, 1 << 16, 10_240)
+"""Limits of open files to try, in this order, where there is no hard limit."""
+
+
+def raise_open_files_limit() -> int:
+    """Raise the limit of open files as far as allowed, a broker keeps one or two per partition;
+    return the limit, or the largest int where there is none."""
     try:
         import resource
     except ImportError:
-        return
+        return sys.maxsize
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < hard:
+    # macOS says that there is no hard limit, and refuses a soft one above the kernel's.
+    wanted = UNLIMITED_FILES if hard == resource.RLIM_INFINITY else (hard,)
+    for limit in wanted:
+        if soft == resource.RLIM_INFINITY or soft >= limit:
+            break
         try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
         except (ValueError, OSError):
-            return  # the soft limit stands; a log that cannot be opened says so itself
+            continue  # a log that cannot be opened says so itself
+        soft = limit
+        break
+    return sys.maxsize if soft == resource.RLIM_INFINITY else soft
 
 
 def die_with_parent(signal_number: int) -> None:

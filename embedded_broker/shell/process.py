@@ -23,7 +23,7 @@ from embedded_broker.shell.broker_log import BrokerLog
 from embedded_broker.shell.loop import Loop
 from embedded_broker.shell.metadata_cache import MetadataCache
 from embedded_broker.shell.runner import Runner, SystemClock, SystemRng
-from embedded_broker.shell.server import Limits, ListenFailed, bind
+from embedded_broker.shell.server import RESERVED_FOR_BROKERS, Limits, ListenFailed, bind
 from embedded_broker.shell.storage import files
 from embedded_broker.shell.storage.disk import DirectoryRefused, LogDirectory
 
@@ -57,12 +57,15 @@ def read_settings(path: Path) -> Settings:
         raise Refused(f"{path}: {e}") from e
 
 
-def limits_of(settings: Settings) -> Limits:
-    """The limits of connections that these settings ask for; -1 means never idle."""
+def limits_of(settings: Settings, open_files: int) -> Limits:
+    """The limits of connections that these settings ask for; -1 means never idle. Half of the
+    files that may be open stay free for logs and for connections to other brokers."""
     idle_ms = settings["connections.max.idle.ms"]
     return Limits(
         request_max_bytes=settings["socket.request.max.bytes"],
-        max_connections=settings["max.connections"],
+        max_connections=min(
+            settings["max.connections"], max(1, open_files // 2 - RESERVED_FOR_BROKERS)
+        ),
         max_connections_per_ip=settings["max.connections.per.ip"],
         idle_ms=idle_ms if idle_ms > 0 else 2**62,
     )
@@ -88,7 +91,7 @@ def _run(path: Path, serving: Callable[[], None], parent: TextIO | None) -> int:
     from embedded_broker.core.broker import Broker
 
     settings = read_settings(path)
-    platform.raise_open_files_limit()
+    limits = limits_of(settings, platform.raise_open_files_limit())
     folder = path.parent
     data = Path(settings.log_dir)
     if not data.is_absolute():
@@ -110,12 +113,19 @@ def _run(path: Path, serving: Callable[[], None], parent: TextIO | None) -> int:
         else find_secret(folder.parent, folder, data)
     )
     loop = Loop()
-    runner = Runner(loop, disk, log, settings.node_id, secret, limits_of(settings))
+    runner = Runner(loop, disk, log, settings.node_id, secret, limits)
     for peer_id, (host, port) in settings.voters.items():
         runner.peers.set_address(peer_id, host, port)
     for sock, name in sockets:
         runner.server.listen(sock, name)
     _log_start(log, settings, disk)
+    if limits.max_connections < settings["max.connections"]:
+        log.write(
+            Level.WARNING,
+            f"at most {limits.max_connections} client connections instead of"
+            f" {settings['max.connections']} (max.connections): the system allows this process too"
+            " few open files; raise its limit (ulimit -n)",
+        )
     broker = Broker(settings, disk, SystemClock(), SystemRng())
     runner.server.metadata_cache = MetadataCache(
         lambda: (broker.image.version, broker.quorum.leader_id)

@@ -3,6 +3,7 @@ requests to the runner. Runs in the thread of the event loop."""
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -25,6 +26,13 @@ FRAME_DEADLINE_MS = 30_000
 ACCEPTS_PER_WAKEUP = 64
 RESERVED_FOR_BROKERS = 64
 """Connections accepted beyond the limit; one stays only if it proves to be a broker's."""
+PROOF_MS = 5_000
+"""How long such a connection has for its proof. When all are taken, the oldest without one makes
+room for the next: a broker proves itself within a round trip."""
+ACCEPT_AGAIN_MS = 250
+"""The pause after a connection could not be accepted for want of descriptors or memory: it stays
+ready, and the loop would do nothing but try."""
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 @dataclass(slots=True)
@@ -102,9 +110,13 @@ class Server:
     def listen(self, sock: socket.socket, listener: str) -> None:
         """Serve a bound socket; ``listener`` is its name in the settings."""
         self._listeners.append(sock)
-        self.shared.loop.add(sock.fileno(), READ, lambda _events: self._accept(sock, listener))
+        self._watch(sock, listener)
         if len(self._listeners) == 1:
             self.shared.loop.call_at(self.shared.loop.now_ms() + SWEEP_MS, self._sweep)
+
+    def _watch(self, sock: socket.socket, listener: str) -> None:
+        if sock in self._listeners:
+            self.shared.loop.add(sock.fileno(), READ, lambda _events: self._accept(sock, listener))
 
     def _accept(self, listening: socket.socket, listener: str) -> None:
         for _ in range(ACCEPTS_PER_WAKEUP):
@@ -114,10 +126,18 @@ class Server:
                 return
             except OSError as e:
                 self._warn(f"cannot accept a connection: {e.strerror or e}")
+                if e.errno in _EXHAUSTED:
+                    loop = self.shared.loop
+                    loop.remove(listening.fileno())
+                    loop.call_at(
+                        loop.now_ms() + ACCEPT_AGAIN_MS, lambda: self._watch(listening, listener)
+                    )
                 return
             host = str(address[0])
-            count = len(self.connections)
             too_many_of_host = self._per_host[host] >= self.limits.max_connections_per_ip
+            if not too_many_of_host:
+                self._make_room()
+            count = len(self.connections)
             if too_many_of_host or count >= self.limits.max_connections + RESERVED_FOR_BROKERS:
                 self._warn(f"refused a connection from {host}: too many are open ({count})")
                 sock.close()
@@ -137,6 +157,16 @@ class Server:
             )
             self.connections[self._connection_id] = connection
             self._per_host[host] += 1
+
+    def _make_room(self) -> None:
+        """When every place is taken, close the oldest connection that is yet to prove that a
+        place kept for brokers is for it."""
+        if len(self.connections) < self.limits.max_connections + RESERVED_FOR_BROKERS:
+            return
+        for connection in self.connections.values():
+            if connection.brokers_only:
+                connection.close("its place is kept for brokers, and it has not proved to be one")
+                return
 
     def connection_closed(self, connection: ClientConnection, reason: str) -> None:
         """Called by the connection, once."""
@@ -220,6 +250,9 @@ class Server:
         now = self.shared.loop.now_ms()
         limits = self.limits
         for connection in list(self.connections.values()):
+            if connection.brokers_only and now - connection.opened_ms > PROOF_MS:
+                connection.close("its place is kept for brokers, and it has not proved to be one")
+                continue
             began_ms = connection.frame_since_ms
             if began_ms:
                 connection.last_active_ms = max(connection.last_active_ms, began_ms)
