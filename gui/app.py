@@ -97,7 +97,7 @@ class Application(QObject):
         self.theme_controller = ThemeController(qt, self.theme, self.preferences, self)
         self.clock = ChartClock(self, style=TimeStyle(self.preferences.get(TIME_STYLE), self))
         self.watchdog = Watchdog(self)
-        self.thread_ = ClientThread().start()
+        self.thread_ = ClientThread().start()  # for dialogs; each open cluster has its own
         self.bridge = ClientBridge(self.thread_, self)
         self.tasks = TaskScope(self)
         self.secrets = secrets or KeyringSecrets()
@@ -107,7 +107,6 @@ class Application(QObject):
         self.make_client = make_client or confluent(self.secrets, self.journal_feed)
         recent = self.preferences.path.with_name("connections.json")
         self.clusters = Clusters(
-            self.bridge,
             self.make_client,
             recent,
             data.with_name("history"),
@@ -340,6 +339,7 @@ class Application(QObject):
         ending = self.clusters.close_all()
         self.preferences.save()
         concurrent.futures.wait(ending, END_S)
+        self.clusters.stop_threads(END_S)
         self.thread_.stop(END_S)
         self.journal.close()
         self.garbage.stop()

@@ -1,11 +1,16 @@
 """The open clusters of this window: their sessions, which of them is shown, and the recent
-connections."""
+connections.
+
+Each session has a client thread of its own, so that what one cluster answers, however much it is,
+does not hold up the others (decision 0025).
+"""
 
 from __future__ import annotations
 
 import concurrent.futures
 import hashlib
 import itertools
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -16,6 +21,7 @@ from gui.client_bridge import ClientBridge
 from gui.preferences import Preferences
 from kafka_client.errors import BadInput
 from kafka_client.profile import ConnectionProfile, load_profiles, save_profiles
+from kafka_client.runtime import ClientThread
 
 if TYPE_CHECKING:
     from gui.embedded.cluster import EmbeddedCluster
@@ -40,7 +46,6 @@ class Clusters(QObject):
 
     def __init__(
         self,
-        bridge: ClientBridge,
         make_client: MakeClient,
         recent_path: Path,
         history_folder: Path,
@@ -49,12 +54,13 @@ class Clusters(QObject):
     ) -> None:
         super().__init__(parent)
         self._preferences = preferences
-        self._bridge = bridge
         self._make_client = make_client
         self._recent_path = recent_path
         self.history_folder = history_folder
         self._keys = itertools.count(1)
         self.sessions: dict[int, Session] = {}
+        self._threads: dict[int, ClientThread] = {}
+        """by the key of the session; of those that were closed too, while they end"""
         self.shown: Session | None = None
         self.recent: list[ConnectionProfile] = []
         self.problem = ""
@@ -83,17 +89,19 @@ class Clusters(QObject):
         from gui.session import Session
         from kafka_client.sampling.store import SeriesStore
 
-        client = self._make_client(profile)
+        key = next(self._keys)
+        self._threads = {k: t for k, t in self._threads.items() if not t.ended}
+        thread = self._threads[key] = ClientThread(f"kafka {profile.name}"[:60]).start()
         session = Session(
             profile,
-            client,
-            self._bridge,
+            self._make_client(profile),
+            ClientBridge(thread, self),
             SeriesStore(),
-            key=next(self._keys),
+            key=key,
             embedded=embedded,
             parent=self,
         )
-        self.sessions[session.key] = session
+        self.sessions[key] = session
         session.start(
             schedule_of(self._preferences),
             history_path=history_path or self._history_of(profile),
@@ -122,6 +130,8 @@ class Clusters(QObject):
         if self.shown is session:
             self.show(next(reversed(self.sessions.values()), None))
         ending = session.close()
+        thread = self._threads[session.key]
+        ending.add_done_callback(lambda _: thread.end())
         self.closed.emit(session)
         session.deleteLater()
         return ending
@@ -129,6 +139,16 @@ class Clusters(QObject):
     def close_all(self) -> list[concurrent.futures.Future[None]]:
         closed = [self.close_session(session) for session in list(self.sessions.values())]
         return [ending for ending in closed if ending is not None]
+
+    def stop_threads(self, timeout_s: float) -> None:
+        """End the client threads, also those whose session did not close in time; wait at most
+        ``timeout_s`` for all."""
+        deadline_s = time.monotonic() + timeout_s
+        for thread in self._threads.values():
+            thread.end()
+        for thread in self._threads.values():
+            thread.stop(max(0.0, deadline_s - time.monotonic()))
+        self._threads.clear()
 
     # ---- recent connections
 

@@ -74,3 +74,7 @@ class BadInput(ClientError):
     sent."""
 
     retriable = False
+
+
+class TooLarge(ClientError):
+    """The cluster answered with more than this application takes in: see ``wire.limits``."""

@@ -1,5 +1,5 @@
-"""The client thread: one asyncio loop for the Kafka work of all clusters, apart from the window's
-thread (decision 0021)."""
+"""The client threads: an asyncio loop for the Kafka work of one cluster, apart from the window's
+thread (decision 0021) and from every other cluster's (decision 0025)."""
 
 from __future__ import annotations
 
@@ -34,12 +34,13 @@ def calm_garbage_collection() -> None:
 
 class ClientThread:
     """Runs coroutines for other threads. ``start`` and ``stop`` belong to the owner (the window's
-    thread); ``submit`` may be called from any thread."""
+    thread); ``submit`` and ``end`` may be called from any thread."""
 
     def __init__(self, name: str = "kafka-client") -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._stopping = False
+        self._lock = threading.Lock()
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -48,6 +49,10 @@ class ClientThread:
     @property
     def running(self) -> bool:
         return self._thread.is_alive() and not self._stopping
+
+    @property
+    def ended(self) -> bool:
+        return self._stopping and not self._thread.is_alive()
 
     def start(self) -> ClientThread:
         self._thread.start()
@@ -67,18 +72,24 @@ class ClientThread:
     def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> bool:
         """Cancel all tasks and end the thread. Returns False when it did not end in time; it is a
         daemon thread, so it does not keep the process alive."""
-        if self._stopping:
-            return not self._thread.is_alive()
-        self._stopping = True
-        if not self._thread.is_alive():
-            self._loop.close()
-            return True
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(timeout_s)
+        self.end()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
         if self._thread.is_alive():
             logger.error("the thread %s did not end within %g s", self._thread.name, timeout_s)
             return False
         return True
+
+    def end(self) -> None:
+        """Cancel all tasks and end the thread, without waiting for it."""
+        with self._lock:
+            if self._stopping:
+                return
+            self._stopping = True
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._loop.stop)
+        else:
+            self._loop.close()
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)

@@ -19,7 +19,7 @@ from functools import cache
 from typing import Any
 
 from kafka_client.error_map import from_os_error
-from kafka_client.errors import ClientError, TimedOut, Unreachable, Unsupported
+from kafka_client.errors import ClientError, TimedOut, TooLarge, Unreachable, Unsupported
 from kafka_client.profile import ConnectionProfile
 from kafka_client.secrets import Secrets
 from kafka_client.wire.login import log_in, tls_context
@@ -210,8 +210,7 @@ class Connection:
             while True:
                 size = int.from_bytes(await self._reader.readexactly(4), "big", signed=True)
                 if not CORRELATION_ID.size <= size <= self._frame_max_bytes:
-                    detail = f"a response of {size} bytes"
-                    self._fail(_not_kafka(self.address, self.subject, detail))
+                    self._fail(self._wrong_size(size))
                     return
                 frame = await self._reader.readexactly(size)
                 waiting = self._waiting.pop(CORRELATION_ID.unpack_from(frame)[0], None)
@@ -219,6 +218,15 @@ class Connection:
                     waiting.set_result(frame)
         except (OSError, EOFError) as error:
             self._fail(from_os_error(error, self.address, "connect"))
+
+    def _wrong_size(self, size: int) -> ClientError:
+        if size > self._frame_max_bytes == FRAME_MAX_BYTES:  # it has answered in Kafka's protocol
+            return TooLarge(
+                f"{self.address} answers with {size / 2**20:,.0f} MiB; Kafkarium reads"
+                f" {FRAME_MAX_BYTES >> 20} at most.",
+                next_step="Check the address, and what it is that answers there.",
+            )
+        return _not_kafka(self.address, self.subject, f"a response of {size} bytes")
 
     # ---- closing
     def _fail(self, error: ClientError) -> ClientError:

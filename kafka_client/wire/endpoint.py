@@ -21,6 +21,7 @@ from kafka_client.errors import ClientError, TimedOut
 from kafka_client.profile import ConnectionProfile
 from kafka_client.secrets import Secrets
 from kafka_client.wire.connection import Connection
+from kafka_client.wire.dials import Dials
 from kafka_protocol.fields import Message
 
 logger = logging.getLogger(__name__)
@@ -47,7 +48,8 @@ class Endpoint:
     """Used from one loop. ``subject`` is what errors name.
 
     ``on_recovered`` is called when it is connected again after a failure; None for an
-    address that is not dialled again by itself (a bootstrap server).
+    address that is not dialled again by itself (a bootstrap server). Each dial waits for
+    its turn among ``dials``; None for an address that the person wrote.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class Endpoint:
         timeouts: Timeouts,
         rng: random.Random,
         on_recovered: Callable[[], None] | None = None,
+        dials: Dials | None = None,
     ) -> None:
         self.address = address
         self.subject = subject
@@ -67,6 +70,7 @@ class Endpoint:
         self._profile, self._secrets = profile, secrets
         self._timeouts, self._rng = timeouts, rng
         self._on_recovered = on_recovered
+        self._dials = dials
         self._connection: Connection | None = None
         self._opening = asyncio.Lock()
         self._slots = asyncio.Semaphore(CONCURRENT_REQUESTS)
@@ -97,27 +101,42 @@ class Endpoint:
         return await self.dial(self._timeouts.dial_s)
 
     async def dial(self, timeout_s: float) -> Connection:
-        """As ``connection``, but try even while it is failed."""
+        """As ``connection``, but try even while it is failed. ``timeout_s`` limits the
+        wait for a turn to dial, and then the dial."""
+        was_failed = self._last_error is not None
         async with self._opening:
-            if self._connection is not None:
-                if self._connection.is_open:
-                    return self._connection
-                await self._connection.close()
-            connection = Connection(self._profile, self._secrets, *self.address, self.subject)
+            if self._connection is not None and self._connection.is_open:
+                return self._connection
             try:
-                await connection.open(timeout_s)
+                async with self._turn(timeout_s):
+                    connection = await self._open(timeout_s)
             except ClientError as error:
                 self._failed(error)
                 raise
-            if self._dropped:  # closed while it was dialled
-                await connection.close()
-            recovered = self._last_error is not None
-            if recovered:
-                logger.info("%s: %s is connected again", self._profile.name, self.subject)
-            self._connection, self._failures, self._last_error = connection, 0, None
-        if recovered and self._on_recovered is not None:
-            self._on_recovered()
+        self._report_recovery(was_failed)
         return connection
+
+    def _turn(self, timeout_s: float | None) -> contextlib.AbstractAsyncContextManager[None]:
+        if self._dials is None:
+            return contextlib.nullcontext()
+        return self._dials.turn(self.subject, timeout_s)
+
+    async def _open(self, timeout_s: float) -> Connection:
+        """Replace the connection by a new one, with ``_opening`` taken."""
+        if self._connection is not None:
+            await self._connection.close()
+        connection = Connection(self._profile, self._secrets, *self.address, self.subject)
+        await connection.open(timeout_s)
+        if self._dropped:  # closed while it was dialled
+            await connection.close()
+        self._connection, self._failures, self._last_error = connection, 0, None
+        return connection
+
+    def _report_recovery(self, was_failed: bool) -> None:
+        if was_failed:
+            logger.info("%s: %s is connected again", self._profile.name, self.subject)
+            if self._on_recovered is not None:
+                self._on_recovered()
 
     async def request(self, message: Message, timeout_s: float) -> Any:
         """Send a request and return its response. Raises: Unreachable, TimedOut,
@@ -172,8 +191,19 @@ class Endpoint:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(wait_s):
                         await self._dial_now.wait()
-                # A failure is kept in _last_error and moves not_before: go on.
-                with contextlib.suppress(ClientError):
-                    await self.dial(self._timeouts.dial_s)
+                await self._dial_when_its_turn_comes()
         finally:
             self._recovering = None
+
+    async def _dial_when_its_turn_comes(self) -> None:
+        """However long that takes: the place in the queue is kept, and others that ask for
+        this endpoint meanwhile get its last error at once."""
+        async with self._turn(None), self._opening:
+            if self._connection is not None and self._connection.is_open:
+                return
+            try:
+                await self._open(self._timeouts.dial_s)
+            except ClientError as error:  # kept in _last_error; not_before has moved
+                self._failed(error)
+                return
+        self._report_recovery(True)

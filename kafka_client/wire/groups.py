@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from kafka_client.error_map import clean, from_code
 from kafka_client.errors import Unsupported
 from kafka_client.model import Group, Member, TopicPartition
+from kafka_client.wire.limits import GROUPS_MOST, check
 from kafka_client.wire.pool import ConnectionPool, gather
 from kafka_protocol.api_keys import ApiKey
 from kafka_protocol.constants import CoordinatorType
@@ -101,6 +102,7 @@ class GroupClient:
             }
         )
         errors = {f"broker {broker_id}": str(error) for broker_id, error in failures.items()}
+        check(sum(len(r.groups) for r in responses.values()), GROUPS_MOST, "group")
         groups: dict[str, Group] = {}
         for broker_id, response in responses.items():
             if response.error_code not in (ErrorCode.NONE, *NOT_HERE):

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 
 from kafka_client.error_map import clean, from_code
 from kafka_client.model import Broker, ClusterSnapshot, Partition, Topic, TopicPartition
+from kafka_client.wire.limits import check_metadata
 from kafka_client.wire.pool import ConnectionPool, gather
 from kafka_protocol.api_keys import ApiKey
 from kafka_protocol.constants import IsolationLevel
@@ -73,6 +74,7 @@ class MetadataClient:
         response: MetadataResponse = await self._pool.request_any(request, METADATA_TIMEOUT_S)
         if response.error_code:
             raise from_code(response.error_code, "read the cluster's metadata")
+        check_metadata(response)
         brokers = {
             b.node_id: Broker(b.node_id, clean(b.host, 255), b.port, b.rack)
             for b in response.brokers

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from kafka_client.errors import ClientError, TimedOut, Unreachable
 from kafka_client.profile import ConnectionProfile, parse_address
 from kafka_client.secrets import Secrets
+from kafka_client.wire.dials import Dials
 from kafka_client.wire.endpoint import Endpoint, Timeouts
 from kafka_client.wire.single_flight import SingleFlight
 from kafka_protocol.fields import Message
@@ -47,6 +48,7 @@ class ConnectionPool:
             for server in profile.bootstrap_servers
         ]
         self._brokers: dict[int, Endpoint] = {}
+        self._dials = Dials()
         self._flights = SingleFlight()
 
     async def connect(self, timeout_s: float) -> None:
@@ -80,7 +82,7 @@ class ConnectionPool:
             if known is not None:
                 self._flights.in_background(known.close())
             self._brokers[broker_id] = self._endpoint(
-                address, f"broker {broker_id}", self._hasten_others
+                address, f"broker {broker_id}", self._hasten_others, self._dials
             )
 
     def round_trips(self) -> dict[int, float]:
@@ -157,9 +159,17 @@ class ConnectionPool:
         address: tuple[str, int],
         subject: str,
         on_recovered: Callable[[], None] | None = None,
+        dials: Dials | None = None,
     ) -> Endpoint:
         return Endpoint(
-            self._profile, self._secrets, address, subject, self.timeouts, self._rng, on_recovered
+            self._profile,
+            self._secrets,
+            address,
+            subject,
+            self.timeouts,
+            self._rng,
+            on_recovered,
+            dials,
         )
 
     def _broker(self, broker_id: int) -> Endpoint:

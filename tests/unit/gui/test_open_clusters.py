@@ -2,16 +2,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gui.client_bridge import ClientBridge
+from PySide6.QtWidgets import QApplication
+
 from gui.open_clusters import Clusters
 from gui.preferences import Preferences
 from kafka_client.profile import ConnectionProfile
 from tests.fakes.client import FakeClient
 
 
-def clusters(bridge: ClientBridge, folder: Path) -> Clusters:
+def clusters(folder: Path) -> Clusters:
     return Clusters(
-        bridge,
         lambda _: FakeClient(moving=False),
         folder / "connections.json",
         folder / "history",
@@ -19,8 +19,8 @@ def clusters(bridge: ClientBridge, folder: Path) -> Clusters:
     )
 
 
-def test_that_a_profile_that_is_open_is_shown_again(bridge: ClientBridge, tmp_path: Path) -> None:
-    made = clusters(bridge, tmp_path)
+def test_that_a_profile_that_is_open_is_shown_again(qapp: QApplication, tmp_path: Path) -> None:
+    made = clusters(tmp_path)
     orders = ConnectionProfile("orders", ("orders:9092",))
     first = made.open_profile(orders)
     second = made.open_profile(ConnectionProfile("billing", ("billing:9092",)))
@@ -34,8 +34,8 @@ def test_that_a_profile_that_is_open_is_shown_again(bridge: ClientBridge, tmp_pa
 
 
 def test_that_connections_that_cannot_be_read_are_a_problem_to_show(
-    bridge: ClientBridge, tmp_path: Path
+    qapp: QApplication, tmp_path: Path
 ) -> None:
     (tmp_path / "connections.json").write_text("{")
-    made = clusters(bridge, tmp_path)
+    made = clusters(tmp_path)
     assert made.recent == [] and "connections.json" in made.problem

@@ -55,6 +55,8 @@ class FakeBroker:
         """What follows the correlation id of every response, instead of an answer."""
         self.raw_size: int | None = None
         """The size in front of every response, instead of the right one."""
+        self.raw_bodies: dict[int, bytes] = {}
+        """As ``raw_body``, for the responses to requests of one api key."""
         self.received: list[int] = []  # api keys
         self.highest: dict[int, int] = {}  # api key -> highest version offered, if not the newest
         self.answers: dict[int, Callable[[Any], Any]] = {ApiKey.METADATA: self._metadata}
@@ -96,6 +98,9 @@ class FakeBroker:
                         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
                     case "close":
                         break
+                    case _ if api_key in self.raw_bodies:
+                        body = frame[4:8] + self.raw_bodies[api_key]
+                        writer.write(len(body).to_bytes(4, "big") + body)
                     case _ if self.raw_body is not None or self.raw_size is not None:
                         body = frame[4:8] + (self.raw_body or b"")
                         size = len(body) if self.raw_size is None else self.raw_size
