@@ -15,6 +15,7 @@ from embedded_broker.core.coordinator.responses import MemberResponses
 from embedded_broker.core.coordinator.shard import Entry, Shard
 from embedded_broker.core.environment import Environment
 from embedded_broker.core.events import RequestReceived
+from embedded_broker.core.metadata.topics import OFFSETS_TOPIC
 from kafka_protocol.errors import ErrorCode
 
 NEW_MEMBER_TIMEOUT_MS = 300_000
@@ -22,6 +23,10 @@ NEW_MEMBER_TIMEOUT_MS = 300_000
 MEMBER_ID_REQUIRED_SINCE = 4
 """From this version of JoinGroup on a new member first gets its id (KIP-394)."""
 SKIP_ASSIGNMENT_SINCE = 9
+SMALL_BYTES = 64 * 1024
+"""Metadata of a member, or assignments, that are not added up with the rest of the group."""
+PENDING_MOST = 10_000
+"""Member ids of a group that were given and have not joined yet."""
 
 
 class Membership:
@@ -57,6 +62,11 @@ class Membership:
             self._responses.refuse_join(event, ErrorCode.GROUP_MAX_SIZE_REACHED, "")
             shard.forget_if_idle(group)
             return
+        size = sum(len(p.metadata) for p in message.protocols)
+        if self._is_too_large(group, size, message.member_id):
+            self._responses.refuse_join(event, ErrorCode.UNKNOWN_SERVER_ERROR)
+            shard.forget_if_idle(group)
+            return
         replaced = group.static_members.get(message.group_instance_id)
         if not group.accepts(
             message.protocol_type, protocols_of(message), message.member_id or replaced
@@ -82,6 +92,21 @@ class Membership:
                 return member_id not in group.members and len(group.members) >= most
         return False
 
+    def _is_too_large(self, group: Group, size: int, joining: str = "") -> bool:
+        """Return whether the group with ``size`` bytes more, instead of those of the member that
+        is ``joining`` again, would not fit into one record of the offsets topic, in which it has
+        to be written. Kafka finds out when it writes."""
+        if size <= SMALL_BYTES:
+            return False
+        known = sum(
+            len(metadata)
+            for member in group.members.values()
+            if member.member_id != joining
+            for _, metadata in member.protocols
+        )
+        most: int = self._env.config.topic(OFFSETS_TOPIC, "max.message.bytes")
+        return known + size > most
+
     def _join_new(self, now_ms: int, shard: Shard, group: Group, event: RequestReceived) -> None:
         """A JoinGroup without a member id."""
         message = event.message
@@ -94,6 +119,8 @@ class Membership:
                 self._add(now_ms, shard, group, member_id, event)
             else:
                 self._replace_static(now_ms, shard, group, old_id, member_id, event)
+        elif event.version >= MEMBER_ID_REQUIRED_SINCE and len(group.pending) >= PENDING_MOST:
+            self._responses.refuse_join(event, ErrorCode.COORDINATOR_LOAD_IN_PROGRESS)
         elif event.version >= MEMBER_ID_REQUIRED_SINCE:
             # The member joins again with this id. A client that never gets the response
             # then leaves no member behind that the rebalance would wait for (KIP-394).
@@ -238,6 +265,10 @@ class Membership:
             self._responses.sync(None, event, ErrorCode.UNKNOWN_MEMBER_ID)
             return
         error = self._sync_error(group, event)
+        if not error and self._is_too_large(
+            group, sum(len(a.assignment) for a in message.assignments)
+        ):
+            error = ErrorCode.UNKNOWN_SERVER_ERROR
         if error:
             self._responses.sync(group, event, error)
             return

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from embedded_broker.core.coordinator import membership
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.messages.k12_heartbeat import HeartbeatRequest
 from kafka_protocol.messages.k13_leave_group import LeaveGroupRequest, MemberIdentity
@@ -198,6 +199,38 @@ def test_row_41_that_bad_joins_have_kafkas_errors(bench: Bench) -> None:
     assert beat(bench, one, 7) == ErrorCode.ILLEGAL_GENERATION
     assert bench.answers[bench.sync(one, 7)].error_code == ErrorCode.ILLEGAL_GENERATION
     assert bench.answers[bench.sync("nobody", 1)].error_code == ErrorCode.UNKNOWN_MEMBER_ID
+
+
+def test_row_41_that_a_group_stays_as_large_as_a_record_of_the_offsets_topic(
+    bench: Bench,
+) -> None:
+    refused = ErrorCode.UNKNOWN_SERVER_ERROR
+    assert bench.answers[bench.join(metadata=bytes(2_000_000))].error_code == refused
+    assert bench.groups.shards[0].groups == {}, "nothing is left of it"
+    (leader,) = bench.stable()
+    first = bench.join(metadata=bytes(600_000))
+    bench.join(leader)
+    second = bench.answers[first].member_id
+    assert bench.answers[first].error_code == 0
+    # Its own metadata counts once, that of the others always.
+    assert bench.answers.get(bench.join(second, metadata=bytes(900_000))) is None
+    bench.join(leader)
+    assert bench.answers[bench.join(metadata=bytes(200_000))].error_code == refused
+    generation = bench.answers[first].generation_id + 1
+    large = bench.sync(leader, generation, {leader: bytes(200_000)})
+    assert bench.answers[large].error_code == refused
+    good = bench.sync(leader, generation, {leader: b"all"})
+    assert bench.answers[good].error_code == 0
+
+
+def test_row_41_that_member_ids_that_never_join_are_bounded(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(membership, "PENDING_MOST", 3)
+    codes = [bench.ask(bench.join_message(), 9).error_code for _ in range(5)]
+    assert codes == [79, 79, 79, 14, 14]
+    bench.run(10_001)  # the session timeout of those three
+    assert bench.ask(bench.join_message(), 9).error_code == ErrorCode.MEMBER_ID_REQUIRED
 
 
 def test_that_a_full_group_accepts_no_member() -> None:
