@@ -70,8 +70,13 @@ def register(controller: Controller, now_ms: int, event: RequestReceived) -> Non
     if known is not None:
         # The new incarnation starts fenced. On another disk, or after a crash that the
         # disk cannot have survived whole, it may also lack records that the previous
-        # one had.
-        lost_data = not _same_disk(known, request) or request.previous_broker_epoch < 0
+        # one had; so may one that has counted fewer processes than were registered: the file
+        # with the count was lost, or the directory is an older backup.
+        lost_data = (
+            not _same_disk(known, request)
+            or request.previous_broker_epoch < 0
+            or _processes_later(known, request) <= 0
+        )
         records += without_broker(controller.view, request.broker_id, lost_data)
     controller.sessions.remove(request.broker_id)
     controller.sessions.touch(now_ms, request.broker_id, event.caller.connection_id)
@@ -82,20 +87,25 @@ def _same_disk(known: BrokerImage, request: BrokerRegistrationRequest) -> bool:
     return set(known.directory_ids) == set(request.log_dirs)
 
 
+def _processes_later(known: BrokerImage, request: BrokerRegistrationRequest) -> int:
+    """Return how many processes have run on the disk since the registered one began; zero or less
+    is what a delayed registration says, and a directory that has lost its count."""
+    return incarnation_number(request.incarnation_id) - incarnation_number(known.incarnation_id)
+
+
 def _may_replace(
     controller: Controller, now_ms: int, known: BrokerImage, request: BrokerRegistrationRequest
 ) -> bool:
     """Return whether the incarnation in ``request`` may replace the registered one."""
-    if _same_disk(known, request):
-        later = incarnation_number(request.incarnation_id) - incarnation_number(
-            known.incarnation_id
-        )
-        # A delayed registration of an earlier process on this disk.
-        if later < 0:
-            return False
-        # One directory has one process at a time, so the previous one has ended.
-        if later > 0:
-            return True
+    # One directory has one process at a time, so an earlier one has ended, though its session
+    # has not. But a copy of the directory may say the same while the original still sends
+    # heartbeats; it has to wait.
+    if (
+        _same_disk(known, request)
+        and _processes_later(known, request) > 0
+        and not controller.sessions.is_connected(known.broker_id)
+    ):
+        return True
     if not controller.sessions.is_live(now_ms, known.broker_id):
         return True
     controller.env.note(

@@ -173,7 +173,8 @@ class Lifecycle:
             if now_ms - self._duplicate_since_ms > 2 * self._session_ms:
                 self._refuse_to_run(
                     f"{broker}, log directory {env.disk.directory_id}, was refused: another live"
-                    f" broker has the id {env.node_id} and a different log directory.",
+                    f" broker has the id {env.node_id}, with a different log directory or the"
+                    " original of this one. Give this broker an id and a directory of its own.",
                     error,
                 )
             else:

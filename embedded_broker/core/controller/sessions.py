@@ -110,6 +110,10 @@ class Sessions:
         contact_ms = self._contact_ms.get(broker_id)
         return contact_ms is not None and now_ms - contact_ms < self._timeout_ms
 
+    def is_connected(self, broker_id: int) -> bool:
+        """Return whether the connection of the broker's newest heartbeat is open."""
+        return broker_id in self._connections.values()
+
     def remove(self, broker_id: int) -> None:
         """End the broker's session."""
         self._contact_ms.pop(broker_id, None)

@@ -68,14 +68,14 @@ class Voter(ABC):
         self.votes_conditionally: bool = self._saved.get(
             "forgetful", not self._saved and len(self.voters) > 1
         )
+        """Whether this disk is or may be new, so that records and votes this voter once
+        had may be lost. Its vote then counts only when all voters grant theirs, as
+        those of a new cluster do. Ends when this voter has all committed records."""
         if self.epoch < self.log.last_epoch:
             # The quorum state was lost, or comes from a backup. An epoch that wrote records has
             # been; in an older one this node would write what its own recovery cuts off.
             self.epoch = self.log.last_epoch
             self.voted_id = self.leader_id = NOBODY
-        """Whether this disk is or may be new, so that records and votes this voter once
-        had may be lost. Its vote then counts only when all voters grant theirs, as
-        those of a new cluster do. Ends when this voter has all committed records."""
         self.role = Role.UNATTACHED
         self.high_watermark = 0
         """End of the committed part of the log; never goes back."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
+from embedded_broker.core.controller.incarnation import incarnation_id
 from embedded_broker.core.controller.lifecycle import State
 from embedded_broker.core.effects import Stop
 from embedded_broker.simulator.node import Node, Observer
@@ -209,6 +210,46 @@ def test_that_a_second_live_broker_with_the_same_id_is_refused_and_stops(cluster
     assert f"another live broker has the id {original.node_id}" in stops.seen[0].reason
     assert stops.seen[0].error is ErrorCode.DUPLICATE_BROKER_REGISTRATION
     assert original.running
+
+
+def on_the_disk_of(c: Wired, node_id: int, number: int) -> BrokerRegistrationRequest:
+    """A registration of process ``number`` on this broker's log directory, stopped cleanly."""
+    known = leader(c).broker.image.brokers[node_id]
+    return BrokerRegistrationRequest(
+        node_id,
+        "unit",
+        incarnation_id(number, UUID(int=7)),
+        [Listener("PLAINTEXT", "127.0.0.1", 1, 0)],
+        log_dirs=list(known.directory_ids),
+        previous_broker_epoch=known.broker_epoch,
+    )
+
+
+def test_that_a_copy_of_a_live_brokers_directory_does_not_take_its_place(cluster: Cluster) -> None:
+    c = cluster()
+    original = next(n for n in c.nodes.values() if n is not c.controller())
+    copy = on_the_disk_of(c, original.node_id, 99)
+    response = as_broker(c, original.node_id, copy, 4)
+    assert response.error_code == ErrorCode.DUPLICATE_BROKER_REGISTRATION
+    c.run(2_000)
+    assert original.broker.lifecycle.is_ready
+
+
+def test_that_a_directory_that_lost_its_count_of_processes_counts_as_one_that_lost_records(
+    cluster: Cluster,
+) -> None:
+    c = cluster()
+    victim = next(n for n in c.nodes.values() if n is not c.controller())
+    topic(c, "t", [victim.node_id])
+    older = on_the_disk_of(c, victim.node_id, 0)
+    refused = ErrorCode.DUPLICATE_BROKER_REGISTRATION
+    assert as_broker(c, victim.node_id, older, 4).error_code == refused  # while it is alive
+    victim.crash(power=False)
+    c.until(lambda: image_of(c, "t").leader == -1, 3_000)
+    assert image_of(c, "t").elr == (victim.node_id,)
+    c.until(lambda: as_broker(c, victim.node_id, older, 4).error_code == 0, 12_000)
+    c.run(500)
+    assert image_of(c, "t").elr == ()
 
 
 def test_that_a_broker_of_another_cluster_is_refused(cluster: Cluster) -> None:
