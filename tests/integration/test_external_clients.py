@@ -57,7 +57,9 @@ def pairs(consumed: list[Consumed]) -> list[Pair]:
     return [(key, value) for _, _, key, value in sorted(consumed)]
 
 
-@pytest.mark.parametrize("client", CLIENTS, indirect=True)
+@pytest.mark.parametrize(
+    "client", [*CLIENTS[:-1], pytest.param("kafkajs", marks=pytest.mark.slow)], indirect=True
+)
 def test_that_a_client_creates_produces_with_every_codec_and_consumes_in_a_group(
     client: Driver, embedded_cluster: str
 ) -> None:

@@ -80,6 +80,7 @@ def test_that_a_hung_cluster_leaves_the_window_live(window: Window, client: Fake
     client.delay_s = 0.0
 
 
+@pytest.mark.slow
 def test_that_a_cluster_that_comes_and_goes_does_not_wear_the_window_out(
     window: Window, client: FakeClient
 ) -> None:

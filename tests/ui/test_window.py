@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QLabel, QMessageBox
@@ -150,6 +151,7 @@ def test_that_closing_without_clusters_of_our_own_asks_nothing(window: Window) -
     assert not window.application.clusters.sessions
 
 
+@pytest.mark.slow
 def test_that_sampling_a_thousand_topics_does_not_hold_up_the_window(window: Window) -> None:
     """Processor time of the window's thread in one go, so that a busy machine does not decide.
     The goal is 50 ms."""
