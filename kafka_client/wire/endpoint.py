@@ -103,18 +103,15 @@ class Endpoint:
     async def dial(self, timeout_s: float) -> Connection:
         """As ``connection``, but try even while it is failed. ``timeout_s`` limits the
         wait for a turn to dial, and then the dial."""
-        was_failed = self._last_error is not None
         async with self._opening:
             if self._connection is not None and self._connection.is_open:
                 return self._connection
             try:
                 async with self._turn(timeout_s):
-                    connection = await self._open(timeout_s)
+                    return await self._open(timeout_s)
             except ClientError as error:
                 self._failed(error)
                 raise
-        self._report_recovery(was_failed)
-        return connection
 
     def _turn(self, timeout_s: float | None) -> contextlib.AbstractAsyncContextManager[None]:
         if self._dials is None:
@@ -122,21 +119,21 @@ class Endpoint:
         return self._dials.turn(self.subject, timeout_s)
 
     async def _open(self, timeout_s: float) -> Connection:
-        """Replace the connection by a new one, with ``_opening`` taken."""
+        """Replace the connection by a new one, with ``_opening`` taken; say so when it was
+        failed before."""
         if self._connection is not None:
             await self._connection.close()
         connection = Connection(self._profile, self._secrets, *self.address, self.subject)
         await connection.open(timeout_s)
         if self._dropped:  # closed while it was dialled
             await connection.close()
+        recovered = self._last_error is not None
         self._connection, self._failures, self._last_error = connection, 0, None
-        return connection
-
-    def _report_recovery(self, was_failed: bool) -> None:
-        if was_failed:
+        if recovered:
             logger.info("%s: %s is connected again", self._profile.name, self.subject)
             if self._on_recovered is not None:
                 self._on_recovered()
+        return connection
 
     async def request(self, message: Message, timeout_s: float) -> Any:
         """Send a request and return its response. Raises: Unreachable, TimedOut,
@@ -199,11 +196,9 @@ class Endpoint:
         """However long that takes: the place in the queue is kept, and others that ask for
         this endpoint meanwhile get its last error at once."""
         async with self._turn(None), self._opening:
-            if self._connection is not None and self._connection.is_open:
+            if self.is_open:
                 return
             try:
                 await self._open(self._timeouts.dial_s)
             except ClientError as error:  # kept in _last_error; not_before has moved
                 self._failed(error)
-                return
-        self._report_recovery(True)

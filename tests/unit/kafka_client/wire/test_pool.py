@@ -1,15 +1,19 @@
 """Which broker a request goes to, and what a broker that fails costs."""
 
 import asyncio
+import random
 import re
 
 import pytest
 
 from kafka_client.errors import Unreachable
 from kafka_client.profile import quick
+from kafka_client.secrets import MemorySecrets
+from kafka_client.wire.connection import Connection
+from kafka_client.wire.endpoint import Endpoint
 from kafka_protocol.api_keys import ApiKey
 from tests.unit.kafka_client.wire.broker import FakeBroker
-from tests.unit.kafka_client.wire.cluster import HASTY, Cluster, pool_to
+from tests.unit.kafka_client.wire.cluster import HASTY, PATIENT, Cluster, pool_to
 
 
 async def test_that_identical_requests_under_way_are_sent_once():
@@ -95,3 +99,33 @@ async def test_that_metadata_goes_to_another_broker_when_one_hangs():
             async with asyncio.timeout(10.0):
                 while (await cluster.client.offsets(wanted))[1]:
                     await asyncio.sleep(0.02)
+
+
+async def test_that_a_dial_that_waited_for_one_that_failed_reports_the_recovery(monkeypatch):
+    opened, failures, recovered = Connection.open, [Unreachable("not yet")], []
+
+    async def open_(self, timeout_s):
+        await asyncio.sleep(0)
+        if failures:
+            raise failures.pop()
+        await opened(self, timeout_s)
+
+    monkeypatch.setattr(Connection, "open", open_)
+    broker = await FakeBroker().start()
+    address = ("127.0.0.1", broker.port)
+    endpoint = Endpoint(
+        quick(f"127.0.0.1:{broker.port}"),
+        MemorySecrets(),
+        address,
+        "broker 1",
+        PATIENT,
+        random.Random(1),
+        lambda: recovered.append(address),
+    )
+    first, second = await asyncio.gather(
+        endpoint.dial(20.0), endpoint.dial(20.0), return_exceptions=True
+    )
+    assert isinstance(first, Unreachable) and isinstance(second, Connection)
+    assert recovered == [address]
+    await endpoint.close()
+    await broker.stop()
