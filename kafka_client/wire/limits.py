@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from kafka_client.errors import TooLarge
 from kafka_protocol.messages.k03_metadata import MetadataResponse
+from resources.wording import counted
 
 BROKERS_MOST = 1_000
 TOPICS_MOST = 100_000
@@ -38,6 +39,6 @@ def check(count: int, most: int, noun: str) -> None:
     """Raises: TooLarge, when the cluster lists more than ``most`` of something."""
     if count > most:
         raise TooLarge(
-            f"The cluster's answer lists {count:,} {noun}s; Kafkarium reads {most:,} at most.",
+            f"The cluster's answer lists {counted(count, noun)}; Kafkarium reads {most:,} at most.",
             next_step="Check the address: this may not be the cluster that it should be.",
         )
