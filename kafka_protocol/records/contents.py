@@ -21,8 +21,14 @@ from typing import NamedTuple
 
 from kafka_protocol.fields import Buffer
 from kafka_protocol.primitives import ProtocolError, read_varint
-from kafka_protocol.records.batch import LEAST_RECORD_SIZE, BatchHeader
-from kafka_protocol.records.record import InvalidRecord
+from kafka_protocol.records.batch import BatchHeader
+from kafka_protocol.records.record import (
+    InvalidRecord,
+    check_record_count,
+    header_count,
+    length,
+    record_end,
+)
 
 KEYLESS_MOST = 3
 """Indexes of records without a key that are kept."""
@@ -66,16 +72,17 @@ def _spans() -> list[int]:
         elif first < 128:
             spans += [1 + (first >> 1)] * 256
         else:
-            spans += [2 + ((second << 7 | first & 127) >> 1) for second in range(128)]
+            least = 2 + ((first & 127) >> 1)
+            spans += range(least, least + 64 * 128, 64)  # the second byte counts in 64s
             spans += [_UNCOMMON] * 128
     return spans
 
 
 _SPANS = _spans()
 _OFFSETS = (
-    [index * 2 for index in range(64)],
-    [(index & 63) << 9 | 0x8000 | index >> 6 for index in range(RUN)],
-    [(index & 63) << 9 | 0x8080 | index >> 6 for index in range(RUN)],
+    list(range(0, 128, 2)),
+    [first for second in range(128) for first in range(0x8000 | second, 0x10000, 512)],
+    [first for second in range(128) for first in range(0x8080 | second, 0x10000, 512)],
 )
 """What an offset delta begins with, by its number of bytes less one: the first byte, or the first
 two."""
@@ -121,8 +128,7 @@ class Walk:
         Raises:
             InvalidRecord: the header counts more records than could be in ``body``.
         """
-        if not 0 <= header.record_count <= len(body) // LEAST_RECORD_SIZE:
-            raise InvalidRecord(f"record count {header.record_count} in {len(body)} bytes")
+        check_record_count(body, header)
         self._body = body
         self._header = header
         self._index = 0
@@ -181,8 +187,8 @@ class Walk:
         body, p, index = self._body, self._next, self._index
         timestamp = 1
         try:
-            length = 1 if body[p] < 128 else 2
-            p += length + 1  # after the attributes, which are unused
+            size_bytes = 1 if body[p] < 128 else 2
+            p += size_bytes + 1  # after the attributes, which are unused
             while body[p] >= 128:
                 p += 1
                 timestamp += 1
@@ -190,7 +196,7 @@ class Walk:
             return None
         if timestamp > TIMESTAMP_BYTES or index >= 128 * RUN:
             return None
-        return _Shape(length, timestamp, 1 if index < 64 else 2 if index < RUN else 3)
+        return _Shape(size_bytes, timestamp, 1 if index < 64 else 2 if index < RUN else 3)
 
     def _records_alike(self, shape: _Shape, until: int) -> None:
         """Check records up to the index ``until``, as long as they have this shape."""
@@ -205,10 +211,10 @@ class Walk:
         until = index + length_hint(offsets)
         try:
             for offset in offsets:
-                length, timestamp, found, key = read_start(body, p)
+                size_code, timestamp, found, key = read_start(body, p)
                 if found != offset:
                     break
-                end = p + spans[length]
+                end = p + spans[size_code]
                 q = p + values[key]
                 q += spans[two_bytes(body, q)[0]]
                 if (q + 1 != end or body[q]) and (
@@ -231,16 +237,15 @@ class Walk:
         self._index, self._next = until - 1 - length_hint(offsets), p
 
     def _timestamp(self, index: int, code: bytes) -> bool:
-        """Note a record's timestamp delta; return False when these bytes are not one varint."""
-        value = 0
-        for position, byte in enumerate(code[:-1]):
-            if byte < 128:
-                return False
-            value |= (byte & 127) << 7 * position
-        if code[-1] >= 128:
+        """Note a record's timestamp delta; return False when these bytes are not one varint.
+
+        Raises:
+            IndexError: they are the beginning of a longer one.
+        """
+        delta, end = read_varint(code, 0)
+        if end != len(code):
             return False
-        value |= code[-1] << 7 * (len(code) - 1)
-        self._note_timestamp(index, (value >> 1) ^ -(value & 1))
+        self._note_timestamp(index, delta)
         return True
 
     def _note_timestamp(self, index: int, delta: int) -> None:
@@ -280,42 +285,19 @@ class Walk:
             InvalidRecord, ProtocolError, IndexError
         """
         body = self._body
-        size, p = read_varint(body, self._next)
-        end = p + size
-        if size < LEAST_RECORD_SIZE - 1 or end > len(body):
-            raise InvalidRecord(f"a size of {size} bytes with {len(body) - p} left")
+        end, p = record_end(body, self._next)
         timestamp, p = read_varint(body, p + 1)
         offset, p = read_varint(body, p)
         if offset != number:
             raise InvalidRecord(f"its offset delta is {offset}")
-        key, p = _skip(body, p, end)
-        _, p = _skip(body, p, end)
-        self._headers_left, self._next = _header_count(body, p, end)
+        key, p = length(body, p, end)
+        value, p = length(body, p + max(0, key), end)
+        p += max(0, value)
+        self._headers_left, self._next = header_count(body, p, end)
         self._record_end = end
         self._note_timestamp(number, timestamp)
         if key < 0 and len(self._keyless) < KEYLESS_MOST:
             self._keyless.append(number)
-
-
-def _skip(body: Buffer, p: int, end: int) -> tuple[int, int]:
-    """Return a length (-1 for null) and the position after its bytes.
-
-    Raises:
-        InvalidRecord, ProtocolError, IndexError
-    """
-    size, p = read_varint(body, p)
-    if size == -1:
-        return size, p
-    if size < 0 or p + size > end:
-        raise InvalidRecord(f"a length of {size} with {end - p} bytes left")
-    return size, p + size
-
-
-def _header_count(body: Buffer, p: int, end: int) -> tuple[int, int]:
-    headers, p = read_varint(body, p)
-    if not 0 <= headers <= (end - p) // 2:  # a header takes at least its two lengths
-        raise InvalidRecord(f"a header count of {headers} with {end - p} bytes left")
-    return headers, p
 
 
 def _headers(body: Buffer, p: int, end: int) -> int:
@@ -324,14 +306,16 @@ def _headers(body: Buffer, p: int, end: int) -> int:
     Raises:
         InvalidRecord, ProtocolError, IndexError
     """
-    headers, p = _header_count(body, p, end)
+    headers, p = header_count(body, p, end)
     return _skip_headers(body, p, end, headers)
 
 
 def _skip_headers(body: Buffer, p: int, end: int, headers: int) -> int:
     for _ in range(headers):
-        name, p = _skip(body, p, end)
-        if name < 0:
+        size, p = length(body, p, end)
+        if size < 0:
             raise InvalidRecord("a header has no key")
-        _, p = _skip(body, p, end)
+        size, p = length(body, p + size, end)
+        if size > 0:
+            p += size
     return p

@@ -84,9 +84,9 @@ class Inspection:
         Raises:
             TooLarge: they take more than ``max_bytes``, which is below MAX_BYTES.
         """
+        self.is_unpacked = True
         header = self._header
         if header is None:
-            self.is_unpacked = True
             return 0
         if not crc_matches(self.records, header):
             self._refuse(ErrorCode.CORRUPT_MESSAGE, "the batch's checksum is wrong")
@@ -94,7 +94,6 @@ class Inspection:
         try:
             body = decompress(header.compression, memoryview(self.records)[HEADER_SIZE:], max_bytes)
             self._walk = Walk(body, header)
-            self.is_unpacked = True
             return len(body)
         except TooLarge as e:
             if max_bytes < MAX_BYTES:
@@ -119,7 +118,6 @@ class Inspection:
 
     def _refuse(self, code: ErrorCode, text: str) -> None:
         self.outcome = Refusal(code, text)
-        self.is_unpacked = True
 
 
 def inspect(records: Buffer | None) -> Outcome:

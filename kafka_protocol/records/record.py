@@ -97,8 +97,7 @@ def _decompressed(batch: Buffer, header: BatchHeader) -> Buffer:
         body = decompress(header.compression, memoryview(batch)[start:end])
     except CannotDecompress as e:
         raise InvalidRecord(str(e)) from e
-    if not 0 <= header.record_count <= len(body) // LEAST_RECORD_SIZE:
-        raise InvalidRecord(f"record count {header.record_count} in {len(body)} bytes")
+    check_record_count(body, header)
     return body
 
 
@@ -107,15 +106,13 @@ def _read(
 ) -> tuple[Record, int, int]:
     """A record, its offset delta, and the position after it. Raises: InvalidRecord, and
     ProtocolError or IndexError for a varint that is too long or cut off."""
-    size, position = read_varint(body, position)
-    end = position + size
-    if size < LEAST_RECORD_SIZE - 1 or end > len(body):
-        raise InvalidRecord(f"a record of {size} bytes with {len(body) - position} left")
+    end, position = record_end(body, position)
+    size = end - position
     timestamp_delta, position = read_varint(body, position + 1)  # after the unused attributes
     offset_delta, position = read_varint(body, position)
     key, position = _bytes(body, position, end)
     value, position = _bytes(body, position, end)
-    count, position = read_varint(body, position)
+    count, position = header_count(body, position, end)
     headers: Headers = ()
     if count:
         headers, position = _headers(body, position, end, count)
@@ -127,8 +124,6 @@ def _read(
 
 
 def _headers(body: Buffer, position: int, end: int, count: int) -> tuple[Headers, int]:
-    if not 0 < count <= (end - position) // 2:  # a header takes at least its two lengths
-        raise InvalidRecord(f"{count} record headers in {end - position} bytes")
     headers: list[tuple[str, bytes | None]] = []
     for _ in range(count):
         name, position = _bytes(body, position, end)
@@ -143,9 +138,51 @@ def _headers(body: Buffer, position: int, end: int, count: int) -> tuple[Headers
 
 
 def _bytes(body: Buffer, position: int, end: int) -> tuple[bytes | None, int]:
-    size, position = read_varint(body, position)
-    if size == -1:
+    size, position = length(body, position, end)
+    if size < 0:
         return None, position
-    if size < 0 or position + size > end:
-        raise InvalidRecord(f"a length of {size} with {end - position} bytes left")
     return bytes(body[position : position + size]), position + size
+
+
+# ---- the bounds of records, also for those who read no more of them
+def check_record_count(body: Buffer, header: BatchHeader) -> None:
+    """Raises: InvalidRecord, when the header counts more records than could be in ``body``."""
+    if not 0 <= header.record_count <= len(body) // LEAST_RECORD_SIZE:
+        raise InvalidRecord(f"record count {header.record_count} in {len(body)} bytes")
+
+
+def record_end(body: Buffer, position: int) -> tuple[int, int]:
+    """Return where the record ends that begins at ``position``, and where its attributes are.
+
+    Raises:
+        InvalidRecord: it is too short, or ends behind ``body``.
+        ProtocolError, IndexError: as ``read_varint``; so in the functions below.
+    """
+    size, position = read_varint(body, position)
+    if size < LEAST_RECORD_SIZE - 1 or position + size > len(body):
+        raise InvalidRecord(f"a record of {size} bytes with {len(body) - position} left")
+    return position + size, position
+
+
+def length(body: Buffer, position: int, end: int) -> tuple[int, int]:
+    """Return the length of a key or value, -1 for null, and the position after it.
+
+    Raises:
+        InvalidRecord: the bytes would reach beyond ``end``, that of the record.
+    """
+    size, position = read_varint(body, position)
+    if size < -1 or position + size > end:
+        raise InvalidRecord(f"a length of {size} with {end - position} bytes left")
+    return size, position
+
+
+def header_count(body: Buffer, position: int, end: int) -> tuple[int, int]:
+    """Return how many headers a record has, and the position after the number.
+
+    Raises:
+        InvalidRecord: they cannot all be in front of ``end``.
+    """
+    count, position = read_varint(body, position)
+    if not 0 <= count <= (end - position) // 2:  # a header takes at least its two lengths
+        raise InvalidRecord(f"a header count of {count} with {end - position} bytes left")
+    return count, position
