@@ -50,14 +50,13 @@ class Inspector:
         self._inspections: list[Inspection] = []
         self._position = 0
         """The number of the inspection that goes on next."""
-        self._line: list[Client] = []
-        self._waiting: set[Client] = set()
-        """The connections in ``_line``, and ``_client``."""
+        self._line: dict[Client, None] = {}
+        """The connections whose requests wait for that, in order."""
         self._outcomes: dict[Client, list[Outcome]] = {}
 
     def waits(self, client: Client) -> bool:
         """Return whether the next request of this connection cannot be taken yet."""
-        return client in self._waiting
+        return client is self._client or client in self._line
 
     def outcomes(self, client: Client, request: ProduceRequest) -> Sequence[Outcome] | None:
         """Return what the inspections of the request's batches found, or None when it has to wait:
@@ -77,16 +76,15 @@ class Inspector:
                 return _inspect_now(inspections)
             except TooLarge:
                 inspections = [Inspection(inspection.records) for inspection in inspections]
-        self._waiting.add(client)
         if self._client is None:
             self._begin(client, inspections)
         else:
-            self._line.append(client)
+            self._line[client] = None
         return None
 
     def forget(self, client: Client) -> None:
         """The connection is closed."""
-        self._waiting.discard(client)
+        self._line.pop(client, None)
         self._outcomes.pop(client, None)
 
     def _begin(self, client: Client, inspections: list[Inspection]) -> None:
@@ -126,17 +124,14 @@ class Inspector:
         outcomes = [inspection.outcome for inspection in self._inspections]
         self._inspections = []
         self._client = None
-        self._waiting.discard(client)
         if not client.closed:
             self._outcomes[client] = outcomes
             self._resume(client)
         # The first that offers its request is next, and the others stand in line again: one
         # that cannot offer it, because it does not read its responses, must not hold them up.
-        line, self._line = self._line, []
+        line, self._line = self._line, {}
         for waiting in line:
-            if waiting in self._waiting:
-                self._waiting.discard(waiting)
-                self._resume(waiting)
+            self._resume(waiting)
 
     def close(self) -> None:
         """End the thread."""

@@ -32,6 +32,7 @@ room for the next: a broker proves itself within a round trip."""
 ACCEPT_AGAIN_MS = 250
 """The pause after a connection could not be accepted for want of descriptors or memory: it stays
 ready, and the loop would do nothing but try."""
+_NOT_PROVED = "its place is kept for brokers, and it has not proved to be one"
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
@@ -165,7 +166,7 @@ class Server:
             return
         for connection in self.connections.values():
             if connection.brokers_only:
-                connection.close("its place is kept for brokers, and it has not proved to be one")
+                connection.close(_NOT_PROVED)
                 return
 
     def connection_closed(self, connection: ClientConnection, reason: str) -> None:
@@ -251,7 +252,7 @@ class Server:
         limits = self.limits
         for connection in list(self.connections.values()):
             if connection.brokers_only and now - connection.opened_ms > PROOF_MS:
-                connection.close("its place is kept for brokers, and it has not proved to be one")
+                connection.close(_NOT_PROVED)
                 continue
             began_ms = connection.frame_since_ms
             if began_ms:

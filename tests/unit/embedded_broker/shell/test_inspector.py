@@ -46,6 +46,22 @@ def many(count: int = MANY, codec: int = Codec.NONE, value: bytes = b"v") -> byt
     )
 
 
+def hold_the_thread(monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event, threading.Event]:
+    """Let decompression in the thread wait; returns what is set when it does, and what lets it go
+    on."""
+    begun, go_on = threading.Event(), threading.Event()
+    unpack = Inspection.unpack
+
+    def held(self: Inspection, *arguments: int) -> int:
+        if not arguments and self.is_compressed:
+            begun.set()
+            assert go_on.wait(10)
+        return unpack(self, *arguments)
+
+    monkeypatch.setattr(Inspection, "unpack", held)
+    return begun, go_on
+
+
 def outcomes_of(broker: Served) -> list[Any]:
     """The outcomes that the core got, of all requests."""
     return [outcome for event in broker.node.requests for outcome in event.outcomes]
@@ -99,16 +115,7 @@ def test_row_33_that_a_bomb_is_refused_while_others_are_served(
     broker: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The bomb is being decompressed until a second client has had its answers."""
-    begun, go_on = threading.Event(), threading.Event()
-    unpack = Inspection.unpack
-
-    def held(self: Inspection, *arguments: int) -> int:
-        if not arguments and self.is_compressed:
-            begun.set()
-            assert go_on.wait(10)
-        return unpack(self, *arguments)
-
-    monkeypatch.setattr(Inspection, "unpack", held)
+    begun, go_on = hold_the_thread(monkeypatch)
     bomb = many(1, Codec.ZSTD, bytes(100 * 1024 * 1024))
     assert len(bomb) < 64 * 1024
     bomber, healthy = broker.connect(), broker.connect()
@@ -141,16 +148,7 @@ def test_that_clients_with_large_batches_all_get_their_turn(broker: Served) -> N
 def test_that_a_client_that_leaves_does_not_hold_up_the_line(
     broker: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun, go_on = threading.Event(), threading.Event()
-    unpack = Inspection.unpack
-
-    def held(self: Inspection, *arguments: int) -> int:
-        if not arguments and self.is_compressed:
-            begun.set()
-            assert go_on.wait(10)
-        return unpack(self, *arguments)
-
-    monkeypatch.setattr(Inspection, "unpack", held)
+    begun, go_on = hold_the_thread(monkeypatch)
     # More records than are inspected at once: it goes to the thread.
     leaving, waiting, also_leaving = (broker.connect() for _ in range(3))
     leaving.send(produce(many(codec=Codec.LZ4)), 7)
