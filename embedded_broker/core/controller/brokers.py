@@ -4,9 +4,10 @@ unfenced, and leave.
 A broker's epoch is the metadata offset of its registration. Each incarnation gets a
 higher one, and a message with an older epoch is refused (STALE_BROKER_EPOCH). A
 registration replaces the previous incarnation at once when it is a later process on the
-same log directory, which two processes cannot use at the same time; from another
-directory only after the previous incarnation's session expired. The processes on a
-directory are numbered, because a registration of an earlier one may arrive late.
+same log directory, which two processes cannot use at the same time, and the connection of
+the previous one is closed: a copy of the directory can be in use beside it. Else it waits
+until the previous incarnation's session has expired. The processes on a directory are
+numbered, because a registration of an earlier one may arrive late.
 """
 
 from __future__ import annotations
