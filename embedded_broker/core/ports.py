@@ -24,6 +24,11 @@ class StorageFailed(Exception):
     the cause."""
 
 
+class LogDamaged(StorageFailed):
+    """What was read of a log is not what was written: a bit has changed, or a part is missing.
+    The directory still works; this copy of the partition does not."""
+
+
 class Clock(Protocol):
     """Wall time; monotonic time comes with each event."""
 
@@ -92,6 +97,11 @@ class PartitionLog(Protocol):
     topic: str
     topic_id: UUID
     partition: int
+    lost_records: bool
+    """Whether the start found fewer records than were on the disk once."""
+    damage: str
+    """Empty, or a clause that says which records the start, or a read since, has found missing or
+    unreadable before the end: fetching on at the end does not bring them back."""
 
     @property
     def log_start_offset(self) -> int:
@@ -128,6 +138,7 @@ class PartitionLog(Protocol):
         [log_start_offset, log_end_offset].
 
         Raises:
+            LogDamaged: the batch at ``start_offset`` is not whole; ``damage`` says so too.
             StorageFailed
         """
 

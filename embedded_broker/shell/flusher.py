@@ -10,7 +10,6 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-from embedded_broker.shell import platform
 from embedded_broker.shell.loop import Loop
 from embedded_broker.shell.storage.partition_log import DiskPartitionLog
 from embedded_broker.shell.storage.segment import Segment
@@ -85,7 +84,7 @@ class Flusher:
         errors: dict[int, str] = {}
         for key, file in files.items():
             try:
-                platform.fdatasync(file.fd)
+                file.sync()
             except OSError as e:
                 errors[key] = f"cannot flush {file.path}: {e.strerror or e}"
         del files  # holds deleted segments' files open otherwise

@@ -20,7 +20,7 @@ from embedded_broker.shell import platform
 from embedded_broker.shell.authentication import SecretRefused, find_secret, make_secret
 from embedded_broker.shell.server import ListenFailed, bind
 from embedded_broker.shell.storage import files
-from embedded_broker.shell.storage.disk import META, new_cluster_id
+from embedded_broker.shell.storage.identity import META, new_cluster_id
 
 CLUSTER_FILE = "cluster.json"
 LOCK_FILE = ".lock"

@@ -19,11 +19,14 @@ same boot      /proc's boot_id                    unknown: every kill counts as 
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+
+from kafka_protocol.fields import Buffer
 
 PLAIN = os.environ.get("KAFKARIUM_PLAIN_PLATFORM", "") == "1"
 LINUX = sys.platform.startswith("linux") and not PLAIN
@@ -77,16 +80,21 @@ def lock_file(path: Path) -> int:
 
 
 def sync_directory(path: Path) -> None:
-    """Flush the directory itself, so that a rename in it survives a power cut; does nothing where
-    directories cannot be opened."""
-    try:
-        fd = os.open(path, os.O_RDONLY)
-    except OSError:
+    """Flush the directory itself, so that a rename in it survives a power cut; does nothing on
+    Windows, where directories cannot be opened.
+
+    Raises:
+        OSError: the disk failed, or no file descriptor is left.
+    """
+    if sys.platform == "win32":
         return
+    fd = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
     try:
         os.fsync(fd)
-    except OSError:
-        pass  # some file systems refuse to flush directories, which then need no flush
+    except OSError as e:
+        # Some file systems refuse to flush directories, which then need no flush.
+        if e.errno not in (errno.EINVAL, errno.EBADF, errno.ENOTSUP):
+            raise
     finally:
         os.close(fd)
 
@@ -97,6 +105,21 @@ def pread(fd: int, size: int, position: int) -> bytes:
         return os.pread(fd, size, position)
     os.lseek(fd, position, os.SEEK_SET)
     return os.read(fd, size)
+
+
+def write_all(fd: int, data: Buffer, position: int) -> None:
+    """Write all of ``data`` at ``position``. Raises: OSError, perhaps with a part written."""
+    if sys.platform == "win32":
+        os.lseek(fd, position, os.SEEK_SET)
+    view, done = memoryview(data), 0
+    while done < len(view):
+        rest = view[done:] if done else view
+        written = (
+            os.write(fd, rest) if sys.platform == "win32" else os.pwrite(fd, rest, position + done)
+        )
+        if written <= 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        done += written
 
 
 UNLIMITED_FILES = (1 << 20, 1 << 16, 10_240)

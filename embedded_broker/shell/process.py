@@ -25,7 +25,8 @@ from embedded_broker.shell.metadata_cache import MetadataCache
 from embedded_broker.shell.runner import Runner, SystemClock, SystemRng
 from embedded_broker.shell.server import RESERVED_FOR_BROKERS, Limits, ListenFailed, bind
 from embedded_broker.shell.storage import files
-from embedded_broker.shell.storage.disk import DirectoryRefused, LogDirectory
+from embedded_broker.shell.storage.disk import LogDirectory
+from embedded_broker.shell.storage.identity import DirectoryRefused
 
 EXIT_REFUSED = 2
 PID_FILE = "broker.pid"

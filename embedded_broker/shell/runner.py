@@ -41,6 +41,7 @@ from embedded_broker.core.events import (
     TickEnded,
     TimerFired,
 )
+from embedded_broker.core.ports import StorageFailed
 from embedded_broker.shell.authentication import Authentication
 from embedded_broker.shell.broker_log import BrokerLog
 from embedded_broker.shell.flusher import Flusher
@@ -168,7 +169,7 @@ class Runner:
         self.disk.background = run_now  # the flusher's thread has ended
         try:
             self.disk.close(clean)
-        except OSError as e:
+        except (OSError, StorageFailed) as e:
             self.log.write(Level.ERROR, f"cannot close the data directory cleanly: {e}")
             code = code or 1
         self.loop.close()
@@ -227,6 +228,8 @@ class Runner:
         self.dispatch(TimerFired(key, token))
 
     def _on_flushed(self, flush_id: int, error: str) -> None:
+        if error:
+            self.disk.flush_failed()
         self.dispatch(Flushed(flush_id, error))
 
     def _on_stop(self, effect: Stop) -> None:

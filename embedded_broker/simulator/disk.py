@@ -16,13 +16,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
-from embedded_broker.core.ports import PartitionLog, SegmentInfo, StorageFailed
+from embedded_broker.core.log.epochs import checked_epochs
+from embedded_broker.core.ports import LogDamaged, PartitionLog, SegmentInfo, StorageFailed
 from embedded_broker.simulator.batches import timestamps
 from kafka_protocol.fields import Buffer
 from kafka_protocol.records.batch import BatchHeader, read_header
 
 Epochs = list[tuple[int, int]]
 """(leader epoch, its start offset), ascending."""
+LOSES_EPOCHS = 0.2
+"""Probability that an entry in a file of epochs is missing after a power cut."""
 KEEPS_PAGE = 0.7
 """Probability that an unflushed batch survives a power cut, if those before it do."""
 
@@ -53,6 +56,7 @@ class SimLog:
 
     def __init__(self, platter: Platter, topic: str, topic_id: UUID, partition: int) -> None:
         self.topic, self.topic_id, self.partition = topic, topic_id, partition
+        self.lost_records, self.damage = False, ""
         self._platter = platter
         self.headers_: list[BatchHeader] = []
         self.bytes_: list[bytes] = []
@@ -75,6 +79,8 @@ class SimLog:
         self._marks: dict[int, int] = {}
         """By flush in progress: the batches that it makes durable."""
         self._next_mark = 0
+        self.rotten: set[int] = set()
+        """Last offsets of the batches of which a bit has changed on the disk."""
 
     # ---- the port of the core ------------------------------------------------------------------
     @property
@@ -140,6 +146,11 @@ class SimLog:
             data = self.bytes_[i]
             if size + len(data) > max_bytes and not (at_least_one and not parts):
                 break
+            if self._last_offsets[i] in self.rotten:
+                if parts:
+                    break
+                self.damage = f"the batch with offset {self._last_offsets[i]} is not whole"
+                raise LogDamaged(f"{self.topic}-{self.partition}: {self.damage}")
             parts.append(data)
             size += len(data)
         return SimSlice(parts)
@@ -167,6 +178,7 @@ class SimLog:
         self._size -= sum(map(len, self.bytes_[keep:]))
         del self.headers_[keep:], self.bytes_[keep:], self._last_offsets[keep:]
         self._end = end
+        self.rotten = {offset for offset in self.rotten if offset < end}
         while len(self._segments) > 1 and self._segments[-1][0] >= end:
             self._segments.pop()
         base = self._segments[-1][0]
@@ -242,7 +254,7 @@ class SimLog:
                     yield offset, stamp
 
     def load_epochs(self) -> Epochs:
-        return list(self._epochs)
+        return checked_epochs(self, self._epochs)
 
     def save_epochs(self, entries: Sequence[tuple[int, int]]) -> None:
         self._platter.check_write(self, 1)
@@ -306,24 +318,32 @@ class SimLog:
         return self.headers_[0].base_offset if self.headers_ else self._start
 
     def recover(self, rng: random.Random) -> None:
-        """Make the epochs file agree with the log, as the shell does when it opens a log: remove
-        entries past the end, and add epochs that only batches have."""
+        """Lose parts of the file of epochs, which ``load_epochs`` compares with the batches."""
         # An entry at the end itself is an epoch without a batch: it may be kept or not.
         end = self._end + rng.randint(0, 1)
-        epochs = [(e, s) for e, s in self._epochs if s < end]
-        for header in self.headers_:
-            newest = epochs[-1][0] if epochs else -1
-            if header.leader_epoch > newest and header.base_offset >= (
-                epochs[-1][1] if epochs else 0
-            ):
-                if epochs and epochs[-1][1] == header.base_offset:
-                    epochs.pop()
-                epochs.append((header.leader_epoch, header.base_offset))
-        self._epochs = epochs
+        self._epochs = [(e, s) for e, s in self._epochs if s < end]
+        if rng.random() < LOSES_EPOCHS and self._epochs:
+            del self._epochs[rng.randrange(len(self._epochs))]
 
     def forget_process(self) -> None:
-        """Drop the flushes of a process that has ended."""
+        """Drop the flushes of a process that has ended, and what it knew of the log."""
         self._marks.clear()
+        self.damage = ""
+
+    def rot(self, copies: list[SimLog], pick: int) -> bool:
+        """Change a bit of a batch that all of the other ``copies`` have whole, and whose pages the
+        system has written back there; return whether there is such a batch."""
+        if self.rotten or not copies or any(copy.rotten for copy in copies):
+            return False
+        common = set(self._last_offsets).intersection(*(copy._last_offsets for copy in copies))
+        if not common:
+            return False
+        offset = sorted(common)[pick % len(common)]
+        for copy in copies:
+            written = copy._trimmed + bisect_right(copy._last_offsets, offset)
+            copy._durable = max(copy._durable, written)
+        self.rotten.add(offset)
+        return True
 
     def find(self, offset: int) -> BatchHeader | None:
         """Return the batch with this offset, or None."""

@@ -183,10 +183,12 @@ def divergence_not_seen(patch: Patch) -> None:
 def uncommitted_shown(patch: Patch) -> None:
     read = ClientFetches._read
 
-    def planted_read(self: Any, partition: Any, request: Any, room: int, first: bool) -> Any:
+    def planted_read(
+        self: Any, now_ms: int, partition: Any, request: Any, room: int, first: bool
+    ) -> Any:
         high, partition.high_watermark = partition.high_watermark, partition.end_offset
         try:
-            return read(self, partition, request, room, first)
+            return read(self, now_ms, partition, request, room, first)
         finally:
             partition.high_watermark = high
 

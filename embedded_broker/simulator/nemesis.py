@@ -18,6 +18,7 @@ import random
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from embedded_broker.core.metadata.topics import METADATA_TOPIC
 from embedded_broker.simulator.network import Network
 from embedded_broker.simulator.node import Node
 from embedded_broker.simulator.world import World
@@ -67,6 +68,7 @@ GENTLE = (
         "cut_clients",
         "disk_full",
     ]
+    + ["rot"] * 2
 )
 DESTRUCTIVE = ["power"] * 4 + ["new_disk"]
 HEALTHY_WITHIN_MS = 30_000
@@ -267,6 +269,8 @@ class Nemesis:
                 node.platter.full = True
                 platter = node.platter
                 return lambda: setattr(platter, "full", False)
+            case "rot":
+                self._rot(node, fault["pick"])
             case "trip":
                 node.trips[fault["on"]] = lambda: self._tripped(node, fault["for_ms"])
             case "stop":
@@ -311,6 +315,20 @@ class Nemesis:
             case _:
                 raise ValueError(kind)
         return None
+
+    def _rot(self, node: Node, pick: int) -> None:
+        """Damage an old batch of one of the node's logs, of which every other copy is whole."""
+        if self.family == "F3" or not self.cluster.healthy():
+            return  # the other copies may be lost
+        others = [n.platter.logs for n in self.cluster.nodes.values() if n is not node]
+        logs = node.platter.logs
+        keys = sorted((k for k in logs if k[0] != METADATA_TOPIC), key=lambda k: (k[0], k[2]))
+        for i in range(len(keys)):
+            key = keys[(pick + i) % len(keys)]
+            copies = [other[key] for other in others if key in other]
+            if logs[key].rot(copies, pick):
+                self.world.trace(f"nemesis: a bit of {key[0]}-{key[2]} of {node.node_id} changes")
+                return
 
     def _crash_all(self, node_ids: list[int], power: bool) -> Callable[[], None]:
         """Crash several nodes at once; they start again one by one, in random order."""

@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-from embedded_broker.core.effects import Level
 from embedded_broker.core.events import RequestReceived
 from embedded_broker.core.ports import StorageFailed
 from embedded_broker.core.replication.partition import Partition
@@ -48,7 +47,7 @@ def list_offsets(replicas: Replicas, now_ms: int, event: RequestReceived) -> Non
                 try:
                     _look_up(partition, requested, result, event.version)
                 except StorageFailed as e:
-                    replicas.env.note(Level.ERROR, f"Cannot read {partition}: {e}")
+                    partition.read_failed(now_ms, e)
                     result.error_code = ErrorCode.KAFKA_STORAGE_ERROR
             topic_response.partitions.append(result)
         response.topics.append(topic_response)

@@ -123,7 +123,9 @@ def _judge(
     # The leader decided by an older in-sync set than the current one.
     if requested.partition_epoch < p.partition_epoch:
         return ErrorCode.INVALID_UPDATE_VERSION
-    if len(set(isr)) != len(isr) or any(r not in p.replicas for r in isr) or leader_id not in isr:
+    # Without the leader, which gives up a damaged log, another of the set is elected. Kafka's
+    # leaders never propose that.
+    if len(set(isr)) != len(isr) or any(r not in p.replicas for r in isr) or not isr:
         return ErrorCode.INVALID_REQUEST
     # While the leader recovers from an unclean election it is the only member in sync.
     if recovery not in (RECOVERED, RECOVERING) or (

@@ -9,6 +9,7 @@ leaders that wrote nothing.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Sequence
 
 from embedded_broker.core.ports import PartitionLog, StorageFailed
 
@@ -24,15 +25,8 @@ class EpochCache:
         self._starts: list[int] = []
         """Parallel to ``_epochs``: the first offset of each."""
         loaded = log.load_epochs()
-        # Entries that do not ascend come from a damaged file; keep the ascending ones.
         for epoch, start in loaded:
-            if epoch > self.latest and (not self._starts or start >= self._starts[-1]):
-                self._push(epoch, start)
-        # Without a file, rebuild from the batch headers.
-        if not self._epochs and log.log_end_offset > log.log_start_offset:
-            for header in log.headers(log.log_start_offset):
-                if header.leader_epoch > self.latest:
-                    self._push(header.leader_epoch, max(header.base_offset, log.log_start_offset))
+            self._push(epoch, start)
         self._newest_loaded = self.latest
         self._drop_from(log.log_end_offset)
         self._saved = loaded
@@ -159,3 +153,47 @@ class EpochCache:
             self._starts.pop()
             self._epochs.pop()
         return len(self._starts) != before
+
+
+def checked_epochs(
+    log: PartitionLog, entries: Sequence[tuple[int, int]] | None
+) -> list[tuple[int, int]]:
+    """Return the ``entries`` of a checkpoint that the batches of the log agree with, else the
+    epochs of the batches: the file is not flushed, and may come from a backup.
+
+    Raises:
+        LogDamaged: headers of the log cannot be read.
+    """
+    start, end = log.log_start_offset, log.log_end_offset
+    kept = [entry for entry in entries or () if entry[1] <= end]
+    if entries is None or not _agree(log, kept):
+        kept = []
+        for header in log.headers(start):
+            if not kept or header.leader_epoch > kept[-1][0]:
+                kept.append((header.leader_epoch, max(header.base_offset, start)))
+    # Epochs that ended before the log start have no batch any more.
+    while len(kept) > 1 and kept[1][1] <= start:
+        kept.pop(0)
+    return kept
+
+
+def _agree(log: PartitionLog, entries: list[tuple[int, int]]) -> bool:
+    """Return whether the batches have these epochs. Since the epochs of a log only rise, the first
+    and the last batch of each entry decide."""
+    log_start, end = log.log_start_offset, log.log_end_offset
+    # An entry at the end is of a leader that wrote nothing.
+    within = [(epoch, max(start, log_start)) for epoch, start in entries if start < end]
+    if log_start == end:
+        return True
+    if not within or within[0][1] > log_start:
+        return False
+    ends = [start for _, start in within[1:]] + [end]
+    for (epoch, start), stop in zip(within, ends, strict=True):
+        if start >= stop:  # ended before the log start, or wrote nothing
+            continue
+        first, last = next(log.headers(start)), next(log.headers(stop - 1))
+        if not first.leader_epoch == last.leader_epoch == epoch:
+            return False
+        if start > log_start and first.base_offset != start:
+            return False
+    return True

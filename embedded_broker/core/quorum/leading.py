@@ -18,7 +18,7 @@ from embedded_broker.core.events import RequestReceived
 from embedded_broker.core.metadata.records import LeaderChangeMessage
 from embedded_broker.core.metadata.records import Voter as VoterRecord
 from embedded_broker.core.metadata.topics import METADATA_TOPIC, METADATA_TOPIC_ID
-from embedded_broker.core.ports import StorageFailed
+from embedded_broker.core.ports import LogDamaged, StorageFailed
 from embedded_broker.core.quorum.voter import Voter
 from kafka_protocol.codec import encode
 from kafka_protocol.errors import ErrorCode
@@ -197,7 +197,11 @@ class Leading:
             limit = max(1, min(event.message.max_bytes, requested.partition_max_bytes))
             # A RecordSlice stands where the class declares bytes; the shell sends it.
             data: Any = response.responses[0].partitions[0]
-            data.records = self._voter.log.read(requested.fetch_offset, limit)
+            try:
+                data.records = self._voter.log.read(requested.fetch_offset, limit)
+            except LogDamaged as e:
+                self._voter.log_damaged(e)
+                return
         self._outbox.respond(event, response)
 
     def _serve_waiting(self, now_ms: int) -> None:

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 from embedded_broker.core.metadata.records import LEADER_CHANGE_TYPE, MetadataRecord, decode_record
 from embedded_broker.core.metadata.topics import METADATA_TOPIC, METADATA_TOPIC_ID
-from embedded_broker.core.ports import Disk, PartitionLog, RecordSlice
+from embedded_broker.core.ports import Disk, LogDamaged, PartitionLog, RecordSlice
 from kafka_protocol.fields import Buffer
-from kafka_protocol.records.batch import CONTROL, BatchHeader, batches
+from kafka_protocol.records.batch import CONTROL, BatchHeader, CorruptBatch, batches
 from kafka_protocol.records.build import NewRecord, build
 from kafka_protocol.records.record import all_records
 
@@ -115,18 +115,36 @@ class MetadataLog:
         self.flushed_offset = min(self.flushed_offset, self.end_offset)
 
     def read(self, start_offset: int, max_bytes: int) -> RecordSlice:
-        """Batches from ``start_offset``, at least one."""
-        return self.log.read(start_offset, max_bytes, self.end_offset, at_least_one=True)
+        """Batches from ``start_offset``, at least one.
+
+        Raises:
+            LogDamaged: they are not what was written.
+        """
+        data = self.log.read(start_offset, max_bytes, self.end_offset, at_least_one=True)
+        # The log is small, and a follower that is sent damaged batches cannot help itself.
+        try:
+            for _ in batches(data.tobytes()):
+                pass
+        except CorruptBatch as e:
+            raise LogDamaged(f"{e}, after offset {start_offset}") from e
+        return data
 
     def records(self, start_offset: int, end_offset: int) -> tuple[list[MetadataRecord], int]:
         """Return the metadata records from ``start_offset``, about READ_BYTES at most,
-        and the offset after them."""
+        and the offset after them.
+
+        Raises:
+            LogDamaged: they are not what was written.
+        """
         data = self.log.read(start_offset, READ_BYTES, end_offset, at_least_one=True).tobytes()
+        reached = start_offset
+        try:
+            for header in batches(data):
+                reached = header.next_offset
+        except CorruptBatch as e:
+            raise LogDamaged(f"{e}, after offset {start_offset}") from e
+        assert reached > start_offset, f"the metadata log has no batch at {start_offset}"
         decoded = [
             decode_record(record.value) for record in all_records(data) if record.value is not None
         ]
-        reached = start_offset
-        for header in batches(data, check_crc=False):
-            reached = header.next_offset
-        assert reached > start_offset, f"the metadata log has no batch at {start_offset}"
         return decoded, reached

@@ -36,7 +36,7 @@ from uuid import UUID
 from embedded_broker.core.effects import Level
 from embedded_broker.core.environment import Environment
 from embedded_broker.core.metadata.records import MetadataRecord, encode_record
-from embedded_broker.core.ports import StorageFailed
+from embedded_broker.core.ports import LogDamaged, StorageFailed
 from embedded_broker.core.quorum.campaign import Campaign
 from embedded_broker.core.quorum.following import Following
 from embedded_broker.core.quorum.leading import Leading
@@ -136,6 +136,15 @@ class Quorum(Voter):
     def start(self, now_ms: int) -> None:
         """Announce the peers' addresses, then flush the log: only then may its end
         count."""
+        if len(self.voters) == 1 and self.log.log.lost_records:
+            # Going on would take the topics for deleted that the lost records created.
+            self.env.outbox.stop(
+                2,
+                f"The metadata log has lost records, from offset {self.log.end_offset} on, and no "
+                "other broker has them. Restore the data directory from a backup. To go on with "
+                "what is left, delete its file recovery-point-offset-checkpoint.",
+            )
+            return
         for voter in self.voters:
             if voter != self.node_id:
                 host, port = self.env.settings.voters[voter]
@@ -323,8 +332,12 @@ class Quorum(Voter):
             return
         self.high_watermark = high_watermark
         while self.applied_offset < self.high_watermark:
-            records, self.applied_offset = self.log.records(
-                self.applied_offset, self.high_watermark
-            )
+            try:
+                records, self.applied_offset = self.log.records(
+                    self.applied_offset, self.high_watermark
+                )
+            except LogDamaged as e:
+                self.log_damaged(e)
+                return
             self.listener.on_committed(now_ms, records, self.applied_offset)
         self.listener.on_high_watermark(now_ms, self.high_watermark)

@@ -14,7 +14,7 @@ from enum import Enum
 from typing import Any
 
 from embedded_broker.core.environment import Environment
-from embedded_broker.core.ports import StorageFailed
+from embedded_broker.core.ports import LogDamaged, StorageFailed
 from embedded_broker.core.quorum.log import MetadataLog
 
 NOBODY = -1
@@ -65,12 +65,13 @@ class Voter(ABC):
         # "lives" is the name in the stored file; data directories in use have it.
         self._incarnations: int = self._saved.get("lives", 0)
         """How many processes have run on this disk."""
-        self.votes_conditionally: bool = self._saved.get(
-            "forgetful", not self._saved and len(self.voters) > 1
+        self.votes_conditionally: bool = len(self.voters) > 1 and (
+            self._saved.get("forgetful", not self._saved) or self.log.log.lost_records
         )
-        """Whether this disk is or may be new, so that records and votes this voter once
-        had may be lost. Its vote then counts only when all voters grant theirs, as
-        those of a new cluster do. Ends when this voter has all committed records."""
+        """Whether records or votes that this voter once had may be lost: its disk is or may
+        be new, or its log ends before what was on it. Its vote then counts only when all
+        voters grant theirs, as those of a new cluster do. Ends when this voter has all
+        committed records."""
         if self.epoch < self.log.last_epoch:
             # The quorum state was lost, or comes from a backup. An epoch that wrote records has
             # been; in an older one this node would write what its own recovery cuts off.
@@ -166,6 +167,15 @@ class Voter(ABC):
     def storage_failed(self, now_ms: int, error: StorageFailed) -> None:
         """The quorum state or the log cannot be written: stop taking part until it
         can."""
+
+    def log_damaged(self, error: LogDamaged) -> None:
+        """Stop: the next start finds where the metadata log is damaged, and fetches the rest anew
+        from the other voters."""
+        self.env.outbox.stop(
+            1,
+            f"The metadata log is damaged: {error}. The next start cuts it off there, and fetches "
+            "the rest from the other brokers.",
+        )
 
     @abstractmethod
     def set_role_timer(self, now_ms: int, delay_ms: int, fire: Callable[[int], None]) -> None:

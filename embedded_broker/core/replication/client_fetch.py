@@ -7,7 +7,6 @@ each tick in which something happened to their partitions. A request waits until
 
 from __future__ import annotations
 
-from embedded_broker.core.effects import Level
 from embedded_broker.core.environment import Environment
 from embedded_broker.core.events import RequestReceived
 from embedded_broker.core.ports import StorageFailed
@@ -49,7 +48,7 @@ class ClientFetch:
 
     def expire(self, now_ms: int) -> None:
         """Answer with what there is."""
-        self.owner.complete(self, always=True)
+        self.owner.complete(now_ms, self, always=True)
 
 
 class ClientFetches:
@@ -80,12 +79,12 @@ class ClientFetches:
         if self.ready:
             ready, self.ready = self.ready, {}
             for fetch in ready:
-                self.complete(fetch, always=False)
+                self.complete(now_ms, fetch, always=False)
         if self._new:
             new, self._new = self._new, []
             for fetch in new:
                 request: FetchRequest = fetch.event.message
-                if not self.complete(fetch, always=request.max_wait_ms <= 0):
+                if not self.complete(now_ms, fetch, always=request.max_wait_ms <= 0):
                     self._wait(now_ms, fetch)
 
     def connection_closed(self, connection_id: int) -> None:
@@ -113,7 +112,7 @@ class ClientFetches:
         self.ready.pop(fetch, None)
 
     # ---- responses
-    def complete(self, fetch: ClientFetch, always: bool) -> bool:
+    def complete(self, now_ms: int, fetch: ClientFetch, always: bool) -> bool:
         """Answer if there is enough data, an error, or ``always``; return whether it
         was answered."""
         event = fetch.event
@@ -131,7 +130,7 @@ class ClientFetches:
                 if isinstance(partition, Partition):
                     # KIP-74: the first batch of the response is whole, whatever its
                     # size.
-                    data = self._read(partition, requested, room - size, size == 0)
+                    data = self._read(now_ms, partition, requested, room - size, size == 0)
                     size += 0 if data.records is None else len(data.records)
                 else:
                     data = PartitionData(
@@ -172,7 +171,12 @@ class ClientFetches:
         return ErrorCode.UNKNOWN_TOPIC_ID if name is None else self._table.missing(name, index)
 
     def _read(
-        self, partition: Partition, requested: FetchPartition, room: int, first: bool
+        self,
+        now_ms: int,
+        partition: Partition,
+        requested: FetchPartition,
+        room: int,
+        first: bool,
     ) -> PartitionData:
         """Read at most ``room`` bytes below the high watermark; with ``first`` at least
         one batch."""
@@ -210,7 +214,7 @@ class ClientFetches:
                 records = partition.log.read(offset, most, high, first)
                 data.records = records  # type: ignore[assignment]
             except StorageFailed as e:
-                self._env.note(Level.ERROR, f"Cannot read {partition}: {e}")
+                partition.read_failed(now_ms, e)
                 data.error_code = ErrorCode.KAFKA_STORAGE_ERROR
         return data
 

@@ -32,3 +32,24 @@ class FollowerState:
         """The leader's end offset at ``fetch_ms``."""
         self.broker_epoch = -1
         """The incarnation that fetched; a fetch of an older one is refused."""
+
+    def fetched(self, now_ms: int, offset: int, leader_end: int, broker_epoch: int) -> bool:
+        """Note a fetch from ``offset``, while the leader's log ended at ``leader_end``; return
+        whether the follower has moved."""
+        if offset >= leader_end:
+            self.caught_up_ms = max(self.caught_up_ms, now_ms)
+        elif offset >= self.fetch_end_offset:
+            # It has what the leader had at its previous fetch: it was caught up then. A
+            # follower of a busy leader is never at the very end, but always in sync by
+            # this rule.
+            self.caught_up_ms = max(self.caught_up_ms, self.fetch_ms)
+        self.fetch_end_offset = leader_end
+        self.fetch_ms = now_ms
+        self.broker_epoch = broker_epoch
+        moved = offset != self.end_offset
+        self.end_offset = offset
+        return moved
+
+    def caught_up(self, now_ms: int, leader_end: int, lag_ms: int) -> bool:
+        """Return whether it lacks nothing, or lacked nothing within the last ``lag_ms``."""
+        return self.end_offset == leader_end or now_ms - self.caught_up_ms <= lag_ms

@@ -171,8 +171,7 @@ class Partition(ReplicaLog):
             self._owner.needs_flush(self)
 
     def follow(self, now_ms: int, image: PartitionImage) -> None:
-        """Become, or stay, a follower of ``image.leader`` (-1: the partition has no
-        leader)."""
+        """Become, or stay, a follower of ``image.leader`` (-1: there is none)."""
         assert image.leader_epoch >= self.leader_epoch, (self, image, self.leader_epoch)
         self.is_leader = False
         self.epoch_start_offset = -1
@@ -270,9 +269,8 @@ class Partition(ReplicaLog):
             if follower.end_offset == base:
                 follower.caught_up_ms = now_ms
             alone = alone and not self.in_maximal_isr(follower.broker_id)
-        if self.subscribers:
-            for subscriber in self.subscribers:
-                subscriber.touch()
+        for subscriber in self.subscribers:
+            subscriber.touch()
         if self.durable:
             self._owner.needs_flush(self)
         elif alone:
@@ -319,9 +317,8 @@ class Partition(ReplicaLog):
         if self.subscribers:
             for subscriber in self.subscribers:
                 subscriber.watermarks_moved()
-        if self.waiting_fetches:
-            for fetch in self.waiting_fetches:
-                fetch.wake()
+        for fetch in self.waiting_fetches:
+            fetch.wake()
         waiting = self.waiting_appends
         if waiting and waiting[0].offset <= least:
             # They wait in the order of their offsets: the first one beyond it ends the loop.
@@ -333,13 +330,8 @@ class Partition(ReplicaLog):
         """Return whether a follower outside the in-sync set has caught up and may join.
         The high watermark waits for it; otherwise a fast producer would keep it out for
         ever."""
-        return self._caught_up(follower, now_ms) and self._eligible(follower)
-
-    def _caught_up(self, follower: FollowerState, now_ms: int) -> bool:
-        return (
-            follower.end_offset == self.end_offset
-            or now_ms - follower.caught_up_ms <= self._owner.lag_ms
-        )
+        caught_up = follower.caught_up(now_ms, self.end_offset, self._owner.lag_ms)
+        return caught_up and self._eligible(follower)
 
     def _eligible(self, follower: FollowerState) -> bool:
         """Return whether the follower is alive, not shutting down (KIP-841), and still
@@ -362,21 +354,10 @@ class Partition(ReplicaLog):
         assert fetch_offset <= end, (
             f"{self}: follower {broker_id} is at {fetch_offset}, beyond the end {end}"
         )
-        if fetch_offset >= end:
-            follower.caught_up_ms = max(follower.caught_up_ms, now_ms)
-        elif fetch_offset >= follower.fetch_end_offset:
-            # It has what this log had at its previous fetch: it was caught up then. A
-            # follower of a busy leader is never at the very end, but always in sync by
-            # this rule.
-            follower.caught_up_ms = max(follower.caught_up_ms, follower.fetch_ms)
-        follower.fetch_end_offset = end
-        follower.fetch_ms = now_ms
-        follower.broker_epoch = broker_epoch
+        moved = follower.fetched(now_ms, fetch_offset, end, broker_epoch)
         if start_offset != follower.start_offset:
             follower.start_offset = start_offset
             self._owner.follower_start_moved(self)
-        moved = fetch_offset != follower.end_offset
-        follower.end_offset = fetch_offset
         if broker_id not in self.isr:
             self.consider_joins(now_ms, broker_id)
         if moved:
@@ -384,13 +365,16 @@ class Partition(ReplicaLog):
         return ErrorCode.NONE
 
     def consider_joins(self, now_ms: int, fetching: int = -1) -> None:
-        """Propose the followers that may join the in-sync set.
+        """Propose the followers that may join the in-sync set; a leader whose log is damaged
+        proposes to leave it.
 
         Called when a follower (``fetching``) fetches, when a broker's state changes,
         and when an earlier change is decided: a follower that lacks nothing waits in
         its fetch, so none of its requests would bring the question up again.
         """
         if not self.is_leader or self.pending_isr is not None or now_ms < self.propose_after_ms:
+            return
+        if self.log.damage and self._leave():
             return
         # KAFKA-7128: the high watermark may still be the previous leader's; a follower
         # that lacks the start of this epoch may lack records committed before it.
@@ -400,11 +384,27 @@ class Partition(ReplicaLog):
             for f in self.followers.values()
             if f.end_offset >= least
             and f.broker_id not in self.isr
-            and (f.broker_id == fetching or self._caught_up(f, now_ms))
+            and (
+                f.broker_id == fetching or f.caught_up(now_ms, self.end_offset, self._owner.lag_ms)
+            )
             and self._eligible(f)
         ]
         if joining:
             self._propose((*self.isr, *joining))
+
+    def read_failed(self, now_ms: int, error: StorageFailed) -> None:
+        """The log could not be read. A leader gives up the partition as soon as it can."""
+        self._env.note(Level.ERROR, f"Cannot read {self}: {error}")
+        self.consider_joins(now_ms)
+
+    def _leave(self) -> bool:
+        """Propose the rest of the in-sync set, of which another leads then; return whether there is
+        one. Without it, this copy is all that there is, and serves what can be read."""
+        others = tuple(b for b in self.isr if b != self._node_id and self._env.image.eligible(b))
+        if others:
+            self._env.note(Level.ERROR, f"{self}: giving up a damaged log: {self.log.damage}")
+            self._propose(others)
+        return bool(others)
 
     def check_followers(self, now_ms: int) -> None:
         """Remove followers that fell behind from the in-sync set, or let others join.
@@ -429,7 +429,7 @@ class Partition(ReplicaLog):
 
     # ---- leader: in-sync set
     def _propose(self, isr: tuple[int, ...]) -> None:
-        assert self.pending_isr is None and self._node_id in isr, (self, isr)
+        assert self.pending_isr is None and (self._node_id in isr or self.log.damage), (self, isr)
         self.pending_isr = isr
         self._owner.isr_proposed(self)
 

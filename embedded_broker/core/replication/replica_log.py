@@ -138,18 +138,19 @@ class ReplicaLog:
             self.restart_at(offset)
             return
         if offset < self.end_offset:
-            self.log.truncate(offset)
+            # First: a disk that fails may have removed a part of them.
             self.producers.forget()
             self._truncations += 1
+            self.log.truncate(offset)
             self.flushed_offset = min(self.flushed_offset, self.end_offset)
         self.high_watermark = min(self.high_watermark, self.end_offset)
         self.epochs.truncate_from_end(min(offset, self.end_offset))
 
     def restart_at(self, offset: int) -> None:
         """Empty the log and continue at ``offset``."""
-        self.log.reset(offset)
         self.producers.forget()
         self._truncations += 1
+        self.log.reset(offset)
         self.flushed_offset = self.high_watermark = offset
         self.epochs.clear()
 

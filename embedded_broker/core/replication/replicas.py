@@ -18,7 +18,7 @@ from embedded_broker.core.effects import Level
 from embedded_broker.core.environment import Environment
 from embedded_broker.core.metadata.image import BROKER, TOPIC, MetadataDelta, PartitionImage
 from embedded_broker.core.metadata.topics import METADATA_TOPIC, OFFSETS_TOPIC
-from embedded_broker.core.ports import ControllerCalls, PartitionLog, StorageFailed
+from embedded_broker.core.ports import ControllerCalls, LogDamaged, PartitionLog, StorageFailed
 from embedded_broker.core.replication.client_fetch import ClientFetches
 from embedded_broker.core.replication.deletions import Deletions
 from embedded_broker.core.replication.fetcher import Lane
@@ -226,7 +226,34 @@ class Replicas:
         elif image.partition_epoch <= partition.partition_epoch:
             # An AlterPartition response was faster than the metadata.
             return
+        if partition.log.damage and self._is_replaceable(image):
+            partition = self._replace(now_ms, partition, image)
+            if partition is None:
+                return
         self._change_role(now_ms, partition, image)
+
+    def _is_replaceable(self, image: PartitionImage) -> bool:
+        """Return whether this node's copy can be fetched anew: another broker leads, and nobody
+        counts this copy."""
+        node_id = self.env.node_id
+        return image.leader not in (-1, node_id) and node_id not in image.isr
+
+    def _replace(
+        self, now_ms: int, partition: Partition, image: PartitionImage
+    ) -> Partition | None:
+        """Set a damaged log aside and begin an empty one; None when the disk fails."""
+        self.env.note(
+            Level.WARNING,
+            f"{partition}: fetching the partition anew from broker {image.leader}, "
+            f"the log is damaged: {partition.log.damage}",
+        )
+        try:
+            self.env.disk.set_aside(partition.log)
+        except StorageFailed as e:
+            self.storage_failed(now_ms, f"cannot set aside {partition}", e)
+            return partition
+        self._forget(now_ms, partition)
+        return self._create(now_ms, image)
 
     def _change_role(self, now_ms: int, partition: Partition, image: PartitionImage) -> None:
         node_id = self.env.node_id
@@ -293,6 +320,11 @@ class Replicas:
         return partition
 
     def _remove(self, now_ms: int, partition: Partition) -> None:
+        self._forget(now_ms, partition)
+        self._delete_log(now_ms, partition.log)
+
+    def _forget(self, now_ms: int, partition: Partition) -> None:
+        """Drop the replica, but not its log."""
         if partition.is_leader:
             self._resigned(now_ms, partition)
         elif partition.leader_id in self._lanes:
@@ -301,7 +333,6 @@ class Replicas:
         del self.table.by_id[partition.topic_id, partition.index]
         self._flushes.pop(partition, None)
         partition.close(now_ms)
-        self._delete_log(now_ms, partition.log)
         self._unsaved_high_watermarks = True
 
     def _delete_log(self, now_ms: int, log: PartitionLog) -> None:
@@ -315,8 +346,12 @@ class Replicas:
 
     # ---- a disk that fails
     def storage_failed(self, now_ms: int, what: str, error: StorageFailed) -> None:
-        """A write failed; ``what`` is a clause such as "cannot write orders-0"."""
-        self.disk_health.write_failed(now_ms, what, error)
+        """A write failed; ``what`` is a clause such as "cannot write orders-0". A damaged log does
+        not fail the directory."""
+        if isinstance(error, LogDamaged):
+            self.env.note(Level.ERROR, f"{what[:1].upper()}{what[1:]}: {error}")
+        else:
+            self.disk_health.write_failed(now_ms, what, error)
 
     def on_disk_fenced(self, now_ms: int) -> None:
         """The controller gives the leaderships to others. The metadata that says so may not

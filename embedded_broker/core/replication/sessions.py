@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from embedded_broker.core.effects import Level
 from embedded_broker.core.environment import Environment
 from embedded_broker.core.events import RequestReceived
 from embedded_broker.core.ports import StorageFailed
@@ -291,7 +290,7 @@ class FetchSessions:
                 entry.fetch_offset, min(entry.max_bytes, room), end, first
             )  # type: ignore[assignment]
         except StorageFailed as e:
-            self._env.note(Level.ERROR, f"Cannot read {partition}: {e}")
+            partition.read_failed(now_ms, e)
             data.error_code = ErrorCode.KAFKA_STORAGE_ERROR
         return data
 

@@ -8,35 +8,45 @@ which the controller last committed a registration of this broker (decision 0014
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any
 from uuid import UUID, uuid4
 
-from embedded_broker.core.ports import PartitionLog, StorageFailed
+from embedded_broker.core.ports import LogDamaged, PartitionLog, StorageFailed
 from embedded_broker.shell import platform
 from embedded_broker.shell.storage import files
-from embedded_broker.shell.storage.partition_log import (
+from embedded_broker.shell.storage.identity import (
     IDENTITY,
+    QUORUM_STATE,
+    DirectoryRefused,
+    decode_uuid,
+    field_of,
+    identify,
+    read_quorum_state,
+)
+from embedded_broker.shell.storage.partition_log import (
+    INDEX_INTERVAL,
     UNFINISHED,
     DiskPartitionLog,
-    decode_uuid,
-    encode_uuid,
 )
-from embedded_broker.shell.storage.recovery import LastStop
+from embedded_broker.shell.storage.recovery import STRAY, LastStop, Trust
 
 HIGH_WATERMARKS = "replication-offset-checkpoint"
 RECOVERY_POINTS = "recovery-point-offset-checkpoint"
 START_OFFSETS = "log-start-offset-checkpoint"
 CLEAN_SHUTDOWN = ".kafka_cleanshutdown"
-META = "meta.properties"
 METADATA_LOG = "__cluster_metadata-0"
-QUORUM_STATE = "quorum-state"
+DELETE, LEAVING = "-delete", "-aside"
+"""Ends of the names of folders of logs that are being deleted, and that become ``-stray``, as soon
+as no checkpoint has them any more."""
+PARTITION_MAX = (1 << 31) - 1
 PROBE = ".probe"
 BOOT = ".boot"
 REGISTERED = ".registered"
@@ -45,10 +55,6 @@ TOPIC_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWX
 
 Background = Callable[[Callable[[], None]], None]
 """Does file work some time soon, outside of the event loop."""
-
-
-class DirectoryRefused(Exception):
-    """The log directory cannot be used; the text is a sentence for the operator."""
 
 
 def now_ms() -> int:
@@ -97,11 +103,21 @@ class LogDirectory:
             raise DirectoryRefused(
                 f"the data directory {path} cannot be used: {e.strerror or e}"
             ) from e
+        self._logs: dict[tuple[str, int], DiskPartitionLog] = {}
+        self.refused_logs: list[str] = []
+        self._lost: set[tuple[str, int]] = set()
+        """Partitions whose logs had records and are gone."""
+        self._doomed: SimpleQueue[Path] = SimpleQueue()
+        """Renamed folders that the background is to remove or to keep."""
+        self._unlinked: SimpleQueue[Path] = SimpleQueue()
+        """Renamed files that the background is to remove."""
         try:
-            self.cluster_id, self._directory_id = self._identify(cluster_id)
+            self.cluster_id, self._directory_id = identify(path, node_id, cluster_id)
             self.last_stop = self._last_stop()
-            self._logs: dict[tuple[str, int], DiskPartitionLog] = {}
-            self.refused_logs: list[str] = []
+            self._recovery_points = files.read_offsets(path / RECOVERY_POINTS)
+            self._high_watermarks = files.read_offsets(path / HIGH_WATERMARKS) or {}
+            self._saved_start_offsets = files.read_offsets(path / START_OFFSETS) or {}
+            """What the three checkpoints hold, or will hold when the background has written it."""
             self._open_logs()
             self._was_clean = self._nothing_lost()
             # Before anything is written: a crash from here on must find the unclean state again,
@@ -111,111 +127,98 @@ class LogDirectory:
             (path / CLEAN_SHUTDOWN).unlink(missing_ok=True)
             # Durable, and with it the removals: after a power cut an old promise must not be there.
             files.write_whole(path / BOOT, self._boot, durable=True)
+        except OSError as e:
+            os.close(self._lock)
+            raise StorageFailed(f"cannot open {path}: {e.strerror or e}") from e
         except BaseException:
             os.close(self._lock)
             raise
-        self._saved_recovery_points: dict[tuple[str, int], int] = {}
-        self._saved_start_offsets: dict[tuple[str, int], int] = {}
 
     # ---- start
-    def _identify(self, cluster_id: str) -> tuple[str, UUID]:
-        """(cluster id, directory id) from meta.properties, which a new directory gets now."""
-        meta = files.read_properties(self.path / META)
-        if meta or (self.path / META).exists() or any(self.path.glob(f"*/{IDENTITY}")):
-            self._check_identity(meta)
-            owner, node = meta.get("cluster.id", ""), meta.get("node.id", meta.get("broker.id", ""))
-            if cluster_id and owner != cluster_id:
-                raise DirectoryRefused(
-                    f"the data directory {self.path} belongs to cluster {owner}, "
-                    f"but this is cluster {cluster_id}"
-                )
-            if node != str(self.node_id):
-                raise DirectoryRefused(
-                    f"the data directory {self.path} belongs to broker {node}, "
-                    f"but this is broker {self.node_id}"
-                )
-            return owner, decode_uuid(meta["directory.id"])
-        owner = cluster_id or encode_uuid(uuid4())
-        directory_id = uuid4()
-        values = {
-            "version": "1",
-            "cluster.id": owner,
-            "node.id": str(self.node_id),
-            "directory.id": encode_uuid(directory_id),
-        }
-        files.write_properties(self.path / META, values)
-        return owner, directory_id
-
-    def _check_identity(self, meta: Mapping[str, str]) -> None:
-        """Refuse a directory whose identity is lost: with a new one its broker would be another,
-        and the replicas in it would count as whole."""
-        try:
-            decode_uuid(meta.get("directory.id", ""))
-            damaged = not meta.get("cluster.id")
-        except ValueError:
-            damaged = True
-        if damaged:
-            raise DirectoryRefused(
-                f"{self.path / META} is damaged or missing: it must name the cluster.id, node.id "
-                "and directory.id of the data beside it. Restore it, or empty the directory: the "
-                "broker then fetches everything again"
-            )
-
     def _last_stop(self) -> LastStop:
         if (self.path / CLEAN_SHUTDOWN).exists():
             return LastStop.CLEAN
-        started = files.read_text(self.path / BOOT)
+        started = files.read_rebuildable(self.path / BOOT)
         return LastStop.KILLED if started and started.strip() == self._boot else LastStop.CRASHED
 
     def _nothing_lost(self) -> bool:
         """Return whether no record appended since the last registration can be lost."""
-        registered = files.read_text(self.path / REGISTERED)
-        if registered is None or self.refused_logs:
+        registered = files.read_rebuildable(self.path / REGISTERED)
+        if registered is None or self.refused_logs or self._lost:
             return False
-        if any(log.was_corrupt for log in self._logs.values()):
+        if any(log.lost_records for log in self._logs.values()):
+            return False
+        # Without it, nothing says how far the logs have to reach.
+        if self._recovery_points is None:
             return False
         # In the boot of the registration, the page cache has kept what the process wrote.
         same_boot = self._boot != "" and registered.strip() == self._boot
         return self.last_stop is LastStop.CLEAN or same_boot
 
     def _open_logs(self) -> None:
-        recovery_points = files.read_offsets(self.path / RECOVERY_POINTS)
-        start_offsets = files.read_offsets(self.path / START_OFFSETS)
+        """Open every log; set ``_lost`` and the logs' own findings."""
         started_ms = now_ms()
-        deleted = []
+        gone: set[str] = set()
+        """Starts of the names of logs that the previous process deleted or set aside."""
         for directory in sorted(self.path.iterdir()):
             if not directory.is_dir():
                 continue
-            if directory.name.endswith(("-delete", UNFINISHED)):
-                deleted.append(directory)
+            if directory.name.endswith((DELETE, LEAVING, UNFINISHED)):
+                self._doomed.put(directory)
+                gone.add(directory.name.rpartition(".")[0])
                 continue
-            topic, _, number = directory.name.rpartition("-")
-            identity = directory / IDENTITY
-            if not topic or not number.isdigit() or not identity.exists():
+            key = _log_of(directory.name)
+            if key is None or not (directory / IDENTITY).exists():
                 continue
-            key = (topic, int(number))
             try:
-                topic_id = decode_uuid(_field(files.read_text(identity) or "", "topic_id"))
-                log = DiskPartitionLog.open(
-                    directory,
-                    topic,
-                    topic_id,
-                    key[1],
-                    self._remove,
-                    self.last_stop,
-                    recovery_points.get(key, 0),
-                    start_offsets.get(key, 0),
-                    started_ms,
-                )
-            except (StorageFailed, ValueError) as e:
+                self._logs[key] = self._open_log(directory, key, started_ms)
+            except (LogDamaged, ValueError) as e:
                 # One bad partition must not keep the broker from serving the others: set it
                 # aside, and fetch it from its leader like a new one.
                 self.refused_logs.append(f"{directory.name}: {e}")
-                directory.rename(directory.with_name(f"{directory.name}.{uuid4().hex}-stray"))
-                continue
-            self._logs[key] = log
-        if deleted:
-            self.background(lambda: _remove_trees(deleted))
+                directory.rename(directory.with_name(f"{_stem(*key)}.{uuid4().hex}{STRAY}"))
+                self._lost.add(key)
+        self._compare_ends(gone)
+        left_over = [path for log in self._logs.values() for path in log.left_over]
+        if left_over:
+            self._remove(left_over)
+        self._remove_doomed_soon()
+
+    def _open_log(self, directory: Path, key: tuple[str, int], started_ms: int) -> DiskPartitionLog:
+        """Raises: StorageFailed, LogDamaged, ValueError (its identity is damaged)."""
+        identity = files.read_rebuildable(directory / IDENTITY) or ""
+        metadata = directory.name == METADATA_LOG
+        log = DiskPartitionLog.open(
+            directory,
+            key[0],
+            decode_uuid(field_of(identity, "topic_id")),
+            key[1],
+            self._remove,
+            Trust(
+                self.last_stop,
+                (self._recovery_points or {}).get(key, 0),
+                INDEX_INTERVAL,
+                unread=not metadata,
+            ),
+            self._saved_start_offsets.get(key, 0),
+            started_ms,
+        )
+        if metadata and log.damage:
+            raise LogDamaged(log.damage)  # without its beginning it says nothing
+        return log
+
+    def _compare_ends(self, gone: Collection[str]) -> None:
+        """Find logs that do not reach what their checkpoints say was there, and drop the logs that
+        were deleted from the checkpoints."""
+        for checkpoint in (self._recovery_points or {}, self._high_watermarks):
+            for key, offset in list(checkpoint.items()):
+                log = self._logs.get(key)
+                if _stem(*key) in gone:
+                    del checkpoint[key]
+                elif log is not None:
+                    log.lost_records |= log.log_end_offset < offset
+                elif offset:
+                    self._lost.add(key)
 
     # ---- logs
     def logs(self) -> Iterable[PartitionLog]:
@@ -236,6 +239,8 @@ class LogDirectory:
         assert (topic, partition) not in self._logs, "the log exists already"
         directory = self.path / f"{topic}-{partition}"
         log = DiskPartitionLog.create(directory, topic, topic_id, partition, self._remove, now_ms())
+        log.lost_records = (topic, partition) in self._lost
+        self._lost.discard((topic, partition))
         self._logs[topic, partition] = log
         return log
 
@@ -243,27 +248,64 @@ class LogDirectory:
         found = self._logs[log.topic, log.partition]
         # Renamed first, which is one step: a crash in between leaves a folder that the next start
         # removes, and the topic can be created again at once.
-        renamed = self._rename(found, "delete")
-        self.background(lambda: shutil.rmtree(renamed, ignore_errors=True))
+        self._doomed.put(self._rename(found, DELETE))
+        self._remove_doomed_soon()
 
     def set_aside(self, log: PartitionLog) -> None:
-        self._rename(self._logs[log.topic, log.partition], "stray")
+        self._doomed.put(self._rename(self._logs[log.topic, log.partition], LEAVING))
+        self._remove_doomed_soon()
 
     def _rename(self, log: DiskPartitionLog, why: str) -> Path:
         """Take a log out of use under a name that no start takes for a log; return its folder."""
-        renamed = self.path / f"{log.topic[:180]}-{log.partition}.{uuid4().hex}-{why}"
+        key = log.topic, log.partition
+        renamed = self.path / f"{_stem(*key)}.{uuid4().hex}{why}"
         try:
             log.directory.rename(renamed)
         except OSError as e:
             raise StorageFailed(f"cannot rename {log.directory}: {e.strerror or e}") from e
-        del self._logs[log.topic, log.partition]
+        del self._logs[key]
+        self._recovery_points = _without(self._recovery_points or {}, key)
+        self._high_watermarks = _without(self._high_watermarks, key)
+        self._saved_start_offsets = _without(self._saved_start_offsets, key)
         log.release()
         return renamed
 
-    def _remove(self, paths: list[Path]) -> None:
-        """Remove files of deleted segments in the background."""
+    def _remove_doomed_soon(self) -> None:
+        """Remove the renamed folders in the background, or rename them once more to be kept."""
 
         def work() -> None:
+            doomed = _drained(self._doomed)
+            if not doomed:
+                return
+            # First: without the folder, a checkpoint that has the log would show it as lost.
+            self._write_checkpoints()
+            for directory in doomed:
+                if directory.name.endswith(LEAVING):
+                    directory.rename(directory.with_name(directory.name[: -len(LEAVING)] + STRAY))
+                else:
+                    shutil.rmtree(directory, ignore_errors=True)
+
+        self.background(work)
+
+    def _write_checkpoints(self) -> None:
+        """Write the three checkpoints. Called in the background. Raises: StorageFailed."""
+        if self._recovery_points is not None:
+            files.write_offsets(self.path / RECOVERY_POINTS, self._recovery_points)
+        files.write_offsets(self.path / HIGH_WATERMARKS, self._high_watermarks)
+        files.write_offsets(self.path / START_OFFSETS, self._saved_start_offsets)
+
+    def _remove(self, paths: list[Path]) -> None:
+        """Remove files of deleted segments in the background."""
+        for path in paths:
+            self._unlinked.put(path)
+
+        def work() -> None:
+            paths = _drained(self._unlinked)
+            if not paths:
+                return
+            # First: a log that begins above its checkpoint has lost segments.
+            self._saved_start_offsets = self._start_offsets()
+            files.write_offsets(self.path / START_OFFSETS, self._saved_start_offsets)
             for path in paths:
                 path.unlink(missing_ok=True)
 
@@ -279,56 +321,51 @@ class LogDirectory:
 
     # ---- checkpoints
     def load_high_watermarks(self) -> dict[tuple[str, int], int]:
-        return files.read_offsets(self.path / HIGH_WATERMARKS)
+        return dict(self._high_watermarks)
 
     def save_high_watermarks(self, values: dict[tuple[str, int], int]) -> None:
-        snapshot = dict(values)
-        self.background(lambda: files.write_offsets(self.path / HIGH_WATERMARKS, snapshot))
+        self._high_watermarks = dict(values)
+        self.background(
+            lambda: files.write_offsets(self.path / HIGH_WATERMARKS, self._high_watermarks)
+        )
 
     def checkpoint(self) -> None:
         """Write recovery points and start offsets that have changed; the runner calls it
         periodically."""
-        recovery_points, start_offsets = self._recovery_points(), self._start_offsets()
-        if recovery_points != self._saved_recovery_points:
-            self._saved_recovery_points = recovery_points
+        recovery_points, start_offsets = self._points(), self._start_offsets()
+        if recovery_points != self._recovery_points:
+            self._recovery_points = recovery_points
             path = self.path / RECOVERY_POINTS
             self.background(lambda: files.write_offsets(path, recovery_points))
         if start_offsets != self._saved_start_offsets:
             self._saved_start_offsets = start_offsets
             self.background(lambda: files.write_offsets(self.path / START_OFFSETS, start_offsets))
 
-    def _recovery_points(self) -> dict[tuple[str, int], int]:
+    def _points(self) -> dict[tuple[str, int], int]:
         return {key: log.recovery_point() for key, log in self._logs.items()}
 
     def _start_offsets(self) -> dict[tuple[str, int], int]:
-        """Start offsets other than 0, which is the default of the file."""
+        """Start offsets other than 0, which is the default of the file. Also called in the
+        background."""
         return {
-            key: log.log_start_offset for key, log in self._logs.items() if log.log_start_offset
+            key: log.log_start_offset
+            for key, log in list(self._logs.items())
+            if log.log_start_offset
         }
 
     # The quorum state is written before the metadata log exists, then moves into its folder, where
     # Kafka has it.
     def load_quorum_state(self) -> dict[str, Any]:
-        text = files.read_text(self.path / METADATA_LOG / QUORUM_STATE) or files.read_text(
-            self.path / QUORUM_STATE
-        )
-        if not text:
-            return {}
-        try:
-            state = json.loads(text)
-        except ValueError as e:
-            raise StorageFailed(f"cannot read {self.path / QUORUM_STATE}: {e}") from e
-        numbers = ("leaderId", "leaderEpoch", "votedId", "lives")
-        if not isinstance(state, dict) or not all(type(state.get(n, 0)) is int for n in numbers):
-            raise StorageFailed(f"{self.path / QUORUM_STATE} is damaged: {text[:100]!r}")
-        return state
+        inside = self.path / METADATA_LOG / QUORUM_STATE
+        return read_quorum_state(inside) or read_quorum_state(self.path / QUORUM_STATE)
 
     def save_quorum_state(self, state: dict[str, Any]) -> None:
         folder = self.path / METADATA_LOG
         target = folder if folder.is_dir() else self.path
         files.write_whole(target / QUORUM_STATE, json.dumps(state), durable=True)
         if target is folder:
-            (self.path / QUORUM_STATE).unlink(missing_ok=True)
+            with suppress(OSError):  # the one in the folder counts
+                (self.path / QUORUM_STATE).unlink(missing_ok=True)
 
     # ---- identity, stop
     @property
@@ -342,21 +379,37 @@ class LogDirectory:
     def recovery_notes(self) -> list[str]:
         """Lines for the broker's log: which logs recovery cut off or set aside, and why."""
         notes = [f"recovery set aside the log {text}" for text in self.refused_logs]
+        for topic, partition in sorted(self._lost):
+            notes.append(f"the log {topic}-{partition} is missing")
         for log in self._logs.values():
+            name = f"{log.topic}-{log.partition}"
+            if log.damage:
+                notes.append(f"the log {name} is damaged: {log.damage}")
+            if log.lost_records and not log.damage and not log.was_corrupt:
+                notes.append(f"the log {name} ends before records that once were on the disk")
             if log.cut_bytes:
                 kind = "damaged" if log.was_corrupt else "incomplete"
                 notes.append(
-                    f"recovery cut off {log.cut_bytes} bytes of {log.topic}-{log.partition} "
-                    f"from the first {kind} batch"
+                    f"recovery cut off {log.cut_bytes} bytes of {name} from the first {kind} batch"
                 )
         return notes
 
     def registered(self) -> None:
+        if self._recovery_points is None:
+            self._recovery_points = self._points()
+            files.write_offsets(self.path / RECOVERY_POINTS, self._recovery_points)
         files.write_whole(self.path / REGISTERED, self._boot, durable=True)
 
     def total_bytes(self) -> tuple[int, int]:
         usage = shutil.disk_usage(self.path)
         return usage.total, usage.free
+
+    def flush_failed(self) -> None:
+        """A flush failed, so the kernel may have dropped what it could not write: the next start
+        must believe neither that this process was only killed nor that nothing is lost."""
+        for name in (REGISTERED, BOOT):
+            with suppress(OSError):
+                (self.path / name).unlink(missing_ok=True)
 
     def close(self, clean: bool) -> None:
         """Unlock the directory. With ``clean``, flush everything first and mark it as shut down.
@@ -365,11 +418,12 @@ class LogDirectory:
             OSError, StorageFailed: the disk failed; the directory is not marked.
         """
         if clean:
-            for log in self._logs.values():
-                for segment, file, size in log.unflushed():
-                    platform.fdatasync(file.fd)
-                    segment.flushed_size = size
-            recovery_points, start_offsets = self._recovery_points(), self._start_offsets()
+            try:
+                self._flush()
+            except OSError:
+                self.flush_failed()
+                raise
+            recovery_points, start_offsets = self._points(), self._start_offsets()
             for log in self._logs.values():
                 log.close()
             files.write_offsets(self.path / RECOVERY_POINTS, recovery_points)
@@ -380,23 +434,38 @@ class LogDirectory:
             )
         os.close(self._lock)
 
-
-def _remove_trees(directories: list[Path]) -> None:
-    for directory in directories:
-        shutil.rmtree(directory, ignore_errors=True)
-
-
-def _field(text: str, name: str) -> str:
-    for line in text.splitlines():
-        key, _, value = line.partition(":")
-        if key.strip() == name:
-            return value.strip()
-    raise ValueError(f"no {name}")
+    def _flush(self) -> None:
+        """Write all logs to the disk. Raises: OSError."""
+        for log in self._logs.values():
+            for segment, file, size in log.unflushed():
+                file.sync()
+                segment.flushed_size = size
 
 
-def new_cluster_id() -> str:
-    """Return 16 random bytes as Kafka writes an id; not one that looks like an option."""
-    while True:
-        text = base64.urlsafe_b64encode(uuid4().bytes).rstrip(b"=").decode()
-        if not text.startswith("-"):
-            return text
+def _drained(queue: SimpleQueue[Path]) -> list[Path]:
+    """Take everything out of a queue."""
+    taken = []
+    with suppress(Empty):
+        while True:
+            taken.append(queue.get_nowait())
+    return taken
+
+
+def _stem(topic: str, partition: int) -> str:
+    """The start of the name of a folder that was a log's."""
+    return f"{topic[:180]}-{partition}"
+
+
+def _log_of(name: str) -> tuple[str, int] | None:
+    """Return the (topic, partition) whose log has this folder name, or None."""
+    topic, _, digits = name.rpartition("-")
+    partition = files.natural(digits)
+    if not topic or partition is None or str(partition) != digits or partition > PARTITION_MAX:
+        return None
+    return topic, partition
+
+
+def _without(
+    offsets: Mapping[tuple[str, int], int], key: tuple[str, int]
+) -> dict[tuple[str, int], int]:
+    return {other: offset for other, offset in offsets.items() if other != key}

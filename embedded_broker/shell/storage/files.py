@@ -8,11 +8,17 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from embedded_broker.core.ports import StorageFailed
 from embedded_broker.shell import platform
+
+INT64_MAX = (1 << 63) - 1
+DIGITS_MAX = 20
+"""As many as the name of a segment's file has."""
+EPOCH_MAX = (1 << 31) - 1
+"""The newest leader epoch that a batch can carry."""
 
 
 def write_whole(path: Path, text: str, durable: bool) -> None:
@@ -57,6 +63,29 @@ def read_text(path: Path) -> str | None:
         raise StorageFailed(f"cannot read {path}: {e}") from e
 
 
+def read_rebuildable(path: Path) -> str | None:
+    """Return the text of a file whose content can be found again, or None when it does not exist
+    or is not text. Raises: StorageFailed when it cannot be read."""
+    try:
+        return path.read_bytes().decode()
+    except (FileNotFoundError, UnicodeDecodeError):
+        return None
+    except OSError as e:
+        raise StorageFailed(f"cannot read {path}: {e.strerror or e}") from e
+
+
+def natural(text: str) -> int | None:
+    """Return a number written in decimal digits that 64 signed bits can hold, else None.
+
+    ``str.isdigit`` is not enough: it accepts digits such as a superscript two, which ``int``
+    refuses.
+    """
+    if not (text.isascii() and text.isdecimal() and len(text) <= DIGITS_MAX):
+        return None
+    number = int(text)
+    return number if number <= INT64_MAX else None
+
+
 def write_offsets(path: Path, offsets: dict[tuple[str, int], int]) -> None:
     """Write an offset checkpoint, with lines ``topic partition offset``."""
     lines = [
@@ -65,47 +94,54 @@ def write_offsets(path: Path, offsets: dict[tuple[str, int], int]) -> None:
     write_whole(path, f"0\n{len(lines)}\n{''.join(lines)}", durable=True)
 
 
-def read_offsets(path: Path) -> dict[tuple[str, int], int]:
-    """Read an offset checkpoint up to its first malformed line. No entries mean only that
-    recovery reads more of the logs."""
+def read_offsets(path: Path) -> dict[tuple[str, int], int] | None:
+    """Read an offset checkpoint; None when there is none, or when it is not whole."""
+    entries = _entries(read_rebuildable(path), 3)
+    if entries is None:
+        return None
     found: dict[tuple[str, int], int] = {}
-    for fields in _entries(read_text(path), 3):
-        topic, partition, offset = fields
-        if partition.isdigit() and offset.isdigit():
-            found[topic, int(partition)] = int(offset)
+    for topic, partition, offset in entries:
+        index, value = natural(partition), natural(offset)
+        if index is None or value is None:
+            return None
+        found[topic, index] = value
     return found
 
 
 def write_epochs(path: Path, entries: Sequence[tuple[int, int]]) -> None:
     """Write a leader-epoch-checkpoint, with lines ``epoch start_offset``. Not flushed: every batch
-    carries its epoch, so recovery can find lost entries again."""
+    carries its epoch, and a start compares the file with them."""
     lines = [f"{epoch} {start}\n" for epoch, start in entries]
     write_whole(path, f"0\n{len(lines)}\n{''.join(lines)}", durable=False)
 
 
-def read_epochs(path: Path) -> list[tuple[int, int]]:
-    """Read a leader-epoch-checkpoint up to its first entry that does not rise."""
+def read_epochs(path: Path) -> list[tuple[int, int]] | None:
+    """Read a leader-epoch-checkpoint; None when there is none, when it is not whole, or when its
+    entries do not rise."""
+    entries = _entries(read_rebuildable(path), 2)
+    if entries is None:
+        return None
     found: list[tuple[int, int]] = []
-    for epoch, start in _entries(read_text(path), 2):
-        if not (epoch.isdigit() and start.isdigit()):
-            break
-        entry = int(epoch), int(start)
-        if found and not (entry[0] > found[-1][0] and entry[1] >= found[-1][1]):
-            break
-        found.append(entry)
+    for fields in entries:
+        epoch, start = natural(fields[0]), natural(fields[1])
+        if epoch is None or start is None or epoch > EPOCH_MAX:
+            return None
+        if found and not (epoch > found[-1][0] and start >= found[-1][1]):
+            return None
+        found.append((epoch, start))
     return found
 
 
-def _entries(text: str | None, width: int) -> Iterable[list[str]]:
-    """Lines of a checkpoint of version 0, split, up to the first without ``width`` fields."""
-    lines = (text or "").splitlines()
-    if len(lines) < 2 or lines[0] != "0":
-        return
-    for line in lines[2:]:
-        fields = line.split(" ")
-        if len(fields) != width:
-            return
-        yield fields
+def _entries(text: str | None, width: int) -> list[list[str]] | None:
+    """Return the lines of a checkpoint of version 0, split into ``width`` fields; None when it is
+    not whole."""
+    lines = (text or "").split("\n")
+    if len(lines) < 3 or lines[0] != "0" or lines[-1] != "":
+        return None
+    entries = [line.split(" ") for line in lines[2:-1]]
+    if natural(lines[1]) != len(entries) or any(len(fields) != width for fields in entries):
+        return None
+    return entries
 
 
 def write_properties(path: Path, values: dict[str, str], durable: bool = True) -> None:

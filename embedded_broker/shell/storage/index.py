@@ -13,6 +13,7 @@ from __future__ import annotations
 import mmap
 import os
 import struct
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -127,19 +128,19 @@ class MappedIndex:
         self.count = count
 
     def trim(self) -> None:
-        """Cut the file to its entries; the mapping then has no unused end either."""
-        if self._map is not None:
-            self._unmap()
-            with open(self.path, "r+b") as f:
-                f.truncate(self.count * self._entry.size)
-            if self.count:
-                self._remap(self.count)
+        """Cut the file to its entries, to save space: without success, the zeros after them
+        stay."""
+        if self.count == 0:
+            self.close()
+        elif self.count < self._capacity:
+            with suppress(StorageFailed):
+                self._remap(self.count, trim=True)
 
     def close(self) -> None:
-        """Unmap the file and cut it to its entries."""
+        """Unmap the file and cut it to its entries, if the file is there and the disk allows it."""
         if self._map is not None:
             self._unmap()
-            with suppress(FileNotFoundError):  # the segment is deleted
+            with suppress(OSError):
                 os.truncate(self.path, self.count * self._entry.size)
 
     def release(self) -> None:
@@ -153,17 +154,25 @@ class MappedIndex:
         self._map = None
         self._capacity = 0
 
-    def _remap(self, capacity: int) -> None:
-        if self._map is not None:
-            self._unmap()
+    def _remap(self, capacity: int, trim: bool = False) -> None:
+        """Map ``capacity`` entries, for which the file grows, or shrinks with ``trim``.
+
+        Raises:
+            StorageFailed: the mapping is the old one.
+        """
+        size = capacity * self._entry.size
         try:
             fd = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
             try:
-                if os.fstat(fd).st_size < capacity * self._entry.size:
-                    allocate(fd, capacity * self._entry.size)
-                self._map = mmap.mmap(fd, capacity * self._entry.size)
+                if os.fstat(fd).st_size < size:
+                    allocate(fd, size)
+                fresh = mmap.mmap(fd, size)
+                if trim and sys.platform != "win32":  # which refuses to cut a mapped file
+                    os.ftruncate(fd, size)
             finally:
                 os.close(fd)
         except OSError as e:
             raise StorageFailed(f"cannot map {self.path}: {e.strerror or e}") from e
-        self._capacity = capacity
+        if self._map is not None:
+            self._unmap()
+        self._map, self._capacity = fresh, capacity

@@ -10,31 +10,54 @@ from __future__ import annotations
 import shutil
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
 from uuid import UUID, uuid4
 
-from embedded_broker.core.ports import SegmentInfo, StorageFailed
-from embedded_broker.shell.storage import files
-from embedded_broker.shell.storage.recovery import LastStop, open_segments
+from embedded_broker.core.log.epochs import checked_epochs
+from embedded_broker.core.ports import LogDamaged, SegmentInfo, StorageFailed
+from embedded_broker.shell.storage import files, times
+from embedded_broker.shell.storage.identity import IDENTITY, encode_uuid
+from embedded_broker.shell.storage.recovery import STRAY, Trust, open_segments
 from embedded_broker.shell.storage.segment import MAX_RELATIVE_OFFSET, Segment
 from embedded_broker.shell.storage.slices import EMPTY_SLICE, FileSlice, LogFile
 from kafka_protocol.fields import Buffer
 from kafka_protocol.records.batch import BatchHeader
 
 EPOCHS = "leader-epoch-checkpoint"
-IDENTITY = "partition.metadata"
 Remove = Callable[[list[Path]], None]
 """Removes files some time later, outside of the event loop."""
 
-UNFINISHED, STRAY = "-new", "-stray"
-"""Ends of the names of folders: of a log that is being created, and of one that is not used."""
+UNFINISHED = "-new"
+"""End of the name of the folder of a log that is being created."""
+INDEX_INTERVAL = 4096
+"""index.interval.bytes of Kafka."""
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Method = Callable[Concatenate["DiskPartitionLog", P], R]
+
+
+def _notes_damage(method: Method[P, R]) -> Method[P, R]:
+    """Let a method that raises LogDamaged leave the reason in ``damage``."""
+
+    def call(self: DiskPartitionLog, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return method(self, *args, **kwargs)
+        except LogDamaged as e:
+            self.damage = str(e)
+            raise
+
+    return call
 
 
 class DiskPartitionLog:
     """The PartitionLog port of ``core.ports``, which documents the methods.
 
-    ``was_corrupt`` and ``cut_bytes`` say what recovery found. At least one segment exists; the
-    last is the active one, to which appends go.
+    At least one segment exists; the last is the active one, to which appends go. ``was_corrupt``
+    and ``cut_bytes`` say what recovery found.
     """
 
     def __init__(
@@ -46,6 +69,10 @@ class DiskPartitionLog:
         self.partition = partition
         self.was_corrupt = False
         self.cut_bytes = 0
+        self.left_over: list[Path] = []
+        """Files of deleted segments that are still to be removed."""
+        self.lost_records = False
+        self.damage = ""
         self._remove = remove
         self._segments: list[Segment] = []
         """Oldest first."""
@@ -56,9 +83,9 @@ class DiskPartitionLog:
         self._size = 0
         self._segment_bytes = 1 << 30
         self._segment_ms = 7 * 24 * 3600 * 1000
-        self._index_interval = 4096
-        self._epochs_found: list[tuple[int, int]] = []
-        """Leader epochs and their start offsets, as far as recovery read batches."""
+        self._index_interval = INDEX_INTERVAL
+        self._epochs: list[tuple[int, int]] = []
+        """Leader epochs and their start offsets, as the file has them since the start."""
         self._active: Segment
 
     # ---- opening
@@ -108,22 +135,22 @@ class DiskPartitionLog:
         topic_id: UUID,
         partition: int,
         remove: Remove,
-        last_stop: LastStop,
-        recovery_point: int,
+        trust: Trust,
         log_start_offset: int,
         now_ms: int,
     ) -> DiskPartitionLog:
         """Open an existing directory and recover its log (see recovery.py).
 
-        ``recovery_point`` and ``log_start_offset`` come from the broker's checkpoints.
+        The recovery point of ``trust`` and ``log_start_offset`` come from the broker's checkpoints.
 
         Raises:
-            StorageFailed: the directory cannot be read.
+            LogDamaged: a file of it cannot be read.
+            StorageFailed: the disk failed.
         """
         log = cls(directory, topic, topic_id, partition, remove)
-        recovered = open_segments(directory, last_stop, recovery_point, log._index_interval)
+        recovered = open_segments(directory, trust)
         log.was_corrupt, log.cut_bytes = recovered.corrupt, recovered.cut_bytes
-        log._epochs_found = recovered.epochs
+        log.left_over = list(recovered.deleted)
         if not recovered.segments:
             log._begin(log_start_offset, now_ms)
         else:
@@ -132,6 +159,17 @@ class DiskPartitionLog:
             log._active = log._segments[-1]
             log._size = sum(s.size for s in log._segments)
         log._start = min(max(log_start_offset, log._bases[0]), log.log_end_offset)
+        first = log._bases[0]
+        # Before a segment is deleted, the checkpoint says that the log begins after it.
+        if first > log_start_offset and not any(
+            base < first for base in recovered.deleted.values()
+        ):
+            log.damage = f"the records from {log_start_offset} to {first - 1} are missing"
+        with suppress(LogDamaged):
+            log._epochs = checked_epochs(log, files.read_epochs(directory / EPOCHS))
+        log.lost_records = (
+            recovered.corrupt or log.damage != "" or log.log_end_offset < trust.recovery_point
+        )
         return log
 
     def _begin(self, base_offset: int, now_ms: int) -> None:
@@ -212,6 +250,7 @@ class DiskPartitionLog:
             self._start = offset
 
     # ---- reading
+    @_notes_damage
     def read(
         self, start_offset: int, max_bytes: int, end_offset: int, at_least_one: bool
     ) -> FileSlice:
@@ -224,27 +263,21 @@ class DiskPartitionLog:
         if start_offset < active.base_offset:
             i = max(0, bisect_right(self._bases, start_offset) - 1)
             segment = self._segments[i]
-        start = segment.position_of(start_offset)
-        while start == segment.size:  # a gap at the end of the segment: go on with the next
-            i += 1
-            segment = self._segments[i]
-            start = segment.position_of(start_offset)
-        limit = segment.size if end >= segment.next_offset else segment.position_of(end)
-        if limit - start > max_bytes:
-            cut = segment.boundary(start, start + max_bytes)
-            if cut == start:  # KIP-74: a batch above the limit still makes progress
-                cut = min(limit, segment.end_of_batch(start)) if at_least_one else start
-            limit = min(limit, cut)
-        return FileSlice(segment.file, start, limit - start) if limit > start else EMPTY_SLICE
+        return _slice(segment, start_offset, max_bytes, end, at_least_one)
 
     def headers(self, start_offset: int) -> Iterator[BatchHeader]:
-        for segment in list(self._segments):
-            if segment.next_offset > start_offset:
-                yield from segment.headers(
-                    segment.position_of(max(start_offset, segment.base_offset))
-                )
+        try:
+            for segment in list(self._segments):
+                if segment.next_offset > start_offset:
+                    yield from segment.headers(
+                        segment.position_of(max(start_offset, segment.base_offset))
+                    )
+        except LogDamaged as e:
+            self.damage = str(e)
+            raise
 
     # ---- cutting
+    @_notes_damage
     def truncate(self, offset: int) -> None:
         if offset >= self.log_end_offset:
             return
@@ -253,23 +286,32 @@ class DiskPartitionLog:
             return
         while self._segments[-1].base_offset > offset:
             self._drop(len(self._segments) - 1)
-        self._active = active = self._segments[-1]
+        active = self._active
         position = active.position_of(offset)
         if position < active.size:
             # Inside a batch: drop the whole batch, so that the log ends at a boundary.
             first = next(active.headers(position))
             offset = min(offset, first.base_offset)
-        self._size -= active.size - position
+        size = active.size
         active.cut(position, min(offset, active.next_offset))
+        self._size -= size - position
         self._start = min(self._start, self.log_end_offset)
 
     def reset(self, offset: int) -> None:
-        created_ms = self._active.modified_ms
-        while self._segments:
-            self._drop(len(self._segments) - 1)
-        self._begin(offset, created_ms)
-        self._start = offset
-        self._epochs_found = []
+        # The new segment first: an append to one that is being deleted would be lost.
+        fresh = Segment(self.directory, offset, self._active.modified_ms)
+        old, self._segments, self._bases = self._segments, [fresh], [offset]
+        self._active, self._start, self._size = fresh, offset, 0
+        self.damage = ""
+        left: list[Path] = []
+        try:
+            for segment in old:
+                if segment.base_offset == offset:
+                    segment.release()  # its file has been replaced
+                else:
+                    left += segment.delete()
+        finally:
+            self._remove(left)
 
     def advance_start(self, offset: int) -> None:
         self._start = max(self._start, min(offset, self.log_end_offset))
@@ -277,62 +319,29 @@ class DiskPartitionLog:
             self._drop(0)
 
     def _drop(self, i: int) -> None:
-        segment = self._segments.pop(i)
+        """Delete the first or the last of several segments. Raises: StorageFailed, and it stays."""
+        left = self._segments[i].delete()
+        self._size -= self._segments.pop(i).size
         del self._bases[i]
-        self._size -= segment.size
-        self._remove(segment.delete())
+        self._active = self._segments[-1]
+        self._remove(left)
 
     # ---- timestamps
+    @_notes_damage
     def offset_for_timestamp(self, timestamp: int, end_offset: int) -> tuple[int, int] | None:
-        # Timestamps need not rise: a segment or batch qualifies by its greatest one, and then its
-        # records are read one by one.
-        for segment in list(self._segments):
-            if segment.base_offset >= end_offset:
-                return None
-            if segment.max_timestamp < timestamp or segment.next_offset <= self._start:
-                continue
-            for header in segment.headers(segment.position_by_time(timestamp)):
-                if header.base_offset >= end_offset:
-                    return None
-                if header.max_timestamp >= timestamp and header.last_offset >= self._start:
-                    found = first_record(
-                        segment.file, header, timestamp, max(self._start, header.base_offset)
-                    )
-                    if found is not None:
-                        return found if found[0] < end_offset else None
-        return None
+        return times.offset_for_timestamp(self._segments, self._start, timestamp, end_offset)
 
+    @_notes_damage
     def offset_of_max_timestamp(self, end_offset: int) -> tuple[int, int] | None:
-        best: tuple[int, Segment, BatchHeader] | None = None
-        """(greatest timestamp, its segment, its batch)"""
-        for segment in self._segments:
-            if segment.base_offset >= end_offset or (
-                best is not None and segment.max_timestamp <= best[0]
-            ):
-                continue
-            header = _latest_batch(segment, end_offset, self._start)
-            if header is not None and (best is None or header.max_timestamp > best[0]):
-                best = header.max_timestamp, segment, header
-        if best is None or best[0] < 0:
-            return None
-        timestamp, segment, header = best
-        return first_record(segment.file, header, timestamp, header.base_offset)
+        return times.offset_of_max_timestamp(self._segments, self._start, end_offset)
 
     # ---- epochs
     def load_epochs(self) -> list[tuple[int, int]]:
-        end = self.log_end_offset
-        entries = [(e, s) for e, s in files.read_epochs(self.directory / EPOCHS) if s <= end]
-        # The file is not flushed: a power cut may lose entries that the batches still show.
-        for epoch, start in self._epochs_found:
-            if start < end and (not entries or epoch > entries[-1][0]):
-                entries.append((epoch, max(start, entries[-1][1] if entries else start)))
-        # Epochs that ended before the log start have no batch any more.
-        while len(entries) > 1 and entries[1][1] <= self._start:
-            entries.pop(0)
-        return entries
+        return list(self._epochs)
 
     def save_epochs(self, entries: Sequence[tuple[int, int]]) -> None:
         files.write_epochs(self.directory / EPOCHS, entries)
+        self._epochs = list(entries)
 
     # ---- flushing and closing
     def unflushed(self) -> list[tuple[Segment, LogFile, int]]:
@@ -355,73 +364,27 @@ class DiskPartitionLog:
     def release(self) -> None:
         """Release the files, which are being deleted."""
         for segment in self._segments:
-            segment.offsets.release()
-            segment.times.release()
+            segment.release()
         self._segments.clear()
 
 
-def _latest_batch(segment: Segment, end_offset: int, start_offset: int) -> BatchHeader | None:
-    """Return the first batch with the greatest timestamp of the segment's batches in
-    [start_offset, end_offset)."""
-    # The usual case: the segment's greatest timestamp is within the range.
-    if end_offset >= segment.next_offset and segment.max_timestamp_offset >= start_offset:
-        position = segment.position_of(segment.max_timestamp_offset)
-        return next(segment.headers(position), None)
-    # Else begin at the greatest timestamp that the index has before the end, and read on.
-    i = segment.times.find(end_offset - 1 - segment.base_offset, 1)
-    position = 0
-    if i >= 0:
-        position = segment.position_of(segment.base_offset + segment.times.entry(i)[1])
-    position = max(
-        position, segment.position_of(start_offset) if start_offset > segment.base_offset else 0
-    )
-    best: BatchHeader | None = None
-    for header in segment.headers(position):
-        if header.base_offset >= end_offset:
-            break
-        if best is None or header.max_timestamp > best.max_timestamp:
-            best = header
-    return best
-
-
-def first_record(
-    file: LogFile, header: BatchHeader, timestamp: int, least_offset: int
-) -> tuple[int, int] | None:
-    """Return (offset, timestamp) of the first record of a batch that is at or after both
-    ``timestamp`` and ``least_offset``, or None.
+def _slice(
+    segment: Segment, start_offset: int, max_bytes: int, end: int, at_least_one: bool
+) -> FileSlice:
+    """Return the batches of one segment from ``start_offset`` to ``end``; see ``read``.
 
     Raises:
-        StorageFailed: the batch cannot be read.
+        LogDamaged: the batch at ``start_offset`` is not whole.
     """
-    from kafka_protocol.records.batch import TIMESTAMP_APPEND_TIME
-
-    if header.attributes & TIMESTAMP_APPEND_TIME:
-        return max(header.base_offset, least_offset), header.max_timestamp
-    if header.record_count == 1 and header.base_offset >= least_offset:
-        return header.base_offset, header.max_timestamp
-    from kafka_protocol.records.compression import CannotDecompress
-    from kafka_protocol.records.record import InvalidRecord, records
-
-    batch = file.read(header.size, header.position)
-    try:
-        for record in records(batch):
-            if record.timestamp >= timestamp and record.offset >= least_offset:
-                return record.offset, record.timestamp
-    except (InvalidRecord, CannotDecompress):
-        # Return the batch: a reader of it meets the damage and reports it.
-        return max(header.base_offset, least_offset), header.max_timestamp
-    return None
-
-
-def encode_uuid(value: UUID) -> str:
-    """Encode an id as Kafka does: URL-safe base64 without padding."""
-    import base64
-
-    return base64.urlsafe_b64encode(value.bytes).rstrip(b"=").decode()
-
-
-def decode_uuid(text: str) -> UUID:
-    """Decode an id as Kafka writes it. Raises: ValueError."""
-    import base64
-
-    return UUID(bytes=base64.urlsafe_b64decode(text + "=="))
+    start = segment.position_of(start_offset)
+    limit = segment.size if end >= segment.next_offset else segment.position_of(end)
+    most = min(limit, start + max_bytes)
+    if segment.needs_check(start, most):
+        checked = segment.check(start, most, start_offset)
+        limit = checked if checked <= most or at_least_one else start
+    elif limit > most:
+        cut = segment.boundary(start, most)
+        if cut == start:  # KIP-74: a batch above the limit still makes progress
+            cut = min(limit, segment.end_of_batch(start)) if at_least_one else start
+        limit = min(limit, cut)
+    return FileSlice(segment.file, start, limit - start) if limit > start else EMPTY_SLICE

@@ -3,30 +3,33 @@
 After a shutdown, everything is as it was left. After a kill in the same boot of the machine, the
 page cache still has every complete write, so only the end can be torn: the last TAIL_BYTES of the
 newest segment are read with checksums. After a power cut, everything past the recovery point is
-read with checksums, and its indexes are rebuilt. The log ends before the first batch that is
-incomplete, corrupt or out of order; what follows is dropped.
+read with checksums, and its indexes are rebuilt. The metadata log is small and is always read.
+
+The log ends before the first batch that is incomplete, corrupt or out of order, and before the
+first missing segment. A torn end is dropped; what was complete once is kept in a ``-stray`` folder.
+Older batches are read with checksums when they are first served (``Segment.check``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import shutil
+from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
+from uuid import uuid4
 
-from embedded_broker.core.ports import StorageFailed
-from embedded_broker.shell.storage.segment import Segment
-from kafka_protocol.records.batch import (
-    HEADER_SIZE,
-    BatchHeader,
-    CorruptBatch,
-    crc_matches,
-    read_header,
-)
+from embedded_broker.core.ports import LogDamaged, StorageFailed
+from embedded_broker.shell.storage import files
+from embedded_broker.shell.storage.checking import READ_BYTES, follows, whole_batches
+from embedded_broker.shell.storage.segment import Segment, file_name
+from kafka_protocol.records.batch import HEADER_SIZE, BatchHeader, CorruptBatch, read_header
 
 TAIL_BYTES = 64 * 1024 * 1024
-READ_BYTES = 4 * 1024 * 1024
+STRAY = "-stray"
+"""End of the names of folders that hold what is not used any more."""
 
 
 class LastStop(Enum):
@@ -42,88 +45,128 @@ class Recovered:
     """The result of a recovery."""
 
     segments: list[Segment]
-    epochs: list[tuple[int, int]] = field(default_factory=list)
-    """Leader epochs of the batches that were read, each with its first offset."""
     cut_bytes: int = 0
     corrupt: bool = False
-    """Whether a complete batch was invalid, so that more than a torn end is lost."""
+    """Whether a complete batch was invalid or a segment is missing, so that more than a torn end is
+    lost."""
+    deleted: dict[Path, int] = field(default_factory=dict)
+    """Files of segments that the previous process was deleting, and their base offsets."""
 
 
-def open_segments(
-    directory: Path, last_stop: LastStop, recovery_point: int, index_interval: int
-) -> Recovered:
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """What a recovery may believe of a log without reading it."""
+
+    last_stop: LastStop
+    recovery_point: int
+    """The offset before which everything was on the disk."""
+    index_interval: int
+    """Bytes between index entries."""
+    unread: bool = True
+    """Whether batches that can only have rotted may stay unread."""
+
+
+def open_segments(directory: Path, trust: Trust) -> Recovered:
     """Recover the segments of a log, oldest first; none when the directory has none.
 
-    Files that an earlier process left half done are removed.
+    Files that an earlier process left half done are removed, but for those of ``deleted``.
 
     Raises:
-        StorageFailed: the directory or a file cannot be read or cut.
+        LogDamaged: a file cannot be read.
+        StorageFailed: the directory cannot be read, or a file not opened or cut.
     """
     try:
-        names = sorted(p for p in directory.iterdir())
+        return _recover(directory, trust)
     except OSError as e:
-        raise StorageFailed(f"cannot read {directory}: {e.strerror or e}") from e
-    bases = []
-    for path in names:
-        if path.suffix in (".deleted", ".swap", ".tmp", ".cleaned"):
-            path.unlink(missing_ok=True)
-        elif path.suffix == ".log" and path.stem.isdigit():
-            bases.append(int(path.stem))
+        raise StorageFailed(f"cannot recover {directory}: {e.strerror or e}") from e
+
+
+def _recover(directory: Path, trust: Trust) -> Recovered:
     result = Recovered([])
+    bases = []
+    for path in sorted(directory.iterdir()):
+        base = files.natural(path.name.split(".")[0])
+        if path.suffix == ".deleted" and base is not None:
+            result.deleted[path] = base
+        elif path.suffix in (".deleted", ".swap", ".tmp", ".cleaned"):
+            path.unlink(missing_ok=True)
+        elif path.suffix == ".log" and base is not None:
+            bases.append(base)
+    # An empty segment but the newest has lost its bytes, or was about to be replaced.
+    for base in bases[:-1]:
+        if not (directory / file_name(base, ".log")).stat().st_size:
+            bases.remove(base)
+            _delete(Segment(directory, base, 0, create=False))
     for i, base in enumerate(bases):
-        newest = i == len(bases) - 1
-        modified_ms = int((directory / f"{base:020d}.log").stat().st_mtime * 1000)
+        next_base = bases[i + 1] if i + 1 < len(bases) else None
+        modified_ms = int((directory / file_name(base, ".log")).stat().st_mtime * 1000)
         segment = Segment(directory, base, modified_ms, create=False)
         result.segments.append(segment)
-        intact = _open(
-            segment,
-            bases[i + 1] if not newest else None,
-            last_stop,
-            recovery_point,
-            index_interval,
-            result,
-        )
-        if not intact and not newest:
-            # A log has no holes: what follows a cut is not part of it.
-            for later in bases[i + 1 :]:
-                dropped = Segment(directory, later, 0, create=False)
-                result.cut_bytes += _file_size(dropped)
-                for left in dropped.delete():
-                    left.unlink(missing_ok=True)
+        intact = _open(segment, next_base, trust, result)
+        if next_base is not None and (not intact or segment.next_offset != next_base):
+            # A log has no holes: what follows one is not part of it.
+            result.corrupt = True
+            later = [Segment(directory, base, 0, create=False) for base in bases[i + 1 :]]
+            result.cut_bytes += sum(_file_size(dropped) for dropped in later)
+            aside = _aside(directory)
+            for dropped in later:
+                os.replace(dropped.path, aside / dropped.path.name)
+                _delete(dropped)
             break
     return result
 
 
-def _open(
-    segment: Segment,
-    next_base: int | None,
-    last_stop: LastStop,
-    recovery_point: int,
-    index_interval: int,
-    result: Recovered,
-) -> bool:
+def _aside(directory: Path) -> Path:
+    """Make a folder beside the log for what is no longer part of it."""
+    folder = directory.with_name(f"{directory.name[:190]}.{uuid4().hex}{STRAY}")
+    folder.mkdir()
+    return folder
+
+
+def _delete(segment: Segment) -> None:
+    for left in segment.delete():
+        left.unlink(missing_ok=True)
+
+
+def _open(segment: Segment, next_base: int | None, trust: Trust, result: Recovered) -> bool:
     """Set the bounds of a segment; False when its end had to be cut off."""
     segment.size = _file_size(segment)
     segment.offsets.open()
     segment.times.open()
-    trusted = segment.offsets.rises() and segment.times.rises() and _fits(segment)
-    crashed = last_stop is LastStop.CRASHED
-    # A sealed segment has changed no more since its successor began: no batch of it is read.
-    if trusted and next_base is not None and (not crashed or next_base <= recovery_point):
+    trusted = trust.unread and segment.offsets.rises() and segment.times.rises() and _fits(segment)
+    crashed = trust.last_stop is LastStop.CRASHED
+    # A sealed segment has changed no more since its successor began: only its end is read.
+    if (
+        trusted
+        and next_base is not None
+        and (not crashed or next_base <= trust.recovery_point)
+        and _leads_to(segment, next_base)
+    ):
         segment.next_offset = next_base
-        segment.flushed_size = segment.size
+        segment.flushed_size = segment.unchecked_size = segment.size
         _read_first(segment)
         segment.recount()
         return True
-    if trusted and last_stop is LastStop.CLEAN:
+    if trusted and next_base is None and trust.last_stop is LastStop.CLEAN:
         start = (segment.offsets.last() or (0, 0))[1]
-    elif trusted and last_stop is LastStop.KILLED:
+    elif trusted and next_base is None and trust.last_stop is LastStop.KILLED:
         # A kill tears at most the last write; more is read to find bytes that rotted meanwhile.
         i = segment.offsets.find(segment.size - TAIL_BYTES, 1)
         start = segment.offsets.entry(i)[1] if i >= 0 else 0
     else:
         start = 0
-    return _scan(segment, start, index_interval, result)
+    return _scan(segment, start, trust, result)
+
+
+def _leads_to(segment: Segment, next_base: int) -> bool:
+    """Return whether the last batch of a sealed segment ends where the next segment begins."""
+    indexed = segment.offsets.last()
+    with suppress(LogDamaged):
+        headers = segment.headers(indexed[1] if indexed is not None else 0)
+        for last in deque(headers, maxlen=1):
+            end = last.position + last.size
+            return end == segment.size and last.next_offset == next_base
+    return False
 
 
 def _file_size(segment: Segment) -> int:
@@ -157,7 +200,7 @@ def _read_first(segment: Segment) -> None:
             segment.first_timestamp = header.max_timestamp
 
 
-def _scan(segment: Segment, start: int, index_interval: int, result: Recovered) -> bool:
+def _scan(segment: Segment, start: int, trust: Trust, result: Recovered) -> bool:
     """Read the batches from ``start`` with checksums and rebuild their index entries; cut off what
     is not a log. False when something was cut off."""
     size = segment.size
@@ -176,81 +219,36 @@ def _scan(segment: Segment, start: int, index_interval: int, result: Recovered) 
         segment.times.cut(0)
     expected, epoch = -1 if start else segment.base_offset, -1
     corrupt = False
-    for header in _complete_batches(segment, start, size):
-        # The checksum does not cover offset and epoch: a log is dense (nothing compacts it) and
-        # its epochs only rise.
-        if header is None or not _follows(header, expected, epoch):
+    for header in whole_batches(segment.file, start, size):
+        if header is None or not follows(header, expected, epoch):
             corrupt = True
             break
-        _count(segment, header, index_interval, result)
+        _count(segment, header, trust.index_interval)
         expected, epoch = header.next_offset, header.leader_epoch
     if segment.size == start and start:
         # Even the append of the trusted index entry is missing: trust no entry, read everything.
         segment.size = size
-        return _scan(segment, 0, index_interval, result)
+        return _scan(segment, 0, trust, result)
+    segment.unchecked_size = start
     torn = size - segment.size
     if torn:
         result.cut_bytes += torn
         result.corrupt |= corrupt
+        # What a power cut left of writes that were never on the disk is of no use.
+        crashed = trust.last_stop is LastStop.CRASHED
+        if corrupt and (not crashed or segment.next_offset < trust.recovery_point):
+            shutil.copyfile(segment.path, _aside(segment.directory) / segment.path.name)
         segment.cut(segment.size, segment.next_offset)
     return torn == 0
 
 
-def _follows(header: BatchHeader, expected: int, epoch: int) -> bool:
-    return (
-        (expected < 0 or header.base_offset == expected)
-        and header.last_offset >= header.base_offset
-        and header.leader_epoch >= epoch
-    )
-
-
-def _count(segment: Segment, header: BatchHeader, index_interval: int, result: Recovered) -> None:
+def _count(segment: Segment, header: BatchHeader, index_interval: int) -> None:
     """Extend the segment by a batch, as an append of it would have."""
     if segment.since_entry > index_interval:
         segment.add_index_entries(header.last_offset, header.position)
     if segment.first_timestamp < 0:
         segment.first_timestamp = header.max_timestamp
     segment.note_timestamp(header)
-    if not result.epochs or header.leader_epoch > result.epochs[-1][0]:
-        result.epochs.append((header.leader_epoch, header.base_offset))
     segment.size = header.position + header.size
     segment.next_offset = header.next_offset
     segment.since_entry += header.size
-
-
-def _complete_batches(segment: Segment, start: int, size: int) -> Iterator[BatchHeader | None]:
-    """Yield the complete batches with valid checksums. Ends at an incomplete one, and with None at
-    a complete one that is invalid."""
-    position, data, data_start = start, b"", start
-    while position < size:
-        at = position - data_start
-        if at + HEADER_SIZE > len(data):
-            data, data_start, at = (
-                segment.file.read(min(READ_BYTES, size - position), position),
-                position,
-                0,
-            )
-            if len(data) < HEADER_SIZE:
-                return
-        try:
-            header = read_header(data, at)
-        except CorruptBatch:
-            yield None
-            return
-        if header.size < HEADER_SIZE:
-            yield None
-            return
-        if position + header.size > size:
-            return
-        if at + header.size > len(data):
-            # The batch is longer than what was read: read again, from its start.
-            data = segment.file.read(max(header.size, min(READ_BYTES, size - position)), position)
-            data_start, at = position, 0
-            if len(data) < header.size:
-                return
-            header = header._replace(position=at)
-        if not crc_matches(data, header):
-            yield None
-            return
-        yield header._replace(position=position)
-        position += header.size

@@ -14,7 +14,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from embedded_broker.core.ports import StorageFailed
+from embedded_broker.core.ports import LogDamaged, StorageFailed
+from embedded_broker.shell import platform
+from embedded_broker.shell.storage.checking import follows, whole_batches
 from embedded_broker.shell.storage.index import OFFSET_ENTRY, TIME_ENTRY, MappedIndex
 from embedded_broker.shell.storage.slices import LogFile
 from kafka_protocol.fields import Buffer
@@ -24,6 +26,11 @@ RECENT = 4096
 """Batches of which the positions are in memory, at most; after trimming it is half of that."""
 CHUNK = 16_384
 """Bytes read at a time to walk over batch headers."""
+CHECK_BYTES = 1 << 22
+"""Bytes read with checksums for one read, about 2 ms."""
+NOTHING_CHECKED = (0, 0, -1, -1)
+COPY = 1 << 20
+"""Bytes copied at a time."""
 INDEX_BYTES = 10 * 1024 * 1024
 MAX_RELATIVE_OFFSET = 2**31 - 1
 
@@ -36,7 +43,7 @@ def file_name(base_offset: int, suffix: str) -> str:
 class Segment:
     """The batches of offsets [base_offset, next_offset). Only the active segment is appended to.
 
-    ``create`` makes the file; without it the file exists, and recovery sets the bounds.
+    ``create`` makes an empty file; without it the file exists, and recovery sets the bounds.
     """
 
     def __init__(
@@ -56,18 +63,42 @@ class Segment:
         self.flushed_size = 0
         """Bytes that are on the disk."""
         self.path = directory / file_name(base_offset, ".log")
-        self.file = LogFile(self.path, create)
         self.offsets = MappedIndex(
             directory / file_name(base_offset, ".index"), OFFSET_ENTRY, INDEX_BYTES
         )
         self.times = MappedIndex(
             directory / file_name(base_offset, ".timeindex"), TIME_ENTRY, INDEX_BYTES
         )
+        self.file = self._create() if create else LogFile(self.path, create=False)
         self.since_entry = 0
         """Bytes since the append of the last index entry."""
+        self.unchecked_size = 0
+        """Bytes at the start of the file in which no checksum has been compared since it was
+        opened, but for those of ``_checked``."""
+        self._checked = NOTHING_CHECKED
+        """A part of them that has been read since: its first position, its end, the offset that is
+        next there (-1: any), and the leader epoch before it."""
         self._recent_offsets = array("q")
         self._recent_positions = array("q")
         """Base offset and position of the newest batches, without a gap up to the end."""
+
+    def _create(self) -> LogFile:
+        """Make an empty file, in place of one of this name if there is one.
+
+        Raises:
+            StorageFailed: the old file is still there, perhaps without its indexes.
+        """
+        temporary = self.path.with_suffix(".log.swap")
+        try:
+            # An index that a failed deletion left would be taken for this segment's.
+            for stale in (temporary, self.offsets.path, self.times.path):
+                stale.unlink(missing_ok=True)
+            file = LogFile(temporary, create=True)
+            os.replace(temporary, self.path)
+        except OSError as e:
+            raise StorageFailed(f"cannot create {self.path}: {e.strerror or e}") from e
+        file.path = self.path
+        return file
 
     # ---- writing
     def append(
@@ -85,13 +116,13 @@ class Segment:
             counts = self.offsets.count, self.times.count
             try:
                 self.add_index_entries(last.last_offset, position)
-                self._write(records, position, size)
+                self._write(records, position)
             except StorageFailed:
                 self.offsets.cut(counts[0])
                 self.times.cut(counts[1])
                 raise
         else:
-            self._write(records, position, size)
+            self._write(records, position)
         if len(headers) == 1:
             self._recent_offsets.append(last.base_offset)
             self._recent_positions.append(position)
@@ -117,20 +148,11 @@ class Segment:
             self.max_timestamp = header.max_timestamp
             self.max_timestamp_offset = header.last_offset
 
-    def _write(self, records: Buffer, position: int, size: int) -> None:
+    def _write(self, records: Buffer, position: int) -> None:
         """Write all of the bytes, or raise StorageFailed and leave none."""
         fd = self.file.fd
         try:
-            written = (
-                os.pwrite(fd, records, position)
-                if sys.platform != "win32"
-                else self._plain_write(records)
-            )
-            while written < size:
-                more = os.pwrite(fd, memoryview(records)[written:], position + written)
-                if more <= 0:
-                    raise OSError(f"{written} of {size} bytes written")
-                written += more
+            platform.write_all(fd, records, position)
         except OSError as e:
             # Remove the part that was written: it was never readable, so no slice refers to it.
             # Should even that fail, ``size`` still says where the log ends, and the next start
@@ -138,13 +160,6 @@ class Segment:
             with suppress(OSError):
                 os.ftruncate(fd, position)
             raise StorageFailed(f"cannot write {self.path}: {e.strerror or e}") from e
-
-    def _plain_write(self, records: Buffer) -> int:
-        os.lseek(self.file.fd, self.size, os.SEEK_SET)
-        view, done = memoryview(records), 0
-        while done < len(view):
-            done += os.write(self.file.fd, view[done:])
-        return done
 
     def add_index_entries(self, last_offset: int, position: int) -> None:
         """Index an append that starts at ``position`` and ends with ``last_offset``; call it before
@@ -198,22 +213,29 @@ class Segment:
         del self._recent_positions[keep:], self._recent_offsets[keep:]
         self.size = position
         self.flushed_size = min(self.flushed_size, position)
+        self.unchecked_size = min(self.unchecked_size, position)
+        self._checked = NOTHING_CHECKED
         self.next_offset = next_offset
         self.recount()
 
     def _replace_file(self, size: int) -> None:
-        """Continue with a copy of the first ``size`` bytes of the file."""
+        """Continue with a copy of the first ``size`` bytes of the file.
+
+        Raises:
+            StorageFailed, OSError: the file is the old one.
+        """
         temporary = self.path.with_suffix(".log.swap")
         temporary.unlink(missing_ok=True)
         fresh = LogFile(temporary, create=True)
         position = 0
         while position < size:
-            data = self.file.read(min(1 << 20, size - position), position)
+            data = self.file.read(min(COPY, size - position), position)
             if not data:
-                raise StorageFailed(f"{self.path} ends before {size}")
-            os.lseek(fresh.fd, position, os.SEEK_SET)
-            os.write(fresh.fd, data)
+                raise LogDamaged(f"{self.path} ends before {size}")
+            platform.write_all(fresh.fd, data, position)
             position += len(data)
+        # What was on the disk before must be there after a power cut too.
+        platform.fdatasync(fresh.fd)
         os.replace(temporary, self.path)
         fresh.path = self.path
         self.file = fresh
@@ -232,12 +254,49 @@ class Segment:
         for header in self.headers(start):
             self.note_timestamp(header)
 
+    # ---- checking
+    def needs_check(self, start: int, limit: int) -> bool:
+        """Return whether batches in [start, limit) were never read with their checksums."""
+        begin, end, _, _ = self._checked
+        return start < self.unchecked_size and not begin <= start <= limit <= end
+
+    def check(self, start: int, limit: int, offset: int) -> int:
+        """Read the batches from position ``start``, whose first has ``offset``, up to ``limit``
+        with their checksums, at least one and about CHECK_BYTES at most; return where the last
+        whole one ends.
+
+        Raises:
+            LogDamaged: there is no whole batch with ``offset`` at ``start``.
+        """
+        begin, reached, expected, epoch = self._checked
+        if not begin <= start <= reached:
+            begin, reached, expected, epoch = start, start, -1, -1
+        limit = min(limit, reached + CHECK_BYTES)
+        for header in whole_batches(self.file, reached, self.size, max(CHUNK, limit - reached)):
+            if header is None or not follows(header, expected, epoch):
+                break
+            if expected < 0 and not header.base_offset <= offset <= header.last_offset:
+                break
+            end = header.position + header.size
+            if end > limit and reached > start:
+                break
+            reached, expected, epoch = end, header.next_offset, header.leader_epoch
+            if reached >= limit:
+                break
+        # At the end, the last batch leads to the next segment.
+        if reached == start or (reached == self.size and expected != self.next_offset):
+            raise LogDamaged(f"{self.path} is damaged at {start}, where offset {offset} has to be")
+        self._checked = begin, reached, expected, epoch
+        if begin == 0 and reached >= self.unchecked_size:
+            self.unchecked_size = 0
+        return reached
+
     # ---- finding
     def headers(self, position: int) -> Iterator[BatchHeader]:
         """Yield the headers from a batch boundary to the end, with their positions in the file.
 
         Raises:
-            StorageFailed: the file cannot be read, or has no batch where one has to be.
+            LogDamaged: the file cannot be read, or has no batch where one has to be.
         """
         chunk, chunk_start = b"", position
         while position < self.size:
@@ -248,15 +307,15 @@ class Segment:
             try:
                 header = read_header(chunk, at)
             except CorruptBatch as e:
-                raise StorageFailed(f"{self.path} has no batch at {position}: {e}") from e
+                raise LogDamaged(f"{self.path} has no batch at {position}: {e}") from e
             if header.size < HEADER_SIZE:
-                raise StorageFailed(f"{self.path} has no batch at {position}")
+                raise LogDamaged(f"{self.path} has no batch at {position}")
             yield header._replace(position=position)
             position += header.size
 
     def position_of(self, offset: int) -> int:
-        """Return where the batch with ``offset`` starts, or the next batch if there is a gap; past
-        the end, the size."""
+        """Return where the batch with ``offset``, which is not below ``base_offset``, starts; past
+        the end, the size. Raises: LogDamaged: there is none."""
         if offset >= self.next_offset:
             return self.size
         recent = self._recent_offsets
@@ -266,7 +325,7 @@ class Segment:
         for header in self.headers(self.offsets.entry(i)[1] if i >= 0 else 0):
             if header.last_offset >= offset:
                 return header.position
-        return self.size
+        raise LogDamaged(f"{self.path} has no batch with offset {offset}")
 
     def boundary(self, start: int, limit: int) -> int:
         """Return the last batch boundary in [start, limit]; ``start`` is one."""
@@ -306,15 +365,18 @@ class Segment:
         self.times.close()
         self.file.close()
 
+    def release(self) -> None:
+        """Let go of the indexes, whose files are deleted or replaced."""
+        self.offsets.release()
+        self.times.release()
+
     def delete(self) -> list[Path]:
         """Rename the files out of the log and return the new names, which are to be removed.
         Slices of the open file can still be sent.
 
         Raises:
-            StorageFailed: a file cannot be renamed.
+            StorageFailed: the segment is still there.
         """
-        self.offsets.release()
-        self.times.release()
         left = []
         for path in (self.path, self.offsets.path, self.times.path):
             renamed = path.with_name(path.name + ".deleted")
@@ -323,6 +385,9 @@ class Segment:
             except FileNotFoundError:
                 continue
             except OSError as e:
+                if path != self.path:
+                    continue  # an index without its segment is ignored
                 raise StorageFailed(f"cannot delete {path}: {e.strerror or e}") from e
             left.append(renamed)
+        self.release()
         return left

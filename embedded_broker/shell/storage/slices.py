@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from embedded_broker.core.ports import StorageFailed
+from embedded_broker.core.ports import LogDamaged, StorageFailed
 from embedded_broker.shell import platform
 
 
@@ -13,10 +13,11 @@ class LogFile:
     """An open .log file. It closes with its last reference: a slice in a response that is not sent
     yet keeps it open after its segment was deleted."""
 
-    __slots__ = ("__weakref__", "fd", "path")
+    __slots__ = ("__weakref__", "_new", "fd", "path")
 
     def __init__(self, path: Path, create: bool) -> None:
         """Raises: StorageFailed."""
+        self._new = create
         flags = (
             os.O_RDWR
             | platform.O_BINARY
@@ -31,11 +32,20 @@ class LogFile:
             raise StorageFailed(f"cannot open {path}: {e.strerror or e}") from e
 
     def read(self, size: int, position: int) -> bytes:
-        """Read at most ``size`` bytes; fewer only at the end of the file. Raises: StorageFailed."""
+        """Read at most ``size`` bytes; fewer only at the end of the file. Raises: LogDamaged."""
         try:
             return platform.pread(self.fd, size, position)
         except OSError as e:
-            raise StorageFailed(f"cannot read {self.path}: {e.strerror or e}") from e
+            raise LogDamaged(f"cannot read {self.path}: {e.strerror or e}") from e
+
+    def sync(self) -> None:
+        """Flush the bytes to the disk, and for a new file also its name and its folder's. Called
+        by the flusher's thread too. Raises: OSError."""
+        platform.fdatasync(self.fd)
+        if self._new:
+            platform.sync_directory(self.path.parent)
+            platform.sync_directory(self.path.parent.parent)
+            self._new = False
 
     def close(self) -> None:
         if self.fd >= 0:
@@ -64,12 +74,12 @@ class FileSlice:
         return self.size
 
     def tobytes(self) -> bytes:
-        """Read the slice. Raises: StorageFailed."""
+        """Read the slice. Raises: LogDamaged."""
         if self.file is None or self.size == 0:
             return b""
         data = self.file.read(self.size, self.position)
         if len(data) != self.size:
-            raise StorageFailed(f"{self.file.path} ends before {self.position + self.size}")
+            raise LogDamaged(f"{self.file.path} ends before {self.position + self.size}")
         return data
 
 

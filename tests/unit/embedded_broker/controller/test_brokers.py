@@ -362,7 +362,7 @@ def test_that_an_in_sync_set_is_changed_only_by_the_current_leader_for_current_i
     assert alter(c, topic_id, 1, [incarnations[1]], broker_epoch=-1) == ErrorCode.STALE_BROKER_EPOCH
     for expected, by, isr, stale in (
         (ErrorCode.INVALID_REQUEST, 2, [incarnations[1], incarnations[2]], {}),  # not the leader
-        (ErrorCode.INVALID_REQUEST, 1, [incarnations[2]], {}),  # without the leader
+        (ErrorCode.INVALID_REQUEST, 1, [], {}),
         (ErrorCode.INVALID_REQUEST, 1, [incarnations[1], (7, 1)], {}),  # no replica
         (ErrorCode.INVALID_REQUEST, 1, [incarnations[1]], {"recovery": 1}),
         (ErrorCode.FENCED_LEADER_EPOCH, 1, [incarnations[1]], {"leader_epoch": -1}),
@@ -380,6 +380,18 @@ def test_that_an_in_sync_set_is_changed_only_by_the_current_leader_for_current_i
     )
     same = alter(c, topic_id, 1, [incarnations[1], incarnations[2]])
     assert (same.error_code, same.partition_epoch) == (0, 1)
+
+
+def test_that_a_leader_may_leave_the_in_sync_set_and_another_is_elected(cluster: Cluster) -> None:
+    c = cluster()
+    topic_id = topic(c, "t", [1, 2, 3])
+    others = [(n, c.nodes[n].broker.lifecycle.broker_epoch) for n in (2, 3)]
+    answer = alter(c, topic_id, 1, others)
+    assert (answer.error_code, answer.leader_id, answer.isr) == (
+        ErrorCode.NEW_LEADER_ELECTED,
+        2,
+        [2, 3],
+    )
 
 
 def test_that_leaders_are_elected_on_demand(cluster: Cluster) -> None:

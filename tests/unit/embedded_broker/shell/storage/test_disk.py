@@ -7,7 +7,8 @@ import pytest
 
 from embedded_broker.core.ports import StorageFailed
 from embedded_broker.shell.storage import files
-from embedded_broker.shell.storage.disk import DirectoryRefused, LogDirectory
+from embedded_broker.shell.storage.disk import LogDirectory
+from embedded_broker.shell.storage.identity import DirectoryRefused
 from embedded_broker.shell.storage.recovery import LastStop
 from tests.unit.embedded_broker.shell.storage.batches import batch, parsed
 
@@ -198,10 +199,21 @@ def test_that_checkpoints_hold_the_start_offsets(tmp_path: Path) -> None:
 
 
 def test_that_damaged_checkpoints_are_ignored(tmp_path: Path) -> None:
-    for text in ("", "7\n", "0\nx\n", "0\n1\na b c\n", "0\n1\na 1\n", "0\n1\nt 0 -3\n"):
+    for text in (
+        "",
+        "7\n",
+        "0\nx\n",
+        "0\n1\na b c\n",
+        "0\n1\na 1\n",
+        "0\n1\nt 0 -3\n",
+        "0\n1\nt 0 ²\n",
+        "0\n1\n² 0\n",
+        "0\n2\nt 0 3\n",
+        "0\n2\n1 0\n",
+    ):
         (tmp_path / "f").write_text(text)
-        assert files.read_offsets(tmp_path / "f") == {}
-        assert files.read_epochs(tmp_path / "f") == []
+        assert files.read_offsets(tmp_path / "f") is None
+        assert files.read_epochs(tmp_path / "f") is None
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from uuid import UUID
 import pytest
 
 from embedded_broker.core.ports import StorageFailed
-from embedded_broker.shell.storage.partition_log import DiskPartitionLog
-from embedded_broker.shell.storage.recovery import LastStop
+from embedded_broker.shell.storage.partition_log import INDEX_INTERVAL, DiskPartitionLog
+from embedded_broker.shell.storage.recovery import LastStop, Trust
 from tests.unit.embedded_broker.shell.storage.batches import batch, parsed
 
 ID = UUID(int=7)
@@ -63,7 +63,9 @@ def test_that_reads_are_the_same_without_the_memory_of_recent_batches(tmp_path: 
         log.read(o, n, 110, True).tobytes() for o in range(0, 110, 7) for n in (0, 200, 1000)
     ]
     log.close()
-    log = DiskPartitionLog.open(tmp_path / "t-0", "t", ID, 0, remove, LastStop.CLEAN, 120, 0, 0)
+    log = DiskPartitionLog.open(
+        tmp_path / "t-0", "t", ID, 0, remove, Trust(LastStop.CLEAN, 120, INDEX_INTERVAL), 0, 0
+    )
     assert len(log.segments()) > 3
     assert answers == [
         log.read(o, n, 110, True).tobytes() for o in range(0, 110, 7) for n in (0, 200, 1000)
@@ -182,8 +184,14 @@ def test_that_epochs_are_kept_and_checked_against_the_log(tmp_path: Path) -> Non
         data = batch(offset, epoch=epoch)
         log.append(data, parsed(data), 0)
     log.save_epochs([(1, 0), (4, 2), (6, 4), (9, 77)])
+    log.close()
+    log = DiskPartitionLog.open(
+        tmp_path / "t-0", "t", ID, 0, remove, Trust(LastStop.CRASHED, 0, INDEX_INTERVAL), 0, 0
+    )
     assert log.load_epochs() == [(1, 0), (4, 2), (6, 4)]
     log.save_epochs([(1, 0)])
     log.close()
-    log = DiskPartitionLog.open(tmp_path / "t-0", "t", ID, 0, remove, LastStop.CRASHED, 0, 0, 0)
+    log = DiskPartitionLog.open(
+        tmp_path / "t-0", "t", ID, 0, remove, Trust(LastStop.CRASHED, 0, INDEX_INTERVAL), 0, 0
+    )
     assert log.load_epochs() == [(1, 0), (4, 2)]

@@ -8,8 +8,8 @@ from uuid import UUID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embedded_broker.shell.storage.partition_log import DiskPartitionLog
-from embedded_broker.shell.storage.recovery import LastStop
+from embedded_broker.shell.storage.partition_log import INDEX_INTERVAL, DiskPartitionLog
+from embedded_broker.shell.storage.recovery import LastStop, Trust
 from tests.unit.embedded_broker.shell.storage.batches import batch, parsed
 
 ID = UUID(int=7)
@@ -37,7 +37,9 @@ def written(folder: Path, sizes: list[int], segment_bytes: int) -> bytes:
 
 
 def recovered(folder: Path, last_stop: LastStop) -> DiskPartitionLog:
-    return DiskPartitionLog.open(folder, "t", ID, 0, remove, last_stop, 0, 0, 0)
+    return DiskPartitionLog.open(
+        folder, "t", ID, 0, remove, Trust(last_stop, 0, INDEX_INTERVAL), 0, 0
+    )
 
 
 def contents(log: DiskPartitionLog) -> bytes:

@@ -1,0 +1,116 @@
+"""Files of stopped brokers are damaged; the cluster serves every record and mends the copies."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from kafka_protocol.records.batch import batches
+from tests.integration.embedded import EmbeddedCluster
+
+TOPIC = "kept"
+COUNT = 600
+MENDED_S = 20
+
+
+def fill(servers: str) -> None:
+    new = NewTopic(TOPIC, 1, 3, config={"segment.bytes": "20000"})
+    admin = AdminClient({"bootstrap.servers": servers})
+    admin.create_topics([new])[TOPIC].result(20)
+    producer = Producer({"bootstrap.servers": servers, "acks": "all", "batch.num.messages": 10})
+    for i in range(COUNT):
+        producer.produce(TOPIC, f"{i}".zfill(200))
+    assert producer.flush(20) == 0
+
+
+def read_all(servers: str) -> list[int]:
+    """The number in each record, from the first to the last."""
+    consumer = Consumer(
+        {"bootstrap.servers": servers, "group.id": "reader", "enable.partition.eof": True}
+    )
+    consumer.assign([TopicPartition(TOPIC, 0, 0)])
+    found: list[int] = []
+    deadline = time.monotonic() + 30
+    try:
+        while len(found) < COUNT and time.monotonic() < deadline:
+            message = consumer.poll(1)
+            if message is None or message.error() is not None:
+                continue
+            value = message.value()
+            assert value is not None and message.offset() == len(found)
+            found.append(int(value))
+    finally:
+        consumer.close()
+    return found
+
+
+def flip(file: Path, number: int) -> None:
+    """Change a bit in the body of the batch with this number."""
+    raw = bytearray(file.read_bytes())
+    raw[list(batches(bytes(raw)))[number].position + 70] ^= 1
+    file.write_bytes(raw)
+
+
+def whole(folder: Path) -> bool:
+    """Whether every batch of a log can be read, and none is missing."""
+    end = 0
+    for file in sorted(folder.glob("*.log")):
+        for header in batches(file.read_bytes()):
+            if header.base_offset != end:
+                return False
+            end = header.next_offset
+    return end == COUNT
+
+
+def test_that_damaged_old_records_are_served_from_a_good_copy_and_mended(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with EmbeddedCluster(brokers=3, data_dir=data) as cluster:
+        fill(cluster.bootstrap_servers)
+        admin = AdminClient({"bootstrap.servers": cluster.bootstrap_servers})
+        leader = admin.list_topics(TOPIC, timeout=10).topics[TOPIC].partitions[0].leader
+    own = data / f"broker-{leader}"
+    (logs,) = own.rglob(f"{TOPIC}-0")
+    old = sorted(logs.glob("*.log"))
+    assert len(old) > 3
+    flip(old[1], 1)
+    with EmbeddedCluster("--restart-after", "1", brokers=3, data_dir=data) as cluster:
+        assert read_all(cluster.bootstrap_servers) == list(range(COUNT))
+        # Whichever broker leads after the start, the copy is mended once its damage is met.
+        deadline = time.monotonic() + MENDED_S
+        admin = AdminClient({"bootstrap.servers": cluster.bootstrap_servers})
+        while leads(admin) == leader and time.monotonic() < deadline:
+            time.sleep(0.2)
+        strays = list(own.rglob(f"{TOPIC}-0.*-stray"))
+        if strays:
+            while not whole(logs) and time.monotonic() < deadline:
+                time.sleep(0.2)
+            assert whole(logs)
+
+
+def leads(admin: AdminClient) -> int:
+    try:
+        return int(admin.list_topics(TOPIC, timeout=5).topics[TOPIC].partitions[0].leader)
+    except KafkaException:
+        return -1
+
+
+def test_that_a_damaged_metadata_log_is_fetched_anew(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with EmbeddedCluster(brokers=3, data_dir=data) as cluster:
+        fill(cluster.bootstrap_servers)
+    (log,) = (data / "broker-2").rglob("__cluster_metadata-0")
+    (file,) = log.glob("*.log")
+    before = file.stat().st_size
+    flip(file, 3)
+    with EmbeddedCluster("--restart-after", "1", brokers=3, data_dir=data) as cluster:
+        assert read_all(cluster.bootstrap_servers) == list(range(COUNT))
+        deadline = time.monotonic() + MENDED_S
+        while file.stat().st_size < before and time.monotonic() < deadline:
+            time.sleep(0.2)
+    assert file.stat().st_size >= before
+    assert all(list(batches(file.read_bytes())))
+    written = "\n".join(p.read_text() for p in data.rglob("broker.log"))
+    assert "recovery cut off" in written and "corrupt metadata" not in written
