@@ -19,7 +19,7 @@ from typing import Any
 
 from kafka_protocol.fields import Buffer
 from kafka_protocol.messages import MODULES
-from kafka_protocol.primitives import ProtocolError
+from kafka_protocol.primitives import ITEMS_MAX, ProtocolError
 from kafka_protocol.reader import reader
 from kafka_protocol.writer import writer
 
@@ -60,9 +60,15 @@ def is_flexible(api_key: int, version: int) -> bool:
 
 
 def decode(
-    cls: Any, version: int, data: Buffer, start: int = 0, *, more_may_follow: bool = False
+    cls: Any,
+    version: int,
+    data: Buffer,
+    start: int = 0,
+    *,
+    more_may_follow: bool = False,
+    items_max: int = ITEMS_MAX,
 ) -> Any:
-    """Decode the message in ``data[start:]``.
+    """Decode the message in ``data[start:]``, whose arrays hold at most ``items_max`` items.
 
     Fields that the version lacks have their defaults. Records are views into ``data``.
     ``more_may_follow`` accepts bytes after the message: a server has to, as Kafka does.
@@ -71,11 +77,12 @@ def decode(
     ends three bytes early.
 
     Raises:
-        ProtocolError: the bytes are malformed, end early, or go on after the message.
+        ProtocolError: the bytes are malformed, end early, or go on after the message; there are
+            too many items.
     """
     read = reader(cls, version)
     try:
-        message, end = read(data, start)
+        message, end = read(data, start, items_max)
     except (struct.error, IndexError) as e:
         raise ProtocolError("message ends early") from e
     except UnicodeDecodeError as e:

@@ -25,6 +25,11 @@ ITEMS_MAX = 2_000_000
 A frame of 32 MiB could otherwise become sixteen million objects, gigabytes of memory. A
 Metadata response of 200,000 partitions has a tenth of this."""
 
+CLIENT_ITEMS_MAX = 20_000
+"""The same bound for a request of a client, in which numbers count too: so many are
+decoded in about 40 ms, which is how long the requests of others wait. Ten thousand
+partitions can be fetched."""
+
 TAGS_MAX = 1024
 """Tagged fields that one structure may have; Kafka's schemas have at most nine."""
 
@@ -40,9 +45,9 @@ class ProtocolError(Exception):
     from."""
 
 
-def too_many_items() -> ProtocolError:
-    """The error for a message whose arrays hold more than ITEMS_MAX items."""
-    return ProtocolError(f"the arrays of the message hold more than {ITEMS_MAX} items")
+def too_many_items(most: int) -> ProtocolError:
+    """The error for a message whose arrays hold more than ``most`` items."""
+    return ProtocolError(f"the arrays of the message hold more than {most} items")
 
 
 def does_not_fit(length: int, left: int) -> ProtocolError:

@@ -4,8 +4,8 @@ message.
 For the request ``class R: a: int32, names: array of string, b: int16`` the function for
 a flexible version is in essence::
 
-    def read(b, p):
-        size = len(b); items = ITEMS_MAX
+    def read(b, p, most):
+        size = len(b); items = most
         m1 = new(R)
         (m1.a,) = unpack(b, p); p += 4
         n2 = b[p] - 1                               # the count of a compact array, plus one
@@ -13,7 +13,7 @@ a flexible version is in essence::
         else: n2, p = read_count(b, p, True, False)
         if n2 * 1 > size - p: raise does_not_fit(n2, size - p)
         items -= n2
-        if items < 0: raise too_many_items()
+        if items < 0: raise too_many_items(most)
         ...                                         # a loop that appends the strings
         (m1.b,) = unpack(b, p); p += 2
         p = skip_tags(b, p) if b[p] else p + 1
@@ -49,11 +49,10 @@ from kafka_protocol.fields import (
 )
 from kafka_protocol.source import FunctionSource
 
-Reader = Callable[[Buffer, int], tuple[Any, int]]
+Reader = Callable[[Buffer, int, int], tuple[Any, int]]
 
 _NAMES: dict[str, Any] = {
     "new": object.__new__,
-    "ITEMS_MAX": primitives.ITEMS_MAX,
     "TAGS_MAX": primitives.TAGS_MAX,
     **{
         function.__name__: function
@@ -76,14 +75,15 @@ _NAMES: dict[str, Any] = {
 
 @cache
 def reader(cls: Any, version: int) -> Reader:
-    """A function (bytes, position) -> (message, position after it) for a class and a
-    version.
+    """A function (bytes, position, most items) -> (message, position after it) for a class
+    and a version.
 
     It raises ProtocolError, IndexError, struct.error or UnicodeDecodeError for bytes
     that are no such message.
     """
     flexible = bool(version >= cls.FLEXIBLE_SINCE)
     made = _ReaderSource(cls.__name__, version, flexible)
+    made.counts_numbers = cls.__name__.endswith("Request")
     made.start()
     made.structure(1, "message", cls)
     return made.end()
@@ -98,11 +98,12 @@ class _ReaderSource:
         self._add = self._source.add
         self._version = version
         self._flexible = flexible
+        self.counts_numbers = False
 
     def start(self) -> None:
-        self._add(0, "def read(b, p):")
+        self._add(0, "def read(b, p, most):")
         self._add(1, "size = len(b)")
-        self._add(1, "items = ITEMS_MAX")
+        self._add(1, "items = most")
 
     def end(self) -> Reader:
         self._add(1, "return message, p")
@@ -260,16 +261,19 @@ class _ReaderSource:
             self._add(depth, "else:")
             depth += 1
         if isinstance(item, Kind) and item.code and item is not BOOL:
-            # All at once. Numbers are not counted as items: they cannot take much more
-            # memory than the bytes that hold them. A bool is read singly, for any byte
-            # but 0 is true.
+            # All at once. Numbers take little more memory than the bytes that hold them, so
+            # they are counted only where a handler does something for each of them. A bool is
+            # read singly, for any byte but 0 is true.
+            if self.counts_numbers:
+                self._add(depth, f"items -= {n}")
+                self._add(depth, "if items < 0: raise too_many_items(most)")
             fixed = struct.calcsize(">" + item.code)
             unpack = self._source.bind("unpack", struct.unpack_from)
             self._add(depth, f"{target} = list({unpack}('>%d{item.code}' % {n}, b, p))")
             self._add(depth, f"p += {n} * {fixed}")
             return
         self._add(depth, f"items -= {n}")
-        self._add(depth, "if items < 0: raise too_many_items()")
+        self._add(depth, "if items < 0: raise too_many_items(most)")
         values, one = self._source.local("values"), self._source.local("m")
         self._add(depth, f"{target} = {values} = []")
         self._add(depth, f"for _ in range({n}):")

@@ -30,6 +30,7 @@ from kafka_protocol.api_keys import ApiKey
 from kafka_protocol.codec import ProtocolError, decode, request_class
 from kafka_protocol.fields import Message
 from kafka_protocol.framing import REQUEST_START, encode_response, read_client_id
+from kafka_protocol.primitives import CLIENT_ITEMS_MAX, ITEMS_MAX
 from kafka_protocol.records.inspection import Outcome
 
 # Looking up a member of an enum costs six times as much as a global does, at every request.
@@ -178,7 +179,9 @@ class ClientConnection(FramedSocket):
         slot = Slot(self, version, correlation_id)
         if api_key == METADATA and self._respond_from_cache(slot, frame[start:]):
             return True
-        message: Any = decode(cls, version, frame, start, more_may_follow=True)
+        # A client's request is decoded within the time that others may have to wait.
+        most = CLIENT_ITEMS_MAX if self.caller.broker_id < 0 else ITEMS_MAX
+        message: Any = decode(cls, version, frame, start, more_may_follow=True, items_max=most)
         if api_key == PRODUCE:
             return self._take_produce(slot, message)
         self.slots.append(slot)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,14 @@ import pytest
 from embedded_broker.core import api
 from kafka_protocol.api_keys import ApiKey
 from kafka_protocol.codec import request_class
-from kafka_protocol.messages.k03_metadata import MetadataRequest
+from kafka_protocol.fields import Message
+from kafka_protocol.messages.k03_metadata import MetadataRequest, MetadataRequestTopic
+from kafka_protocol.messages.k09_offset_fetch import (
+    OffsetFetchRequest,
+    OffsetFetchRequestGroup,
+    OffsetFetchRequestTopics,
+)
+from kafka_protocol.primitives import CLIENT_ITEMS_MAX
 from tests.unit.embedded_broker.shell.fakes import Served, framed, header, served
 from tests.unit.kafka_protocol import hostile
 
@@ -55,3 +62,32 @@ def test_that_hostile_tags_in_a_request_header_close_the_connection(
     client.raw(framed(header(ApiKey.METADATA, 12, 7) + tags + b"\x00" * 40))
     assert client.frame() is None
     client.close()
+
+
+@pytest.mark.parametrize(
+    "request_of",
+    [
+        lambda n: MetadataRequest([MetadataRequestTopic(name=str(i)) for i in range(n)]),
+        # Numbers, for each of which the answer would have a partition.
+        lambda n: OffsetFetchRequest(
+            groups=[
+                OffsetFetchRequestGroup(
+                    "g", topics=[OffsetFetchRequestTopics("t", partition_indexes=[0] * (n - 2))]
+                )
+            ]
+        ),
+    ],
+    ids=["metadata", "offset_fetch"],
+)
+def test_row_09_that_a_client_may_not_name_more_things_than_are_decoded_in_a_moment(
+    broker: Served, request_of: Callable[[int], Message]
+) -> None:
+    healthy = broker.connect()
+    for items, is_taken in ((CLIENT_ITEMS_MAX, True), (CLIENT_ITEMS_MAX + 1, False)):
+        client = broker.connect()
+        client.send(request_of(items), 9)
+        assert (client.frame() is not None) is is_taken
+        client.close()
+    broker.log.wait_for("more than 20000 items")
+    assert healthy.ask(MetadataRequest(), 9).cluster_id == "now"
+    healthy.close()
