@@ -12,6 +12,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 from embedded_broker.core.ports import LogDamaged, StorageFailed
@@ -28,6 +29,8 @@ CHUNK = 16_384
 """Bytes read at a time to walk over batch headers."""
 CHECK_BYTES = 1 << 22
 """Bytes read with checksums for one read, about 2 ms."""
+CHECK_BATCHES = 4096
+"""Batches read with checksums for one read, about 15 ms when they are small."""
 NOTHING_CHECKED = (0, 0, -1, -1)
 COPY = 1 << 20
 """Bytes copied at a time."""
@@ -262,8 +265,8 @@ class Segment:
 
     def check(self, start: int, limit: int, offset: int) -> int:
         """Read the batches from position ``start``, whose first has ``offset``, up to ``limit``
-        with their checksums, at least one and about CHECK_BYTES at most; return where the last
-        whole one ends.
+        with their checksums, at least one, about CHECK_BYTES and CHECK_BATCHES at most; return
+        where the last whole one ends.
 
         Raises:
             LogDamaged: there is no whole batch with ``offset`` at ``start``.
@@ -272,7 +275,8 @@ class Segment:
         if not begin <= start <= reached:
             begin, reached, expected, epoch = start, start, -1, -1
         limit = min(limit, reached + CHECK_BYTES)
-        for header in whole_batches(self.file, reached, self.size, max(CHUNK, limit - reached)):
+        batches = whole_batches(self.file, reached, self.size, max(CHUNK, limit - reached))
+        for header in islice(batches, CHECK_BATCHES):
             if header is None or not follows(header, expected, epoch):
                 break
             if expected < 0 and not header.base_offset <= offset <= header.last_offset:

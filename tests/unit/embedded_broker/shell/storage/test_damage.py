@@ -193,6 +193,21 @@ def test_that_a_read_is_checked_only_once(
     again.close(clean=True)
 
 
+def test_that_one_read_checks_a_bounded_number_of_batches(
+    path: Path, disk: LogDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk.close(clean=True)
+    monkeypatch.setattr(segment, "CHECK_BATCHES", 2)
+    again = opened(path)
+    log = log_of(again)
+    at, most = 0, 0
+    while at < COUNT // 2:
+        read = parsed(log.read(at, 10**6, COUNT, True).tobytes())
+        at, most = read[-1].next_offset, max(most, len(read))
+    assert most == 2
+    again.close(clean=True)
+
+
 def test_that_what_follows_a_hole_is_kept_aside(path: Path, disk: LogDirectory) -> None:
     disk.close(clean=True)
     after = [file.read_bytes() for file in files_of(path)[4:]]
