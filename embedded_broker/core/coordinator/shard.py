@@ -39,6 +39,7 @@ from embedded_broker.core.coordinator.rewrite import Rewrite
 from embedded_broker.core.effects import Level
 from embedded_broker.core.environment import Environment
 from embedded_broker.core.metadata.topics import OFFSETS_TOPIC
+from embedded_broker.core.ports import StorageFailed
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.records.batch import CorruptBatch, batches
 from kafka_protocol.records.build import NewRecord, build
@@ -133,16 +134,17 @@ class Shard:
     def load(self, now_ms: int) -> int:
         """Load the next slice of the log; return its size in bytes. At the end
         ``loading`` becomes False, or ``failed`` True."""
-        data = self._log.read_local(OFFSETS_TOPIC, self.partition, self._position, SLICE_BYTES)
         # Only the last record of each key counts.
         newest: dict[bytes, Record] = {}
         try:
+            # A leader gives up a log that cannot be read, and another loads the groups.
+            data = self._log.read_local(OFFSETS_TOPIC, self.partition, self._position, SLICE_BYTES)
             for header in batches(data):
                 if not header.is_control:
                     for record in records(data, header):
                         newest[record.key or b""] = record
                 self._position = header.next_offset
-        except (CorruptBatch, InvalidRecord, UnknownCodec) as e:
+        except (CorruptBatch, InvalidRecord, StorageFailed, UnknownCodec) as e:
             self.failed = True
             self._note(Level.ERROR, f"cannot load the groups at offset {self._position}: {e}")
             return 0

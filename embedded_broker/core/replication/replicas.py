@@ -94,6 +94,8 @@ class Replicas:
         """Whether the logs of ``_missing`` are being opened on a disk that works."""
         self._undeleted: list[PartitionLog] = []
         """Logs that are to be deleted as soon as the disk works again."""
+        self._unreadable: dict[Partition, StorageFailed] = {}
+        """Partitions that could not be read for the group coordinator in this tick."""
         self._unsaved_high_watermarks = False
         """Whether some high watermark moved since the last checkpoint."""
 
@@ -107,11 +109,13 @@ class Replicas:
         self.housekeeping.start(now_ms)
 
     def tick_ended(self, now_ms: int) -> None:
-        """Answer the fetches that can be answered, send what has been gathered.
-        Followers first: their next fetches commit the records that producers wait
-        for."""
+        """Answer the fetches that can be answered, send what has been gathered. Followers
+        first: their next fetches commit the records that producers wait for."""
         self.sessions.complete_woken(now_ms)
         self.client_fetches.complete_ready(now_ms)
+        while self._unreadable:
+            unreadable, error = self._unreadable.popitem()
+            unreadable.read_failed(now_ms, error)
         self.isr_changes.flush(now_ms)
         if self._ready_lanes:
             ready, self._ready_lanes = self._ready_lanes, {}
@@ -187,8 +191,7 @@ class Replicas:
                 partition.advance_high_watermark(now_ms)
 
     def _adopt_metadata(self, now_ms: int) -> None:
-        """This incarnation is registered: from now on the metadata decides its roles.
-        Set aside the logs that are assigned to this node no more."""
+        """This incarnation is registered: take its roles; set aside unassigned logs."""
         topics = self.env.image.topics
         for name in sorted(topics):
             for index in sorted(topics[name].partitions):
@@ -469,23 +472,25 @@ class Replicas:
 
     def read_local(self, topic: str, partition: int, offset: int, max_bytes: int) -> bytes:
         """Return whole batches from ``offset`` up to the high watermark; empty at its
-        end, or when the partition is not here."""
+        end, or when the partition is not here. Raises: StorageFailed."""
         replica = self.partitions.get((topic, partition))
         if replica is None or not replica.start_offset <= offset < replica.high_watermark:
             return b""
-        return replica.log.read(offset, max_bytes, replica.high_watermark, True).tobytes()
+        try:
+            return replica.log.read(offset, max_bytes, replica.high_watermark, True).tobytes()
+        except StorageFailed as e:
+            self._unreadable[replica] = e
+            raise
 
     def local_offsets(self, topic: str, partition: int) -> tuple[int, int, int] | None:
-        """Return (log start, high watermark, log end) of a partition led here, else
-        None."""
+        """Return (log start, high watermark, log end) of a partition led here, else None."""
         replica = self.partitions.get((topic, partition))
         if replica is None or not replica.is_leader:
             return None
         return replica.start_offset, replica.high_watermark, replica.end_offset
 
     def delete_before(self, now_ms: int, topic: str, partition: int, offset: int) -> None:
-        """As leader, move the start of a log forward to ``offset``, at most to its high
-        watermark; the followers do the same."""
+        """As leader, move the start of a log, at most to its high watermark; followers too."""
         replica = self.partitions.get((topic, partition))
         if replica is None or not replica.is_leader:
             return
