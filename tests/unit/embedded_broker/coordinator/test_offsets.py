@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 
+from embedded_broker.core.ports import LogDamaged
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.messages.k08_offset_commit import (
     OffsetCommitRequest,
@@ -364,6 +365,18 @@ def test_that_offsets_go_with_their_topic(bench: Bench) -> None:
     bench.add_topic("events", 3, topic_id=555)
     assert fetch(bench)[0] == -1
     assert fetch(bench.successor())[0] == -1
+
+
+def test_that_a_coordinator_which_cannot_read_its_log_sends_its_groups_elsewhere(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert commit(bench, 3) == 0
+
+    def damaged(*_: object) -> bytes:
+        raise LogDamaged("the batch at 0 is not whole")
+
+    monkeypatch.setattr(bench.log, "read_local", damaged)
+    assert commit(bench.successor(), 4) == ErrorCode.NOT_COORDINATOR
 
 
 def test_that_offsets_of_a_topic_that_was_created_again_are_not_loaded(
