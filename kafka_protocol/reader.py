@@ -83,7 +83,6 @@ def reader(cls: Any, version: int) -> Reader:
     """
     flexible = bool(version >= cls.FLEXIBLE_SINCE)
     made = _ReaderSource(cls.__name__, version, flexible)
-    made.counts_numbers = cls.__name__.endswith("Request")
     made.start()
     made.structure(1, "message", cls)
     return made.end()
@@ -98,7 +97,7 @@ class _ReaderSource:
         self._add = self._source.add
         self._version = version
         self._flexible = flexible
-        self.counts_numbers = False
+        self._counts_numbers = title.endswith("Request")
 
     def start(self) -> None:
         self._add(0, "def read(b, p, most):")
@@ -264,7 +263,7 @@ class _ReaderSource:
             # All at once. Numbers take little more memory than the bytes that hold them, so
             # they are counted only where a handler does something for each of them. A bool is
             # read singly, for any byte but 0 is true.
-            if self.counts_numbers:
+            if self._counts_numbers:
                 self._add(depth, f"items -= {n}")
                 self._add(depth, "if items < 0: raise too_many_items(most)")
             fixed = struct.calcsize(">" + item.code)

@@ -122,11 +122,7 @@ class MetadataLog:
         """
         data = self.log.read(start_offset, max_bytes, self.end_offset, at_least_one=True)
         # The log is small, and a follower that is sent damaged batches cannot help itself.
-        try:
-            for _ in batches(data.tobytes()):
-                pass
-        except CorruptBatch as e:
-            raise LogDamaged(f"{e}, after offset {start_offset}") from e
+        _end_of(data.tobytes(), start_offset)
         return data
 
     def records(self, start_offset: int, end_offset: int) -> tuple[list[MetadataRecord], int]:
@@ -137,14 +133,24 @@ class MetadataLog:
             LogDamaged: they are not what was written.
         """
         data = self.log.read(start_offset, READ_BYTES, end_offset, at_least_one=True).tobytes()
-        reached = start_offset
-        try:
-            for header in batches(data):
-                reached = header.next_offset
-        except CorruptBatch as e:
-            raise LogDamaged(f"{e}, after offset {start_offset}") from e
+        reached = _end_of(data, start_offset)
         assert reached > start_offset, f"the metadata log has no batch at {start_offset}"
         decoded = [
             decode_record(record.value) for record in all_records(data) if record.value is not None
         ]
         return decoded, reached
+
+
+def _end_of(data: Buffer, start_offset: int) -> int:
+    """Return the offset after batches that were read from ``start_offset`` on.
+
+    Raises:
+        LogDamaged: they are not what was written.
+    """
+    reached = start_offset
+    try:
+        for header in batches(data):
+            reached = header.next_offset
+    except CorruptBatch as e:
+        raise LogDamaged(f"{e}, after offset {start_offset}") from e
+    return reached

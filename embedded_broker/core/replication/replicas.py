@@ -244,7 +244,7 @@ class Replicas:
     def _replace(
         self, now_ms: int, partition: Partition, image: PartitionImage
     ) -> Partition | None:
-        """Set a damaged log aside and begin an empty one; None when the disk fails."""
+        """Set a damaged log aside and begin an empty one. If the disk fails: as it was, or None."""
         self.env.note(
             Level.WARNING,
             f"{partition}: fetching the partition anew from broker {image.leader}, "

@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -264,9 +264,10 @@ class LogDirectory:
         except OSError as e:
             raise StorageFailed(f"cannot rename {log.directory}: {e.strerror or e}") from e
         del self._logs[key]
-        self._recovery_points = _without(self._recovery_points or {}, key)
-        self._high_watermarks = _without(self._high_watermarks, key)
-        self._saved_start_offsets = _without(self._saved_start_offsets, key)
+        # In place, which is safe: what writes them in the background sorts a copy.
+        for offsets in (self._recovery_points, self._high_watermarks, self._saved_start_offsets):
+            if offsets is not None:
+                offsets.pop(key, None)
         log.release()
         return renamed
 
@@ -463,9 +464,3 @@ def _log_of(name: str) -> tuple[str, int] | None:
     if not topic or partition is None or str(partition) != digits or partition > PARTITION_MAX:
         return None
     return topic, partition
-
-
-def _without(
-    offsets: Mapping[tuple[str, int], int], key: tuple[str, int]
-) -> dict[tuple[str, int], int]:
-    return {other: offset for other, offset in offsets.items() if other != key}

@@ -6,7 +6,6 @@ line for each entry.
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,8 +35,7 @@ def write_whole(path: Path, text: str, durable: bool) -> None:
     try:
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | platform.O_BINARY, 0o600)
         try:
-            if os.write(fd, data) != len(data):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            platform.write_all(fd, data, 0)
             if durable:
                 os.fsync(fd)
         finally:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
@@ -129,7 +128,7 @@ def _delete(segment: Segment) -> None:
 
 
 def _open(segment: Segment, next_base: int | None, trust: Trust, result: Recovered) -> bool:
-    """Set the bounds of a segment; False when its end had to be cut off."""
+    """Set the bounds of a segment; False when its end had to be cut off. Raises: OSError."""
     segment.size = _file_size(segment)
     segment.offsets.open()
     segment.times.open()
@@ -145,7 +144,6 @@ def _open(segment: Segment, next_base: int | None, trust: Trust, result: Recover
         segment.next_offset = next_base
         segment.flushed_size = segment.unchecked_size = segment.size
         _read_first(segment)
-        segment.recount()
         return True
     if trusted and next_base is None and trust.last_stop is LastStop.CLEAN:
         start = (segment.offsets.last() or (0, 0))[1]
@@ -159,21 +157,20 @@ def _open(segment: Segment, next_base: int | None, trust: Trust, result: Recover
 
 
 def _leads_to(segment: Segment, next_base: int) -> bool:
-    """Return whether the last batch of a sealed segment ends where the next segment begins."""
-    indexed = segment.offsets.last()
+    """Return whether the last batch of a sealed segment, whose timestamps are counted with it, ends
+    where the next segment begins."""
     with suppress(LogDamaged):
-        headers = segment.headers(indexed[1] if indexed is not None else 0)
-        for last in deque(headers, maxlen=1):
-            end = last.position + last.size
-            return end == segment.size and last.next_offset == next_base
+        last = segment.recount()
+        return (
+            last is not None
+            and last.position + last.size == segment.size
+            and last.next_offset == next_base
+        )
     return False
 
 
 def _file_size(segment: Segment) -> int:
-    try:
-        return segment.path.stat().st_size
-    except OSError as e:
-        raise StorageFailed(f"cannot read {segment.path}: {e.strerror or e}") from e
+    return segment.path.stat().st_size
 
 
 def _fits(segment: Segment) -> bool:
@@ -212,11 +209,11 @@ def _scan(segment: Segment, start: int, trust: Trust, result: Recovered) -> bool
         entry = segment.offsets.last()
         base = segment.base_offset if entry is None else segment.base_offset + entry[0]
         segment.times.cut(segment.times.find(base - segment.base_offset, 1) + 1)
-        segment.recount()
         segment.next_offset = base
         _read_first(segment)
     else:
         segment.times.cut(0)
+    segment.recount()
     expected, epoch = -1 if start else segment.base_offset, -1
     corrupt = False
     for header in whole_batches(segment.file, start, size):

@@ -243,9 +243,9 @@ class Segment:
         fresh.path = self.path
         self.file = fresh
 
-    def recount(self) -> None:
+    def recount(self) -> BatchHeader | None:
         """Derive ``max_timestamp`` and ``since_entry`` from the indexes and the batches after their
-        last entries."""
+        last entries; return the last of these. Raises: LogDamaged."""
         last_time = self.times.last()
         self.max_timestamp, self.max_timestamp_offset = -1, -1
         if last_time is not None:
@@ -254,8 +254,10 @@ class Segment:
         last = self.offsets.last()
         start = last[1] if last is not None else 0
         self.since_entry = self.size - start
+        header = None
         for header in self.headers(start):
             self.note_timestamp(header)
+        return header
 
     # ---- checking
     def needs_check(self, start: int, limit: int) -> bool:

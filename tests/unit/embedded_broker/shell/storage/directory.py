@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from uuid import UUID
 
@@ -48,3 +49,11 @@ def flush(disk: LogDirectory) -> None:
 
 def files_of(path: Path) -> list[Path]:
     return sorted((path / "t-0").glob("*.log"))
+
+
+def without_oldest(path: Path) -> None:
+    files_of(path)[0].unlink()
+
+
+def without_folder(path: Path) -> None:
+    shutil.rmtree(path / "t-0")

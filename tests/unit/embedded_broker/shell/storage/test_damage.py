@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -24,15 +23,9 @@ from tests.unit.embedded_broker.shell.storage.directory import (
     flush,
     log_of,
     opened,
+    without_folder,
+    without_oldest,
 )
-
-
-def without_oldest(path: Path) -> None:
-    files_of(path)[0].unlink()
-
-
-def without_folder(path: Path) -> None:
-    shutil.rmtree(path / "t-0")
 
 
 class NoDescriptors:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +20,8 @@ from tests.unit.embedded_broker.shell.storage.directory import (
     flush,
     log_of,
     opened,
+    without_folder,
+    without_oldest,
 )
 
 
@@ -30,10 +31,6 @@ def without_newest(path: Path) -> None:
 
 def without_middle(path: Path) -> None:
     files_of(path)[3].unlink()
-
-
-def without_oldest(path: Path) -> None:
-    files_of(path)[0].unlink()
 
 
 def without_segments(path: Path) -> None:
@@ -49,10 +46,6 @@ def with_a_shorter_sealed_segment(path: Path) -> None:
     file = files_of(path)[3]
     first = parsed(file.read_bytes())[0]
     os.truncate(file, first.size * 2)
-
-
-def without_folder(path: Path) -> None:
-    shutil.rmtree(path / "t-0")
 
 
 def without_identity(path: Path) -> None:
