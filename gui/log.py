@@ -34,6 +34,8 @@ RECORD_CHARACTERS = 16_000
 OWN_PACKAGES = ("gui", "widgets", "kafka_client", "embedded_broker", "kafka_protocol")
 """These log from INFO on, libraries from WARNING on."""
 HIDDEN = "[removed]"
+EXPECTED_OF_QT = frozenset({"This plugin does not support propagateSizeHints()"})
+"""Warnings that tell a reader nothing: without a display there is no frame to tell a size to."""
 
 logger = logging.getLogger(__name__)
 
@@ -311,8 +313,11 @@ class ApplicationLog:
 
         def write(kind: QtMsgType, context: QMessageLogContext, message: str) -> None:
             category = context.category or "default"
-            logging.getLogger(f"qt.{category}").log(levels[kind], "%s", message)
-            print(redact(message), file=sys.stderr)
+            expected = message in EXPECTED_OF_QT
+            level = logging.DEBUG if expected else levels[kind]
+            logging.getLogger(f"qt.{category}").log(level, "%s", message)
+            if not expected:
+                print(redact(message), file=sys.stderr)
 
         before = qInstallMessageHandler(write)
         self._undo.append(lambda: qInstallMessageHandler(before))

@@ -227,6 +227,16 @@ def test_that_messages_of_qt_are_logged(
     assert "HUNTER2" not in capsys.readouterr().err
 
 
+def test_that_a_warning_of_every_window_without_a_display_is_not_shown(
+    application_log: ApplicationLog, qtlog: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    application_log.take_qt_messages()
+    qWarning("This plugin does not support propagateSizeHints()")
+    qWarning("QPainter was not active")
+    assert capsys.readouterr().err == "QPainter was not active\n"
+    assert "WARNING qt.default This plugin" not in text_of(application_log)
+
+
 def test_that_a_folder_that_cannot_be_written_is_reported_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
