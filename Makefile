@@ -5,6 +5,7 @@ PY     := .venv/bin/python
 SEEDS  ?= 20
 FIRST  ?= 1
 MINUTES ?= 2
+WORKERS ?= 2
 
 # Not part of `make test`: minutes long, or in need of something that is not a Python package.
 QUICK  := not slow and not real_kafka and not performance
@@ -20,8 +21,8 @@ help:                 ## this list
 run: prepare-run      ## the application with a live demo cluster (without a display: a tour in pictures)
 	@scripts/run
 
-test: prepare         ## every test that takes seconds (under eight minutes in all)
-	$(PY) -m pytest -m "$(QUICK)"
+test: prepare         ## every test that takes seconds, in WORKERS=n processes (under eight minutes in all)
+	$(PY) -m pytest -n $(WORKERS) --dist loadfile -m "$(QUICK)"
 
 check: prepare        ## in about a minute: lint, types, contracts, dead code, layout
 	@$(MAKE) -s --no-print-directory lint types contracts dead

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import socket
 import time
 from pathlib import Path
@@ -19,14 +20,18 @@ from tests.unit.embedded_broker.shell.fakes import Client, served
 
 
 class Exhausted(socket.socket):
-    """A listening socket whose process has no descriptors left until ``until_s``."""
+    """A listening socket whose process has no descriptors left for the first ``left`` accepts.
 
-    until_s = 0.0
-    failed = 0
+    ``failed_s`` holds when they failed, on the monotonic clock.
+    """
+
+    left = 3
+    failed_s: list[float]
 
     def accept(self) -> tuple[socket.socket, Any]:
-        if time.monotonic() < self.until_s:
-            self.failed += 1
+        if self.left > 0:
+            self.left -= 1
+            self.failed_s.append(time.monotonic())
             raise OSError(errno.EMFILE, "Too many open files")
         return super().accept()
 
@@ -37,12 +42,14 @@ def test_row_13_that_a_broker_without_descriptors_rests_instead_of_spinning(
     with served(tmp_path) as broker:
         listening = Exhausted(fileno=bind("127.0.0.1", 0).detach())
         listening.setblocking(False)
-        listening.until_s = time.monotonic() + 3 * server.ACCEPT_AGAIN_MS / 1000
+        listening.failed_s = []
         broker.inside(lambda: broker.runner.server.listen(listening, "PLAINTEXT"))
         client = Client(socket.create_connection(listening.getsockname(), timeout=10))
         client.send(ApiVersionsRequest(), 0)
         assert client.answer(18, 0) is not None  # it waited in the backlog
-        assert 1 <= listening.failed <= 5
+        gaps_s = [later - earlier for earlier, later in itertools.pairwise(listening.failed_s)]
+        assert len(gaps_s) == 2
+        assert min(gaps_s) >= 0.9 * server.ACCEPT_AGAIN_MS / 1000
         client.close()
 
 
