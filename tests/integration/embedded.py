@@ -5,9 +5,12 @@ The cluster ends with the test process, however that ends: its standard input is
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import selectors
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -99,22 +102,14 @@ class EmbeddedCluster:
 
 
 def free_ports(count: int) -> int:
-    """The first of ``count`` free ports in a row."""
-    import random
-    import socket
-
+    """The first of ``count`` free ports in a row. Each process of pytest-xdist has a range of
+    its own, for ports are bound again after they were tried here."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    low = 20_000 + worker % 6 * 2_000
     for _ in range(200):
-        first = random.randrange(20000, 30000)
-        sockets = []
-        try:
+        first = random.randrange(low, low + 2_000 - count)
+        with contextlib.ExitStack() as probes, contextlib.suppress(OSError):
             for port in range(first, first + count):
-                s = socket.socket()
-                s.bind(("127.0.0.1", port))
-                sockets.append(s)
+                probes.enter_context(socket.socket()).bind(("127.0.0.1", port))
             return first
-        except OSError:
-            continue
-        finally:
-            for s in sockets:
-                s.close()
     raise AssertionError(f"no {count} free ports in a row")

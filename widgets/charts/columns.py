@@ -69,13 +69,14 @@ class Columns:
         newest column on. Samples of earlier columns do not change."""
         if not len(times):
             return
-        if t0 < self.since_s or not self._size:
+        newest = int(self._at[self._size - 1]) if self._size else 0
+        # Samples that begin behind the newest column do not say what lies before them.
+        if t0 < self.since_s or not self._size or float(times[0]) > newest * self.width_s:
             self._size = 0
             self.since_s = t0
             self._append(times, values, 0)
             return
         if float(times[-1]) != self._newest_s:
-            newest = int(self._at[self._size - 1])
             start = int(np.searchsorted(times, newest * self.width_s))
             if start < len(times):
                 self._size -= 1

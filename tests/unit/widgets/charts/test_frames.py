@@ -68,6 +68,15 @@ def test_that_a_frame_does_not_depend_on_the_frames_before(
             assert (used.low, used.high) == pytest.approx((new.low, new.high), nan_ok=True)
 
 
+def test_that_a_column_that_was_left_behind_by_panning_is_there_again() -> None:
+    times = NOW - np.arange(4, -1, -1) * 600.0
+    kept = FrameMaker(Store(a=(times, np.zeros(5))).read, None)
+    for t1 in (NOW - 2250, NOW + 1350):
+        kept.make([A], t1 - 3600, t1, 20, True)
+    frame = kept.make([A], NOW - 5850, NOW - 2250, 20, True)
+    assert (frame.low, frame.high) == (0, 0)
+
+
 def test_that_a_lone_sample_is_drawn_and_counts() -> None:
     maker = FrameMaker(Store(a=(np.array([NOW - 5]), np.array([3.0]))).read, None)
     frame = maker.make([A], NOW - 60, NOW, 600, False)
