@@ -16,7 +16,7 @@ from gui.preferences import Preferences
 from kafka_client.confluent import ConfluentClient
 from kafka_client.profile import ConnectionProfile
 from kafka_client.runtime import ClientThread
-from kafka_client.sampling.state import ConnectionKind, ConnectionState
+from kafka_client.sampling.state import ConnectionKind, ConnectionState, Schedule
 from kafka_protocol.api_keys import ApiKey
 from kafka_protocol.primitives import write_uvarint
 from tests.fakes.client import FakeClient
@@ -46,8 +46,16 @@ def hostile() -> Iterator[FakeBroker]:
 
 
 def test_that_a_cluster_that_answers_with_a_million_topics_does_not_stall_another(
-    qtbot: QtBot, qapp: QApplication, tmp_path: Path, hostile: FakeBroker
+    qtbot: QtBot,
+    qapp: QApplication,
+    tmp_path: Path,
+    hostile: FakeBroker,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # Rounds every tenth of a second: with the usual second, a pause says little about a stall.
+    often = Schedule(metadata_s=0.1, offsets_visible_s=0.1, committed_visible_s=0.1, groups_s=0.1)
+    monkeypatch.setattr("gui.connection_preferences.schedule_of", lambda _preferences: often)
+
     def make_client(profile: ConnectionProfile) -> FakeClient | ConfluentClient:
         return FakeClient() if profile.name == "healthy" else ConfluentClient(profile)
 
