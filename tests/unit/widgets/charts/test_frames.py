@@ -69,7 +69,7 @@ def test_that_a_frame_does_not_depend_on_the_frames_before(
 
 
 def test_that_a_column_that_was_left_behind_by_panning_is_there_again() -> None:
-    times = NOW - np.arange(4, -1, -1) * 600.0
+    times = np.arange(NOW - 2400, NOW + 1, 600, dtype=np.float64)
     kept = FrameMaker(Store(a=(times, np.zeros(5))).read, None)
     for t1 in (NOW - 2250, NOW + 1350):
         kept.make([A], t1 - 3600, t1, 20, True)
