@@ -9,6 +9,7 @@ it may go to a client that does not know the version yet (KIP-511).
 from __future__ import annotations
 
 import struct
+from collections.abc import Generator
 from typing import Any
 
 from kafka_protocol.api_keys import ApiKey
@@ -17,6 +18,7 @@ from kafka_protocol.fetch_response import encode_fetch_response
 from kafka_protocol.fields import Buffer, Message
 from kafka_protocol.messages.k01_fetch import FetchResponse
 from kafka_protocol.primitives import skip_tags
+from kafka_protocol.writer import stepped_writer
 
 REQUEST_START = struct.Struct(">hhi")
 """Api key, version, correlation id."""
@@ -77,6 +79,19 @@ def encode_response(message: Message, version: int, correlation_id: int) -> list
         size = len(out)
     _RESPONSE_START.pack_into(out, 0, size - 4, correlation_id)
     return pieces
+
+
+def encode_response_in_steps(
+    message: Message, version: int, correlation_id: int
+) -> Generator[None, None, list[Any]]:
+    """The same for a long response, none to Fetch or ApiVersions: what it returns at its end. It
+    pauses every few milliseconds; the message must not change meanwhile."""
+    out = bytearray(_RESPONSE_START.size)
+    if version >= message.FLEXIBLE_SINCE:
+        out.append(0)
+    yield from stepped_writer(type(message), version)(out, message)
+    _RESPONSE_START.pack_into(out, 0, len(out) - 4, correlation_id)
+    return [out]
 
 
 def decode_response(

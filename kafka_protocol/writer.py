@@ -8,7 +8,7 @@ run of neighbours of fixed size is packed at once.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
@@ -27,6 +27,10 @@ from kafka_protocol.fields import (
 from kafka_protocol.source import FunctionSource
 
 Writer = Callable[[bytearray, Any], None]
+SteppedWriter = Callable[[bytearray, Any], Iterator[None]]
+STEP_BYTES = 64 * 1024
+"""Bytes between two steps of a stepped writer, unless a single structure has more: about three
+milliseconds."""
 
 _NAMES: dict[str, Any] = {
     function.__name__: function
@@ -48,26 +52,43 @@ def writer(cls: Any, version: int) -> Writer:
     made = _WriterSource(cls.__name__, version, flexible)
     made.start()
     made.structure(1, "message", cls)
-    return made.end()
+    write: Writer = made.end()
+    return write
+
+
+@cache
+def stepped_writer(cls: Any, version: int) -> SteppedWriter:
+    """The same as a generator, which pauses between the structures of an array after each
+    STEP_BYTES."""
+    flexible = bool(version >= cls.FLEXIBLE_SINCE)
+    made = _WriterSource(cls.__name__, version, flexible, stepped=True)
+    made.start()
+    made.structure(1, "message", cls)
+    write: SteppedWriter = made.end()
+    return write
 
 
 class _WriterSource:
     """Writes the source of one writer. ``depth`` is always the level of indentation,
     ``value`` the expression whose value is written."""
 
-    def __init__(self, title: str, version: int, flexible: bool) -> None:
+    def __init__(self, title: str, version: int, flexible: bool, stepped: bool = False) -> None:
         self._source = FunctionSource(f"writer of {title} {version}", _NAMES)
         self._add = self._source.add
         self._version = version
         self._flexible = flexible
+        self._stepped = stepped
 
     def start(self) -> None:
         self._add(0, "def write(out, message):")
-        self._add(1, "pass")  # a request without fields has no other line
+        if self._stepped:
+            self._add(1, f"mark = len(out) + {STEP_BYTES}")
+            self._add(1, "if mark < 0: yield")  # never: it makes a generator of any message's
+        else:
+            self._add(1, "pass")  # a request without fields has no other line
 
-    def end(self) -> Writer:
-        write: Writer = self._source.build()["write"]
-        return write
+    def end(self) -> Any:
+        return self._source.build()["write"]
 
     # ---- structures
     def structure(self, depth: int, value: str, cls: type) -> None:
@@ -161,5 +182,7 @@ class _WriterSource:
         self._add(depth, f"for {one} in {values} or ():")
         if isinstance(item, Kind):
             self._primitive(depth + 1, one, item)
-        else:
-            self.structure(depth + 1, one, item)
+            return
+        self.structure(depth + 1, one, item)
+        if self._stepped:
+            self._add(depth + 1, f"if len(out) >= mark: yield; mark = len(out) + {STEP_BYTES}")

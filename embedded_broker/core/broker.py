@@ -97,6 +97,7 @@ class Broker:
             case ConnectionClosed():
                 self.controller.connection_closed(now_ms, event.connection_id)
                 self.replicas.connection_closed(now_ms, event.connection_id)
+                self._router.connection_closed(event.connection_id)
             case StopRequested():
                 self.lifecycle.stop(now_ms)
         return self._outbox.take()

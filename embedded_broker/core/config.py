@@ -7,7 +7,7 @@ synonyms > the default. Settings made at run time are in the metadata image.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -15,6 +15,9 @@ from embedded_broker.core.metadata.image import BROKER, TOPIC, MetadataImage
 from embedded_broker.options import OPTIONS, TOPIC_OPTIONS, Dynamic, Option, SettingError, Settings
 from embedded_broker.options.settings import milliseconds
 from kafka_protocol.constants import ConfigSource
+
+DESCRIBED_MAX = 1_000
+"""Different settings of topics whose descriptions are kept."""
 
 
 class SourcedValue(NamedTuple):
@@ -48,6 +51,8 @@ class Config:
         """The image version that the caches belong to."""
         self._broker: dict[str, Any] = {}
         self._topic: dict[tuple[str, str], Any] = {}
+        self._described: dict[tuple[tuple[str, str], ...], list[Entry]] = {}
+        """By the settings that topics have of their own."""
 
     def broker(self, name: str) -> Any:
         """Return this broker's effective value. Times that can also be set in hours or
@@ -67,13 +72,8 @@ class Config:
         try:
             return self._topic[key]
         except KeyError:
-            strongest = next(self._topic_sources(topic, TOPIC_OPTIONS[name]))
-            option = (
-                TOPIC_OPTIONS.get(strongest.name)
-                if strongest.source is ConfigSource.TOPIC
-                else OPTIONS.get(strongest.name)
-            )
-            value = strongest.value if option is None else milliseconds(option, strongest.value)
+            own = self._image.configs.get((TOPIC, topic), {})
+            value = _topic_value(next(self._topic_sources(own, TOPIC_OPTIONS[name])))
             self._topic[key] = value
             return value
 
@@ -82,14 +82,27 @@ class Config:
         acknowledged."""
         return bool(self.broker("log.durable")) or self.topic(topic, "flush.messages") == 1
 
-    def describe_topic(self, topic: str) -> list[Entry]:
+    def describe_topic(self, topic: str) -> Sequence[Entry]:
         """All settings of a topic."""
-        entries = []
-        for option in TOPIC_OPTIONS.values():
-            sources = list(self._topic_sources(topic, option))
-            value = self.topic(topic, option.name)
-            entries.append(self._entry(option, option.show(value), sources, read_only=False))
+        return self.describe_new_topic(self._image.configs.get((TOPIC, topic), {}))
+
+    def describe_new_topic(self, own: Mapping[str, str]) -> Sequence[Entry]:
+        """All settings that a topic has with these of its own. Topics with the same ones, which
+        are nearly all, share the result."""
+        self._refresh()
+        key = tuple(sorted(own.items()))
+        entries = self._described.get(key)
+        if entries is None:
+            entries = [self._topic_entry(option, own) for option in TOPIC_OPTIONS.values()]
+            if len(self._described) >= DESCRIBED_MAX:
+                self._described.clear()
+            self._described[key] = entries
         return entries
+
+    def _topic_entry(self, option: Option, own: Mapping[str, str]) -> Entry:
+        sources = list(self._topic_sources(own, option))
+        value = _topic_value(sources[0])
+        return self._entry(option, option.show(value), sources, read_only=False)
 
     def describe_broker(self) -> list[Entry]:
         """All settings of this broker."""
@@ -125,6 +138,7 @@ class Config:
             self._version = self._image.version
             self._broker.clear()
             self._topic.clear()
+            self._described.clear()
 
     def _broker_value(self, name: str) -> Any:
         option = OPTIONS[name]
@@ -165,9 +179,10 @@ class Config:
         if option.default is not None:
             yield SourcedValue(name, option.default, ConfigSource.DEFAULT)
 
-    def _topic_sources(self, topic: str, option: Option) -> Iterator[SourcedValue]:
-        """Yield the values of a topic setting, strongest first; at least one."""
-        text = self._image.configs.get((TOPIC, topic), {}).get(option.name)
+    def _topic_sources(self, own: Mapping[str, str], option: Option) -> Iterator[SourcedValue]:
+        """Yield the values of a setting of a topic with these settings of its own, strongest
+        first; at least one."""
+        text = own.get(option.name)
         if text is not None:
             with suppress(SettingError):  # as in _own_sources
                 yield SourcedValue(option.name, option.parse(text), ConfigSource.TOPIC)
@@ -190,3 +205,10 @@ class Config:
         return Entry(
             option, None if option.sensitive else value, sources[0].source, read_only, synonyms
         )
+
+
+def _topic_value(strongest: SourcedValue) -> Any:
+    """The value of a topic setting, in the unit of the topic setting."""
+    options = TOPIC_OPTIONS if strongest.source is ConfigSource.TOPIC else OPTIONS
+    option = options.get(strongest.name)
+    return strongest.value if option is None else milliseconds(option, strongest.value)

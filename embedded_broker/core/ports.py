@@ -166,13 +166,17 @@ class PartitionLog(Protocol):
     def configure(self, segment_bytes: int, segment_ms: int, index_interval_bytes: int) -> None:
         """Apply changed topic settings from the next append on."""
 
-    def offset_for_timestamp(self, timestamp: int, end_offset: int) -> tuple[int, int] | None:
-        """Return (offset, timestamp) of the first record at or after ``timestamp`` that
-        lies below ``end_offset``, or None."""
+    def batch_at_time(self, timestamp: int, start_offset: int, end_offset: int) -> bytes | None:
+        """Return the first batch with its greatest timestamp at or after ``timestamp`` that ends
+        at or after ``start_offset`` and begins below ``end_offset``, or None.
 
-    def offset_of_max_timestamp(self, end_offset: int) -> tuple[int, int] | None:
-        """Return (offset, timestamp) of the record below ``end_offset`` with the
-        largest timestamp, or None."""
+        Raises:
+            StorageFailed: the batch cannot be read.
+        """
+
+    def batch_of_max_timestamp(self, end_offset: int) -> bytes | None:
+        """Return the first batch with the greatest timestamp of those that begin below
+        ``end_offset``, or None. Raises: StorageFailed."""
 
     def load_epochs(self) -> list[tuple[int, int]]:
         """(leader epoch, its start offset), ascending; from leader-epoch-checkpoint,

@@ -16,7 +16,7 @@ import re
 import socket
 import struct
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -29,7 +29,12 @@ from embedded_broker.shell.metadata_cache import CacheKey, MetadataCache
 from kafka_protocol.api_keys import ApiKey
 from kafka_protocol.codec import ProtocolError, decode, request_class
 from kafka_protocol.fields import Message
-from kafka_protocol.framing import REQUEST_START, encode_response, read_client_id
+from kafka_protocol.framing import (
+    REQUEST_START,
+    encode_response,
+    encode_response_in_steps,
+    read_client_id,
+)
 from kafka_protocol.primitives import CLIENT_ITEMS_MAX, ITEMS_MAX
 from kafka_protocol.records.inspection import Outcome
 
@@ -266,7 +271,16 @@ class ClientConnection(FramedSocket):
     # ---- responses
     def respond(self, slot: Slot, message: Message) -> None:
         """Fill a slot. Responses that are next in order leave at the end of the wake-up."""
-        slot.pieces = pieces = encode_response(message, slot.version, slot.correlation_id)
+        self._fill(slot, message, encode_response(message, slot.version, slot.correlation_id))
+
+    def respond_in_steps(self, slot: Slot, message: Message) -> Iterator[None]:
+        """The same for a response that may be long, with pauses."""
+        pieces = yield from encode_response_in_steps(message, slot.version, slot.correlation_id)
+        if not self.closed:
+            self._fill(slot, message, pieces)
+
+    def _fill(self, slot: Slot, message: Message, pieces: list[Piece]) -> None:
+        slot.pieces = pieces
         if slot.cache_key is not None and self.owner.metadata_cache is not None:
             whole = pieces[0]
             assert isinstance(whole, bytearray)

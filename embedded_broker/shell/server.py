@@ -6,7 +6,7 @@ from __future__ import annotations
 import errno
 import socket
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from embedded_broker.core.events import Caller
@@ -32,6 +32,19 @@ room for the next: a broker proves itself within a round trip."""
 ACCEPT_AGAIN_MS = 250
 """The pause after a connection could not be accepted for want of descriptors or memory: it stays
 ready, and the loop would do nothing but try."""
+MAY_BE_LONG = frozenset(
+    {
+        ApiKey.LIST_OFFSETS,
+        ApiKey.METADATA,
+        ApiKey.OFFSET_FETCH,
+        ApiKey.DESCRIBE_GROUPS,
+        ApiKey.LIST_GROUPS,
+        ApiKey.CREATE_TOPICS,
+        ApiKey.DESCRIBE_CONFIGS,
+        ApiKey.DESCRIBE_LOG_DIRS,
+    }
+)
+"""Their responses may take more than some milliseconds to encode, and are encoded in steps."""
 _NOT_PROVED = "its place is kept for brokers, and it has not proved to be one"
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
@@ -194,13 +207,31 @@ class Server:
         slot = self._slots.pop(request_id, None)
         if slot is None or slot.connection.closed:
             return  # None: the request has failed, and what waited for it answers late
+        if message.API_KEY in MAY_BE_LONG:
+            self._encode(slot, message, slot.connection.respond_in_steps(slot, message))
+            return
         try:
             slot.connection.respond(slot, message)
         except Exception as e:
-            # Whatever it is, nothing of the response has been queued yet.
-            name = ApiKey(message.API_KEY).name
-            self._warn(f"cannot encode the response to {name} version {slot.version}: {e}")
-            slot.connection.close("its response cannot be encoded")
+            self._cannot_encode(slot, message, e)
+
+    def _encode(self, slot: Slot, message: Message, steps: Iterator[None]) -> None:
+        """Encode for some milliseconds, and the rest behind whatever else has happened."""
+        try:
+            next(steps)
+        except StopIteration:
+            return
+        except Exception as e:
+            self._cannot_encode(slot, message, e)
+            return
+        if not slot.connection.closed:
+            self.shared.loop.soon(lambda: self._encode(slot, message, steps))
+
+    def _cannot_encode(self, slot: Slot, message: Message, error: Exception) -> None:
+        # Whatever it is, nothing of the response has been queued yet.
+        name = ApiKey(message.API_KEY).name
+        self._warn(f"cannot encode the response to {name} version {slot.version}: {error}")
+        slot.connection.close("its response cannot be encoded")
 
     def no_response(self, request_id: int) -> None:
         """End a request that has no response (Produce with acks=0)."""

@@ -102,8 +102,3 @@ def records(data: bytes) -> Iterator[SimRecord]:
                 q += max(n, 0)
             yield SimRecord(base + offset_delta, base_ts + stamp_delta, parts[0], parts[1])
             p = end
-
-
-def timestamps(data: bytes) -> Iterator[tuple[int, int]]:
-    """Yield (offset, timestamp) of each record."""
-    return ((r.offset, r.timestamp) for r in records(data))

@@ -18,7 +18,6 @@ from uuid import UUID
 
 from embedded_broker.core.log.epochs import checked_epochs
 from embedded_broker.core.ports import LogDamaged, PartitionLog, SegmentInfo, StorageFailed
-from embedded_broker.simulator.batches import timestamps
 from kafka_protocol.fields import Buffer
 from kafka_protocol.records.batch import BatchHeader, read_header
 
@@ -232,26 +231,21 @@ class SimLog:
     def configure(self, segment_bytes: int, segment_ms: int, index_interval_bytes: int) -> None:
         self._segment_bytes, self._segment_ms = segment_bytes, segment_ms
 
-    def offset_for_timestamp(self, timestamp: int, end_offset: int) -> tuple[int, int] | None:
-        for offset, stamp in self._timestamps(end_offset):
-            if stamp >= timestamp:
-                return offset, stamp
-        return None
-
-    def offset_of_max_timestamp(self, end_offset: int) -> tuple[int, int] | None:
-        best: tuple[int, int] | None = None
-        for offset, stamp in self._timestamps(end_offset):
-            if best is None or stamp > best[1]:
-                best = offset, stamp
-        return best
-
-    def _timestamps(self, end_offset: int) -> Iterator[tuple[int, int]]:
+    def batch_at_time(self, timestamp: int, start_offset: int, end_offset: int) -> bytes | None:
         for header, data in zip(self.headers_, self.bytes_, strict=True):
             if header.base_offset >= end_offset:
-                return
-            for offset, stamp in timestamps(data):
-                if self._start <= offset < end_offset:
-                    yield offset, stamp
+                return None
+            if header.last_offset >= start_offset and header.max_timestamp >= timestamp:
+                return data
+        return None
+
+    def batch_of_max_timestamp(self, end_offset: int) -> bytes | None:
+        found = [
+            (-header.max_timestamp, header.base_offset, data)
+            for header, data in zip(self.headers_, self.bytes_, strict=True)
+            if self._start <= header.last_offset and header.base_offset < end_offset
+        ]
+        return min(found)[2] if found and min(found)[0] <= 0 else None
 
     def load_epochs(self) -> Epochs:
         return checked_epochs(self, self._epochs)

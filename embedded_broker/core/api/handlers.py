@@ -10,18 +10,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
+from embedded_broker.core.api.slices import Handler
 from embedded_broker.core.controller.controller import Controller
 from embedded_broker.core.coordinator.groups import Groups
 from embedded_broker.core.environment import Environment
-from embedded_broker.core.events import RequestReceived
 from embedded_broker.core.ports import ControllerCalls
 from embedded_broker.core.quorum.quorum import Quorum
 from embedded_broker.core.replication.replicas import Replicas
 from kafka_protocol.api_keys import ApiKey
-
-Handler = Callable[[int, RequestReceived], None]
-"""(now_ms, request): handle the request; the response goes through the outbox, now or
-later."""
 
 
 class Machines(NamedTuple):

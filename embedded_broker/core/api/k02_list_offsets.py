@@ -10,7 +10,9 @@
 
 from __future__ import annotations
 
+from embedded_broker.core.api.slices import Steps
 from embedded_broker.core.events import RequestReceived
+from embedded_broker.core.log.time_lookup import first_at_or_after, latest
 from embedded_broker.core.ports import StorageFailed
 from embedded_broker.core.replication.partition import Partition
 from embedded_broker.core.replication.replicas import Replicas
@@ -32,7 +34,7 @@ MAX_TIMESTAMP_SINCE = 7
 OFFSET_NOT_AVAILABLE_SINCE = 5
 
 
-def list_offsets(replicas: Replicas, now_ms: int, event: RequestReceived) -> None:
+def list_offsets(replicas: Replicas, now_ms: int, event: RequestReceived) -> Steps:
     """Look up each partition of the request."""
     request: ListOffsetsRequest = event.message
     response = ListOffsetsResponse()
@@ -45,11 +47,12 @@ def list_offsets(replicas: Replicas, now_ms: int, event: RequestReceived) -> Non
                 result.error_code = replicas.table.missing(topic.name, requested.partition_index)
             else:
                 try:
-                    _look_up(partition, requested, result, event.version)
+                    yield from _look_up(partition, requested, result, event.version)
                 except StorageFailed as e:
                     partition.read_failed(now_ms, e)
                     result.error_code = ErrorCode.KAFKA_STORAGE_ERROR
             topic_response.partitions.append(result)
+            yield 1
         response.topics.append(topic_response)
     replicas.env.outbox.respond(event, response)
 
@@ -59,7 +62,7 @@ def _look_up(
     requested: ListOffsetsPartition,
     result: ListOffsetsPartitionResponse,
     version: int,
-) -> None:
+) -> Steps:
     """Fill ``result`` with an offset or an error."""
     result.error_code = partition.fence(requested.current_leader_epoch)
     if result.error_code:
@@ -73,13 +76,17 @@ def _look_up(
     elif timestamp in (EARLIEST, EARLIEST_LOCAL):
         record = (partition.start_offset, -1)
     elif timestamp == MAX_TIMESTAMP and version >= MAX_TIMESTAMP_SINCE:
-        record = partition.log.offset_of_max_timestamp(high)
+        record = yield from latest(partition.log, high)
     elif timestamp < 0:
         if timestamp not in TIERED:
             result.error_code = ErrorCode.UNSUPPORTED_VERSION
         return
     else:
-        record = partition.log.offset_for_timestamp(timestamp, high)
+        record = yield from first_at_or_after(partition.log, timestamp, high)
+    # Another broker may have become the leader between two steps.
+    result.error_code = partition.fence(requested.current_leader_epoch)
+    if result.error_code:
+        return
     if record is not None:
         result.offset, result.timestamp = record
         result.leader_epoch = partition.epochs.epoch_at(result.offset)

@@ -14,7 +14,9 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 
+from embedded_broker.core.api.slices import Steps
 from embedded_broker.core.controller.ports import LeaderInfo
 from embedded_broker.core.environment import Environment
 from embedded_broker.core.events import RequestReceived
@@ -55,12 +57,11 @@ def metadata(
     calls: ControllerCalls,
     now_ms: int,
     event: RequestReceived,
-) -> None:
+) -> Steps | None:
     """Describe the cluster, after creating missing topics where that is allowed."""
     missing = _to_create(env, event)
     if not missing:
-        _respond(env, quorum, event)
-        return
+        return _respond(env, quorum, event)
 
     def created(_now_ms: int, response: CreateTopicsResponse | None, reason: str) -> None:
         refused = {}
@@ -70,13 +71,14 @@ def metadata(
                 for topic in response.topics
                 if topic.error_code not in (ErrorCode.NONE, ErrorCode.TOPIC_ALREADY_EXISTS)
             }
-        _respond(env, quorum, event, refused, creating=missing)
+        deque(_respond(env, quorum, event, refused, creating=missing), maxlen=0)
 
     create = CreateTopicsRequest(
         topics=[CreatableTopic(name, num_partitions=-1, replication_factor=-1) for name in missing],
         timeout_ms=CREATE_TIMEOUT_MS,
     )
     calls.call(now_ms, create, CREATE_VERSION, CREATE_TIMEOUT_MS, created)
+    return None
 
 
 def _to_create(env: Environment, event: RequestReceived) -> list[str]:
@@ -96,7 +98,7 @@ def _respond(
     event: RequestReceived,
     refused: dict[str, int] | None = None,
     creating: list[str] | None = None,
-) -> None:
+) -> Steps:
     request: MetadataRequest = event.message
     image = env.image
     listener = event.caller.listener
@@ -109,14 +111,19 @@ def _respond(
     reachable = {endpoint[0] for endpoint in live}
     every = request.topics is None or (event.version == 0 and not request.topics)
     if every:
-        response.topics = [
-            _topic(image.topics[name], reachable, event.version) for name in sorted(image.topics)
-        ]
+        for name in sorted(image.topics):
+            # It may have been deleted between two steps.
+            if name in image.topics:
+                response.topics.append(_topic(image.topics[name], reachable, event.version))
+                yield 1 + len(response.topics[-1].partitions)
     else:
-        for requested in request.topics or ():
+        # A topic that is named twice is described once, as by Kafka.
+        distinct = {(topic.topic_id, topic.name): topic for topic in request.topics or ()}
+        for requested in distinct.values():
             response.topics.append(
                 _named(image, requested, reachable, event.version, refused or {}, creating or [])
             )
+            yield 1 + len(response.topics[-1].partitions)
     if request.include_topic_authorized_operations:
         for topic in response.topics:
             if topic.error_code == ErrorCode.NONE:

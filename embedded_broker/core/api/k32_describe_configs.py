@@ -7,6 +7,9 @@ the settings made for all brokers. Secrets are null.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from embedded_broker.core.api.slices import Steps
 from embedded_broker.core.config import Entry
 from embedded_broker.core.environment import Environment
 from embedded_broker.core.events import RequestReceived
@@ -21,19 +24,37 @@ from kafka_protocol.messages.k32_describe_configs import (
     DescribeConfigsSynonym,
 )
 
+Configs = list[DescribeConfigsResourceResult]
+Shared = dict[tuple[int, frozenset[str] | None], tuple[Sequence[Entry], Configs]]
+"""Identity of the entries, settings asked for -> the entries, what the response says of them."""
 
-def describe_configs(env: Environment, now_ms: int, event: RequestReceived) -> None:
+UNSHARED = 100
+"""The work of describing what is not shared, in items of slices."""
+
+
+def describe_configs(env: Environment, now_ms: int, event: RequestReceived) -> Steps:
     """Describe each resource of the request."""
-    results = [_describe(env, event.message, resource) for resource in event.message.resources]
-    env.outbox.respond(event, DescribeConfigsResponse(results=results))
+    message: DescribeConfigsRequest = event.message
+    response = DescribeConfigsResponse()
+    shared: Shared = {}
+    # A resource that is named twice is described once.
+    distinct = {(r.resource_type, r.resource_name): r for r in message.resources}
+    for resource in distinct.values():
+        before = len(shared)
+        response.results.append(_describe(env, message, resource, shared))
+        yield 1 + len(resource.configuration_keys or ()) + UNSHARED * (len(shared) - before)
+    env.outbox.respond(event, response)
 
 
 def _describe(
-    env: Environment, message: DescribeConfigsRequest, resource: DescribeConfigsResource
+    env: Environment,
+    message: DescribeConfigsRequest,
+    resource: DescribeConfigsResource,
+    shared: Shared,
 ) -> DescribeConfigsResult:
     name = resource.resource_name
     result = DescribeConfigsResult(0, None, resource.resource_type, name)
-    entries: list[Entry] = []
+    entries: Sequence[Entry] = ()
     if resource.resource_type == TOPIC:
         if name in env.image.topics:
             entries = env.config.describe_topic(name)
@@ -55,12 +76,16 @@ def _describe(
         result.error_message = (
             f"Resource type {resource.resource_type} has no settings; use topic (2) or broker (4)."
         )
-    wanted = set(resource.configuration_keys) if resource.configuration_keys else None
-    result.configs = [
-        _result(entry, message)
-        for entry in entries
-        if wanted is None or entry.option.name in wanted
-    ]
+    wanted = frozenset(resource.configuration_keys) if resource.configuration_keys else None
+    same = shared.get((id(entries), wanted))
+    if same is None:
+        configs = [
+            _result(entry, message)
+            for entry in entries
+            if wanted is None or entry.option.name in wanted
+        ]
+        same = shared[id(entries), wanted] = entries, configs
+    result.configs = same[1]
     return result
 
 

@@ -3,7 +3,8 @@ requests of clients for the controller."""
 
 from __future__ import annotations
 
-from embedded_broker.core.api.handlers import BINDERS, Handler, Machines
+from embedded_broker.core.api.handlers import BINDERS, Machines
+from embedded_broker.core.api.slices import Handler, Slices
 from embedded_broker.core.api.versions import TABLE
 from embedded_broker.core.controller.refusals import refusal
 from embedded_broker.core.effects import Level
@@ -30,6 +31,7 @@ class Router:
         """Bound at the first request of each API."""
         self._open: dict[int, Handler] = {}
         """Those of ``_handlers`` that any caller may use on this node: the hot path."""
+        self._slices = Slices(machines.env.outbox, self._attempt)
         self._failures = 0
         """Requests that met a bug."""
 
@@ -61,13 +63,18 @@ class Router:
             handler = self._handlers[key] = BINDERS[key](self._machines)
         if TABLE[key].between_brokers:
             # A bug in what brokers agree on: stop rather than drift apart.
-            handler(now_ms, event)
+            steps = handler(now_ms, event)
+            assert steps is None, "requests between brokers are handled at once"
         else:
             self._attempt(handler, now_ms, event)
 
+    def connection_closed(self, connection_id: int) -> None:
+        """Give up the long requests of this connection."""
+        self._slices.connection_closed(connection_id)
+
     def _attempt(self, handler: Handler, now_ms: int, event: RequestReceived) -> None:
-        """Handle a client's request. A bug that it meets costs the client its connection, not the
-        cluster a broker, and with the client's retries one after the other.
+        """Handle a client's request, or the next slice of it. A bug that it meets costs the client
+        its connection, not the cluster a broker, and with the client's retries one after the other.
 
         Not so when an assertion failed, which guards an invariant of a log or of the quorum, or
         when a log was written to already: then this broker stops.
@@ -76,7 +83,9 @@ class Router:
         # A handler may send a request to this node itself, which is attempted inside its own.
         outer, outbox.logs_changed = outbox.logs_changed, False
         try:
-            handler(now_ms, event)
+            steps = handler(now_ms, event)
+            if steps is not None:
+                self._slices.begin(now_ms, event, steps)
         except AssertionError:
             raise
         except Exception as error:

@@ -11,15 +11,12 @@ import re
 from collections import Counter
 from uuid import UUID
 
-from embedded_broker.core.config import Config
 from embedded_broker.core.controller.controller import Controller
 from embedded_broker.core.controller.placement import Candidate, place, ring
 from embedded_broker.core.controller.refusals import Refused
 from embedded_broker.core.events import RequestReceived
 from embedded_broker.core.metadata.image import (
-    BROKER,
     TOPIC,
-    MetadataImage,
     PartitionImage,
     TopicImage,
 )
@@ -77,11 +74,10 @@ def create_topics(controller: Controller, now_ms: int, event: RequestReceived) -
     left = PARTITIONS_MAX
     records: list[MetadataRecord] = []
     results: list[k19.CreatableTopicResult] = []
-    for requested in request.topics:
+    for requested in {t.name: t for t in request.topics}.values():
         if counts[requested.name] > 1:
-            if not any(r.name == requested.name for r in results):
-                text = "The request names the topic more than once."
-                results.append(_no_topic(requested.name, ErrorCode.INVALID_REQUEST, text))
+            text = "The request names the topic more than once."
+            results.append(_no_topic(requested.name, ErrorCode.INVALID_REQUEST, text))
             continue
         try:
             created = _create(controller, requested, taken, left)
@@ -97,9 +93,8 @@ def create_topics(controller: Controller, now_ms: int, event: RequestReceived) -
             requested.name, topic_id, 0, None, 0, len(partitions), factor
         )
         if event.version >= 5:
-            result.configs = _effective(
-                controller, requested.name, {c.name: c.value or "" for c in requested.configs}
-            )
+            given = {c.name: c.value or "" for c in requested.configs}
+            result.configs = _effective(controller, given)
         results.append(result)
         if not request.validate_only:
             records += created
@@ -273,17 +268,11 @@ def _partition(
     )
 
 
-def _effective(
-    controller: Controller, name: str, given: dict[str, str]
-) -> list[k19.CreatableTopicConfigs]:
+def _effective(controller: Controller, given: dict[str, str]) -> list[k19.CreatableTopicConfigs]:
     """The new topic's effective settings, which CreateTopics v5 returns."""
-    configs = {key: values for key, values in controller.image.configs.items() if key[0] == BROKER}
-    config = Config(
-        controller.env.settings, MetadataImage(configs={**configs, (TOPIC, name): given})
-    )
     return [
         k19.CreatableTopicConfigs(e.option.name, e.value, e.read_only, e.source, e.option.sensitive)
-        for e in config.describe_topic(name)
+        for e in controller.config.describe_new_topic(given)
     ]
 
 
@@ -352,13 +341,12 @@ def create_partitions(controller: Controller, now_ms: int, event: RequestReceive
     left = PARTITIONS_MAX
     records: list[MetadataRecord] = []
     results: list[k37.CreatePartitionsTopicResult] = []
-    for requested in request.topics:
+    for requested in {t.name: t for t in request.topics}.values():
         if counts[requested.name] > 1:
-            if not any(r.name == requested.name for r in results):
-                text = "The request names the topic more than once."
-                results.append(
-                    k37.CreatePartitionsTopicResult(requested.name, ErrorCode.INVALID_REQUEST, text)
-                )
+            text = "The request names the topic more than once."
+            results.append(
+                k37.CreatePartitionsTopicResult(requested.name, ErrorCode.INVALID_REQUEST, text)
+            )
             continue
         try:
             added = _add_partitions(controller, requested, left)

@@ -328,12 +328,12 @@ class DiskPartitionLog:
 
     # ---- timestamps
     @_notes_damage
-    def offset_for_timestamp(self, timestamp: int, end_offset: int) -> tuple[int, int] | None:
-        return times.offset_for_timestamp(self._segments, self._start, timestamp, end_offset)
+    def batch_at_time(self, timestamp: int, start_offset: int, end_offset: int) -> bytes | None:
+        return times.batch_at_time(self._segments, timestamp, start_offset, end_offset)
 
     @_notes_damage
-    def offset_of_max_timestamp(self, end_offset: int) -> tuple[int, int] | None:
-        return times.offset_of_max_timestamp(self._segments, self._start, end_offset)
+    def batch_of_max_timestamp(self, end_offset: int) -> bytes | None:
+        return times.batch_of_max_timestamp(self._segments, self._start, end_offset)
 
     # ---- epochs
     def load_epochs(self) -> list[tuple[int, int]]:

@@ -1,40 +1,38 @@
-"""Looking up records by their timestamps, which need not rise: a segment or batch qualifies by its
-greatest one, and then its records are read one by one."""
+"""Looking up batches by their timestamps, which need not rise: a segment or batch qualifies by its
+greatest one."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from embedded_broker.shell.storage.segment import Segment
-from embedded_broker.shell.storage.slices import LogFile
-from kafka_protocol.records.batch import TIMESTAMP_APPEND_TIME, BatchHeader
+from kafka_protocol.records.batch import BatchHeader
 
 
-def offset_for_timestamp(
-    segments: Sequence[Segment], log_start: int, timestamp: int, end_offset: int
-) -> tuple[int, int] | None:
-    """See ``PartitionLog.offset_for_timestamp``. Raises: LogDamaged."""
+def batch_at_time(
+    segments: Sequence[Segment], timestamp: int, start_offset: int, end_offset: int
+) -> bytes | None:
+    """See ``PartitionLog.batch_at_time``. Raises: LogDamaged."""
     for segment in list(segments):
         if segment.base_offset >= end_offset:
             return None
-        if segment.max_timestamp < timestamp or segment.next_offset <= log_start:
+        if segment.max_timestamp < timestamp or segment.next_offset <= start_offset:
             continue
-        for header in segment.headers(segment.position_by_time(timestamp)):
+        position = segment.position_by_time(timestamp)
+        if start_offset > segment.base_offset:
+            position = max(position, segment.position_of(start_offset))
+        for header in segment.headers(position):
             if header.base_offset >= end_offset:
                 return None
-            if header.max_timestamp >= timestamp and header.last_offset >= log_start:
-                found = first_record(
-                    segment.file, header, timestamp, max(log_start, header.base_offset)
-                )
-                if found is not None:
-                    return found if found[0] < end_offset else None
+            if header.max_timestamp >= timestamp and header.last_offset >= start_offset:
+                return segment.file.read(header.size, header.position)
     return None
 
 
-def offset_of_max_timestamp(
+def batch_of_max_timestamp(
     segments: Sequence[Segment], log_start: int, end_offset: int
-) -> tuple[int, int] | None:
-    """See ``PartitionLog.offset_of_max_timestamp``. Raises: LogDamaged."""
+) -> bytes | None:
+    """See ``PartitionLog.batch_of_max_timestamp``. Raises: LogDamaged."""
     best: tuple[int, Segment, BatchHeader] | None = None
     """(greatest timestamp, its segment, its batch)"""
     for segment in segments:
@@ -47,8 +45,8 @@ def offset_of_max_timestamp(
             best = header.max_timestamp, segment, header
     if best is None or best[0] < 0:
         return None
-    timestamp, segment, header = best
-    return first_record(segment.file, header, timestamp, header.base_offset)
+    _, segment, header = best
+    return segment.file.read(header.size, header.position)
 
 
 def _latest_batch(segment: Segment, end_offset: int, start_offset: int) -> BatchHeader | None:
@@ -73,30 +71,3 @@ def _latest_batch(segment: Segment, end_offset: int, start_offset: int) -> Batch
         if best is None or header.max_timestamp > best.max_timestamp:
             best = header
     return best
-
-
-def first_record(
-    file: LogFile, header: BatchHeader, timestamp: int, least_offset: int
-) -> tuple[int, int] | None:
-    """Return (offset, timestamp) of the first record of a batch that is at or after both
-    ``timestamp`` and ``least_offset``, or None.
-
-    Raises:
-        StorageFailed: the batch cannot be read.
-    """
-    if header.attributes & TIMESTAMP_APPEND_TIME:
-        return max(header.base_offset, least_offset), header.max_timestamp
-    if header.record_count == 1 and header.base_offset >= least_offset:
-        return header.base_offset, header.max_timestamp
-    from kafka_protocol.records.compression import CannotDecompress
-    from kafka_protocol.records.record import InvalidRecord, records
-
-    batch = file.read(header.size, header.position)
-    try:
-        for record in records(batch):
-            if record.timestamp >= timestamp and record.offset >= least_offset:
-                return record.offset, record.timestamp
-    except (InvalidRecord, CannotDecompress):
-        # Return the batch: a reader of it meets the damage and reports it.
-        return max(header.base_offset, least_offset), header.max_timestamp
-    return None

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from embedded_broker.core.environment import Environment
+from embedded_broker.core.log.time_lookup import Lookup
 from embedded_broker.core.ports import CallDone, Disk
 from embedded_broker.options import Settings
 from embedded_broker.simulator.disk import Platter, SimDisk
@@ -79,3 +80,13 @@ def environment(
         FakeClock(wall_ms),
         FakeRng(),
     )
+
+
+def looked_up(lookup: Lookup) -> tuple[int, int] | None:
+    """Run a time lookup to its end."""
+    while True:
+        try:
+            next(lookup)
+        except StopIteration as end:
+            found: tuple[int, int] | None = end.value
+            return found

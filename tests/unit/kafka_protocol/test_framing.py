@@ -12,18 +12,20 @@ import pytest
 from kio.schema.index import api_key_map
 from kio.serial import entity_reader, entity_writer
 
-from kafka_protocol import codec
+from kafka_protocol import codec, writer
 from kafka_protocol.codec import ProtocolError
 from kafka_protocol.framing import (
     REQUEST_START,
     decode_response,
     encode_request,
     encode_response,
+    encode_response_in_steps,
     read_client_id,
 )
 from kafka_protocol.messages import MODULES
 from kafka_protocol.messages.k01_fetch import FetchResponse
-from kafka_protocol.messages.k03_metadata import MetadataRequest
+from kafka_protocol.messages.k03_metadata import MetadataRequest, MetadataResponse
+from kafka_protocol.messages.k18_api_versions import ApiVersionsResponse
 from tests.unit.kafka_protocol.samples import some_message
 
 API_KEYS = [pytest.param(key, id=name) for key, name in MODULES.items()]
@@ -68,6 +70,32 @@ def test_that_response_headers_are_kios_in_every_version(api_key: int) -> None:
         assert frame[4:].startswith(out.getvalue())
         assert codec.decode(cls, version, frame[4:], len(out.getvalue())) == message
         assert decode_response(api_key, version, frame[4:]) == message
+
+
+@pytest.mark.parametrize("api_key", API_KEYS)
+def test_that_a_response_in_steps_is_the_same_frame(
+    api_key: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "STEP_BYTES", 10)
+    writer.stepped_writer.cache_clear()
+    cls = codec.response_class(api_key)
+    if cls in (FetchResponse, ApiVersionsResponse):
+        return
+    rng = random.Random(api_key)
+    for version in range(cls.MIN_VERSION, cls.MAX_VERSION + 1):
+        message = some_message(rng, cls, version)
+        steps = encode_response_in_steps(message, version, 77)
+        pauses = 0
+        while True:
+            try:
+                next(steps)
+                pauses += 1
+            except StopIteration as end:
+                assert end.value == encode_response(message, version, 77)
+                break
+        if cls is MetadataResponse and len(message.topics) > 1:
+            assert pauses
+    writer.stepped_writer.cache_clear()
 
 
 def test_that_a_null_client_id_is_empty() -> None:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from embedded_broker.core.api import handlers
-from embedded_broker.core.api.handlers import Handler, Machines
+from embedded_broker.core.api.handlers import Machines
+from embedded_broker.core.api.slices import Handler
 from embedded_broker.core.events import RequestReceived
 from kafka_protocol.api_keys import ApiKey
 from kafka_protocol.errors import ErrorCode

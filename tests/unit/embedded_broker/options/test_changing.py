@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import deque
 from functools import partial
 from typing import Any, cast
 from uuid import UUID
 
 from embedded_broker.core.api.k32_describe_configs import describe_configs
+from embedded_broker.core.api.slices import Handler
 from embedded_broker.core.controller.configs import alter_configs
 from embedded_broker.core.controller.controller import Controller
 from embedded_broker.core.effects import Respond
@@ -43,7 +45,7 @@ class Desk:
         self.is_active = True
         self.image.topics["t"] = TopicImage(UUID(int=5), "t")
         self.image.brokers = {n: BrokerImage(n, n, UUID(int=n), ()) for n in (1, 2)}
-        self._handlers = {
+        self._handlers: dict[type, Handler] = {
             DescribeConfigsRequest: partial(describe_configs, self.env),
             k33.AlterConfigsRequest: partial(alter_configs, cast(Controller, self)),
             k44.IncrementalAlterConfigsRequest: partial(alter_configs, cast(Controller, self)),
@@ -59,7 +61,7 @@ class Desk:
         event = RequestReceived(
             1, version, decode(type(message), version, encode(message, version)), Caller(1, "", "")
         )
-        self._handlers[type(message)](0, event)
+        deque(self._handlers[type(message)](0, event) or (), maxlen=0)
         (answer,) = self.env.outbox.take()
         assert isinstance(answer, Respond)
         return decode(type(answer.message), version, encode(answer.message, version))

@@ -185,6 +185,7 @@ class Node:
                 self.replicas.tick_ended(now_ms)
             case ConnectionClosed():
                 self.replicas.connection_closed(now_ms, event.connection_id)
+                self.router.connection_closed(event.connection_id)
             case ResponseReceived() | SendFailed() | TimerFired() | Flushed():
                 self.env.outbox.complete(now_ms, event)
         self.perform()

@@ -7,10 +7,12 @@ from uuid import UUID
 
 import pytest
 
+from embedded_broker.core.log.time_lookup import first_at_or_after, latest
 from embedded_broker.core.ports import StorageFailed
 from embedded_broker.simulator.batches import build, records
 from embedded_broker.simulator.disk import Platter, SimDisk, SimLog
 from kafka_protocol.records.batch import batches, place
+from tests.unit.embedded_broker.fakes import looked_up
 
 ID = UUID(int=7)
 
@@ -138,8 +140,8 @@ def test_that_segments_before_the_log_start_are_deleted() -> None:
     assert log.log_start_offset == 3
     assert next(log.headers(0)).base_offset == 2
     assert [s.base_offset for s in log.segments()] == [2, 4, 6]
-    assert log.offset_for_timestamp(0, 6) == (3, 1_003)
-    assert log.offset_of_max_timestamp(5) == (4, 1_004)
+    assert looked_up(first_at_or_after(log, 0, 6)) == (3, 1_003)
+    assert looked_up(latest(log, 5)) == (4, 1_004)
 
 
 def test_that_a_full_disk_refuses_appends() -> None:

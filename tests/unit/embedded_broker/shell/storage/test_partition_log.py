@@ -7,9 +7,11 @@ from uuid import UUID
 
 import pytest
 
+from embedded_broker.core.log.time_lookup import first_at_or_after, latest
 from embedded_broker.core.ports import StorageFailed
 from embedded_broker.shell.storage.partition_log import INDEX_INTERVAL, DiskPartitionLog
 from embedded_broker.shell.storage.recovery import LastStop, Trust
+from tests.unit.embedded_broker.fakes import looked_up
 from tests.unit.embedded_broker.shell.storage.batches import batch, parsed
 
 ID = UUID(int=7)
@@ -158,24 +160,24 @@ def test_that_a_failed_write_leaves_nothing_of_the_batch(
 def test_that_the_first_record_at_or_after_a_time_is_found(tmp_path: Path) -> None:
     log = new_log(tmp_path, segment_bytes=2000)
     fill(log, 100, first_timestamp=1000)
-    assert log.offset_for_timestamp(0, 100) == (0, 1000)
+    assert looked_up(first_at_or_after(log, 0, 100)) == (0, 1000)
     for t in (1000, 1001, 1037, 1099):
-        assert log.offset_for_timestamp(t, 100) == (t - 1000, t)
-    assert log.offset_for_timestamp(1100, 100) is None
-    assert log.offset_for_timestamp(1050, 40) is None
-    assert log.offset_of_max_timestamp(100) == (99, 1099)
-    assert log.offset_of_max_timestamp(50) == (49, 1049)
+        assert looked_up(first_at_or_after(log, t, 100)) == (t - 1000, t)
+    assert looked_up(first_at_or_after(log, 1100, 100)) is None
+    assert looked_up(first_at_or_after(log, 1050, 40)) is None
+    assert looked_up(latest(log, 100)) == (99, 1099)
+    assert looked_up(latest(log, 50)) == (49, 1049)
     log.advance_start(30)
-    assert log.offset_for_timestamp(0, 100) == (30, 1030)
+    assert looked_up(first_at_or_after(log, 0, 100)) == (30, 1030)
 
 
 def test_that_old_timestamps_do_not_hide_the_latest(tmp_path: Path) -> None:
     log = new_log(tmp_path)
     for timestamp in (10, 500, 20, 30, 400):
         fill(log, 1, first_timestamp=timestamp)
-    assert log.offset_of_max_timestamp(5) == (1, 500)
-    assert log.offset_for_timestamp(25, 5) == (1, 500)
-    assert log.offset_for_timestamp(501, 5) is None
+    assert looked_up(latest(log, 5)) == (1, 500)
+    assert looked_up(first_at_or_after(log, 25, 5)) == (1, 500)
+    assert looked_up(first_at_or_after(log, 501, 5)) is None
 
 
 def test_that_epochs_are_kept_and_checked_against_the_log(tmp_path: Path) -> None:
