@@ -58,7 +58,7 @@ class Broker:
             env, self.channel, self.quorum, self._checkpoint, self.disk_health
         )
         self.replicas = Replicas(env, self.channel, self.lifecycle, self, self.disk_health)
-        self.groups = Groups(env, self.channel, self.replicas)
+        self.groups = Groups(env, self.channel, self.replicas.local_log)
         self._router = Router(
             Machines(
                 env,

@@ -24,9 +24,9 @@ from embedded_broker.core.log.producers import ProducerStates
 from embedded_broker.core.quorum import requests
 from embedded_broker.core.quorum.quorum import Quorum
 from embedded_broker.core.replication.client_fetch import ClientFetches
+from embedded_broker.core.replication.local_log import PartitionsLedHere
 from embedded_broker.core.replication.partition import Partition
 from embedded_broker.core.replication.replica_log import ReplicaLog
-from embedded_broker.core.replication.replicas import Replicas
 from embedded_broker.simulator.disk import SimDisk
 from embedded_broker.simulator.scenario import run_seed
 from kafka_protocol.errors import ErrorCode
@@ -321,7 +321,7 @@ def answered_before_committed(patch: Patch) -> None:
 # ---- groups
 @mutant("an offset commit is acknowledged before the high watermark has passed it (KAFKA-20634)")
 def commit_acknowledged_on_append(patch: Patch) -> None:
-    append = Replicas.append_local
+    append = PartitionsLedHere.append_local
 
     def planted_append(
         self: Any, now_ms: int, topic: str, partition: int, records: Any, done: Any
@@ -336,18 +336,18 @@ def commit_acknowledged_on_append(patch: Patch) -> None:
         append(self, now_ms, topic, partition, records, once)
         once(now_ms, ErrorCode.NONE, 0)
 
-    patch(Replicas, "append_local", planted_append)
+    patch(PartitionsLedHere, "append_local", planted_append)
 
 
 @mutant("a coordinator is ready when it has loaded what the high watermark shows at first")
 def loaded_to_the_high_watermark(patch: Patch) -> None:
-    offsets = Replicas.local_offsets
+    offsets = PartitionsLedHere.local_offsets
 
     def planted_offsets(self: Any, topic: str, partition: int) -> Any:
         found = offsets(self, topic, partition)
         return found if found is None else (found[0], found[1], found[1])
 
-    patch(Replicas, "local_offsets", planted_offsets)
+    patch(PartitionsLedHere, "local_offsets", planted_offsets)
 
 
 @mutant("commits of an earlier generation are accepted")

@@ -13,7 +13,7 @@ AppendDone = Callable[[int, int, int], None]
 
 
 class LocalLog(Protocol):
-    """Partitions that this node leads; ``replication.replicas`` implements it."""
+    """Partitions that this node leads; ``replication.local_log`` implements it."""
 
     def append_local(
         self, now_ms: int, topic: str, partition: int, records: bytearray, done: AppendDone

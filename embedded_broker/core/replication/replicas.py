@@ -8,7 +8,6 @@ node, whose log may have had more records.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 from uuid import UUID
@@ -19,18 +18,18 @@ from embedded_broker.core.environment import Environment
 from embedded_broker.core.metadata.image import BROKER, TOPIC, MetadataDelta, PartitionImage
 from embedded_broker.core.metadata.topics import METADATA_TOPIC, OFFSETS_TOPIC
 from embedded_broker.core.ports import ControllerCalls, LogDamaged, PartitionLog, StorageFailed
+from embedded_broker.core.replication.changes import Change, PendingChanges
 from embedded_broker.core.replication.client_fetch import ClientFetches
 from embedded_broker.core.replication.deletions import Deletions
 from embedded_broker.core.replication.fetcher import Lane
 from embedded_broker.core.replication.housekeeping import Housekeeping
 from embedded_broker.core.replication.isr_changes import IsrChanges
+from embedded_broker.core.replication.local_log import PartitionsLedHere
 from embedded_broker.core.replication.partition import Partition
 from embedded_broker.core.replication.producer_ids import ProducerIds
-from embedded_broker.core.replication.purgatory import AppendWait, Deadlines
+from embedded_broker.core.replication.purgatory import Deadlines
 from embedded_broker.core.replication.sessions import FetchSessions
 from embedded_broker.core.replication.table import ReplicaTable
-from kafka_protocol.errors import ErrorCode
-from kafka_protocol.records.batch import batches
 
 
 class Registration(Protocol):
@@ -76,7 +75,9 @@ class Replicas:
         self.deletions = Deletions(env)
         self.producer_ids = ProducerIds(env, calls, self.table)
         self.housekeeping = Housekeeping(env, self.table, self.checkpoint, disk_health)
+        self.local_log = PartitionsLedHere(env, self.table, self.storage_failed)
         self.append_deadlines = Deadlines(env.outbox, "appends", 250)
+        self._changes = PendingChanges(env.outbox, self._follow)
         self._lanes: dict[int, Lane] = {}
         """Leader id -> the lane to it; only lanes with partitions."""
         self._ready_lanes: dict[Lane, None] = {}
@@ -94,8 +95,6 @@ class Replicas:
         """Whether the logs of ``_missing`` are being opened on a disk that works."""
         self._undeleted: list[PartitionLog] = []
         """Logs that are to be deleted as soon as the disk works again."""
-        self._unreadable: dict[Partition, StorageFailed] = {}
-        """Partitions that could not be read for the group coordinator in this tick."""
         self._unsaved_high_watermarks = False
         """Whether some high watermark moved since the last checkpoint."""
 
@@ -113,9 +112,7 @@ class Replicas:
         first: their next fetches commit the records that producers wait for."""
         self.sessions.complete_woken(now_ms)
         self.client_fetches.complete_ready(now_ms)
-        while self._unreadable:
-            unreadable, error = self._unreadable.popitem()
-            unreadable.read_failed(now_ms, error)
+        self.local_log.tick_ended(now_ms)
         self.isr_changes.flush(now_ms)
         if self._ready_lanes:
             ready, self._ready_lanes = self._ready_lanes, {}
@@ -176,19 +173,25 @@ class Replicas:
         if delta.configs:
             self._configure(now_ms, delta)
         for topic in delta.deleted_topics:
-            for index in sorted(topic.partitions):
-                partition = self.table.by_id.get((topic.topic_id, index))
-                if partition is not None:
-                    self._remove(now_ms, partition)
-        for name, index in sorted(delta.partitions):
-            changed = image.partition(name, index)
-            if changed is not None:
-                self._apply(now_ms, changed)
+            self._changes.add(now_ms, [(topic.topic_id, index) for index in topic.partitions])
+        self._changes.add(now_ms, sorted(delta.partitions))
         if delta.brokers:
             # A follower may be eligible now, or no longer hold the high watermark back.
             for partition in self.partitions.values():
                 partition.consider_joins(now_ms)
                 partition.advance_high_watermark(now_ms)
+
+    def _follow(self, now_ms: int, change: Change) -> None:
+        """Make this node's replica what the metadata says."""
+        topic, index = change
+        if isinstance(topic, UUID):
+            partition = self.table.by_id.get((topic, index))
+            if partition is not None:
+                self._remove(now_ms, partition)
+            return
+        image = self.env.image.partition(topic, index)
+        if image is not None:
+            self._apply(now_ms, image)
 
     def _adopt_metadata(self, now_ms: int) -> None:
         """This incarnation is registered: take its roles; set aside unassigned logs."""
@@ -370,11 +373,9 @@ class Replicas:
         for log in undeleted:
             self._delete_log(now_ms, log)
         self._retrying = True
-        for name, index in sorted(self._missing):
-            self._missing.discard((name, index))
-            image = self.env.image.partition(name, index)
-            if image is not None:
-                self._apply(now_ms, image)
+        for key in sorted(self._missing):
+            self._missing.discard(key)
+            self._follow(now_ms, key)
         self._retrying = False
 
     def _leave_lane(self, partition: Partition, leader_id: int) -> None:
@@ -433,68 +434,3 @@ class Replicas:
         """Let the lane send at the end of this tick; a closed lane is ignored."""
         if self._lanes.get(lane.leader_id) is lane:
             self._ready_lanes[lane] = None
-
-    # ---- for the group coordinator (coordinator.ports.LocalLog)
-    def append_local(
-        self,
-        now_ms: int,
-        topic: str,
-        partition: int,
-        records: bytearray,
-        done: Callable[[int, int, int], None],
-    ) -> None:
-        """Append as leader with acks=all; call ``done(now_ms, error code, base
-        offset)`` once, perhaps at once.
-
-        There is no timeout: ``done`` reports the final outcome, commitment or the loss
-        of leadership.
-        """
-        replica = self.partitions.get((topic, partition))
-        if replica is None:
-            done(now_ms, self.table.missing(topic, partition), -1)
-            return
-        if not replica.is_leader:
-            done(now_ms, ErrorCode.NOT_LEADER_OR_FOLLOWER, -1)
-            return
-        if replica.under_min_isr:
-            done(now_ms, ErrorCode.NOT_ENOUGH_REPLICAS, -1)
-            return
-        try:
-            headers = list(batches(records, check_crc=False))
-            base = replica.append(now_ms, records, headers, self.env.clock.wall_ms())
-        except StorageFailed as e:
-            self.storage_failed(now_ms, f"cannot write {replica}", e)
-            done(now_ms, ErrorCode.KAFKA_STORAGE_ERROR, -1)
-            return
-        replica.when_committed(
-            now_ms, AppendWait(replica.end_offset, lambda then_ms, code: done(then_ms, code, base))
-        )
-
-    def read_local(self, topic: str, partition: int, offset: int, max_bytes: int) -> bytes:
-        """Return whole batches from ``offset`` up to the high watermark; empty at its
-        end, or when the partition is not here. Raises: StorageFailed."""
-        replica = self.partitions.get((topic, partition))
-        if replica is None or not replica.start_offset <= offset < replica.high_watermark:
-            return b""
-        try:
-            return replica.log.read(offset, max_bytes, replica.high_watermark, True).tobytes()
-        except StorageFailed as e:
-            self._unreadable[replica] = e
-            raise
-
-    def local_offsets(self, topic: str, partition: int) -> tuple[int, int, int] | None:
-        """Return (log start, high watermark, log end) of a partition led here, else None."""
-        replica = self.partitions.get((topic, partition))
-        if replica is None or not replica.is_leader:
-            return None
-        return replica.start_offset, replica.high_watermark, replica.end_offset
-
-    def delete_before(self, now_ms: int, topic: str, partition: int, offset: int) -> None:
-        """As leader, move the start of a log, at most to its high watermark; followers too."""
-        replica = self.partitions.get((topic, partition))
-        if replica is None or not replica.is_leader:
-            return
-        try:
-            replica.delete_before(min(offset, replica.high_watermark))
-        except StorageFailed as e:
-            self.storage_failed(now_ms, f"cannot delete records of {replica}", e)

@@ -399,6 +399,12 @@ class Bench:
         self.publish(MetadataDelta(partitions={(T, i) for i in range(partitions)}))
         self.settle()
 
+    def delete(self) -> None:
+        """Delete the topic."""
+        gone = self.image.topics.pop(T)
+        del self.image.topic_names[TOPIC_ID]
+        self.publish(MetadataDelta(deleted_topics=[gone]))
+
     def change(self, index: int = 0, to: list[int] | None = None, **values: Any) -> PartitionImage:
         """A PartitionChange record: a leader change raises the leader epoch, any change the
         partition epoch."""

@@ -10,6 +10,7 @@ import pytest
 from embedded_broker.core.metadata.image import MetadataDelta
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.messages.k01_fetch import FetchPartition, FetchRequest, FetchTopic, ReplicaState
+from kafka_protocol.messages.k02_list_offsets import ListOffsetsRequest
 from tests.unit.embedded_broker.replication.bench import TOPIC_ID, Bench, T, batch, values
 
 
@@ -416,16 +417,16 @@ def test_that_the_coordinator_can_append_and_read_back() -> None:
     bench.create()
     results: list[tuple[int, int]] = []
     replicas = bench.nodes[1].replicas
-    replicas.append_local(
+    replicas.local_log.append_local(
         bench.now_ms, T, 0, batch("a"), lambda _, code, base: results.append((code, base))
     )
     bench.nodes[1].perform()
     assert results == []
     bench.settle()
     assert results == [(0, 0)]
-    assert values(replicas.read_local(T, 0, 0, 1000)) == ["a"]
-    assert replicas.local_offsets(T, 0) == (0, 1, 1)
-    assert bench.nodes[2].replicas.local_offsets(T, 0) is None
+    assert values(replicas.local_log.read_local(T, 0, 0, 1000)) == ["a"]
+    assert replicas.local_log.local_offsets(T, 0) == (0, 1, 1)
+    assert bench.nodes[2].replicas.local_log.local_offsets(T, 0) is None
 
 
 def test_that_a_disk_that_refuses_a_write_fails_that_request_alone() -> None:
@@ -456,3 +457,27 @@ def test_that_followers_that_were_fenced_when_they_caught_up_join_once_they_are_
     bench.publish(MetadataDelta(brokers={2, 3}))
     bench.settle()
     assert bench.nodes[1].partition().isr == (1, 2, 3)
+
+
+def test_that_others_are_served_while_many_partitions_are_created_and_deleted() -> None:
+    bench = Bench()
+    bench.create(partitions=10)
+    node = bench.nodes[1]
+    counts = []
+    for change in (lambda: None, bench.delete):
+        change()
+        for _ in range(4):
+            counts.append(len(node.replicas.partitions))
+            assert node.ask(ListOffsetsRequest(), 7) in node.answers
+            bench.run(1)
+    assert counts == [4, 8, 10, 10, 6, 2, 0, 0]
+
+
+def test_that_a_topic_that_is_deleted_while_it_is_created_leaves_nothing() -> None:
+    bench = Bench()
+    bench.create(partitions=10)
+    bench.delete()
+    bench.run(20)
+    for node in bench.nodes.values():
+        assert not node.replicas.partitions
+        assert not node.env.disk.logs()

@@ -1,0 +1,44 @@
+"""Partitions whose metadata has changed and whose replicas here have not followed yet.
+
+A log is created or deleted, a role taken, with some file operations each. Thousands of partitions
+change at once where large topics are created or a broker ends; this node goes on to handle
+requests and heartbeats in between. To everybody else the metadata has reached those partitions
+later, as it may anyway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import islice
+from uuid import UUID
+
+from embedded_broker.core.outbox import Outbox
+
+Change = tuple[str, int] | tuple[UUID, int]
+"""A partition that was created or changed, by the name of its topic; one that was deleted, by the
+id: a topic of the same name may exist again."""
+AT_ONCE = 4
+"""Changes between two pauses of a millisecond: some milliseconds, twenty on a busy disk."""
+TIMER = "changes of partitions"
+
+
+class PendingChanges:
+    """Acts on a few changes at once, and on the rest in slices."""
+
+    def __init__(self, outbox: Outbox, act: Callable[[int, Change], None]) -> None:
+        self._outbox = outbox
+        self._act = act
+        self._line: dict[Change, None] = {}
+
+    def add(self, now_ms: int, changes: Iterable[Change]) -> None:
+        """``changes`` follow those that wait; one that waits already keeps its place."""
+        self._line.update(dict.fromkeys(changes))
+        if not self._outbox.has_timer(TIMER):
+            self._go_on(now_ms)
+
+    def _go_on(self, now_ms: int) -> None:
+        for change in list(islice(self._line, AT_ONCE)):
+            del self._line[change]
+            self._act(now_ms, change)
+        if self._line:
+            self._outbox.timer(TIMER, now_ms + 1, self._go_on)
