@@ -189,6 +189,17 @@ class PartitionLog(Protocol):
             StorageFailed: the old one is still there.
         """
 
+    def load_producers(self) -> list[tuple[int, bytes]]:
+        """(offset, snapshot of the producers before it), newest first, none beyond the end of
+        the log. They may be damaged, or of batches that were lost."""
+
+    def save_producers(self, offset: int, snapshot: bytes) -> None:
+        """Add a snapshot of the producers at the end of the log; the two newest are kept.
+
+        Raises:
+            StorageFailed: those before are still there.
+        """
+
 
 class Disk(Protocol):
     """A node's log directory."""

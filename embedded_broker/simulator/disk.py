@@ -69,6 +69,9 @@ class SimLog:
         self._size = 0
         self._epochs: Epochs = []
         self._durable_epochs: Epochs = []
+        self._producers: dict[int, bytes] = {}
+        """Snapshots by offset. Not flushed, and bound to the log by what is in them: those of
+        batches that were lost stay."""
         self._trimmed = 0
         self._durable = 0
         """Batches that a power cut keeps."""
@@ -246,6 +249,19 @@ class SimLog:
             if self._start <= header.last_offset and header.base_offset < end_offset
         ]
         return min(found)[2] if found and min(found)[0] <= 0 else None
+
+    def load_producers(self) -> list[tuple[int, bytes]]:
+        return [
+            (at, self._producers[at])
+            for at in sorted(self._producers, reverse=True)
+            if at <= self._end
+        ]
+
+    def save_producers(self, offset: int, snapshot: bytes) -> None:
+        self._platter.check_write(self, len(snapshot))
+        self._producers[offset] = snapshot
+        for old in sorted(self._producers)[:-4]:
+            del self._producers[old]
 
     def load_epochs(self) -> Epochs:
         return checked_epochs(self, self._epochs)

@@ -45,6 +45,9 @@ from kafka_protocol.records.inspection import Outcome
 
 TOPIC_ID_SINCE = 13
 HINTS_SINCE = 10
+LOAD_AT_ONCE = 2_000
+"""Headers of batches that are read for the state of producers before a Produce request is refused
+until the rest has been read."""
 
 
 class _Produce:
@@ -194,6 +197,12 @@ def _append(
         header = check_batch(records, partition.limits, event.version, wall_ms, outcome)
         assert records is not None
         if header.producer_id >= 0:
+            if not partition.producers.load(LOAD_AT_ONCE):
+                replicas.producer_loads.hurry(now_ms, partition)
+                # Kafka does not lead before it has loaded them; clients try again in order.
+                raise BatchRefused(
+                    ErrorCode.NOT_LEADER_OR_FOLLOWER, "the producers of the log are being loaded"
+                )
             wrong, base, timestamp = partition.producers.check(header)
             if wrong != ErrorCode.NONE:
                 raise BatchRefused(

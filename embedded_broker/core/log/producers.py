@@ -3,17 +3,36 @@ batches.
 
 Sequence numbers tell a repeated batch from a new one. The state follows from the log
 alone: leaders and followers update it with each batch that they append; after a start
-or a truncation it is rebuilt from the batch headers on first use. Source: KIP-98,
-KIP-360 (an unknown producer may start at any sequence).
+or a truncation it is rebuilt from the newest snapshot and the headers of the batches
+after it. Source: KIP-98, KIP-360 (an unknown producer may start at any sequence).
+
+A snapshot names the leader epoch of the batch before it, which identifies the whole log
+up to there (KIP-101): one that describes batches that a truncation has removed or a power
+cut has lost does not fit the log any more.
 """
 
 from __future__ import annotations
 
+import struct
+
 from embedded_broker.core.ports import PartitionLog
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.records.batch import BatchHeader
+from kafka_protocol.records.checksum import crc32c
 
 MAX_INT = 0x7FFFFFFF
+SNAPSHOT_EVERY = 2_000
+"""Batches between two snapshots; so many headers are read in some ten milliseconds."""
+SNAPSHOT_PRODUCERS_MAX = 10_000
+"""With more producers no snapshot is written: it would take longer than to read the headers."""
+SNAPSHOT_VERSION = 1
+_SNAPSHOT = struct.Struct(">hI")
+"""Version, checksum of what follows."""
+_BEGIN = struct.Struct(">ii")
+"""Leader epoch of the batch before the snapshot, number of producers."""
+_PRODUCER = struct.Struct(">qhqb")
+"""Producer id, epoch, newest timestamp, number of batches."""
+_BATCH = struct.Struct(">iiqq")
 KEPT_BATCHES = 5
 _WIDTH = 4
 """Numbers kept per batch: first sequence, last sequence, base offset, maximum
@@ -44,19 +63,23 @@ class ProducerStates:
     def __init__(self, log: PartitionLog) -> None:
         self._log = log
         self._producers: dict[int, _Producer] = {}
-        self._loaded = log.log_end_offset == log.log_start_offset
-        """Whether ``_producers`` reflects the whole log. An empty log needs no load."""
+        self._position = -1
+        """The state reflects the log up to here; -1 before its load has begun."""
+        self.loaded = log.log_end_offset == log.log_start_offset
+        """Whether it reflects the whole log. An empty log needs no load."""
+        self._unsaved = 0
+        """Batches since the last snapshot."""
 
     def __len__(self) -> int:
         return len(self._producers)
 
     def check(self, header: BatchHeader) -> tuple[int, int, int]:
-        """Judge a client's batch that carries a producer id.
+        """Judge a client's batch that carries a producer id; the state is loaded.
 
         Returns (error code, base offset and timestamp of the batch that this one
         repeats). The last two are -1 for a new batch and for an error.
         """
-        self._load()
+        assert self.loaded
         # KIP-360: a producer whose state has expired or was deleted may start at any
         # sequence.
         known = self._producers.get(header.producer_id)
@@ -85,8 +108,9 @@ class ProducerStates:
 
     def appended(self, header: BatchHeader, base_offset: int) -> None:
         """A batch with a producer id was appended at ``base_offset``."""
-        if self._loaded:
+        if self.loaded:
             self._update(header, base_offset)
+            self._unsaved += 1
 
     def _update(self, header: BatchHeader, base_offset: int) -> None:
         known = self._producers.get(header.producer_id)
@@ -111,7 +135,9 @@ class ProducerStates:
         """Discard the state after a truncation: it may describe batches that are
         gone."""
         self._producers.clear()
-        self._loaded = self._log.log_end_offset == self._log.log_start_offset
+        self._position = -1
+        self._unsaved = 0
+        self.loaded = self._log.log_end_offset == self._log.log_start_offset
 
     def expire(self, before_timestamp: int) -> None:
         """Drop the producers whose newest batch is older than this wall time in
@@ -122,11 +148,92 @@ class ProducerStates:
         for pid in old:
             del self._producers[pid]
 
-    def _load(self) -> None:
-        if self._loaded:
-            return
-        self._producers.clear()
-        for header in self._log.headers(self._log.log_start_offset):
+    # ---- after a start or a truncation
+    def load(self, headers_max: int) -> bool:
+        """Go on to load the state, by ``headers_max`` headers; return whether all is loaded.
+
+        Raises:
+            StorageFailed: the log cannot be read.
+        """
+        if self.loaded:
+            return True
+        log = self._log
+        if self._position < log.log_start_offset:
+            self._begin()
+        for count, header in enumerate(log.headers(self._position), 1):
             if header.producer_id >= 0 and not header.is_control:
                 self._update(header, header.base_offset)
-        self._loaded = True
+            self._position = header.next_offset
+            self._unsaved += 1
+            if count == headers_max:
+                break
+        else:
+            self._position = log.log_end_offset
+        self.loaded = self._position >= log.log_end_offset
+        return self.loaded
+
+    def _begin(self) -> None:
+        """Take the newest snapshot that fits the log, else begin at the start of the log."""
+        self._producers.clear()
+        self._unsaved = 0
+        self._position = self._log.log_start_offset
+        for offset, data in self._log.load_producers():
+            if offset <= self._log.log_start_offset:
+                return  # what followed it may be deleted
+            before = next(self._log.headers(offset - 1), None)
+            producers = _decode(data, before.leader_epoch) if before is not None else None
+            if before is not None and before.next_offset == offset and producers is not None:
+                self._producers = producers
+                self._position = offset
+                return
+
+    def save(self, leader_epoch: int) -> None:
+        """Write a snapshot if many batches have been appended since the last one.
+        ``leader_epoch`` is that of the last batch.
+
+        Raises:
+            StorageFailed: the snapshots before are still there.
+        """
+        if (
+            self.loaded
+            and self._unsaved >= SNAPSHOT_EVERY
+            and len(self._producers) <= SNAPSHOT_PRODUCERS_MAX
+        ):
+            self._unsaved = 0
+            data = _encode(self._producers, leader_epoch)
+            self._log.save_producers(self._log.log_end_offset, data)
+
+
+def _encode(producers: dict[int, _Producer], leader_epoch: int) -> bytes:
+    out = bytearray(_BEGIN.pack(leader_epoch, len(producers)))
+    for producer_id, known in producers.items():
+        recent = known.recent
+        count = len(recent) // _WIDTH
+        out += _PRODUCER.pack(producer_id, known.epoch, known.last_timestamp, count)
+        for at in range(0, len(recent), _WIDTH):
+            out += _BATCH.pack(*recent[at : at + _WIDTH])
+    return _SNAPSHOT.pack(SNAPSHOT_VERSION, crc32c(out)) + bytes(out)
+
+
+def _decode(data: bytes, leader_epoch: int) -> dict[int, _Producer] | None:
+    """Read a snapshot; None when it is damaged, or of a log with another epoch there."""
+    if len(data) < _SNAPSHOT.size + _BEGIN.size:
+        return None
+    version, checksum = _SNAPSHOT.unpack_from(data, 0)
+    if version != SNAPSHOT_VERSION or crc32c(memoryview(data)[_SNAPSHOT.size :]) != checksum:
+        return None
+    position = _SNAPSHOT.size
+    epoch, count = _BEGIN.unpack_from(data, position)
+    position += _BEGIN.size
+    if epoch != leader_epoch:
+        return None
+    producers: dict[int, _Producer] = {}
+    for _ in range(count):
+        producer_id, producer_epoch, last_timestamp, batches = _PRODUCER.unpack_from(data, position)
+        position += _PRODUCER.size
+        known = producers[producer_id] = _Producer(producer_epoch)
+        known.last_timestamp = last_timestamp
+        for _ in range(batches):
+            known.recent += _BATCH.unpack_from(data, position)
+            position += _BATCH.size
+    return producers

@@ -166,6 +166,11 @@ class ReplicaLog:
         return True
 
     # ---- the disk
+    def save_producers(self) -> None:
+        """Write a snapshot of the producers if one is due. Raises: StorageFailed."""
+        if self.end_offset > self.start_offset:
+            self.producers.save(self.epochs.epoch_at(self.end_offset - 1))
+
     def begin_flush(self) -> tuple[int, int]:
         """Return what a flush that starts now covers, for ``note_flushed``."""
         return self.log.log_end_offset, self._truncations

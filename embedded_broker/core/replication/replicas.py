@@ -27,6 +27,7 @@ from embedded_broker.core.replication.isr_changes import IsrChanges
 from embedded_broker.core.replication.local_log import PartitionsLedHere
 from embedded_broker.core.replication.partition import Partition
 from embedded_broker.core.replication.producer_ids import ProducerIds
+from embedded_broker.core.replication.producer_loads import ProducerLoads
 from embedded_broker.core.replication.purgatory import Deadlines
 from embedded_broker.core.replication.sessions import FetchSessions
 from embedded_broker.core.replication.table import ReplicaTable
@@ -75,6 +76,7 @@ class Replicas:
         self.deletions = Deletions(env)
         self.producer_ids = ProducerIds(env, calls, self.table)
         self.housekeeping = Housekeeping(env, self.table, self.checkpoint, disk_health)
+        self.producer_loads = ProducerLoads(env.outbox)
         self.local_log = PartitionsLedHere(env, self.table, self.storage_failed)
         self.append_deadlines = Deadlines(env.outbox, "appends", 250)
         self._changes = PendingChanges(env.outbox, self._follow)
@@ -132,7 +134,12 @@ class Replicas:
         self.client_fetches.connection_closed(connection_id)
 
     def checkpoint(self) -> None:
-        """Save the high watermarks if some moved."""
+        """Save the high watermarks if some moved, and the producers of busy logs."""
+        for partition in self.partitions.values():
+            try:
+                partition.save_producers()
+            except StorageFailed as e:
+                self.env.note(Level.ERROR, f"Cannot save the producers of {partition}: {e}")
         if self._unsaved_high_watermarks:
             self._unsaved_high_watermarks = False
             values = {key: p.high_watermark for key, p in self.partitions.items()}
@@ -288,6 +295,8 @@ class Replicas:
                 lane = self._lanes[follows] = Lane(self.env, self.table, self, follows)
             lane.follow(partition)
             self.lane_ready(lane)
+        if leads:
+            self.producer_loads.add(now_ms, partition)
         if leads and partition.topic == OFFSETS_TOPIC:
             self._offsets_listener.on_offsets_leader(
                 now_ms, partition.index, partition.leader_epoch
@@ -323,6 +332,7 @@ class Replicas:
         self.partitions[key] = partition
         self.table.by_id[image.topic_id, image.partition] = partition
         self.housekeeping.configure(partition)
+        self.producer_loads.add(now_ms, partition)
         return partition
 
     def _remove(self, now_ms: int, partition: Partition) -> None:

@@ -20,10 +20,10 @@ EPOCH_MAX = (1 << 31) - 1
 """The newest leader epoch that a batch can carry."""
 
 
-def write_whole(path: Path, text: str, durable: bool) -> None:
-    """Replace a file: a reader, or a start after a crash, finds the old text or the new one.
+def write_whole(path: Path, content: str | bytes, durable: bool) -> None:
+    """Replace a file: a reader, or a start after a crash, finds the old content or the new.
 
-    With ``durable``, the new text is on the disk when this returns; without, a power cut may
+    With ``durable``, the new one is on the disk when this returns; without, a power cut may
     bring back the old one. Only the owner may read it: settings and metadata may hold secrets.
 
     Raises:
@@ -31,7 +31,7 @@ def write_whole(path: Path, text: str, durable: bool) -> None:
     """
     name = os.fspath(path)
     temporary = name + ".tmp"
-    data = text.encode()
+    data = content.encode() if isinstance(content, str) else content
     try:
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | platform.O_BINARY, 0o600)
         try:

@@ -26,6 +26,8 @@ from kafka_protocol.fields import Buffer
 from kafka_protocol.records.batch import BatchHeader
 
 EPOCHS = "leader-epoch-checkpoint"
+PRODUCERS = ".producers"
+"""End of the name of a snapshot of the producers; Kafka's ``.snapshot`` has less in it."""
 Remove = Callable[[list[Path]], None]
 """Removes files some time later, outside of the event loop."""
 
@@ -342,6 +344,29 @@ class DiskPartitionLog:
     def save_epochs(self, entries: Sequence[tuple[int, int]]) -> None:
         files.write_epochs(self.directory / EPOCHS, entries)
         self._epochs = list(entries)
+
+    # ---- producers
+    def load_producers(self) -> list[tuple[int, bytes]]:
+        found = []
+        for offset, path in reversed(self._snapshots()):
+            # What cannot be read is as good as none: the batches say the same.
+            with suppress(OSError):
+                if offset <= self.log_end_offset:
+                    found.append((offset, path.read_bytes()))
+        return found
+
+    def save_producers(self, offset: int, snapshot: bytes) -> None:
+        path = self.directory / f"{offset:020d}{PRODUCERS}"
+        files.write_whole(path, snapshot, durable=False)
+        older = [other for at, other in self._snapshots() if at < offset]
+        newer = [other for at, other in self._snapshots() if at > offset]
+        self._remove(older[:-1] + newer)
+
+    def _snapshots(self) -> list[tuple[int, Path]]:
+        """(offset, file) of the snapshots of producers, in the order of their offsets."""
+        names = [path.name for path in self.directory.glob(f"*{PRODUCERS}")]
+        offsets = [int(n.removesuffix(PRODUCERS)) for n in names if n[:20].isdecimal()]
+        return [(at, self.directory / f"{at:020d}{PRODUCERS}") for at in sorted(offsets)]
 
     # ---- flushing and closing
     def unflushed(self) -> list[tuple[Segment, LogFile, int]]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from uuid import UUID
 
 import pytest
 
+from embedded_broker.core.log import producers
 from embedded_broker.core.log.epochs import EpochCache
 from embedded_broker.core.log.producers import MAX_INT, ProducerStates
 from embedded_broker.simulator import batches
@@ -86,6 +88,7 @@ def batch(sequence: int, count: int = 1, epoch: int = 0, producer_id: int = 9) -
 def test_that_the_last_five_batches_are_known_again(log: SimLog) -> None:
     append(log)
     states = ProducerStates(log)
+    assert states.load(10)
     for sequence in range(7):
         assert states.check(batch(sequence)) == (0, -1, -1)
         states.appended(batch(sequence), 100 + sequence)
@@ -124,10 +127,77 @@ def test_that_producers_are_read_back_from_the_log(log: SimLog) -> None:
     for sequence in range(3):
         append(log, producer=(9, 0, sequence))
     states = ProducerStates(log)
+    assert not states.load(2)
+    states.appended(batch(3), 3)  # it is in the log before the load gets there
+    append(log, producer=(9, 0, 3))
+    assert states.load(2)
     assert states.check(batch(1))[1] == 1
+    assert states.check(batch(3))[1] == 3
     log.truncate(2)
     states.forget()
+    assert states.load(2)
     assert states.check(batch(2)) == (0, -1, -1)
+
+
+@pytest.fixture
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(producers, "SNAPSHOT_EVERY", 3)
+
+
+def saved(log: SimLog) -> ProducerStates:
+    """The producers of a log of six batches, with a snapshot after five of them."""
+    states = ProducerStates(log)
+    for sequence in range(6):
+        append(log, 2, producer=(9, 0, sequence))
+        states.appended(batch(sequence), sequence)
+        if sequence == 4:
+            states.save(2)
+    return states
+
+
+def test_that_only_what_follows_a_snapshot_is_read(log: SimLog, often: None) -> None:
+    saved(log)
+    states = ProducerStates(log)
+    assert states.load(1)
+    assert [states.check(batch(sequence))[1] for sequence in range(1, 6)] == [1, 2, 3, 4, 5]
+    assert states.check(batch(0))[0] == ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
+
+
+def damage(log: SimLog) -> None:
+    offset, data = log.load_producers()[0]
+    log.save_producers(offset, data[:-1] + b"?")
+
+
+def tear(log: SimLog) -> None:
+    offset, data = log.load_producers()[0]
+    log.save_producers(offset, data[:5])
+
+
+def write_other_records(log: SimLog) -> None:
+    """As another leader, after a truncation or a power cut."""
+    log.truncate(3)
+    for sequence in range(3):
+        append(log, 3, producer=(10, 0, sequence))
+
+
+def delete_records(log: SimLog) -> None:
+    log.advance_start(5)
+
+
+@pytest.mark.parametrize("change", [damage, tear, write_other_records, delete_records])
+def test_that_a_snapshot_that_does_not_fit_the_log_is_not_believed(
+    log: SimLog, often: None, change: Callable[[SimLog], None]
+) -> None:
+    saved(log)
+    change(log)
+    states, read = ProducerStates(log), ProducerStates(log)
+    assert states.load(10)
+    log._producers.clear()
+    assert read.load(10)
+    for producer_id in (9, 10):
+        for sequence in range(8):
+            probe = batch(sequence, producer_id=producer_id)
+            assert states.check(probe) == read.check(probe)
 
 
 def test_that_idle_producers_are_forgotten(log: SimLog) -> None:

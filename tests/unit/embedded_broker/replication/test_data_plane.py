@@ -8,7 +8,9 @@ from uuid import UUID
 
 import pytest
 
+from embedded_broker.core.api import k00_produce
 from embedded_broker.core.metadata.image import MetadataDelta
+from embedded_broker.core.replication import producer_loads
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.messages.k01_fetch import FetchPartition, FetchRequest, FetchTopic
 from kafka_protocol.messages.k02_list_offsets import (
@@ -409,3 +411,28 @@ def test_that_settings_changed_at_run_time_take_effect_at_once(bench: Bench) -> 
     bench.publish(MetadataDelta(configs={(TOPIC, T)}))
     request = bench.nodes[1].produce(batch("a"))
     assert bench.nodes[1].produced(request).error_code == ErrorCode.MESSAGE_TOO_LARGE
+
+
+def test_that_a_long_log_is_read_for_its_producers_in_slices(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(k00_produce, "LOAD_AT_ONCE", 2)
+    monkeypatch.setattr(producer_loads, "HEADERS_AT_ONCE", 3)
+    bench = Bench()
+    bench.create()
+    for sequence in range(10):
+        bench.nodes[1].produce(batch("a", producer=(7, 0, sequence)))
+        bench.settle()
+    node = bench.boot(1)
+    bench.change(leader=1, leader_epoch=5)
+    bench.settle()
+    repeated = batch("a", producer=(7, 0, 8))
+    following = batch("b", producer=(7, 0, 10))
+    for records in (repeated, following):
+        refused = node.produce(records)
+        assert node.produced(refused).error_code == ErrorCode.NOT_LEADER_OR_FOLLOWER
+    bench.run(3)
+    first, second = node.produce(repeated), node.produce(following)
+    bench.settle()
+    assert node.produced(first).base_offset == 8
+    assert node.produced(second).base_offset == 10

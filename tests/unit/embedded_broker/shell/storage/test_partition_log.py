@@ -180,6 +180,23 @@ def test_that_old_timestamps_do_not_hide_the_latest(tmp_path: Path) -> None:
     assert looked_up(first_at_or_after(log, 501, 5)) is None
 
 
+def test_that_the_two_newest_snapshots_of_producers_are_kept(tmp_path: Path) -> None:
+    log = new_log(tmp_path)
+    for count in (2, 3, 4):
+        fill(log, count)
+        log.save_producers(log.log_end_offset, b"at %d" % log.log_end_offset)
+    assert log.load_producers() == [(9, b"at 9"), (5, b"at 5")]
+    log.close()
+    again = DiskPartitionLog.open(
+        tmp_path / "t-0", "t", ID, 0, remove, Trust(LastStop.CRASHED, 0, INDEX_INTERVAL), 0, 0
+    )
+    assert again.load_producers() == [(9, b"at 9"), (5, b"at 5")]
+    again.truncate(7)
+    assert again.load_producers() == [(5, b"at 5")]
+    again.save_producers(7, b"other")
+    assert again.load_producers() == [(7, b"other"), (5, b"at 5")]
+
+
 def test_that_epochs_are_kept_and_checked_against_the_log(tmp_path: Path) -> None:
     log = new_log(tmp_path)
     for offset, epoch in ((0, 1), (1, 1), (2, 4), (3, 4)):
