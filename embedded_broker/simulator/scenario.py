@@ -25,6 +25,7 @@ from embedded_broker.simulator.network import Network
 from embedded_broker.simulator.node import Node
 from embedded_broker.simulator.producing import Producer
 from embedded_broker.simulator.report import describe, images
+from embedded_broker.simulator.small_bounds import small_bounds
 from embedded_broker.simulator.world import Violation, World
 
 START_WITHIN_MS = 30_000
@@ -449,7 +450,8 @@ def run_seed(
     scenario = Scenario(seed, brokers, family, faults, watch)
     result = Result(seed, brokers, family, plan=json.loads(json.dumps(scenario.nemesis.faults)))
     try:
-        scenario.run()
+        with small_bounds():
+            scenario.run()
     except Violation as violation:
         result.check, result.failure = violation.check, str(violation)
         result.lines = list(scenario.world.lines)
