@@ -68,7 +68,11 @@ def alter_partition(controller: Controller, now_ms: int, event: RequestReceived)
                 continue
             isr = [m.broker_id for m in members]
             recovered = requested.leader_recovery_state == RECOVERED
-            record = move(controller.view, p, _in_order(p, isr), recovered=recovered)
+            # A leader that leaves the set gives up its log: it is not eligible any more either.
+            lost = () if request.broker_id in isr else (request.broker_id,)
+            record = move(
+                controller.view, p, _in_order(p, isr), recovered=recovered, lost_data=lost
+            )
             if record is not None:
                 records.append(record)
                 p = changed(p, record)

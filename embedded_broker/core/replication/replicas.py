@@ -249,7 +249,7 @@ class Replicas:
         """Return whether this node's copy can be fetched anew: another broker leads, and nobody
         counts this copy."""
         node_id = self.env.node_id
-        return image.leader not in (-1, node_id) and node_id not in image.isr
+        return image.leader not in (-1, node_id) and node_id not in (*image.isr, *image.elr)
 
     def _replace(
         self, now_ms: int, partition: Partition, image: PartitionImage

@@ -394,6 +394,16 @@ def test_that_a_leader_may_leave_the_in_sync_set_and_another_is_elected(cluster:
     )
 
 
+def test_that_a_leader_that_left_is_not_eligible_where_few_are_in_sync(cluster: Cluster) -> None:
+    c = cluster(min_insync_replicas="2")
+    topic_id = topic(c, "t", [1, 2, 3])
+    incarnations = {n: (n, c.nodes[n].broker.lifecycle.broker_epoch) for n in c.nodes}
+    assert alter(c, topic_id, 1, [incarnations[1], incarnations[2]]).error_code == 0
+    assert alter(c, topic_id, 1, [incarnations[2]]).leader_id == 2
+    c.until(lambda: image_of(c, "t").leader == 2, 1_000)
+    assert (image_of(c, "t").isr, image_of(c, "t").elr) == ((2,), ())
+
+
 def test_that_leaders_are_elected_on_demand(cluster: Cluster) -> None:
     c = cluster()
     away = next(n for n in c.nodes.values() if n is not c.controller())

@@ -70,7 +70,9 @@ def test_that_a_copy_that_is_counted_is_not_dropped() -> None:
     second.partition().log.damage = "the records from 0 to 1 are missing"
     bench.change(isr=(1, 2))
     assert second.partition().end_offset == 5 and second.partition().log.damage
-    bench.change(isr=(1,))
+    bench.change(isr=(1,), elr=(2,))
+    assert second.partition().log.damage
+    bench.change(elr=())
     bench.settle()
     assert second.replicas.partitions[T, 0].log.damage == ""
     assert second.partition().end_offset == 5
