@@ -10,7 +10,7 @@ from embedded_broker.simulator.mutants import MUTANTS, hunt, planted
 QUICK = [
     "follower_truncates_to_high_watermark",
     "acknowledged_on_append",
-    "committed_below_min_in_sync",
+    "votes_for_short_logs",
     "divergence_not_seen",
     "uncommitted_shown",
     "duplicates_not_seen",
