@@ -8,12 +8,14 @@ back to joining, with a new coordinator to finding. It may leave, or vanish and 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from embedded_broker.simulator.checkers import Checks
 from embedded_broker.simulator.client import SimClient, TopicPartition
 from embedded_broker.simulator.consuming import Fetcher
+from embedded_broker.simulator.probes import check_old_commit
+from embedded_broker.simulator.world import Violation
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.messages.k08_offset_commit import (
     OffsetCommitRequest,
@@ -38,6 +40,8 @@ from kafka_protocol.messages.k37_create_partitions import (
 from kafka_protocol.messages.k43_elect_leaders import ElectLeadersRequest
 
 REJOIN_MS = 100
+PROBES = 0.1
+"""How often a member commits when it must not."""
 COORDINATOR_MOVED = {ErrorCode.NOT_COORDINATOR, ErrorCode.COORDINATOR_NOT_AVAILABLE}
 
 
@@ -65,6 +69,9 @@ class Member:
         self.frozen_until_ms = 0
         self.fetcher = Fetcher(client, checks)
         self.committed: dict[TopicPartition, int] = {}
+        self.committed_before_sync = -1
+        """The generation of a commit that was accepted while this member, its leader, had yet to
+        send the assignment."""
         client.topics |= {topic for topic, _ in partitions}
 
     @property
@@ -171,6 +178,12 @@ class Member:
                 mine = self.partitions[i :: len(members)]
                 assignments.append(SyncGroupRequestAssignment(member, json.dumps(mine).encode()))
         self._enter("syncing")
+        if assignments and self.committed and self.client.rng.random() < PROBES:
+            self._commit_before_sync(lambda: self._sync(assignments))
+        else:
+            self._sync(assignments)
+
+    def _sync(self, assignments: list[SyncGroupRequestAssignment]) -> None:
         request = SyncGroupRequest(
             self.group,
             self.generation,
@@ -186,6 +199,12 @@ class Member:
         if response is None or response.error_code:
             self._retry(ErrorCode.NETWORK_EXCEPTION if response is None else response.error_code)
             return
+        if self.committed_before_sync == self.generation and self.checks.strict:
+            raise Violation(
+                "C9",
+                f"{self.group}: a commit in generation {self.generation} was accepted before its "
+                "assignment was known",
+            )
         mine = [(topic, partition) for topic, partition in json.loads(response.assignment or b"[]")]
         self.checks.assigned(self.group, self.generation, self.instance_id or self.member_id, mine)
         self.client.log("ok", "assign", [self.group, self.generation, self.member_id, mine])
@@ -267,6 +286,56 @@ class Member:
             self._commit(turn)
             self.client.later(self.client.rng.randint(150, 900), self._commit_loop, turn)
 
+    def _commit_of(
+        self, offsets: dict[TopicPartition, int], generation: int
+    ) -> OffsetCommitRequest:
+        epochs = self.fetcher.epochs
+        topics: dict[str, OffsetCommitRequestTopic] = {}
+        for (topic, partition), offset in sorted(offsets.items()):
+            entry = topics.setdefault(topic, OffsetCommitRequestTopic(topic))
+            entry.partitions.append(
+                OffsetCommitRequestPartition(
+                    partition, offset, epochs.get((topic, partition), -1), f"m{offset}"
+                )
+            )
+        return OffsetCommitRequest(
+            self.group,
+            generation,
+            self.member_id,
+            group_instance_id=self.instance_id,
+            topics=list(topics.values()),
+        )
+
+    def _commit_before_sync(self, then: Callable[[], None]) -> None:
+        """Commit between the join and the sync of a generation, then call ``then``. While the
+        group waits for this leader's assignment that is refused."""
+        offsets = dict(self.committed)
+        generation = self.generation
+        newest = {
+            key: self.checks.committing(self.group, generation, key, offset)
+            for key, offset in offsets.items()
+        }
+
+        def done(response: Any) -> None:
+            codes = {} if response is None else _codes(response)
+            for key, offset in offsets.items():
+                if codes.get(key) == ErrorCode.NONE:
+                    self.checks.committed(self.group, generation, key, offset, newest[key])
+                    self.committed_before_sync = generation
+            then()
+
+        self._call(self._commit_of(offsets, generation), 8, done)
+
+    def _commit_in_generation_before(self, offsets: dict[TopicPartition, int]) -> None:
+        generation = self.generation
+
+        def done(response: Any, reason: str) -> None:
+            if response is not None and self.checks.strict:
+                check_old_commit(self.group, generation, _codes(response))
+
+        request = self._commit_of(offsets, generation - 1)
+        self.client.call(self.client.coordinators[self.group], request, 8, 2_500, done)
+
     def _commit(self, turn: int) -> None:
         """Commit the positions that have moved. The response counts even if the member is in
         another generation by then."""
@@ -277,22 +346,9 @@ class Member:
         }
         if not moved:
             return
-        epochs = self.fetcher.epochs
-        topics: dict[str, OffsetCommitRequestTopic] = {}
-        for (topic, partition), offset in sorted(moved.items()):
-            entry = topics.setdefault(topic, OffsetCommitRequestTopic(topic))
-            entry.partitions.append(
-                OffsetCommitRequestPartition(
-                    partition, offset, epochs.get((topic, partition), -1), f"m{offset}"
-                )
-            )
-        request = OffsetCommitRequest(
-            self.group,
-            self.generation,
-            self.member_id,
-            group_instance_id=self.instance_id,
-            topics=list(topics.values()),
-        )
+        request = self._commit_of(moved, self.generation)
+        if self.client.rng.random() < PROBES and turn == self.turn and self.generation > 1:
+            self._commit_in_generation_before(moved)
         shown = [[*key, offset] for key, offset in sorted(moved.items())]
         self.client.log("invoke", "commit", [self.group, self.generation, shown])
         generation = self.generation
@@ -308,11 +364,7 @@ class Member:
                 if turn == self.turn:
                     self._retry(ErrorCode.NETWORK_EXCEPTION)
                 return
-            codes = {
-                (t.name, p.partition_index): p.error_code
-                for t in response.topics
-                for p in t.partitions
-            }
+            codes = _codes(response)
             for key, offset in moved.items():
                 if codes[key] == ErrorCode.NONE:
                     self.checks.committed(self.group, generation, key, offset, newest[key])
@@ -323,6 +375,12 @@ class Member:
 
         coordinator = self.client.coordinators[self.group]
         self.client.call(coordinator, request, 8, 2_500, done)
+
+
+def _codes(response: Any) -> dict[TopicPartition, int]:
+    return {
+        (t.name, p.partition_index): p.error_code for t in response.topics for p in t.partitions
+    }
 
 
 class Admin:

@@ -69,8 +69,11 @@ GENTLE = (
         "disk_full",
     ]
     + ["rot"] * 2
+    + ["duel"] * 2
 )
-DESTRUCTIVE = ["power"] * 4 + ["new_disk"]
+DESTRUCTIVE = ["power"] * 4 + ["new_disk"] + ["second_vote"] * 2
+LONG_MS = (8_000, 12_000)
+"""An isolation that outlasts every timeout of the quorum."""
 HEALTHY_WITHIN_MS = 30_000
 STOP_TIMEOUT_MS = 4_000
 """How long a controlled shutdown may take before the process is killed."""
@@ -112,6 +115,10 @@ def plan(rng: random.Random, family: str, length_ms: int, durable: bool = False)
         }
         if kind in ("cut", "cut_one_way", "reset", "black_hole", "slow_link"):
             fault["other"] = rng.randrange(60)
+        if kind == "isolate" and rng.random() < 0.3:
+            fault |= {"aim": "controller", "for_ms": rng.randint(*LONG_MS)}
+        if kind in ("duel", "second_vote"):
+            fault["aim"] = "controller"
         if kind == "trip":
             fault |= {"on": rng.choice(TRIPS), "for_ms": rng.choice([5, 50, 300, 2_000])}
         faults.append(fault)
@@ -265,6 +272,10 @@ class Nemesis:
                 return self._crash_all(self.cluster.in_sync(fault["pick"]), power=False)
             case "power_all":
                 return self._crash_all(list(self.cluster.nodes), power=True)
+            case "duel":
+                return self._duel(node, others, fault["for_ms"])
+            case "second_vote":
+                return self._second_vote(node, others, fault["pick"])
             case "disk_full":
                 node.platter.full = True
                 platter = node.platter
@@ -315,6 +326,38 @@ class Nemesis:
             case _:
                 raise ValueError(kind)
         return None
+
+    def _duel(self, leader: Node, others: list[int], for_ms: int) -> Callable[[], None]:
+        """Kill the quorum's leader and freeze the others: they wake up at the same moment, when
+        the leader has been silent for long, and campaign."""
+        leader.crash(power=False)
+        for other in others:
+            self.cluster.nodes[other].pause(max(for_ms, 3_000))
+        return self._keep_down(leader)
+
+    def _second_vote(self, leader: Node, others: list[int], pick: int) -> Callable[[], None]:
+        """Let a candidate win by the vote of a node that then loses its power, and cut it off: the
+        former leader asks that node for its vote in the same epoch."""
+        nodes = self.cluster.nodes
+        candidate, voter = (nodes[others[(pick + i) % len(others)]] for i in (0, 1))
+        cuts = [(candidate.node_id, n) for n in nodes if n != candidate.node_id]
+        heals: list[Callable[[], None]] = [self._cut([(leader.node_id, candidate.node_id)])]
+        leader.crash(power=False)
+        self.world.after(100, self._keep_down(leader))
+
+        def won() -> None:
+            if not self.done and voter.running:
+                voter.crash(power=True)
+                self.world.after(30, self._keep_down(voter))
+                heals.append(self._cut(cuts + [(n, c) for c, n in cuts]))
+
+        candidate.trips["BeginQuorumEpochRequest"] = won
+
+        def heal() -> None:
+            while heals:
+                heals.pop()()
+
+        return lambda: self.world.after(LONG_MS[0], heal)
 
     def _rot(self, node: Node, pick: int) -> None:
         """Damage an old batch of one of the node's logs, of which every other copy is whole."""

@@ -359,6 +359,12 @@ class Node:
         self.world.trace(f"{self.node_id} is frozen for {duration_ms}")
         self.paused_until_ms = max(self.paused_until_ms, self.world.now_ms + duration_ms)
 
+    def resume(self) -> None:
+        """End a freeze now (SIGCONT)."""
+        self.paused_until_ms = 0
+        if self.process is not None:
+            self.world.after(0, self.process.turn)
+
     def replace_disk(self) -> None:
         """Replace the disk by an empty one, while no process runs."""
         assert self.process is None

@@ -16,6 +16,7 @@ from typing import Any
 from embedded_broker.simulator.batches import build
 from embedded_broker.simulator.checkers import Checks, Sent
 from embedded_broker.simulator.client import SimClient, TopicPartition
+from embedded_broker.simulator.probes import check_repeated
 from embedded_broker.simulator.world import WALL_START_MS
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.messages.k00_produce import (
@@ -30,6 +31,9 @@ NEW_SESSION = {
     ErrorCode.UNKNOWN_PRODUCER_ID,
     ErrorCode.INVALID_PRODUCER_ID_MAPPING,
 }
+
+REPEATS = 0.1
+"""How often an idle idempotent producer sends an acknowledged batch again instead of a new one."""
 
 
 @dataclass(slots=True)
@@ -50,6 +54,10 @@ class Lane:
 
     queue: deque[Batch] = field(default_factory=deque)
     next_sequence: int = 0
+    recent: deque[tuple[int, bytes]] = field(default_factory=lambda: deque(maxlen=5))
+    """(offset, bytes) of the last batches of the session that were acknowledged."""
+    repeats: bool = False
+    """Whether one of ``recent`` is being sent again; no new batch follows meanwhile."""
 
 
 class Producer:
@@ -93,6 +101,7 @@ class Producer:
         self.session += 1
         for lane in self.lanes.values():
             lane.next_sequence = 0
+            lane.recent.clear()
         if not self.idempotent:
             self._tick()
             return
@@ -126,7 +135,10 @@ class Producer:
         session = self.session
         if not self.paused:
             lane_key = self.client.rng.choice(self.partitions)
-            if len(self.lanes[lane_key].queue) < 20:
+            lane = self.lanes[lane_key]
+            if lane.recent and not lane.queue and self.client.rng.random() < REPEATS:
+                self._repeat(lane_key, lane)
+            elif len(lane.queue) < 20 and not lane.repeats:
                 self._new_batch(lane_key)
         for key in self.partitions:
             self._send_ready(key)
@@ -159,6 +171,26 @@ class Producer:
         deadline = self.client.world.now_ms + self.delivery_timeout_ms
         lane.queue.append(Batch(sent, bytes(data), deadline, session=self.session))
 
+    def _repeat(self, key: TopicPartition, lane: Lane) -> None:
+        """Send one of the last five batches again, while no other is on its way."""
+        leader = self.client.leader(key)
+        if leader is None or lane.repeats:
+            return
+        lane.repeats = True
+        offset, data = self.client.rng.choice(list(lane.recent))
+        session = self.session
+
+        def done(response: Any, reason: str) -> None:
+            lane.repeats = False
+            # A new session may have raised the producer's epoch meanwhile.
+            if response is not None and session == self.session and self.checks.strict:
+                part = response.responses[0].partition_responses[0]
+                check_repeated(self.client.name, key, offset, part)
+
+        request = self._request(key, data)
+        timeout_ms = self.request_timeout_ms + 500
+        self.client.call(leader.broker_id, request, self.version, timeout_ms, done)
+
     def _send_ready(self, key: TopicPartition) -> None:
         """Give up batches past their deadline, then send what may be sent."""
         now_ms = self.client.world.now_ms
@@ -181,16 +213,7 @@ class Producer:
 
     def _send(self, key: TopicPartition, batch: Batch, broker_id: int) -> None:
         batch.in_flight = True
-        topic, partition = key
-        data = PartitionProduceData(index=partition, records=bytearray(batch.data))
-        topic_data = TopicProduceData(topic, self.client.topic_ids[topic], [data])
-        if self.version < 13:
-            topic_data.topic_id = TopicProduceData().topic_id
-        else:
-            topic_data.name = ""
-        request = ProduceRequest(
-            acks=self.acks, timeout_ms=self.request_timeout_ms, topic_data=[topic_data]
-        )
+        request = self._request(key, batch.data)
 
         def done(response: Any, reason: str) -> None:
             batch.in_flight = False
@@ -198,6 +221,18 @@ class Producer:
                 self._responded(key, batch, response)
 
         self.client.call(broker_id, request, self.version, self.request_timeout_ms + 500, done)
+
+    def _request(self, key: TopicPartition, batch: bytes) -> ProduceRequest:
+        topic, partition = key
+        data = PartitionProduceData(index=partition, records=bytearray(batch))
+        topic_data = TopicProduceData(topic, self.client.topic_ids[topic], [data])
+        if self.version < 13:
+            topic_data.topic_id = TopicProduceData().topic_id
+        else:
+            topic_data.name = ""
+        return ProduceRequest(
+            acks=self.acks, timeout_ms=self.request_timeout_ms, topic_data=[topic_data]
+        )
 
     def _responded(self, key: TopicPartition, batch: Batch, response: Any) -> None:
         now_ms = self.client.world.now_ms
@@ -207,6 +242,8 @@ class Producer:
             self.lanes[key].queue.remove(batch)
             offset = part.base_offset if code == ErrorCode.NONE else -1
             self.checks.acked(batch.sent, offset)
+            if self.idempotent and offset >= 0 and batch.session == self.session:
+                self.lanes[key].recent.append((offset, batch.data))
             self.client.log("ok", "send", [*key, offset, [v.decode() for v in batch.sent.values]])
             self._send_ready(key)
             return

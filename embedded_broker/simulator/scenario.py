@@ -23,6 +23,7 @@ from embedded_broker.simulator.members import Admin, Member
 from embedded_broker.simulator.nemesis import CLIENTS, Fault, Nemesis, plan
 from embedded_broker.simulator.network import Network
 from embedded_broker.simulator.node import Node
+from embedded_broker.simulator.probes import StaleQuorumLeaders
 from embedded_broker.simulator.producing import Producer
 from embedded_broker.simulator.report import describe, images
 from embedded_broker.simulator.small_bounds import small_bounds
@@ -31,6 +32,8 @@ from embedded_broker.simulator.world import Violation, World
 START_WITHIN_MS = 30_000
 HEAL_WITHIN_MS = 45_000
 CHECK_REPLICAS_MS = 150
+SILENT_MEMBER_MS = 4_000
+"""After the end of a silent member's session: the heartbeats of the others, and the rebalance."""
 OFFSETS_TOPIC = "__consumer_offsets"
 GROUP = "g"
 GROUP_PARTITION = 1
@@ -113,6 +116,7 @@ class Scenario:
         for node in self.nodes.values():
             node.peers = self.nodes
         self.checks = Checks(self.world, self.nodes, strict=family != "F3")
+        self.stale_leaders = StaleQuorumLeaders(self.world, self.nodes)
         self.history = History()
         self.length_ms = self.rng.choice([5_000, 8_000, 15_000])
         if faults is None:
@@ -235,6 +239,20 @@ class Scenario:
             raise Violation(
                 "F0", f"elections, quorum elections, generation went from {before} to {after}"
             )
+        if len(self.members) > 1:
+            self._lose_a_member()
+
+    def _lose_a_member(self) -> None:
+        """C9: the partitions of a member that is silent go to the others after its session."""
+        silent, *others = self.members
+        within_ms = silent.session_timeout_ms + SILENT_MEMBER_MS
+        silent.vanish(within_ms + 1_000)
+
+        def owned() -> bool:
+            owners = [m for m in others if m.stable]
+            return all(any(p in m.fetcher.positions for m in owners) for p in self.partitions)
+
+        self._wait(owned, within_ms, "the partitions of a silent member have no owner")
 
     def _changes_of_roles(self) -> tuple[int, int, int]:
         checks = self.checks
@@ -251,6 +269,7 @@ class Scenario:
 
     def _check_replicas(self) -> None:
         self.checks.check_replicas()
+        self.stale_leaders.check()
         self.world.after(CHECK_REPLICAS_MS, self._check_replicas)
 
     def _wait(self, until: Callable[[], bool], within_ms: int, what: str) -> None:
@@ -321,7 +340,7 @@ class Scenario:
             if node.node_id not in self.core:
                 node.crash(power=False)
             else:
-                node.paused_until_ms = 0
+                node.resume()
         self.world.after(self.rng.randint(0, 1_000), self._keep_alive)
 
     def _keep_alive(self) -> None:

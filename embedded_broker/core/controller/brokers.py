@@ -143,7 +143,7 @@ def heartbeat(controller: Controller, now_ms: int, event: RequestReceived) -> No
     """Keep a broker's session alive; unfence it once it has caught up; let it shut
     down."""
     request: BrokerHeartbeatRequest = event.message
-    if not controller.is_active:
+    if not controller.is_active or not controller.sessions.confirms(now_ms):
         controller.refuse(event)
         return
     known = controller.image.brokers.get(request.broker_id)

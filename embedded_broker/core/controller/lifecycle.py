@@ -17,6 +17,7 @@ from functools import partial
 
 from embedded_broker.core.controller.incarnation import incarnation_id
 from embedded_broker.core.controller.ports import VotingProcess
+from embedded_broker.core.controller.sessions import grace_ms
 from embedded_broker.core.disk_health import DiskHealth
 from embedded_broker.core.effects import Level
 from embedded_broker.core.environment import Environment
@@ -79,6 +80,7 @@ class Lifecycle:
         """Offset of this incarnation's registration; -1 before it is committed."""
         self.incarnation_id = env.rng.uuid()
         self._heartbeat_ms: int = env.settings["broker.heartbeat.interval.ms"]
+        self._grace_ms = grace_ms(env.settings)
         self._session_ms: int = env.settings["broker.session.timeout.ms"]
         self._register_until_ms = 0
         self._duplicate_since_ms = -1
@@ -95,8 +97,12 @@ class Lifecycle:
 
     def in_touch(self, now_ms: int) -> bool:
         """Return whether the controller cannot have fenced this broker yet, because it
-        has heard from it within the session timeout. What this broker knows of its
-        leaderships then still holds."""
+        has heard from it lately. What this broker knows of its leaderships then still
+        holds."""
+        contact_ms = self._voter.majority_contact_ms(now_ms)
+        if contact_ms is not None:
+            # This node is, or was, the controller itself.
+            return now_ms < contact_ms + self._grace_ms
         return now_ms < self._in_touch_until_ms
 
     @property
@@ -247,8 +253,9 @@ class Lifecycle:
         error = ErrorCode.REQUEST_TIMED_OUT if response is None else ErrorCode(response.error_code)
         if error is ErrorCode.NONE:
             # The session counts from when the controller received the heartbeat, which
-            # is not before it was sent.
-            self._in_touch_until_ms = self._sent_ms + self._session_ms
+            # is not before it was sent. A node's heartbeats to itself say nothing.
+            if self._voter.majority_contact_ms(now_ms) is None:
+                self._in_touch_until_ms = self._sent_ms + self._grace_ms
             if wanted_fence and response is not None and response.is_fenced:
                 self._disk_health.fenced(now_ms)
         if error is ErrorCode.STALE_BROKER_EPOCH:

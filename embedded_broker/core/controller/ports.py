@@ -57,6 +57,10 @@ class MetadataQuorum(LeaderInfo, Protocol):
     def last_leader_unreachable(self) -> bool:
         """Return whether that leader's connections broke rather than fell silent."""
 
+    def majority_contact_ms(self, now_ms: int) -> int | None:
+        """As leader, since when no majority of voters has fetched: another leader was elected
+        later, if at all. None otherwise."""
+
     def applied_by(self, broker_id: int) -> int | None:
         """As leader, the metadata offset that a voter has applied; None when
         unknown."""
@@ -72,6 +76,10 @@ class MetadataQuorum(LeaderInfo, Protocol):
 
 class VotingProcess(Protocol):
     """This process as a voter: counted at its start, replaced in order at its end."""
+
+    def majority_contact_ms(self, now_ms: int) -> int | None:
+        """As leader, since when no majority of voters has fetched: another leader was elected
+        later, if at all. None otherwise."""
 
     def begin_incarnation(self) -> int:
         """Count this process; return how many have run on this disk, this one included.

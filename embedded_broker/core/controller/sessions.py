@@ -2,8 +2,9 @@
 a silent one.
 
 A broker whose connection has closed, as a killed process's does at once, gets less
-time: two heartbeats, enough for a live one to reconnect. Kafka waits for the whole
-session.
+time, ``grace_ms``: two heartbeats, enough for a live one to reconnect. Kafka waits for the
+whole session. No broker is fenced earlier after the controller has heard from it, so that
+for so long it can rely on what it leads (``Lifecycle.in_touch``).
 """
 
 from __future__ import annotations
@@ -17,8 +18,17 @@ from embedded_broker.core.controller.view import ClusterView
 from embedded_broker.core.effects import Level
 from embedded_broker.core.environment import Environment
 from embedded_broker.core.metadata.records import MetadataRecord
+from embedded_broker.options import Settings
 
 TIMER = "controller.sessions"
+
+
+def grace_ms(settings: Settings) -> int:
+    """How much of its session is left to a broker whose connection closed: half at most, for a
+    controller that has been replaced confirms sessions that long (``Sessions.confirms``)."""
+    session_ms: int = settings["broker.session.timeout.ms"]
+    interval_ms: int = settings["broker.heartbeat.interval.ms"]
+    return min(session_ms // 2, 2 * interval_ms)
 
 
 class SessionOwner(Protocol):
@@ -48,10 +58,7 @@ class Sessions:
         self._quorum = quorum
         self._owner = owner
         self._timeout_ms: int = env.settings["broker.session.timeout.ms"]
-        self._grace_ms = min(
-            self._timeout_ms, 2 * int(env.settings["broker.heartbeat.interval.ms"])
-        )
-        """How much of its session is left to a broker whose connection closed."""
+        self._grace_ms = grace_ms(env.settings)
         self._contact_ms: dict[int, int] = {}
         """Broker id -> monotonic time of the last contact."""
         self._connections: dict[int, int] = {}
@@ -63,7 +70,7 @@ class Sessions:
     def start(self, now_ms: int) -> None:
         """Become active: every live broker gets a whole session, except the previous
         leader. Its silence made this node the leader, so its session started at its
-        last contact."""
+        last contact; it has ``grace_ms`` from now on at least."""
         self._contact_ms.clear()
         self.leaving.clear()
         quorum = self._quorum
@@ -72,7 +79,9 @@ class Sessions:
             if image.alive(broker_id):
                 self._contact_ms[broker_id] = now_ms
         if quorum.last_leader_id in self._contact_ms and quorum.last_leader_id != self._env.node_id:
-            self._contact_ms[quorum.last_leader_id] = min(now_ms, quorum.last_leader_contact_ms)
+            contact_ms = min(now_ms, quorum.last_leader_contact_ms)
+            least_ms = now_ms - self._timeout_ms + self._grace_ms
+            self._contact_ms[quorum.last_leader_id] = max(contact_ms, least_ms)
             if quorum.last_leader_unreachable:
                 self._shorten(now_ms, quorum.last_leader_id)
         self._set_timer(now_ms)
@@ -83,6 +92,12 @@ class Sessions:
         self._connections.clear()
         self.leaving.clear()
         self._env.outbox.cancel(TIMER)
+
+    def confirms(self, now_ms: int) -> bool:
+        """Return whether this controller may confirm sessions: it could not be replaced before a
+        majority of the voters stopped to fetch from it."""
+        contact_ms = self._quorum.majority_contact_ms(now_ms)
+        return contact_ms is not None and now_ms - contact_ms < self._grace_ms
 
     def touch(self, now_ms: int, broker_id: int, connection_id: int) -> None:
         """The broker sent a request over this connection: its session restarts."""

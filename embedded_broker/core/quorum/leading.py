@@ -257,13 +257,18 @@ class Leading:
         p.leader_end_at_fetch = v.log.end_offset
 
     # ---- the voters
+    def majority_contact_ms(self, now_ms: int) -> int:
+        """Return since when no majority (this node included) has fetched: before, no other node
+        can have been elected."""
+        fetched = sorted([now_ms, *(p.fetched_ms for p in self.voters.values())], reverse=True)
+        return fetched[self._voter.majority - 1]
+
     def _check_quorum(self, now_ms: int) -> None:
         """Resign when no majority (this node included) has fetched for one and a half
         fetch timeouts."""
         v = self._voter
         limit_ms = v.fetch_timeout_ms * 3 // 2
-        fetched = sorted([now_ms, *(p.fetched_ms for p in self.voters.values())], reverse=True)
-        lapse_ms = fetched[v.majority - 1] + limit_ms
+        lapse_ms = self.majority_contact_ms(now_ms) + limit_ms
         if lapse_ms <= now_ms:
             self._outbox.note(
                 Level.WARNING,

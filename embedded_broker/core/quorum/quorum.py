@@ -104,6 +104,11 @@ class Quorum(Voter):
         leading = self.leading
         return None if leading is None else leading.epoch_start_offset
 
+    def majority_contact_ms(self, now_ms: int) -> int | None:
+        """As leader, since when no majority of voters has fetched; None otherwise."""
+        leading = self.leading
+        return None if leading is None else leading.majority_contact_ms(now_ms)
+
     def applied_by(self, broker_id: int) -> int | None:
         """As leader, the metadata offset that a voter has applied, by its last fetch;
         None when unknown."""
