@@ -8,6 +8,7 @@ which it shows.
 from __future__ import annotations
 
 import dataclasses
+import struct
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -18,16 +19,21 @@ from typing import Any
 
 from embedded_broker.core.controller import alter_partition, elections
 from embedded_broker.core.controller.controller import Controller
+from embedded_broker.core.controller.lifecycle import Lifecycle
+from embedded_broker.core.coordinator.group import NEVER, Group
 from embedded_broker.core.coordinator.membership import Membership
 from embedded_broker.core.coordinator.offsets import Offsets
+from embedded_broker.core.coordinator.rebalance import Rebalances
+from embedded_broker.core.log import producers
 from embedded_broker.core.log.producers import ProducerStates
 from embedded_broker.core.quorum import requests
+from embedded_broker.core.quorum.leading import Leading
 from embedded_broker.core.quorum.quorum import Quorum
 from embedded_broker.core.replication.client_fetch import ClientFetches
 from embedded_broker.core.replication.local_log import PartitionsLedHere
 from embedded_broker.core.replication.partition import Partition
 from embedded_broker.core.replication.replica_log import ReplicaLog
-from embedded_broker.simulator.disk import SimDisk
+from embedded_broker.simulator.disk import Platter, SimDisk
 from embedded_broker.simulator.scenario import run_seed
 from kafka_protocol.errors import ErrorCode
 
@@ -209,6 +215,29 @@ def duplicates_not_seen(patch: Patch) -> None:
     patch(ProducerStates, "check", lambda self, header: (ErrorCode.NONE, -1, -1))
 
 
+@mutant("only the last batch of a producer is remembered, not five")
+def dedupe_window_one(patch: Patch) -> None:
+    update = ProducerStates._update
+
+    def planted_update(self: Any, header: Any, base_offset: int) -> None:
+        update(self, header, base_offset)
+        recent = self._producers[header.producer_id].recent
+        del recent[:-4]
+
+    patch(ProducerStates, "_update", planted_update)
+
+
+@mutant("a snapshot of producers is believed whatever the log is")
+def any_snapshot_believed(patch: Patch) -> None:
+    decode = producers._decode
+
+    def planted_decode(data: bytes, leader_epoch: int) -> Any:
+        (epoch,) = struct.unpack_from(">i", data, 6)
+        return decode(data, epoch)
+
+    patch(producers, "_decode", planted_decode)
+
+
 @mutant("producer states survive a truncation")
 def producers_not_forgotten(patch: Patch) -> None:
     patch(ProducerStates, "forget", lambda self: None)
@@ -272,6 +301,57 @@ def vote_not_persisted(patch: Patch) -> None:
         save(self, state | {"votedId": -1})
 
     patch(SimDisk, "save_quorum_state", planted_save)
+
+
+@mutant("a voter votes twice in an epoch")
+def vote_twice(patch: Patch) -> None:
+    judge = requests._judge_vote
+
+    def planted_judge(q: Any, now_ms: int, event: Any, vote: Any) -> Any:
+        error, granted = judge(q, now_ms, event, vote)
+        has_log = (vote.last_offset_epoch, vote.last_offset) >= (q.log.last_epoch, q.log.end_offset)
+        if not granted and not error and not vote.pre_vote and vote.replica_epoch == q.epoch:
+            granted = has_log
+        return error, granted
+
+    patch(requests, "_judge_vote", planted_judge)
+
+
+@mutant("a vote is not on the disk when the response leaves, and a power cut takes it")
+def vote_lost_on_power(patch: Patch) -> None:
+    save, ended = SimDisk.save_quorum_state, Platter.process_ended
+
+    def planted_save(self: Any, state: dict[str, Any]) -> None:
+        before = getattr(self._open(), "state_before_vote", None) or self.load_quorum_state()
+        save(self, state)
+        self._open().state_before_vote = before if state.get("votedId", -1) >= 0 else None
+
+    def planted_ended(self: Any, rng: Any, power: bool) -> None:
+        ended(self, rng, power)
+        before = getattr(self, "state_before_vote", None)
+        if power and before is not None:
+            self.quorum_state = before
+
+    patch(SimDisk, "save_quorum_state", planted_save)
+    patch(Platter, "process_ended", planted_ended)
+
+
+@mutant("a quorum leader without a majority never resigns")
+def no_check_quorum(patch: Patch) -> None:
+    patch(Leading, "_check_quorum", lambda self, now_ms: None)
+
+
+@mutant("a node relies on what it leads for a whole session after its last heartbeat")
+def in_touch_for_a_session(patch: Patch) -> None:
+    answered = Lifecycle._answered
+
+    def planted_answered(self: Any, wanted: bool, now_ms: int, response: Any, reason: str) -> None:
+        answered(self, wanted, now_ms, response, reason)
+        if response is not None and not response.error_code:
+            self._in_touch_until_ms = self._sent_ms + self._session_ms
+
+    patch(Lifecycle, "_answered", planted_answered)
+    patch(Lifecycle, "in_touch", lambda self, now_ms: now_ms < self._in_touch_until_ms)
 
 
 @mutant("the quorum state is not persisted at all")
@@ -353,6 +433,39 @@ def loaded_to_the_high_watermark(patch: Patch) -> None:
 @mutant("commits of an earlier generation are accepted")
 def old_generations_commit(patch: Patch) -> None:
     patch(Offsets, "_commit_error", lambda self, now_ms, group, event: ErrorCode.NONE)
+
+
+@mutant("commits are accepted while the group waits for its assignment")
+def commit_while_completing(patch: Patch) -> None:
+    commit_error = Offsets._commit_error
+
+    def planted_error(self: Any, now_ms: int, group: Any, event: Any) -> int:
+        error = commit_error(self, now_ms, group, event)
+        return ErrorCode.NONE if error == ErrorCode.REBALANCE_IN_PROGRESS else error
+
+    patch(Offsets, "_commit_error", planted_error)
+
+
+@mutant("the generation of a commit is not looked at")
+def generation_not_checked(patch: Patch) -> None:
+    member_error = Group.member_error
+
+    def planted_error(self: Any, member_id: str, instance_id: Any, generation: int) -> int:
+        return member_error(self, member_id, instance_id, self.generation)
+
+    patch(Group, "member_error", planted_error)
+
+
+@mutant("members are never given up for silence", "F0")
+def no_member_sessions(patch: Patch) -> None:
+    expire = Rebalances._expire
+
+    def planted_expire(self: Any, now_ms: int, shard: Any, group: Any) -> None:
+        for member in group.members.values():
+            member.deadline_ms = NEVER
+        expire(self, now_ms, shard, group)
+
+    patch(Rebalances, "_expire", planted_expire)
 
 
 @mutant("heartbeats of an earlier generation succeed")

@@ -115,7 +115,7 @@ def plan(rng: random.Random, family: str, length_ms: int, durable: bool = False)
         }
         if kind in ("cut", "cut_one_way", "reset", "black_hole", "slow_link"):
             fault["other"] = rng.randrange(60)
-        if kind == "isolate" and rng.random() < 0.3:
+        if kind == "isolate" and rng.random() < 0.5:
             fault |= {"aim": "controller", "for_ms": rng.randint(*LONG_MS)}
         if kind in ("duel", "second_vote"):
             fault["aim"] = "controller"
@@ -193,7 +193,10 @@ class Nemesis:
         for fault in self.faults:
             self.world.at(base_ms + fault["at_ms"], self._strike, fault)
         if self.faults:
-            self.world.at(base_ms + self.faults[-1]["at_ms"] + 1, self._finish)
+            ends = (
+                f["at_ms"] + (LONG_MS[0] if f["for_ms"] >= LONG_MS[0] else 1) for f in self.faults
+            )
+            self.world.at(base_ms + max(ends), self._finish)
         else:
             self.done = True
 
@@ -273,7 +276,7 @@ class Nemesis:
             case "power_all":
                 return self._crash_all(list(self.cluster.nodes), power=True)
             case "duel":
-                return self._duel(node, others, fault["for_ms"])
+                return self._duel(node, others, fault)
             case "second_vote":
                 return self._second_vote(node, others, fault["pick"])
             case "disk_full":
@@ -327,13 +330,29 @@ class Nemesis:
                 raise ValueError(kind)
         return None
 
-    def _duel(self, leader: Node, others: list[int], for_ms: int) -> Callable[[], None]:
-        """Kill the quorum's leader and freeze the others: they wake up at the same moment, when
-        the leader has been silent for long, and campaign."""
-        leader.crash(power=False)
+    def _duel(self, leader: Node, others: list[int], fault: Fault) -> Callable[[], None] | None:
+        """Freeze everybody: the others wake up at the same moment, when the leader has been silent
+        for long, and campaign. The leader is dead, or wakes up last, and is killed after its vote,
+        while the other candidate still waits for one."""
+        frozen_ms = max(fault["for_ms"], 3_000)
         for other in others:
-            self.cluster.nodes[other].pause(max(for_ms, 3_000))
-        return self._keep_down(leader)
+            self.cluster.nodes[other].pause(frozen_ms)
+        if fault["pick"] % 2:
+            leader.crash(power=False)
+            return self._keep_down(leader)
+        leader.pause(frozen_ms + fault["pick"])
+
+        def voted() -> None:
+            if self.done or not leader.running:
+                return
+            if leader.broker.quorum.voted_id not in others:
+                leader.trips["VoteResponse"] = voted
+            else:
+                leader.crash(power=False)
+                self.world.after(fault["pick"] % 7, self._keep_down(leader))
+
+        leader.trips["VoteResponse"] = voted
+        return None
 
     def _second_vote(self, leader: Node, others: list[int], pick: int) -> Callable[[], None]:
         """Let a candidate win by the vote of a node that then loses its power, and cut it off: the
@@ -346,7 +365,7 @@ class Nemesis:
         self.world.after(100, self._keep_down(leader))
 
         def won() -> None:
-            if not self.done and voter.running:
+            if heals and not self.done and voter.running:
                 voter.crash(power=True)
                 self.world.after(30, self._keep_down(voter))
                 heals.append(self._cut(cuts + [(n, c) for c, n in cuts]))

@@ -19,6 +19,12 @@ QUICK = [
     "small_majorities",
     "commit_acknowledged_on_append",
     "loaded_to_the_high_watermark",
+    "committed_below_min_in_sync",
+    "commit_while_completing",
+    "generation_not_checked",
+    "no_member_sessions",
+    "dedupe_window_one",
+    "vote_twice",
 ]
 
 
