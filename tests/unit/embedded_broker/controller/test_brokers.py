@@ -6,8 +6,6 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-import pytest
-
 from embedded_broker.core.controller.incarnation import incarnation_id
 from embedded_broker.core.controller.lifecycle import State
 from embedded_broker.core.effects import Stop
@@ -470,33 +468,3 @@ def test_that_an_uncommitted_request_gets_not_controller(cluster: Cluster) -> No
     c.network.heal_all()
     c.run(6_000)
     assert all("lost" not in node.broker.image.topics for node in c.nodes.values())
-
-
-@pytest.mark.parametrize("cut_off", ["controller", "another"])
-@pytest.mark.parametrize("fault", ["cut", "reset"])
-def test_that_a_broker_that_is_cut_off_relies_on_nothing_before_it_is_fenced(
-    cluster: Cluster, cut_off: str, fault: str
-) -> None:
-    c = cluster()
-    controller = leader(c)
-    node = (
-        controller if cut_off == "controller" else next(n for n in c.alive if n is not controller)
-    )
-    now_ms = node.clock.monotonic_ms
-    others = [n for n in c.alive if n is not node]
-    assert node.broker.lifecycle.in_touch(now_ms())
-    for other in others:
-        c.network.cut(node.node_id, other.node_id)
-        c.network.cut(other.node_id, node.node_id)
-        if fault == "reset":
-            for connection in c.network.between(node.node_id, other.node_id):
-                connection.hang_up()
-                connection.close("connection reset")
-
-    def fenced() -> bool:
-        return any(not n.broker.image.alive(node.node_id) for n in others)
-
-    c.until(lambda: not node.broker.lifecycle.in_touch(now_ms()), 2_500)
-    assert not fenced()
-    c.until(fenced, 6_000)
-    assert not node.broker.lifecycle.in_touch(now_ms())
