@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from resources.outgoing import say
+
 
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
@@ -32,7 +34,7 @@ def main(arguments: Sequence[str]) -> int:
 
     def serving() -> None:
         if options.supervised:
-            print("serving", flush=True)
+            say("serving")
 
     return run_broker(options.properties, serving, sys.stdin if options.supervised else None)
 

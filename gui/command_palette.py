@@ -24,9 +24,10 @@ from PySide6.QtWidgets import (
 from typing_extensions import override
 
 from gui.navigation import Navigate
+from resources.outgoing import visible
 from widgets import fuzzy
 from widgets.page_state import IconLabel
-from widgets.plain import plain, visible
+from widgets.plain import plain
 from widgets.table_model import Index
 from widgets.theme import Theme
 

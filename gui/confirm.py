@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QDialog, QHBoxLayout, QPushButton, QVBoxLayout, QW
 
 from gui.tasks import opened
 from widgets.page_state import IconLabel
-from widgets.plain import plain
+from widgets.plain import plain, set_title
 from widgets.theme import Theme
 
 
@@ -37,7 +37,7 @@ def _dialog(
     other: str,
 ) -> QDialog:
     dialog = QDialog(parent.window())
-    dialog.setWindowTitle(title)
+    set_title(dialog, title)
     dialog.setWindowModality(Qt.WindowModality.WindowModal)
     dialog.setMinimumWidth(440)
     heading = plain(title, dialog, role="heading", wrap=True)

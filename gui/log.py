@@ -26,6 +26,8 @@ from typing import IO, Any
 
 from typing_extensions import override
 
+from resources.outgoing import complain
+
 FILE_NAME = "kafkarium.log"
 FILE_BYTES = 1_000_000
 FILES_KEPT = 5
@@ -244,7 +246,7 @@ class ApplicationLog:
             f"The log cannot be written in {self.folder}: {error.strerror or error}. "
             "Kafkarium goes on without a log."
         )
-        print(f"kafkarium: {self.problem}", file=sys.stderr)
+        complain(f"kafkarium: {self.problem}")
 
     def _set_levels(self) -> None:
         for name in OWN_PACKAGES:
@@ -317,7 +319,7 @@ class ApplicationLog:
             level = logging.DEBUG if expected else levels[kind]
             logging.getLogger(f"qt.{category}").log(level, "%s", message)
             if not expected:
-                print(redact(message), file=sys.stderr)
+                complain(redact(message))
 
         before = qInstallMessageHandler(write)
         self._undo.append(lambda: qInstallMessageHandler(before))

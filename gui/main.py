@@ -14,6 +14,8 @@ from typing import NoReturn
 
 from typing_extensions import override
 
+from resources.outgoing import complain, say
+
 DESCRIPTION = "A desktop application for Apache Kafka, with a real cluster inside."
 EPILOG = """\
 Without a command the window opens. 'kafkarium COMMAND --help' says more.
@@ -61,7 +63,7 @@ COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
 class _Parser(argparse.ArgumentParser):
     @override
     def error(self, message: str) -> NoReturn:
-        print(f"kafkarium: {message}. Try 'kafkarium --help'.", file=sys.stderr)
+        complain(f"kafkarium: {message}. Try 'kafkarium --help'.")
         sys.exit(EXIT_USAGE)
 
 
@@ -76,9 +78,9 @@ class _Version(argparse.Action):
         from importlib.metadata import PackageNotFoundError, version
 
         try:
-            print(f"kafkarium {version('kafkarium')}")
+            say(f"kafkarium {version('kafkarium')}")
         except PackageNotFoundError:
-            print("kafkarium (not installed)")
+            say("kafkarium (not installed)")
         sys.exit(0)
 
 
@@ -136,10 +138,10 @@ def window(demo: bool = False, bootstrap: str = "") -> int:
         try:
             quick(bootstrap)
         except BadInput as error:
-            print(f"kafkarium: {error} {error.next_step}".rstrip(), file=sys.stderr)
+            complain(f"kafkarium: {error} {error.next_step}".rstrip())
             return EXIT_USAGE
     if not has_display():
-        print(NO_DISPLAY, file=sys.stderr)
+        complain(NO_DISPLAY)
         return EXIT_NO_DISPLAY
     start_log("window")
     from gui.app import run

@@ -32,6 +32,7 @@ from gui.watchdog import Watchdog
 from kafka_client.errors import ClientError
 from widgets.chart_clock import ChartClock
 from widgets.charts.series_colors import SeriesColors
+from widgets.plain import set_title
 from widgets.screen import resize_to_fit
 from widgets.theme import Theme
 from widgets.toast import Toasts
@@ -235,7 +236,7 @@ class MainWindow(QMainWindow):
             self._show_state(session)
             if view is not None:
                 self.rail.show_page(view.page)
-        self.setWindowTitle(f"{session.name} - Kafkarium" if session is not None else "Kafkarium")
+        set_title(self, f"{session.name} - Kafkarium" if session is not None else "Kafkarium")
         self._show_rail()
 
     def _show_state(self, session: Session) -> None:

@@ -6,7 +6,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import (
     QDialog,
     QFrame,
@@ -23,10 +22,11 @@ from gui.tasks import JobCancelled, opened
 from kafka_client.commands.plan import Plan, PlanRow
 from kafka_client.errors import ClientError
 from kafka_client.sampling.state import ConnectionKind
+from widgets.clipboard import copy_line
 from widgets.column import Column
 from widgets.keyed_table_model import KeyedTableModel
 from widgets.page_state import Banner
-from widgets.plain import plain, set_role
+from widgets.plain import plain, set_role, set_title
 from widgets.table_view import TableView
 
 
@@ -60,7 +60,7 @@ class PlanDialog(QDialog):
         self.context = context
         self.plan = plan
         self._sent = False
-        self.setWindowTitle(plan.title)
+        set_title(self, plan.title)
         self.setMinimumWidth(760)
         self.banner = Banner(context.theme, self)
         self.confirm_box = QLineEdit(self)
@@ -130,7 +130,7 @@ class PlanDialog(QDialog):
         copy = QPushButton("Copy", frame)
         copy.setProperty("role", "quiet")
         copy.setAutoDefault(False)
-        copy.clicked.connect(lambda: QGuiApplication.clipboard().setText(self.plan.command))
+        copy.clicked.connect(lambda: copy_line(self.plan.command))
         row.addWidget(copy, 0, Qt.AlignmentFlag.AlignTop)
         return frame
 

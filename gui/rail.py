@@ -19,9 +19,10 @@ from PySide6.QtWidgets import (
 from typing_extensions import override
 
 from gui.pages import PageSpec
+from resources.outgoing import visible
 from widgets.keys import click_on_enter
 from widgets.page_state import IconLabel
-from widgets.plain import plain, tooltip, visible
+from widgets.plain import plain, tooltip
 from widgets.status_mark import draw_status_mark
 from widgets.theme import Theme
 

@@ -25,7 +25,8 @@ from gui.navigation import (
     title_of,
 )
 from gui.pages import PageContext, spec
-from widgets.plain import tooltip, visible
+from resources.outgoing import visible
+from widgets.plain import tooltip
 from widgets.theme import Theme
 
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -35,6 +34,7 @@ from kafka_client.model import ConfigResource
 from kafka_client.profile import quick
 from kafka_client.sampling.state import ConnectionKind
 from kafka_client.secrets import MemorySecrets
+from resources.outgoing import complain, say
 from resources.wording import counted
 from widgets.charts.chart_panel import ChartPanel
 from widgets.page_state import PageState
@@ -269,10 +269,10 @@ def main(arguments: Sequence[str]) -> int:
         if wanted.bootstrap:
             quick(wanted.bootstrap)
     except (OSError, BadInput) as error:
-        print(f"kafkarium tour: {error}", file=sys.stderr)
+        complain(f"kafkarium tour: {error}")
         return 2
     if not themes:
-        print("kafkarium tour: --themes takes dark, light or dark,light", file=sys.stderr)
+        complain("kafkarium tour: --themes takes dark, light or dark,light")
         return 2
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     with tempfile.TemporaryDirectory(prefix="kafkarium-tour-") as home:
@@ -306,6 +306,6 @@ async def _drive(
     finally:
         await application.end()
     for problem in tour.problems:
-        print(f"kafkarium tour: {problem}", file=sys.stderr)
-    print(f"{counted(len(tour.written), 'file')} in {wanted.out}")
+        complain(f"kafkarium tour: {problem}")
+    say(f"{counted(len(tour.written), 'file')} in {wanted.out}")
     return 1 if tour.problems else 0

@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
-import sys
 import time
 from collections.abc import Sequence
 
-from kafka_client.error_map import clean
 from kafka_client.errors import ClientError
 from kafka_client.gateway import open_client
 from kafka_client.model import ClusterSnapshot, Datum, Group
 from kafka_client.profile import ConnectionProfile, quick
 from kafka_client.sampling import ConnectionKind, ConnectionState, Sampler, Schedule, SeriesStore
+from resources.outgoing import complain, say, say_json, visible
 from resources.wording import seconds
 
 UNKNOWN = "-"
@@ -27,7 +25,7 @@ SECONDS_WAIT_S = 4.0
 """How long a single table waits for lags in seconds."""
 WATCH_LEAST_S = 0.2
 EVERYTHING = 1_000_000_000
-CLEAR = "\x1b[H\x1b[2J"
+CELL_MOST = 249
 
 Row = dict[str, object]
 """One row of the table by column; None is unknown."""
@@ -40,7 +38,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         profile = quick(options.bootstrap, read_only=True)
     except ClientError as error:
-        print(f"kafkarium lag: {error} {error.next_step}".rstrip(), file=sys.stderr)
+        complain(f"kafkarium lag: {error} {error.next_step}".rstrip())
         return 2
     try:
         return asyncio.run(_LagCommand(options).run(profile))
@@ -112,24 +110,35 @@ class _LagCommand:
             message = f"{self._state.sentence} {self._state.next_step}".strip()
             if self._state.kind is ConnectionKind.CONNECTING:
                 message = f"No answer within {seconds(self._options.timeout)}."
-            print(f"kafkarium lag: {message}", file=sys.stderr)
+            complain(f"kafkarium lag: {message}")
             return 1
         if self._options.watch is None:
             await self._wait_for_seconds(sampler)
-            print(self._text(sampler.snapshot))
+            self._print(sampler.snapshot)
             return 0
         while True:
-            print(self._heading() + self._text(sampler.snapshot), flush=True)
+            self._print(sampler.snapshot)
             await asyncio.sleep(max(WATCH_LEAST_S, self._options.watch))
 
-    def _heading(self) -> str:
-        """The time, and why the table is old if it is; nothing above JSON."""
+    def _print(self, snapshot: ClusterSnapshot) -> None:
+        groups = self._chosen(snapshot)
+        rows = partition_rows(groups) if self._options.partitions else group_rows(groups)
         if self._options.json:
-            return ""
+            for row in rows:
+                say_json(row)
+            return
+        text = table(rows) if rows else "No consumer groups."
+        if self._options.watch is None:
+            say(text)
+        else:
+            say(f"{self._heading()}\n{text}", clear=True)
+
+    def _heading(self) -> str:
+        """The time, and why the table is old if it is."""
         stale = ""
         if self._state.kind is not ConnectionKind.CONNECTED:
             stale = f"  ({self._state.sentence})"
-        return f"{CLEAR}{time.strftime('%H:%M:%S')}{stale}\n"
+        return f"{time.strftime('%H:%M:%S')}{stale}"
 
     async def _wait_for_lags(self) -> bool:
         """Wait for the first lags, at most ``--timeout``. Returns False at once when the connection
@@ -166,20 +175,13 @@ class _LagCommand:
         names = set(self._options.group)
         return [g for g in snapshot.groups.values() if not names or g.group_id in names]
 
-    def _text(self, snapshot: ClusterSnapshot) -> str:
-        groups = self._chosen(snapshot)
-        rows = partition_rows(groups) if self._options.partitions else group_rows(groups)
-        if self._options.json:
-            return "\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
-        return table(rows) if rows else "No consumer groups."
-
 
 def group_rows(groups: Sequence[Group]) -> list[Row]:
     """One row per group, the largest lag first."""
     ordered = sorted(groups, key=lambda g: (-(g.lag_records or 0), g.group_id))
     return [
         {
-            "group": clean(g.group_id, 249),
+            "group": g.group_id,
             "state": g.state,
             "members": len(g.members),
             "topics": ", ".join(g.topics),
@@ -197,15 +199,15 @@ def partition_rows(groups: Sequence[Group]) -> list[Row]:
     """One row per partition of each group."""
     return [
         {
-            "group": clean(g.group_id, 249),
+            "group": g.group_id,
             "topic": lag.topic,
             "partition": lag.partition,
             "committed": lag.committed,
             "end": lag.end_offset,
             "lag": lag.lag_records,
             "seconds": _rounded(lag.lag_seconds),
-            "client": clean(lag.client_id or "", 60) or None,
-            "host": clean(lag.host or "", 60) or None,
+            "client": lag.client_id or None,
+            "host": lag.host or None,
         }
         for g in sorted(groups, key=lambda g: g.group_id)
         for lag in g.lags
@@ -236,7 +238,7 @@ def _cell(value: object) -> str:
         case float():
             return f"{value:,.1f}"
         case _:
-            return str(value)
+            return visible(str(value), limit=CELL_MOST)
 
 
 def _rounded(value: float | None) -> float | None:

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from resources.outgoing import CsvWriter, visible
 from widgets.column import Column, R
-from widgets.plain import visible
-
-_FORMULA = tuple("=+-@\t\r\0")
 
 
 def _cell(value: Any) -> str:
     return "" if value is None else str(value)
-
-
-def harmless(text: str) -> str:
-    """A text that a spreadsheet would run as a formula gets a leading apostrophe (OWASP ASVS
-    1.2.10)."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def as_tsv(columns: Sequence[Column[R]], rows: Iterable[R], titles: bool = False) -> str:
@@ -39,16 +30,11 @@ def as_tsv(columns: Sequence[Column[R]], rows: Iterable[R], titles: bool = False
 def as_csv(columns: Sequence[Column[R]], rows: Iterable[R]) -> str:
     """RFC 4180, with no cell that a spreadsheet would run as a formula."""
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\r\n")
+    writer = CsvWriter(out)
     kept = [c for c in columns if c.paint != "spark"]
-    writer.writerow(c.name for c in kept)
+    writer.row(c.name for c in kept)
     for row in rows:
-        cells = []
-        for column in kept:
-            value = column.value(row)
-            text = _cell(value)
-            cells.append(text if isinstance(value, (int, float)) else harmless(text))
-        writer.writerow(cells)
+        writer.row(column.value(row) for column in kept)
     return out.getvalue()
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
-from widgets.plain import plain, set_role, tooltip, visible
+from resources.outgoing import visible
+from widgets.plain import plain, set_role, tooltip
 from widgets.status_mark import StatusMark
 from widgets.theme import Theme
 

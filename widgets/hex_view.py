@@ -9,7 +9,6 @@ from PySide6.QtCore import QPoint, QRect, Qt
 from PySide6.QtGui import (
     QContextMenuEvent,
     QFontMetrics,
-    QGuiApplication,
     QKeyEvent,
     QKeySequence,
     QMouseEvent,
@@ -20,6 +19,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QAbstractScrollArea, QFrame, QMenu, QWidget
 from typing_extensions import override
 
+from widgets.clipboard import copy_line
 from widgets.theme import Theme
 
 WIDE, NARROW = 16, 8
@@ -67,12 +67,12 @@ class HexView(QAbstractScrollArea):
     def copy(self) -> None:
         start, end = self.selection
         part = self._data[start:end] if end > start else self._data
-        QGuiApplication.clipboard().setText(part[:MOST_COPIED].hex(" "))
+        copy_line(part[:MOST_COPIED].hex(" "))
 
     def copy_text(self) -> None:
         start, end = self.selection
         part = self._data[start:end] if end > start else self._data
-        QGuiApplication.clipboard().setText("".join(_char(b) for b in part[:MOST_COPIED]))
+        copy_line("".join(_char(b) for b in part[:MOST_COPIED]))
 
     def select_all(self) -> None:
         if self._data:

@@ -19,12 +19,14 @@ from PySide6.QtCore import (
     QPoint,
     Qt,
 )
-from PySide6.QtGui import QGuiApplication, QKeyEvent, QKeySequence
+from PySide6.QtGui import QKeyEvent, QKeySequence
 from PySide6.QtWidgets import QAbstractItemView, QFrame, QHeaderView, QMenu, QTreeView, QWidget
 from typing_extensions import override
 
+from resources.outgoing import visible
 from resources.wording import counted
-from widgets.plain import tooltip, visible
+from widgets.clipboard import copy_data, copy_line
+from widgets.plain import tooltip
 from widgets.theme import Theme
 
 Index = QModelIndex | QPersistentModelIndex
@@ -301,9 +303,7 @@ class JsonTree(QTreeView):
         index = self.currentIndex()
         if index.isValid():
             value = self._model.node(index).value
-            QGuiApplication.clipboard().setText(
-                value if isinstance(value, str) else self._json(value)
-            )
+            copy_data(value if isinstance(value, str) else self._json(value))
 
     @staticmethod
     def _json(value: Any) -> str:
@@ -313,9 +313,7 @@ class JsonTree(QTreeView):
             return "…"
 
     def _copy_path(self) -> None:
-        QGuiApplication.clipboard().setText(
-            visible(self._model.path(self.currentIndex()), limit=100_000)
-        )
+        copy_line(self._model.path(self.currentIndex()))
 
     def _menu(self, point: QPoint) -> None:
         if not self.indexAt(point).isValid():

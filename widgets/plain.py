@@ -13,30 +13,7 @@ from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent
 from PySide6.QtWidgets import QLabel, QSizePolicy, QWidget
 from typing_extensions import override
 
-_VISIBLE = {code: 0x2400 + code for code in range(32)} | {0x7F: 0x2421}
-for _code in (
-    *(0xAD, 0x61C, 0x115F, 0x1160, 0x180E, 0x3164, 0xFEFF, 0xFFA0, 0xFFFE, 0xFFFF),
-    *range(0x80, 0xA0),
-    *range(0x200B, 0x2010),
-    *range(0x2028, 0x202F),
-    *range(0x2060, 0x2070),
-    *range(0xFFF9, 0xFFFC),
-    *range(0xD800, 0xE000),  # lone surrogates: Qt's strings cannot hold them
-    *range(0xE0000, 0xE0080),
-):
-    _VISIBLE[_code] = 0x25AB
-_ONE_LINE = _VISIBLE
-_MANY_LINES = {code: glyph for code, glyph in _VISIBLE.items() if code not in (9, 10)}
-
-
-def visible(text: str, *, lines: bool = False, limit: int = 512) -> str:
-    """Replace control, bidirectional and zero-width characters by visible signs.
-
-    The text is cut to ``limit`` characters; ``lines`` keeps tabs and line ends.
-    """
-    if len(text) > limit:
-        text = text[: limit - 1] + "…"
-    return text.translate(_MANY_LINES if lines else _ONE_LINE)
+from resources.outgoing import visible
 
 
 def tooltip(text: str) -> str:
@@ -117,3 +94,15 @@ def set_role(widget: QWidget, role: str, name: str = "role") -> None:
         widget.setProperty(name, role)
         widget.style().unpolish(widget)
         widget.style().polish(widget)
+
+
+def set_title(window: QWidget, text: str) -> None:
+    """Set a window's title, in one visible line. Qt takes a lone ``[*]`` for the place of the mark
+    of a changed document."""
+    window.setWindowTitle(visible(text).replace("[*]", "[*][*]"))
+
+
+def without_mnemonic(text: str) -> str:
+    """Escape text for a button, a check box or a menu, where Qt takes ``&`` for the sign before a
+    shortcut."""
+    return visible(text).replace("&", "&&")

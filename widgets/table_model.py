@@ -20,8 +20,9 @@ from PySide6.QtCore import (
 )
 from typing_extensions import override
 
+from resources.outgoing import visible
 from widgets.column import Column, R
-from widgets.plain import tooltip, visible
+from widgets.plain import tooltip
 
 Index = QModelIndex | QPersistentModelIndex
 

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Generic
 
 from PySide6.QtCore import QItemSelectionModel, QPoint, Qt, Signal
-from PySide6.QtGui import QAction, QGuiApplication, QKeySequence
+from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QMenu, QToolButton, QVBoxLayout, QWidget
 
 from resources.wording import counted
 from widgets.cell_delegate import CellDelegate
+from widgets.clipboard import copy_line, copy_lines
 from widgets.column import R
 from widgets.export import as_csv, as_json_lines, as_tsv
 from widgets.filter_box import FilterBox
@@ -229,13 +230,13 @@ class TableView(QWidget, Generic[R]):
         """Copy the selected rows as TSV, with exact values."""
         rows = self.selected_rows()
         if rows:
-            QGuiApplication.clipboard().setText(as_tsv(self.columns.shown(), rows))
+            copy_lines(as_tsv(self.columns.shown(), rows))
 
     def copy_cell(self) -> None:
         index = self.table.currentIndex()
         if index.isValid():
             value = self.model.columns[index.column()].value(self.model.row_at(index.row()))
-            QGuiApplication.clipboard().setText("" if value is None else str(value))
+            copy_line("" if value is None else str(value))
 
     def export_to(self, path: str, kind: str) -> bool:
         """Write the shown rows with all columns; ``kind``: csv or jsonl. A failure is emitted as

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
@@ -21,8 +20,10 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from resources.outgoing import visible
 from widgets import figures
-from widgets.plain import plain, visible
+from widgets.clipboard import copy_data
+from widgets.plain import plain
 from widgets.theme import Theme
 
 logger = logging.getLogger(__name__)
@@ -137,7 +138,7 @@ class TextView(QWidget):
             )
         except UnicodeDecodeError:
             text = self.edit.toPlainText()
-        QGuiApplication.clipboard().setText(text)
+        copy_data(text)
 
     def _choose_file(self) -> None:
         dialog = QFileDialog(self, "Save the bytes", self.file_name)

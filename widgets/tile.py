@@ -7,9 +7,10 @@ from PySide6.QtGui import QFont, QFontMetrics, QMouseEvent, QPainter, QPaintEven
 from PySide6.QtWidgets import QFrame, QSizePolicy, QWidget
 from typing_extensions import override
 
+from resources.outgoing import visible
 from widgets.charts.scale import Floats
 from widgets.marks import draw_sparkline
-from widgets.plain import tooltip, visible
+from widgets.plain import tooltip
 from widgets.theme import Theme
 
 HEIGHT = 88

@@ -29,6 +29,7 @@ from embedded_broker.shell.layout import (
     ClusterSpec,
     parse_setting,
 )
+from resources.outgoing import complain, say
 
 if TYPE_CHECKING:
     from embedded_broker.shell.admin import TopicSpec
@@ -43,7 +44,7 @@ class _Parser(argparse.ArgumentParser):
     """Reports an error as one sentence, without the usage."""
 
     def error(self, message: str) -> NoReturn:
-        print(f"kafkarium: {message}", file=sys.stderr)
+        complain(f"kafkarium: {message}")
         sys.exit(EXIT_REFUSED)
 
 
@@ -259,7 +260,7 @@ def _run(spec: ClusterSpec, topics: Sequence[TopicSpec], stop: StopRequests) -> 
         if failure:
             return _complain(failure, EXIT_REFUSED)
         if not stop.requested:
-            print(f"ready bootstrap.servers={cluster.bootstrap_servers}", flush=True)
+            say(f"ready bootstrap.servers={cluster.bootstrap_servers}")
         while not stop.requested:
             stop.wait()
         return 0
@@ -269,7 +270,7 @@ def _run(spec: ClusterSpec, topics: Sequence[TopicSpec], stop: StopRequests) -> 
 
 def _complain(sentence: str, exit_code: int = 0) -> int:
     """Print a sentence on standard error; returns the exit code."""
-    print(f"kafkarium: {sentence}", file=sys.stderr, flush=True)
+    complain(f"kafkarium: {sentence}")
     return exit_code
 
 

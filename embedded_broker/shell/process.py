@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +26,7 @@ from embedded_broker.shell.server import RESERVED_FOR_BROKERS, Limits, ListenFai
 from embedded_broker.shell.storage import files
 from embedded_broker.shell.storage.disk import LogDirectory
 from embedded_broker.shell.storage.identity import DirectoryRefused
+from resources.outgoing import complain
 
 EXIT_REFUSED = 2
 PID_FILE = "broker.pid"
@@ -84,7 +84,7 @@ def run_broker(
     try:
         return _run(path.absolute(), serving, parent)
     except (Refused, DirectoryRefused, ListenFailed, SecretRefused, StorageFailed) as e:
-        print(f"kafkarium: {e}", file=sys.stderr, flush=True)
+        complain(f"kafkarium: {e}")
         return EXIT_REFUSED
 
 

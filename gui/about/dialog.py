@@ -23,6 +23,7 @@ from PySide6.QtWidgets import (
 from gui import log
 from gui.about import components
 from gui.about.diagnostics import Connected, Place, log_tail, report
+from widgets.clipboard import copy_line, copy_lines
 from widgets.page_state import IconLabel
 from widgets.plain import plain
 from widgets.theme import Theme
@@ -109,7 +110,7 @@ class AboutDialog(QDialog):
         return row
 
     def copy_diagnostics(self) -> None:
-        QGuiApplication.clipboard().setText(self.diagnostics)
+        copy_lines(self.diagnostics)
         self._copied.setText("Copied. Paste it into your report.")
 
     # ---- the tabs
@@ -206,7 +207,7 @@ def place_buttons(path: Path, parent: QWidget) -> tuple[QPushButton, QPushButton
     opens.setEnabled(folder.is_dir())
     opens.clicked.connect(lambda: QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder))))
     copies = QPushButton("Copy path", parent)
-    copies.clicked.connect(lambda: QGuiApplication.clipboard().setText(str(path)))
+    copies.clicked.connect(lambda: copy_line(str(path)))
     for button in (opens, copies):
         button.setProperty("role", "quiet")
         button.setAutoDefault(False)

@@ -10,7 +10,7 @@ from typing_extensions import override
 from gui.embedded.cluster import EmbeddedCluster
 from gui.tasks import TaskScope
 from kafka_client.errors import ClientError
-from widgets.plain import visible
+from resources.outgoing import visible
 
 READ_EVERY_MS = 1500
 LINES_KEPT = 600

@@ -25,7 +25,7 @@ from kafka_client.errors import ClientError
 from kafka_client.model import Group, TopicPartition
 from resources.wording import counted
 from widgets.page_state import Banner
-from widgets.plain import plain
+from widgets.plain import plain, set_title, without_mnemonic
 
 CHOICES = (
     (ResetTo.EARLIEST, "Earliest", "Consume all stored records again"),
@@ -48,7 +48,7 @@ class ResetDialog(QDialog):
         self.context = context
         self.group = group
         self.plan: Plan | None = None
-        self.setWindowTitle(f"Reset offsets of {group.group_id}")
+        set_title(self, f"Reset offsets of {group.group_id}")
         self.setWindowModality(Qt.WindowModality.WindowModal)
         self.setMinimumWidth(680)
         self.banner = Banner(context.theme, self)
@@ -63,7 +63,7 @@ class ResetDialog(QDialog):
         self.shift.setRange(-LARGEST, LARGEST)
         self.shift.setGroupSeparatorShown(True)
         self.shift.setValue(-100)
-        self.topics = [QCheckBox(topic, self) for topic in group.topics]
+        self.topics = [QCheckBox(without_mnemonic(topic), self) for topic in group.topics]
         self.preview = QPushButton("Preview…", self)
         self.preview.setProperty("role", "primary")
         self.preview.setDefault(True)

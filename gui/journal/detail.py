@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from gui.journal.rows import JournalRow, plan_lines
-from widgets.plain import plain, set_role, visible
+from resources.outgoing import visible
+from widgets.clipboard import copy_lines
+from widgets.plain import plain, set_role
 from widgets.theme import Theme
 
 PLAN_CHARACTERS = 20_000
@@ -91,7 +92,7 @@ class CommandField(QWidget):
         copy = QPushButton("Copy", frame)
         copy.setProperty("role", "quiet")
         copy.setAccessibleName(f"Copy: {title}")
-        copy.clicked.connect(lambda: QGuiApplication.clipboard().setText(self.text))
+        copy.clicked.connect(lambda: copy_lines(self.text))
         self.copy_button = copy
         row = QHBoxLayout(frame)
         row.setContentsMargins(12, 8, 8, 8)

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 
 from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtGui import QGuiApplication, QHideEvent, QShowEvent
+from PySide6.QtGui import QHideEvent, QShowEvent
 from PySide6.QtWidgets import (
     QHBoxLayout,
     QMenu,
@@ -28,6 +28,7 @@ from kafka_client.model import Record
 from kafka_client.reading.decode import Kind, decode, preview
 from kafka_client.reading.export import json_line
 from widgets import figures
+from widgets.clipboard import copy_data
 from widgets.column import Column
 from widgets.keyed_table_model import KeyedTableModel
 from widgets.page_state import EmptyState
@@ -201,9 +202,7 @@ def fill_copy_menu(menu: QMenu, record: Record) -> None:
     """Actions that copy parts of a record, each up to LONGEST_COPY characters."""
 
     def copy(text: str) -> None:
-        # Qt's strings cannot hold lone surrogates.
-        text = text[:LONGEST_COPY].encode("utf-8", "replace").decode("utf-8")
-        QGuiApplication.clipboard().setText(text)
+        copy_data(text[:LONGEST_COPY])
 
     def whole(data: bytes) -> str:
         return decode(data, limit=LONGEST_COPY).text

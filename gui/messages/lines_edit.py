@@ -17,9 +17,10 @@ from PySide6.QtWidgets import (
 from gui.messages.bytes_edit import CompactTextEdit
 from kafka_client.model import NewRecord
 from kafka_client.reading.lines import LineForm, ParsedLines, parse_lines
+from resources.outgoing import visible
 from resources.wording import counted
 from widgets import figures
-from widgets.plain import plain, set_role, visible
+from widgets.plain import plain, set_role
 from widgets.theme import Theme
 
 FORMS = (

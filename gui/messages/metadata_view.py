@@ -6,9 +6,10 @@ from PySide6.QtWidgets import QGridLayout, QLabel, QWidget
 
 from gui.messages.record_columns import exact_time, size_of
 from kafka_client.model import Record
+from resources.outgoing import visible
 from resources.wording import counted
 from widgets.figures import UNKNOWN
-from widgets.plain import plain, visible
+from widgets.plain import plain
 
 TIMESTAMP_TYPES = {"create": "set by the producer", "append": "set by the broker", "none": "none"}
 

@@ -26,9 +26,10 @@ from gui.messages.lines_edit import LinesEdit
 from gui.pages import PageContext
 from kafka_client.errors import BadInput, ClientError
 from kafka_client.model import ClusterSnapshot, NewRecord, Record
+from resources.outgoing import visible
 from resources.wording import counted
 from widgets.page_state import Banner
-from widgets.plain import ElidedLabel, plain, visible
+from widgets.plain import ElidedLabel, plain
 from widgets.segmented import SegmentedControl
 
 COMPRESSIONS = ("none", "gzip", "snappy", "lz4", "zstd")

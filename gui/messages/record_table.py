@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QMenu
 from typing_extensions import override
 
 from gui.messages.record_model import RecordModel
 from kafka_client.model import Record
 from kafka_client.reading.decode import Kind, decode
+from resources.outgoing import visible
+from widgets.clipboard import copy_data, copy_lines
 from widgets.column import Column
 from widgets.item_table import ROW_PIXELS
-from widgets.plain import visible
 from widgets.table_columns import PreferenceStore
 from widgets.table_view import TableView
 from widgets.theme import Theme
@@ -65,7 +65,7 @@ class RecordTable(TableView[Record]):
         rows = self.selected_rows()
         if rows:
             columns = self.columns.shown()
-            QGuiApplication.clipboard().setText(
+            copy_lines(
                 "\n".join("\t".join(self._cell(column, row) for column in columns) for row in rows)
             )
 
@@ -75,7 +75,7 @@ class RecordTable(TableView[Record]):
         if index.isValid():
             column = self.model.columns[index.column()]
             text = self._cell(column, self.model.row_at(index.row()), one_line=False)
-            QGuiApplication.clipboard().setText(text)
+            copy_data(text)
 
     def _cell(self, column: Column[Record], row: Record, one_line: bool = True) -> str:
         """The whole text of a cell. In one line, controls and line ends become visible signs."""

@@ -19,9 +19,10 @@ from PySide6.QtWidgets import QListView, QStyle, QStyledItemDelegate, QStyleOpti
 from typing_extensions import override
 
 from kafka_client.changes import Change, ChangeKind
+from resources.outgoing import visible
 from widgets import figures
 from widgets.page_state import EmptyState
-from widgets.plain import tooltip, visible
+from widgets.plain import tooltip
 from widgets.table_model import Index
 from widgets.theme import Theme
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 import math
 
 from PySide6.QtCore import QPoint, QSignalBlocker, Qt
-from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QMenu, QPushButton, QSlider, QWidget
 
 from gui.embedded.demo_traffic import DemoTraffic
@@ -14,6 +13,7 @@ from gui.navigation import GroupTarget
 from gui.overview.snippets import SNIPPETS
 from gui.pages import PageContext
 from widgets import figures
+from widgets.clipboard import copy_lines
 from widgets.plain import plain, tooltip
 
 STEPS = 100
@@ -170,5 +170,5 @@ class DemoPanel(QFrame):
         menu.popup(self._connect.mapToGlobal(QPoint(0, self._connect.height())))
 
     def _copy(self, title: str, text: str) -> None:
-        QGuiApplication.clipboard().setText(text)
+        copy_lines(text)
         self.context.notify(f"{title} copied.", "ok")

@@ -14,7 +14,7 @@ from gui.pages import PageContext
 from kafka_client.commands.plan import Plan
 from kafka_client.errors import ClientError
 from widgets.page_state import Banner
-from widgets.plain import plain
+from widgets.plain import plain, set_title
 
 
 class PlanForm(QDialog):
@@ -36,7 +36,7 @@ class PlanForm(QDialog):
         super().__init__(parent.window())
         self.context = context
         self.plan: Plan | None = None
-        self.setWindowTitle(title)
+        set_title(self, title)
         self.setWindowModality(Qt.WindowModality.WindowModal)
         self.setMinimumWidth(width)
         self.banner = Banner(context.theme, self)

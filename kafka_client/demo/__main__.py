@@ -29,6 +29,7 @@ from kafka_client.model import NewTopic
 from kafka_client.profile import quick
 from kafka_client.secrets import MemorySecrets
 from kafka_protocol.errors import ErrorCode
+from resources.outgoing import complain, say_json
 
 STATUS_S = 1.0
 RATE_MOST = 1000.0
@@ -58,7 +59,7 @@ class Demo:
         threading.Thread(target=self._start_traffic, name="demo-topics", daemon=True).start()
         while not self.ended.wait(STATUS_S):
             try:
-                print(json.dumps(self.status()), flush=True)
+                say_json(self.status())
             except OSError:
                 break  # the window is gone
         deadline_s = time.monotonic() + STOP_S
@@ -168,7 +169,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         demo = Demo(options.bootstrap, load(options.scenario), options.rate)
     except ClientError as error:
-        print(error, file=sys.stderr)
+        complain(str(error))
         return 2
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: demo.ended.set())

@@ -4,7 +4,6 @@ without running anything."""
 from __future__ import annotations
 
 import base64
-import csv
 import io
 import json
 from collections.abc import Iterable, Iterator
@@ -13,8 +12,8 @@ from typing import Any
 
 from kafka_client.model import Record
 from kafka_client.reading.decode import Kind, decode
+from resources.outgoing import CsvWriter
 
-FORMULA = tuple("=+-@\t\r\0")
 CSV_COLUMNS = (
     "topic",
     "partition",
@@ -54,26 +53,20 @@ def json_line(record: Record) -> str:
     )
 
 
-def harmless(text: str) -> str:
-    """Put an apostrophe before a text that a spreadsheet would run as a formula (OWASP ASVS
-    1.2.10)."""
-    return f"'{text}" if text.startswith(FORMULA) else text
-
-
 def csv_rows(
     records: Iterable[Record], key: Kind = Kind.GUESS, value: Kind = Kind.GUESS
 ) -> Iterator[str]:
     """Rows of RFC 4180, the column titles first; bytes are decoded as the viewer shows them."""
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow(CSV_COLUMNS)
+    writer = CsvWriter(out)
+    writer.row(CSV_COLUMNS)
     for record in records:
         headers = json.dumps(
             [[h.key, None if h.value is None else decode(h.value).text] for h in record.headers]
         )
-        writer.writerow(
+        writer.row(
             [
-                harmless(record.topic),
+                record.topic,
                 record.partition,
                 record.offset,
                 record.timestamp_ms,
@@ -90,7 +83,7 @@ def csv_rows(
 
 
 def _cell(data: bytes | None, kind: Kind) -> str:
-    return "" if data is None else harmless(decode(data, kind).text.replace("\0", "\u2400"))
+    return "" if data is None else decode(data, kind).text.replace("\0", "\u2400")
 
 
 def write(

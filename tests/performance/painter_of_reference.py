@@ -28,9 +28,9 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 from shiboken6 import VoidPtr
 from typing_extensions import override
 
+from resources.outgoing import visible
 from widgets import figures
 from widgets.chart_clock import ChartClock
-from widgets.plain import visible
 from widgets.theme import Theme
 
 Floats = NDArray[np.float64]

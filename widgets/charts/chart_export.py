@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -12,9 +11,8 @@ from PySide6.QtCore import QBuffer, QIODevice, QPoint, QRect, QSize
 from PySide6.QtGui import QColor, QImage, QPainter
 from PySide6.QtSvg import QSvgGenerator
 
+from resources.outgoing import CsvWriter, visible
 from widgets.charts.model import Samples, Series
-from widgets.export import harmless
-from widgets.plain import visible
 from widgets.time_style import TimeStyle
 
 PNG_SCALE = 2.0
@@ -47,9 +45,11 @@ def as_tsv(data: Data, style: TimeStyle) -> str:
 def as_csv(data: Data, style: TimeStyle) -> str:
     """RFC 4180; names that a spreadsheet would run as a formula are made harmless."""
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\r\n")
-    for number, row in enumerate(table(data, style)):
-        writer.writerow([harmless(cell) for cell in row] if number == 0 else row)
+    writer = CsvWriter(out)
+    names, *rows = table(data, style)
+    writer.row(names)
+    for row in rows:
+        writer.own_row(row)
     return out.getvalue()
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from PySide6.QtCore import QPoint, QPointF, Signal
-from PySide6.QtGui import QGuiApplication, QPainter, QResizeEvent
+from PySide6.QtGui import QPainter, QResizeEvent
 from PySide6.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
@@ -27,6 +27,7 @@ from widgets.charts.legend import Legend
 from widgets.charts.model import Mark, Read, Samples, Series
 from widgets.charts.time_chart import TimeChart
 from widgets.charts.units import COUNT, Unit
+from widgets.clipboard import copy_lines
 from widgets.plain import ElidedLabel, plain
 from widgets.theme import Theme
 
@@ -192,7 +193,7 @@ class ChartPanel(QWidget):
     def copy_values(self) -> None:
         """Put what is shown on the clipboard as tab-separated text."""
         text = chart_export.as_tsv(self.visible_data(), self._clock.style)
-        QGuiApplication.clipboard().setText(text)
+        copy_lines(text)
 
     def _choose_file(self, form: str) -> None:
         name = "".join(c if c.isalnum() or c in "-_" else "-" for c in self.title) or "chart"

@@ -14,10 +14,10 @@ from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QWidget
 from typing_extensions import override
 
+from resources.outgoing import visible
 from widgets.charts.axes import FONT_PIXELS
 from widgets.charts.curves_item import CurvesItem
 from widgets.charts.view import TimeViewBox
-from widgets.plain import visible
 from widgets.theme import Theme
 
 ROWS_MOST = 12

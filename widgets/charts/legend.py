@@ -24,12 +24,13 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 from typing_extensions import override
 
+from resources.outgoing import visible
 from widgets.charts.axes import FONT_PIXELS
 from widgets.charts.curves_item import color_of
 from widgets.charts.frames import NO_STATISTICS
 from widgets.charts.model import Series, Statistics
 from widgets.charts.units import COUNT, Unit
-from widgets.plain import tooltip, visible
+from widgets.plain import tooltip
 from widgets.theme import Theme
 
 ROW = 18
