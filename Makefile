@@ -13,7 +13,7 @@ QUICK  := not slow and not real_kafka and not performance
 .DEFAULT_GOAL := help
 .PHONY: help run test prepare prepare-run lint types contracts dead unit test-gui test-widgets test-client \
         test-broker test-protocol durations integration simulate nemesis bench kafka external-clients tour pictures \
-        coverage check format messages clean
+        coverage check format lock messages clean
 
 help:                 ## this list
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  .*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 18
@@ -93,6 +93,9 @@ tour: prepare-run     ## a picture of every page, offscreen, into tour/
 
 pictures: prepare-run ## take the pictures of README.md again
 	@scripts/run tour docs/pictures
+
+lock: prepare         ## requirements/ again, after pyproject.toml or constraints.txt has changed
+	$(PY) scripts/lock.py
 
 messages: prepare     ## generate kafka_protocol/messages
 	$(PY) scripts/generate_messages.py

@@ -1,7 +1,7 @@
 """Make .venv ready on a bare machine: `python3 scripts/prepare.py run` or `... test`. Standard
 library only.
 
-Creates the environment, installs the project with the versions pinned in constraints.txt, and
+Creates the environment, installs the packages of requirements/ by their hashes and the project, and
 sees to it that the system libraries Qt loads are there: as root on Debian it installs them, else
 it prints the command. A stamp in .venv that holds a hash of what was asked for makes the second
 run a matter of milliseconds. A .venv that is a link belongs to somebody else and is taken as it
@@ -61,7 +61,7 @@ def has_display() -> bool:
 def wanted_stamp(goal: str) -> str:
     """Changes with whatever would make an earlier installation wrong."""
     digest = hashlib.sha256()
-    for name in ("pyproject.toml", "constraints.txt", "scripts/prepare.py"):
+    for name in ("pyproject.toml", f"requirements/{goal}.txt", "scripts/prepare.py"):
         digest.update((TOP / name).read_bytes())
     digest.update(f"{sys.version} {sys.executable} {TOP} {goal} {has_display()}".encode())
     return digest.hexdigest()
@@ -132,11 +132,16 @@ def environment() -> None:
 
 
 def install(goal: str) -> None:
-    project = f"{TOP}[test]" if goal == "test" else str(TOP)
-    command = [str(PYTHON), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-    command += ["-c", str(TOP / "constraints.txt"), "-e", project]
-    if subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode != 0:
-        stop("pip could not install what constraints.txt names (its own message is above)")
+    pip = [str(PYTHON), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+    packages = f"requirements/{goal}.txt"
+    # The hashes are of files of an index: a project in a folder has none, and comes afterwards.
+    steps = {
+        packages: ["--require-hashes", "-r", str(TOP / packages)],
+        "the project itself": ["--no-deps", "--no-build-isolation", "-e", str(TOP)],
+    }
+    for what, arguments in steps.items():
+        if subprocess.run([*pip, *arguments], stdin=subprocess.DEVNULL, check=False).returncode:
+            stop(f"pip could not install {what} (its own message is above)")
 
 
 def main() -> None:

@@ -362,3 +362,23 @@ def test_that_every_dependency_is_pinned() -> None:
     pinned = {plain_name(line) for line in lines if "==" in line}
     missing = {plain_name(requirement) for requirement in wanted} - pinned
     assert not missing, f"constraints.txt does not pin {missing}"
+
+
+def test_that_what_is_installed_has_the_pinned_version_and_hashes() -> None:
+    pinned = {
+        line.split("==")[0].replace("_", "-").replace(".", "-").lower(): line.split("==")[1]
+        for line in (TOP / "constraints.txt").read_text().splitlines()
+        if "==" in line
+    }
+    building = tomllib.loads((TOP / "pyproject.toml").read_text())["build-system"]["requires"]
+    pinned["setuptools"] = building[0].split("==")[1]
+    locked: dict[str, dict[str, str]] = {}
+    for goal in ("run", "test"):
+        text = (TOP / "requirements" / f"{goal}.txt").read_text().replace("\\\n", " ")
+        lines = [line for line in text.splitlines() if not line.startswith("#")]
+        assert all("--hash=sha256:" in line for line in lines)
+        pairs = (re.sub(r"\[.*?\]", "", line.split()[0]).split("==") for line in lines)
+        locked[goal] = dict(pairs)
+        assert locked[goal].items() <= pinned.items(), "make lock"
+    assert locked["test"] == pinned, "make lock"
+    assert locked["run"].items() < locked["test"].items()
