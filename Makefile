@@ -13,7 +13,7 @@ QUICK  := not slow and not real_kafka and not performance
 .DEFAULT_GOAL := help
 .PHONY: help run test prepare prepare-run lint types contracts dead unit test-gui test-widgets test-client \
         test-broker test-protocol durations integration simulate nemesis bench kafka external-clients tour pictures \
-        coverage check format lock messages clean
+        coverage check format lock notices messages clean
 
 help:                 ## this list
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  .*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 18
@@ -96,6 +96,9 @@ pictures: prepare-run ## take the pictures of README.md again
 
 lock: prepare         ## requirements/ again, after pyproject.toml or constraints.txt has changed
 	$(PY) scripts/lock.py
+
+notices: prepare      ## the licence texts of what Kafkarium runs with, after requirements/run.txt has changed
+	$(PY) scripts/notices.py
 
 messages: prepare     ## generate kafka_protocol/messages
 	$(PY) scripts/generate_messages.py

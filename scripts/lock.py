@@ -71,22 +71,28 @@ def fetch(address: str, accept: str = "*/*") -> bytes:
     return data
 
 
-def release(name: str, version: str) -> Release:
-    """Ask the index. Raises: SystemExit when it has no such version."""
+def files_of(name: str, version: str) -> list[dict[str, Any]]:
+    """The index's files of a version. Raises: SystemExit when there are none."""
     listed = json.loads(fetch(f"{index()}/{name}/", JSON))["files"]
     files = [f for f in listed if _is_of(f["filename"], name, version) and not f.get("yanked")]
     if not files:
         sys.exit(f"lock: the index has no {name} {version}")
+    return files
+
+
+def release(name: str, version: str) -> Release:
+    """Ask the index. Raises: SystemExit when it has no such version."""
+    files = files_of(name, version)
     wheels = [f for f in files if f["filename"].endswith(".whl")]
     kept = [f for f in files if "abi3" in f["filename"] or not OTHER_PYTHONS.search(f["filename"])]
     requires: list[Requirement] = []
     if wheels:
-        text = metadata(min(wheels, key=lambda file: int(file.get("size") or 0))["url"])
+        text = metadata_in(min(wheels, key=lambda file: int(file.get("size") or 0))["url"])
         requires = [Requirement(r) for r in re.findall(r"^Requires-Dist: (.*?)\r?$", text, re.M)]
     return Release(sorted(f["hashes"]["sha256"] for f in kept), requires)
 
 
-def metadata(wheel: str) -> str:
+def metadata_in(wheel: str) -> str:
     """The METADATA of a wheel at an address: by itself (PEP 658), else out of the wheel."""
     try:
         return fetch(f"{wheel}.metadata").decode()

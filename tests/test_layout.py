@@ -382,3 +382,15 @@ def test_that_what_is_installed_has_the_pinned_version_and_hashes() -> None:
         assert locked[goal].items() <= pinned.items(), "make lock"
     assert locked["test"] == pinned, "make lock"
     assert locked["run"].items() < locked["test"].items()
+
+
+def test_that_the_notices_have_the_licence_of_everything_that_runs() -> None:
+    notices = (TOP / "resources" / "THIRD-PARTY-NOTICES.txt").read_text(encoding="utf-8")
+    _, *parts = re.split(r"\n={100}\n", notices)
+    titles = (title.split(" (")[0] for title in parts[::2])
+    sections = dict(zip(titles, parts[1::2], strict=True))
+    text = (TOP / "requirements" / "run.txt").read_text()
+    for name, version in re.findall(r"^([a-z0-9-]+)==(\S+)", text, re.M):
+        assert len(sections[f"{name} {version}"]) > 30, "make notices"
+    assert "GNU LESSER GENERAL PUBLIC LICENSE" in sections["LGPL-3.0.txt"]
+    assert "GNU GENERAL PUBLIC LICENSE" in sections["GPL-3.0.txt"]

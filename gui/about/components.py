@@ -8,9 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata, resources
+from pathlib import Path
 
 NAME = "kafkarium"
 UNKNOWN = "not stated"
+NOTICES = Path(str(resources.files("resources").joinpath("THIRD-PARTY-NOTICES.txt")))
+"""The licence texts of everything that Kafkarium runs with."""
 _FONT_TITLE = re.compile(r"^(?P<name>\S.*?)\s*(?:\(.*\))?$")
 
 SHOWN_FIRST = (

@@ -124,8 +124,12 @@ class AboutDialog(QDialog):
     def _licences(self) -> QWidget:
         grid = _Grid(self)
         grid.add_wide(plain(INTRODUCTION, grid.content, wrap=True, role="muted"))
+        texts = plain(components.NOTICES.name, grid.content, role="mono", selectable=True)
+        buttons = place_buttons(components.NOTICES, grid.content)
+        grid.add("All licence texts", texts, "In the folder of the program", *buttons)
         for component in (*components.distributions(), *components.fonts()):
-            grid.add(component.name, plain(component.licence, grid.content, selectable=True))
+            licence = plain(component.licence, grid.content, wrap=True, selectable=True)
+            grid.add(component.name, licence)
         return grid.finished()
 
     def _folders(self) -> QWidget:

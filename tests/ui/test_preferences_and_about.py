@@ -14,11 +14,13 @@ from PySide6.QtWidgets import (
     QDialog,
     QDoubleSpinBox,
     QFileDialog,
+    QLabel,
     QLineEdit,
     QPushButton,
 )
 from shiboken6 import isValid
 
+from gui.about import components
 from gui.about.dialog import AboutDialog
 from gui.connect_dialog import ConnectDialog
 from gui.embedded import stored
@@ -201,6 +203,10 @@ def test_that_about_is_in_the_palette_and_copies_the_diagnostics_it_shows(window
     assert "orders: orders:9092, PLAINTEXT, connected" in copied
     assert "librdkafka" in copied
     assert str(window.application.preferences.path) in copied
+    licences = dialog.tabs.widget(2)
+    assert licences is not None
+    texts = [label.text() for label in licences.findChildren(QLabel)]
+    assert "THIRD-PARTY-NOTICES.txt" in texts and components.NOTICES.is_file()
     dialog.close()
 
 
