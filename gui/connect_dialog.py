@@ -4,6 +4,7 @@ that shows the stage at which it fails."""
 from __future__ import annotations
 
 import asyncio
+from uuid import uuid4
 
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
@@ -49,6 +50,10 @@ ENVIRONMENTS = (
 )
 COLOURS = ("", "#3f9ad6", "#d9a13b", "#2fa37c", "#cf6a97", "#8079d6", "#d86a3a")
 COLOUR_NAMES = ("No colour", "Blue", "Amber", "Green", "Pink", "Violet", "Orange")
+UNCHECKED = (
+    "Whoever is on the way can pose as the cluster then, and read and change what is sent, the "
+    "password included."
+)
 LABEL = 128
 
 
@@ -130,6 +135,8 @@ class ConnectDialog(QDialog):
         """the connection to open, once the dialog was accepted"""
         self._bridge = bridge
         self._tasks = TaskScope(self)
+        self._reference = uuid4().hex
+        """The secret's name in the keyring: no other connection's, and not to be guessed."""
         self.setWindowTitle("Connect to a cluster")
         self.setWindowModality(Qt.WindowModality.WindowModal)
         self.setMinimumWidth(640)
@@ -175,6 +182,9 @@ class ConnectDialog(QDialog):
         self.key = self._line("its private key (PEM)")
         self.verify = QCheckBox("Check that the certificate names this host", self)
         self.verify.setChecked(True)
+        self.verify.toggled.connect(lambda _: self._security_changed())
+        self.unchecked = plain(UNCHECKED, self, wrap=True)
+        set_role(self.unchecked, "warn", "tone")
         self.environment = QComboBox(self)
         for environment, words in ENVIRONMENTS:
             self.environment.addItem(words, environment)
@@ -214,6 +224,7 @@ class ConnectDialog(QDialog):
         row("certificate", "Client certificate", self.certificate, self._browse(self.certificate))
         row("key", "Private key", self.key, self._browse(self.key))
         row("verify", "", self.verify)
+        row("unchecked", "", self.unchecked)
         row("environment", "Environment", self.environment)
         row("colour", "Colour", self._colours())
         row("read_only", "", self.read_only)
@@ -278,6 +289,7 @@ class ConnectDialog(QDialog):
         protocol = Protocol(self.security.currentData())
         shown = dict.fromkeys(("mechanism", "user", "password"), protocol.sasl)
         shown |= dict.fromkeys(("ca", "certificate", "key", "verify"), protocol.tls)
+        shown["unchecked"] = protocol.tls and not self.verify.isChecked()
         for name, visible in shown.items():
             for widget in self._rows[name]:
                 widget.setVisible(visible)
@@ -304,7 +316,7 @@ class ConnectDialog(QDialog):
             protocol,
             Mechanism(self.mechanism.currentData()),
             user,
-            f"{name}/{user}" if user and self.password.text() else "",
+            self._reference if user and self.password.text() else "",
             self.ca.text().strip() if protocol.tls else "",
             self.certificate.text().strip() if protocol.tls else "",
             self.key.text().strip() if protocol.tls else "",

@@ -9,6 +9,7 @@ from gui.health_item import HealthItem
 from gui.status import BAD, CONNECTION_STATUS, IN_SYNC, OK, WARN, Status, replica_status
 from kafka_client.changes import Changes
 from kafka_client.model import ClusterSnapshot, Datum, Topic
+from kafka_client.profile import ConnectionProfile
 from kafka_client.sampling.state import ConnectionKind, ConnectionState
 from resources.wording import counted, counted_is
 from widgets import figures
@@ -71,10 +72,22 @@ def brokers_up(snapshot: ClusterSnapshot) -> int:
     return sum(1 for b in snapshot.brokers.values() if b.in_cluster and b.reachable is not False)
 
 
+def connection_items(
+    snapshot: ClusterSnapshot, state: ConnectionState, tally: Tally, profile: ConnectionProfile
+) -> list[HealthItem]:
+    """Return what the header shows beside the cluster's name: how far the connection can be
+    trusted, then the cluster's health."""
+    items = health_items(snapshot, state, tally)
+    if profile.unchecked:
+        words = "name not checked" if profile.checks_certificate else "certificate not checked"
+        items.insert(0, HealthItem(f"TLS: {words}", WARN, profile.unchecked))
+    return items
+
+
 def health_items(
     snapshot: ClusterSnapshot, state: ConnectionState, tally: Tally
 ) -> list[HealthItem]:
-    """Return what the header shows beside the cluster's name, the most important first."""
+    """Return what the header shows of the cluster's health, the most important first."""
     if state.kind is ConnectionKind.LOST:
         lost = CONNECTION_STATUS[ConnectionKind.LOST]
         return [HealthItem(lost.text, lost.tone, f"{state.sentence} {state.next_step}".strip())]

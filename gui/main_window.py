@@ -244,7 +244,9 @@ class MainWindow(QMainWindow):
             from gui import health
 
             self.header.show_health(
-                health.health_items(session.snapshot, session.state, session.tally)
+                health.connection_items(
+                    session.snapshot, session.state, session.tally, session.profile
+                )
             )
         self._show_rail()
 

@@ -139,6 +139,33 @@ class ConnectionProfile:
             self.environment is Environment.PRODUCTION if self.read_only is None else self.read_only
         )
 
+    @property
+    def checks_certificate(self) -> bool:
+        """Return whether a broker's certificate must come from a known authority."""
+        return self.properties.get("enable.ssl.certificate.verification", "true") != "false"
+
+    @property
+    def checks_name(self) -> bool:
+        """Return whether a broker's certificate must name the host that was dialled."""
+        wanted = self.properties.get("ssl.endpoint.identification.algorithm", "https")
+        return self.verify_hostname and self.checks_certificate and wanted != "none"
+
+    @property
+    def unchecked(self) -> str:
+        """What TLS does not protect from on this connection, as sentences; empty when it
+        protects."""
+        if not self.security_protocol.tls or self.checks_name:
+            return ""
+        what = (
+            "This connection does not check that a broker's certificate names its host"
+            if self.checks_certificate
+            else "This connection accepts any certificate"
+        )
+        return (
+            f"{what}: whoever is on the way can pose as the cluster, and read and change what is "
+            "sent, the password included."
+        )
+
     def dial(self, host: str, port: int) -> tuple[str, int]:
         """The address to connect to for an advertised one."""
         mapped = self.address_map.get(f"{host}:{port}") or self.address_map.get(host)

@@ -35,8 +35,9 @@ def tls_context(profile: ConnectionProfile, secrets: Secrets) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=profile.ca_path or None)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if not profile.verify_hostname:
-            context.check_hostname = False
+        context.check_hostname = profile.checks_name
+        if not profile.checks_certificate:
+            context.verify_mode = ssl.CERT_NONE
         if profile.certificate_path:
             password = secrets.get(profile.key_password_ref) if profile.key_password_ref else None
             # Without a password OpenSSL would ask for one on the terminal: so it gets

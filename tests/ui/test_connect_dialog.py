@@ -102,3 +102,23 @@ def test_that_the_test_of_a_connection_says_where_it_failed_and_what_to_do(
     window.wait_until(dialog.test.isEnabled, timeout_ms=15_000)
     assert "127.0.0.1:1" in texts(dialog) and dialog.isVisible()
     assert dialog.accepted_profile is None
+
+
+def test_that_an_unchecked_certificate_is_warned_of(dialog: ConnectDialog) -> None:
+    choose(dialog, Protocol.SSL)
+    assert "pose as the cluster" not in texts(dialog)
+    dialog.verify.setChecked(False)
+    assert "pose as the cluster" in texts(dialog)
+    choose(dialog, Protocol.PLAINTEXT)
+    assert "pose as the cluster" not in texts(dialog)
+
+
+def test_that_the_name_of_a_secret_says_nothing(window: Window, dialog: ConnectDialog) -> None:
+    dialog.servers.setText("one:9092")
+    dialog.name.setText("orders")
+    choose(dialog, Protocol.SASL_SSL)
+    dialog.user.setText("alice")
+    dialog.password.setText("s3cret")
+    reference = dialog.profile().sasl_password_ref
+    assert reference == dialog.profile().sasl_password_ref
+    assert "orders" not in reference and "alice" not in reference and len(reference) == 32

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from gui.health import Tally, health_items, sample_age_s, stale_sentence
+from dataclasses import replace
+
+from gui.health import Tally, connection_items, health_items, sample_age_s, stale_sentence
 from kafka_client.changes import Changes
 from kafka_client.model import (
     Broker,
@@ -13,6 +15,7 @@ from kafka_client.model import (
     Sampled,
     Topic,
 )
+from kafka_client.profile import ConnectionProfile, Protocol
 from kafka_client.sampling.state import ConnectionKind, ConnectionState
 
 CONNECTED = ConnectionState(ConnectionKind.CONNECTED, "Connected.")
@@ -85,3 +88,14 @@ def test_that_old_figures_say_why_and_when_they_are_asked_for_again() -> None:
     lost = stale_sentence(cluster, LOST, 105.0, paused=False)
     assert "No broker answers." in lost and lost.endswith("Next try in 25 s.")
     assert stale_sentence(ClusterSnapshot(), LOST, 105.0, paused=False) == ""
+
+
+def test_that_a_connection_that_checks_no_certificate_says_so_first() -> None:
+    cluster, state = ClusterSnapshot(), ConnectionState(ConnectionKind.CONNECTING, "")
+    checked = ConnectionProfile("orders", ("b:9093",), Protocol.SSL)
+    unchecked = replace(checked, properties={"enable.ssl.certificate.verification": "false"})
+    usual = connection_items(cluster, state, Tally(), checked)
+    first, *others = connection_items(cluster, state, Tally(), unchecked)
+    assert others == usual
+    assert (first.text, first.tone) == ("TLS: certificate not checked", "warn")
+    assert "pose as the cluster" in first.tip

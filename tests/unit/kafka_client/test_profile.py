@@ -1,4 +1,6 @@
 import json
+import ssl
+from typing import Any
 
 import pytest
 
@@ -17,6 +19,7 @@ from kafka_client.profile import (
     to_json,
 )
 from kafka_client.secrets import KeyringSecrets, MemorySecrets
+from kafka_client.wire.login import tls_context
 
 SECRET = "canary-7f3a"
 FULL = ConnectionProfile(
@@ -119,3 +122,25 @@ def test_that_a_keyring_that_keeps_nothing_is_not_trusted():
     assert not secrets.usable
     assert secrets.put("r", SECRET) is False
     assert secrets.get("r") == SECRET
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({}, ""),
+        ({"verify_hostname": False}, "names its host"),
+        ({"properties": {"ssl.endpoint.identification.algorithm": "none"}}, "names its host"),
+        ({"properties": {"enable.ssl.certificate.verification": "false"}}, "any certificate"),
+        ({"security_protocol": Protocol.PLAINTEXT, "verify_hostname": False}, ""),
+    ],
+)
+def test_that_a_connection_says_what_tls_does_not_protect_from(
+    changes: dict[str, Any], says: str
+) -> None:
+    fields: dict[str, Any] = {"security_protocol": Protocol.SSL, **changes}
+    profile = ConnectionProfile("orders", ("b:9093",), **fields)
+    assert says in profile.unchecked and bool(says) == bool(profile.unchecked)
+    if profile.security_protocol.tls:
+        context = tls_context(profile, MemorySecrets())
+        assert context.check_hostname == (not says)
+        assert (context.verify_mode == ssl.CERT_NONE) == ("any" in says)
