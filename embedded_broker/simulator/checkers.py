@@ -62,6 +62,8 @@ class Checks(Observer):
         self.elections = self.quorum_elections = 0
         self.newest_leader = 0
         self.restart: Callable[[Node], None] = Node.start
+        self.on_commit: Callable[[Any], None] = lambda partition: None
+        """Called with a leader's partition when it has committed more than any before."""
         self.idempotent: set[str] = set()
         """Names of the idempotent producers."""
         self._leaders: dict[tuple[Key, int], int] = {}
@@ -133,6 +135,7 @@ class Checks(Observer):
                     committed.extend(
                         log, partition.high_watermark, partition.leader_epoch, self.idempotent
                     )
+                    self.on_commit(partition)
                 else:
                     committed.end = partition.high_watermark
         if not self.strict:

@@ -10,10 +10,9 @@ from __future__ import annotations
 import dataclasses
 import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import Any
 
@@ -33,35 +32,13 @@ from embedded_broker.core.replication.client_fetch import ClientFetches
 from embedded_broker.core.replication.local_log import PartitionsLedHere
 from embedded_broker.core.replication.partition import Partition
 from embedded_broker.core.replication.replica_log import ReplicaLog
+from embedded_broker.simulator import rare_mutants  # noqa: F401  (registers its bugs)
 from embedded_broker.simulator.disk import Platter, SimDisk
+from embedded_broker.simulator.planting import MUTANTS, Patch, mutant
 from embedded_broker.simulator.scenario import run_seed
 from kafka_protocol.errors import ErrorCode
 
 Undo = list[tuple[Any, str, Any]]
-Patch = Callable[[Any, str, Any], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Mutant:
-    """A planted bug. ``plant`` gets a function ``patch(owner, attribute, replacement)``."""
-
-    name: str
-    text: str
-    plant: Callable[[Patch], None]
-    family: str = "F2"
-
-
-MUTANTS: dict[str, Mutant] = {}
-
-
-def mutant(text: str, family: str = "F2") -> Callable[[Any], Any]:
-    """Register a function as the planted bug of its name."""
-
-    def register(plant: Any) -> Any:
-        MUTANTS[plant.__name__] = Mutant(plant.__name__, text, plant, family)
-        return plant
-
-    return register
 
 
 @contextmanager
@@ -303,7 +280,7 @@ def vote_not_persisted(patch: Patch) -> None:
     patch(SimDisk, "save_quorum_state", planted_save)
 
 
-@mutant("a voter votes twice in an epoch")
+@mutant("a voter votes twice in an epoch", "F4")
 def vote_twice(patch: Patch) -> None:
     judge = requests._judge_vote
 
@@ -317,7 +294,7 @@ def vote_twice(patch: Patch) -> None:
     patch(requests, "_judge_vote", planted_judge)
 
 
-@mutant("a vote is not on the disk when the response leaves, and a power cut takes it")
+@mutant("a vote is not on the disk when the response leaves, and a power cut takes it", "F4")
 def vote_lost_on_power(patch: Patch) -> None:
     save, ended = SimDisk.save_quorum_state, Platter.process_ended
 

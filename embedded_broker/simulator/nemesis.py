@@ -10,6 +10,7 @@ leader last), and ``pick`` chooses among several. Families are those of docs/rel
     F2  any overlap of faults that destroy no data; a destructive one (power, a new disk) only
         while every replica is in sync.
     F3  power cuts at any time, with unclean elections: committed records may be lost.
+    F4  plans that bring about one rare order of events; ``directed`` draws them.
 """
 
 from __future__ import annotations
@@ -279,6 +280,11 @@ class Nemesis:
                 return self._duel(node, others, fault)
             case "second_vote":
                 return self._second_vote(node, others, fault["pick"])
+            case "echo":
+                self.network.echo = True
+                return lambda: setattr(self.network, "echo", False)
+            case "rest":
+                pass
             case "disk_full":
                 node.platter.full = True
                 platter = node.platter

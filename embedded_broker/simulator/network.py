@@ -19,10 +19,16 @@ from typing import Any, Protocol
 from embedded_broker.core.events import Caller
 from embedded_broker.simulator.world import World
 from kafka_protocol.codec import decode, encode
-from kafka_protocol.messages.k01_fetch import FetchResponse
+from kafka_protocol.messages.k01_fetch import FetchRequest, FetchResponse
+from kafka_protocol.messages.k52_vote import VoteRequest
+from kafka_protocol.messages.k53_begin_quorum_epoch import BeginQuorumEpochRequest
+from kafka_protocol.messages.k56_alter_partition import AlterPartitionRequest
 
 OnResponse = Callable[[Any, str], None]
 """(response or None, the reason when there is none)"""
+
+ECHOED = (FetchRequest, VoteRequest, BeginQuorumEpochRequest, AlterPartitionRequest)
+"""Requests between brokers that may arrive again, late, and must then do no harm."""
 
 
 class Server(Protocol):
@@ -112,6 +118,8 @@ class Connection:
         entry = (done, message, version)
         self._in_flight.append(entry)
         item = (version, self.network.copy(message, version))
+        if self.network.echo and self.caller.broker_id >= 0 and isinstance(message, ECHOED):
+            self.network.repeat(self, message, version)
         if self.established:
             self.up.push("request", item)
         else:
@@ -209,6 +217,8 @@ class Network:
         self.slow: dict[tuple[int, int], int] = {}
         """Extra latency in milliseconds by (source, target)."""
         self.connections: list[Connection] = []
+        self.echo = False
+        """Whether requests between brokers may arrive a second time, on another connection."""
         self._ids = 0
 
     def latency_ms(self, source: int, target: int) -> int:
@@ -251,6 +261,20 @@ class Network:
         connection = Connection(self, caller, source, host)
         self.connections.append(connection)
         return connection
+
+    def repeat(self, connection: Connection, message: Any, version: int) -> None:
+        """In a third of the cases, send a request again later; nobody needs the response."""
+        if self.rng.randrange(3):
+            return
+
+        def send() -> None:
+            caller = connection.caller
+            again = self.connect(
+                connection.source, connection.host, caller.broker_id, caller.client_id
+            )
+            again.call(message, version, 2_000, lambda *_: again.close("done"))
+
+        self.world.after(self.rng.randint(50, 3_000), send)
 
     def forget(self, connection: Connection) -> None:
         """Drop a closed connection."""

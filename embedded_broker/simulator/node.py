@@ -137,9 +137,11 @@ class Process:
                 case Respond():
                     connection, slot = self._requests.pop(effect.request_id)
                     world.trace(f"{node.node_id} answers {type(effect.message).__name__}")
+                    self._trip("before ", effect.message)
+                    if not self.alive:
+                        return
                     connection.answer(slot, effect.message)
-                    if node.trips:
-                        self._trip(effect.message)
+                    self._trip("", effect.message)
                 case NoResponse():
                     connection, slot = self._requests.pop(effect.request_id)
                     connection.answer(slot, None)
@@ -185,11 +187,11 @@ class Process:
                 self.deliver(ResponseReceived(effect.send_id, effect.peer_id, response))
 
         connection.call(effect.message, effect.version, effect.timeout_ms, done)
-        if node.trips:
-            self._trip(effect.message)
+        self._trip("", effect.message)
 
-    def _trip(self, message: Any) -> None:
-        strike = self.node.trips.pop(type(message).__name__, None)
+    def _trip(self, when: str, message: Any) -> None:
+        trips = self.node.trips
+        strike = trips.pop(f"{when}{type(message).__name__}", None) if trips else None
         if strike is not None and self.alive:
             strike()
 
@@ -269,7 +271,8 @@ class Node:
         self.slow_disk_ms = 0
         """The maximum duration of a flush on a slow disk."""
         self.trips: dict[str, Callable[[], None]] = {}
-        """By class name of a message: a fault to strike once, when this node has sent one."""
+        """By class name of a message: a fault to strike once, when this node has sent one; after
+        the word "before", when it would send a response."""
         self.observers: list[Observer] = []
 
     @property
@@ -361,7 +364,7 @@ class Node:
 
     def resume(self) -> None:
         """End a freeze now (SIGCONT)."""
-        self.paused_until_ms = 0
+        self.paused_until_ms = min(self.paused_until_ms, self.world.now_ms)
         if self.process is not None:
             self.world.after(0, self.process.turn)
 

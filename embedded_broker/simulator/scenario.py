@@ -18,12 +18,13 @@ from embedded_broker.options import Settings
 from embedded_broker.simulator.checkers import Checks
 from embedded_broker.simulator.client import SimClient, TopicPartition
 from embedded_broker.simulator.consuming import Reader
+from embedded_broker.simulator.directed import DURABLE_PLANS, directed
 from embedded_broker.simulator.history import History, Operation
 from embedded_broker.simulator.members import Admin, Member
 from embedded_broker.simulator.nemesis import CLIENTS, Fault, Nemesis, plan
 from embedded_broker.simulator.network import Network
 from embedded_broker.simulator.node import Node
-from embedded_broker.simulator.probes import StaleQuorumLeaders
+from embedded_broker.simulator.probes import Probes
 from embedded_broker.simulator.producing import Producer
 from embedded_broker.simulator.report import describe, images
 from embedded_broker.simulator.small_bounds import small_bounds
@@ -38,7 +39,7 @@ OFFSETS_TOPIC = "__consumer_offsets"
 GROUP = "g"
 GROUP_PARTITION = 1
 """The partition of __consumer_offsets for the group: Java's hash of "g" is 103, modulo 2."""
-FAMILIES = ("F0", "F1", "F2", "F3")
+FAMILIES = ("F0", "F1", "F2", "F3", "F4")
 
 
 @dataclass(slots=True)
@@ -106,6 +107,10 @@ class Scenario:
         self.durable = self.rng.random() < 0.25
         """Whether data is flushed before it counts; then even a power cut of the whole cluster
         must lose nothing."""
+        self.plan, planned = family, None
+        if family == "F4":
+            self.plan, planned = directed(seed, self.world.rng("nemesis"))
+            self.durable = self.durable or self.plan in DURABLE_PLANS
         overrides["log.durable"] = str(self.durable).lower()
         if family == "F3":
             overrides["unclean.leader.election.enable"] = "true"
@@ -116,11 +121,14 @@ class Scenario:
         for node in self.nodes.values():
             node.peers = self.nodes
         self.checks = Checks(self.world, self.nodes, strict=family != "F3")
-        self.stale_leaders = StaleQuorumLeaders(self.world, self.nodes)
+        self.probes = Probes(self.world, self.nodes)
+        self.checks.on_commit = self.probes.committed
         self.history = History()
         self.length_ms = self.rng.choice([5_000, 8_000, 15_000])
         if faults is None:
-            faults = plan(self.world.rng("nemesis"), family, self.length_ms, self.durable)
+            faults = planned or plan(
+                self.world.rng("nemesis"), family, self.length_ms, self.durable
+            )
         self.nemesis = Nemesis(self.world, self.network, self, family, faults, self.durable)
         self.checks.restart = self.nemesis.start_if_dead
         self.clients: list[SimClient] = []
@@ -269,7 +277,7 @@ class Scenario:
 
     def _check_replicas(self) -> None:
         self.checks.check_replicas()
-        self.stale_leaders.check()
+        self.probes.check()
         self.world.after(CHECK_REPLICAS_MS, self._check_replicas)
 
     def _wait(self, until: Callable[[], bool], within_ms: int, what: str) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from embedded_broker.core.replication.partition import Partition
-from embedded_broker.simulator.mutants import MUTANTS, hunt, planted
+from embedded_broker.simulator.mutants import hunt, planted
+from embedded_broker.simulator.planting import MUTANTS
 
 QUICK = [
     "follower_truncates_to_high_watermark",
@@ -25,6 +26,11 @@ QUICK = [
     "no_member_sessions",
     "dedupe_window_one",
     "vote_twice",
+    "vote_lost_on_power",
+    "no_check_quorum",
+    "stale_fetch_session",
+    "stale_alter_partition",
+    "durable_unflushed_counts",
 ]
 
 

@@ -17,6 +17,7 @@ import pytest
 
 from embedded_broker.simulator import history
 from embedded_broker.simulator.__main__ import command
+from embedded_broker.simulator.directed import PLANS
 from embedded_broker.simulator.scenario import Result, run_seed
 from embedded_broker.simulator.shrink import shrink
 
@@ -50,6 +51,11 @@ def test_that_three_brokers_survive_overlapping_faults(seed: int) -> None:
 @pytest.mark.parametrize("family", ["F1", "F2"])
 def test_that_five_brokers_survive(family: str, seed: int) -> None:
     passed(run_seed(seed, 5, family))
+
+
+@pytest.mark.parametrize("seed", range(len(PLANS)))
+def test_that_three_brokers_survive_each_directed_plan(seed: int) -> None:
+    passed(run_seed(seed, 3, "F4"))
 
 
 @pytest.mark.parametrize("number", range(FRESH))
