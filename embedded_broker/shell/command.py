@@ -21,6 +21,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from embedded_broker.options import OPTIONS
 from embedded_broker.shell.cluster import BrokerStatus, LocalCluster, NotReady, State
 from embedded_broker.shell.layout import (
     LOOPBACK,
@@ -78,9 +79,16 @@ def restart_delay(text: str) -> float | None:
 def setting(text: str) -> tuple[str, str]:
     """(key, value). Raises: ArgumentTypeError."""
     try:
-        return parse_setting(text)
+        key, value = parse_setting(text)
     except ValueError as e:
         raise argparse.ArgumentTypeError(str(e)) from e
+    if key in OPTIONS and OPTIONS[key].sensitive:
+        raise argparse.ArgumentTypeError(
+            f"{key} is a secret, and every user of this machine can read the arguments of a"
+            " program; write a cluster secret of your own into the file cluster.secret of the data"
+            " directory before the first start"
+        )
+    return key, value
 
 
 def topic(text: str) -> TopicSpec:

@@ -273,6 +273,7 @@ def test_that_a_refusal_is_one_sentence_and_nothing_is_started(tmp_path: Path) -
             ),
             "not empty": run("--data-dir", str(full)),
             "invalid setting": run("--set", "nonsense"),
+            "cluster.secret is a secret": run("--set", "cluster.secret=hunter2"),
             "invalid topic": run("--topic", "a:b:c"),
             "65535": run("--port", "65534"),
             "--restart-after": run("--restart-after", "soon"),

@@ -7,6 +7,8 @@ from functools import partial
 from typing import Any, cast
 from uuid import UUID
 
+import pytest
+
 from embedded_broker.core.api.k32_describe_configs import describe_configs
 from embedded_broker.core.api.slices import Handler
 from embedded_broker.core.controller.configs import alter_configs
@@ -149,6 +151,15 @@ def test_that_an_invalid_change_is_refused_in_a_sentence_and_changes_nothing() -
     resource = k44.AlterConfigsResource(TOPIC, "t", [k44.AlterableConfig("retention.ms", SET, "1")])
     both = desk.ask(k44.IncrementalAlterConfigsRequest([resource, resource]), 1).responses
     assert [r.error_code for r in both] == [ErrorCode.INVALID_REQUEST] * 2
+
+
+@pytest.mark.parametrize("name", sorted(n for n, o in OPTIONS.items() if o.sensitive))
+def test_that_no_secret_goes_to_the_metadata_log(name: str) -> None:
+    desk = Desk()
+    refused = desk.change(BROKER, "1", (name, SET, "hunter2"))
+    assert refused.error_code == ErrorCode.INVALID_CONFIG
+    assert "hunter2" not in refused.error_message
+    assert not desk.image.configs.get((BROKER, "1"))
 
 
 def test_that_only_dynamic_settings_of_brokers_are_changed() -> None:
