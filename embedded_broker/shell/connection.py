@@ -254,6 +254,7 @@ class ClientConnection(FramedSocket):
                 self.caller, principal=f"Broker:{outcome.broker_id}", broker_id=outcome.broker_id
             )
             self.brokers_only = False
+            self.shared.loop.prefer(self.fd)
         self.respond(slot, outcome.response)
         if outcome.refusal:
             self.flush()  # the error code leaves before the connection closes

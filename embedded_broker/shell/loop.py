@@ -27,6 +27,11 @@ BROKEN = 8 | 16
 
 Handler = Callable[[int], None]
 """Called with those of the READ, WRITE and BROKEN bits that are set."""
+TURN_MS = 10
+"""How long the sockets of one wake-up may take; those that are left come first in the next. The
+responses of a wake-up leave at its end."""
+CLOCK_EVERY = 8
+"""Sockets between two looks at the clock."""
 IDLE_AFTER_MS = 200
 LONGEST_WAIT_MS = 60_000
 
@@ -89,6 +94,10 @@ class Loop:
     def __init__(self) -> None:
         self._poller = make_poller()
         self._handlers: dict[int, Handler] = {}
+        self._urgent: set[int] = set()
+        """Sockets that are handled before others: those of other brokers."""
+        self._behind: frozenset[int] = frozenset()
+        """Sockets that the last wake-up did not get to."""
         self._timers: list[tuple[int, int, Callable[[], None]]] = []
         self._timer_count = 0
         self._posted: deque[Callable[[], None]] = deque()
@@ -122,8 +131,13 @@ class Loop:
         """Change the events for which the handler of a socket is called."""
         self._poller.modify(fd, events)
 
+    def prefer(self, fd: int) -> None:
+        """Handle this socket before all others in each wake-up, until it is removed."""
+        self._urgent.add(fd)
+
     def remove(self, fd: int) -> None:
         """Forget a socket; call it before the socket is closed."""
+        self._urgent.discard(fd)
         if self._handlers.pop(fd, None) is not None:
             self._poller.unregister(fd)
 
@@ -170,18 +184,32 @@ class Loop:
                 self.when_idle()
             elif ready:
                 idle_reported = False
-            handlers = self._handlers
-            for fd, events in ready:
-                # An earlier handler of this wake-up may have closed this socket.
-                handler = handlers.get(fd)
-                if handler is not None:
-                    handler(events)
+            self._handle(ready)
             # Not what these post: the sockets come first again.
             for _ in range(len(self._posted)):
                 self._posted.popleft()()
             if self._timers and self._timers[0][0] <= self.turn_ms:
                 self._fire()
             again = self.after_tick()
+
+    def _handle(self, ready: list[tuple[int, int]]) -> None:
+        urgent, behind = self._urgent, self._behind
+        if len(ready) > 1 and (urgent or behind):
+            ready.sort(key=lambda entry: (entry[0] not in urgent, entry[0] not in behind))
+            self._behind = frozenset()
+        handlers = self._handlers
+        for number, (fd, events) in enumerate(ready):
+            if (
+                number % CLOCK_EVERY == CLOCK_EVERY - 1
+                and fd not in urgent
+                and self.now_ms() - self.turn_ms >= TURN_MS
+            ):
+                self._behind = frozenset(left for left, _ in ready[number:])
+                return
+            # An earlier handler of this wake-up may have closed this socket.
+            handler = handlers.get(fd)
+            if handler is not None:
+                handler(events)
 
     def _fire(self) -> None:
         now = self.turn_ms

@@ -14,7 +14,7 @@ from embedded_broker.shell.authentication import Authentication
 from embedded_broker.shell.connection import ClientConnection, Slot
 from embedded_broker.shell.framed import Shared, tune
 from embedded_broker.shell.inspector import Inspector
-from embedded_broker.shell.loop import READ
+from embedded_broker.shell.loop import CLOCK_EVERY, READ, TURN_MS
 from embedded_broker.shell.metadata_cache import MetadataCache
 from kafka_protocol.api_keys import ApiKey
 from kafka_protocol.fields import Message
@@ -268,11 +268,18 @@ class Server:
                 connection.flush()
 
     def resume_waiting(self) -> bool:
-        """Resume the connections whose next request had to wait; True when there were any."""
+        """Resume the connections whose next request had to wait, those of brokers first, and the
+        rest in the next wake-up when that takes long; True when there were any."""
         if not self._to_resume:
             return False
         connections, self._to_resume = self._to_resume, []
-        for connection in connections:
+        connections.sort(key=lambda connection: connection.caller.broker_id < 0)
+        loop = self.shared.loop
+        began_ms = loop.now_ms()
+        for number, connection in enumerate(connections):
+            if number % CLOCK_EVERY == CLOCK_EVERY - 1 and loop.now_ms() - began_ms >= TURN_MS:
+                self._to_resume = connections[number:] + self._to_resume
+                break
             connection.resume_scheduled = False
             connection.resume()
         return True

@@ -76,6 +76,45 @@ def test_that_calls_from_other_threads_wake_the_loop() -> None:
     loop.close()
 
 
+def test_that_brokers_come_first_and_what_was_left_comes_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loop = Loop()
+    pairs = [socket.socketpair() for _ in range(20)]
+    numbers = {reader.fileno(): number for number, (reader, _) in enumerate(pairs)}
+    clock_ms = loop.now_ms()
+    monkeypatch.setattr(loop, "now_ms", lambda: clock_ms)
+    turns: list[list[int]] = [[]]
+
+    def handle(fd: int, _events: int) -> None:
+        nonlocal clock_ms
+        clock_ms += 1
+        turns[-1].append(numbers[fd])
+
+    def end_turn() -> bool:
+        turns.append([])
+        if len(turns) == 4:
+            loop.stop()
+        return False
+
+    loop.after_tick = end_turn
+    for reader, writer in pairs:
+        loop.add(reader.fileno(), READ, partial(handle, reader.fileno()))
+        writer.send(b"x")  # it stays ready: nobody reads it
+    loop.prefer(pairs[19][0].fileno())
+    loop.run()
+    # 15 milliseconds of work until the clock is looked at; 5 are left.
+    first, second, third, _ = turns
+    assert first == [19, *range(14)]
+    assert second[:6] == [19, 14, 15, 16, 17, 18] and len(second) == 15
+    assert third[0] == 19 and set(third[1:6]) == set(range(19)) - set(second)
+    for reader, writer in pairs:
+        loop.remove(reader.fileno())
+        reader.close()
+        writer.close()
+    loop.close()
+
+
 def test_that_the_portable_poller_reports_the_same_events() -> None:
     one, other = socket.socketpair()
     poller = PlainPoller()
