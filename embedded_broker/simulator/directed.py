@@ -44,6 +44,14 @@ def second_vote(rng: random.Random) -> list[Fault]:
     ]
 
 
+def dark_vote(rng: random.Random) -> list[Fault]:
+    """A voter loses its power when it has given its vote."""
+    return [
+        _fault(at_ms, "dark_vote", rng.randint(500, 3_000), "controller", rng.randint(1, 60))
+        for at_ms in range(1_500, 15_000, 6_000)
+    ]
+
+
 def echo(rng: random.Random) -> list[Fault]:
     """Requests between brokers arrive a second time, also from incarnations that are over."""
     faults = [_fault(100, "echo", 14_000)]
@@ -81,12 +89,24 @@ def lost_answer(rng: random.Random) -> list[Fault]:
     return faults
 
 
+def trimming(rng: random.Random) -> list[Fault]:
+    """Replicas are away while records are deleted from the front of a log."""
+    faults = []
+    for at_ms in range(500, 12_000, 2_500):
+        kind = rng.choice(["kill", "pause", "isolate"])
+        aim = rng.choice(["follower", "follower", "leader", "any"])
+        faults.append(_fault(at_ms, kind, rng.randint(500, 4_000), aim, rng.randrange(60)))
+    return faults
+
+
 PLANS: tuple[Callable[[random.Random], list[Fault]], ...] = (
     duel,
     second_vote,
+    dark_vote,
     echo,
     darkness,
     lost_answer,
+    trimming,
 )
 
 

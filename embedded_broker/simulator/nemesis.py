@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Protocol
 
 from embedded_broker.core.metadata.topics import METADATA_TOPIC
@@ -72,7 +73,7 @@ GENTLE = (
     + ["rot"] * 2
     + ["duel"] * 2
 )
-DESTRUCTIVE = ["power"] * 4 + ["new_disk"] + ["second_vote"] * 2
+DESTRUCTIVE = ["power"] * 4 + ["new_disk"] + ["second_vote"] * 2 + ["dark_vote"]
 LONG_MS = (8_000, 12_000)
 """An isolation that outlasts every timeout of the quorum."""
 HEALTHY_WITHIN_MS = 30_000
@@ -118,7 +119,7 @@ def plan(rng: random.Random, family: str, length_ms: int, durable: bool = False)
             fault["other"] = rng.randrange(60)
         if kind == "isolate" and rng.random() < 0.5:
             fault |= {"aim": "controller", "for_ms": rng.randint(*LONG_MS)}
-        if kind in ("duel", "second_vote"):
+        if kind in ("duel", "second_vote", "dark_vote"):
             fault["aim"] = "controller"
         if kind == "trip":
             fault |= {"on": rng.choice(TRIPS), "for_ms": rng.choice([5, 50, 300, 2_000])}
@@ -280,6 +281,8 @@ class Nemesis:
                 return self._duel(node, others, fault)
             case "second_vote":
                 return self._second_vote(node, others, fault["pick"])
+            case "dark_vote":
+                return self._dark_vote(node, others, fault["pick"])
             case "echo":
                 self.network.echo = True
                 return lambda: setattr(self.network, "echo", False)
@@ -383,6 +386,34 @@ class Nemesis:
                 heals.pop()()
 
         return lambda: self.world.after(LONG_MS[0], heal)
+
+    def _dark_vote(self, leader: Node, others: list[int], pick: int) -> Callable[[], None]:
+        """Kill the quorum's leader; cut the power of the first voter that votes for another."""
+        voters = [self.cluster.nodes[n] for n in others]
+
+        def disarm() -> None:
+            for voter in voters:
+                voter.trips.pop("VoteResponse", None)
+
+        def answered(voter: Node) -> None:
+            quorum = voter.broker.quorum
+            if quorum.leader_id >= 0 or quorum.voted_id in (-1, voter.node_id):  # no vote yet
+                voter.trips["VoteResponse"] = partial(answered, voter)
+                return
+            disarm()
+            voter.crash(power=True)
+            self.world.after(pick, self._keep_down(voter))
+
+        for voter in voters:
+            voter.trips["VoteResponse"] = partial(answered, voter)
+        leader.crash(power=False)
+        start = self._keep_down(leader)
+
+        def back() -> None:
+            disarm()
+            start()
+
+        return back
 
     def _rot(self, node: Node, pick: int) -> None:
         """Damage an old batch of one of the node's logs, of which every other copy is whole."""

@@ -32,6 +32,8 @@ NEW_SESSION = {
     ErrorCode.INVALID_PRODUCER_ID_MAPPING,
 }
 
+KEPT_BATCHES = 5
+"""How many batches of a producer a broker recognizes (KIP-98)."""
 REPEATS = 0.1
 """How often an idle idempotent producer sends an acknowledged batch again instead of a new one."""
 
@@ -54,7 +56,7 @@ class Lane:
 
     queue: deque[Batch] = field(default_factory=deque)
     next_sequence: int = 0
-    recent: deque[tuple[int, bytes]] = field(default_factory=lambda: deque(maxlen=5))
+    recent: list[tuple[int, bytes]] = field(default_factory=list)
     """(offset, bytes) of the last batches of the session that were acknowledged."""
     repeats: bool = False
     """Whether one of ``recent`` is being sent again; no new batch follows meanwhile."""
@@ -177,7 +179,7 @@ class Producer:
         if leader is None or lane.repeats:
             return
         lane.repeats = True
-        offset, data = self.client.rng.choice(list(lane.recent))
+        offset, data = self.client.rng.choice(lane.recent)
         session = self.session
 
         def done(response: Any, reason: str) -> None:
@@ -243,7 +245,10 @@ class Producer:
             offset = part.base_offset if code == ErrorCode.NONE else -1
             self.checks.acked(batch.sent, offset)
             if self.idempotent and offset >= 0 and batch.session == self.session:
-                self.lanes[key].recent.append((offset, batch.data))
+                # A batch that was sent again is acknowledged after later ones: the last are those
+                # with the highest offsets.
+                recent = self.lanes[key].recent
+                recent[:] = sorted([*recent, (offset, batch.data)])[-KEPT_BATCHES:]
             self.client.log("ok", "send", [*key, offset, [v.decode() for v in batch.sent.values]])
             self._send_ready(key)
             return

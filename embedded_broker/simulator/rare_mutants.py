@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from embedded_broker.core.controller import alter_partition
+from embedded_broker.core.replication.partition import Partition
 from embedded_broker.core.replication.replica_log import ReplicaLog
 from embedded_broker.core.replication.sessions import FetchSessions
 from embedded_broker.simulator.planting import Patch, mutant
@@ -46,3 +47,13 @@ def stale_alter_partition(patch: Patch) -> None:
 @mutant("on a durable topic what is not flushed counts", family="F4")
 def durable_unflushed_counts(patch: Patch) -> None:
     patch(ReplicaLog, "stable_offset", property(lambda self: self.log.log_end_offset))
+
+
+@mutant("a follower does not learn where the leader's log starts", family="F4")
+def log_start_not_propagated(patch: Patch) -> None:
+    learn = Partition.leader_is_at
+
+    def planted_learn(self: Any, high_watermark: int, start_offset: int) -> None:
+        learn(self, high_watermark, 0)
+
+    patch(Partition, "leader_is_at", planted_learn)

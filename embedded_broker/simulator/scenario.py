@@ -26,8 +26,10 @@ from embedded_broker.simulator.network import Network
 from embedded_broker.simulator.node import Node
 from embedded_broker.simulator.probes import Probes
 from embedded_broker.simulator.producing import Producer
+from embedded_broker.simulator.properties import settings_text
 from embedded_broker.simulator.report import describe, images
 from embedded_broker.simulator.small_bounds import small_bounds
+from embedded_broker.simulator.trimming import TRIMMED, Trimmer
 from embedded_broker.simulator.world import Violation, World
 
 START_WITHIN_MS = 30_000
@@ -63,28 +65,6 @@ class Result:
     counts: dict[str, int] = field(default_factory=dict)
     healed_in_ms: int = 0
     operations: list[Operation] = field(default_factory=list)
-
-
-def settings_text(node_id: int, brokers: int, overrides: dict[str, Any]) -> str:
-    """Return the server.properties of one node of a simulated cluster; ``overrides`` add to it."""
-    voters = ",".join(f"{n}@127.0.0.1:{19091 + n}" for n in range(1, brokers + 1))
-    listener = f"PLAINTEXT://127.0.0.1:{19091 + node_id}"
-    base = {
-        "node.id": node_id,
-        "cluster.id": "simulated",
-        "controller.quorum.voters": voters,
-        "listeners": listener,
-        "log.dirs": f"/simulated/broker-{node_id}",
-        "default.replication.factor": 3,
-        "min.insync.replicas": 2,
-        "offsets.topic.replication.factor": 3,
-        "offsets.topic.num.partitions": 2,
-        "auto.create.topics.enable": "false",
-        "group.initial.rebalance.delay.ms": 0,
-        "group.min.session.timeout.ms": 1000,
-        "log.message.timestamp.after.max.ms": 2**63 - 1,
-    }
-    return "".join(f"{key}={value}\n" for key, value in (base | overrides).items())
 
 
 class Scenario:
@@ -138,6 +118,9 @@ class Scenario:
         self.admin = Admin(self._client("admin"), 3)
         self.topics = {"data": self.rng.choice([1, 2, 3])}
         self.partitions = [(topic, p) for topic, n in self.topics.items() for p in range(n)]
+        self.trimmer = Trimmer(self._client("trimmer"), self.checks)
+        if self.plan == "trimming":
+            self.topics[TRIMMED[0]] = 1
         self.core = dict(self.nodes)
         """The nodes that run after the heal."""
         self.healed_in_ms = 0
@@ -310,6 +293,9 @@ class Scenario:
         starts: list[Callable[[], None]] = [a.start for a in self.producers]
         starts += [a.start for a in self.readers]
         starts += [a.start for a in self.members]
+        if TRIMMED[0] in self.topics:
+            starts.append(self.trimmer.start)
+            self.producers.append(self.trimmer.producer)
         for start in starts:
             self.world.after(self.rng.randint(0, 400), start)
         if self.family != "F0":
@@ -376,6 +362,7 @@ class Scenario:
         self.world.run_until(self.world.now_ms + 1_500)
         self.checks.finish()
         self.checks.check_replicas()
+        self.trimmer.check(self.core.values())
         self._check_topics()
 
     def _writable_partitions(self) -> list[TopicPartition]:

@@ -31,6 +31,7 @@ QUICK = [
     "stale_fetch_session",
     "stale_alter_partition",
     "durable_unflushed_counts",
+    "log_start_not_propagated",
 ]
 
 

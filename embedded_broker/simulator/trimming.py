@@ -1,0 +1,77 @@
+"""A simulated administrator who deletes records from the front of a topic (KIP-107)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
+
+from embedded_broker.simulator.checkers import Checks
+from embedded_broker.simulator.client import SimClient
+from embedded_broker.simulator.node import Node
+from embedded_broker.simulator.producing import Producer
+from embedded_broker.simulator.world import Violation
+from kafka_protocol.errors import ErrorCode
+from kafka_protocol.messages.k21_delete_records import (
+    DeleteRecordsPartition,
+    DeleteRecordsRequest,
+    DeleteRecordsTopic,
+)
+
+TRIMMED = ("trimmed", 0)
+HIGH_WATERMARK = -1
+
+
+class Trimmer:
+    """Deletes from TRIMMED, to which a producer of its own writes. That one is not idempotent:
+    with its records the brokers forget a producer."""
+
+    def __init__(self, client: SimClient, checks: Checks) -> None:
+        self.client, self.checks = client, checks
+        self.producer = Producer(client, checks, [TRIMMED], period_ms=60)
+        self.deleted = 0
+        """Up to where an acknowledged request has deleted."""
+
+    def start(self) -> None:
+        """Begin to produce and to delete."""
+        self.producer.start()
+        self._delete()
+
+    def _delete(self) -> None:
+        if self.producer.paused:
+            return
+        rng = self.client.rng
+        leader = self.client.leader(TRIMMED)
+        if leader is not None:
+            end = self.checks.client_view(TRIMMED).end
+            offset = rng.choice([HIGH_WATERMARK, rng.randint(0, end), rng.randint(end // 2, end)])
+            topic, index = TRIMMED
+            parts = [DeleteRecordsPartition(index, offset)]
+            request = DeleteRecordsRequest([DeleteRecordsTopic(topic, parts)], timeout_ms=1_500)
+            self.client.call(leader.broker_id, request, 2, 2_500, partial(self._done, offset))
+        self.client.later(rng.randint(200, 900), self._delete)
+
+    def _done(self, offset: int, response: Any, reason: str) -> None:
+        if response is None:
+            return
+        part = response.topics[0].partitions[0]
+        if part.error_code == ErrorCode.NONE:
+            if part.low_watermark < offset:
+                raise Violation(
+                    "C7", f"{TRIMMED} starts at {part.low_watermark}, deleted up to {offset}"
+                )
+            self.deleted = max(self.deleted, part.low_watermark)
+
+    def check(self, nodes: Iterable[Node]) -> None:
+        """C7 of the healed cluster: no replica's log starts before its leader's, or before what an
+        acknowledged request has deleted."""
+        found = [n.broker.replicas.partitions.get(TRIMMED) for n in nodes if n.running]
+        replicas = [p for p in found if p is not None]
+        least = max([self.deleted, *(p.start_offset for p in replicas if p.is_leader)])
+        for replica in replicas:
+            if replica.start_offset < least:
+                raise Violation(
+                    "C7",
+                    f"{replica} starts at {replica.start_offset} on a replica of epoch "
+                    f"{replica.leader_epoch}; up to {least} it is deleted",
+                )
