@@ -49,6 +49,8 @@ class Probes(Observer):
     def __init__(self, world: World, nodes: Mapping[int, Node]) -> None:
         self.world, self.nodes = world, nodes
         self._platters: dict[int, Platter] = {}
+        self._applied_offset = 0
+        """The newest metadata that any broker has applied."""
         self._votes: dict[tuple[int, int], int] = {}
         """By voter and epoch: the candidate that has the vote."""
         self._awaited: dict[int, dict[int, Callable[[Any], None]]] = {}
@@ -91,6 +93,7 @@ class Probes(Observer):
                 self._heard[node.node_id, event.message.member_id] = self.world.now_ms
 
     def after_event(self, node: Node, event: Event, effects: list[Effect]) -> None:
+        self._applied_offset = max(self._applied_offset, node.broker.image.offset)
         quorum = node.broker.quorum
         if quorum.role is Role.CANDIDATE:
             self._voted(node.node_id, quorum.epoch, node.node_id)
@@ -206,6 +209,8 @@ class Probes(Observer):
             (n.broker.image for n in self.nodes.values() if n.running), key=lambda i: i.offset
         )
         newest = image.partition(partition.topic, partition.index)
+        if image.offset < self._applied_offset:
+            return  # who knew more of the metadata is dead
         if newest is None or newest.leader_epoch != partition.leader_epoch:
             return
         key = (partition.topic, partition.topic_id, partition.index)
