@@ -142,13 +142,15 @@ class ConnectionProfile:
     @property
     def checks_certificate(self) -> bool:
         """Return whether a broker's certificate must come from a known authority."""
-        return self.properties.get("enable.ssl.certificate.verification", "true") != "false"
+        wanted = self.properties.get("enable.ssl.certificate.verification", "true")
+        return wanted.strip().lower() not in ("false", "f", "0")
 
     @property
     def checks_name(self) -> bool:
         """Return whether a broker's certificate must name the host that was dialled."""
         wanted = self.properties.get("ssl.endpoint.identification.algorithm", "https")
-        return self.verify_hostname and self.checks_certificate and wanted != "none"
+        named = wanted.strip().lower() != "none"
+        return self.verify_hostname and self.checks_certificate and named
 
     @property
     def unchecked(self) -> str:

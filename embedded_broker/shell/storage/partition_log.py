@@ -358,8 +358,9 @@ class DiskPartitionLog:
     def save_producers(self, offset: int, snapshot: bytes) -> None:
         path = self.directory / f"{offset:020d}{PRODUCERS}"
         files.write_whole(path, snapshot, durable=False)
-        older = [other for at, other in self._snapshots() if at < offset]
-        newer = [other for at, other in self._snapshots() if at > offset]
+        found = self._snapshots()
+        older = [other for at, other in found if at < offset]
+        newer = [other for at, other in found if at > offset]
         self._remove(older[:-1] + newer)
 
     def _snapshots(self) -> list[tuple[int, Path]]:

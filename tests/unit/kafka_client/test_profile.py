@@ -131,6 +131,9 @@ def test_that_a_keyring_that_keeps_nothing_is_not_trusted():
         ({"verify_hostname": False}, "names its host"),
         ({"properties": {"ssl.endpoint.identification.algorithm": "none"}}, "names its host"),
         ({"properties": {"enable.ssl.certificate.verification": "false"}}, "any certificate"),
+        ({"properties": {"ssl.endpoint.identification.algorithm": " NONE"}}, "names its host"),
+        ({"properties": {"enable.ssl.certificate.verification": "False"}}, "any certificate"),
+        ({"properties": {"enable.ssl.certificate.verification": "0"}}, "any certificate"),
         ({"security_protocol": Protocol.PLAINTEXT, "verify_hostname": False}, ""),
     ],
 )
