@@ -12,7 +12,7 @@ import csv
 import json
 import sys
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Protocol, TextIO
 
 _VISIBLE = {code: 0x2400 + code for code in range(32)} | {0x7F: 0x2421}
 for _code in (
@@ -84,8 +84,7 @@ class CsvWriter:
 def say(text: str, *, clear: bool = False) -> None:
     """Print lines on standard output, with nothing in them that a terminal would obey. ``clear``
     prints them on a cleared screen."""
-    safe = visible(text, lines=True, limit=len(text) + 1)
-    print(f"{CLEAR if clear else ''}{safe}", flush=True)
+    _print(f"{CLEAR if clear else ''}{_safe(text)}", sys.stdout)
 
 
 def say_json(value: object) -> None:
@@ -95,4 +94,14 @@ def say_json(value: object) -> None:
 
 def complain(text: str) -> None:
     """Print a sentence on standard error, as ``say`` does."""
-    print(visible(text, lines=True, limit=len(text) + 1), file=sys.stderr, flush=True)
+    _print(_safe(text), sys.stderr)
+
+
+def _safe(text: str) -> str:
+    return visible(text, lines=True, limit=len(text) + 1)
+
+
+def _print(text: str, file: TextIO) -> None:
+    """Print what the encoding of ``file`` has, and escapes for the rest."""
+    encoding = file.encoding or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding), file=file, flush=True)

@@ -85,8 +85,8 @@ def setting(text: str) -> tuple[str, str]:
     if key in OPTIONS and OPTIONS[key].sensitive:
         raise argparse.ArgumentTypeError(
             f"{key} is a secret, and every user of this machine can read the arguments of a"
-            " program; write a cluster secret of your own into the file cluster.secret of the data"
-            " directory before the first start"
+            " program; a cluster makes its cluster.secret by itself, and other secrets have no"
+            " effect in it"
         )
     return key, value
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 
 import pytest
 
@@ -19,6 +20,16 @@ def test_that_a_terminal_has_nothing_to_obey(capsys: pytest.CaptureFixture[str])
     assert printed.out == printed.err == "a␛]0;owned␇␍\nb▫31m▫txt\n"
     say("table", clear=True)
     assert capsys.readouterr().out == f"{CLEAR}table\n"
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_that_a_terminal_without_the_signs_gets_escapes(
+    encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding=encoding))
+    say("orders\x1b[31m")
+    assert raw.getvalue().split() == [b"orders\\u241b[31m"]
 
 
 def test_that_json_is_exact_and_ascii(capsys: pytest.CaptureFixture[str]) -> None:
