@@ -175,15 +175,10 @@ class Probes(Observer):
             session.next_epoch += 1
             return
 
-        def answered(response: Any) -> None:
-            if response.error_code == ErrorCode.NONE:
-                raise Violation(
-                    "C10",
-                    f"broker {node.node_id} serves request {request.session_epoch} of fetch "
-                    f"session {request.session_id} of broker {follower}, which is over",
-                )
-
-        awaited[event.request_id] = answered
+        awaited[event.request_id] = _refused(
+            f"broker {node.node_id} serves request {request.session_epoch} of fetch "
+            f"session {request.session_id} of broker {follower}, which is over"
+        )
 
     def _change_proposed(self, node: Node, event: RequestReceived) -> None:
         request: AlterPartitionRequest = event.message
@@ -191,15 +186,10 @@ class Probes(Observer):
         if broker is not None and broker.broker_epoch == request.broker_epoch:
             return
 
-        def answered(response: Any) -> None:
-            if response.error_code == ErrorCode.NONE:
-                raise Violation(
-                    "C10",
-                    f"controller {node.node_id} judges an AlterPartition of broker "
-                    f"{request.broker_id} of broker epoch {request.broker_epoch}, which is over",
-                )
-
-        self._awaited[node.node_id][event.request_id] = answered
+        self._awaited[node.node_id][event.request_id] = _refused(
+            f"controller {node.node_id} judges an AlterPartition of broker "
+            f"{request.broker_id} of broker epoch {request.broker_epoch}, which is over"
+        )
 
     # ---- replicas
     def committed(self, partition: Any) -> None:
@@ -290,3 +280,14 @@ def check_old_commit(group: str, generation: int, codes: Mapping[Any, int]) -> N
         raise Violation(
             "C9", f"{group}: a member of generation {generation} committed in the one before"
         )
+
+
+def _refused(otherwise: str) -> Callable[[Any], None]:
+    """C10: a check of the response to a request that must be refused; ``otherwise`` is what has
+    happened when it is not."""
+
+    def answered(response: Any) -> None:
+        if response.error_code == ErrorCode.NONE:
+            raise Violation("C10", otherwise)
+
+    return answered

@@ -155,12 +155,7 @@ def _option(options: dict[str, Option], name: str, kind: int) -> Option:
 
 def _check_dynamic(option: Option, broker: str) -> None:
     """Raises: SettingError when the setting may not be changed for ``broker`` ("" for all)."""
-    if option.sensitive and option.dynamic is not Dynamic.NO:
-        # Kafka keeps them encrypted, with a secret that it has for that.
-        raise SettingError(
-            f"{option.name} is a secret, which would lie in clear in the metadata log; it has no"
-            " effect in this cluster"
-        )
+    # Secrets are not dynamic, as they are in Kafka: they would lie in clear in the metadata log.
     if option.dynamic is Dynamic.NO:
         raise SettingError(
             f"{option.name} cannot be changed while a broker runs: set it in server.properties"
