@@ -107,7 +107,7 @@ def produce(replicas: Replicas, now_ms: int, event: RequestReceived) -> None:
         for data in topic.partition_data:
             result = PartitionProduceResponse(data.index)
             topic_response.partition_responses.append(result)
-            partition = _find(replicas, request, topic, name, data, result)
+            partition = _find(replicas, now_ms, request, topic, name, data, result)
             outcome = next(outcomes, None)
             if partition is not None:
                 end = _append(replicas, now_ms, event, partition, data, outcome, result, wall_ms)
@@ -142,6 +142,7 @@ def _wait(
 
 def _find(
     replicas: Replicas,
+    now_ms: int,
     request: ProduceRequest,
     topic: TopicProduceData,
     name: str,
@@ -163,7 +164,7 @@ def _find(
     elif name in NOT_WRITABLE_BY_CLIENTS:
         _fail(result, ErrorCode.INVALID_TOPIC_EXCEPTION, f"only brokers may write {name}")
     else:
-        partition = replicas.partitions.get((name, data.index))
+        partition = replicas.partition_now(now_ms, name, data.index)
         if partition is not None and partition.is_leader:
             if request.acks == -1 and partition.under_min_isr:
                 _fail(
@@ -199,6 +200,7 @@ def _append(
         if header.producer_id >= 0:
             if not partition.producers.load(LOAD_AT_ONCE):
                 replicas.producer_loads.hurry(now_ms, partition)
+                partition.producers.refused(header)
                 # Kafka does not lead before it has loaded them; clients try again in order.
                 raise BatchRefused(
                     ErrorCode.NOT_LEADER_OR_FOLLOWER, "the producers of the log are being loaded"

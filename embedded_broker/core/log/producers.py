@@ -69,6 +69,9 @@ class ProducerStates:
         """Whether it reflects the whole log. An empty log needs no load."""
         self._unsaved = 0
         """Batches since the last snapshot."""
+        self._refused: dict[int, tuple[int, int]] = {}
+        """Producer id -> (epoch, sequence) of the first batch that was refused while the state
+        was loaded: until it comes again, those behind it are refused likewise."""
 
     def __len__(self) -> int:
         return len(self._producers)
@@ -84,17 +87,14 @@ class ProducerStates:
         # sequence.
         known = self._producers.get(header.producer_id)
         if known is None or not known.recent:
-            return ErrorCode.NONE, -1, -1
+            waits = self._refused and self._waits(header)
+            return ErrorCode.NOT_LEADER_OR_FOLLOWER if waits else ErrorCode.NONE, -1, -1
         if header.producer_epoch < known.epoch:
             return ErrorCode.INVALID_PRODUCER_EPOCH, -1, -1
         first = header.base_sequence
         if header.producer_epoch > known.epoch:
             # A new epoch restarts the sequence numbers.
-            return (
-                (ErrorCode.NONE if first == 0 else ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER),
-                -1,
-                -1,
-            )
+            return (ErrorCode.NONE if first == 0 else self._gap(header)), -1, -1
         recent = known.recent
         if first == (recent[-_WIDTH + 1] + 1) & MAX_INT:
             return ErrorCode.NONE, -1, -1
@@ -104,13 +104,37 @@ class ProducerStates:
         for at in range(0, len(recent), _WIDTH):
             if recent[at] == first and recent[at + 1] == last:
                 return ErrorCode.NONE, recent[at + 2], recent[at + 3]
-        return ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER, -1, -1
+        return self._gap(header), -1, -1
+
+    def refused(self, header: BatchHeader) -> None:
+        """A batch was refused because the state is not loaded yet."""
+        before = self._refused.get(header.producer_id)
+        if before is None or before[0] != header.producer_epoch:
+            self._refused[header.producer_id] = header.producer_epoch, header.base_sequence
+
+    def _gap(self, header: BatchHeader) -> ErrorCode:
+        """The error for a batch before which one is missing. librdkafka begins a new epoch for
+        a gap, and sends again what may be in the log; it waits for a batch that was refused."""
+        if self._waits(header):
+            return ErrorCode.NOT_LEADER_OR_FOLLOWER
+        return ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
+
+    def _waits(self, header: BatchHeader) -> bool:
+        """Return whether a batch before this one was refused and has not come again."""
+        refused = self._refused.get(header.producer_id)
+        return (
+            refused is not None
+            and refused[0] == header.producer_epoch
+            and refused[1] != header.base_sequence
+        )
 
     def appended(self, header: BatchHeader, base_offset: int) -> None:
         """A batch with a producer id was appended at ``base_offset``."""
         if self.loaded:
             self._update(header, base_offset)
             self._unsaved += 1
+            if self._refused:
+                self._refused.pop(header.producer_id, None)
 
     def _update(self, header: BatchHeader, base_offset: int) -> None:
         known = self._producers.get(header.producer_id)
@@ -147,6 +171,7 @@ class ProducerStates:
         ]
         for pid in old:
             del self._producers[pid]
+        self._refused.clear()
 
     # ---- after a start or a truncation
     def load(self, headers_max: int) -> bool:

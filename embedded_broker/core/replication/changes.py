@@ -36,6 +36,14 @@ class PendingChanges:
         if not self._outbox.has_timer(TIMER):
             self._go_on(now_ms)
 
+    def hurry(self, now_ms: int, change: Change) -> None:
+        """Act on this change now if it waits. A client that has seen the metadata sends several
+        batches at once: to refuse the first and judge the next by the new role would look like a
+        gap in its sequence, for which librdkafka begins a new epoch and sends all again."""
+        if change in self._line:
+            del self._line[change]
+            self._act(now_ms, change)
+
     def _go_on(self, now_ms: int) -> None:
         for change in list(islice(self._line, AT_ONCE)):
             del self._line[change]

@@ -188,6 +188,11 @@ class Replicas:
                 partition.consider_joins(now_ms)
                 partition.advance_high_watermark(now_ms)
 
+    def partition_now(self, now_ms: int, topic: str, index: int) -> Partition | None:
+        """Return this node's replica in the role that the metadata gives it now."""
+        self._changes.hurry(now_ms, (topic, index))
+        return self.partitions.get((topic, index))
+
     def _follow(self, now_ms: int, change: Change) -> None:
         """Make this node's replica what the metadata says."""
         topic, index = change

@@ -200,6 +200,28 @@ def test_that_a_snapshot_that_does_not_fit_the_log_is_not_believed(
             assert states.check(probe) == read.check(probe)
 
 
+def test_that_batches_behind_a_refused_one_wait_for_it(log: SimLog) -> None:
+    """As gaps in the sequence they would let librdkafka send everything again in a new epoch."""
+    for sequence in range(3):
+        append(log, producer=(9, 0, sequence))
+    states = ProducerStates(log)
+    assert not states.load(1)
+    for producer_id in (9, 10):  # one that the log has, and one that it has not
+        for sequence in (3, 4):
+            states.refused(batch(sequence, producer_id=producer_id))
+    assert states.load(10)
+    for producer_id in (9, 10):
+        for sequence in (4, 5):
+            waits = states.check(batch(sequence, producer_id=producer_id))
+            assert waits == (ErrorCode.NOT_LEADER_OR_FOLLOWER, -1, -1)
+        first = batch(3, producer_id=producer_id)
+        assert states.check(first) == (0, -1, -1)
+        states.appended(first, 3)
+        assert states.check(batch(4, producer_id=producer_id)) == (0, -1, -1)
+        gap = states.check(batch(6, producer_id=producer_id))
+        assert gap[0] == ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
+
+
 def test_that_idle_producers_are_forgotten(log: SimLog) -> None:
     states = ProducerStates(log)
     states.appended(batch(0), 0)

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from embedded_broker.core.api import k00_produce
-from embedded_broker.core.metadata.image import MetadataDelta
+from embedded_broker.core.metadata.image import MetadataDelta, TopicImage
 from embedded_broker.core.replication import producer_loads
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.messages.k01_fetch import FetchPartition, FetchRequest, FetchTopic
@@ -436,3 +436,25 @@ def test_that_a_long_log_is_read_for_its_producers_in_slices(
     bench.settle()
     assert node.produced(first).base_offset == 8
     assert node.produced(second).base_offset == 10
+
+
+def test_that_a_client_meets_the_role_that_the_metadata_names() -> None:
+    """Also while other partitions that changed come first."""
+    bench = Bench()
+    bench.create(partitions=8)
+    bench.run(10)
+    image = bench.image.topics[T]
+    for index, old in image.partitions.items():
+        new = replace(old, leader=2, leader_epoch=1, partition_epoch=1)
+        image = TopicImage(TOPIC_ID, T, {**image.partitions, index: new})
+    bench.image.topics[T] = image
+    bench.publish(MetadataDelta(partitions={(T, index) for index in image.partitions}))
+    node = bench.nodes[2]
+    assert not node.partition(7).is_leader
+    request = node.produce(batch("a", producer=(7, 0, 0)), acks=1, index=7)
+    bench.settle()
+    assert node.produced(request).error_code == ErrorCode.NONE
+    assert node.partition(7).is_leader and not node.partition(6).is_leader
+    old_leader = bench.nodes[1]
+    refused = old_leader.produce(batch("b", producer=(7, 0, 1)), index=6)
+    assert old_leader.produced(refused).error_code == ErrorCode.NOT_LEADER_OR_FOLLOWER
