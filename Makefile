@@ -12,7 +12,7 @@ QUICK  := not slow and not real_kafka and not performance
 
 .DEFAULT_GOAL := help
 .PHONY: help run test prepare prepare-run lint types contracts dead unit test-gui test-widgets test-client \
-        test-broker test-protocol durations integration simulate nemesis bench kafka external-clients tour pictures \
+        test-broker test-protocol durations integration simulate nemesis fuzz bench kafka external-clients tour pictures \
         coverage check format lock notices messages clean
 
 help:                 ## this list
@@ -75,6 +75,9 @@ simulate: prepare     ## SEEDS=n clusters in virtual time under seeded faults, f
 
 nemesis: prepare      ## MINUTES=n of random faults on real broker processes (needs root)
 	$(PY) -m tests.nemesis --minutes $(MINUTES)
+
+fuzz: prepare         ## MINUTES=n of hostile requests to real broker processes beside a healthy client
+	$(PY) -m tests.fuzz --minutes $(MINUTES)
 
 bench: prepare        ## measure the embedded broker and the tables
 	PYTHONPATH=. $(PY) tests/performance/bench.py

@@ -211,6 +211,11 @@ def skip_tags(b: Buffer, p: int) -> int:
 
 
 # ---- writing
+def not_nullable(name: str) -> None:
+    """Raises: ProtocolError: the field is null, and this version has no null for it."""
+    raise ProtocolError(f"{name} is null, which cannot be sent")
+
+
 def write_string(out: bytearray, value: str | None, compact: bool) -> None:
     if value is None:
         out += b"\x00" if compact else b"\xff\xff"

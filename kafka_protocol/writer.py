@@ -35,6 +35,7 @@ milliseconds."""
 _NAMES: dict[str, Any] = {
     function.__name__: function
     for function in (
+        primitives.not_nullable,
         primitives.write_bytes,
         primitives.write_count,
         primitives.write_records,
@@ -140,6 +141,9 @@ class _WriterSource:
 
     # ---- values
     def value(self, depth: int, value: str, t: WireType, nullable: bool) -> None:
+        if not nullable and (isinstance(t, Array) or t in (STRING, BYTES, RECORDS)):
+            # A null here would be read as another message, or not at all.
+            self._add(depth, f"if {value} is None: not_nullable({value.rpartition('.')[2]!r})")
         if isinstance(t, Array):
             self._array(depth, value, t.item)
         elif isinstance(t, Kind):

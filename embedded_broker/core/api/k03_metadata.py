@@ -1,7 +1,8 @@
 """Metadata (3): the brokers, and topics with their leaders, as in this node's image.
 
 * A null list of topics asks for all (in version 0 an empty list does). From version 12
-  on topics may be named by id.
+  on topics may be named by id; before, a response has no room for a topic without a name,
+  and a request with an id or a null name gets INVALID_REQUEST.
 * A missing topic is created if the broker's settings and the request allow it; the
   response has its partitions if they are known in time, else LEADER_NOT_AVAILABLE.
 * A partition without a leader gets LEADER_NOT_AVAILABLE and leader -1, never
@@ -39,6 +40,7 @@ from kafka_protocol.messages.k19_create_topics import (
 )
 
 LISTENER_NOT_FOUND_SINCE = 6
+BY_ID_SINCE = 12
 CREATE_VERSION = 7
 CREATE_TIMEOUT_MS = 5_000
 OPERATIONS_ALL_OF_TOPIC = 0b0000_1101_1111_1000
@@ -59,6 +61,9 @@ def metadata(
     event: RequestReceived,
 ) -> Steps | None:
     """Describe the cluster, after creating missing topics where that is allowed."""
+    if event.version < BY_ID_SINCE and not _all_named(event.message):
+        env.outbox.respond(event, _refused(event.message))
+        return None
     missing = _to_create(env, event)
     if not missing:
         return _respond(env, quorum, event)
@@ -79,6 +84,17 @@ def metadata(
     )
     calls.call(now_ms, create, CREATE_VERSION, CREATE_TIMEOUT_MS, created)
     return None
+
+
+def _all_named(request: MetadataRequest) -> bool:
+    return all(t.name is not None and t.topic_id.int == 0 for t in request.topics or ())
+
+
+def _refused(request: MetadataRequest) -> MetadataResponse:
+    code = ErrorCode.INVALID_REQUEST
+    return MetadataResponse(
+        topics=[MetadataResponseTopic(code, topic.name or "") for topic in request.topics or ()]
+    )
 
 
 def _to_create(env: Environment, event: RequestReceived) -> list[str]:

@@ -6,6 +6,7 @@ A group that does not exist is "Dead"; from version 6 on with GROUP_ID_NOT_FOUND
 
 from __future__ import annotations
 
+from embedded_broker.core.controller.refusals import shortened
 from embedded_broker.core.coordinator.group import Group, State
 from embedded_broker.core.coordinator.groups import Groups
 from embedded_broker.core.events import RequestReceived
@@ -41,7 +42,7 @@ def _missing(version: int, group_id: str) -> DescribedGroup:
     described = DescribedGroup(group_id=group_id, group_state=State.DEAD.value)
     if version >= NOT_FOUND_SINCE:
         described.error_code = ErrorCode.GROUP_ID_NOT_FOUND
-        described.error_message = f"Group {group_id} not found."
+        described.error_message = shortened(f"Group {group_id} not found.")
     return described
 
 

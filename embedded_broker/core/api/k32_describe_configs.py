@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from embedded_broker.core.api.slices import Steps
 from embedded_broker.core.config import Entry
+from embedded_broker.core.controller.refusals import shortened
 from embedded_broker.core.environment import Environment
 from embedded_broker.core.events import RequestReceived
 from embedded_broker.core.metadata.image import BROKER, TOPIC
@@ -60,7 +61,7 @@ def _describe(
             entries = env.config.describe_topic(name)
         else:
             result.error_code = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
-            result.error_message = f"There is no topic {name}."
+            result.error_message = shortened(f"There is no topic {name}.")
     elif resource.resource_type == BROKER:
         if not name:
             entries = env.config.describe_cluster_defaults()
@@ -68,7 +69,7 @@ def _describe(
             entries = env.config.describe_broker()
         else:
             result.error_code = ErrorCode.INVALID_REQUEST
-            result.error_message = (
+            result.error_message = shortened(
                 f"The request is for broker {name}, but this is broker {env.node_id}."
             )
     else:

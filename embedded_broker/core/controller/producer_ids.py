@@ -18,6 +18,9 @@ def allocate_producer_ids(controller: Controller, now_ms: int, event: RequestRec
     if not controller.is_active:
         controller.refuse(event)
         return
+    if event.caller.broker_id != request.broker_id:
+        controller.refuse(event, ErrorCode.CLUSTER_AUTHORIZATION_FAILED)
+        return
     broker = controller.image.brokers.get(request.broker_id)
     if broker is None or broker.broker_epoch != request.broker_epoch:
         controller.refuse(event, ErrorCode.STALE_BROKER_EPOCH)

@@ -61,6 +61,9 @@ def _judge_vote(
     # Only the other voters may be candidates.
     if candidate not in q.voters or candidate == q.node_id:
         return ErrorCode.INCONSISTENT_VOTER_SET, False
+    # Nobody campaigns in the name of another broker.
+    if event.caller.broker_id != candidate:
+        return ErrorCode.CLUSTER_AUTHORIZATION_FAILED, False
     # A candidate of an older epoch has been overtaken; the response shows it the newer
     # one.
     if vote.replica_epoch < q.epoch:
@@ -165,6 +168,9 @@ def _from_leader(
     because the disk failed."""
     if partition.leader_id not in q.voters:
         return ErrorCode.INCONSISTENT_VOTER_SET
+    # Nobody leads or resigns in the name of another: two leaders of one epoch would stop this node.
+    if event.caller.broker_id != partition.leader_id:
+        return ErrorCode.CLUSTER_AUTHORIZATION_FAILED
     if error is not ErrorCode.NONE:
         return error
     if partition.leader_epoch < q.epoch:

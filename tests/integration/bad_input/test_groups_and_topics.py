@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from uuid import UUID
 
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.messages.k03_metadata import MetadataRequest, MetadataRequestTopic
@@ -17,12 +18,17 @@ from kafka_protocol.messages.k08_offset_commit import (
 from kafka_protocol.messages.k10_find_coordinator import FindCoordinatorRequest
 from kafka_protocol.messages.k11_join_group import JoinGroupRequest, JoinGroupRequestProtocol
 from kafka_protocol.messages.k12_heartbeat import HeartbeatRequest
+from kafka_protocol.messages.k15_describe_groups import DescribeGroupsRequest
 from kafka_protocol.messages.k19_create_topics import (
     CreatableReplicaAssignment,
     CreatableTopic,
     CreateTopicsRequest,
 )
-from kafka_protocol.primitives import CLIENT_ITEMS_MAX
+from kafka_protocol.messages.k32_describe_configs import (
+    DescribeConfigsRequest,
+    DescribeConfigsResource,
+)
+from kafka_protocol.primitives import CLIENT_ITEMS_MAX, STRING_MAX
 from tests.integration.bad_input.live import Live
 from tests.unit.embedded_broker.shell.fakes import Client
 
@@ -150,3 +156,30 @@ def test_row_47_that_a_refusal_of_a_huge_request_has_a_short_text(client: Client
     answer = client.ask(CreateTopicsRequest([topic], timeout_ms=5000), 5)
     assert answer.topics[0].error_code == ErrorCode.INVALID_REPLICA_ASSIGNMENT
     assert 0 < len(answer.topics[0].error_message) < 2_000
+
+
+def test_row_47_that_a_refusal_shortens_a_name_of_32_kib(client: Client) -> None:
+    """With the name whole, the text would not fit into its field."""
+    name = "x" * STRING_MAX
+    find_coordinator(client, name)
+    groups = partial(client.ask, DescribeGroupsRequest([name]), 6)
+    assert once_loaded(lambda: groups().groups[0].error_code) == ErrorCode.GROUP_ID_NOT_FOUND
+    assert len(groups().groups[0].error_message) < 2_000
+    for resource_type in (2, 4):  # a topic, a broker
+        request = DescribeConfigsRequest([DescribeConfigsResource(resource_type, name)])
+        result = client.ask(request, 4).results[0]
+        assert result.error_code != ErrorCode.NONE
+        assert len(result.error_message) < 2_000
+
+
+def test_row_47_that_metadata_by_id_is_refused_where_a_topic_needs_a_name(client: Client) -> None:
+    """Versions 10 and 11 have ids, but no null for the name of a topic that has none."""
+    for version in (10, 11):
+        for name in ("t", None):
+            topic = MetadataRequestTopic(UUID(int=7), name)
+            (found,) = client.ask(MetadataRequest([topic]), version).topics
+            assert (found.error_code, found.name) == (ErrorCode.INVALID_REQUEST, name or "")
+    topic = MetadataRequestTopic(UUID(int=7), None)
+    assert client.ask(MetadataRequest([topic]), 12).topics[0].error_code == (
+        ErrorCode.UNKNOWN_TOPIC_ID
+    )

@@ -14,7 +14,9 @@ from kio.serial import entity_reader, entity_writer
 
 from kafka_protocol import codec
 from kafka_protocol.api_keys import ApiKey
+from kafka_protocol.codec import ProtocolError
 from kafka_protocol.errors import ErrorCode
+from kafka_protocol.fields import BYTES, RECORDS, STRING, Array, fields_in
 from kafka_protocol.messages.k00_produce import (
     PartitionProduceData,
     ProduceRequest,
@@ -81,6 +83,23 @@ def test_that_a_message_cut_anywhere_is_refused(key: int, part: str) -> None:
     with pytest.raises(codec.ProtocolError):
         codec.decode(cls, version, data + b"\x00")
     codec.decode(cls, version, data + b"\x00", more_may_follow=True)
+
+
+@pytest.mark.parametrize(("key", "part"), ALL_MESSAGES)
+def test_that_a_null_is_only_written_where_the_version_has_one(key: int, part: str) -> None:
+    """Elsewhere it would be read as something else, or not at all."""
+    cls = message_class(key, part)
+    for version in range(cls.MIN_VERSION, cls.MAX_VERSION + 1):
+        for name, spec in fields_in(cls, version):
+            if isinstance(spec.type, Array) or spec.type in (STRING, BYTES, RECORDS):
+                message = cls()
+                setattr(message, name, None)
+                if version >= spec.nullable_since:
+                    read = codec.decode(cls, version, codec.encode(message, version))
+                    assert getattr(read, name) is None
+                else:
+                    with pytest.raises(ProtocolError, match=f"{name} is null"):
+                        codec.encode(message, version)
 
 
 def test_that_fields_of_other_versions_have_their_defaults() -> None:

@@ -15,6 +15,8 @@ from embedded_broker.core.quorum.campaign import CONDITIONAL_VOTE
 from embedded_broker.core.quorum.voter import Role
 from embedded_broker.simulator.node import Node, Observer
 from kafka_protocol.errors import ErrorCode
+from kafka_protocol.messages import k53_begin_quorum_epoch as k53
+from kafka_protocol.messages import k54_end_quorum_epoch as k54
 from kafka_protocol.messages.k52_vote import PartitionData, TopicData, VoteRequest
 from kafka_protocol.messages.k55_describe_quorum import DescribeQuorumRequest
 from kafka_protocol.messages.k55_describe_quorum import PartitionData as DescribePartition
@@ -222,6 +224,37 @@ def test_that_a_vote_of_another_cluster_or_from_no_voter_is_refused(cluster: Clu
     assert ask("another", 2).error_code == ErrorCode.INCONSISTENT_CLUSTER_ID
     assert ask("unit", 9).topics[0].partitions[0].error_code == ErrorCode.INCONSISTENT_VOTER_SET
     assert c.nodes[1].broker.quorum.epoch == epoch
+
+
+def asked(c: Wired, connection: Any, request: Any, version: int) -> Any:
+    """The response to a request on a connection of the simulated network."""
+    answers: list[Any] = []
+    connection.call(request, version, 1_000, lambda response, reason: answers.append(response))
+    c.until(lambda: answers, 2_000)
+    return answers[0]
+
+
+def test_that_nobody_campaigns_leads_or_resigns_in_the_name_of_another(cluster: Cluster) -> None:
+    c = cluster()
+    leader = c.controller()
+    assert leader is not None
+    epoch, connection = leader.broker.quorum.epoch, c.network.connect(77, leader, 77, "test")
+    other = next(n.node_id for n in c.nodes.values() if n is not leader)
+    topic = "__cluster_metadata"
+    requests: list[tuple[Any, int]] = [
+        (VoteRequest("unit", topics=[TopicData(topic, [PartitionData(0, epoch, other)])]), 2),
+        (k53.BeginQuorumEpochRequest("unit", -1, [k53.TopicData(topic, [k53.PartitionData()])]), 1),
+        (k54.EndQuorumEpochRequest("unit", [k54.TopicData(topic, [k54.PartitionData(0)])]), 1),
+    ]
+    for request, version in requests:
+        partition = request.topics[0].partitions[0]
+        if not isinstance(request, VoteRequest):
+            partition.leader_id, partition.leader_epoch = other, epoch
+        response = asked(c, connection, request, version)
+        code = response.topics[0].partitions[0].error_code
+        assert code == ErrorCode.CLUSTER_AUTHORIZATION_FAILED, type(request).__name__
+    assert leader.running and leader.broker.quorum.epoch == epoch
+    assert leader.broker.quorum.is_leader
 
 
 def test_that_describe_quorum_reports_leader_voters_and_lag(cluster: Cluster) -> None:

@@ -1,0 +1,1 @@
+"""Hostile requests of every API and version against live broker processes (see ``__main__``)."""
