@@ -1,5 +1,5 @@
-"""``ConfluentClient``: a real cluster. Records and most changes go over confluent-kafka, everything
-else over ``wire``.
+"""``ConfluentClient``: a real cluster. Records are sent and most changes made over confluent-kafka;
+records are read over ``fetching``, everything else goes over ``wire``.
 
 Nothing blocks the loop: confluent-kafka's blocking calls run in worker threads of this client.
 Whether a change is allowed is decided by ``gateway.Gateway``, which ``gateway.open_client`` puts in
@@ -9,18 +9,18 @@ front.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
 from kafka_client.api import EARLIEST
 from kafka_client.confluent_admin import Admin
-from kafka_client.confluent_data import Reader, Sender
+from kafka_client.confluent_data import Sender
 from kafka_client.error_map import from_code
 from kafka_client.errors import BadInput, ClientError, TimedOut, Unreachable
+from kafka_client.fetching.readers import KeptReader, Readers
 from kafka_client.librdkafka import Properties, properties
 from kafka_client.model import ConfigChange, NewRecord, Record, Topic, TopicPartition
 from kafka_client.profile import ConnectionProfile
@@ -38,35 +38,11 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 THREADS = 6
-IDLE_READERS_MOST = 2
 CALL_TIMEOUT_S = 30.0
 CLOSE_TIMEOUT_S = 3.0
 METADATA_RETRIES_S = (0.1, 0.3)
 """A broker may not know a topic yet that was just created: ask again after these waits."""
 COMPRESSIONS = ("none", "gzip", "snappy", "lz4", "zstd")
-READ_AHEAD_MOST = 1000
-
-
-class ConfluentReader:
-    """``api.RecordReader`` over one consumer."""
-
-    def __init__(self, client: ConfluentClient, reader: Reader) -> None:
-        self._client, self._reader = client, reader
-
-    async def next(self, max_records: int, max_wait_s: float) -> list[Record]:
-        return await self._client.in_thread(lambda: self._reader.next(max_records, max_wait_s))
-
-    def positions(self) -> Mapping[TopicPartition, int]:
-        return self._reader.positions()
-
-    def pause(self, partitions: Iterable[TopicPartition]) -> None:
-        self._reader.pause(partitions)
-
-    def resume(self, partitions: Iterable[TopicPartition]) -> None:
-        self._reader.resume(partitions)
-
-    async def close(self) -> None:
-        await self._client.in_thread(self._reader.close)
 
 
 class ConfluentClient:
@@ -80,7 +56,6 @@ class ConfluentClient:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix=f"kafka {profile.name}"[:60])
         self._pool = ConnectionPool(profile, self._secrets)
         self._sender: Sender | None = None
-        self._idle_readers: list[Reader] = []
         self._closed = False
 
         metadata, groups = MetadataClient(self._pool), GroupClient(self._pool)
@@ -93,6 +68,12 @@ class ConfluentClient:
         self.describe_groups = groups.describe_groups
         self.committed = groups.committed
         self.round_trips = self._pool.round_trips
+        self._readers = Readers(
+            metadata,
+            lambda: ConnectionPool(profile, self._secrets),
+            self.in_thread,
+            profile.properties,
+        )
 
         admin = Admin(self._properties)
         self.create_topics = admin.create_topics
@@ -122,8 +103,7 @@ class ConfluentClient:
         """End all connections, within a few seconds whatever the cluster does."""
         self._closed = True
         await self._pool.close()
-        readers, self._idle_readers = self._idle_readers, []
-        closing = [self.in_thread(reader.close, always=True) for reader in readers]
+        closing: list[Awaitable[None]] = [self._readers.close()]
         if self._sender is not None:
             closing.append(self.in_thread(self._sender.close, always=True))
         try:
@@ -139,26 +119,12 @@ class ConfluentClient:
     ) -> list[Record]:
         if not starts or max_records < 1:
             return []
-        starts = await self._clamped(starts)
-        reader = self._idle_readers.pop() if self._idle_readers else None
-        if reader is None:
-            read_ahead = min(max_records, READ_AHEAD_MOST)
-            reader = await self.in_thread(lambda: Reader(self._properties(), starts, read_ahead))
-        else:
-            await self._or_close(reader, partial(reader.seek, starts))
-        records = await self._or_close(reader, partial(reader.next, max_records, max_wait_s))
-        if len(self._idle_readers) < IDLE_READERS_MOST and not self._closed:
-            self._idle_readers.append(reader)
-        else:
-            self._close_later(reader)
-        return records
+        return await self._readers.read(await self._clamped(starts), max_records, max_wait_s)
 
     async def open_reader(
         self, starts: Mapping[TopicPartition, int], read_ahead: int = 1000
-    ) -> ConfluentReader:
-        starts = await self._clamped(starts)
-        reader = await self.in_thread(lambda: Reader(self._properties(), starts, read_ahead))
-        return ConfluentReader(self, reader)
+    ) -> KeptReader:
+        return await self._readers.open(await self._clamped(starts), read_ahead)
 
     async def alter_configs(
         self, changes: Sequence[ConfigChange], validate_only: bool = False
@@ -192,19 +158,6 @@ class ConfluentClient:
                 return await asyncio.get_running_loop().run_in_executor(self._threads, work)
         except TimeoutError:
             raise TimedOut(f"No answer within {seconds(CALL_TIMEOUT_S)}.") from None
-
-    async def _or_close(self, reader: Reader, work: Callable[[], T]) -> T:
-        """Run ``work`` on the reader; close the reader when that fails or is cancelled."""
-        try:
-            return await self.in_thread(work)
-        except BaseException:
-            self._close_later(reader)
-            raise
-
-    def _close_later(self, reader: Reader) -> None:
-        # After ``close`` the threads take no work; the consumer is closed when it is deleted.
-        with contextlib.suppress(RuntimeError):
-            self._threads.submit(reader.close)
 
     async def _read_secrets(self) -> None:
         """Copy the profile's secrets from the keyring, which may wait for the person."""

@@ -1,5 +1,4 @@
-"""Records in and out over confluent-kafka: a producer with delivery reports, and readers by
-assignment.
+"""Sends records over confluent-kafka, with delivery reports.
 
 Every function here may block and is called in a worker thread; confluent-kafka is imported on the
 first call.
@@ -9,13 +8,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kafka_client.error_map import from_confluent
 from kafka_client.errors import ClientError, TimedOut
-from kafka_client.librdkafka import PARTITION_EOF, Properties, logger
-from kafka_client.model import Header, NewRecord, Record, TopicPartition
+from kafka_client.librdkafka import Properties, logger
+from kafka_client.model import NewRecord
 from resources.wording import counted, verb
 
 if TYPE_CHECKING:
@@ -27,8 +26,6 @@ SEND_RATE_LEAST = 10_000
 MESSAGE_BYTES_MOST = 100 << 20
 """librdkafka's own limit, far above the topics' usual one: the broker decides and says why."""
 POLL_EVERY_RECORDS = 1000
-LARGE_READ_AHEAD = 10_000
-_TIMESTAMP_TYPES = {1: "create", 2: "append"}
 
 
 class _Delivery:
@@ -166,107 +163,3 @@ def _enqueue(
         except KafkaException as error:
             delivery.fail(index, error.args[0])
             return
-
-
-class Reader:
-    """One consumer with an assignment. Every method blocks; a lock lets one thread in at a time, so
-    that closing waits for a read that goes on after its caller gave up."""
-
-    def __init__(
-        self, base: Properties, starts: Mapping[TopicPartition, int], read_ahead: int
-    ) -> None:
-        from confluent_kafka import Consumer, TopicPartition
-
-        self._type = TopicPartition
-        self._positions = dict(starts)
-        self._lock = threading.Lock()
-        self._consumer = Consumer(
-            {
-                "fetch.wait.max.ms": 100,
-                "fetch.queue.backoff.ms": 5,
-                "fetch.error.backoff.ms": 100,
-                **base,
-                # librdkafka wants a group id even for assign(); no group is joined.
-                "group.id": "kafkarium-reader",
-                "enable.auto.commit": False,
-                "enable.auto.offset.store": False,
-                "allow.auto.create.topics": False,
-                "auto.offset.reset": "error",
-                "enable.partition.eof": True,
-                "isolation.level": "read_committed",
-                "queued.min.messages": max(1, read_ahead),
-                "queued.max.messages.kbytes": 65536 if read_ahead > LARGE_READ_AHEAD else 8192,
-            },
-            logger=logger,
-        )
-        self._consumer.assign([TopicPartition(t, p, offset) for (t, p), offset in starts.items()])
-
-    def next(self, max_records: int, max_wait_s: float) -> list[Record]:
-        """Wait at most ``max_wait_s`` for the first record, then return it with all that have
-        arrived. Raises: ClientError."""
-        records: list[Record] = []
-        deadline_s = time.monotonic() + max_wait_s
-        with self._lock:
-            while len(records) < max_records:
-                left_s = deadline_s - time.monotonic()
-                wait_s = 0.0 if records else max(0.0, min(left_s, 0.1))
-                messages = self._consumer.consume(max_records - len(records), wait_s)
-                for message in messages:
-                    if self._is_record(message):
-                        records.append(_record(message))
-                if not messages and (records or left_s <= 0):
-                    break
-            for record in records:
-                self._positions[record.topic, record.partition] = record.offset + 1
-        return records
-
-    def _is_record(self, message: Message) -> bool:
-        """False for the end of a partition, which moves the position past control records. Raises:
-        ClientError for any other error."""
-        error = message.error()
-        if error is None:
-            return True
-        if error.code() != PARTITION_EOF:
-            subject = message.topic() or ""
-            raise from_confluent(error.code(), error.str(), "read records", subject=subject)
-        topic, partition, offset = message.topic(), message.partition(), message.offset()
-        assert topic is not None and partition is not None and offset is not None
-        if offset > self._positions.get((topic, partition), -1):
-            self._positions[topic, partition] = offset
-        return False
-
-    def positions(self) -> dict[TopicPartition, int]:
-        return dict(self._positions)
-
-    def seek(self, starts: Mapping[TopicPartition, int]) -> None:
-        """Read from other offsets, over the connections that are open."""
-        with self._lock:
-            self._positions = dict(starts)
-            self._consumer.assign([self._type(t, p, offset) for (t, p), offset in starts.items()])
-
-    def pause(self, partitions: Iterable[TopicPartition]) -> None:
-        self._consumer.pause([self._type(t, p) for t, p in partitions])
-
-    def resume(self, partitions: Iterable[TopicPartition]) -> None:
-        self._consumer.resume([self._type(t, p) for t, p in partitions])
-
-    def close(self) -> None:
-        with self._lock:
-            self._consumer.close()
-
-
-def _record(message: Any) -> Record:
-    """``Any``: confluent-kafka declares each part of a message optional; a record has all."""
-    kind, timestamp_ms = message.timestamp()
-    headers = message.headers()
-    return Record(
-        message.topic(),
-        message.partition(),
-        message.offset(),
-        timestamp_ms,
-        _TIMESTAMP_TYPES.get(kind, "none"),
-        message.key(),
-        message.value(),
-        tuple(Header(k, v) for k, v in headers) if headers else (),
-        message.leader_epoch(),
-    )

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 TopicPartition = tuple[str, int]
 
@@ -240,19 +241,44 @@ class Header:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
-    """One record as it was read, its bytes not decoded."""
+class Unreadable:
+    """Why offsets of a partition could not be read, and where they end."""
+
+    last_offset: int
+    why: str
+    """A sentence for people."""
+
+
+class Record(NamedTuple):
+    """One record as it was read, its bytes not decoded; or, with ``unreadable``, the place of
+    records that could not be read: ``offset`` is the first of them, key and value are None.
+
+    A tuple, because scans make millions: a frozen dataclass takes three times as long.
+    """
 
     topic: str
     partition: int
     offset: int
     timestamp_ms: int
+    """Of a place that could not be read: that of the last record before it, -1 without one."""
     timestamp_type: str
     """create, append, or none."""
     key: bytes | None
     value: bytes | None
     headers: tuple[Header, ...] = ()
     leader_epoch: int | None = None
+    unreadable: Unreadable | None = None
+
+    @property
+    def order_ms(self) -> int:
+        """Its place in an order by time: the timestamp. What could not be read, and has none before
+        it, comes last, so that nobody misses it."""
+        return 1 << 62 if self.unreadable and self.timestamp_ms < 0 else self.timestamp_ms
+
+    @property
+    def unreadable_offsets(self) -> int:
+        """How many offsets could not be read; 0 of a record."""
+        return self.unreadable.last_offset - self.offset + 1 if self.unreadable else 0
 
 
 @dataclass(frozen=True, slots=True)

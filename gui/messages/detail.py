@@ -21,7 +21,7 @@ from typing_extensions import override
 
 from gui.messages.bytes_view import BytesView
 from gui.messages.metadata_view import MetadataView
-from gui.messages.record_columns import exact_time
+from gui.messages.record_columns import exact_time, unreadable_text
 from gui.page_kit.page_table import page_table
 from gui.pages import PageContext
 from kafka_client.model import Record
@@ -128,9 +128,7 @@ class RecordDetail(QWidget):
         column.addLayout(head)
         column.addWidget(self.tabs, 1)
         self._blank = QWidget(self)
-        EmptyState(self._context.theme, self._blank).show_words(
-            "messages", "No record selected", "Choose a record in the table to see all of it."
-        )
+        self._words = EmptyState(self._context.theme, self._blank)
         self._stack = QStackedLayout(self)
         self._stack.setContentsMargins(0, 0, 0, 0)
         self._stack.addWidget(self._content)
@@ -143,9 +141,20 @@ class RecordDetail(QWidget):
     ) -> None:
         """Show the record with its key and value decoded as these kinds; None shows nothing."""
         self.record = record
-        self._stack.setCurrentWidget(self._blank if record is None else self._content)
         if record is None:
+            self._show_words(
+                "messages", "No record selected", "Choose a record in the table to see all of it."
+            )
             return
+        if record.unreadable is not None:
+            self._show_words(
+                "warning",
+                f"Partition {record.partition} has records that cannot be read",
+                f"{unreadable_text(record)} Reading went on at offset"
+                f" {record.unreadable.last_offset + 1:,}.",
+            )
+            return
+        self._stack.setCurrentWidget(self._content)
         self.position.show_text(f"Partition {record.partition}  ·  offset {record.offset:,}")
         self._show_age()
         name = f"{record.topic}-{record.partition}-{record.offset}"
@@ -163,9 +172,13 @@ class RecordDetail(QWidget):
         self.tabs.setTabText(HEADERS_TAB, f"Headers ({count:,})" if count else "Headers")
         self.metadata.show_record(record)
 
+    def _show_words(self, icon: str, title: str, sentence: str) -> None:
+        self._words.show_words(icon, title, sentence)
+        self._stack.setCurrentWidget(self._blank)
+
     def _show_age(self) -> None:
         record = self.record
-        if record is None:
+        if record is None or record.unreadable is not None:
             return
         if record.timestamp_ms < 0:
             self.written.show_text("no timestamp")

@@ -378,6 +378,13 @@ class MessagesPage(LivePage):
         if len(rows) != 1:
             return
         record = rows[0]
+        if record.unreadable is not None:
+            after = record.unreadable.last_offset + 1
+            menu.addAction(
+                "Read from behind it",
+                lambda: self.read_topic(record.topic, record.partition, after),
+            )
+            return
         fill_copy_menu(menu, record)
         menu.addSeparator()
         resend = menu.addAction("Edit and send…", lambda: self.show_produce(record))

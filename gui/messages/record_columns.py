@@ -10,7 +10,7 @@ from kafka_client.model import Record
 from kafka_client.reading.decode import Kind, preview
 from resources.wording import counted
 from widgets import figures
-from widgets.column import Column
+from widgets.column import Column, as_text
 
 CELLS_CACHED = 4096
 Key = tuple[int, int]
@@ -84,40 +84,68 @@ class CellDecoder:
         return text
 
 
+def unreadable_text(record: Record) -> str:
+    """The sentence in place of offsets that could not be read; empty for a record."""
+    if record.unreadable is None:
+        return ""
+    first, last = record.offset, record.unreadable.last_offset
+    offsets = f"Offset {first:,}" if first == last else f"Offsets {first:,} to {last:,}"
+    return f"{offsets} cannot be read. {record.unreadable.why}"
+
+
 def _null(text: object) -> str:
     return "null" if text is None else str(text)
 
 
+def _time_of(record: Record) -> int | None:
+    return None if record.unreadable else record.timestamp_ms
+
+
+def _time(timestamp_ms: int | None) -> str:
+    return figures.UNKNOWN if timestamp_ms is None else local_time(timestamp_ms)
+
+
 def _size_tip(record: Record) -> str:
-    return counted(size_of(record), "byte")
+    return "" if record.unreadable else counted(size_of(record), "byte")
 
 
 def _value_tip(record: Record) -> str:
-    if record.value is None:
+    if record.unreadable is None and record.value is None:
         return "A tombstone: in a compacted topic, null deletes the key."
-    return ""
+    return unreadable_text(record)
+
+
+def _value_tone(record: Record) -> str:
+    if record.unreadable is not None:
+        return "warn"
+    return "text_faint" if record.value is None else ""
 
 
 def record_columns(decoder: CellDecoder) -> list[Column[Record]]:
     return [
-        Column("time", "Time", lambda r: r.timestamp_ms, text=local_time, width=118,
-               tip=lambda r: exact_time(r.timestamp_ms)),
+        Column("time", "Time", _time_of, text=_time, width=118,
+               tip=lambda r: "" if r.unreadable else exact_time(r.timestamp_ms)),
         Column("partition", "Partition", lambda r: r.partition, numeric=True, width=76),
         Column("offset", "Offset", lambda r: r.offset, text=figures.count, numeric=True, width=84,
                tip=lambda r: str(r.offset)),
-        Column("key", "Key", decoder.key, text=_null, mono=True, width=104,
+        Column("key", "Key", lambda r: "" if r.unreadable else decoder.key(r), text=_null,
+               mono=True, width=104,
                tone=lambda r: "text_faint" if r.key is None else "",
                tip=lambda r: decoder.key(r) or ""),
-        Column("value", "Value", decoder.value, text=_null, mono=True, stretch=True, width=300,
-               tone=lambda r: "text_faint" if r.value is None else "", tip=_value_tip),
-        Column("headers", "Headers", lambda r: len(r.headers), numeric=True, width=80, hidden=True),
-        Column("size", "Size", size_of, text=figures.size, numeric=True, width=72, tip=_size_tip),
+        Column("value", "Value", lambda r: unreadable_text(r) or decoder.value(r), text=_null,
+               mono=True, stretch=True, width=300, tone=_value_tone, tip=_value_tip,
+               icon=lambda r: "warning" if r.unreadable else ""),
+        Column("headers", "Headers", lambda r: None if r.unreadable else len(r.headers),
+               text=as_text, numeric=True, width=80, hidden=True),
+        Column("size", "Size", lambda r: None if r.unreadable else size_of(r),
+               text=lambda size: figures.UNKNOWN if size is None else figures.size(size),
+               numeric=True, width=72, tip=_size_tip),
     ]  # fmt: skip
 
 
 SortKey = Callable[[Record], Any]
 SORT_KEYS: dict[str, SortKey] = {
-    "time": lambda r: (r.timestamp_ms, r.partition, r.offset),
+    "time": lambda r: (r.order_ms, r.partition, r.offset),
     "partition": lambda r: (r.partition, r.offset),
     "offset": lambda r: (r.offset, r.partition),
     "key": lambda r: (r.key is not None, r.key or b"", r.partition, r.offset),

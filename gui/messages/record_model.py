@@ -138,7 +138,8 @@ class RecordModel(TableModel[Record]):
 
     def times(self) -> NDArray[np.int64]:
         """Timestamps in ms of the kept records that match, whatever the time range; int64[n]."""
-        return np.fromiter((r.timestamp_ms for r in self._matching), np.int64, len(self._matching))
+        times = [r.timestamp_ms for r in self._matching if r.unreadable is None]
+        return np.fromiter(times, np.int64, len(times))
 
     @override
     def row_at(self, row: int) -> Record:

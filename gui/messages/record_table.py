@@ -7,12 +7,13 @@ from collections.abc import Callable
 from PySide6.QtWidgets import QMenu
 from typing_extensions import override
 
+from gui.messages.record_columns import unreadable_text
 from gui.messages.record_model import RecordModel
 from kafka_client.model import Record
 from kafka_client.reading.decode import Kind, decode
 from resources.outgoing import visible
 from widgets.clipboard import copy_data, copy_lines
-from widgets.column import Column
+from widgets.column import Column, as_text
 from widgets.item_table import ROW_PIXELS
 from widgets.table_columns import PreferenceStore
 from widgets.table_view import TableView
@@ -80,12 +81,17 @@ class RecordTable(TableView[Record]):
     def _cell(self, column: Column[Record], row: Record, one_line: bool = True) -> str:
         """The whole text of a cell. In one line, controls and line ends become visible signs."""
         decoder = self.records.decoder
+        if row.unreadable is not None and column.name in ("key", "value"):
+            return unreadable_text(row) if column.name == "value" else ""
         match column.name:
             case "key":
                 data, kind = row.key, decoder.key_kind
             case "value":
                 data, kind = row.value, decoder.value_kind
             case _:
-                data, kind = str(column.value(row)).encode("utf-8", "surrogatepass"), Kind.STRING
+                data, kind = (
+                    as_text(column.value(row)).encode("utf-8", "surrogatepass"),
+                    Kind.STRING,
+                )
         text = "" if data is None else decode(data, kind, limit=LONGEST_COPY).text
         return visible(text, lines=not one_line, limit=LONGEST_COPY)

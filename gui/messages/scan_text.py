@@ -26,6 +26,8 @@ def progress_text(progress: Progress, request: ScanRequest, evicted: int) -> str
     parts.append(f"{figures.count(progress.records_per_s)} records/s")
     if progress.eta_s is not None and progress.eta_s < LONGEST_ETA_S:
         parts.append(f"about {figures.duration(progress.eta_s)} left")
+    if progress.unreadable:
+        parts.append(_unreadable(progress))
     if evicted:
         parts.append(_evicted(evicted))
     if progress.waiting_for:
@@ -47,6 +49,8 @@ def outcome_text(result: ScanResult | None, request: ScanRequest, kept: int, evi
     if result.took_s >= SPEED_AFTER_S:
         text += f", {figures.count(done.records_per_s)} records/s"
     text += "."
+    if done.unreadable:
+        text += f" {_unreadable(done).capitalize()}."
     if result.ended is Ended.KEPT:
         text += (
             f" Stopped at the limit of {figures.count(request.keep_records)} records or"
@@ -67,6 +71,10 @@ def empty_words(request: ScanRequest) -> tuple[str, str, str]:
         "No records in this range",
         "Choose another start, or Live to wait for new records.",
     )
+
+
+def _unreadable(progress: Progress) -> str:
+    return f"{counted(progress.unreadable, 'offset')} could not be read"
 
 
 def _evicted(count: int) -> str:

@@ -146,7 +146,8 @@ class TableBar(QWidget):
         self._context.session.tasks.start(self._export(Path(path), form), owner=self)
 
     async def _export(self, path: Path, form: str) -> None:
-        rows = self._table.model.rows
+        rows = [row for row in self._table.model.rows if row.unreadable is None]
+        left_out = self._table.model.rowCount() - len(rows)
         key, value = self.kinds
         title = f"Export of {counted(len(rows), 'record')}"
 
@@ -158,7 +159,10 @@ class TableBar(QWidget):
                     f"{path.name} was not written: {error.strerror or error}.",
                     next_step="Choose another place.",
                 ) from None
-            return f"{counted(len(rows), 'record')} written to {path.name}, {size(written)}."
+            done = f"{counted(len(rows), 'record')} written to {path.name}, {size(written)}."
+            if left_out:
+                done += f" Left out: {counted(left_out, 'place')} that could not be read."
+            return done
 
         try:
             sentence = await self._context.session.run_job(title, write)

@@ -93,8 +93,9 @@ def write(
     key: Kind = Kind.GUESS,
     value: Kind = Kind.GUESS,
 ) -> int:
-    """Write all records to the file and return its size in bytes. ``form``: csv or jsonl. Blocks:
-    call in a worker thread. Raises: OSError."""
+    """Write all records to the file and return its size in bytes; marks of what could not be read
+    are left out. ``form``: csv or jsonl. Blocks: call in a worker thread. Raises: OSError."""
+    records = (record for record in records if record.unreadable is None)
     rows = (
         csv_rows(records, key, value) if form == "csv" else (json_line(r) + "\n" for r in records)
     )

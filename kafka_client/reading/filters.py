@@ -54,7 +54,8 @@ def needles(text: str, match_case: bool) -> tuple[bytes, ...]:
 
 
 def make_filter(contains: Contains | None) -> Matches | None:
-    """A function that returns whether a record matches; None when every record does."""
+    """A function that returns whether a record matches; None when every record does. What could not
+    be read may hold the text, so it matches."""
     if contains is None or not contains.text:
         return None
     wanted = needles(contains.text, contains.match_case)
@@ -77,12 +78,13 @@ def make_filter(contains: Contains | None) -> Matches | None:
             for h in record.headers
         )
 
-    match contains.part:
-        case Part.KEY:
-            return lambda record: matches(record.key)
-        case Part.VALUE:
-            return lambda record: matches(record.value)
-        case Part.HEADERS:
-            return in_headers
-        case Part.ANYWHERE:
-            return lambda record: matches(record.value) or matches(record.key) or in_headers(record)
+    in_part: dict[Part, Matches] = {
+        Part.KEY: lambda record: matches(record.key),
+        Part.VALUE: lambda record: matches(record.value),
+        Part.HEADERS: in_headers,
+        Part.ANYWHERE: lambda record: (
+            matches(record.value) or matches(record.key) or in_headers(record)
+        ),
+    }
+    found = in_part[contains.part]
+    return lambda record: found(record) or record.unreadable is not None

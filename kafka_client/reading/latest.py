@@ -54,7 +54,7 @@ async def read_latest(
         emitted += await _emit_certain(waiting, unread, oldest, counter)
         if emitted + len(waiting) >= wanted and waiting:
             # Enough matches: go on only where an unread record may be newer than the last of them.
-            last_ms = waiting[-1].timestamp_ms
+            last_ms = waiting[-1].order_ms
             unread = {tp: r for tp, r in unread.items() if oldest.get(tp, last_ms + 1) > last_ms}
             emitted += await _emit_certain(waiting, unread, oldest, counter)
         window = min(WINDOW_MOST, window * 4)
@@ -62,7 +62,7 @@ async def read_latest(
 
 
 def _newest_first(record: Record) -> tuple[int, int, int]:
-    return (-record.timestamp_ms, -record.offset, record.partition)
+    return (-record.order_ms, -record.offset, record.partition)
 
 
 async def _emit_certain(
@@ -76,7 +76,7 @@ async def _emit_certain(
     many."""
     mark = max((oldest.get(tp, 1 << 62) for tp in unread), default=-(1 << 62))
     certain = 0
-    while certain < len(waiting) and waiting[certain].timestamp_ms >= mark:
+    while certain < len(waiting) and waiting[certain].order_ms >= mark:
         certain += 1
     await counter.take(waiting[:certain])
     del waiting[:certain]
@@ -101,7 +101,8 @@ async def _read_windows(
                 tp = (record.topic, record.partition)
                 if tp not in left or record.offset >= left[tp].end:
                     continue
-                oldest[tp] = min(oldest.get(tp, record.timestamp_ms), record.timestamp_ms)
+                if record.unreadable is None:
+                    oldest[tp] = min(oldest.get(tp, record.timestamp_ms), record.timestamp_ms)
                 if counter.count(record):
                     matches.append(record)
             ended = []

@@ -43,6 +43,8 @@ class Progress:
     """Estimated seconds left; None when the end is not known."""
     waiting_for: tuple[int, ...] = ()
     """Partitions that have brought nothing for some seconds, at most WAITING_SHOWN."""
+    unreadable: int = 0
+    """Offsets that could not be read."""
 
 
 Emit = Callable[[Sequence[Record]], Awaitable[None]]
@@ -66,6 +68,10 @@ class ScanCounter:
     scanned: int = 0
     matched: int = 0
     scanned_bytes: int = 0
+    unreadable: int = 0
+    """Offsets that could not be read."""
+    kept: int = 0
+    """Records and marks that were emitted."""
     kept_bytes: int = 0
     passed_offsets: int = 0
     """Offsets of the range that were passed, with or without a record."""
@@ -77,7 +83,10 @@ class ScanCounter:
     """(time, records scanned, offsets passed) of the last reports."""
 
     def count(self, record: Record) -> bool:
-        """Count a record that was read; return whether it matches."""
+        """Count a record that was read, or a mark; return whether it matches."""
+        if record.unreadable is not None:
+            self.unreadable += record.unreadable_offsets
+            return True
         self.scanned += 1
         self.scanned_bytes += record_bytes(record)
         return self.matches is None or self.matches(record)
@@ -85,29 +94,27 @@ class ScanCounter:
     async def take(self, records: Sequence[Record]) -> None:
         """Emit records that match, as far as they are wanted, and set ``enough`` when no more
         are."""
-        limit = self._record_limit()
+        request = self.request
+        wanted = request.until_at if request.until is Until.COUNT else 1 << 62
+        # A live view drops its oldest records instead of ending.
+        room = 1 << 62 if request.endless else request.keep_records
+        room_bytes = 1 << 62 if request.endless else request.keep_bytes
         taken: list[Record] = []
         for record in records:
-            full = self.kept_bytes > self.request.keep_bytes and not self.request.endless
-            if self.matched >= limit or full:
+            if self.matched >= wanted or self.kept >= room or self.kept_bytes > room_bytes:
                 self.enough = True
                 break
-            self.matched += 1
+            self.kept += 1
+            self.matched += record.unreadable is None
             self.kept_bytes += record_bytes(record)
             taken.append(record)
-        if self.matched >= limit:
+        if self.matched >= wanted or self.kept >= room:
             self.enough = True
         if self.enough:
             counted = self.request.until is Until.COUNT and self.matched >= self.request.until_at
             self.ended = Ended.COUNT if counted else Ended.KEPT
         if taken:
             await self.emit(taken)
-
-    def _record_limit(self) -> int:
-        request = self.request
-        limit = request.until_at if request.until is Until.COUNT else 1 << 62
-        # A live view drops its oldest records instead of ending.
-        return limit if request.endless else min(limit, request.keep_records)
 
     def wait_for(self, partitions: Iterable[TopicPartition]) -> None:
         """Report these partitions as the ones that bring nothing."""
@@ -136,6 +143,7 @@ class ScanCounter:
             (self.scanned - scanned) / elapsed_s,
             eta_s,
             self.waiting_for,
+            self.unreadable,
         )
 
     def _estimate(self, offsets_per_s: float) -> tuple[float | None, float | None]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kafka_client.api import ClusterReader, RecordReader
 from kafka_client.errors import TimedOut
@@ -67,7 +67,7 @@ async def run_scan(
     took_s = max(time.monotonic() - counter.started_s, 1e-6)
     last = counter.progress()
     rate_per_s = last.scanned / took_s
-    final = Progress(last.scanned, last.matched, last.scanned_bytes, last.fraction, rate_per_s)
+    final = replace(last, records_per_s=rate_per_s, eta_s=None, waiting_for=())
     report(final)
     return ScanResult(counter.ended, final, took_s, tuple(sorted(missed)))
 

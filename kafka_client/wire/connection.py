@@ -64,7 +64,9 @@ class Connection:
         self._waiting: dict[int, asyncio.Future[bytes]] = {}  # by correlation id
         self._correlation_ids = itertools.count(1)
         self._offered: Ranges = {}
-        self._frame_max_bytes = FIRST_FRAME_MAX_BYTES
+        self.frame_max_bytes = FRAME_MAX_BYTES
+        """Of a response, once the login is done."""
+        self._logged_in = False
         self._closed: ClientError | None = None
 
     @property
@@ -90,7 +92,7 @@ class Connection:
                 if self._profile.security_protocol.sasl:
                     stage = "login"
                     await log_in(self._send_login, self._profile, self._secrets, self.subject)
-                self._frame_max_bytes = FRAME_MAX_BYTES
+                self._logged_in = True
         except ClientError as error:
             await self._shut(error)
             raise
@@ -209,7 +211,8 @@ class Connection:
         try:
             while True:
                 size = int.from_bytes(await self._reader.readexactly(4), "big", signed=True)
-                if not CORRELATION_ID.size <= size <= self._frame_max_bytes:
+                most = self.frame_max_bytes if self._logged_in else FIRST_FRAME_MAX_BYTES
+                if not CORRELATION_ID.size <= size <= most:
                     self._fail(self._wrong_size(size))
                     return
                 frame = await self._reader.readexactly(size)
@@ -220,10 +223,10 @@ class Connection:
             self._fail(from_os_error(error, self.address, "connect"))
 
     def _wrong_size(self, size: int) -> ClientError:
-        if size > self._frame_max_bytes == FRAME_MAX_BYTES:  # it has answered in Kafka's protocol
+        if self._logged_in and size > self.frame_max_bytes:  # it has answered in Kafka's protocol
             return TooLarge(
                 f"{self.address} answers with {size / 2**20:,.0f} MiB; Kafkarium reads"
-                f" {FRAME_MAX_BYTES >> 20} at most.",
+                f" {self.frame_max_bytes >> 20} at most.",
                 next_step="Check the address, and what it is that answers there.",
             )
         return _not_kafka(self.address, self.subject, f"a response of {size} bytes")

@@ -20,7 +20,7 @@ from kafka_client import backoff
 from kafka_client.errors import ClientError, TimedOut
 from kafka_client.profile import ConnectionProfile
 from kafka_client.secrets import Secrets
-from kafka_client.wire.connection import Connection
+from kafka_client.wire.connection import FRAME_MAX_BYTES, Connection
 from kafka_client.wire.dials import Dials
 from kafka_protocol.fields import Message
 
@@ -67,6 +67,7 @@ class Endpoint:
         self.subject = subject
         self.answered_at = 0.0  # monotonic time of the last response
         self.not_before = 0.0  # monotonic time before which it is not dialled again
+        self._frame_max_bytes = FRAME_MAX_BYTES
         self._profile, self._secrets = profile, secrets
         self._timeouts, self._rng = timeouts, rng
         self._on_recovered = on_recovered
@@ -88,6 +89,12 @@ class Endpoint:
     def round_trip_ms(self) -> float | None:
         """Return the round trip of the last response on an open connection."""
         return self._connection.round_trip_ms if self._connection and self.is_open else None
+
+    def limit_frames(self, most_bytes: int) -> None:
+        """Take responses up to this size, FRAME_MAX_BYTES unless this is called."""
+        self._frame_max_bytes = most_bytes
+        if self._connection is not None:
+            self._connection.frame_max_bytes = most_bytes
 
     async def connection(self) -> Connection:
         """The open connection, dialled when there is none.
@@ -124,6 +131,7 @@ class Endpoint:
         if self._connection is not None:
             await self._connection.close()
         connection = Connection(self._profile, self._secrets, *self.address, self.subject)
+        connection.frame_max_bytes = self._frame_max_bytes
         await connection.open(timeout_s)
         if self._dropped:  # closed while it was dialled
             await connection.close()

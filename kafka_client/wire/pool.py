@@ -133,6 +133,11 @@ class ConnectionPool:
                 if all_tried or time.monotonic() >= deadline:
                     raise
 
+    def limit_frames(self, broker_id: int, most_bytes: int) -> None:
+        """Take responses of this broker up to this size. Raises: Unreachable, when the cluster
+        does not list it."""
+        self._broker(broker_id).limit_frames(most_bytes)
+
     async def version(self, api_key: int, broker_id: int | None = None) -> int:
         """The version that requests of this api use with a broker, or with any. Raises
         as ``request``."""

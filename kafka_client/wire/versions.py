@@ -10,6 +10,8 @@ from kafka_protocol.codec import request_class
 NEWEST_USED: Mapping[int, int] = {
     # Version 4 differs in nothing that is read here, and more brokers know 3.
     ApiKey.API_VERSIONS: 3,
+    # Version 13 names topics by their ids alone.
+    ApiKey.FETCH: 12,
     # Version 10 adds a time limit for records in tiered storage.
     ApiKey.LIST_OFFSETS: 9,
     # Version 10 names topics by their ids alone.

@@ -2,7 +2,7 @@ import pytest
 
 from kafka_client.gateway import open_client
 from kafka_client.profile import quick
-from tests.unit.kafka_client.contract import ClusterContract
+from tests.unit.kafka_client.contract import ClusterContract, open_a_reader
 
 
 async def opened(bootstrap_servers):
@@ -11,6 +11,7 @@ async def opened(bootstrap_servers):
     await client.connect()
     await client.metadata()
     await client.list_groups()
+    await open_a_reader(client)
     return client
 
 

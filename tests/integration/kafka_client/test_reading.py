@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from kafka_client.gateway import Gateway, open_client
+from kafka_client.gateway import Gateway
 from kafka_client.model import Header, NewRecord, NewTopic, Record
-from kafka_client.profile import quick
 from kafka_client.reading.filters import Contains
 from kafka_client.reading.plan import Order, ScanRequest, Start, Until, plan_scan
 from kafka_client.reading.scan import run_scan
+from tests.integration.kafka_client.test_contract import opened
 
 COUNT = 6000
 ALL = (0, 1, 2)
@@ -88,14 +88,6 @@ class ReadingContract:
         await self.scan(client, filled, start=Start.LATEST, start_at=10)
         groups, _ = await client.list_groups()
         assert not any("kafkarium" in name for name in groups)
-
-
-async def opened(bootstrap_servers: str) -> Gateway:
-    client = open_client(quick(bootstrap_servers))
-    await client.connect()
-    await client.metadata()
-    await client.list_groups()
-    return client
 
 
 @pytest.mark.real_kafka

@@ -55,6 +55,17 @@ async def make_topic(client, partitions=3, factor=3, **configs):
     return name
 
 
+async def open_a_reader(client):
+    """Have the client keep a reader with a connection to each broker, as the next ones use it."""
+    name = await make_topic(client)
+    await client.produce([record(name, b"v", partition=p) for p in range(3)])
+    reader = await client.open_reader({(name, p): 0 for p in range(3)})
+    await eventually(
+        lambda: reader.next(10, 1.0), lambda _: all(at == 1 for at in reader.positions().values())
+    )
+    await reader.close()
+
+
 def record(topic, value, key=None, **more):
     return NewRecord(topic, key, value, **more)
 

@@ -1,16 +1,12 @@
-import asyncio
 import logging
-import threading
 from types import SimpleNamespace
 
 import pytest
 
-from kafka_client import confluent, librdkafka
-from kafka_client.confluent import ConfluentClient
+from kafka_client import librdkafka
 from kafka_client.confluent_data import _Delivery
 from kafka_client.errors import ClientError, Rejected, TimedOut
 from kafka_client.model import NewRecord
-from kafka_client.profile import quick
 
 
 def test_that_librdkafkas_log_is_one_safe_line_a_second(monkeypatch, caplog):
@@ -67,75 +63,3 @@ def test_that_records_without_an_acknowledgement_are_counted():
     delivery.callback(0)(None, stored(0, 1))
     with pytest.raises(TimedOut, match=r"^1 of 2 records was not acknowledged in time\.$"):
         delivery.places()
-
-
-class SlowReader:
-    """Blocks in ``next`` until the test lets it go."""
-
-    def __init__(self, *_):
-        self.started, self.go, self.closed = (threading.Event() for _ in range(3))
-        made.append(self)
-
-    def next(self, max_records, max_wait_s):
-        self.started.set()
-        assert self.go.wait(5)
-        return []
-
-    def seek(self, starts):
-        pass
-
-    def close(self):
-        self.closed.set()
-
-
-made: list[SlowReader] = []
-
-
-@pytest.fixture
-async def client(monkeypatch):
-    made.clear()
-    monkeypatch.setattr(confluent, "Reader", SlowReader)
-    client = ConfluentClient(quick("localhost:1"))
-
-    async def offsets(partitions, isolation="read_uncommitted"):
-        return dict.fromkeys(partitions, 0), {}
-
-    client.offsets = offsets
-    yield client
-    for reader in made:
-        reader.go.set()
-    await client.close()
-
-
-async def started_read(client):
-    reading = asyncio.create_task(client.read({("t", 0): 0}, 10))
-    while not made or not made[-1].started.is_set():
-        await asyncio.sleep(0.001)
-    return reading
-
-
-async def test_that_a_reader_is_used_again_after_a_read(client):
-    reading = await started_read(client)
-    made[0].go.set()
-    assert await reading == []
-    await client.read({("t", 0): 0}, 10)
-    assert len(made) == 1 and not made[0].closed.is_set()
-
-
-async def test_that_a_reader_whose_read_was_cancelled_is_closed_and_not_used_again(client):
-    reading = await started_read(client)
-    reading.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await reading
-    made[0].go.set()
-    assert await asyncio.to_thread(made[0].closed.wait, 5)
-    await (await started_read_after_first(client))
-    assert len(made) == 2
-
-
-async def started_read_after_first(client):
-    reading = asyncio.create_task(client.read({("t", 0): 0}, 10))
-    while len(made) < 2 or not made[1].started.is_set():
-        await asyncio.sleep(0.001)
-    made[1].go.set()
-    return reading

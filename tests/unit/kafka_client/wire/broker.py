@@ -21,6 +21,7 @@ from kafka_protocol.messages.k03_metadata import (
 from kafka_protocol.messages.k18_api_versions import ApiVersion, ApiVersionsResponse
 
 OFFERED = (
+    ApiKey.FETCH,
     ApiKey.LIST_OFFSETS,
     ApiKey.METADATA,
     ApiKey.OFFSET_COMMIT,
