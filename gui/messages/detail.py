@@ -136,6 +136,11 @@ class RecordDetail(QWidget):
 
     # ---- showing
 
+    @property
+    def words(self) -> str:
+        """What stands in place of a record, for tests."""
+        return self._words.words
+
     def show_record(
         self, record: Record | None, key: Kind = Kind.GUESS, value: Kind = Kind.GUESS
     ) -> None:

@@ -37,6 +37,8 @@ class PartitionRead:
         """Monotonic time of the next try."""
         self.problem: ClientError | None = None
         """Why the last try failed."""
+        self.last_timestamp_ms = -1
+        """Of the last record that was read, where marks of what cannot be read stand."""
         self.starving = False
         """Whether the last response had no whole batch of it, though there is more."""
 
@@ -61,7 +63,13 @@ class PartitionRead:
     def take(self, max_records: int, max_bytes: int) -> list[Record]:
         """Records that were fetched. Only of the first segment, as the place of the next is not
         sure before the first is read."""
-        return self.segments[0].take(max_records, max_bytes) if self.segments else []
+        if not self.segments:
+            return []
+        first = self.segments[0]
+        first.last_timestamp_ms = max(first.last_timestamp_ms, self.last_timestamp_ms)
+        records = first.take(max_records, max_bytes)
+        self.last_timestamp_ms = first.last_timestamp_ms
+        return records
 
     def settle(self) -> str:
         """Note what ``take`` has read. Return why reading cannot go on at ``position``, or nothing

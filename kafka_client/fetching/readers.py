@@ -4,7 +4,6 @@ the next who asks: to read one record, as sampling does, is then two round trips
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -56,7 +55,8 @@ class Readers:
     ) -> list[Record]:
         """See ``api.ClusterReader``."""
         deadline_s = time.monotonic() + max_wait_s
-        async with contextlib.aclosing(await self.open(starts, 0)) as reader:
+        reader = await self.open(starts, 0)
+        try:
             while True:
                 left_s = max(0.0, deadline_s - time.monotonic())
                 records = await reader.next(max_records, left_s)
@@ -66,6 +66,8 @@ class Readers:
                     if reader.problem is not None:
                         raise reader.problem
                     return []
+        finally:
+            await reader.close()
 
     async def give_back(self, reader: FetchReader) -> None:
         """Keep it for the next, parked."""
@@ -115,5 +117,3 @@ class KeptReader:
             await self._readers.give_back(self._reader)
         else:
             await self._readers.end(self._reader)
-
-    aclose = close

@@ -304,19 +304,8 @@ class Segment:
         first = self.position
         if out and out[-1].unreadable and out[-1].unreadable == Unreadable(first - 1, why):
             first = out.pop().offset  # one place, although it is several batches
-        topic, partition = self.tp
-        out.append(
-            Record(
-                topic,
-                partition,
-                first,
-                self.last_timestamp_ms,
-                "none",
-                None,
-                None,
-                unreadable=Unreadable(last_offset, why),
-            )
-        )
+        unreadable = Unreadable(last_offset, why)
+        out.append(_mark(*self.tp, first, self.last_timestamp_ms, unreadable))
         self.position = last_offset + 1
 
     def _pass_to(self, offset: int) -> None:
@@ -333,6 +322,7 @@ class Gap:
     def __init__(self, tp: TopicPartition, position: int, unreadable: Unreadable) -> None:
         self.tp, self.begin, self.position = tp, position, position
         self.end = unreadable.last_offset + 1
+        self.last_timestamp_ms = -1
         self._unreadable = unreadable
 
     @property
@@ -343,11 +333,16 @@ class Gap:
         """As ``Segment.take``: one record."""
         topic, partition = self.tp
         first, self.position = self.position, self.end
-        why = self._unreadable
-        return [Record(topic, partition, first, -1, "none", None, None, unreadable=why)]
+        return [_mark(topic, partition, first, self.last_timestamp_ms, self._unreadable)]
 
     def drop_unpacked(self) -> None:
         """There is nothing."""
+
+
+def _mark(
+    topic: str, partition: int, offset: int, timestamp_ms: int, unreadable: Unreadable
+) -> Record:
+    return Record(topic, partition, offset, timestamp_ms, "none", None, None, unreadable=unreadable)
 
 
 def _size_of_batch(data: bytes, at: int) -> int:

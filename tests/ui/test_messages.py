@@ -17,6 +17,7 @@ from pytestqt.qtbot import QtBot
 from gui.messages.page import MessagesPage
 from gui.navigation import MessagesTarget, ProduceTarget
 from kafka_client.errors import TimedOut
+from kafka_client.model import Record, Unreadable
 from kafka_client.reading.decode import Kind
 from kafka_client.reading.plan import Start, Until
 from tests.fakes.client import FakeClient
@@ -331,3 +332,58 @@ def test_that_nothing_is_created_or_joined(here: Page) -> None:
     here.page.show_target(MessagesTarget("email"))
     here.ended()
     assert set(here.made.client.calls) <= {"offsets", "open_reader", "read", "metadata"}
+
+
+def damage(here: Page, count: int) -> list[Record]:
+    """Let the newest records of one partition be unreadable; return the marks."""
+    client = here.made.client
+    assert isinstance(client, FakeClient)
+    log = client.cluster.logs["email"][1]
+    end = log.end_offset(client.cluster.clock())
+    marks = []
+    for offset in range(end - 3 * count, end, 3):
+        record = log.record(offset)._replace(key=None, value=None, headers=())
+        why = "Its batch is damaged: wrong checksum."
+        marks.append(record._replace(unreadable=Unreadable(offset, why)))
+        log.sent[offset] = marks[-1]
+    log.since_s += len(marks) / log.rate_per_s  # the records that are sent count as more
+    return marks
+
+
+def test_that_records_which_cannot_be_read_are_marked_and_the_rest_is_shown(here: Page) -> None:
+    (mark,) = damage(here, 1)
+    here.page.show_target(MessagesTarget("email"))
+    here.ended()
+    assert here.model.rowCount() == 500
+    assert "1 offset could not be read." in here.page.progress_text.text()
+    row = here.model.row_of((1, mark.offset))
+    texts = [here.model.index(row, c).data() for c in range(len(here.model.columns))]
+    assert f"Offset {mark.offset:,} cannot be read. Its batch is damaged" in texts[4]
+    assert (texts[0], texts[3], texts[6]) == ("–", "", "–")
+    here.page.table.select_key((1, mark.offset))
+    assert "cannot be read" in here.page.detail.words
+    assert here.model.times().size == 499  # no bar of the histogram counts it
+
+
+def test_that_a_filter_keeps_what_could_not_be_read(here: Page) -> None:
+    """It may hold the text."""
+    marks = damage(here, 2)
+    here.page.show_target(MessagesTarget("email"))
+    here.ended()
+    here.page.bar.text.setText("no such text")
+    here.qtbot.waitUntil(lambda: here.model.rowCount() == 2)
+    assert {r.offset for r in here.model.rows} == {m.offset for m in marks}
+
+
+def test_that_an_export_leaves_out_what_could_not_be_read_and_says_so(
+    here: Page, tmp_path: Path
+) -> None:
+    damage(here, 2)
+    here.page.show_target(MessagesTarget("email"))
+    here.ended()
+    path = tmp_path / "out.jsonl"
+    here.page.table_bar.export_to(str(path), "jsonl")
+    here.qtbot.waitUntil(lambda: bool(here.made.notes))
+    assert len(path.read_text().splitlines()) == 498
+    assert "498 records written" in here.made.notes[-1][0]
+    assert "Left out: 2 places that could not be read." in here.made.notes[-1][0]

@@ -9,11 +9,11 @@ import pytest
 
 from kafka_client.errors import ClientError, Denied, Rejected, Unreachable
 from kafka_client.fetching import lane, sizes
-from kafka_client.model import Unreadable
+from kafka_client.model import Record, Unreadable
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.records.batch import Codec
 from tests.unit.kafka_client.fetching.logs import TOPIC, Log, Logs, batch, numbered
-from tests.unit.kafka_client.fetching.test_segment import brief
+from tests.unit.kafka_client.fetching.test_segment import brief, why
 
 
 def by_partition(found):
@@ -62,7 +62,7 @@ async def test_that_a_partition_follows_its_leader_when_the_old_one_died():
         await reader.next(100, 5.0)
         await cluster.cluster.brokers[0].stop()
         cluster.logs[0].batches += numbered(1, first=5)
-        found = []
+        found: list[Record] = []
         async with asyncio.timeout(20):
             while not found:
                 found = await reader.next(100, 1.0)
@@ -127,7 +127,7 @@ async def test_that_records_which_were_deleted_meanwhile_are_a_mark():
         log.start, log.batches = 6, log.batches[6:]
         found = await cluster.read_all({0: 2})
         assert brief(found) == [(2, 5), 6, 7, 8, 9]
-        assert found[0].unreadable.why == "Deleted before they were read."
+        assert why(found) == "Deleted before they were read."
 
 
 async def test_that_an_offset_behind_the_end_fails_the_reader():
@@ -170,14 +170,14 @@ async def test_that_a_batch_larger_than_any_frame_is_passed_and_a_smaller_one_re
     async with Logs([Log([*batches, batch(3, [b"d"])])]) as cluster:
         found = await cluster.read_all()
         assert brief(found) == [0, 1, (2, 2), 3]
-        assert found[2].unreadable.why.startswith("Its batch takes over ")
+        assert why(found).startswith("Its batch takes over ")
 
 
 async def test_that_a_paused_partition_brings_nothing_and_keeps_its_place():
     logs = [Log([batch(0, [bytes(1000)] * 4000, Codec.ZSTD)]), Log(numbered(3))]
     async with Logs(logs) as cluster:
         reader = await cluster.readers.open({(TOPIC, 0): 0, (TOPIC, 1): 0}, 1000)
-        found = []
+        found: list[Record] = []
         while not any(r.partition == 0 for r in found):
             found += await reader.next(10, 5.0)
         reader.pause([(TOPIC, 0)])

@@ -219,8 +219,7 @@ def test_that_a_batch_that_counts_less_than_it_holds_has_a_mark_at_its_end(count
 
 
 def test_that_a_batch_that_compaction_has_emptied_is_passed():
-    data = with_body(b"", 0, 0)
-    data = bytearray(data)
+    data = bytearray(with_body(b"", 0, 0))
     struct.pack_into(">i", data, 23, 4)
     segment = Segment(TP, 0, sealed(data) + bytes(batch([b"d"], 5)))
     assert brief(read(segment)) == [5] and segment.end == 6

@@ -19,6 +19,7 @@ from tests.unit.kafka_client.wire.broker import FakeBroker, topic
 from tests.unit.kafka_protocol import hostile
 
 READ_BY_THE_CLIENT = (
+    ApiKey.FETCH,
     ApiKey.LIST_OFFSETS,
     ApiKey.METADATA,
     ApiKey.OFFSET_FETCH,
