@@ -25,6 +25,8 @@ MEMBER_ID_REQUIRED_SINCE = 4
 SKIP_ASSIGNMENT_SINCE = 9
 SMALL_BYTES = 64 * 1024
 """Metadata of a member, or assignments, that are not added up with the rest of the group."""
+INSTANCE_ID_MAX = 249
+"""Characters of the id of a static member; the limit of Kafka's consumer."""
 PENDING_MOST = 10_000
 """Member ids of a group that were given and have not joined yet."""
 
@@ -49,6 +51,11 @@ class Membership:
         most_ms = config.broker("group.max.session.timeout.ms")
         if not least_ms <= message.session_timeout_ms <= most_ms:
             self._responses.refuse_join(event, ErrorCode.INVALID_SESSION_TIMEOUT)
+            return
+        # A member id is made of it. One that does not fit into its field could not be sent, nor
+        # the group be described any more.
+        if len(message.group_instance_id or "") > INSTANCE_ID_MAX:
+            self._responses.refuse_join(event, ErrorCode.INVALID_REQUEST)
             return
         group = shard.groups.get(message.group_id)
         if group is None:

@@ -324,6 +324,12 @@ def test_that_a_static_member_with_another_protocol_begins_a_rebalance(bench: Be
     assert bench.answers[bench.join(instance="i1", protocols=["sticky"])].generation_id == 2
 
 
+def test_that_an_instance_id_that_is_too_long_for_a_member_id_is_refused(bench: Bench) -> None:
+    assert bench.answers[bench.join(instance="i" * 249)].error_code == ErrorCode.NONE
+    answer = bench.answers[bench.join(instance="i" * 250)]
+    assert answer.error_code == ErrorCode.INVALID_REQUEST
+
+
 def test_that_a_waiting_previous_instance_is_fenced(bench: Bench) -> None:
     one = bench.answers[bench.join(instance="i1")]
     bench.log.hold = True
