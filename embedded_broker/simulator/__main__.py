@@ -20,7 +20,9 @@ from embedded_broker.simulator import history, ledger, mutants
 from embedded_broker.simulator.nemesis import Fault
 from embedded_broker.simulator.scenario import FAMILIES, Result, run_seed
 from embedded_broker.simulator.shrink import shrink
+from embedded_broker.simulator.transcript import KEPT_LINES, Transcript, headline
 
+TRACE_LINES = 40
 Job = tuple[int, int, str]
 
 
@@ -90,7 +92,11 @@ def replay(args: argparse.Namespace) -> int:
     faults: list[Fault] | None = json.loads(Path(args.plan).read_text()) if args.plan else None
     with mutants.planted(args.mutant) if args.mutant else nullcontext():
         watch = print if args.trace else None
-        result = run_seed(args.replay, brokers, family, faults, watch=watch, keep_history=True)
+        text = Transcript(args.only, args.topic, args.lines or KEPT_LINES)
+        transcript = text if args.transcript else None
+        result = run_seed(args.replay, brokers, family, faults, watch, True, transcript)
+        if args.transcript:
+            print("\n".join(text.lines()))
         print(
             f"trace {result.trace_hash}, events: {result.events}, "
             f"{result.simulated_ms / 1000:.1f} s simulated"
@@ -101,8 +107,8 @@ def replay(args: argparse.Namespace) -> int:
         if not result.failure:
             print(f"seed {result.seed} passed")
             return 0
-        if not args.trace:
-            print("\n".join(result.lines[-args.lines :]))
+        if not args.trace and not args.transcript:
+            print("\n".join(result.lines[-(args.lines or TRACE_LINES) :]))
         print(result.failure)
         print(f"plan of {len(result.plan)}: {json.dumps(result.plan)}")
         if args.shrink:
@@ -111,6 +117,7 @@ def replay(args: argparse.Namespace) -> int:
                 return run_seed(args.replay, brokers, family, candidate).check == result.check
 
             print(f"smallest plan: {json.dumps(shrink(result.plan, fails))}")
+        print(f"seed {result.seed} failed: {headline(result.failure)}")
     return 1
 
 
@@ -143,7 +150,28 @@ def main(argv: list[str] | None = None) -> int:
         "--trace", action="store_true", help="with --replay: print the trace as it grows"
     )
     parser.add_argument(
-        "--lines", type=int, default=40, help="with --replay: lines of the trace before a failure"
+        "--lines",
+        type=int,
+        help=f"with --replay: how many lines are shown, the newest ({TRACE_LINES} of the trace "
+        f"before a failure, {KEPT_LINES} of a transcript)",
+    )
+    parser.add_argument(
+        "--transcript",
+        action="store_true",
+        help="with --replay: print what happened, a line an event, for a person to read",
+    )
+    parser.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help='with --transcript: lines of or about this, such as "broker 2"; may be repeated',
+    )
+    parser.add_argument(
+        "--topic",
+        action="append",
+        default=[],
+        help="with --transcript: leave out what is about other topics; may be repeated",
     )
     parser.add_argument(
         "--history", help="with --replay: write the clients' history to this file (JSON lines)"

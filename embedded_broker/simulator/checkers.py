@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from embedded_broker.core.effects import Effect, Stop
+from embedded_broker.core.effects import Effect, Note, Stop
 from embedded_broker.core.events import Event
 from embedded_broker.simulator.disk import Platter, SimLog
 from embedded_broker.simulator.node import Node, Observer
@@ -29,6 +29,7 @@ TopicPartition = tuple[str, int]
 METADATA_TOPIC = "__cluster_metadata"
 Observed = tuple[int, bool, int, Any]
 """(high watermark, whether the replica leads, leader epoch, log) of a partition on a broker."""
+REQUEST_FAILED = "Internal error"
 CHECKED_TAIL = 30
 """Offsets before the committed end that C7 compares each time; the rest was compared before."""
 
@@ -109,6 +110,10 @@ class Checks(Observer):
         self.world.after(1_000, self.restart, node)
 
     def after_event(self, node: Node, event: Event, effects: list[Effect]) -> None:
+        for effect in effects:
+            # A request that meets a bug is refused and noted; here it must not meet one.
+            if isinstance(effect, Note) and effect.text.startswith(REQUEST_FAILED):
+                raise Violation("crash", f"broker {node.node_id}: {effect.text}")
         self._check_quorum(node)
         observed = self._observed[node.node_id]
         for place, partition in node.broker.replicas.partitions.items():

@@ -8,7 +8,7 @@ Source: the histories of Jepsen.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,6 +36,8 @@ class History:
     def __init__(self) -> None:
         self.operations: list[Operation] = []
         self.counts: dict[str, int] = {}
+        self.on_operation: Callable[[str, str, str, Any], None] | None = None
+        """Called with type, process, function and value of each."""
 
     def add(self, type_: str, process: str, function: str, value: Any, time_ms: int) -> None:
         """Add the begin or the end of an operation."""
@@ -44,6 +46,8 @@ class History:
         )
         key = f"{function} {type_}"
         self.counts[key] = self.counts.get(key, 0) + 1
+        if self.on_operation is not None:
+            self.on_operation(type_, process, function, value)
 
 
 def write(path: Path, operations: Iterable[Operation]) -> None:

@@ -427,8 +427,8 @@ def commit_while_completing(patch: Patch) -> None:
 def generation_not_checked(patch: Patch) -> None:
     member_error = Group.member_error
 
-    def planted_error(self: Any, member_id: str, instance_id: Any, generation: int) -> int:
-        return member_error(self, member_id, instance_id, self.generation)
+    def planted_error(self: Any, member_id: str, instance_id: Any, _generation: Any = None) -> int:
+        return member_error(self, member_id, instance_id)
 
     patch(Group, "member_error", planted_error)
 

@@ -173,8 +173,8 @@ class Nemesis:
         self.world, self.network, self.cluster, self.family = world, network, cluster, family
         self.faults = faults
         self.rng = world.rng("nemesis at work")
-        self.done = False
-        self.struck = 0
+        self._happened = partial(world.happened, "nemesis")
+        self.done, self.struck = False, 0
         self.stuck = ""
         """Why the cluster did not become healthy again after a single fault (F1)."""
         self._over = 0
@@ -231,7 +231,7 @@ class Nemesis:
         node_id = self.cluster.target(fault["aim"], fault["pick"])
         node = self.cluster.nodes[node_id]
         kind = self._permitted(fault["do"], node_id)
-        self.world.trace(f"nemesis: {kind} {node_id} ({fault['aim']}) for {fault['for_ms']}")
+        self._happened(f"{kind} broker {node_id} ({fault['aim']}) for {fault['for_ms']} ms")
         self.struck += 1
         undo = self._do(kind, node, fault)
 
@@ -426,7 +426,7 @@ class Nemesis:
             key = keys[(pick + i) % len(keys)]
             copies = [other[key] for other in others if key in other]
             if logs[key].rot(copies, pick):
-                self.world.trace(f"nemesis: a bit of {key[0]}-{key[2]} of {node.node_id} changes")
+                self._happened(f"flip a bit of {key[0]}-{key[2]} on broker {node.node_id}")
                 return
 
     def _crash_all(self, node_ids: list[int], power: bool) -> Callable[[], None]:
@@ -447,7 +447,7 @@ class Nemesis:
     def _tripped(self, node: Node, for_ms: int) -> None:
         """Kill a node right after it has sent the message of its trip."""
         if not self.done:
-            self.world.trace(f"nemesis: {node.node_id} trips")
+            self._happened(f"broker {node.node_id} trips")
             node.crash(power=False)
             self.world.after(for_ms, self._keep_down(node))
 

@@ -122,7 +122,7 @@ class Process:
         except Violation:
             raise
         except Exception as error:
-            self.node.world.trace(f"{self.node.node_id} raised {error!r}")
+            self.node.happened(f"raised {error!r}")
             raise Violation(
                 "crash", f"broker {self.node.node_id}: {traceback.format_exc()}"
             ) from error
@@ -159,7 +159,7 @@ class Process:
                     self._flush(effect)
                 case Note():
                     if effect.level >= Level.INFO:
-                        world.trace(f"{node.node_id} notes {effect.level.name} {effect.text}")
+                        node.happened(f"logs {effect.level.name} {effect.text}")
                 case PeerAddress():
                     pass
                 case Stop():
@@ -304,6 +304,10 @@ class Node:
             self.disk_rng.randint(0, 40) if self.disk_rng.random() < 0.02 else 0
         )
 
+    def happened(self, text: str) -> None:
+        """Trace what this broker does or suffers."""
+        self.world.happened(f"broker {self.node_id}", text)
+
     # ---- starts and faults
     def start(self) -> None:
         """Start the broker, unless it runs."""
@@ -314,11 +318,11 @@ class Node:
             self.clock.reboot()
         self.incarnations += 1
         self.paused_until_ms = 0
-        self.world.trace(f"{self.node_id} starts incarnation {self.incarnations}")
+        self.happened(f"starts incarnation {self.incarnations}")
         try:
             self.process = Process(self, self.incarnations)
         except StorageFailed as error:
-            self.world.trace(f"{self.node_id} cannot start: {error}")
+            self.happened(f"cannot start: {error}")
             for observer in self.observers:
                 observer.cannot_start(self)
             return
@@ -332,7 +336,7 @@ class Node:
         process = self.process
         if process is None and not (power and self.powered):
             return
-        self.world.trace(f"{self.node_id} {'loses power' if power else 'is killed'}")
+        self.happened("loses power" if power else "is killed")
         if process is not None:
             for observer in self.observers:
                 observer.ending(self)
@@ -348,7 +352,7 @@ class Node:
 
     def stopped(self, process: Process, effect: Stop) -> None:
         """The core stopped the broker: end the process and notify the observers."""
-        self.world.trace(f"{self.node_id} stops {effect.code} {effect.reason}")
+        self.happened(f"stops with exit code {effect.code}: {effect.reason}")
         for observer in self.observers:
             observer.ending(self)
         process.end(power=False)
@@ -359,7 +363,7 @@ class Node:
 
     def pause(self, duration_ms: int) -> None:
         """Freeze the process (SIGSTOP) for so long."""
-        self.world.trace(f"{self.node_id} is frozen for {duration_ms}")
+        self.happened(f"is frozen for {duration_ms} ms")
         self.paused_until_ms = max(self.paused_until_ms, self.world.now_ms + duration_ms)
 
     def resume(self) -> None:
@@ -371,7 +375,7 @@ class Node:
     def replace_disk(self) -> None:
         """Replace the disk by an empty one, while no process runs."""
         assert self.process is None
-        self.world.trace(f"{self.node_id} gets an empty disk")
+        self.happened("gets an empty disk")
         self.platter = Platter(_uuid(self.disk_rng))
 
     def before_event(self, process: Process, event: Event) -> None:

@@ -29,6 +29,7 @@ from embedded_broker.simulator.producing import Producer
 from embedded_broker.simulator.properties import settings_text
 from embedded_broker.simulator.report import describe, images
 from embedded_broker.simulator.small_bounds import small_bounds
+from embedded_broker.simulator.transcript import Transcript
 from embedded_broker.simulator.trimming import TRIMMED, Trimmer
 from embedded_broker.simulator.world import Violation, World
 
@@ -319,7 +320,7 @@ class Scenario:
     def _heal(self) -> None:
         """End the faults. In some runs a minority of the nodes stays dead: a majority must do."""
         self.nemesis.stop()
-        self.world.trace("heal")
+        self.world.happened("nemesis", "heals everything")
         self.network.heal_all()
         self.admin.client.stopped = True
         core = sorted(self.nodes)
@@ -456,12 +457,16 @@ def run_seed(
     faults: list[Fault] | None = None,
     watch: Callable[[str], None] | None = None,
     keep_history: bool = False,
+    transcript: Transcript | None = None,
 ) -> Result:
     """Run one seed to its end or to its first violation.
 
-    ``faults`` replaces the seed's own plan; ``watch`` gets the lines of the trace.
+    ``faults`` replaces the seed's own plan; ``watch`` gets the lines of the trace, ``transcript``
+    what a person follows.
     """
     scenario = Scenario(seed, brokers, family, faults, watch)
+    if transcript is not None:
+        transcript.attach(scenario.world, scenario.nodes, scenario.history)
     result = Result(seed, brokers, family, plan=json.loads(json.dumps(scenario.nemesis.faults)))
     try:
         with small_bounds():
@@ -480,6 +485,8 @@ def run_seed(
     result.trace_hash = world.trace_hash
     result.counts = scenario.history.counts
     result.healed_in_ms = scenario.healed_in_ms
+    if transcript is not None and result.failure:
+        transcript.found(result.failure)
     if keep_history:
         result.operations = scenario.history.operations
     return result

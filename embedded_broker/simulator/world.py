@@ -43,6 +43,8 @@ class World:
         """The newest lines of the trace, for whoever looks for a bug."""
         self.watch: Callable[[str], None] | None = None
         """Called with each line of the trace."""
+        self.on_event: Callable[[str, str], None] | None = None
+        """Called with who did what, for each event that a person follows."""
 
     def rng(self, purpose: str) -> random.Random:
         """Return the random stream of a purpose.
@@ -85,6 +87,12 @@ class World:
         self.lines.append(line)
         if self.watch is not None:
             self.watch(line)
+
+    def happened(self, who: str, text: str) -> None:
+        """Trace an event that a person follows: a start, a fault, a line of a broker's log."""
+        self.trace(f"{who} {text}")
+        if self.on_event is not None:
+            self.on_event(who, text)
 
     @property
     def trace_hash(self) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from embedded_broker.core.coordinator.membership import Membership
 from embedded_broker.core.replication.partition import Partition
 from embedded_broker.simulator.mutants import hunt, planted
 from embedded_broker.simulator.planting import MUTANTS
+from embedded_broker.simulator.scenario import run_seed
 
 QUICK = [
     "follower_truncates_to_high_watermark",
@@ -39,7 +41,20 @@ QUICK = [
 def test_that_a_planted_bug_is_caught(name: str) -> None:
     _, seeds, how, _ = hunt((name, 30))
     assert seeds > 0, MUTANTS[name].text
-    assert how
+    # A bug that no longer fits the code that it replaces would be noticed as any crash is.
+    assert "TypeError" not in how and "AttributeError" not in how
+
+
+def test_that_a_request_that_meets_a_bug_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The router answers it and goes on, for a client's sake; a simulated broker must not."""
+
+    def heartbeat(*_: object) -> int:
+        raise KeyError("planted")
+
+    monkeypatch.setattr(Membership, "heartbeat", heartbeat)
+    result = run_seed(1, 3, "F0")
+    assert result.check == "crash"
+    assert "Internal error while handling HEARTBEAT" in result.failure
 
 
 def test_that_a_planted_bug_is_gone_afterwards() -> None:
