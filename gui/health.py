@@ -14,6 +14,8 @@ from kafka_client.sampling.state import ConnectionKind, ConnectionState
 from resources.wording import counted, counted_is
 from widgets import figures
 
+TIPS_SHOWN = 10
+
 
 @dataclass(frozen=True, slots=True)
 class TopicCounts:
@@ -94,7 +96,7 @@ def health_items(
     if not snapshot.brokers:
         connecting = CONNECTION_STATUS[ConnectionKind.CONNECTING]
         return [HealthItem(f"{connecting.text}…", connecting.tone, state.sentence)]
-    items = [_brokers_item(snapshot, state)]
+    items = [_brokers_item(snapshot, state), *_disk_items(snapshot)]
     controller = _controller_item(snapshot)
     if controller is not None:
         items.append(controller)
@@ -105,6 +107,18 @@ def _brokers_item(snapshot: ClusterSnapshot, state: ConnectionState) -> HealthIt
     up, total = brokers_up(snapshot), len(snapshot.brokers)
     tone = OK if up == total else WARN if up else BAD
     return HealthItem(f"{up}/{counted(total, 'broker')}", tone, state.sentence, "brokers")
+
+
+def _disk_items(snapshot: ClusterSnapshot) -> list[HealthItem]:
+    failed = [
+        f"Broker {broker.broker_id}: {failed.path}"
+        for broker in snapshot.brokers.values()
+        for failed in broker.failed_dirs
+    ]
+    if not failed:
+        return []
+    directories = counted(len(failed), "log directory", "log directories")
+    return [HealthItem(f"{directories} failed", BAD, "\n".join(failed[:TIPS_SHOWN]), "brokers")]
 
 
 def _controller_item(snapshot: ClusterSnapshot) -> HealthItem | None:

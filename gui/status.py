@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gui.embedded.states import BrokerState
-from kafka_client.model import GroupStatus
+from kafka_client.model import Broker, GroupStatus
 from kafka_client.sampling.state import ConnectionKind
-from resources.wording import counted
+from resources.wording import counted, listed
 
 OK, WARN, BAD, NEUTRAL = "ok", "warn", "bad", "text_faint"
 """well; needs attention; broken; nothing to judge"""
@@ -60,6 +60,14 @@ BROKER_NOT_ANSWERING = Status("not answering", BAD, "Registered, but does not an
 BROKER_NOT_IN_CLUSTER = Status(
     "not in cluster", BAD, "No longer registered with the controller; replicas are placed on it."
 )
+BROKER_FENCED = Status(
+    "fenced",
+    BAD,
+    "Registered, but the controller keeps it out of service: others lead its partitions.",
+)
+BROKER_DISK_FAILED = Status(
+    "disk failed", BAD, "It cannot use a log directory: the replicas there are offline."
+)
 BROKER_NOT_ASKED = Status("not asked yet", NEUTRAL, "Registered; no request was sent to it yet.")
 
 PROCESS_STATUS: dict[BrokerState, Status] = {
@@ -72,17 +80,37 @@ PROCESS_STATUS: dict[BrokerState, Status] = {
 }
 
 
-def broker_status(
-    in_cluster: bool, reachable: bool | None, process: BrokerState | None = None
-) -> Status:
-    """The process counts first: a frozen broker looks registered for a while."""
+def broker_status(broker: Broker, process: BrokerState | None = None) -> Status:
+    """The process counts first: a frozen broker looks registered for a while. A failed disk is the
+    reason why a broker is fenced, and counts before that."""
     if process is not None and process is not BrokerState.UP:
         return PROCESS_STATUS[process]
-    if not in_cluster:
+    if broker.failed_dirs and broker.reachable is not False:
+        return BROKER_DISK_FAILED
+    if broker.fenced:
+        return BROKER_FENCED
+    if not broker.in_cluster:
         return BROKER_NOT_IN_CLUSTER
-    if reachable is None:
+    if broker.reachable is None:
         return BROKER_NOT_ASKED
-    return BROKER_UP if reachable else BROKER_NOT_ANSWERING
+    return BROKER_UP if broker.reachable else BROKER_NOT_ANSWERING
+
+
+def failed_disks_sentence(broker: Broker, embedded: bool) -> str:
+    """What happened to its log directories, and what to do; empty when none failed."""
+    if not broker.failed_dirs:
+        return ""
+    paths = listed([failed.path for failed in broker.failed_dirs])
+    what = f"Broker {broker.broker_id} cannot use {paths}: the replicas there are offline."
+    if embedded:
+        return (
+            f"{what} Free space on the disk, or make it writable again: the broker probes it every"
+            " second and comes back by itself."
+        )
+    return (
+        f"{what} The broker's log says why. Free or replace the disk, then restart the broker:"
+        " Kafka uses a failed directory again only after that."
+    )
 
 
 # ---- replicas

@@ -19,6 +19,7 @@ from kafka_client.model import (
     ConfigEntry,
     ConfigResource,
     Group,
+    LogDirs,
     NewRecord,
     NewTopic,
     Quorum,
@@ -37,10 +38,6 @@ the answer stands."""
 Offsets = dict[TopicPartition, int]
 Committed = dict[TopicPartition, tuple[int, str]]
 """(committed offset, metadata of the commit) by partition; offset -1 when nothing is committed."""
-ReplicaSizes = dict[int, dict[TopicPartition, int]]
-"""Bytes of each replica's log, by broker."""
-Volumes = dict[int, tuple[int, int]]
-"""(total, free) bytes of the volume that holds the logs, by broker."""
 
 
 class RecordReader(Protocol):
@@ -69,8 +66,9 @@ class ClusterReader(Protocol):
     """Requests that change nothing; a read-only connection allows all of them."""
 
     async def metadata(self, topics: Iterable[str] | None = None) -> ClusterSnapshot:
-        """Brokers and topics (all, or these) with leaders, replicas and in-sync sets. Offsets,
-        sizes and groups of the snapshot are empty."""
+        """Brokers and topics (all, or these) with leaders, replicas and in-sync sets; with all
+        topics also the brokers that are fenced, where the cluster names them. Offsets, sizes and
+        groups of the snapshot are empty."""
 
     async def quorum(self) -> Quorum:
         """The metadata quorum (DescribeQuorum). Raises: Unsupported on a cluster without KRaft."""
@@ -84,8 +82,8 @@ class ClusterReader(Protocol):
         answer is then the first offset at or after it, -1 when there is no such record.
         """
 
-    async def log_dirs(self, brokers: Iterable[int]) -> tuple[ReplicaSizes, Volumes, Errors]:
-        """Sizes on disk as these brokers report them (DescribeLogDirs)."""
+    async def log_dirs(self, brokers: Iterable[int]) -> tuple[dict[int, LogDirs], Errors]:
+        """What these brokers report of their log directories (DescribeLogDirs)."""
 
     async def list_groups(self) -> tuple[dict[str, Group], Errors]:
         """All groups with state and kind; their members and lags are empty."""

@@ -41,13 +41,35 @@ class Sampled:
 
 
 @dataclass(frozen=True, slots=True)
+class FailedLogDir:
+    """A log directory that a broker cannot use: its replicas there are offline."""
+
+    path: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogDirs:
+    """What a broker reports of its log directories (DescribeLogDirs)."""
+
+    sizes: Mapping[TopicPartition, int] = field(default_factory=dict)
+    """Bytes of each replica's log."""
+    volume: tuple[int, int] | None = None
+    """(total, free) bytes of the volumes that hold them; None when it does not report that."""
+    failed: tuple[FailedLogDir, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Broker:
     broker_id: int
     host: str
     port: int
     rack: str | None = None
     in_cluster: bool = True
-    """False: the cluster does not list it now, but replicas are placed on it."""
+    """False: the cluster sends no client to it now, but replicas are placed on it, or it is
+    fenced."""
+    fenced: bool = False
+    """Registered, but the controller keeps it out of service (DescribeCluster, Kafka 4.0)."""
     reachable: bool | None = None
     """Whether it answered this application's last request; None before the first."""
     error: str = ""
@@ -56,6 +78,7 @@ class Broker:
     """Sum of its replicas' log sizes (DescribeLogDirs)."""
     disk_total_bytes: int | None = None
     disk_free_bytes: int | None = None
+    failed_dirs: tuple[FailedLogDir, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

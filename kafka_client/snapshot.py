@@ -33,7 +33,8 @@ def with_metadata(old: ClusterSnapshot, fresh: ClusterSnapshot) -> ClusterSnapsh
     """Replace brokers and topics; partitions keep their offsets, sizes and rates.
 
     A broker that the cluster no longer lists stays, marked ``in_cluster=False``, while replicas
-    are placed on it. The answer of another cluster (another id) replaces everything.
+    are placed on it, or while it is registered and fenced. The answer of another cluster (another
+    id) replaces everything.
     """
     same_cluster = not old.cluster_id or old.cluster_id == fresh.cluster_id
     base = old if same_cluster else ClusterSnapshot()
@@ -158,13 +159,14 @@ def _merge_partition(before: Partition | None, fresh: Partition) -> Partition:
 def _merge_broker(before: Broker | None, fresh: Broker) -> Broker:
     if before is None:
         return fresh
-    returned = not before.in_cluster
+    returned = fresh.in_cluster and not before.in_cluster
     merged = replace(
         before,
         host=fresh.host,
         port=fresh.port,
         rack=fresh.rack,
-        in_cluster=True,
+        in_cluster=fresh.in_cluster,
+        fenced=fresh.fenced,
         reachable=None if returned else before.reachable,
         error="" if returned else before.error,
     )
@@ -173,7 +175,7 @@ def _merge_broker(before: Broker | None, fresh: Broker) -> Broker:
 
 def _marked_gone(before: Broker) -> Broker:
     error = before.error or "The cluster does not list it"
-    return _same_or(before, replace(before, in_cluster=False, error=error))
+    return _same_or(before, replace(before, in_cluster=False, fenced=False, error=error))
 
 
 def _with(part: P, values: Fields | None) -> P:

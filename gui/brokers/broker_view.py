@@ -69,6 +69,7 @@ class BrokerView(DetailView):
         self._row = row
         self.show_name(f"Broker {row.broker_id}")
         self.show_facts(_facts(row, self.embedded is not None))
+        self.show_trouble(row.disks)
         if is_another:
             self.replicas.merge(())
         if is_another or snapshot.topics is not self._shown_topics:
@@ -116,7 +117,7 @@ def _facts(row: BrokerRow, embedded: bool) -> list[Fact]:
     status = row.status.text + (", controller" if row.controller else "")
     address = f"{row.address}, rack {row.rack}" if row.rack else row.address
     facts = [
-        Fact(status, row.status.tone, row.reason or row.status.meaning, status=True),
+        Fact(status, row.status.tone, row.disks or row.reason or row.status.meaning, status=True),
         Fact(address),
         Fact(figures.count(row.leaders)),
         Fact(figures.count(row.replicas)),

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from gui.embedded.processes import BrokerProcess, uptime_s
 from gui.page_kit.columns import status_column
-from gui.status import BAD, OK, WARN, Status, broker_status
+from gui.status import BAD, OK, WARN, Status, broker_status, failed_disks_sentence
 from kafka_client.model import Broker, ClusterSnapshot, Partition
 from widgets import figures
 from widgets.column import Column
@@ -30,6 +30,8 @@ class BrokerRow:
     status: Status
     reason: str
     """why it is not up, empty otherwise"""
+    disks: str
+    """which log directories failed and what to do, empty otherwise"""
     leaders: int
     replicas: int
     out_of_sync: int
@@ -92,7 +94,7 @@ def _broker_row(broker: Broker, counts: _Counts, even: float, controller: bool) 
     disk_used = None
     if broker.disk_total_bytes and broker.disk_free_bytes is not None:
         disk_used = 1 - broker.disk_free_bytes / broker.disk_total_bytes
-    status = broker_status(broker.in_cluster, broker.reachable)
+    status = broker_status(broker)
     return BrokerRow(
         broker_id=broker.broker_id,
         address=f"{broker.host}:{broker.port}",
@@ -100,6 +102,7 @@ def _broker_row(broker: Broker, counts: _Counts, even: float, controller: bool) 
         controller=controller,
         status=status,
         reason="" if status.tone == OK else broker.error,
+        disks=failed_disks_sentence(broker, embedded=False),
         leaders=counts.leaders,
         replicas=counts.replicas,
         out_of_sync=counts.out_of_sync,
@@ -112,11 +115,12 @@ def _broker_row(broker: Broker, counts: _Counts, even: float, controller: bool) 
 
 
 def _with_process(row: BrokerRow, broker: Broker, process: BrokerProcess) -> BrokerRow:
-    status = broker_status(broker.in_cluster, broker.reachable, process.state)
+    status = broker_status(broker, process.state)
     return replace(
         row,
         status=status,
         reason="" if status.tone == OK else process.reason or broker.error,
+        disks=failed_disks_sentence(broker, embedded=True),
         round_trip_ms=row.round_trip_ms if status.tone == OK else None,
         pid=process.pid,
         cpu_share=process.cpu_share,
@@ -146,8 +150,8 @@ def _round_trip(value: float | None) -> str:
 
 BROKER_COLUMNS: tuple[Column[BrokerRow], ...] = (
     Column("broker", "Broker", lambda r: r.broker_id, text=lambda v: f"Broker {v}", width=80),
-    status_column("state", "Status", lambda r: r.status, width=112,
-                  tip=lambda r: r.reason or r.status.meaning),
+    status_column("state", "Status", lambda r: r.status, width=124,
+                  tip=lambda r: r.disks or r.reason or r.status.meaning),
     Column("role", "Role", lambda r: "controller" if r.controller else "", paint="badge",
            tone=lambda r: "accent", width=96,
            help="The active controller leads the metadata quorum"),
@@ -205,6 +209,7 @@ class ReplicaRow:
     role: str
     """leader or follower"""
     in_sync: bool
+    offline: bool
     leader: int | None
     replicas: tuple[int, ...]
     isr: tuple[int, ...]
@@ -230,12 +235,17 @@ def _replica_row(partition: Partition, broker_id: int) -> ReplicaRow:
         partition=partition.partition,
         role="leader" if leads else "follower",
         in_sync=broker_id in partition.isr,
+        offline=broker_id in partition.offline,
         leader=partition.leader,
         replicas=partition.replicas,
         isr=partition.isr,
         size_bytes=partition.size_bytes if size is None and leads else size,
         rate=partition.rate_records_per_s,
     )
+
+
+def _in_sync(row: ReplicaRow) -> str:
+    return "offline" if row.offline else "yes" if row.in_sync else "no"
 
 
 def _ids(ids: tuple[int, ...]) -> str:
@@ -247,8 +257,10 @@ REPLICA_COLUMNS: tuple[Column[ReplicaRow], ...] = (
     Column("partition", "Partition", lambda r: r.partition, numeric=True, width=88),
     Column("role", "Role", lambda r: r.role, paint="badge", width=96,
            tone=lambda r: "accent" if r.role == "leader" else ""),
-    Column("in_sync", "In sync", lambda r: "yes" if r.in_sync else "no", paint="status", width=88,
-           tone=lambda r: OK if r.in_sync else WARN),
+    Column("in_sync", "In sync", _in_sync, paint="status", width=88,
+           tone=lambda r: BAD if r.offline else OK if r.in_sync else WARN,
+           tip=lambda r: "Offline: the broker is down or fenced, or the log directory failed"
+           if r.offline else ""),
     Column("leader", "Leader", lambda r: r.leader, numeric=True, width=72),
     Column("replicas", "Replicas", lambda r: r.replicas, text=_ids, width=104,
            help="Brokers with a replica. The first is the preferred leader"),

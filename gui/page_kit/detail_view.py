@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
 from gui.page_kit.table_list import MARGINS
 from gui.pages import PageContext
 from widgets.facts import Fact, Facts
-from widgets.page_state import PageState
+from widgets.page_state import Banner, PageState
 from widgets.plain import ElidedLabel, plain
 from widgets.reflow import ReflowRow, group_of
 
@@ -52,6 +52,7 @@ class DetailView(QWidget):
         self._action_row = QHBoxLayout(self._action_bar)
         self._action_row.setContentsMargins(0, 0, 0, 0)
         self._action_row.setSpacing(8)
+        self.banner = Banner(context.theme, self)
         self.facts = Facts(context.theme, facts, self)
         self.tabs = QTabWidget(self)
         self.tabs.setDocumentMode(True)
@@ -86,6 +87,7 @@ class DetailView(QWidget):
         column = QVBoxLayout(body)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(12)
+        column.addWidget(self.banner)
         column.addWidget(self.facts)
         column.addWidget(self._halves, 1)
         return body
@@ -137,6 +139,11 @@ class DetailView(QWidget):
 
     def show_facts(self, facts: Sequence[Fact]) -> None:
         self.facts.show_facts(facts)
+
+    def show_trouble(self, sentence: str) -> None:
+        """What is wrong with the thing, above everything else; empty when nothing is."""
+        if sentence != self.banner.sentence:
+            self.banner.show_message(sentence, "bad")
 
     def show_missing(self, icon: str, title: str, sentence: str) -> None:
         """The thing does not exist, or not any more: say so and offer the way back."""

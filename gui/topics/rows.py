@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from gui.page_kit.columns import status_column
 from gui.page_kit.sums import sum_known
-from gui.status import Status, partition_tone, replica_status
+from gui.status import BAD, Status, partition_tone, replica_status
 from kafka_client.model import ClusterSnapshot, Group, Partition, Topic
 from resources.wording import capitalised, counted, numbered, verb
 from widgets import figures
@@ -117,6 +117,8 @@ class PartitionRow:
     replicas: tuple[int, ...]
     """the first is the preferred leader"""
     isr: tuple[int, ...]
+    offline: tuple[int, ...]
+    """brokers whose replica is offline: down, fenced, or with a failed log directory"""
     epoch: int | None
     start: int | None
     high_watermark: int | None
@@ -154,6 +156,7 @@ def partition_rows(topic: Topic) -> list[PartitionRow]:
             leader=p.leader,
             replicas=p.replicas,
             isr=p.isr,
+            offline=p.offline,
             epoch=p.leader_epoch,
             start=p.start_offset,
             high_watermark=p.high_watermark,
@@ -173,10 +176,22 @@ def broker_ids(brokers: Sequence[int]) -> str:
 def _isr_tip(row: PartitionRow) -> str:
     if not row.out_of_sync:
         return "Every replica is in sync"
-    behind = row.out_of_sync
+    behind = [replica for replica in row.out_of_sync if replica not in row.offline]
+    parts = [
+        f"{capitalised(numbered('broker', ids))} {verb(len(ids))} {state}"
+        for ids, state in ((row.offline, "offline"), (behind, "behind"))
+        if ids
+    ]
+    in_sync = f"{len(row.isr)} of {counted(len(row.replicas), 'replica')} in sync"
+    return "; ".join([*parts, in_sync])
+
+
+def _offline_tip(row: PartitionRow) -> str:
+    if not row.offline:
+        return "No replica is offline"
     return (
-        f"{capitalised(numbered('broker', behind))} {verb(len(behind))} behind;"
-        f" {len(row.isr)} of {counted(len(row.replicas), 'replica')} in sync"
+        f"Offline on {numbered('broker', row.offline)}: a broker that is down or fenced, or whose"
+        " log directory failed"
     )
 
 
@@ -202,6 +217,9 @@ PARTITION_COLUMNS: list[Column[PartitionRow]] = [
            help="Brokers with a replica. The first is the preferred leader"),
     Column("isr", "In sync", lambda r: broker_ids(r.isr), tip=_isr_tip, width=88,
            tone=lambda r: "text" if r.tone == "ok" else r.tone, help="The in-sync replica set"),
+    Column("offline", "Offline", lambda r: r.offline, text=lambda ids: broker_ids(ids) if ids else
+           "–", width=76, tone=lambda r: BAD if r.offline else "text_faint", tip=_offline_tip,
+           help="Brokers whose replica is offline: down, fenced, or with a failed log directory"),
     Column("epoch", "Leader epoch", lambda r: r.epoch, text=figures.count, numeric=True,
            help="Grows with each change of the leader"),
     Column("start", "Start", lambda r: r.start, text=figures.count, numeric=True,

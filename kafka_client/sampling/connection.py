@@ -29,7 +29,7 @@ def reachability(
     failed = failed_brokers(snapshot)
     fields: dict[int, dict[str, object]] = {}
     for broker_id, broker in snapshot.brokers.items():
-        if not broker.in_cluster:
+        if not broker.in_cluster and not broker.fenced:
             fields[broker_id] = {"reachable": False}
         elif broker_id in failed:
             fields[broker_id] = {"reachable": False, "error": failed[broker_id]}
@@ -50,6 +50,13 @@ def connection(snapshot: ClusterSnapshot) -> tuple[ConnectionKind, str]:
     if unreachable:
         error = snapshot.brokers[unreachable[0]].error
         return ConnectionKind.DEGRADED, _answer_text(snapshot, unreachable, error)
+    fenced = sorted(b for b, broker in snapshot.brokers.items() if broker.fenced)
+    if fenced:
+        are = verb(len(fenced))
+        return (
+            ConnectionKind.DEGRADED,
+            f"{numbered('Broker', fenced)} {are} fenced: out of service.",
+        )
     failures = [
         f"Cannot read {datum.value}: {sampled.error}"
         for datum, sampled in sorted(snapshot.sampled.items())

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
-from kafka_client.api import EARLIEST, LATEST, ClusterReader, Errors, ReplicaSizes
+from kafka_client.api import EARLIEST, LATEST, ClusterReader, Errors
 from kafka_client.errors import ClientError, Unreachable
-from kafka_client.model import ClusterSnapshot, Group, TopicPartition
+from kafka_client.model import ClusterSnapshot, Datum, Group, LogDirs, TopicPartition
 from kafka_client.sampling.groups import MEASURES, GroupTracker
 from kafka_client.sampling.rates import RateMeter, sum_known
 from kafka_client.sampling.state import Schedule
@@ -51,6 +51,8 @@ class RoundResult(NamedTuple):
     errors: Errors
     complete: bool = True
     """False when only the topics or groups in focus were sampled."""
+    hasten: tuple[Datum, ...] = ()
+    """What is worth sampling at once, after what this round saw."""
 
 
 class Rounds:
@@ -101,7 +103,10 @@ class Rounds:
                 "The broker that answered has not joined its cluster yet.",
                 next_step="Wait until more brokers are up.",
             )
+        before = self._out_of_service(self.snapshot)
         self.snapshot = with_metadata(self.snapshot, replace(fresh, taken_s=self._clock()))
+        # A disk may be the reason: ask at once.
+        hasten = (Datum.LOG_DIRS,) if self._out_of_service(self.snapshot) != before else ()
         self._forget_deleted_topics()
         t = self.snapshot.taken_s
         lacking = len(under_replicated(self.snapshot))
@@ -112,7 +117,14 @@ class Rounds:
         fields = {b: {"round_trip_ms": round_trip_ms} for b, round_trip_ms in round_trips.items()}
         self.snapshot = with_brokers(self.snapshot, fields, t)
         topics = self.snapshot.topics.values()
-        return RoundResult({f"topic {t.name}": t.error for t in topics if t.error})
+        return RoundResult({f"topic {t.name}": t.error for t in topics if t.error}, hasten=hasten)
+
+    @staticmethod
+    def _out_of_service(snapshot: ClusterSnapshot) -> tuple[set[int], set[int]]:
+        """Brokers that are fenced, and those with replicas that are offline."""
+        partitions = (p for topic in snapshot.topics.values() for p in topic.partitions)
+        fenced = {broker_id for broker_id, broker in snapshot.brokers.items() if broker.fenced}
+        return fenced, {broker_id for p in partitions for broker_id in p.offline}
 
     async def quorum(self) -> RoundResult:
         """The metadata quorum. Raises: Unsupported on a cluster without KRaft."""
@@ -121,23 +133,31 @@ class Rounds:
         return RoundResult({})
 
     async def log_dirs(self) -> RoundResult:
-        """Sizes of replicas and disks, from every broker that the cluster lists."""
-        listed = sorted(b for b, broker in self.snapshot.brokers.items() if broker.in_cluster)
-        sizes, volumes, errors = await self._client.log_dirs(listed)
+        """Sizes of replicas and disks, and failed directories, from every broker that the cluster
+        lists or has fenced."""
+        listed = sorted(
+            broker_id
+            for broker_id, broker in self.snapshot.brokers.items()
+            if broker.in_cluster or broker.fenced
+        )
+        found, errors = await self._client.log_dirs(listed)
         t = self._clock()
-        brokers: dict[int, dict[str, object]] = {
-            broker_id: {"size_bytes": sum(logs.values())} for broker_id, logs in sizes.items()
-        }
-        for broker_id, (total, free) in volumes.items():
-            brokers.setdefault(broker_id, {}).update(disk_total_bytes=total, disk_free_bytes=free)
-        self.snapshot = with_partitions(self.snapshot, self._size_fields(sizes), t)
+        brokers: dict[int, dict[str, object]] = {}
+        for broker_id, dirs in found.items():
+            fields = brokers[broker_id] = {
+                "size_bytes": sum(dirs.sizes.values()),
+                "failed_dirs": dirs.failed,
+            }
+            if dirs.volume is not None:
+                fields["disk_total_bytes"], fields["disk_free_bytes"] = dirs.volume
+        self.snapshot = with_partitions(self.snapshot, self._size_fields(found), t)
         self.snapshot = with_brokers(self.snapshot, brokers, t)
         return RoundResult(errors)
 
-    def _size_fields(self, sizes: ReplicaSizes) -> PartitionFields:
+    def _size_fields(self, found: Mapping[int, LogDirs]) -> PartitionFields:
         replicas: dict[TopicPartition, dict[int, int]] = {}
-        for broker_id, logs in sizes.items():
-            for tp, size in logs.items():
+        for broker_id, dirs in found.items():
+            for tp, size in dirs.sizes.items():
                 replicas.setdefault(tp, {})[broker_id] = size
         fields: PartitionFields = {}
         for topic in self.snapshot.topics.values():

@@ -238,6 +238,8 @@ class Sampler:
         self._rounds.snapshot = with_brokers(
             self.snapshot, reachability(self.snapshot, self._client.round_trips().keys()), now
         )
+        for other in result.hasten:
+            self._wake[other].set()
         self._emit_snapshot()
         self._write_history(datum)
         if datum is Datum.GROUPS and error is None:

@@ -7,7 +7,7 @@ from functools import partial
 
 from kafka_client.error_map import clean, from_code
 from kafka_client.errors import Unsupported
-from kafka_client.model import Quorum, TopicPartition
+from kafka_client.model import FailedLogDir, LogDirs, Quorum, TopicPartition
 from kafka_client.wire.pool import ConnectionPool, gather
 from kafka_protocol.api_keys import ApiKey
 from kafka_protocol.errors import ErrorCode
@@ -26,14 +26,12 @@ from kafka_protocol.messages.k55_describe_quorum import (
 
 METADATA_TOPIC = "__cluster_metadata"
 
-Sizes = dict[TopicPartition, int]
-Volume = tuple[int, int]
-"""(total, free) bytes."""
+PATH_LONGEST = 200
 
 
 async def log_dirs(
     pool: ConnectionPool, brokers: Iterable[int]
-) -> tuple[dict[int, Sizes], dict[int, Volume], dict[str, str]]:
+) -> tuple[dict[int, LogDirs], dict[str, str]]:
     """See ``api.ClusterReader``."""
     results, failures = await gather(
         {
@@ -41,45 +39,34 @@ async def log_dirs(
             for broker_id in sorted(set(brokers))
         }
     )
-    errors = {f"broker {broker_id}": str(error) for broker_id, error in failures.items()}
-    sizes: dict[int, Sizes] = {}
-    volumes: dict[int, Volume] = {}
-    for broker_id, (broker_sizes, volume, problem) in results.items():
-        sizes[broker_id] = broker_sizes
-        if volume:
-            volumes[broker_id] = volume
-        if problem:
-            errors[f"log directory of broker {broker_id}"] = problem
-    return sizes, volumes, errors
+    return results, {f"broker {broker_id}": str(error) for broker_id, error in failures.items()}
 
 
-async def _log_dirs_of(pool: ConnectionPool, broker_id: int) -> tuple[Sizes, Volume | None, str]:
-    """(bytes by partition, the volumes' bytes, the last problem with a directory)."""
+async def _log_dirs_of(pool: ConnectionPool, broker_id: int) -> LogDirs:
     request = DescribeLogDirsRequest(topics=None)
     response: DescribeLogDirsResponse = await pool.request(broker_id, request)
     if response.error_code:
         raise from_code(response.error_code, f"read the log directories of broker {broker_id}")
-    sizes: Sizes = {}
-    volumes: set[Volume] = set()
-    problem = ""
+    sizes: dict[TopicPartition, int] = {}
+    volumes: set[tuple[int, int]] = set()
+    failed: list[FailedLogDir] = []
     for folder in response.results:
         if folder.error_code:
-            doing = f"read {clean(folder.log_dir, 120)}"
-            problem = str(from_code(folder.error_code, doing))
+            path = clean(folder.log_dir, PATH_LONGEST)
+            failed.append(FailedLogDir(path, str(from_code(folder.error_code, f"use {path}"))))
             continue
         if folder.total_bytes >= 0:
             # Folders on one volume report the same numbers: the set counts the volume
             # once.
             volumes.add((folder.total_bytes, folder.usable_bytes))
         _add_sizes(folder, sizes)
-    if not volumes:
-        return sizes, None, problem
-    total = sum(total for total, _ in volumes)
-    free = sum(free for _, free in volumes)
-    return sizes, (total, free), problem
+    volume = None
+    if volumes:
+        volume = (sum(total for total, _ in volumes), sum(free for _, free in volumes))
+    return LogDirs(sizes, volume, tuple(failed))
 
 
-def _add_sizes(folder: DescribeLogDirsResult, sizes: Sizes) -> None:
+def _add_sizes(folder: DescribeLogDirsResult, sizes: dict[TopicPartition, int]) -> None:
     for topic in folder.topics:
         for p in topic.partitions:
             if not p.is_future_key:  # a copy that is still being moved to this folder

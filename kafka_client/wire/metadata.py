@@ -6,12 +6,14 @@ partition is reported under its name; the rest of the answer stands.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable, Mapping
 
 from kafka_client.error_map import clean, from_code
+from kafka_client.errors import ClientError, Unsupported
 from kafka_client.model import Broker, ClusterSnapshot, Partition, Topic, TopicPartition
-from kafka_client.wire.limits import check_metadata
+from kafka_client.wire.limits import BROKERS_MOST, check, check_metadata
 from kafka_client.wire.pool import ConnectionPool, gather
 from kafka_protocol.api_keys import ApiKey
 from kafka_protocol.constants import IsolationLevel
@@ -30,8 +32,16 @@ from kafka_protocol.messages.k03_metadata import (
     MetadataResponsePartition,
     MetadataResponseTopic,
 )
+from kafka_protocol.messages.k60_describe_cluster import (
+    DescribeClusterRequest,
+    DescribeClusterResponse,
+)
+
+logger = logging.getLogger(__name__)
 
 METADATA_TIMEOUT_S = 10.0
+FENCED_SINCE = 2
+"""The version of DescribeCluster that names fenced brokers."""
 STALE_METADATA = frozenset(
     {
         ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
@@ -61,6 +71,7 @@ class MetadataClient:
     def __init__(self, pool: ConnectionPool) -> None:
         self._pool = pool
         self._leaders: dict[TopicPartition, int] = {}
+        self._fenced: dict[int, Broker] = {}
 
     # ---- metadata
     async def metadata(self, topics: Iterable[str] | None = None) -> ClusterSnapshot:
@@ -79,8 +90,15 @@ class MetadataClient:
             b.node_id: Broker(b.node_id, clean(b.host, 255), b.port, b.rack)
             for b in response.brokers
         }
+        if names is None:
+            self._fenced = await self._fenced_brokers(brokers)
         if brokers:
-            self._pool.update_brokers({b.broker_id: (b.host, b.port) for b in brokers.values()})
+            self._pool.update_brokers(
+                {b.broker_id: (b.host, b.port) for b in brokers.values()},
+                {b.broker_id: (b.host, b.port) for b in self._fenced.values()},
+            )
+        if names is None:
+            brokers |= self._fenced
         topics = {t.name: _topic(t.name, t) for t in response.topics if t.name is not None}
         self._update_leaders(topics.values(), all_topics=names is None)
         # Under KRaft every broker names a random broker as the controller (KIP-590):
@@ -94,6 +112,28 @@ class MetadataClient:
             dict(sorted(brokers.items())),
             dict(sorted(topics.items())),
         )
+
+    async def _fenced_brokers(self, live: Mapping[int, Broker]) -> dict[int, Broker]:
+        """The brokers that are registered and fenced (KIP-1073), by id; those known last when the
+        cluster does not answer, none when it does not offer that."""
+        request = DescribeClusterRequest(include_fenced_brokers=True)
+        try:
+            if await self._pool.version(ApiKey.DESCRIBE_CLUSTER) < FENCED_SINCE:
+                return {}
+            response: DescribeClusterResponse = await self._pool.request_any(request)
+        except Unsupported:
+            return {}
+        except ClientError as error:
+            logger.info("cannot ask for fenced brokers: %s", error)
+            return self._fenced
+        check(len(response.brokers), BROKERS_MOST, "broker")
+        return {
+            b.broker_id: Broker(
+                b.broker_id, clean(b.host, 255), b.port, b.rack, in_cluster=False, fenced=True
+            )
+            for b in response.brokers
+            if b.is_fenced and b.broker_id not in live
+        }
 
     def _update_leaders(self, topics: Iterable[Topic], all_topics: bool) -> None:
         if all_topics:

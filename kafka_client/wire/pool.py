@@ -48,6 +48,7 @@ class ConnectionPool:
             for server in profile.bootstrap_servers
         ]
         self._brokers: dict[int, Endpoint] = {}
+        self._fenced: frozenset[int] = frozenset()
         self._dials = Dials()
         self._flights = SingleFlight()
 
@@ -65,12 +66,18 @@ class ConnectionPool:
     def broker_ids(self) -> list[int]:
         return sorted(self._brokers)
 
-    def update_brokers(self, brokers: Mapping[int, tuple[str, int]]) -> None:
+    def update_brokers(
+        self,
+        brokers: Mapping[int, tuple[str, int]],
+        fenced: Mapping[int, tuple[str, int]] | None = None,
+    ) -> None:
         """Take over the brokers of a Metadata response: id -> the address that it
-        advertises."""
-        for broker_id, (host, port) in brokers.items():
+        advertises. The ``fenced`` ones get requests too, but none that any broker can
+        answer: what they know may be old."""
+        self._fenced = frozenset(fenced or ()) - frozenset(brokers)
+        for broker_id, (host, port) in {**(fenced or {}), **brokers}.items():
             self.add_broker(broker_id, host, port)
-        for broker_id in set(self._brokers) - set(brokers):
+        for broker_id in set(self._brokers) - set(brokers) - self._fenced:
             self._flights.in_background(self._brokers.pop(broker_id).close())
 
     def add_broker(self, broker_id: int, host: str, port: int) -> None:
@@ -192,7 +199,11 @@ class ConnectionPool:
     ) -> Endpoint:
         """The fastest open one, else the first that can be dialled; endpoints in
         back-off are tried last, but they are tried."""
-        brokers = [e for e in self._brokers.values() if e not in without]
+        brokers = [
+            endpoint
+            for broker_id, endpoint in self._brokers.items()
+            if broker_id not in self._fenced and endpoint not in without
+        ]
         bootstrap = [e for e in self._bootstrap if e not in without]
         if ready := [e for e in brokers if e.is_open]:
             return min(ready, key=lambda e: e.round_trip_ms or 0.0)

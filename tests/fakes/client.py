@@ -23,6 +23,7 @@ from kafka_client.model import (
     ConfigEntry,
     ConfigResource,
     Group,
+    LogDirs,
     NewRecord,
     NewTopic,
     Quorum,
@@ -87,27 +88,25 @@ class FakeClient:
                 offsets[topic, partition] = self._offset(log, wanted, t)
         return offsets, errors
 
-    async def log_dirs(
-        self, brokers: Iterable[int]
-    ) -> tuple[dict[int, dict[TopicPartition, int]], dict[int, tuple[int, int]], dict[str, str]]:
+    async def log_dirs(self, brokers: Iterable[int]) -> tuple[dict[int, LogDirs], dict[str, str]]:
         t = await self._begin("log_dirs")
         down = self.cluster.down(t)
-        sizes: dict[int, dict[TopicPartition, int]] = {}
-        volumes: dict[int, tuple[int, int]] = {}
+        found: dict[int, LogDirs] = {}
         errors: dict[str, str] = {}
         for broker_id in brokers:
             if broker_id in down or not 1 <= broker_id <= self.cluster.size:
                 port = self.cluster.base_port + broker_id
                 errors[f"broker {broker_id}"] = f"Nothing listens on 127.0.0.1:{port}."
                 continue
-            volumes[broker_id] = (100 * 2**30, 61 * 2**30)
-            sizes[broker_id] = {
+            sizes = {
                 (log.topic, log.partition): self.cluster.size_bytes(log, t)
                 for logs in self.cluster.logs.values()
                 for log in logs
                 if broker_id in log.replicas
             }
-        return sizes, volumes, errors
+            failed = self.cluster.failed_dirs.get(broker_id, ())
+            found[broker_id] = LogDirs(sizes, (100 * 2**30, 61 * 2**30), failed)
+        return found, errors
 
     async def list_groups(self) -> tuple[dict[str, Group], dict[str, str]]:
         await self._begin("list_groups")

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from kafka_client.model import (
     Broker,
     ClusterSnapshot,
+    FailedLogDir,
     Header,
     Member,
     Partition,
@@ -115,6 +116,7 @@ class FakeCluster:
         self.broker_configs: dict[str, dict[str, str]] = {}
         self.groups: dict[str, FakeGroup] = {}
         self.killed: set[int] = set()
+        self.failed_dirs: dict[int, tuple[FailedLogDir, ...]] = {}
         self.base_port = 19091
         """Broker 1 advertises the next port."""
         self.serial = 0
@@ -185,14 +187,15 @@ class FakeCluster:
         victim = self.victim(number)
         down = self.down(t)
         lagging = {victim} if DOWN_FROM_S <= within < IN_SYNC_AT_S else set()
-        isr = tuple(r for r in log.replicas if r not in (lagging | down))
+        out = down | set(self.failed_dirs)
+        isr = tuple(r for r in log.replicas if r not in (lagging | out))
         shunned = {victim} if DOWN_FROM_S <= within < PREFERRED_AT_S else set()
         leader = next((r for r in isr if r not in shunned), isr[0] if isr else None)
         preferred = log.replicas[0]
         epoch = sum(2 for k in range(number) if self.victim(k) == preferred)
         if victim == preferred:
             epoch += (within >= DOWN_FROM_S) + (within >= PREFERRED_AT_S)
-        offline = tuple(r for r in log.replicas if r in down)
+        offline = tuple(r for r in log.replicas if r in out)
         return Partition(
             log.topic, log.partition, leader, epoch, log.replicas, isr or log.replicas[:1], offline
         )

@@ -19,6 +19,9 @@ from gui.brokers.page import BrokersPage
 from gui.embedded.processes import BrokerProcess
 from gui.embedded.states import BrokerState
 from gui.navigation import BrokerTarget, TopicTarget
+from kafka_client.changes import diff
+from kafka_client.model import FailedLogDir
+from kafka_client.snapshot import with_brokers
 from tests.fakes.client import FakeClient
 from tests.fakes.cluster import FakeCluster
 from tests.ui.pages import PageHost, page_host
@@ -167,3 +170,17 @@ def test_that_a_log_keeps_its_last_lines_and_shows_controls_as_signs(
     qtbot.waitUntil(lambda: bool(log.toPlainText()))
     lines = log.toPlainText().split("\n")
     assert len(lines) == LINES_KEPT and lines[-1] == "␛[31mred"
+
+
+def test_that_a_failed_log_directory_is_said_above_the_broker(made: PageHost, qtbot: QtBot) -> None:
+    failed = (FailedLogDir("/var/kafka/disk-b", "why"),)
+    before = made.session.snapshot
+    after = with_brokers(before, {2: {"failed_dirs": failed, "reachable": True}}, time.time())
+    page = show(BrokersPage(made.context), qtbot)
+    made.session.take_snapshot(after, diff(before, after))
+    page.show_target(BrokerTarget(2))
+    qtbot.waitUntil(lambda: "/var/kafka/disk-b" in page.broker_view.banner.sentence)
+    rows = {row.broker_id: row for row in page.model.rows}
+    assert rows[2].status.text == "disk failed" and rows[1].status.text != "disk failed"
+    page.show_target(BrokerTarget(1))
+    qtbot.waitUntil(lambda: not page.broker_view.banner.isVisible())

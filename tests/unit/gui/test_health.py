@@ -10,6 +10,7 @@ from kafka_client.model import (
     Broker,
     ClusterSnapshot,
     Datum,
+    FailedLogDir,
     Partition,
     Quorum,
     Sampled,
@@ -67,6 +68,14 @@ def test_that_trouble_takes_the_place_of_all_in_sync() -> None:
         ("1 offline", "bad"),
         ("3 under-replicated", "warn"),
     ]
+
+
+def test_that_failed_log_directories_are_counted() -> None:
+    cluster = snapshot(topic("a", (1, 2)), quorum=Quorum(1))
+    failed = (FailedLogDir("/a", ""), FailedLogDir("/b", ""))
+    brokers = {**cluster.brokers, 2: replace(cluster.brokers[2], failed_dirs=failed)}
+    found = items(replace(cluster, brokers=brokers))
+    assert found[1] == ("2 log directories failed", "bad")
 
 
 def test_that_a_cluster_without_an_answer_has_one_item() -> None:

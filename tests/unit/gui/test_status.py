@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from gui.embedded.states import BrokerState
 from gui.status import (
     BAD,
+    BROKER_DISK_FAILED,
+    BROKER_FENCED,
     BROKER_NOT_ANSWERING,
     BROKER_NOT_ASKED,
     BROKER_NOT_IN_CLUSTER,
@@ -17,12 +21,15 @@ from gui.status import (
     PROCESS_STATUS,
     WARN,
     broker_status,
+    failed_disks_sentence,
     partition_tone,
     replica_status,
 )
-from kafka_client.model import GroupStatus
+from kafka_client.model import Broker, FailedLogDir, GroupStatus
 from kafka_client.sampling.state import ConnectionKind
 from widgets.theme import TONES
+
+FAILED = (FailedLogDir("/data/a", "Cannot use /data/a: the broker has trouble with its disk."),)
 
 
 def test_that_every_state_has_a_status_in_a_tone_of_the_theme() -> None:
@@ -34,23 +41,39 @@ def test_that_every_state_has_a_status_in_a_tone_of_the_theme() -> None:
 
 
 def test_that_a_broken_process_counts_more_than_an_old_registration() -> None:
-    frozen = broker_status(in_cluster=True, reachable=True, process=BrokerState.FROZEN)
+    frozen = broker_status(Broker(1, "h", 1, reachable=True), BrokerState.FROZEN)
     assert frozen is PROCESS_STATUS[BrokerState.FROZEN] and frozen.tone == WARN
 
 
 @pytest.mark.parametrize(
-    ("in_cluster", "reachable", "expected"),
+    ("broker", "expected"),
     [
-        (True, True, BROKER_UP),
-        (True, False, BROKER_NOT_ANSWERING),
-        (True, None, BROKER_NOT_ASKED),
-        (False, True, BROKER_NOT_IN_CLUSTER),
+        ({"reachable": True}, BROKER_UP),
+        ({"reachable": False}, BROKER_NOT_ANSWERING),
+        ({"reachable": None}, BROKER_NOT_ASKED),
+        ({"reachable": True, "in_cluster": False}, BROKER_NOT_IN_CLUSTER),
+        ({"reachable": True, "in_cluster": False, "fenced": True}, BROKER_FENCED),
+        ({"reachable": False, "in_cluster": False, "fenced": True}, BROKER_FENCED),
+        ({"reachable": True, "failed_dirs": FAILED}, BROKER_DISK_FAILED),
+        (
+            {"reachable": True, "in_cluster": False, "fenced": True, "failed_dirs": FAILED},
+            BROKER_DISK_FAILED,
+        ),
+        ({"reachable": False, "failed_dirs": FAILED}, BROKER_NOT_ANSWERING),
     ],
 )
-def test_that_a_broker_is_judged_by_registration_then_by_answers(
-    in_cluster: bool, reachable: bool | None, expected: object
+def test_that_a_broker_is_judged_by_its_disks_then_by_registration_then_by_answers(
+    broker: dict[str, Any], expected: object
 ) -> None:
-    assert broker_status(in_cluster, reachable) is expected
+    assert broker_status(Broker(1, "h", 1, **broker)) is expected
+
+
+def test_that_a_failed_disk_says_which_and_what_to_do() -> None:
+    broker = Broker(2, "h", 1, failed_dirs=FAILED)
+    ours, apache = (failed_disks_sentence(broker, embedded) for embedded in (True, False))
+    assert ours.startswith("Broker 2 cannot use /data/a: ") and "by itself" in ours
+    assert "restart the broker" in apache
+    assert failed_disks_sentence(Broker(2, "h", 1), True) == ""
 
 
 def test_that_offline_partitions_outweigh_under_replicated_ones() -> None:

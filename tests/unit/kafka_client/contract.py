@@ -175,10 +175,12 @@ class ClusterContract:
         name = await make_topic(client)
         await client.produce([record(name, b"x" * 1000, partition=0)])
         ids = sorted((await client.metadata()).brokers)
-        sizes, volumes, errors = await client.log_dirs([*ids, 99])
-        assert sorted(sizes) == ids and list(errors) == ["broker 99"]
-        assert all(total >= free > 0 for total, free in volumes.values())
-        assert any(sizes[b].get((name, 0), 0) > 0 for b in ids)
+        found, errors = await client.log_dirs([*ids, 99])
+        assert sorted(found) == ids and list(errors) == ["broker 99"]
+        for dirs in found.values():
+            total, free = dirs.volume
+            assert total >= free > 0 and not dirs.failed
+        assert any(found[b].sizes.get((name, 0), 0) > 0 for b in ids)
 
     async def test_that_topics_are_checked_created_grown_and_deleted(self, client):
         name = f"contract-{uuid.uuid4().hex[:10]}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from gui.topics.rows import (
     PARTITION_COLUMNS,
     partition_rows,
@@ -72,6 +74,18 @@ def test_that_brokers_that_are_behind_are_named_in_the_right_number() -> None:
     )
     assert isr.tip(one) == "Broker 3 is behind; 2 of 3 replicas in sync"
     assert isr.tip(two) == "Brokers 2 and 3 are behind; 1 of 3 replicas in sync"
+
+
+def test_that_replicas_that_are_offline_are_named_apart_from_those_behind() -> None:
+    columns = {c.name: c for c in PARTITION_COLUMNS}
+    whole = partition(0, 1, (1,))
+    (row,) = partition_rows(Topic("orders", partitions=(replace(whole, offline=(3,)),)))
+    assert columns["isr"].tip is not None and columns["offline"].tip is not None
+    assert columns["isr"].tip(row) == (
+        "Broker 3 is offline; Broker 2 is behind; 1 of 3 replicas in sync"
+    )
+    assert columns["offline"].text(columns["offline"].value(row)) == "3"
+    assert "Offline on broker 3: " in columns["offline"].tip(row)
 
 
 def test_that_shares_of_data_use_offsets_while_sizes_are_unknown() -> None:

@@ -1,12 +1,13 @@
 import asyncio
 import random
+from dataclasses import replace
 
 import numpy as np
 
 from kafka_client.changes import Change
 from kafka_client.errors import Unreachable
 from kafka_client.history import History
-from kafka_client.model import ClusterSnapshot, Datum, GroupStatus
+from kafka_client.model import ClusterSnapshot, Datum, FailedLogDir, GroupStatus
 from kafka_client.sampling import (
     ConnectionKind,
     ConnectionState,
@@ -34,7 +35,7 @@ FAST = Schedule(
 
 
 class Watch:
-    def __init__(self, client, **changes):
+    def __init__(self, client, schedule=FAST):
         self.store = SeriesStore()
         self.states: list[ConnectionState] = []
         self.rounds: list[Round] = []
@@ -43,7 +44,7 @@ class Watch:
         self.sampler = Sampler(
             client,
             self.store,
-            FAST,
+            schedule,
             on_snapshot=self.on_snapshot,
             on_sampled=self.rounds.append,
             on_state=self.states.append,
@@ -80,6 +81,17 @@ async def test_that_a_snapshot_is_complete_after_one_round_of_each_kind():
     assert watch.sampler.snapshot.topics["email"].partitions[0].size_bytes > 0
     assert watch.sampler.snapshot.quorum is not None
     assert [s.kind for s in watch.states] == [ConnectionKind.CONNECTING, ConnectionKind.CONNECTED]
+
+
+async def test_that_failed_log_directories_are_asked_for_as_soon_as_a_replica_is_offline():
+    """Not after the 30 s between two such rounds."""
+    client = FakeClient(moving=False)
+    slow = replace(FAST, log_dirs_s=1000.0)
+    async with Watch(client, schedule=slow) as watch:
+        await watch.until(lambda: Datum.LOG_DIRS in watch.sampler.snapshot.sampled)
+        failed = (FailedLogDir("/d", "why"),)
+        client.cluster.failed_dirs[2] = failed
+        await watch.until(lambda: watch.sampler.snapshot.brokers[2].failed_dirs == failed)
 
 
 async def test_that_a_failed_round_is_a_gap_and_keeps_what_was_known():

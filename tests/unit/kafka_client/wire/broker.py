@@ -19,6 +19,11 @@ from kafka_protocol.messages.k03_metadata import (
     MetadataResponseTopic,
 )
 from kafka_protocol.messages.k18_api_versions import ApiVersion, ApiVersionsResponse
+from kafka_protocol.messages.k60_describe_cluster import (
+    DescribeClusterBroker,
+    DescribeClusterRequest,
+    DescribeClusterResponse,
+)
 
 OFFERED = (
     ApiKey.FETCH,
@@ -38,6 +43,7 @@ OFFERED = (
     ApiKey.INCREMENTAL_ALTER_CONFIGS,
     ApiKey.DELETE_GROUPS,
     ApiKey.DESCRIBE_QUORUM,
+    ApiKey.DESCRIBE_CLUSTER,
     ApiKey.CONSUMER_GROUP_DESCRIBE,
 )
 NOT_OFFERED = -1
@@ -60,7 +66,11 @@ class FakeBroker:
         """As ``raw_body``, for the responses to requests of one api key."""
         self.received: list[int] = []  # api keys
         self.highest: dict[int, int] = {}  # api key -> highest version offered, if not the newest
-        self.answers: dict[int, Callable[[Any], Any]] = {ApiKey.METADATA: self._metadata}
+        self.answers: dict[int, Callable[[Any], Any]] = {
+            ApiKey.METADATA: self._metadata,
+            ApiKey.DESCRIBE_CLUSTER: self._describe_cluster,
+        }
+        self.fenced: Sequence[FakeBroker] = []
         self.brokers: Sequence[FakeBroker] = [self]
         self.topics: list[MetadataResponseTopic] = []
         self.port = 0
@@ -144,6 +154,15 @@ class FakeBroker:
             controller_id=self.node_id,
             brokers=[MetadataResponseBroker(b.node_id, "127.0.0.1", b.port) for b in self.brokers],
             topics=self.topics,
+        )
+
+    def _describe_cluster(self, request: DescribeClusterRequest) -> DescribeClusterResponse:
+        fenced = self.fenced if request.include_fenced_brokers else []
+        return DescribeClusterResponse(
+            brokers=[
+                DescribeClusterBroker(b.node_id, "127.0.0.1", b.port, None, b in fenced)
+                for b in [*self.brokers, *fenced]
+            ]
         )
 
 

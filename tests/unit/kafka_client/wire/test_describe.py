@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kafka_client.errors import Rejected, Unsupported
+from kafka_client.model import FailedLogDir, LogDirs
 from kafka_client.wire.describe import log_dirs, quorum
 from kafka_protocol.api_keys import ApiKey
 from kafka_protocol.errors import ErrorCode
@@ -46,9 +47,8 @@ async def test_that_sizes_add_up_and_a_volume_with_two_folders_counts_once():
                 ]
             )
         )
-        sizes, volumes, errors = await log_dirs(cluster.pool, [1, 1])
-        assert sizes == {1: {("t", 0): 16, ("t", 1): 20}}
-        assert volumes == {1: (1050, 440)} and not errors
+        found, errors = await log_dirs(cluster.pool, [1, 1])
+        assert found == {1: LogDirs({("t", 0): 16, ("t", 1): 20}, (1050, 440))} and not errors
 
 
 async def test_that_a_broken_folder_is_reported_and_the_others_count():
@@ -61,10 +61,10 @@ async def test_that_a_broken_folder_is_reported_and_the_others_count():
         cluster.brokers[1].answers[ApiKey.DESCRIBE_LOG_DIRS] = lambda request: (
             DescribeLogDirsResponse(error_code=ErrorCode.CLUSTER_AUTHORIZATION_FAILED)
         )
-        sizes, volumes, errors = await log_dirs(cluster.pool, [1, 2, 9])
-        assert sizes == {1: {("t", 0): 3}} and volumes == {}
+        found, errors = await log_dirs(cluster.pool, [1, 2, 9])
+        failed = FailedLogDir("/bad", "Cannot use /bad: the broker has trouble with its disk.")
+        assert found == {1: LogDirs({("t", 0): 3}, None, (failed,))}
         assert errors == {
-            "log directory of broker 1": "Cannot read /bad: the broker has trouble with its disk.",
             "broker 2": (
                 "Cannot read the log directories of broker 2: no permission on this cluster."
             ),
