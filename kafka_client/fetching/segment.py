@@ -126,11 +126,11 @@ class Segment:
         while room > 0 and len(out) < max_records:
             batch, before = self._batch, len(out)
             if batch is not None:
-                at = batch.at
-                # By the size of its records, so that large ones come a few at a time.
-                some = min(max_records - before, 1 + room // _record_bytes(batch))
-                self._read_some(batch, out, some)
-                room -= batch.at - at + RECORD_OVERHEAD * (len(out) - before)
+                # By the size of its records, so that large ones come a few at a time. Those in
+                # front of ``position`` count for nothing: what was dropped is read again.
+                each = _record_bytes(batch)
+                self._read_some(batch, out, min(max_records - before, 1 + room // each))
+                room -= each * (len(out) - before)
             elif self._old is not None:
                 room -= self._read_old(self._old, out, min(max_records - before, OLD_AT_ONCE))
             elif self._has_batch():

@@ -130,6 +130,14 @@ def test_that_records_come_as_the_reader_of_the_protocol_reads_them(
     assert {r.timestamp_type for r in found} <= {"append" if attributes else "create"}
 
 
+def test_that_a_batch_that_is_dropped_after_every_record_is_read_to_its_end():
+    segment, found = Segment(TP, 0, bytes(batch([b"%d" % i for i in range(50)], 0))), []
+    for _ in range(51):
+        found += segment.take(1, 1)
+        segment.drop_unpacked()
+    assert brief(found) == list(range(50)) and not segment.left
+
+
 def test_that_a_batch_with_a_wrong_checksum_is_a_mark_and_the_next_is_read():
     damaged = batch([b"a", b"b"], 10)
     damaged[-3] ^= 1
