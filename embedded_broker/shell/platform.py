@@ -99,6 +99,22 @@ def sync_directory(path: Path) -> None:
         os.close(fd)
 
 
+def sync_file(path: Path) -> None:
+    """Flush a file that another part of the program has written, if it exists.
+
+    Raises:
+        OSError: the disk failed, or no file descriptor is left.
+    """
+    try:
+        fd = os.open(path, os.O_RDWR | O_BINARY | getattr(os, "O_CLOEXEC", 0))
+    except FileNotFoundError:
+        return
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
 def pread(fd: int, size: int, position: int) -> bytes:
     """Read at most ``size`` bytes at ``position``; fewer only at the end of the file."""
     if hasattr(os, "pread"):

@@ -14,6 +14,7 @@ import shutil
 import time
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -22,6 +23,7 @@ from uuid import UUID, uuid4
 from embedded_broker.core.ports import LogDamaged, PartitionLog, StorageFailed
 from embedded_broker.shell import platform
 from embedded_broker.shell.storage import files
+from embedded_broker.shell.storage.checkpoints import Checkpoint
 from embedded_broker.shell.storage.identity import (
     IDENTITY,
     QUORUM_STATE,
@@ -31,6 +33,7 @@ from embedded_broker.shell.storage.identity import (
     identify,
     read_quorum_state,
 )
+from embedded_broker.shell.storage.names import log_of, stem
 from embedded_broker.shell.storage.partition_log import (
     INDEX_INTERVAL,
     UNFINISHED,
@@ -46,7 +49,6 @@ METADATA_LOG = "__cluster_metadata-0"
 DELETE, LEAVING = "-delete", "-aside"
 """Ends of the names of folders of logs that are being deleted, and that become ``-stray``, as soon
 as no checkpoint has them any more."""
-PARTITION_MAX = (1 << 31) - 1
 PROBE = ".probe"
 BOOT = ".boot"
 REGISTERED = ".registered"
@@ -105,6 +107,9 @@ class LogDirectory:
             ) from e
         self._logs: dict[tuple[str, int], DiskPartitionLog] = {}
         self.refused_logs: list[str] = []
+        self._metadata_folder_durable = True
+        """Whether the name of the metadata log's folder is on the disk, if there is one: what a
+        start finds, it flushes below."""
         self._lost: set[tuple[str, int]] = set()
         """Partitions whose logs had records and are gone."""
         self._doomed: SimpleQueue[Path] = SimpleQueue()
@@ -114,9 +119,11 @@ class LogDirectory:
         try:
             self.cluster_id, self._directory_id = identify(path, node_id, cluster_id)
             self.last_stop = self._last_stop()
-            self._recovery_points = files.read_offsets(path / RECOVERY_POINTS)
+            self._points_file = Checkpoint(path / RECOVERY_POINTS)
+            self._starts_file = Checkpoint(path / START_OFFSETS)
+            self._recovery_points = self._points_file.found
             self._high_watermarks = files.read_offsets(path / HIGH_WATERMARKS) or {}
-            self._saved_start_offsets = files.read_offsets(path / START_OFFSETS) or {}
+            self._saved_start_offsets = self._starts_file.found or {}
             """What the three checkpoints hold, or will hold when the background has written it."""
             self._open_logs()
             self._was_clean = self._nothing_lost()
@@ -167,7 +174,7 @@ class LogDirectory:
                 self._doomed.put(directory)
                 gone.add(directory.name.rpartition(".")[0])
                 continue
-            key = _log_of(directory.name)
+            key = log_of(directory.name)
             if key is None or not (directory / IDENTITY).exists():
                 continue
             try:
@@ -176,13 +183,25 @@ class LogDirectory:
                 # One bad partition must not keep the broker from serving the others: set it
                 # aside, and fetch it from its leader like a new one.
                 self.refused_logs.append(f"{directory.name}: {e}")
-                directory.rename(directory.with_name(f"{_stem(*key)}.{uuid4().hex}{STRAY}"))
+                if directory.name == METADATA_LOG:
+                    self._keep_votes(directory)
+                directory.rename(directory.with_name(f"{stem(*key)}.{uuid4().hex}{STRAY}"))
                 self._lost.add(key)
         self._compare_ends(gone)
+        starts = self._starts_file
+        if any(starts.most(key) > log.log_start_offset for key, log in self._logs.items()):
+            self._write_start_offsets()  # of a log that has lost its end, to hide nothing new
         left_over = [path for log in self._logs.values() for path in log.left_over]
         if left_over:
             self._remove(left_over)
         self._remove_doomed_soon()
+
+    def _keep_votes(self, folder: Path) -> None:
+        """Move the quorum state out of a folder that is about to be set aside: a voter must not
+        forget a vote, whatever became of its log. Raises: StorageFailed."""
+        state = read_quorum_state(folder / QUORUM_STATE)
+        if state:
+            files.write_whole(self.path / QUORUM_STATE, json.dumps(state), durable=True)
 
     def _open_log(self, directory: Path, key: tuple[str, int], started_ms: int) -> DiskPartitionLog:
         """Raises: StorageFailed, LogDamaged, ValueError (its identity is damaged)."""
@@ -203,6 +222,7 @@ class LogDirectory:
             self._saved_start_offsets.get(key, 0),
             started_ms,
         )
+        log.before_cut = partial(self._before_cut, key)
         if metadata and log.damage:
             raise LogDamaged(log.damage)  # without its beginning it says nothing
         return log
@@ -213,12 +233,31 @@ class LogDirectory:
         for checkpoint in (self._recovery_points or {}, self._high_watermarks):
             for key, offset in list(checkpoint.items()):
                 log = self._logs.get(key)
-                if _stem(*key) in gone:
+                if stem(*key) in gone:
                     del checkpoint[key]
                 elif log is not None:
                     log.lost_records |= log.log_end_offset < offset
                 elif offset:
                     self._lost.add(key)
+
+    def _before_cut(self, key: tuple[str, int], unsynced: int, end: int) -> None:
+        """Lower the checkpoints of a log that is about to end at ``end`` and is not on the disk
+        from ``unsynced`` on. A start must neither believe that what is appended there later is on
+        the disk, nor hide it as deleted. Raises: StorageFailed."""
+        if self._points_file.most(key) > unsynced and self._recovery_points is not None:
+            lowered = min(unsynced, self._recovery_points.get(key, 0))
+            self._recovery_points = self._recovery_points | {key: lowered}
+            self._write_recovery_points()
+        if self._starts_file.most(key) > end:
+            self._write_start_offsets()
+
+    def _write_recovery_points(self) -> None:
+        """Write the newest ones; also called in the background. Raises: StorageFailed."""
+        self._points_file.write(lambda: self._recovery_points or {})
+
+    def _write_start_offsets(self) -> None:
+        """Write those of now; also called in the background. Raises: StorageFailed."""
+        self._starts_file.write(self._start_offsets)
 
     # ---- logs
     def logs(self) -> Iterable[PartitionLog]:
@@ -238,10 +277,16 @@ class LogDirectory:
             raise StorageFailed(f"invalid topic name {topic!r}")
         assert (topic, partition) not in self._logs, "the log exists already"
         directory = self.path / f"{topic}-{partition}"
+        if directory.name == METADATA_LOG:
+            self._keep_votes(directory)
+        self._before_cut((topic, partition), 0, 0)  # what a deleted log of this name left
         log = DiskPartitionLog.create(directory, topic, topic_id, partition, self._remove, now_ms())
+        log.before_cut = partial(self._before_cut, (topic, partition))
         log.lost_records = (topic, partition) in self._lost
         self._lost.discard((topic, partition))
         self._logs[topic, partition] = log
+        if directory.name == METADATA_LOG:
+            self._metadata_folder_durable = False
         return log
 
     def delete_log(self, log: PartitionLog) -> None:
@@ -258,7 +303,7 @@ class LogDirectory:
     def _rename(self, log: DiskPartitionLog, why: str) -> Path:
         """Take a log out of use under a name that no start takes for a log; return its folder."""
         key = log.topic, log.partition
-        renamed = self.path / f"{_stem(*key)}.{uuid4().hex}{why}"
+        renamed = self.path / f"{stem(*key)}.{uuid4().hex}{why}"
         try:
             log.directory.rename(renamed)
         except OSError as e:
@@ -291,9 +336,9 @@ class LogDirectory:
     def _write_checkpoints(self) -> None:
         """Write the three checkpoints. Called in the background. Raises: StorageFailed."""
         if self._recovery_points is not None:
-            files.write_offsets(self.path / RECOVERY_POINTS, self._recovery_points)
+            self._write_recovery_points()
         files.write_offsets(self.path / HIGH_WATERMARKS, self._high_watermarks)
-        files.write_offsets(self.path / START_OFFSETS, self._saved_start_offsets)
+        self._write_start_offsets()
 
     def _remove(self, paths: list[Path]) -> None:
         """Remove files of deleted segments in the background."""
@@ -305,8 +350,7 @@ class LogDirectory:
             if not paths:
                 return
             # First: a log that begins above its checkpoint has lost segments.
-            self._saved_start_offsets = self._start_offsets()
-            files.write_offsets(self.path / START_OFFSETS, self._saved_start_offsets)
+            self._write_start_offsets()
             for path in paths:
                 path.unlink(missing_ok=True)
 
@@ -336,11 +380,10 @@ class LogDirectory:
         recovery_points, start_offsets = self._points(), self._start_offsets()
         if recovery_points != self._recovery_points:
             self._recovery_points = recovery_points
-            path = self.path / RECOVERY_POINTS
-            self.background(lambda: files.write_offsets(path, recovery_points))
+            self.background(self._write_recovery_points)
         if start_offsets != self._saved_start_offsets:
             self._saved_start_offsets = start_offsets
-            self.background(lambda: files.write_offsets(self.path / START_OFFSETS, start_offsets))
+            self.background(self._write_start_offsets)
 
     def _points(self) -> dict[tuple[str, int], int]:
         return {key: log.recovery_point() for key, log in self._logs.items()}
@@ -365,6 +408,9 @@ class LogDirectory:
         target = folder if folder.is_dir() else self.path
         files.write_whole(target / QUORUM_STATE, json.dumps(state), durable=True)
         if target is folder:
+            if not self._metadata_folder_durable:
+                files.sync_names(self.path)  # a power cut would take the vote with the folder
+                self._metadata_folder_durable = True
             with suppress(OSError):  # the one in the folder counts
                 (self.path / QUORUM_STATE).unlink(missing_ok=True)
 
@@ -398,7 +444,8 @@ class LogDirectory:
     def registered(self) -> None:
         if self._recovery_points is None:
             self._recovery_points = self._points()
-            files.write_offsets(self.path / RECOVERY_POINTS, self._recovery_points)
+        # A checkpoint in the background may not have written them yet.
+        self._write_recovery_points()
         files.write_whole(self.path / REGISTERED, self._boot, durable=True)
 
     def total_bytes(self) -> tuple[int, int]:
@@ -450,17 +497,3 @@ def _drained(queue: SimpleQueue[Path]) -> list[Path]:
         while True:
             taken.append(queue.get_nowait())
     return taken
-
-
-def _stem(topic: str, partition: int) -> str:
-    """The start of the name of a folder that was a log's."""
-    return f"{topic[:180]}-{partition}"
-
-
-def _log_of(name: str) -> tuple[str, int] | None:
-    """Return the (topic, partition) whose log has this folder name, or None."""
-    topic, _, digits = name.rpartition("-")
-    partition = files.natural(digits)
-    if not topic or partition is None or str(partition) != digits or partition > PARTITION_MAX:
-        return None
-    return topic, partition

@@ -47,6 +47,14 @@ def write_whole(path: Path, content: str | bytes, durable: bool) -> None:
         raise StorageFailed(f"cannot write {path}: {e.strerror or e}") from e
 
 
+def sync_names(folder: Path) -> None:
+    """Flush the names in a folder. Raises: StorageFailed."""
+    try:
+        platform.sync_directory(folder)
+    except OSError as e:
+        raise StorageFailed(f"cannot flush {folder}: {e.strerror or e}") from e
+
+
 def read_text(path: Path) -> str | None:
     """Return the text of a file, or None when it does not exist.
 

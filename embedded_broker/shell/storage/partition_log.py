@@ -76,6 +76,9 @@ class DiskPartitionLog:
         self.lost_records = False
         self.damage = ""
         self._remove = remove
+        self.before_cut: Callable[[int, int], None] = lambda unsynced, end: None
+        """Called before the log is cut, with the offset from which on it will not be as it is on
+        the disk, and with its new end. May raise StorageFailed."""
         self._segments: list[Segment] = []
         """Oldest first."""
         self._bases: list[int] = []
@@ -286,20 +289,24 @@ class DiskPartitionLog:
         if offset < self._bases[0]:
             self.reset(offset)
             return
-        while self._segments[-1].base_offset > offset:
-            self._drop(len(self._segments) - 1)
-        active = self._active
+        i = bisect_right(self._bases, offset) - 1
+        active = self._segments[i]
         position = active.position_of(offset)
         if position < active.size:
             # Inside a batch: drop the whole batch, so that the log ends at a boundary.
             first = next(active.headers(position))
             offset = min(offset, first.base_offset)
+        # That the segment ends there is not on the disk either.
+        self._announce_cut(active.base_offset, offset)
+        while len(self._segments) > i + 1:
+            self._drop(len(self._segments) - 1)
         size = active.size
         active.cut(position, min(offset, active.next_offset))
         self._size -= size - position
         self._start = min(self._start, self.log_end_offset)
 
     def reset(self, offset: int) -> None:
+        self._announce_cut(offset, offset)
         # The new segment first: an append to one that is being deleted would be lost.
         fresh = Segment(self.directory, offset, self._active.modified_ms)
         old, self._segments, self._bases = self._segments, [fresh], [offset]
@@ -314,6 +321,16 @@ class DiskPartitionLog:
                     left += segment.delete()
         finally:
             self._remove(left)
+
+    def _announce_cut(self, unsynced: int, end: int) -> None:
+        """See ``before_cut``. The log starts at its new end, if that is lower, from now on: another
+        thread may write the checkpoint. Raises: StorageFailed."""
+        start, self._start = self._start, min(self._start, end)
+        try:
+            self.before_cut(unsynced, end)
+        except StorageFailed:
+            self._start = start
+            raise
 
     def advance_start(self, offset: int) -> None:
         self._start = max(self._start, min(offset, self.log_end_offset))

@@ -96,23 +96,42 @@ def _recover(directory: Path, trust: Trust) -> Recovered:
         if not (directory / file_name(base, ".log")).stat().st_size:
             bases.remove(base)
             _delete(Segment(directory, base, 0, create=False))
+    crashed = trust.last_stop is LastStop.CRASHED
     for i, base in enumerate(bases):
         next_base = bases[i + 1] if i + 1 < len(bases) else None
         modified_ms = int((directory / file_name(base, ".log")).stat().st_mtime * 1000)
         segment = Segment(directory, base, modified_ms, create=False)
         result.segments.append(segment)
         intact = _open(segment, next_base, trust, result)
+        if i and crashed and _epoch_goes_back(result.segments[-2], segment):
+            # Left from before a truncation: a power cut has brought its name back.
+            result.segments.pop()
+            _set_aside(directory, bases[i:], result)
+            break
         if next_base is not None and (not intact or segment.next_offset != next_base):
             # A log has no holes: what follows one is not part of it.
-            result.corrupt = True
-            later = [Segment(directory, base, 0, create=False) for base in bases[i + 1 :]]
-            result.cut_bytes += sum(_file_size(dropped) for dropped in later)
-            aside = _aside(directory)
-            for dropped in later:
-                os.replace(dropped.path, aside / dropped.path.name)
-                _delete(dropped)
+            _set_aside(directory, bases[i + 1 :], result)
             break
     return result
+
+
+def _set_aside(directory: Path, bases: list[int], result: Recovered) -> None:
+    """Take these segments out of the log, and keep their files beside it."""
+    result.corrupt = True
+    later = [Segment(directory, base, 0, create=False) for base in bases]
+    result.cut_bytes += sum(_file_size(dropped) for dropped in later)
+    aside = _aside(directory)
+    for dropped in later:
+        os.replace(dropped.path, aside / dropped.path.name)
+        _delete(dropped)
+
+
+def _epoch_goes_back(before: Segment, after: Segment) -> bool:
+    """Return whether a segment begins with an older leader epoch than the one before ends with."""
+    with suppress(LogDamaged):  # a reader of it meets the damage and reports it
+        first, last = next(after.headers(0), None), before.recount()
+        return first is not None and last is not None and first.leader_epoch < last.leader_epoch
+    return False
 
 
 def _aside(directory: Path) -> Path:
@@ -142,7 +161,9 @@ def _open(segment: Segment, next_base: int | None, trust: Trust, result: Recover
         and _leads_to(segment, next_base)
     ):
         segment.next_offset = next_base
-        segment.flushed_size = segment.unchecked_size = segment.size
+        segment.unchecked_size = segment.size
+        if next_base <= trust.recovery_point:  # else the process was killed before it flushed it
+            segment.flushed_size = segment.size
         _read_first(segment)
         return True
     if trusted and next_base is None and trust.last_stop is LastStop.CLEAN:

@@ -32,6 +32,7 @@ CHECK_BYTES = 1 << 22
 CHECK_BATCHES = 4096
 """Batches read with checksums for one read, about 15 ms when they are small."""
 NOTHING_CHECKED = (0, 0, -1, -1)
+CUT_UNSYNCED = -1
 COPY = 1 << 20
 """Bytes copied at a time."""
 INDEX_BYTES = 10 * 1024 * 1024
@@ -64,7 +65,7 @@ class Segment:
         self.created_ms = created_ms
         self.modified_ms = created_ms
         self.flushed_size = 0
-        """Bytes that are on the disk."""
+        """Bytes that are on the disk; below zero after a cut, which is not there yet itself."""
         self.path = directory / file_name(base_offset, ".log")
         self.offsets = MappedIndex(
             directory / file_name(base_offset, ".index"), OFFSET_ENTRY, INDEX_BYTES
@@ -215,7 +216,10 @@ class Segment:
         keep = bisect_right(self._recent_positions, position - 1)
         del self._recent_positions[keep:], self._recent_offsets[keep:]
         self.size = position
-        self.flushed_size = min(self.flushed_size, position)
+        # A power cut may bring back what was cut off, in this file and in those behind it, and
+        # what is appended behind them until then would not fit any more.
+        self.flushed_size = CUT_UNSYNCED
+        self.file.names_unsynced = True
         self.unchecked_size = min(self.unchecked_size, position)
         self._checked = NOTHING_CHECKED
         self.next_offset = next_offset

@@ -7,17 +7,19 @@ from pathlib import Path
 
 from embedded_broker.core.ports import LogDamaged, StorageFailed
 from embedded_broker.shell import platform
+from embedded_broker.shell.storage.identity import IDENTITY
 
 
 class LogFile:
     """An open .log file. It closes with its last reference: a slice in a response that is not sent
     yet keeps it open after its segment was deleted."""
 
-    __slots__ = ("__weakref__", "_new", "fd", "path")
+    __slots__ = ("__weakref__", "fd", "names_unsynced", "path")
 
     def __init__(self, path: Path, create: bool) -> None:
         """Raises: StorageFailed."""
-        self._new = create
+        # Also of a file that is there: a process that was killed may have made it.
+        self.names_unsynced = True
         flags = (
             os.O_RDWR
             | platform.O_BINARY
@@ -39,13 +41,15 @@ class LogFile:
             raise LogDamaged(f"cannot read {self.path}: {e.strerror or e}") from e
 
     def sync(self) -> None:
-        """Flush the bytes to the disk, and for a new file also its name and its folder's. Called
-        by the flusher's thread too. Raises: OSError."""
+        """Flush the bytes to the disk, and once also the file's name, its folder's, and what says
+        whose log it is. Called by the flusher's thread too. Raises: OSError."""
         platform.fdatasync(self.fd)
-        if self._new:
+        if self.names_unsynced:
+            # Without its identity, the next start would set the whole log aside.
+            platform.sync_file(self.path.with_name(IDENTITY))
             platform.sync_directory(self.path.parent)
             platform.sync_directory(self.path.parent.parent)
-            self._new = False
+            self.names_unsynced = False
 
     def close(self) -> None:
         if self.fd >= 0:
