@@ -26,7 +26,7 @@ test: prepare         ## every test that takes seconds, in WORKERS=n processes (
 
 check: prepare        ## in about a minute: lint, types, contracts, dead code, layout
 	@$(MAKE) -s --no-print-directory lint types contracts dead
-	$(PY) -m pytest -q tests/test_layout.py tests/test_citations.py tests/test_habits.py
+	$(PY) -m pytest -q tests/test_layout.py tests/test_citations.py tests/test_habits.py tests/test_outgoing.py
 
 lint: prepare         ## ruff: rules and format
 	@$(PY) -m ruff check .

@@ -22,7 +22,7 @@ from gui.pages import PageSpec
 from resources.outgoing import visible
 from widgets.keys import click_on_enter
 from widgets.page_state import IconLabel
-from widgets.plain import plain, tooltip
+from widgets.plain import plain, tooltip, without_mnemonic
 from widgets.status_mark import draw_status_mark
 from widgets.theme import Theme
 
@@ -54,8 +54,8 @@ class RailButton(QAbstractButton):
         self.read_only = False
         self.faint = False
         self.narrow = False
-        self.setText(words)
-        self.setAccessibleName(words)
+        self.words = ""
+        self.show_words(words)
         self.setCheckable(True)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
@@ -71,9 +71,15 @@ class RailButton(QAbstractButton):
         if not click_on_enter(self, event):
             super().keyPressEvent(event)
 
+    def show_words(self, words: str) -> None:
+        self.words = words
+        self.setText(without_mnemonic(words))
+        self.setAccessibleName(visible(words))
+        self.update()
+
     def set_narrow(self, narrow: bool) -> None:
         self.narrow = narrow
-        self.setToolTip(tooltip(self.text()) if narrow else "")
+        self.setToolTip(tooltip(self.words) if narrow else "")
         self.update()
 
     @override
@@ -122,7 +128,7 @@ class RailButton(QAbstractButton):
         painter.setPen(theme.color(tone))
         room = QRectF(38, 0, right - 42, self.height())
         text = QFontMetrics(font).elidedText(
-            visible(self.text()), Qt.TextElideMode.ElideRight, int(room.width())
+            visible(self.words), Qt.TextElideMode.ElideRight, int(room.width())
         )
         painter.drawText(
             room, int(Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft), text
@@ -228,7 +234,7 @@ class Rail(QWidget):
                 button.set_narrow(self._narrow)
                 self._clusters[line.key] = button
                 self._cluster_column.addWidget(button)
-            button.setText(line.name)
+            button.show_words(line.name)
             button.dot, button.environment, button.read_only = (
                 line.tone,
                 line.environment,

@@ -25,8 +25,7 @@ from gui.navigation import (
     title_of,
 )
 from gui.pages import PageContext, spec
-from resources.outgoing import visible
-from widgets.plain import tooltip
+from widgets.plain import tooltip, without_mnemonic
 from widgets.theme import Theme
 
 
@@ -77,7 +76,7 @@ class SessionView(QWidget):
             self._pages[page] = wanted.make(self.context)
             self.stack.addWidget(self._pages[page])
         self._page = page
-        self.bar.setTabText(0, wanted.title)
+        self.bar.setTabText(0, without_mnemonic(wanted.title))
         self.bar.setTabIcon(0, self._theme.icon(wanted.icon))
         shown = self._pages[page]
         # A page comes back as it was left; asked for once more, it shows its own first place.
@@ -93,7 +92,7 @@ class SessionView(QWidget):
         title = title_of(target) or wanted.title
         self._tabs.append((wanted.name, widget))
         self.stack.addWidget(widget)
-        index = self.bar.addTab(self._theme.icon(wanted.icon), visible(title, limit=32))
+        index = self.bar.addTab(self._theme.icon(wanted.icon), without_mnemonic(title, limit=32))
         self._close_button(index)
         self.bar.setTabToolTip(index, tooltip(f"{wanted.title}: {title}"))
         self.bar.show()

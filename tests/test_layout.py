@@ -163,34 +163,6 @@ def test_that_what_a_cluster_says_is_never_markup() -> None:
     assert not found, f"use plain text: {found}"
 
 
-OUTGOING = {
-    "print": ("resources/outgoing.py", "say or complain"),
-    "writer": ("resources/outgoing.py", "CsvWriter"),
-    "clipboard": ("widgets/clipboard.py", "copy_line, copy_lines or copy_data"),
-}
-"""What hands text to other programs -> the only file that may call it, what to call instead."""
-OUTGOING_ELSEWHERE: dict[str, str] = {
-    "embedded_broker/simulator/": "a developer's tool: what it prints is its own",
-    "kafka_protocol/codec.py": "the writer of a message, not of CSV",
-    "kafka_protocol/framing.py": "the writer of a message, not of CSV",
-}
-
-
-def test_that_text_leaves_the_program_in_one_place() -> None:
-    """A terminal obeys escape sequences, a spreadsheet runs formulas, and a shell runs the lines
-    that are pasted into it."""
-    found = [
-        f"{path}:{line} {name}(): use {OUTGOING[name][1]}"
-        for path in python_files(*ROOMS)
-        for line, owner, name in calls(path)
-        if name in OUTGOING
-        and owner in ("", "csv", "QGuiApplication", "QApplication")
-        and path != OUTGOING[name][0]
-        and not path.startswith(tuple(OUTGOING_ELSEWHERE))
-    ]
-    assert not found, found
-
-
 def test_that_window_titles_are_visible_text() -> None:
     found = [
         f"{path}:{node.lineno}"

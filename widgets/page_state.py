@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
 )
 from typing_extensions import override
 
-from widgets.plain import plain
+from widgets.plain import plain, without_mnemonic
 from widgets.theme import Theme
 
 TEXT_PIXELS = 480
@@ -176,7 +176,7 @@ class Banner(QFrame):
             self.style().polish(self)
         self._icon.show_icon(BANNER_ICONS.get(tone, "warning"), tone)
         self._sentence.setText(sentence)
-        self._button.setText(action)
+        self._button.setText(without_mnemonic(action))
         self._button.setVisible(bool(action))
         self.show()
 
@@ -292,7 +292,7 @@ class PageState(QWidget):
                     else label.sizeHint().height()
                 )
         self._action = do
-        self._button.setText(action)
+        self._button.setText(without_mnemonic(action))
         self._button.setVisible(bool(action))
         self._stack.setCurrentWidget(self._instead)
 

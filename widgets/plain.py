@@ -102,7 +102,7 @@ def set_title(window: QWidget, text: str) -> None:
     window.setWindowTitle(visible(text).replace("[*]", "[*][*]"))
 
 
-def without_mnemonic(text: str) -> str:
-    """Escape text for a button, a check box or a menu, where Qt takes ``&`` for the sign before a
-    shortcut."""
-    return visible(text).replace("&", "&&")
+def without_mnemonic(text: str, limit: int = 512) -> str:
+    """Escape text for a button, a check box, a tab or a menu, where Qt takes ``&`` for the sign
+    before a shortcut. The text is cut to ``limit`` characters."""
+    return visible(text, limit=limit).replace("&", "&&")

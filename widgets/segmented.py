@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QPushButton, QSizePolicy, QWidget
 
+from widgets.plain import without_mnemonic
+
 
 class SegmentedControl(QWidget):
     """Clicks choose; so do the arrow keys while one of the buttons has the focus."""
@@ -24,7 +26,7 @@ class SegmentedControl(QWidget):
         row.setSpacing(0)
         self._group = QButtonGroup(self)
         for index, title in enumerate(titles):
-            button = QPushButton(title, self)
+            button = QPushButton(without_mnemonic(title), self)
             button.setProperty("role", "segment")
             button.setProperty("place", _place(index, len(titles)))
             button.setCheckable(True)

@@ -25,7 +25,7 @@ from widgets.filter_box import FilterBox
 from widgets.item_table import ItemTable
 from widgets.keyed_table_model import KeyedTableModel
 from widgets.page_state import EmptyState
-from widgets.plain import plain
+from widgets.plain import plain, without_mnemonic
 from widgets.sort_header import SortHeader
 from widgets.table_columns import PreferenceStore, TableColumns
 from widgets.table_model import TableModel
@@ -286,7 +286,7 @@ class TableView(QWidget, Generic[R]):
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         header = self.table.horizontalHeader()
         for index, column in enumerate(self.model.columns):
-            action = QAction(column.title or column.name, menu)
+            action = QAction(without_mnemonic(column.title or column.name), menu)
             action.setCheckable(True)
             action.setChecked(not header.isSectionHidden(index))
             action.setEnabled(index != 0)

@@ -5,6 +5,7 @@ Uses neither files nor clock, so the core may import it.
 """
 
 from embedded_broker.options.listeners import PROTOCOLS, Listener
+from embedded_broker.options.names import names_secret
 from embedded_broker.options.option import Dynamic, Option, SettingError, Type, Value
 from embedded_broker.options.properties import parse_properties
 from embedded_broker.options.settings import OPTIONS, Settings, parse_option
@@ -22,6 +23,7 @@ __all__ = [
     "Type",
     "Value",
     "check_topic_configs",
+    "names_secret",
     "parse_option",
     "parse_properties",
 ]

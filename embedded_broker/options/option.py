@@ -40,7 +40,8 @@ class Dynamic(Enum):
 
 
 class SettingError(Exception):
-    """An invalid setting; the text names the key, the value and what is allowed."""
+    """An invalid setting; the text names the key, its value unless that is secret, and what is
+    allowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +132,7 @@ class Option:
                         raise self._refused(text)
         wrong = self.check(value) if self.check else ""
         if wrong:
-            raise SettingError(f"{self.name}={text}: {wrong}")
+            raise self._refused(text, wrong)
         return value
 
     def show(self, value: Value) -> str | None:
@@ -162,9 +163,9 @@ class Option:
         if low or high or value != value:  # NaN
             raise self._refused(text)
 
-    def _refused(self, text: str) -> SettingError:
+    def _refused(self, text: str, why: str = "") -> SettingError:
         shown = "[hidden]" if self.sensitive else text
-        return SettingError(f"{self.name}={shown}: allowed is {self.allowed()}")
+        return SettingError(f"{self.name}={shown}: {why or f'allowed is {self.allowed()}'}")
 
 
 def _plain(number: float) -> str:

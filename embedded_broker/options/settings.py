@@ -77,7 +77,8 @@ class Settings:
         """Parse the text of a server.properties.
 
         Raises:
-            SettingError: a sentence that names the key, its value and what is allowed.
+            SettingError: a sentence that names the key, its value unless that is secret, and what
+                is allowed.
         """
         return cls(parse_properties(text))
 
@@ -226,8 +227,9 @@ def parse_option(name: str, text: str) -> Value:
         option = base
     if option is None:
         if name.startswith("zookeeper."):
-            raise SettingError(f"{name}={text}: {ZOOKEEPER}")
-        raise SettingError(f"{unknown(name, OPTIONS)} (its value is {text!r})")
+            raise SettingError(f"{name}: {ZOOKEEPER}")
+        # Without the value: a misspelt name may be that of a password.
+        raise SettingError(unknown(name, OPTIONS))
     return option.parse(text)
 
 

@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from embedded_broker.options import OPTIONS
+from embedded_broker.options import names_secret
 from embedded_broker.shell.cluster import BrokerStatus, LocalCluster, NotReady, State
 from embedded_broker.shell.layout import (
     LOOPBACK,
@@ -82,7 +82,7 @@ def setting(text: str) -> tuple[str, str]:
         key, value = parse_setting(text)
     except ValueError as e:
         raise argparse.ArgumentTypeError(str(e)) from e
-    if key in OPTIONS and OPTIONS[key].sensitive:
+    if names_secret(key):
         raise argparse.ArgumentTypeError(
             f"{key} is a secret, and every user of this machine can read the arguments of a"
             " program; a cluster makes its cluster.secret by itself, and other secrets have no"

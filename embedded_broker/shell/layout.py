@@ -309,7 +309,9 @@ def parse_setting(text: str) -> tuple[str, str]:
     """
     key, equals, value = text.partition("=")
     if not equals or not re.fullmatch(r"[A-Za-z0-9._-]+", key.strip()):
-        raise ValueError(f"invalid setting {text!r}: write key=value, such as num.partitions=6")
+        # Only the name: what comes after it may be a password.
+        name = re.split(r"[^A-Za-z0-9._-]", key.strip(), maxsplit=1)[0]
+        raise ValueError(f"invalid setting {name!r}: write key=value, such as num.partitions=6")
     return key.strip(), value
 
 

@@ -28,6 +28,7 @@ from typing import Any
 
 from embedded_broker.shell import platform
 from kafka_protocol.api_keys import ApiKey
+from resources.outgoing import complain
 
 STOP_S = 20.0
 """How long the brokers may take to shut down when the program closes the cluster."""
@@ -148,7 +149,7 @@ class Zygote:
             # Nothing may unwind into the zygote's own loop, which this child is a copy of.
             import traceback
 
-            traceback.print_exc()
+            complain(traceback.format_exc())
         finally:
             sys.stdout.flush()
             sys.stderr.flush()

@@ -22,7 +22,7 @@ from kafka_client.model import ClusterSnapshot, ConfigResource
 from kafka_client.snapshot import partition_count
 from widgets.item_table import ROW_PIXELS
 from widgets.keyed_table_model import KeyedTableModel
-from widgets.plain import plain
+from widgets.plain import plain, without_mnemonic
 
 LIST_FRAME_PIXELS = 140
 """title, filter box, table header and margins above and below the rows of the list"""
@@ -140,6 +140,6 @@ class BrokersPage(LivePage):
         for action in possible_actions(process.state):
             menu.addAction(
                 icon(action.icon),
-                action.label,
+                without_mnemonic(action.label),
                 partial(self.broker_view.request, action, broker_id),
             )

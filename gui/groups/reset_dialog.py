@@ -110,7 +110,7 @@ class ResetDialog(QDialog):
             ResetTo.SHIFT: self.shift,
         }
         for row, (target, title, explanation) in enumerate(CHOICES):
-            radio = QRadioButton(title, self)
+            radio = QRadioButton(without_mnemonic(title), self)
             radio.setChecked(row == 0)
             self.choices.addButton(radio, row)
             grid.addWidget(radio, row, 0)

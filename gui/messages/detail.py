@@ -32,7 +32,7 @@ from widgets.clipboard import copy_data
 from widgets.column import Column
 from widgets.keyed_table_model import KeyedTableModel
 from widgets.page_state import EmptyState
-from widgets.plain import ElidedLabel
+from widgets.plain import ElidedLabel, without_mnemonic
 
 LONGEST_COPY = 4 << 20
 """characters of a copied key or value"""
@@ -111,7 +111,7 @@ class RecordDetail(QWidget):
             inner = QVBoxLayout(page)
             inner.setContentsMargins(0, 12, 0, 0)
             inner.addWidget(view)
-            self.tabs.addTab(page, title)
+            self.tabs.addTab(page, without_mnemonic(title))
         names = QVBoxLayout()
         names.setSpacing(2)
         names.addWidget(self.position)

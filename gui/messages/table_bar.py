@@ -19,7 +19,7 @@ from kafka_client.reading.decode import Kind
 from kafka_client.reading.plan import Order
 from resources.wording import counted
 from widgets.figures import size
-from widgets.plain import plain
+from widgets.plain import plain, without_mnemonic
 from widgets.reflow import ReflowRow, group_of
 
 BY_PARTITION = "partition"
@@ -126,7 +126,7 @@ class TableBar(QWidget):
         menu.popup(self.tools.mapToGlobal(QPoint(0, self.tools.height())))
 
     def _add_export(self, menu: QMenu, title: str, form: str) -> None:
-        action = menu.addAction(title, partial(self.choose_export_file, form))
+        action = menu.addAction(without_mnemonic(title), partial(self.choose_export_file, form))
         action.setEnabled(self._table.model.rowCount() > 0)
 
     def choose_export_file(self, form: str) -> None:

@@ -14,7 +14,7 @@ from gui.overview.snippets import SNIPPETS
 from gui.pages import PageContext
 from widgets import figures
 from widgets.clipboard import copy_lines
-from widgets.plain import plain, tooltip
+from widgets.plain import plain, tooltip, without_mnemonic
 
 STEPS = 100
 """of the slider"""
@@ -118,7 +118,7 @@ class DemoPanel(QFrame):
                     self._row.indexOf(self._consumers_title) + len(self._consumers), button
                 )
             members = f" ×{consumer.members}" if consumer.members != 1 else ""
-            button.setText(f"{name}{members}")
+            button.setText(without_mnemonic(f"{name}{members}"))
             icon, tone = ("pause", "warn") if consumer.paused else ("member", "text_muted")
             button.setIcon(self.theme.icon(icon, tone))
             button.setToolTip(
@@ -133,10 +133,9 @@ class DemoPanel(QFrame):
         consumer = traffic.consumers[name]
         menu = QMenu(self)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        text = "Resume consuming" if consumer.paused else "Pause consuming"
         menu.addAction(
             self.theme.icon("play" if consumer.paused else "pause"),
-            text,
+            "Resume consuming" if consumer.paused else "Pause consuming",
             lambda: traffic.pause(name, not consumer.paused),
         )
         menu.addAction(
@@ -162,7 +161,9 @@ class DemoPanel(QFrame):
         for title, text in (("Bootstrap address", "{address}"), *SNIPPETS):
             menu.addAction(
                 self.theme.icon("copy"),
-                f"Copy for {title}" if text != "{address}" else "Copy the address",
+                "Copy the address"
+                if text == "{address}"
+                else without_mnemonic(f"Copy for {title}"),
                 lambda title=title, text=text: self._copy(
                     title, text.replace("{address}", address)
                 ),

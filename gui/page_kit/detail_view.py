@@ -19,7 +19,7 @@ from gui.page_kit.table_list import MARGINS
 from gui.pages import PageContext
 from widgets.facts import Fact, Facts
 from widgets.page_state import Banner, PageState
-from widgets.plain import ElidedLabel, plain
+from widgets.plain import ElidedLabel, plain, without_mnemonic
 from widgets.reflow import ReflowRow, group_of
 
 NAME_NARROWEST = 200
@@ -98,7 +98,7 @@ class DetailView(QWidget):
         self, text: str, do: Callable[[], object], *, changes: bool = False, icon: str = ""
     ) -> QPushButton:
         """A button beside the name; ``changes`` disables it on a read-only connection."""
-        button = QPushButton(text, self)
+        button = QPushButton(without_mnemonic(text), self)
         if icon:
             button.setIcon(self.context.theme.icon(icon))
             self._icons[button] = icon
@@ -126,7 +126,7 @@ class DetailView(QWidget):
         column = QVBoxLayout(page)
         column.setContentsMargins(0, 12, 0, 0)
         column.addWidget(content)
-        self.tabs.addTab(page, title)
+        self.tabs.addTab(page, without_mnemonic(title))
         self._tab_names.append(name)
         page.setFocusProxy(content)
         self.setFocusProxy(self.tabs.currentWidget())

@@ -27,6 +27,7 @@ from gui.topics.topic_view import TopicView
 from kafka_client.model import ClusterSnapshot, ConfigResource
 from kafka_client.snapshot import partition_count
 from widgets.keyed_table_model import KeyedTableModel
+from widgets.plain import without_mnemonic
 
 
 class TopicsPage(ListAndDetailPage):
@@ -121,4 +122,4 @@ class TopicList(TableList[TopicRow]):
         self._add_change(menu, "Empty…", lambda: actions.empty(name))
 
     def _add_change(self, menu: QMenu, text: str, do: Callable[[], object]) -> None:
-        menu.addAction(text, do).setEnabled(not self.context.session.read_only)
+        menu.addAction(without_mnemonic(text), do).setEnabled(not self.context.session.read_only)

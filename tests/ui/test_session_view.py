@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gui.navigation import PageTarget, TopicTarget
+from gui.navigation import GroupTarget, PageTarget, TopicTarget
 from gui.session_view import SessionView
 from tests.fakes.client import FakeClient
 from tests.ui.conftest import Window
@@ -35,6 +35,11 @@ def test_that_tabs_open_beside_the_page_and_close_again(view: SessionView) -> No
     assert view.bar.count() == 2, "the page of the window itself stays"
     view.close_tab(1)
     assert view.bar.isHidden() and view.page == "overview"
+
+
+def test_that_an_ampersand_in_a_groups_name_is_no_shortcut_of_its_tab(view: SessionView) -> None:
+    view.navigate(GroupTarget("r&d"), in_tab=True)
+    assert view.bar.tabText(1) == "r&&d"
 
 
 def test_that_the_page_in_sight_is_announced(view: SessionView) -> None:

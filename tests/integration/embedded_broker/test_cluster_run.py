@@ -274,6 +274,10 @@ def test_that_a_refusal_is_one_sentence_and_nothing_is_started(tmp_path: Path) -
             "not empty": run("--data-dir", str(full)),
             "invalid setting": run("--set", "nonsense"),
             "cluster.secret is a secret": run("--set", "cluster.secret=hunter2"),
+            "x.ssl.key.password is a secret": run(
+                "--set", "listener.name.x.ssl.key.password=hunter2"
+            ),
+            "invalid setting 'ssl.key.password'": run("--set", "ssl.key.password: hunter2"),
             "invalid topic": run("--topic", "a:b:c"),
             "65535": run("--port", "65534"),
             "--restart-after": run("--restart-after", "soon"),
@@ -283,6 +287,7 @@ def test_that_a_refusal_is_one_sentence_and_nothing_is_started(tmp_path: Path) -
     for word, done in refused.items():
         assert (done.returncode, done.stdout) == (2, ""), word
         assert done.stderr.count("\n") == 1 and word in done.stderr, done.stderr
+        assert "hunter2" not in done.stderr
     assert not (tmp_path / "a").exists() and not (tmp_path / "b").exists()
     assert [p.name for p in full.iterdir()] == ["letter.txt"]
 

@@ -51,6 +51,12 @@ def test_that_clusters_come_change_and_go(rail: Rail, qtbot: QtBot) -> None:
     assert line.isChecked() and line.read_only and line.dot == "bad"
 
 
+def test_that_an_ampersand_in_a_clusters_name_is_shown_and_no_shortcut(rail: Rail) -> None:
+    rail.show_clusters([ClusterLine(1, "r&d", "ok")], 1)
+    button = next(b for b in rail.findChildren(RailButton) if b.words == "r&d")
+    assert button.shortcut().isEmpty() and button.accessibleName() == "r&d"
+
+
 def test_that_the_collapsed_rail_names_things_in_tooltips(rail: Rail, qtbot: QtBot) -> None:
     rail.show_pages(True)
     with qtbot.waitSignal(rail.collapsed_changed) as collapsed:

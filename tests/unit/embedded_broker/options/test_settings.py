@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,11 @@ import embedded_broker
 from embedded_broker.options import (
     OPTIONS,
     TOPIC_OPTIONS,
+    Option,
     SettingError,
     Settings,
     Type,
+    names_secret,
     parse_properties,
 )
 from embedded_broker.options.topic import check_topic_configs
@@ -122,9 +125,51 @@ def test_that_every_default_is_an_allowed_value() -> None:
 
 
 def test_that_a_secret_is_not_repeated_in_a_refusal() -> None:
-    assert all(
-        OPTIONS[n].sensitive for n in ("cluster.secret", "ssl.key.password", "sasl.jaas.config")
-    )
+    secret = Option("ssl.key.password", Type.PASSWORD, None, "", sensitive=True)
+    for option in (
+        replace(secret, choices=("a", "b")),
+        replace(secret, check=lambda _: "allowed is a long one"),
+    ):
+        with pytest.raises(SettingError) as caught:
+            option.parse("hunter2")
+        assert "hunter2" not in str(caught.value) and "allowed is" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ssl.kye.password=hunter2",
+        "listener.name.x.ssl.kye.password=hunter2",
+        "zookeeper.ssl.keystore.password=hunter2",
+        "sasl.oauthbearer.client.secret=hunter2",
+    ],
+)
+def test_that_a_refusal_of_an_unknown_setting_does_not_repeat_its_value(line: str) -> None:
+    assert "hunter2" not in refusal(f"node.id=1\n{line}")
+
+
+@pytest.mark.parametrize(
+    ("name", "secret"),
+    [
+        ("cluster.secret", True),
+        ("listener.name.x.ssl.key.password", True),
+        ("listener.name.internal.scram-sha-256.sasl.jaas.config", True),
+        ("listener.name.x.ssl.keystore.key", True),
+        ("Listener.Name.X.SSL.Keystore.Key", True),
+        ("delegation.token.secret.key", True),
+        ("sasl.oauthbearer.client.credentials.client.id", True),
+        ("log.retention.ms", False),
+        ("ssl.keystore.location", False),
+        ("group.max.session.timeout.ms", False),
+    ],
+)
+def test_that_a_name_shows_that_its_value_is_secret(name: str, secret: bool) -> None:
+    assert names_secret(name) == secret
+
+
+def test_that_every_declared_secret_has_the_name_of_one() -> None:
+    named = {name for name in OPTIONS if names_secret(name)}
+    assert named == {name for name, option in OPTIONS.items() if option.sensitive}
 
 
 def test_that_a_topics_settings_are_checked() -> None:
