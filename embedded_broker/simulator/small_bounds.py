@@ -8,11 +8,13 @@ from typing import Any
 
 from embedded_broker.core.api import k00_produce, slices
 from embedded_broker.core.log import producers
+from embedded_broker.core.quorum import applying
 from embedded_broker.core.replication import changes, producer_loads
 
 BOUNDS: tuple[tuple[Any, str, int], ...] = (
     (slices, "ITEMS_AT_ONCE", 2),
     (changes, "AT_ONCE", 2),
+    (applying, "AT_ONCE", 3),
     (producers, "SNAPSHOT_EVERY", 10),
     (producer_loads, "HEADERS_AT_ONCE", 5),
     (k00_produce, "LOAD_AT_ONCE", 5),

@@ -98,7 +98,9 @@ class Following:
                             log_start_offset=0,
                             partition_max_bytes=MAX_BYTES,
                             replica_directory_id=v.env.disk.directory_id,
-                            high_watermark=v.high_watermark,
+                            # What it has applied: a broker that shuts down waits for
+                            # that, so that its leaderships have moved.
+                            high_watermark=v.applied_offset,
                         )
                     ],
                 )

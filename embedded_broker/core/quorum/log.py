@@ -6,9 +6,9 @@ in a follower's fetch offset.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from embedded_broker.core.metadata.records import LEADER_CHANGE_TYPE, MetadataRecord, decode_record
+from embedded_broker.core.metadata.records import LEADER_CHANGE_TYPE
 from embedded_broker.core.metadata.topics import METADATA_TOPIC, METADATA_TOPIC_ID
 from embedded_broker.core.ports import Disk, LogDamaged, PartitionLog, RecordSlice
 from kafka_protocol.fields import Buffer
@@ -125,9 +125,9 @@ class MetadataLog:
         _end_of(data.tobytes(), start_offset)
         return data
 
-    def records(self, start_offset: int, end_offset: int) -> tuple[list[MetadataRecord], int]:
-        """Return the metadata records from ``start_offset``, about READ_BYTES at most,
-        and the offset after them.
+    def values(self, start_offset: int, end_offset: int) -> tuple[Iterator[Buffer], int]:
+        """Return the metadata records from ``start_offset``, about READ_BYTES at most, as they are
+        encoded, and the offset after them.
 
         Raises:
             LogDamaged: they are not what was written.
@@ -135,10 +135,8 @@ class MetadataLog:
         data = self.log.read(start_offset, READ_BYTES, end_offset, at_least_one=True).tobytes()
         reached = _end_of(data, start_offset)
         assert reached > start_offset, f"the metadata log has no batch at {start_offset}"
-        decoded = [
-            decode_record(record.value) for record in all_records(data) if record.value is not None
-        ]
-        return decoded, reached
+        values = (record.value for record in all_records(data) if record.value is not None)
+        return values, reached
 
 
 def _end_of(data: Buffer, start_offset: int) -> int:

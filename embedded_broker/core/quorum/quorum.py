@@ -36,7 +36,8 @@ from uuid import UUID
 from embedded_broker.core.effects import Level
 from embedded_broker.core.environment import Environment
 from embedded_broker.core.metadata.records import MetadataRecord, encode_record
-from embedded_broker.core.ports import LogDamaged, StorageFailed
+from embedded_broker.core.ports import StorageFailed
+from embedded_broker.core.quorum.applying import Applying
 from embedded_broker.core.quorum.campaign import Campaign
 from embedded_broker.core.quorum.following import Following
 from embedded_broker.core.quorum.leading import Leading
@@ -73,6 +74,13 @@ class Quorum(Voter):
     def __init__(self, env: Environment, listener: QuorumListener) -> None:
         super().__init__(env)
         self.listener = listener
+        self.applying = Applying(
+            self.log,
+            env.outbox,
+            listener.on_committed,
+            listener.on_high_watermark,
+            self.log_damaged,
+        )
         self._part: Campaign | Following | Leading | None = None
         """What the current role does; None for unattached and resigned."""
         self._stopping = False
@@ -99,6 +107,11 @@ class Quorum(Voter):
         return self.log.end_offset
 
     @property
+    def applied_offset(self) -> int:
+        """End of the committed records that the listener has."""
+        return self.applying.offset
+
+    @property
     def epoch_start_offset(self) -> int | None:
         """As leader, where the current epoch starts in the log; None otherwise."""
         leading = self.leading
@@ -113,7 +126,7 @@ class Quorum(Voter):
         """As leader, the metadata offset that a voter has applied, by its last fetch;
         None when unknown."""
         if broker_id == self.node_id:
-            return self.high_watermark
+            return self.applied_offset
         leading = self.leading
         progress = None if leading is None else leading.voters.get(broker_id)
         return None if progress is None else progress.high_watermark
@@ -331,18 +344,9 @@ class Quorum(Voter):
     # ---- what is committed
     def advance(self, now_ms: int, high_watermark: int) -> None:
         """Move the high watermark and pass the newly committed records to the
-        listener."""
+        listener, most of them later when there are many."""
         assert high_watermark >= self.high_watermark, "the metadata high watermark goes back"
         if high_watermark == self.high_watermark:
             return
         self.high_watermark = high_watermark
-        while self.applied_offset < self.high_watermark:
-            try:
-                records, self.applied_offset = self.log.records(
-                    self.applied_offset, self.high_watermark
-                )
-            except LogDamaged as e:
-                self.log_damaged(e)
-                return
-            self.listener.on_committed(now_ms, records, self.applied_offset)
-        self.listener.on_high_watermark(now_ms, self.high_watermark)
+        self.applying.advance(now_ms, high_watermark)

@@ -80,9 +80,6 @@ class Voter(ABC):
         self.role = Role.UNATTACHED
         self.high_watermark = 0
         """End of the committed part of the log; never goes back."""
-        self.applied_offset = 0
-        """End of the records passed to the listener; equals ``high_watermark`` between
-        events."""
         self.lost_elections = 0
         """In a row; the back-off grows with it."""
         self.last_leader_id = NOBODY
@@ -184,6 +181,11 @@ class Voter(ABC):
     @abstractmethod
     def flush(self, then: Callable[[int], None]) -> None:
         """Call ``then`` when the whole current log is on disk."""
+
+    @property
+    @abstractmethod
+    def applied_offset(self) -> int:
+        """End of the committed records that the listener has."""
 
     @abstractmethod
     def advance(self, now_ms: int, high_watermark: int) -> None:
