@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 
 import cramjam
 
@@ -18,6 +18,7 @@ from kafka_protocol.fields import Buffer
 from kafka_protocol.records.batch import Codec
 
 MAX_BYTES = 64 * 1024 * 1024
+STEP_BYTES = 1 << 20
 _XERIAL = b"\x82SNAPPY\x00"
 _XERIAL_HEADER = struct.Struct(">8sii")
 _XERIAL_BLOCK = 32 * 1024
@@ -56,6 +57,34 @@ def decompress(codec: int, data: Buffer, max_bytes: int = MAX_BYTES) -> bytes | 
         case Codec.ZSTD:
             return _grow(cramjam.zstd.decompress_into, data, max_bytes)
     raise UnknownCodec(f"compression type {codec}")
+
+
+def decompress_in_steps(
+    codec: int, data: Buffer, max_bytes: int = MAX_BYTES
+) -> Generator[int, None, bytes | memoryview]:
+    """As ``decompress``, for a caller that has other things to do meanwhile: yields the bytes that
+    were unpacked since the last time. Gzip, which takes 5 ms for a MiB, comes STEP_BYTES at a time;
+    the others are ten times as fast and come at once."""
+    if codec != Codec.GZIP:
+        body = decompress(codec, data, max_bytes)
+        if codec != Codec.NONE:
+            yield len(body)
+        return body
+    stream = zlib.decompressobj(31)
+    out, left = bytearray(), data
+    try:
+        while not stream.eof:
+            some = stream.decompress(left, STEP_BYTES)
+            out += some
+            left = stream.unconsumed_tail
+            if not some and not left and not stream.eof:
+                raise CannotDecompress("gzip: the data ends early")
+            if len(out) > max_bytes:
+                raise _too_much(max_bytes)
+            yield len(some)
+    except zlib.error as e:
+        raise CannotDecompress(f"gzip: {e}") from e
+    return bytes(out)
 
 
 def compress(codec: int, data: Buffer) -> bytes:

@@ -41,8 +41,11 @@ class Record(NamedTuple):
     headers: Headers = ()
 
 
-def records(batch: Buffer, header: BatchHeader | None = None) -> Iterator[Record]:
-    """The records of one whole batch, in order. Bytes after the batch are ignored.
+def records(
+    batch: Buffer, header: BatchHeader | None = None, body: Buffer | None = None
+) -> Iterator[Record]:
+    """The records of one whole batch, in order. Bytes after the batch are ignored. ``body``: what
+    follows its header, if the caller has decompressed it.
 
     Raises:
         InvalidRecord: lengths or counts that do not fit, offsets that do not rise,
@@ -51,7 +54,9 @@ def records(batch: Buffer, header: BatchHeader | None = None) -> Iterator[Record
         UnknownCodec: the batch names a compression that does not exist.
     """
     header = header or read_header(batch)
-    body = _decompressed(batch, header)
+    if body is None:
+        body = _decompressed(batch, header)
+    check_record_count(body, header)
     append_time = header.max_timestamp if header.attributes & TIMESTAMP_APPEND_TIME else None
     position, last_delta = 0, -1
     most_delta = header.last_offset - header.base_offset
@@ -97,7 +102,6 @@ def _decompressed(batch: Buffer, header: BatchHeader) -> Buffer:
         body = decompress(header.compression, memoryview(batch)[start:end])
     except CannotDecompress as e:
         raise InvalidRecord(str(e)) from e
-    check_record_count(body, header)
     return body
 
 

@@ -14,10 +14,13 @@ from kafka_protocol.primitives import ProtocolError, read_varint, write_varint
 from kafka_protocol.records.batch import HEADER, Codec, CorruptBatch, read_header
 from kafka_protocol.records.build import NewRecord, build
 from kafka_protocol.records.compression import (
+    STEP_BYTES,
     CannotDecompress,
+    TooLarge,
     UnknownCodec,
     compress,
     decompress,
+    decompress_in_steps,
 )
 from kafka_protocol.records.record import (
     InvalidRecord,
@@ -123,6 +126,33 @@ def test_row_33_that_a_bomb_is_refused_at_the_bound(codec: Codec) -> None:
     assert len(decompress(codec, bomb)) == 3_000_000
     with pytest.raises(CannotDecompress, match="unpacks to more than"):
         decompress(codec, bomb, 1_000_000)
+
+
+def in_steps(codec: Codec, data: bytes, max_bytes: int) -> tuple[bytes, list[int]]:
+    """The unpacked bytes, and how many each step brought."""
+    steps, sizes = decompress_in_steps(codec, data, max_bytes), []
+    while True:
+        try:
+            sizes.append(next(steps))
+        except StopIteration as end:
+            return bytes(end.value), sizes
+
+
+@pytest.mark.parametrize("codec", list(Codec))
+def test_that_what_is_unpacked_in_steps_is_the_same(codec: Codec) -> None:
+    plain = random.Random(2).randbytes(700_000) + bytes(3_000_000)
+    data = compress(codec, plain)
+    unpacked, sizes = in_steps(codec, data, 4_000_000)
+    assert unpacked == plain
+    assert sum(sizes) == (len(plain) if codec else 0)
+    if codec == Codec.GZIP:
+        assert max(sizes) <= STEP_BYTES
+    if codec:
+        with pytest.raises(TooLarge):
+            in_steps(codec, data, 1_000_000)
+        for bad in (data[:-20], b""):
+            with pytest.raises(CannotDecompress):
+                in_steps(codec, bad, 4_000_000)
 
 
 def test_row_34_that_a_forged_snappy_length_allocates_nothing() -> None:
