@@ -14,6 +14,7 @@ from embedded_broker.core.replication import changes, producer_loads
 BOUNDS: tuple[tuple[Any, str, int], ...] = (
     (slices, "ITEMS_AT_ONCE", 2),
     (changes, "AT_ONCE", 2),
+    (changes, "SETTINGS_AT_ONCE", 2),
     (applying, "AT_ONCE", 3),
     (producers, "SNAPSHOT_EVERY", 10),
     (producer_loads, "HEADERS_AT_ONCE", 5),

@@ -18,6 +18,7 @@ from embedded_broker.core.environment import Environment
 from embedded_broker.core.metadata.image import BROKER, TOPIC, MetadataDelta, PartitionImage
 from embedded_broker.core.metadata.topics import METADATA_TOPIC, OFFSETS_TOPIC
 from embedded_broker.core.ports import ControllerCalls, LogDamaged, PartitionLog, StorageFailed
+from embedded_broker.core.replication import changes
 from embedded_broker.core.replication.changes import Change, PendingChanges
 from embedded_broker.core.replication.client_fetch import ClientFetches
 from embedded_broker.core.replication.deletions import Deletions
@@ -79,7 +80,15 @@ class Replicas:
         self.producer_loads = ProducerLoads(env.outbox)
         self.local_log = PartitionsLedHere(env, self.table, self.storage_failed)
         self.append_deadlines = Deadlines(env.outbox, "appends", 250)
-        self._changes = PendingChanges(env.outbox, self._follow)
+        self._changes: PendingChanges[Change] = PendingChanges(
+            env.outbox, "changes of partitions", lambda: changes.AT_ONCE, self._follow
+        )
+        self._settings_changed: PendingChanges[tuple[str, int]] = PendingChanges(
+            env.outbox,
+            "settings of partitions",
+            lambda: changes.SETTINGS_AT_ONCE,
+            self._configure_one,
+        )
         self._lanes: dict[int, Lane] = {}
         """Leader id -> the lane to it; only lanes with partitions."""
         self._ready_lanes: dict[Lane, None] = {}
@@ -191,6 +200,7 @@ class Replicas:
     def partition_now(self, now_ms: int, topic: str, index: int) -> Partition | None:
         """Return this node's replica in the role that the metadata gives it now."""
         self._changes.hurry(now_ms, (topic, index))
+        self._settings_changed.hurry(now_ms, (topic, index))
         return self.partitions.get((topic, index))
 
     def _follow(self, now_ms: int, change: Change) -> None:
@@ -406,15 +416,21 @@ class Replicas:
             self._offsets_listener.on_offsets_resign(now_ms, partition.index)
 
     def _configure(self, now_ms: int, delta: MetadataDelta) -> None:
-        """Apply changed settings to the partitions that they concern."""
+        """Apply changed settings to the partitions that they concern, to many of them later."""
         everywhere = any(kind == BROKER for kind, _ in delta.configs)
         if everywhere:
             self.table.settings.read()
         topics = {name for kind, name in delta.configs if kind == TOPIC}
-        for partition in self.partitions.values():
-            if everywhere or partition.topic in topics:
-                self.housekeeping.configure(partition)
-                partition.advance_high_watermark(now_ms)
+        concerned = (
+            self.partitions if everywhere else (k for k in self.partitions if k[0] in topics)
+        )
+        self._settings_changed.add(now_ms, concerned)
+
+    def _configure_one(self, now_ms: int, place: tuple[str, int]) -> None:
+        partition = self.partitions.get(place)
+        if partition is not None:
+            self.housekeeping.configure(partition)
+            partition.advance_high_watermark(now_ms)
 
     # ---- PartitionOwner and LaneOwner
     @property
