@@ -108,8 +108,7 @@ class LogDirectory:
         self._logs: dict[tuple[str, int], DiskPartitionLog] = {}
         self.refused_logs: list[str] = []
         self._metadata_folder_durable = True
-        """Whether the name of the metadata log's folder is on the disk, if there is one: what a
-        start finds, it flushes below."""
+        """Whether the name of the metadata log's folder is on the disk; a start flushes it."""
         self._lost: set[tuple[str, int]] = set()
         """Partitions whose logs had records and are gone."""
         self._doomed: SimpleQueue[Path] = SimpleQueue()
@@ -188,8 +187,8 @@ class LogDirectory:
                 directory.rename(directory.with_name(f"{stem(*key)}.{uuid4().hex}{STRAY}"))
                 self._lost.add(key)
         self._compare_ends(gone)
-        starts = self._starts_file
-        if any(starts.most(key) > log.log_start_offset for key, log in self._logs.items()):
+        most = self._starts_file.most
+        if any(most(key) > log.log_start_offset for key, log in self._logs.items()):
             self._write_start_offsets()  # of a log that has lost its end, to hide nothing new
         left_over = [path for log in self._logs.values() for path in log.left_over]
         if left_over:
@@ -244,9 +243,10 @@ class LogDirectory:
         """Lower the checkpoints of a log that is about to end at ``end`` and is not on the disk
         from ``unsynced`` on. A start must neither believe that what is appended there later is on
         the disk, nor hide it as deleted. Raises: StorageFailed."""
-        if self._points_file.most(key) > unsynced and self._recovery_points is not None:
-            lowered = min(unsynced, self._recovery_points.get(key, 0))
-            self._recovery_points = self._recovery_points | {key: lowered}
+        points = self._recovery_points
+        if points is not None and points.get(key, 0) > unsynced:
+            self._recovery_points = points | {key: unsynced}
+        if self._points_file.most(key) > unsynced:
             self._write_recovery_points()
         if self._starts_file.most(key) > end:
             self._write_start_offsets()
@@ -370,9 +370,8 @@ class LogDirectory:
 
     def save_high_watermarks(self, values: dict[tuple[str, int], int]) -> None:
         self._high_watermarks = dict(values)
-        self.background(
-            lambda: files.write_offsets(self.path / HIGH_WATERMARKS, self._high_watermarks)
-        )
+        path = self.path / HIGH_WATERMARKS
+        self.background(lambda: files.write_offsets(path, self._high_watermarks))
 
     def checkpoint(self) -> None:
         """Write recovery points and start offsets that have changed; the runner calls it
@@ -401,7 +400,11 @@ class LogDirectory:
     # Kafka has it.
     def load_quorum_state(self) -> dict[str, Any]:
         inside = self.path / METADATA_LOG / QUORUM_STATE
-        return read_quorum_state(inside) or read_quorum_state(self.path / QUORUM_STATE)
+        found = read_quorum_state(inside)
+        if not found:
+            return read_quorum_state(self.path / QUORUM_STATE)
+        files.sync_names(inside.parent)  # a vote is repeated without being written again
+        return found
 
     def save_quorum_state(self, state: dict[str, Any]) -> None:
         folder = self.path / METADATA_LOG
@@ -442,9 +445,7 @@ class LogDirectory:
         return notes
 
     def registered(self) -> None:
-        if self._recovery_points is None:
-            self._recovery_points = self._points()
-        # A checkpoint in the background may not have written them yet.
+        self._recovery_points = self._points()  # of what is here, which has been registered
         self._write_recovery_points()
         files.write_whole(self.path / REGISTERED, self._boot, durable=True)
 

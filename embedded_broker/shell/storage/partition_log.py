@@ -81,6 +81,8 @@ class DiskPartitionLog:
         the disk, and with its new end. May raise StorageFailed."""
         self._segments: list[Segment] = []
         """Oldest first."""
+        self._replaced: list[Segment] = []
+        """Segments that are no longer in the log, and whose files could not be deleted yet."""
         self._bases: list[int] = []
         """The base offset of each segment, for bisection."""
         self._start = 0
@@ -210,6 +212,8 @@ class DiskPartitionLog:
 
     # ---- writing
     def append(self, records: Buffer, headers: Sequence[BatchHeader], now_ms: int) -> None:
+        if self._replaced:
+            self._delete_replaced()
         active = self._active
         size = len(records)
         assert headers[0].base_offset >= active.next_offset, "an append before the end of the log"
@@ -309,16 +313,28 @@ class DiskPartitionLog:
         self._announce_cut(offset, offset)
         # The new segment first: an append to one that is being deleted would be lost.
         fresh = Segment(self.directory, offset, self._active.modified_ms)
-        old, self._segments, self._bases = self._segments, [fresh], [offset]
+        self._replaced += self._segments
+        self._segments, self._bases = [fresh], [offset]
         self._active, self._start, self._size = fresh, offset, 0
         self.damage = ""
+        self._delete_replaced()
+
+    def _delete_replaced(self) -> None:
+        """Delete the segments that a reset has replaced. While one is left, nothing may be
+        appended: the next start would find a hole, and drop what is behind it.
+
+        Raises:
+            StorageFailed
+        """
         left: list[Path] = []
         try:
-            for segment in old:
-                if segment.base_offset == offset:
+            while self._replaced:
+                segment = self._replaced[-1]
+                if segment.base_offset == self._active.base_offset:
                     segment.release()  # its file has been replaced
                 else:
                     left += segment.delete()
+                self._replaced.pop()
         finally:
             self._remove(left)
 

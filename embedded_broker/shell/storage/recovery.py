@@ -102,13 +102,13 @@ def _recover(directory: Path, trust: Trust) -> Recovered:
         modified_ms = int((directory / file_name(base, ".log")).stat().st_mtime * 1000)
         segment = Segment(directory, base, modified_ms, create=False)
         result.segments.append(segment)
-        intact = _open(segment, next_base, trust, result)
+        _open(segment, next_base, trust, result)
         if i and crashed and _epoch_goes_back(result.segments[-2], segment):
             # Left from before a truncation: a power cut has brought its name back.
             result.segments.pop()
             _set_aside(directory, bases[i:], result)
             break
-        if next_base is not None and (not intact or segment.next_offset != next_base):
+        if next_base is not None and segment.next_offset != next_base:
             # A log has no holes: what follows one is not part of it.
             _set_aside(directory, bases[i + 1 :], result)
             break
@@ -146,8 +146,8 @@ def _delete(segment: Segment) -> None:
         left.unlink(missing_ok=True)
 
 
-def _open(segment: Segment, next_base: int | None, trust: Trust, result: Recovered) -> bool:
-    """Set the bounds of a segment; False when its end had to be cut off. Raises: OSError."""
+def _open(segment: Segment, next_base: int | None, trust: Trust, result: Recovered) -> None:
+    """Set the bounds of a segment, and cut off what is not a log. Raises: OSError."""
     segment.size = _file_size(segment)
     segment.offsets.open()
     segment.times.open()
@@ -165,7 +165,7 @@ def _open(segment: Segment, next_base: int | None, trust: Trust, result: Recover
         if next_base <= trust.recovery_point:  # else the process was killed before it flushed it
             segment.flushed_size = segment.size
         _read_first(segment)
-        return True
+        return
     if trusted and next_base is None and trust.last_stop is LastStop.CLEAN:
         start = (segment.offsets.last() or (0, 0))[1]
     elif trusted and next_base is None and trust.last_stop is LastStop.KILLED:
@@ -174,7 +174,7 @@ def _open(segment: Segment, next_base: int | None, trust: Trust, result: Recover
         start = segment.offsets.entry(i)[1] if i >= 0 else 0
     else:
         start = 0
-    return _scan(segment, start, trust, result)
+    _scan(segment, start, trust, result)
 
 
 def _leads_to(segment: Segment, next_base: int) -> bool:
@@ -218,9 +218,9 @@ def _read_first(segment: Segment) -> None:
             segment.first_timestamp = header.max_timestamp
 
 
-def _scan(segment: Segment, start: int, trust: Trust, result: Recovered) -> bool:
+def _scan(segment: Segment, start: int, trust: Trust, result: Recovered) -> None:
     """Read the batches from ``start`` with checksums and rebuild their index entries; cut off what
-    is not a log. False when something was cut off."""
+    is not a log."""
     size = segment.size
     # Forget what lies behind ``start``, and count it again batch by batch.
     segment.offsets.cut(segment.offsets.find(start - 1, 1) + 1 if start else 0)
@@ -246,7 +246,8 @@ def _scan(segment: Segment, start: int, trust: Trust, result: Recovered) -> bool
     if segment.size == start and start:
         # Even the append of the trusted index entry is missing: trust no entry, read everything.
         segment.size = size
-        return _scan(segment, 0, trust, result)
+        _scan(segment, 0, trust, result)
+        return
     segment.unchecked_size = start
     torn = size - segment.size
     if torn:
@@ -257,7 +258,6 @@ def _scan(segment: Segment, start: int, trust: Trust, result: Recovered) -> bool
         if corrupt and (not crashed or segment.next_offset < trust.recovery_point):
             shutil.copyfile(segment.path, _aside(segment.directory) / segment.path.name)
         segment.cut(segment.size, segment.next_offset)
-    return torn == 0
 
 
 def _count(segment: Segment, header: BatchHeader, index_interval: int) -> None:

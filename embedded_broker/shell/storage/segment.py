@@ -76,6 +76,8 @@ class Segment:
         self.file = self._create() if create else LogFile(self.path, create=False)
         self.since_entry = 0
         """Bytes since the append of the last index entry."""
+        self._torn = False
+        """Whether the file is longer than ``size`` after a failed write."""
         self.unchecked_size = 0
         """Bytes at the start of the file in which no checksum has been compared since it was
         opened, but for those of ``_checked``."""
@@ -154,16 +156,24 @@ class Segment:
 
     def _write(self, records: Buffer, position: int) -> None:
         """Write all of the bytes, or raise StorageFailed and leave none."""
-        fd = self.file.fd
         try:
-            platform.write_all(fd, records, position)
+            platform.write_all(self.file.fd, records, position)
         except OSError as e:
             # Remove the part that was written: it was never readable, so no slice refers to it.
             # Should even that fail, ``size`` still says where the log ends, and the next start
             # cuts the torn end off.
-            with suppress(OSError):
-                os.ftruncate(fd, position)
+            self._torn = True
+            with suppress(StorageFailed):
+                self._remove_torn_end()
             raise StorageFailed(f"cannot write {self.path}: {e.strerror or e}") from e
+
+    def _remove_torn_end(self) -> None:
+        """Cut the file to its valid bytes. Raises: StorageFailed."""
+        try:
+            os.ftruncate(self.file.fd, self.size)
+        except OSError as e:
+            raise StorageFailed(f"cannot cut {self.path}: {e.strerror or e}") from e
+        self._torn = False
 
     def add_index_entries(self, last_offset: int, position: int) -> None:
         """Index an append that starts at ``position`` and ends with ``last_offset``; call it before
@@ -187,7 +197,14 @@ class Segment:
         return self.offsets.full or self.times.full
 
     def seal(self) -> None:
-        """End the appends: add the last time entry and trim the index files."""
+        """End the appends: add the last time entry and trim the index files.
+
+        Raises:
+            StorageFailed: the file ends with a part of a failed write, in front of which no other
+                segment may follow.
+        """
+        if self._torn:
+            self._remove_torn_end()
         self.add_time_entry()
         self.offsets.trim()
         self.times.trim()

@@ -4,8 +4,10 @@ left."""
 
 from __future__ import annotations
 
+import errno
 import os
 import random
+import shutil
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +16,7 @@ from uuid import UUID
 import pytest
 
 from embedded_broker.core.log.epochs import EpochCache
+from embedded_broker.core.ports import StorageFailed
 from embedded_broker.shell.storage.disk import METADATA_LOG, LogDirectory
 from embedded_broker.shell.storage.partition_log import DiskPartitionLog
 from tests.unit.embedded_broker.shell.storage.batches import batch, parsed
@@ -234,6 +237,89 @@ def test_that_a_vote_outlives_the_folder_that_it_is_in(
         assert machine.disk.load_quorum_state() == VOTE
         machine.create("__cluster_metadata")
         assert machine.disk.load_quorum_state() == VOTE
+
+
+def test_that_a_vote_that_a_start_has_read_is_on_the_disk(machine: Machine) -> None:
+    """A voter repeats it without writing it again."""
+    machine.create("__cluster_metadata")
+    machine.disk.save_quorum_state(VOTE)
+    machine.power.fail_after(4, errno.EIO)  # the flush of the folder, after the rename
+    with pytest.raises(StorageFailed):
+        machine.disk.save_quorum_state(VOTE | {"votedId": 3})
+    machine.kill()
+    read = machine.disk.load_quorum_state()
+    machine.cut_power()
+    assert machine.disk.load_quorum_state() == read == VOTE | {"votedId": 3}
+
+
+def test_that_a_part_of_a_failed_write_hides_no_later_segment(machine: Machine) -> None:
+    machine.create()
+    machine.append(1)
+    torn = machine.log().directory / f"{0:020d}.log"
+    machine.power.fail_after(0, errno.EIO, count=2)  # the write, and the removal of its part
+    with pytest.raises(StorageFailed):
+        machine.append(1)
+    with torn.open("ab") as file:
+        file.write(b"a part")
+    machine.log().roll()
+    machine.append(2)
+    machine.kill()
+    assert machine.found() == of_epoch(1, 0, 1, 2)
+    assert not machine.log().lost_records
+
+
+def test_that_a_torn_end_in_front_of_a_segment_is_no_hole(machine: Machine) -> None:
+    machine.create()
+    machine.append(1)
+    machine.log().roll()
+    machine.append(2)
+    with (machine.log().directory / f"{0:020d}.log").open("ab") as file:
+        file.write(b"a part")
+    machine.kill()
+    assert machine.found() == of_epoch(1, 0, 1, 2)
+
+
+def test_that_nothing_is_appended_behind_segments_that_a_reset_could_not_delete(
+    machine: Machine,
+) -> None:
+    machine.create()
+    machine.append(3)
+    machine.power.fail_after(5, errno.EIO, count=2)  # renames of the old segment
+    with pytest.raises(StorageFailed):
+        machine.log().reset(10)
+    with pytest.raises(StorageFailed):
+        machine.append(1)
+    machine.append(2)
+    machine.kill()
+    assert machine.found() == of_epoch(1, 10, 11)
+
+
+def test_that_a_checkpoint_made_before_a_cut_is_not_written_after_it(machine: Machine) -> None:
+    machine.create()
+    machine.disk.registered()
+    machine.append(9)
+    flush(machine.disk)
+    machine.disk.checkpoint()
+    machine.log().truncate(2)
+    machine.do_work()
+    machine.kill()
+    assert machine.disk.was_clean
+    assert machine.log().recovery_point() == 0
+
+
+def test_that_a_registration_forgets_logs_that_are_gone(machine: Machine) -> None:
+    machine.create()
+    machine.create("other")
+    machine.append(1)
+    flush(machine.disk)
+    machine.disk.registered()
+    machine._end()
+    shutil.rmtree(machine.power.root / "t-0")
+    machine.start()
+    assert not machine.disk.was_clean
+    machine.disk.registered()
+    machine.kill()
+    assert machine.disk.was_clean
 
 
 def test_that_a_segment_of_an_older_epoch_does_not_come_back(machine: Machine) -> None:

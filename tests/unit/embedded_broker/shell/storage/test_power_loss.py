@@ -19,6 +19,7 @@ import pytest
 from embedded_broker.core.log.epochs import EpochCache
 from embedded_broker.core.ports import StorageFailed
 from embedded_broker.shell.storage.disk import LogDirectory
+from embedded_broker.shell.storage.identity import DirectoryRefused
 from embedded_broker.shell.storage.partition_log import DiskPartitionLog
 from tests.unit.embedded_broker.shell.storage.batches import batch, parsed
 from tests.unit.embedded_broker.shell.storage.power import PowerLossDisk
@@ -93,7 +94,7 @@ class Life:
         with suppress(OSError):  # a clean stop has closed it
             os.close(self.disk._lock)
 
-    def restart(self, how: str) -> None:
+    def restart(self, how: str, may_fail: bool = False) -> None:
         self.trace.append(f"restart after {how}")
         self.power.heal()
         self.failing = False
@@ -104,10 +105,37 @@ class Life:
         else:
             self.end_process()
         if how == "power":
-            self.boots += 1
-            self.power.lose_power(self.folder / f"boot-{self.boots}")
+            self.lose_power()
+        if may_fail and self.rng.random() < 0.3:
+            how = self.fail_to_open(how)
         self.open()
         self.check(how)
+
+    def lose_power(self) -> None:
+        self.boots += 1
+        self.power.lose_power(self.folder / f"boot-{self.boots}")
+
+    def fail_to_open(self, how: str) -> str:
+        """Start on a disk that fails, then once more; the power may be lost in between. Return how
+        what the second start finds came about."""
+        self.power.fail_after(self.rng.randrange(25), errno.EIO, self.rng.choice((1, 100)))
+        self.failed = True
+        before = self.disk
+        try:
+            self.open()
+        except (StorageFailed, DirectoryRefused):
+            self.trace.append("failed to open")
+        if self.disk is not before:
+            self.end_process()
+        self.power.heal()
+        self.work.clear()
+        # A clean stop counts once.
+        how = "kill" if how == "clean" else how
+        if self.rng.random() < 0.5:
+            self.trace.append("lost power again")
+            self.lose_power()
+            return "power"
+        return how
 
     def live(self, steps: int, may_fail: bool) -> None:
         """Take random steps, with a restart now and then."""
@@ -116,10 +144,10 @@ class Life:
             if may_fail and not self.failing and self.rng.random() < 0.1:
                 self.fail()
             if self.rng.random() < 0.08:
-                self.restart(self.rng.choice(RESTARTS))
+                self.restart(self.rng.choice(RESTARTS), may_fail)
             else:
                 self.step()
-        self.restart(self.rng.choice(RESTARTS))
+        self.restart(self.rng.choice(RESTARTS), may_fail)
 
     # ---- steps
     def step(self) -> None:
@@ -136,8 +164,11 @@ class Life:
         for key, expected in self.logs.items():
             log = self.disk.log(*key)
             assert log is not None
-            if log.log_end_offset < expected.end:
-                expected.cut(log.log_end_offset)
+            end = log.log_end_offset
+            if end > expected.end:  # it was reset
+                expected.batches, expected.flushed, expected.end = [], end, end
+            elif end < expected.end:
+                expected.cut(end)
             expected.start = log.log_start_offset
 
     def some_log(self) -> tuple[tuple[str, int], DiskPartitionLog, Expected]:
@@ -194,6 +225,17 @@ class Life:
         log.truncate(offset)
         expected.cut(log.log_end_offset)
         self.epochs[key].truncate_from_end(log.log_end_offset)
+
+    def reset(self) -> None:
+        """A follower that is behind the start of its leader's log begins there."""
+        key, log, expected = self.some_log()
+        if key[0].startswith("__"):
+            return
+        offset = max(0, expected.end + self.rng.randint(-5, 20))
+        log.reset(offset)
+        expected.batches = []
+        expected.start = expected.end = expected.flushed = offset
+        self.epochs[key].clear()
 
     def delete_before(self) -> None:
         key, log, expected = self.some_log()
@@ -259,7 +301,7 @@ class Life:
             log = self.disk.log(*key)
             if log is None:
                 assert how == "power" and expected.flushed <= expected.start, f"{key} is gone"
-                whole = False
+                whole &= expected.start == expected.end
                 continue
             if log.damage:
                 # The oldest segment was never flushed and is gone: the copy is fetched anew.
@@ -274,6 +316,8 @@ class Life:
         elif how != "power" and self.registered and not self.failed:
             raise AssertionError("called unclean, with everything there")
         self.failed = False
+        if how == "power":  # a registration counts for the boot that it was in
+            self.registered = False
         if not self.disk.was_clean:
             self.registered = self.registration_tried = False
         self.forget_lost()
@@ -293,7 +337,8 @@ class Life:
             offset, epoch = header.next_offset, header.leader_epoch
             found.append((header.base_offset, header.next_offset, data))
         assert offset in (-1, log.log_end_offset)
-        assert log.log_end_offset >= expected.flushed, f"{key}: flushed records are lost"
+        if expected.flushed > expected.start:
+            assert log.log_end_offset >= expected.flushed, f"{key}: flushed records are lost"
         needed = [b for b in expected.batches if expected.start < b[1]]
         durable = [b for b in needed if b[1] <= expected.flushed]
         assert set(durable) <= set(found), f"{key}: flushed records are lost"
@@ -317,11 +362,12 @@ class Life:
             ]
             expected.batches = found
             expected.start, expected.end = log.log_start_offset, log.log_end_offset
+            expected.flushed = min(expected.flushed, expected.end)
 
 
 STEPS_BY_WEIGHT = (
     *(["append"] * 8 + ["flush"] * 4 + ["run_work"] * 4 + ["truncate"] * 2 + ["checkpoint"] * 2),
-    *("roll", "delete_before", "vote", "register", "register", "save_producers", "delete"),
+    *("roll", "delete_before", "reset", "vote", "register", "register", "save_producers", "delete"),
 )
 
 
