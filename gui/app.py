@@ -31,6 +31,7 @@ from gui.page_kit.latest_job import SWITCH_S
 from gui.pages import PAGES
 from gui.preference_effects import PreferenceEffects
 from gui.preferences import TIME_STYLE, Preferences
+from gui.stored_secrets import StoredSecrets
 from gui.tasks import TaskScope, after, emitted, opened
 from gui.theme import ThemeController
 from gui.watchdog import Watchdog
@@ -113,6 +114,7 @@ class Application(QObject):
             self.preferences,
             self,
         )
+        StoredSecrets(self.clusters, self.secrets, self.bridge, self.tasks, self)
         self.welcome = WelcomePage(self.theme)
         self.window = MainWindow(
             self.theme,

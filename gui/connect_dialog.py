@@ -4,7 +4,7 @@ that shows the stage at which it fails."""
 from __future__ import annotations
 
 import asyncio
-from uuid import uuid4
+from functools import partial
 
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
@@ -26,6 +26,7 @@ from typing_extensions import override
 
 from gui.client_bridge import ClientBridge
 from gui.open_clusters import MakeClient
+from gui.stored_secrets import new_reference
 from gui.tasks import TaskScope, chosen_file
 from kafka_client.doctor import STAGES, Stage, StageState, check_connection
 from kafka_client.errors import ClientError
@@ -135,8 +136,7 @@ class ConnectDialog(QDialog):
         """the connection to open, once the dialog was accepted"""
         self._bridge = bridge
         self._tasks = TaskScope(self)
-        self._reference = uuid4().hex
-        """The secret's name in the keyring: no other connection's, and not to be guessed."""
+        self._reference = new_reference()
         self.setWindowTitle("Connect to a cluster")
         self.setWindowModality(Qt.WindowModality.WindowModal)
         self.setMinimumWidth(640)
@@ -326,12 +326,14 @@ class ConnectDialog(QDialog):
             colour=swatch.colour if isinstance(swatch, _Swatch) else "",
         ).checked()
 
-    async def _checked_profile(self) -> ConnectionProfile:
-        """The profile of the fields, after its password was stored. Raises: ClientError."""
+    async def _checked_profile(self, *, keep: bool) -> ConnectionProfile:
+        """The profile of the fields, after its password was stored; in memory alone unless
+        ``keep``. Raises: ClientError."""
         profile = self.profile()
         reference, password = profile.sasl_password_ref, self.password.text()
         if reference:  # off the window's thread: a keyring may ask the person
-            await self._bridge.run(asyncio.to_thread(self._secrets.put, reference, password))
+            put = partial(self._secrets.put, reference, password, keep=keep)
+            await self._bridge.run(asyncio.to_thread(put))
         return profile
 
     def run_test(self) -> None:
@@ -341,7 +343,7 @@ class ConnectDialog(QDialog):
 
     async def _test(self) -> None:
         try:
-            profile = await self._checked_profile()
+            profile = await self._checked_profile(keep=False)
             for line, name in zip(self._stages, STAGES, strict=True):
                 line.show_stage(Stage(name))
             self._panel.show()
@@ -368,7 +370,7 @@ class ConnectDialog(QDialog):
 
     async def _connect(self) -> None:
         try:
-            self.accepted_profile = await self._checked_profile()
+            self.accepted_profile = await self._checked_profile(keep=True)
         except ClientError as error:
             self._show_problem(f"{error} {error.next_step}".strip())
             self.connect_button.setEnabled(True)

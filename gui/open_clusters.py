@@ -11,7 +11,8 @@ import concurrent.futures
 import hashlib
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -42,6 +43,7 @@ class Clusters(QObject):
     closed = Signal(QObject)
     shown_changed = Signal()  # read ``shown``
     recent_changed = Signal()
+    secrets_dropped = Signal(frozenset)  # names that no stored connection uses any more
     trouble = Signal(str)
 
     def __init__(
@@ -163,12 +165,44 @@ class Clusters(QObject):
     def forget(self, profile: ConnectionProfile) -> None:
         self._keep([p for p in self.recent if p != profile])
 
-    def _keep(self, profiles: list[ConnectionProfile]) -> None:
-        self.recent = profiles
+    @property
+    def references(self) -> frozenset[str]:
+        """The names of the secrets of the recent connections."""
+        return frozenset[str]().union(*(profile.references for profile in self.recent))
+
+    def rename_secrets(self, names: Mapping[str, str]) -> frozenset[str]:
+        """Store other names (old -> new) for secrets; return the old ones that nothing refers to
+        now. A connection that is open keeps its names, for its client may still read them."""
+        open_now = frozenset[str]().union(
+            *(session.profile.references for session in self.sessions.values())
+        )
+        wanted = {old: new for old, new in names.items() if old not in open_now}
+        before = self.references
+        if wanted and self._keep([_renamed(profile, wanted) for profile in self.recent]):
+            return frozenset(wanted) & before
+        return frozenset()
+
+    def _keep(self, profiles: list[ConnectionProfile]) -> bool:
+        """Replace the list; return whether the file has it, too."""
+        before, self.recent = self.references, profiles
+        saved = True
         try:
             save_profiles(self._recent_path, profiles)
         except OSError as error:
+            saved = False
             self.trouble.emit(
                 f"The list of connections could not be saved: {error.strerror or error}."
             )
+        dropped = before - self.references
+        if saved and dropped:  # else the next start reads the old list, and needs its passwords
+            self.secrets_dropped.emit(dropped)
         self.recent_changed.emit()
+        return saved
+
+
+def _renamed(profile: ConnectionProfile, names: Mapping[str, str]) -> ConnectionProfile:
+    return replace(
+        profile,
+        sasl_password_ref=names.get(profile.sasl_password_ref, profile.sasl_password_ref),
+        key_password_ref=names.get(profile.key_password_ref, profile.key_password_ref),
+    )

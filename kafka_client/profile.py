@@ -133,6 +133,11 @@ class ConnectionProfile:
     """Additional properties of librdkafka, from ALLOWED_PROPERTIES."""
 
     @property
+    def references(self) -> frozenset[str]:
+        """The names of the secrets of this connection."""
+        return frozenset({self.sasl_password_ref, self.key_password_ref} - {""})
+
+    @property
     def writes_refused(self) -> bool:
         """Return whether the gateway refuses changes."""
         return (

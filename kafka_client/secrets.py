@@ -21,8 +21,9 @@ class Secrets(Protocol):
     def get(self, reference: str) -> str | None:
         """The secret, or None when there is none under this reference."""
 
-    def put(self, reference: str, secret: str) -> bool:
-        """Store the secret; return whether it outlives this process."""
+    def put(self, reference: str, secret: str, *, keep: bool = True) -> bool:
+        """Store the secret, in memory alone unless ``keep``; return whether it outlives this
+        process."""
 
     def forget(self, reference: str) -> None:
         """Delete the secret, if there is one."""
@@ -37,7 +38,7 @@ class MemorySecrets:
     def get(self, reference: str) -> str | None:
         return self._secrets.get(reference)
 
-    def put(self, reference: str, secret: str) -> bool:
+    def put(self, reference: str, secret: str, *, keep: bool = True) -> bool:
         self._secrets[reference] = secret
         return False
 
@@ -74,12 +75,12 @@ class KeyringSecrets(MemorySecrets):
             logger.warning("cannot read from the keyring: %s", type(error).__name__)
             return None
 
-    def put(self, reference: str, secret: str) -> bool:
+    def put(self, reference: str, secret: str, *, keep: bool = True) -> bool:
         import keyring
         import keyring.errors
 
         super().put(reference, secret)
-        if not self.usable:
+        if not keep or not self.usable:
             return False
         try:
             keyring.set_password(SERVICE, reference, secret)
