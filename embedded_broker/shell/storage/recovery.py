@@ -149,6 +149,8 @@ def _delete(segment: Segment) -> None:
 def _open(segment: Segment, next_base: int | None, trust: Trust, result: Recovered) -> None:
     """Set the bounds of a segment, and cut off what is not a log. Raises: OSError."""
     segment.size = _file_size(segment)
+    # A clean stop has flushed the bytes, and with the first of them the names.
+    segment.file.names_unsynced = trust.last_stop is not LastStop.CLEAN or segment.size == 0
     segment.offsets.open()
     segment.times.open()
     trusted = trust.unread and segment.offsets.rises() and segment.times.rises() and _fits(segment)
