@@ -110,7 +110,7 @@ class Lane:
         """No request is sent before this time, after a failed one."""
         self._failures = 0
         self._urgent = False
-        """Whether a partition was added that the waiting request does not name."""
+        """Whether a partition was added or has changed that the waiting request does not name."""
 
     def __len__(self) -> int:
         return len(self._followed)
@@ -272,6 +272,9 @@ class Lane:
                 followed = None if partition is None else self._followed.get(partition)
                 if followed is not None and followed.in_session and followed.request <= number:
                     self._apply(now_ms, followed, data)
+        if self._in_flight and self._changed:
+            # The other request, which waits at the leader, does not confirm what this one brought.
+            self._urgent = True
 
     def _start_over(self) -> None:
         """The session is lost: the next request starts a new one and names every

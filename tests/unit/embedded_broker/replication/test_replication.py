@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 
+from embedded_broker.core.events import TickEnded
 from embedded_broker.core.metadata.image import MetadataDelta
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.messages.k01_fetch import FetchPartition, FetchRequest, FetchTopic, ReplicaState
@@ -329,6 +330,19 @@ def test_that_a_new_leader_is_followed_without_sitting_out_the_wait_of_an_older_
     request = bench.nodes[2].produce(batch("a"))
     bench.settle()
     assert bench.nodes[2].produced(request).error_code == 0
+
+
+def test_that_records_are_confirmed_at_once_while_a_second_fetch_waits() -> None:
+    """A change of one partition makes the follower send a second Fetch behind the waiting one; the
+    leader answers the first at once, with records of another partition."""
+    bench = Bench()
+    bench.create(partitions=2)
+    bench.change(index=1, leader=1)
+    for follower in (2, 3):
+        bench.nodes[follower].handle(TickEnded())  # sends the second
+    request = bench.nodes[1].produce(batch("a"))
+    bench.settle()
+    assert bench.nodes[1].produced(request).error_code == 0, "without any pause"
 
 
 def test_that_a_follower_starts_again_where_the_leaders_log_now_starts() -> None:
