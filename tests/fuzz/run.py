@@ -1,9 +1,10 @@
 """A cluster under attack beside a healthy client, and the checks of what it did.
 
 Whatever is sent: every broker process lives, its memory grows by less than MAX_GROWTH_BYTES, its
-log has no traceback (a request that met a bug is one line with a count, docs/reliability.md row
-47), the healthy client's acknowledged records are all there, its slowest call stays below
-SLOWEST_S, and every response parses or the connection is closed.
+log has neither a traceback (a request that met a bug is one line with a count,
+docs/reliability.md row 47) nor the secret, connections are closed afterwards, the healthy client's
+acknowledged records are all there, its slowest call stays below SLOWEST_S, and every response
+parses or the connection is closed.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,9 @@ from tests.fuzz.samples import TOPICS, Known
 
 MAX_GROWTH_BYTES = 128 * 1024 * 1024
 SLOWEST_S = 2.0
+CLOSED_WITHIN_S = 10.0
+LANES = 12
+"""Connections between brokers that may be open after the attack and were not before."""
 STALL_PERIOD_S = 0.05
 KEPT_FRAMES = 200
 LOOK_EVERY = 50
@@ -124,6 +128,7 @@ class Attack:
         self._pids = {s.broker_id: s.pid for s in statuses}
         self.addresses = [(s.host, s.port) for s in statuses]
         self._rss = {s.broker_id: self._rss_bytes(s.broker_id) for s in statuses}
+        self._sockets = {s.broker_id: self._open_sockets(s.broker_id) for s in statuses}
         secret = find_secret(cluster.spec.directory)
         self._links = [
             Link((s.host, s.port), (secret, INSIDER_ID, s.broker_id) if insider else None)
@@ -200,18 +205,42 @@ class Attack:
         usage = self.cluster.usage(broker_id)
         return 0 if usage is None else usage.rss_bytes
 
+    def _open_sockets(self, broker_id: int) -> int:
+        """Sockets of a broker's process."""
+        count = 0
+        for descriptor in Path(f"/proc/{self._pids[broker_id]}/fd").iterdir():
+            with suppress(FileNotFoundError):  # it was closed meanwhile
+                count += "socket:" in str(descriptor.readlink())
+        return count
+
     def close(self) -> None:
         """Close the attacker's connections."""
         for link in self._links:
             link.close()
 
+    def check_sockets(self) -> None:
+        """The brokers close their side too, once the ends of the connections are read."""
+        for broker_id, before in self._sockets.items():
+            most = before + LANES
+            deadline = time.monotonic() + CLOSED_WITHIN_S
+            while self._open_sockets(broker_id) > most and time.monotonic() < deadline:
+                time.sleep(STALL_PERIOD_S)
+            left = self._open_sockets(broker_id)
+            if left > most:
+                self.report.findings.append(f"broker {broker_id} has {left} sockets, not {most}")
+
 
 def read_logs(cluster_directory: Path, report: Report) -> None:
-    """Add what the brokers' logs and standard errors say of bugs to the report."""
+    """Add what the brokers' logs and standard errors say of bugs to the report, and whether they
+    say the cluster's secret."""
+    secret = find_secret(cluster_directory)
     for path in sorted(cluster_directory.glob("broker-*/broker.*")):
         if path.suffix not in (".log", ".err"):
             continue
-        for line in path.read_text(errors="replace").splitlines():
+        data = path.read_bytes()
+        if secret in data or secret.hex().encode() in data:
+            report.findings.append(f"{path.parent.name}/{path.name} has the cluster's secret")
+        for line in data.decode(errors="replace").splitlines():
             if any(text in line for text in REQUEST_FAILED):
                 if path.suffix == ".log":
                     report.failed_requests.append(f"{path.parent.name}: {line}")
@@ -235,7 +264,8 @@ def attacked(folder: Path, report: Report, insider: bool = False) -> Iterator[At
             finally:
                 attack.close()
                 client.finish()
-            attack.look()
+            if attack.look():
+                attack.check_sockets()
             read_logs(directory, report)
             _check(client, stalls, report)
             _write_frames(folder / "last-frames.jsonl", attack.frames)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from embedded_broker.shell.authentication import find_secret
 from kafka_protocol import codec
 from kafka_protocol.api_keys import ApiKey
 from kafka_protocol.codec import ProtocolError
@@ -171,6 +172,9 @@ def test_that_a_traceback_is_a_finding_and_a_failed_request_is_counted(tmp_path:
     log.write_text("2026 ERROR   Traceback (most recent call last):\n")
     read_logs(tmp_path, report)
     assert len(report.findings) == 1
+    log.write_text(f"the secret is {find_secret(tmp_path).hex()}")
+    read_logs(tmp_path, report)
+    assert "has the cluster's secret" in report.findings[1]
 
 
 @pytest.mark.integration
