@@ -72,6 +72,9 @@ class Member:
         self.committed_before_sync = -1
         """The generation of a commit that was accepted while this member, its leader, had yet to
         send the assignment."""
+        self.assigned_generation = -1
+        """The last generation whose assignment this member, its leader, has sent. It may come back
+        to the same generation when no answer came."""
         client.topics |= {topic for topic, _ in partitions}
 
     @property
@@ -178,12 +181,15 @@ class Member:
                 mine = self.partitions[i :: len(members)]
                 assignments.append(SyncGroupRequestAssignment(member, json.dumps(mine).encode()))
         self._enter("syncing")
-        if assignments and self.committed and self.client.rng.random() < PROBES:
+        sent = self.assigned_generation == self.generation
+        if assignments and self.committed and not sent and self.client.rng.random() < PROBES:
             self._commit_before_sync(lambda: self._sync(assignments))
         else:
             self._sync(assignments)
 
     def _sync(self, assignments: list[SyncGroupRequestAssignment]) -> None:
+        if assignments:
+            self.assigned_generation = self.generation
         request = SyncGroupRequest(
             self.group,
             self.generation,

@@ -2,7 +2,8 @@
 
 ``Probes`` observes what reaches each broker and what it answers. C4 a voter gives one vote in an
 epoch, also over a power cut; a quorum leader that no majority fetches from resigns. C7 what a
-leader commits is on the in-sync set of the newest metadata. C9 a silent member is removed within
+leader commits is on the in-sync set of the newest metadata. C8 a batch is judged by the newest
+role. C9 a silent member is removed within
 its session. C10 a request of a fetch session or an incarnation that is over is refused.
 """
 
@@ -20,6 +21,7 @@ from embedded_broker.simulator.disk import Platter
 from embedded_broker.simulator.node import Node, Observer
 from embedded_broker.simulator.world import Violation, World
 from kafka_protocol.errors import ErrorCode
+from kafka_protocol.messages.k00_produce import ProduceRequest
 from kafka_protocol.messages.k01_fetch import FetchRequest
 from kafka_protocol.messages.k08_offset_commit import OffsetCommitRequest
 from kafka_protocol.messages.k11_join_group import JoinGroupRequest
@@ -87,6 +89,8 @@ class Probes(Observer):
                 self._vote_requested(node, event)
             case AlterPartitionRequest():
                 self._change_proposed(node, event)
+            case ProduceRequest():
+                self._produced(node, event)
             case HeartbeatRequest() | OffsetCommitRequest() | JoinGroupRequest():
                 self._heard[node.node_id, event.message.member_id] = self.world.now_ms
             case SyncGroupRequest():
@@ -190,6 +194,51 @@ class Probes(Observer):
             f"controller {node.node_id} judges an AlterPartition of broker "
             f"{request.broker_id} of broker epoch {request.broker_epoch}, which is over"
         )
+
+    # ---- clients
+    def _produced(self, node: Node, event: RequestReceived) -> None:
+        """C8: a batch is judged by the role that the metadata gives this broker now. Of two batches
+        in flight the first would be refused by the old role, and the second look like a gap: then
+        librdkafka sends again, in a new epoch, what may be stored."""
+        image, replicas = node.broker.image, node.broker.replicas
+        own = image.brokers.get(node.node_id)
+        if own is None or own.broker_epoch != replicas.table.broker_epoch:
+            return
+        epochs: dict[tuple[str, int], int] = {}
+        for topic in event.message.topic_data:
+            name = topic.name or image.topic_names.get(topic.topic_id, "")
+            for data in topic.partition_data:
+                partition = image.partition(name, data.index)
+                if partition is not None and partition.leader == node.node_id:
+                    epochs[name, data.index] = partition.leader_epoch
+
+        def answered(response: Any) -> None:
+            for topic in response.responses:
+                name = topic.name or image.topic_names.get(topic.topic_id, "")
+                for part in topic.partition_responses:
+                    if part.error_code == ErrorCode.NOT_LEADER_OR_FOLLOWER:
+                        self._check_refusal(node, name, part.index, epochs.get((name, part.index)))
+
+        if epochs:
+            self._awaited[node.node_id][event.request_id] = answered
+
+    def _check_refusal(self, node: Node, name: str, index: int, epoch: int | None) -> None:
+        """``epoch``: in which this broker led when the request came; None when it did not."""
+        replicas = node.broker.replicas
+        if node.platter.full or node.platter.failing or replicas.disk_health.failed:
+            return
+        now = node.broker.image.partition(name, index)
+        here = replicas.partitions.get((name, index))
+        if (
+            now is not None
+            and (now.leader, now.leader_epoch) == (node.node_id, epoch)
+            and (here is None or not here.is_leader)
+        ):
+            raise Violation(
+                "C8",
+                f"broker {node.node_id} refuses a batch of {name}-{index} by an old role: its"
+                f" metadata says that it leads epoch {epoch}",
+            )
 
     # ---- replicas
     def committed(self, partition: Any) -> None:

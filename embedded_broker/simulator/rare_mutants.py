@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from embedded_broker.core.controller import alter_partition
+from embedded_broker.core.replication.changes import PendingChanges
 from embedded_broker.core.replication.partition import Partition
 from embedded_broker.core.replication.replica_log import ReplicaLog
 from embedded_broker.core.replication.sessions import FetchSessions
@@ -57,3 +58,8 @@ def log_start_not_propagated(patch: Patch) -> None:
         learn(self, high_watermark, 0)
 
     patch(Partition, "leader_is_at", planted_learn)
+
+
+@mutant("a new leader refuses a batch by its old role while its change of role waits in line")
+def old_role_refuses(patch: Patch) -> None:
+    patch(PendingChanges, "hurry", lambda self, now_ms, change: None)
