@@ -389,6 +389,11 @@ def _codes(response: Any) -> dict[TopicPartition, int]:
     }
 
 
+LATE_MS = 10_000
+"""A broker forwards a request again when no answer came: the first may still arrive, and delete a
+topic of the same name that was created meanwhile. So may Kafka's."""
+
+
 class Admin:
     """Creates and deletes topics, adds partitions, elects preferred leaders; remembers the
     outcomes."""
@@ -398,6 +403,8 @@ class Admin:
         self.number = 0
         self.exists: dict[str, bool | None] = {}
         """Whether a topic must exist in the end; None when the last outcome is unknown."""
+        self.gone_ms: dict[str, int] = {}
+        """When a topic's deletion was answered."""
         self.busy = False
 
     def start(self) -> None:
@@ -444,7 +451,12 @@ class Admin:
             self._create()
 
     def _create(self) -> None:
-        deleted = [name for name, exists in sorted(self.exists.items()) if exists is False]
+        now_ms = self.client.world.now_ms
+        deleted = [
+            name
+            for name, exists in sorted(self.exists.items())
+            if exists is False and self.gone_ms.get(name, 0) + LATE_MS < now_ms
+        ]
         if deleted and self.client.rng.random() < 0.5:
             name = self.client.rng.choice(deleted)
         else:
@@ -475,8 +487,9 @@ class Admin:
             self.busy = False
             code = None if response is None else response.responses[0].error_code
             self.client.log("info" if response is None else "ok", "delete", [name, code])
-            if code in (ErrorCode.NONE, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION):
+            if code == ErrorCode.NONE:  # an unknown topic may be one that a broker missed
                 self.exists[name] = False
+                self.gone_ms[name] = self.client.world.now_ms
 
         request = DeleteTopicsRequest(topics=[DeleteTopicState(name)], timeout_ms=2_000)
         self.client.call(self.client.any_broker(), request, 6, 3_000, done)

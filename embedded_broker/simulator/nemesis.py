@@ -198,12 +198,9 @@ class Nemesis:
             ends = (
                 f["at_ms"] + (LONG_MS[0] if f["for_ms"] >= LONG_MS[0] else 1) for f in self.faults
             )
-            self.world.at(base_ms + max(ends), self._finish)
+            self.world.at(base_ms + max(ends), lambda: setattr(self, "done", True))
         else:
             self.done = True
-
-    def _finish(self) -> None:
-        self.done = True
 
     def _next_single(self, index: int, base_ms: int, since_ms: int) -> None:
         """F1: let the next fault strike once the last is over and the cluster is healthy;
@@ -257,7 +254,9 @@ class Nemesis:
         if self.durable and kind != "new_disk":
             # Power takes nothing that is flushed, unless a new disk is still being filled.
             return "kill" if self.destroyed else kind
-        if not healthy or self.destroyed or node_id in self._kept_down_by:
+        logs = [log for n in self.cluster.nodes.values() for log in n.platter.logs.values()]
+        rotten = any(log.rotten for log in logs)  # a copy less, though nobody has met it yet
+        if not healthy or self.destroyed or rotten or node_id in self._kept_down_by:
             return "kill"
         self.destroyed = True
         return kind

@@ -221,7 +221,9 @@ class Replicas:
         for name in sorted(topics):
             for index in sorted(topics[name].partitions):
                 self._apply(now_ms, topics[name].partitions[index])
-        for log in self._unclaimed.values():
+        # Those of ``_missing`` are assigned: they are opened when the disk works again.
+        kept = {key: log for key, log in self._unclaimed.items() if key in self._missing}
+        for log in (log for key, log in self._unclaimed.items() if key not in kept):
             # Not deleted: the metadata may be what is wrong (a lost disk, a restored backup).
             name = f"{log.topic}-{log.partition}"
             self.env.note(
@@ -231,8 +233,10 @@ class Replicas:
                 self.env.disk.set_aside(log)
             except StorageFailed as e:
                 self.storage_failed(now_ms, f"cannot set aside {name}", e)
-        self._unclaimed.clear()
-        self._saved_high_watermarks = {}
+        self._unclaimed = kept
+        self._saved_high_watermarks = {
+            key: offset for key, offset in self._saved_high_watermarks.items() if key in kept
+        }
         self._unsaved_high_watermarks = True
 
     def _apply(self, now_ms: int, image: PartitionImage) -> None:

@@ -167,3 +167,25 @@ def test_that_one_log_that_cannot_be_opened_does_not_keep_its_broker_fenced(
     assert first.disk.failures == 1
     assert any("offline" in note for note in first.notes)
     assert (T, 0) not in first.replicas.partitions
+
+
+def test_that_a_log_that_a_full_disk_kept_from_being_opened_is_not_set_aside() -> None:
+    """It is assigned, and may be the only copy."""
+    bench = Bench()
+    bench.create()
+    bench.nodes[1].produce(batch("a"))
+    bench.settle()
+    bench.nodes[1].running = False
+    bench.change(leader=2, isr=(2, 3))
+    (log,) = (log for key, log in bench.nodes[1].platter.logs.items() if key[0] == T)
+    # An epoch whose records a power cut took: the file is written again when the log is opened.
+    log._epochs.append((1, log.log_end_offset))
+    bench.nodes[1].platter.full = True
+    again = bench.boot(1)
+    assert (T, 0) not in again.replicas.partitions and again.replicas.disk_health.failed
+    assert not any("Setting aside" in note for note in again.notes), again.notes
+    again.platter.full = False
+    again.replicas.disk_health.fenced(bench.now_ms)
+    again.perform()
+    bench.run(2 * PROBE_MS)
+    assert again.partition().end_offset == 1
