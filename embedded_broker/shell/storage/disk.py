@@ -8,7 +8,6 @@ which the controller last committed a registration of this broker (decision 0014
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import time
@@ -26,12 +25,10 @@ from embedded_broker.shell.storage import files
 from embedded_broker.shell.storage.checkpoints import Checkpoint
 from embedded_broker.shell.storage.identity import (
     IDENTITY,
-    QUORUM_STATE,
     DirectoryRefused,
     decode_uuid,
     field_of,
     identify,
-    read_quorum_state,
 )
 from embedded_broker.shell.storage.names import log_of, stem
 from embedded_broker.shell.storage.partition_log import (
@@ -40,6 +37,7 @@ from embedded_broker.shell.storage.partition_log import (
     DiskPartitionLog,
 )
 from embedded_broker.shell.storage.recovery import STRAY, LastStop, Trust
+from embedded_broker.shell.storage.votes import Votes
 
 HIGH_WATERMARKS = "replication-offset-checkpoint"
 RECOVERY_POINTS = "recovery-point-offset-checkpoint"
@@ -107,8 +105,7 @@ class LogDirectory:
             ) from e
         self._logs: dict[tuple[str, int], DiskPartitionLog] = {}
         self.refused_logs: list[str] = []
-        self._metadata_folder_durable = True
-        """Whether the name of the metadata log's folder is on the disk; a start flushes it."""
+        self._votes = Votes(path, path / METADATA_LOG)
         self._lost: set[tuple[str, int]] = set()
         """Partitions whose logs had records and are gone."""
         self._doomed: SimpleQueue[Path] = SimpleQueue()
@@ -183,7 +180,7 @@ class LogDirectory:
                 # aside, and fetch it from its leader like a new one.
                 self.refused_logs.append(f"{directory.name}: {e}")
                 if directory.name == METADATA_LOG:
-                    self._keep_votes(directory)
+                    self._votes.leave_folder()
                 directory.rename(directory.with_name(f"{stem(*key)}.{uuid4().hex}{STRAY}"))
                 self._lost.add(key)
         self._compare_ends(gone)
@@ -194,13 +191,6 @@ class LogDirectory:
         if left_over:
             self._remove(left_over)
         self._remove_doomed_soon()
-
-    def _keep_votes(self, folder: Path) -> None:
-        """Move the quorum state out of a folder that is about to be set aside: a voter must not
-        forget a vote, whatever became of its log. Raises: StorageFailed."""
-        state = read_quorum_state(folder / QUORUM_STATE)
-        if state:
-            files.write_whole(self.path / QUORUM_STATE, json.dumps(state), durable=True)
 
     def _open_log(self, directory: Path, key: tuple[str, int], started_ms: int) -> DiskPartitionLog:
         """Raises: StorageFailed, LogDamaged, ValueError (its identity is damaged)."""
@@ -243,13 +233,21 @@ class LogDirectory:
         """Lower the checkpoints of a log that is about to end at ``end`` and is not on the disk
         from ``unsynced`` on. A start must neither believe that what is appended there later is on
         the disk, nor hide it as deleted. Raises: StorageFailed."""
-        points = self._recovery_points
-        if points is not None and points.get(key, 0) > unsynced:
-            self._recovery_points = points | {key: unsynced}
+        if (self._recovery_points or {}).get(key, 0) > unsynced:
+            self._lower_recovery_points(key, unsynced)
         if self._points_file.most(key) > unsynced:
             self._write_recovery_points()
         if self._starts_file.most(key) > end:
             self._write_start_offsets()
+
+    def _lower_recovery_points(self, key: tuple[str, int], offset: int) -> None:
+        """Lower this one, and those of all logs to their newest segments, which a start reads in
+        any case after a crash: of a thousand logs that are cut, only the first costs a flush."""
+        lowered = dict(self._recovery_points or {})
+        for other, log in self._logs.items():
+            if other in lowered:
+                lowered[other] = min(lowered[other], log.newest_segment_offset)
+        self._recovery_points = lowered | {key: min(offset, lowered[key])}
 
     def _write_recovery_points(self) -> None:
         """Write the newest ones; also called in the background. Raises: StorageFailed."""
@@ -278,7 +276,7 @@ class LogDirectory:
         assert (topic, partition) not in self._logs, "the log exists already"
         directory = self.path / f"{topic}-{partition}"
         if directory.name == METADATA_LOG:
-            self._keep_votes(directory)
+            self._votes.leave_folder()
         self._before_cut((topic, partition), 0, 0)  # what a deleted log of this name left
         log = DiskPartitionLog.create(directory, topic, topic_id, partition, self._remove, now_ms())
         log.before_cut = partial(self._before_cut, (topic, partition))
@@ -286,7 +284,7 @@ class LogDirectory:
         self._lost.discard((topic, partition))
         self._logs[topic, partition] = log
         if directory.name == METADATA_LOG:
-            self._metadata_folder_durable = False
+            self._votes.folder_made()
         return log
 
     def delete_log(self, log: PartitionLog) -> None:
@@ -396,26 +394,11 @@ class LogDirectory:
             if log.log_start_offset
         }
 
-    # The quorum state is written before the metadata log exists, then moves into its folder, where
-    # Kafka has it.
     def load_quorum_state(self) -> dict[str, Any]:
-        inside = self.path / METADATA_LOG / QUORUM_STATE
-        found = read_quorum_state(inside)
-        if not found:
-            return read_quorum_state(self.path / QUORUM_STATE)
-        files.sync_names(inside.parent)  # a vote is repeated without being written again
-        return found
+        return self._votes.load()
 
     def save_quorum_state(self, state: dict[str, Any]) -> None:
-        folder = self.path / METADATA_LOG
-        target = folder if folder.is_dir() else self.path
-        files.write_whole(target / QUORUM_STATE, json.dumps(state), durable=True)
-        if target is folder:
-            if not self._metadata_folder_durable:
-                files.sync_names(self.path)  # a power cut would take the vote with the folder
-                self._metadata_folder_durable = True
-            with suppress(OSError):  # the one in the folder counts
-                (self.path / QUORUM_STATE).unlink(missing_ok=True)
+        self._votes.save(state)
 
     # ---- identity, stop
     @property

@@ -20,7 +20,11 @@ from embedded_broker.core.ports import LogDamaged, SegmentInfo, StorageFailed
 from embedded_broker.shell.storage import files, times
 from embedded_broker.shell.storage.identity import IDENTITY, encode_uuid
 from embedded_broker.shell.storage.recovery import STRAY, Trust, open_segments
-from embedded_broker.shell.storage.segment import MAX_RELATIVE_OFFSET, Segment
+from embedded_broker.shell.storage.segment import (
+    CUT_UNSYNCED,
+    MAX_RELATIVE_OFFSET,
+    Segment,
+)
 from embedded_broker.shell.storage.slices import EMPTY_SLICE, FileSlice, LogFile
 from kafka_protocol.fields import Buffer
 from kafka_protocol.records.batch import BatchHeader
@@ -33,6 +37,7 @@ Remove = Callable[[list[Path]], None]
 
 UNFINISHED = "-new"
 """End of the name of the folder of a log that is being created."""
+FLUSHED = 1 << 63
 INDEX_INTERVAL = 4096
 """index.interval.bytes of Kafka."""
 
@@ -83,6 +88,9 @@ class DiskPartitionLog:
         """Oldest first."""
         self._replaced: list[Segment] = []
         """Segments that are no longer in the log, and whose files could not be deleted yet."""
+        self._reset_from = FLUSHED
+        """The recovery point before a reset that is not on the disk yet: until then, a power cut
+        may undo it."""
         self._bases: list[int] = []
         """The base offset of each segment, for bisection."""
         self._start = 0
@@ -194,6 +202,11 @@ class DiskPartitionLog:
     @property
     def log_end_offset(self) -> int:
         return self._active.next_offset
+
+    @property
+    def newest_segment_offset(self) -> int:
+        """Where the active segment begins."""
+        return self._active.base_offset
 
     @property
     def size_bytes(self) -> int:
@@ -311,8 +324,10 @@ class DiskPartitionLog:
 
     def reset(self, offset: int) -> None:
         self._announce_cut(offset, offset)
+        self._reset_from = min(self.recovery_point(), offset)
         # The new segment first: an append to one that is being deleted would be lost.
         fresh = Segment(self.directory, offset, self._active.modified_ms)
+        fresh.flushed_size = CUT_UNSYNCED
         self._replaced += self._segments
         self._segments, self._bases = [fresh], [offset]
         self._active, self._start, self._size = fresh, offset, 0
@@ -411,7 +426,10 @@ class DiskPartitionLog:
         """Return the offset before which everything is on the disk."""
         for segment in self._segments:
             if segment.flushed_size < segment.size:
-                return segment.base_offset
+                return min(segment.base_offset, self._reset_from)
+        if self._replaced:
+            return self._reset_from
+        self._reset_from = FLUSHED
         return self.log_end_offset
 
     def close(self) -> None:

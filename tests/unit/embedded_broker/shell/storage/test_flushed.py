@@ -17,6 +17,7 @@ import pytest
 
 from embedded_broker.core.log.epochs import EpochCache
 from embedded_broker.core.ports import StorageFailed
+from embedded_broker.shell.storage import files
 from embedded_broker.shell.storage.disk import METADATA_LOG, LogDirectory
 from embedded_broker.shell.storage.partition_log import DiskPartitionLog
 from tests.unit.embedded_broker.shell.storage.batches import batch, parsed
@@ -305,6 +306,41 @@ def test_that_a_checkpoint_made_before_a_cut_is_not_written_after_it(machine: Ma
     machine.kill()
     assert machine.disk.was_clean
     assert machine.log().recovery_point() == 0
+
+
+def test_that_the_recovery_point_does_not_pass_a_reset_before_a_flush(machine: Machine) -> None:
+    """A power cut may undo the reset, and nothing before it was flushed."""
+    machine.create()
+    machine.append(3)
+    assert machine.log().recovery_point() == 0
+    machine.log().reset(10)
+    assert machine.log().recovery_point() == 0
+    flush(machine.disk)
+    assert machine.log().recovery_point() == 10
+
+
+def test_that_cutting_many_logs_writes_one_checkpoint(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"t{i}" for i in range(20)]
+    for name in names:
+        machine.create(name)
+        machine.append(4, topic=name)
+    flush(machine.disk)
+    machine.disk.checkpoint()
+    machine.do_work()
+    written: list[dict[tuple[str, int], int]] = []
+    write = files.write_offsets
+
+    def counted(path: Path, offsets: dict[tuple[str, int], int]) -> None:
+        written.append(offsets)
+        write(path, offsets)
+
+    monkeypatch.setattr(files, "write_offsets", counted)
+    for name in names:
+        machine.log(name).truncate(2)
+    assert len(written) == 1
+    assert set(written[0].values()) == {0}
 
 
 def test_that_a_registration_forgets_logs_that_are_gone(machine: Machine) -> None:
