@@ -149,21 +149,21 @@ def _replica_item(status: Status) -> HealthItem:
     return HealthItem(status.text, status.tone, status.meaning, "topics")
 
 
-def sample_age_s(snapshot: ClusterSnapshot, now_s: float) -> float | None:
-    """Age in seconds of the older of the last metadata and offsets samples.
+def sample_age_s(snapshot: ClusterSnapshot, steady_now_s: float) -> float | None:
+    """Age in seconds of the older of the last metadata and offsets samples, by the steady clock.
 
     None before the first sample.
     """
     ages = [
-        now_s - sampled.at_s
+        steady_now_s - sampled.steady_s
         for datum in (Datum.METADATA, Datum.OFFSETS)
-        if (sampled := snapshot.sampled.get(datum)) is not None and sampled.at_s is not None
+        if (sampled := snapshot.sampled.get(datum)) is not None and sampled.steady_s is not None
     ]
     return max(ages) if ages else None
 
 
 def stale_sentence(
-    snapshot: ClusterSnapshot, state: ConnectionState, now_s: float, paused: bool
+    snapshot: ClusterSnapshot, state: ConnectionState, steady_now_s: float, paused: bool
 ) -> str:
     """Text of the band above a page while its figures are old; empty while they are not."""
     sampled = snapshot.sampled.get(Datum.METADATA)
@@ -174,7 +174,7 @@ def stale_sentence(
         return f"Paused. Figures as of {figures.clock(at_s)}."
     if state.kind is ConnectionKind.LOST:
         again = ""
-        if state.retry_at_s is not None and state.retry_at_s > now_s:
-            again = f" Next try in {figures.duration(state.retry_at_s - now_s)}."
+        if state.retry_at_s is not None and state.retry_at_s > steady_now_s:
+            again = f" Next try in {figures.duration(state.retry_at_s - steady_now_s)}."
         return f"As of {figures.clock(at_s)}: {state.sentence}{again}"
     return ""

@@ -3,7 +3,6 @@ running jobs, and optionally the longest stall of the window's thread."""
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QPoint, Qt, QTimer
@@ -91,10 +90,10 @@ class StatusBar(QWidget):
             return
         from gui.health import sample_age_s
         from kafka_client.sampling.state import ConnectionKind
+        from kafka_client.steady import steady_s
 
         snapshot = session.snapshot
-        now_s = time.time()
-        age = sample_age_s(snapshot, now_s)
+        age = sample_age_s(snapshot, steady_s())
         _set_text(
             self._age,
             "paused"

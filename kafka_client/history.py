@@ -6,6 +6,9 @@ for a day, 1 min for 30 days. A row holds count, sum, minimum and maximum, so th
 is computed exactly from finer ones. Events (``changes.Change``) stay for 30 days. ``HistoryLimits``
 makes that shorter, and bounds the size of the file: the oldest rows of all tiers go first.
 
+A wall clock may leap by years, and come back. By age, rows are deleted by ``BelievedClock``, which
+is stored in the file; rows of a time to come are deleted once the clock is back.
+
 A crash loses at most the last second. ``sqlite_file`` renames a file that cannot be read; a full
 or read-only disk stops the history, not the application.
 """
@@ -15,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 import queue
 import sqlite3
 import threading
@@ -30,6 +34,7 @@ from kafka_client.changes import Change, ChangeKind
 from kafka_client.sampling.rings import Floats
 from kafka_client.sampling.store import Series, SeriesStore
 from kafka_client.sqlite_file import open_database, open_in_memory
+from kafka_client.steady import steady_s
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +46,13 @@ TIDY_EVERY_S = 60.0
 CLOCK_SLACK_S = 5.0
 """Age of a caller's clock reading; so much may be missing at the start of a window."""
 CUT_AT_ONCE = 0.1
-"""The share of the kept time that is deleted at once when the file is too large."""
+"""The share of the rows that is deleted at once when the file is too large."""
+CUT_STEP_S = 60
+"""How finely the cut is placed in time."""
+CATCH_UP = 24
+"""A day in an hour."""
+AHEAD_S = 86_400.0
+"""Rows so far in the time to come were written while the clock was wrong."""
 QUEUE_MOST = 100_000
 """Samples and events that may wait for the disk; further ones are dropped and counted."""
 PARTITIONS_KEPT = 1000
@@ -60,6 +71,7 @@ CREATE TABLE events (
     at REAL NOT NULL, kind TEXT NOT NULL, words TEXT NOT NULL, about TEXT NOT NULL
 );
 CREATE INDEX events_at ON events (at);
+CREATE TABLE believed (at REAL NOT NULL);
 """ + "".join(_TIER.format(step=step) for step, _ in TIERS)
 _ADD_SAMPLE = """
 INSERT INTO tier_{step} VALUES (?1, ?2, 1, ?3, ?3, ?3) ON CONFLICT (series, at) DO UPDATE SET
@@ -90,6 +102,36 @@ class Sample(NamedTuple):
     value: float
 
 
+class BelievedClock:
+    """The wall time by which rows are deleted: slow to believe a clock that leaps.
+
+    Until the process ends it goes on from the wall time at its start, whatever the wall clock does
+    meanwhile. What lies between two runs may be an absence or a leap: that is caught up CATCH_UP
+    times as fast as time passes. After a weekend retention is right again in two hours; a clock
+    that leapt ten years has no effect before a person has noticed.
+    """
+
+    def __init__(
+        self, stored_s: float | None, clock: Callable[[], float], steady: Callable[[], float]
+    ) -> None:
+        """``stored_s`` is ``believed_s`` of the last run, None without one."""
+        self._clock, self._steady = clock, steady
+        self._began_s, self._begin_s = clock(), steady()
+        self._at_s = self._begin_s
+        self.believed_s = self._began_s if stored_s is None else stored_s
+        """Never goes back, so that a clock that was wrong and in the past costs nothing either."""
+
+    def advance(self) -> tuple[float, float]:
+        """Return (now, newest): the time by which ages are counted, and the time beyond which
+        nothing can have been written with a right clock."""
+        wall, now = self._clock(), self._steady()
+        passed_s, self._at_s = now - self._at_s, now
+        goal_s = self._began_s + now - self._begin_s
+        caught_up_s = min(goal_s, self.believed_s + CATCH_UP * passed_s)
+        self.believed_s = max(self.believed_s, caught_up_s)
+        return min(wall, self.believed_s), max(wall, goal_s, self.believed_s)
+
+
 class History:
     """``sample`` and ``event`` may be called from any thread and never wait. ``window``, ``fill``,
     ``keys`` and ``events`` wait for the disk: call them off the window's thread. After ``close``
@@ -100,6 +142,7 @@ class History:
         path: Path,
         clock: Callable[[], float] = time.time,
         limits: HistoryLimits | None = None,
+        steady: Callable[[], float] = steady_s,
     ) -> None:
         self.path = path
         self.limits = limits or HistoryLimits()
@@ -108,13 +151,16 @@ class History:
         """Why samples are no longer kept; empty while they are."""
         self.dropped = 0
         """Samples and events that found the queue full."""
-        self._clock = clock
+        self._clock, self._steady = clock, steady
+        self._stored_s: float | None = None
+        """What an earlier run believed the time to be."""
         self._queue: queue.Queue[Sample | Change] = queue.Queue(QUEUE_MOST)
         self._ids: dict[Series, int] = {}
         self._stop = threading.Event()
         self._flush_lock = threading.Lock()
         self._database_lock = threading.Lock()
         self._database = self._open()
+        self._believed = BelievedClock(self._stored_s, clock, steady)
         self._thread = threading.Thread(target=self._run, name="history", daemon=True)
         self._thread.start()
 
@@ -227,17 +273,23 @@ class History:
     def _read_ids(self, database: sqlite3.Connection) -> None:
         rows = database.execute("SELECT id, key FROM series")
         self._ids = {tuple(json.loads(key)): series_id for series_id, key in rows}
+        # A file of an earlier version has no such table.
+        database.execute("CREATE TABLE IF NOT EXISTS believed (at REAL NOT NULL)")
+        ((self._stored_s,),) = database.execute("SELECT max(at) FROM believed")
+        if self._stored_s is None:
+            newest = f"SELECT max(at) FROM tier_{TIERS[-1][0]}"
+            ((self._stored_s,),) = database.execute(newest)
 
     def _fail(self, error: Exception) -> None:
         self.error = f"History is no longer kept: {error}."
         logger.error("the history %s is no longer kept: %s", self.path, error)
 
     def _run(self) -> None:
-        tidied_s = 0.0
+        tidied_s = -math.inf
         while not self._stop.wait(WRITE_EVERY_S):
             self.flush()
-            if self._clock() - tidied_s >= TIDY_EVERY_S:
-                tidied_s = self._clock()
+            if self._steady() - tidied_s >= TIDY_EVERY_S:
+                tidied_s = self._steady()
                 self._tidy()
         self.flush()
 
@@ -265,14 +317,18 @@ class History:
     def _tidy(self) -> None:
         """Delete what is older than its tier keeps, then the oldest rows of a file that is too
         large."""
-        limits, now = self.limits, self._clock()
+        limits = self.limits
+        now, newest = self._believed.advance()
+        kept = [(f"tier_{step}", kept_s) for step, kept_s in TIERS] + [("events", EVENTS_KEPT_S)]
 
         def delete() -> None:
-            for step, kept_s in TIERS:
+            for table, kept_s in kept:
                 oldest = now - min(kept_s, limits.days * 86_400)
-                self._database.execute(f"DELETE FROM tier_{step} WHERE at < ?", (oldest,))
-            oldest = now - min(EVENTS_KEPT_S, limits.days * 86_400)
-            self._database.execute("DELETE FROM events WHERE at < ?", (oldest,))
+                self._database.execute(
+                    f"DELETE FROM {table} WHERE at < ? OR at > ?", (oldest, newest + AHEAD_S)
+                )
+            self._database.execute("DELETE FROM believed")
+            self._database.execute("INSERT INTO believed VALUES (?)", (self._believed.believed_s,))
 
         self._in_transaction(delete)
         if not self.error and self._used_bytes() > limits.size_bytes:
@@ -280,14 +336,19 @@ class History:
             self._give_back()
 
     def _shrink(self, size_bytes: int) -> None:
-        """Delete the oldest CUT_AT_ONCE of the time that is kept until the rows fit."""
+        """Delete the oldest CUT_AT_ONCE of the rows until the others fit. A share of the rows, not
+        of their time: after a leap of the clock, years without rows lie between some of them."""
         tables = [f"tier_{step}" for step, _ in TIERS] + ["events"]
-        spans = " UNION ALL ".join(f"SELECT min(at) AS a, max(at) AS b FROM {t}" for t in tables)
+        rows = " UNION ALL ".join(
+            f"SELECT CAST(at / {CUT_STEP_S} AS INTEGER) AS step FROM {t}" for t in tables
+        )
         while self._used_bytes() > size_bytes:
-            ((first, last),) = self._database.execute(f"SELECT min(a), max(b) FROM ({spans})")
-            if first is None:
+            steps = self._database.execute(
+                f"SELECT step, count(*) FROM ({rows}) GROUP BY step ORDER BY step"
+            ).fetchall()
+            if not steps:
                 return  # nothing is left but the names of the series
-            cut = first + max(1.0, (last - first) * CUT_AT_ONCE)
+            cut = _cut_after(steps)
             for table in tables:
                 self._database.execute(f"DELETE FROM {table} WHERE at < ?", (cut,))
 
@@ -324,6 +385,18 @@ class History:
     def _rows(self, statement: str, values: Iterable[object] = ()) -> list[Any]:
         with self._database_lock:
             return self._database.execute(statement, tuple(values)).fetchall()
+
+
+def _cut_after(steps: Sequence[tuple[int, int]]) -> float:
+    """The time before which CUT_AT_ONCE of the rows lie, the newest step among them only when it
+    is the only one. ``steps``: (CUT_STEP_S since the epoch, rows), ascending."""
+    wanted = CUT_AT_ONCE * sum(rows for _, rows in steps)
+    counted_rows = 0
+    for step, rows in steps[:-1]:
+        counted_rows += rows
+        if counted_rows >= wanted:
+            return float((step + 1) * CUT_STEP_S)
+    return float(steps[-1][0] * CUT_STEP_S if len(steps) > 1 else (steps[0][0] + 1) * CUT_STEP_S)
 
 
 def _key(series: Series) -> str:

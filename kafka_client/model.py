@@ -38,6 +38,8 @@ class Sampled:
     next_step: str = ""
     subject_errors: Mapping[str, str] = field(default_factory=dict)
     """Errors of single subjects ("broker 2", "group orders"); the rest of the sample is good."""
+    steady_s: float | None = None
+    """``at_s`` by ``steady.steady_s``: for ages, which no step of the wall clock changes."""
 
 
 @dataclass(frozen=True, slots=True)

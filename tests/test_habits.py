@@ -144,6 +144,37 @@ def test_that_every_target_that_a_document_names_is_in_the_makefile() -> None:
     assert not found, found
 
 
+# ---- the wall clock, which may leap by years
+
+WALL_CLOCK_ALLOWED: dict[str, str] = {
+    "gui/configuration/page.py": "shows when the settings were read",
+    "gui/messages/detail.py": "the age of a record, whose timestamp is wall time",
+    "gui/messages/record_columns.py": "leaves out the date of today",
+    "gui/messages/scan_fields.py": "proposes a start time that the person may change",
+    "gui/sampling.py": "reads the changes of the last hour",
+    "gui/watchdog.py": "shows when the window stalled",
+    "kafka_client/demo/producer.py": "writes it into the records",
+    "kafka_client/gateway.py": "the time of an entry; the journal orders by number",
+    "kafka_client/history.py": "times of rows; BelievedClock deletes, a steady clock schedules",
+    "kafka_client/sampling/sampler.py": "times of samples; a steady clock schedules and measures",
+    "kafka_client/sqlite_file.py": "a part of a file's name",
+    "kafka_client/wire/metadata.py": "the time of a snapshot",
+    "widgets/chart_clock.py": "the right edge of live charts, on the axis of the samples",
+}
+"""Intervals, ages, schedules and orders take ``time.monotonic`` or ``steady_s``."""
+
+
+def test_that_the_wall_clock_is_read_only_where_a_leap_does_no_harm() -> None:
+    found = {
+        path
+        for path in python_files("gui", "widgets", "kafka_client")
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Attribute)
+        and ast.unparse(node) in ("time.time", "time.time_ns", "datetime.now", "datetime.utcnow")
+    }
+    assert found == set(WALL_CLOCK_ALLOWED), found ^ set(WALL_CLOCK_ALLOWED)
+
+
 # ---- dependencies and dead code
 
 IMPORTED_AS = {

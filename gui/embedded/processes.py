@@ -46,7 +46,7 @@ class BrokerProcess:
 
 
 def uptime_s(broker: BrokerProcess) -> float | None:
-    return None if broker.started_s is None else time.time() - broker.started_s
+    return None if broker.started_s is None else time.monotonic() - broker.started_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class ProcessMonitor:
         self._last: dict[int, _Reading] = {}  # by process id
 
     def read(self, cluster: LocalCluster) -> dict[int, BrokerProcess]:
-        now_s = time.time()
+        now_s = time.monotonic()
         processes = {}
         for status in cluster.statuses():
             usage = cluster.usage(status.broker_id) if status.pid else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 from typing_extensions import override
@@ -56,7 +56,7 @@ class OverviewPage(LivePage):
     def __init__(self, context: PageContext) -> None:
         super().__init__(context)
         self.setProperty("role", "body")
-        self._last_change_s = 0.0
+        self._last_change: Change | None = None
         """time of the newest change in the list"""
         self._charts = PageCharts(context, self)
         self.tiles: dict[str, Tile] = {}
@@ -208,9 +208,9 @@ class OverviewPage(LivePage):
 
     def _show_changes(self) -> None:
         changes = self.session.changes
-        newest = [c for c in changes if c.at_s > self._last_change_s]
+        newest = changes_after(self._last_change, changes)
         if newest:
-            self._last_change_s = max(c.at_s for c in newest)
+            self._last_change = newest[-1]
             self.changed.changes.add(newest)
             marks = marks_of(changes, whole_cluster=True)
             self.rates.set_marks(marks)
@@ -224,3 +224,12 @@ class OverviewPage(LivePage):
             go(GroupTarget(change.group_id))
         elif change.broker_id is not None:
             go(BrokerTarget(change.broker_id))
+
+
+def changes_after(last: Change | None, changes: Sequence[Change]) -> list[Change]:
+    """The changes behind ``last``; all of them when it is not there any more. Not by time: the
+    clock may have been set back."""
+    for index in range(len(changes) - 1, -1, -1):
+        if changes[index] is last:
+            return list(changes[index + 1 :])
+    return list(changes)

@@ -6,7 +6,6 @@ on behalf of its content. GUI thread only.
 
 from __future__ import annotations
 
-import time
 from abc import abstractmethod
 
 from PySide6.QtCore import Qt, QTimer
@@ -19,6 +18,7 @@ from gui.pages import PageContext
 from kafka_client.changes import Changes
 from kafka_client.model import ClusterSnapshot
 from kafka_client.sampling.state import ConnectionKind
+from kafka_client.steady import steady_s
 from widgets.page_state import PageState
 
 STALE_CHECK_MS = 1000
@@ -114,7 +114,7 @@ class LivePage(QWidget):
                     state.show_loading(f"Connecting to {session.name}…")
             return
         stale = (
-            stale_sentence(session.snapshot, session.state, time.time(), session.paused)
+            stale_sentence(session.snapshot, session.state, steady_s(), session.paused)
             or self.incomplete()
         )
         for state in self._watched:

@@ -65,7 +65,8 @@ class GroupTracker:
         """End offsets over time, of the partitions that some group reads."""
 
     def add_end(self, t: float, tp: TopicPartition, end_offset: int) -> None:
-        """Add a sampled end offset; ignored for a partition that no group reads."""
+        """Add an end offset that was sampled at the steady time ``t``; ignored for a partition that
+        no group reads."""
         history = self.histories.get(tp)
         if history is not None:
             history.add(t, end_offset)
@@ -77,12 +78,14 @@ class GroupTracker:
         ends: Mapping[TopicPartition, tuple[float, int]],
         end_rates: Rates,
         t: float,
+        steady: float,
         per_partition: bool,
     ) -> Group:
         """Return the group with lags, rates and status, and append its samples to the store.
 
-        ``ends``: (time of the sample, end offset) of each partition. ``per_partition``: append
-        series of single partitions too.
+        ``ends``: (steady time of the sample, end offset) of each partition. ``t`` is the wall time
+        of the samples that are appended, ``steady`` the time by which lags and rates are computed.
+        ``per_partition``: append series of single partitions too.
         """
         owners = _owners(group.members)
         partitions = sorted({*committed, *owners})
@@ -91,12 +94,12 @@ class GroupTracker:
         statuses: dict[TopicPartition, GroupStatus] = {}
         rates: dict[TopicPartition, float | None] = {}
         for tp in partitions:
-            lag = self._lag(tp, committed.get(tp), ends.get(tp), owners.get(tp), t)
+            lag = self._lag(tp, committed.get(tp), ends.get(tp), owners.get(tp), steady)
             lags.append(lag)
             consumption = self._consumptions.setdefault((group.group_id, tp), _Consumption())
             if lag.committed is not None and lag.end_offset is not None:
                 # The two were not read at one moment: the end may be the older one.
-                consumption.add(t, lag.committed, max(lag.end_offset, lag.committed))
+                consumption.add(steady, lag.committed, max(lag.end_offset, lag.committed))
                 statuses[tp] = partition_status(consumption.progress, bool(group.members))
             rates[tp] = consumption.meter.per_s()
         self._partitions_of[group.group_id] = set(partitions)

@@ -67,6 +67,15 @@ class Ring:
         stop = start + self._size
         return self._times[start:stop], self._values[start:stop]
 
+    def until(self, t: float) -> Ring:
+        """A new ring with the samples before ``t``. Readers of this one are not disturbed."""
+        kept = Ring(self._capacity)
+        times, values = self.views()
+        for at, value in zip(times.tolist(), values.tolist(), strict=True):
+            if at < t:
+                kept.append(at, value)
+        return kept
+
     def _grow(self) -> None:
         times, values = self.views()
         slots = min(self._slots * 2, self._capacity)

@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from math import inf
 from typing import NamedTuple
 
 from kafka_client.api import EARLIEST, LATEST, ClusterReader, Errors
@@ -64,24 +65,27 @@ class Rounds:
         store: SeriesStore,
         schedule: Schedule,
         clock: Callable[[], float],
+        steady: Callable[[], float],
     ) -> None:
+        """``clock`` returns the wall time, for what is shown; ``steady`` a time without steps, for
+        intervals, rates and ages."""
         self.snapshot = ClusterSnapshot()
         self.focus_topics: frozenset[str] = frozenset()
         self.focus_groups: frozenset[str] = frozenset()
         self._client = client
         self._store = store
         self._schedule = schedule
-        self._clock = clock
+        self._clock, self._steady = clock, steady
         self._tracker = GroupTracker(store)
         self._ends: dict[TopicPartition, tuple[float, int]] = {}
-        """(time of the sample, end offset)."""
+        """(steady time of the sample, end offset)."""
         self._meters: dict[TopicPartition, RateMeter] = {}
         self._topic_ids: dict[str, str] = {}
-        # Times of the last request, by the injected clock: start offsets of each topic, all end
-        # offsets, all committed offsets, members of each group.
+        # Steady times of the last request: start offsets of each topic, all end offsets, all
+        # committed offsets, members of each group.
         self._starts_at: dict[str, float] = {}
-        self._rest_offsets_at = 0.0
-        self._rest_committed_at = 0.0
+        self._rest_offsets_at = -inf
+        self._rest_committed_at = -inf
         self._described_at: dict[str, float] = {}
         self._anchored: dict[tuple[str, TopicPartition], int] = {}
         """The committed offset whose record was read last, whether or not that succeeded."""
@@ -178,7 +182,7 @@ class Rounds:
     # ---- offsets
     async def offsets(self) -> RoundResult:
         """End offsets and rates; start offsets of the topics whose turn it is."""
-        now = self._clock()
+        now = self._steady()
         complete = self.small or now - self._rest_offsets_at >= self._schedule.offsets_rest_s
         if complete:
             self._rest_offsets_at = now
@@ -189,14 +193,14 @@ class Rounds:
         if not partitions:
             return RoundResult({}, complete)
         ends, errors = await self._client.offsets(dict.fromkeys(partitions, LATEST))
-        t = self._clock()
+        t, steady = self._clock(), self._steady()
         fields: PartitionFields = {
             tp: {"rate_records_per_s": None, "rate_bytes_per_s": None}
             for tp in partitions
             if tp not in ends
         }
         for tp, end in ends.items():
-            self._add_end(t, tp, end)
+            self._add_end(steady, tp, end)
             fields[tp] = {"high_watermark": end, "rate_records_per_s": self._rate(tp)}
         errors.update(await self._start_offsets(topics, fields, now))
         self._add_bytes_rates(fields)
@@ -209,9 +213,8 @@ class Rounds:
     ) -> Errors:
         """Add the start offsets to ``fields``, and the last stable offsets of topics in focus.
         They change seldom, so each topic is asked for every ``start_offsets_s`` only."""
-        due = [
-            n for n in topics if now - self._starts_at.get(n, 0.0) >= self._schedule.start_offsets_s
-        ]
+        rest_s = self._schedule.start_offsets_s
+        due = [name for name in topics if now - self._starts_at.get(name, -inf) >= rest_s]
         partitions = all_partitions(self.snapshot, due)
         if not partitions:
             return {}
@@ -274,7 +277,7 @@ class Rounds:
         """All groups with their states; members of those that are new, visible, in another state,
         or not described for ``DESCRIBE_REST_S``."""
         listed, errors = await self._client.list_groups()
-        now = self._clock()
+        now = self._steady()
         old = self.snapshot.groups
         visible = self._visible_groups()
         due = [
@@ -283,7 +286,7 @@ class Rounds:
             if group_id not in old
             or old[group_id].state != group.state
             or group_id in visible
-            or now - self._described_at.get(group_id, 0.0) >= DESCRIBE_REST_S
+            or now - self._described_at.get(group_id, -inf) >= DESCRIBE_REST_S
         ]
         described, failed = await self._client.describe_groups(due) if due else ({}, {})
         groups: dict[str, Group] = {}
@@ -310,7 +313,7 @@ class Rounds:
         groups = dict(self.snapshot.groups)
         if not groups:
             return RoundResult({})
-        now = self._clock()
+        now = self._steady()
         complete = self.small or now - self._rest_committed_at >= self._schedule.committed_rest_s
         if complete:
             self._rest_committed_at = now
@@ -320,14 +323,14 @@ class Rounds:
         if not chosen:
             return RoundResult({}, complete)
         committed, errors = await self._client.committed(chosen)
-        t = self._clock()
+        t, steady = self._clock(), self._steady()
         groups = dict(self.snapshot.groups)  # the groups round may have run meanwhile
         rates = {tp: self._rate(tp) for offsets in committed.values() for tp in offsets}
         for group_id, offsets in committed.items():
             if group_id in groups:
                 per_partition = self._series_of_partitions or group_id in self.focus_groups
                 groups[group_id] = self._tracker.update(
-                    groups[group_id], offsets, self._ends, rates, t, per_partition
+                    groups[group_id], offsets, self._ends, rates, t, steady, per_partition
                 )
         for group_id in set(chosen) - set(committed):
             for measure in MEASURES:
@@ -365,7 +368,8 @@ class Rounds:
                 continue
             history = self._tracker.histories.get(tp)
             if records and history is not None and records[0].timestamp_ms > 0:
-                history.anchor(offset, records[0].timestamp_ms / 1000)
+                age_s = self._clock() - records[0].timestamp_ms / 1000
+                history.anchor(offset, self._steady() - age_s)
 
     # ---- what is visible
     @property

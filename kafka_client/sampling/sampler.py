@@ -29,6 +29,7 @@ from kafka_client.sampling.rounds import RoundResult, Rounds
 from kafka_client.sampling.state import ConnectionKind, ConnectionState, Round, Schedule
 from kafka_client.sampling.store import Series, SeriesStore
 from kafka_client.snapshot import partition_count, with_brokers, with_sampled
+from kafka_client.steady import steady_s
 from resources.wording import seconds
 
 logger = logging.getLogger(__name__)
@@ -71,19 +72,21 @@ class Sampler:
         on_state: Callable[[ConnectionState], None] = lambda _state: None,
         history: SampleHistory | None = None,
         clock: Callable[[], float] = time.time,
+        steady: Callable[[], float] = steady_s,
         rng: random.Random | None = None,
         name: str = "",
     ) -> None:
-        """``name`` is the connection's, for the log. ``clock`` returns seconds since the epoch."""
+        """``name`` is the connection's, for the log. ``clock`` returns seconds since the epoch,
+        ``steady`` a time that no step of that clock moves."""
         self.schedule = schedule or Schedule()
         self.store = store
         self._client = client
-        self._rounds = Rounds(client, store, self.schedule, clock)
+        self._rounds = Rounds(client, store, self.schedule, clock, steady)
         self._on_snapshot, self._on_sampled, self._on_state = on_snapshot, on_sampled, on_state
         self._history = history
         self._history_until: dict[Series, float] = {}
         """The time of the newest sample of each series that is in the history."""
-        self._clock = clock
+        self._clock, self._steady = clock, steady
         self._rng = rng or random.Random()
         self._name = name or "cluster"
         self._emitted: ClusterSnapshot | None = None
@@ -190,7 +193,7 @@ class Sampler:
             except ClientError as error:
                 wait_s = self._back_off_s(failures)
                 failures += 1
-                retry_at_s = self._clock() + wait_s
+                retry_at_s = self._steady() + wait_s
                 self._set_state(ConnectionKind.LOST, str(error), error.next_step, retry_at_s)
                 await self._sleep(Datum.METADATA, wait_s)
 
@@ -228,7 +231,7 @@ class Sampler:
             errors = (
                 result.errors if result.complete else {**before.subject_errors, **result.errors}
             )
-            sampled = Sampled(now, took_s, "", "", errors)
+            sampled = Sampled(now, took_s, "", "", errors, self._steady())
         else:
             sampled = replace(before, error=str(error), next_step=error.next_step)
             for measure in MEASURES_OF.get(datum, ()):
@@ -309,14 +312,14 @@ class Sampler:
         for measure in MEASURES_OF.get(datum, ()):
             for series in self.store.keys(measure, longest=HISTORY_KEY_PARTS):
                 last = self.store.last(series)
-                if last is not None and last[0] > self._history_until.get(series, 0.0):
+                if last is not None and last[0] != self._history_until.get(series):
                     self._history_until[series] = last[0]
                     self._history.sample(series, *last)
 
     def _update_state(self, datum: Datum, error: ClientError | None, wait_s: float) -> None:
         """Set the connection's state after a round. ``wait_s``: seconds until the next one."""
         if datum is Datum.METADATA and error is not None:
-            retry_at_s = self._clock() + wait_s
+            retry_at_s = self._steady() + wait_s
             self._set_state(ConnectionKind.LOST, str(error), error.next_step, retry_at_s)
             return
         if self.snapshot.sampled.get(Datum.METADATA, Sampled()).error:

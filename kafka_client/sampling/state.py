@@ -19,8 +19,8 @@ class ConnectionKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ConnectionState:
-    """``sentence`` is plain text for people. ``since_s`` (of this ``kind``) and ``retry_at_s`` are
-    seconds since the epoch."""
+    """``sentence`` is plain text for people. ``since_s`` (of this ``kind``) is in seconds since the
+    epoch, ``retry_at_s`` by ``steady.steady_s``."""
 
     kind: ConnectionKind
     sentence: str

@@ -20,6 +20,8 @@ Series = tuple[str | int, ...]
 FINE_SAMPLES = 3600
 COARSE_S = 10.0
 COARSE_SAMPLES = 8640
+STEP_BACK_S = 10.0
+"""A sample that is older than the newest by more than this shows that the clock was set back."""
 
 _EMPTY: Floats = np.empty(0)
 
@@ -41,6 +43,12 @@ class _Tiers:
         """Time of the newest sample or gap."""
 
     def append(self, t: float, value: float) -> None:
+        """Add a sample. When the clock was set back, those of the time to come go first: they
+        would hide the new ones until that time has come. The history has them all."""
+        if t < self.newest - STEP_BACK_S:
+            self.fine = self.fine.until(t)
+            self.coarse = self.coarse.until(t) if self.coarse is not None else None
+            self.bucket, self.bucket_sum, self.bucket_count = 0.0, 0.0, 0
         self.newest = t
         if self.fine.full:
             times, values = self.fine.views()
@@ -82,15 +90,15 @@ class SeriesStore:
         self._lock = threading.Lock()
 
     def append(self, series: Series, t: float, value: float) -> None:
-        """Add one sample, NaN for a gap. A sample older than the newest of its series is
-        dropped."""
+        """Add one sample, NaN for a gap. A sample that is at most STEP_BACK_S older than the
+        newest of its series is dropped; with an older one the series goes on from there."""
         tiers = self._series.get(series)
         if tiers is None:
             tiers = _Tiers()
             with self._lock:
                 self._series[series] = tiers
                 self._link(series)
-        if t >= tiers.newest:
+        if t >= tiers.newest or t < tiers.newest - STEP_BACK_S:
             tiers.append(t, value)
 
     def gap(self, series: Series, t: float) -> None:

@@ -70,14 +70,21 @@ class Columns:
         if not len(times):
             return
         newest = int(self._at[self._size - 1]) if self._size else 0
-        # Samples that begin behind the newest column do not say what lies before them.
-        if t0 < self.since_s or not self._size or float(times[0]) > newest * self.width_s:
+        begin_s = newest * self.width_s
+        # Samples that begin behind the newest column do not say what lies before them; such that
+        # end before it were taken after the clock was set back.
+        if (
+            t0 < self.since_s
+            or not self._size
+            or float(times[0]) > begin_s
+            or float(times[-1]) < begin_s
+        ):
             self._size = 0
             self.since_s = t0
             self._append(times, values, 0)
             return
         if float(times[-1]) != self._newest_s:
-            start = int(np.searchsorted(times, newest * self.width_s))
+            start = int(np.searchsorted(times, begin_s))
             if start < len(times):
                 self._size -= 1
                 self._append(times, values, start)

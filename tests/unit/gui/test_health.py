@@ -85,7 +85,10 @@ def test_that_a_cluster_without_an_answer_has_one_item() -> None:
 
 
 def test_that_the_age_is_that_of_the_older_sample() -> None:
-    sampled = {Datum.METADATA: Sampled(100.0), Datum.OFFSETS: Sampled(90.0)}
+    sampled = {
+        Datum.METADATA: Sampled(1e9, steady_s=100.0),
+        Datum.OFFSETS: Sampled(2e9, steady_s=90.0),
+    }
     assert sample_age_s(ClusterSnapshot(sampled=sampled), 105.0) == 15.0
     assert sample_age_s(ClusterSnapshot(), 105.0) is None
 

@@ -28,7 +28,7 @@ def clock():
 
 @pytest.fixture
 def history(tmp_path, clock):
-    made = History(tmp_path / "cluster.sqlite", clock)
+    made = History(tmp_path / "cluster.sqlite", clock, steady=clock)
     yield made
     made.close()
 
@@ -238,3 +238,96 @@ def test_that_closing_waits_for_a_reading_thread_and_later_reads_are_refused(tmp
     for thread in threads:
         thread.join(5)
     assert len(refused) == 4
+
+
+# ---- a clock that leaps
+
+TEN_YEARS_S = 3652 * 86_400.0
+
+
+@pytest.mark.parametrize("leap_s", [TEN_YEARS_S, -TEN_YEARS_S])
+def test_that_a_leap_of_the_clock_deletes_nothing(tmp_path, clock, leap_s):
+    steady = Clock()
+    history = History(tmp_path / "h.sqlite", clock, steady=steady)
+    history.sample(("rate",), NOW, 1.0)
+    history.event(Change(NOW, ChangeKind.BROKER_DOWN, "Broker 1 is down"))
+    history.flush()
+    clock.now, steady.now = NOW + leap_s, NOW + 600
+    history.sample(("rate",), clock.now, 2.0)
+    history.flush()
+    history._tidy()
+    assert history.window(("rate",), clock.now - 60, clock.now)[1].tolist() == [2.0]
+    clock.now = steady.now = NOW + 1200
+    history._tidy()
+    assert history.window(("rate",), NOW - 60, NOW)[1].tolist() == [1.0]
+    assert len(history.events(NOW, NOW)) == 1
+    assert not len(history.window(("rate",), NOW + leap_s - 60, NOW + leap_s)[0])
+    history.close()
+
+
+@pytest.mark.parametrize("leap_s", [TEN_YEARS_S, -TEN_YEARS_S])
+def test_that_a_leap_between_two_runs_deletes_nothing(tmp_path, clock, leap_s):
+    path = tmp_path / "h.sqlite"
+    history = History(path, clock)
+    history.sample(("rate",), NOW, 1.0)
+    history.close()
+    clock.now = NOW + leap_s
+    for _ in range(2):  # the second run knows only what the first has stored
+        history = History(path, clock)
+        history.sample(("rate",), clock.now, 2.0)
+        history.flush()
+        history._tidy()
+        history.close()
+    clock.now = NOW + 1200
+    history = History(path, clock)
+    history._tidy()
+    assert history.window(("rate",), NOW - 60, NOW)[1].tolist() == [1.0]
+    store = SeriesStore()
+    history.fill(store)
+    assert store.last(("rate",)) == (NOW, 1.0)
+    history.close()
+
+
+def test_that_what_is_too_old_after_a_long_absence_goes_within_hours(tmp_path, clock):
+    path, steady = tmp_path / "h.sqlite", Clock()
+    history = History(path, clock, steady=steady)
+    history.sample(("rate",), NOW, 1.0)
+    history.close()
+    clock.now = NOW + 40 * 86_400
+    history = History(path, clock, steady=steady)
+    history._tidy()
+    assert len(history.window(("rate",), NOW - 60, NOW)[0]) == 1
+    clock.now, steady.now = clock.now + 36 * 3600, NOW + 36 * 3600
+    history._tidy()
+    assert not len(history.window(("rate",), NOW - 60, NOW)[0])
+    history.close()
+
+
+@pytest.mark.parametrize("leap_s", [TEN_YEARS_S, -TEN_YEARS_S])
+def test_that_a_file_that_is_too_large_loses_a_share_of_its_rows_after_a_leap(
+    tmp_path, clock, leap_s
+):
+    history = History(tmp_path / "h.sqlite", clock, steady=Clock())
+    for minute in range(2000):
+        clock.now = NOW + 60 * minute + (leap_s if minute >= 1000 else 0)
+        for number in range(5):
+            history.sample(("rate", number), clock.now, 1.0)
+    history.flush()
+    history.limits = HistoryLimits(size_bytes=int(0.9 * history._used_bytes()))
+    history._tidy()
+    assert history._used_bytes() <= history.limits.size_bytes
+    ((oldest, newest),) = history._rows("SELECT min(at), max(at) FROM tier_60")
+    assert newest - oldest > TEN_YEARS_S - 86_400, "one cut over ten empty years took a half"
+    history.close()
+
+
+def test_that_a_clock_that_was_set_back_does_not_stop_the_tidying(tmp_path, clock, monkeypatch):
+    monkeypatch.setattr(module, "WRITE_EVERY_S", 0.001)
+    monkeypatch.setattr(module, "TIDY_EVERY_S", 0.01)
+    tidied = threading.Semaphore(0)
+    monkeypatch.setattr(History, "_tidy", lambda _: tidied.release())
+    history = History(tmp_path / "h.sqlite", clock)
+    assert tidied.acquire(timeout=10)
+    clock.now = NOW - TEN_YEARS_S
+    assert tidied.acquire(timeout=10) and tidied.acquire(timeout=10)
+    history.close()

@@ -118,3 +118,24 @@ def test_that_a_prefix_costs_what_lies_under_it_and_not_the_whole_store():
     assert not np.isnan(store.window(("lag", "h"), 0, 9)[1][-1])
     store.forget("lag", "g")
     assert store.keys("lag") == [("lag", "h"), ("lag", "h", "t")]
+
+
+def test_that_a_series_goes_on_when_the_clock_was_set_back():
+    store = SeriesStore()
+    for i in range(FINE_SAMPLES + 100):
+        store.append(("rate",), 10_000.0 + i, float(i))
+    for i in range(20):
+        store.append(("rate",), 11_000.0 + i, -1.0)
+    times, values = store.window(("rate",), 0.0, 1e6)
+    assert np.all(np.diff(times) > 0) and times[-1] == 11_019.0
+    assert values[-20:].tolist() == [-1.0] * 20
+    assert store.last(("rate",)) == (11_019.0, -1.0)
+    store.append(("rate",), 1000.0, 5.0)
+    assert store.window(("rate",), 0.0, 1e6)[0].tolist() == [1000.0]
+
+
+def test_that_a_sample_that_comes_a_little_late_is_dropped():
+    store = SeriesStore()
+    store.append(("rate",), 100.0, 1.0)
+    store.append(("rate",), 99.0, 2.0)
+    assert store.window(("rate",), 0.0, 1e6)[1].tolist() == [1.0]

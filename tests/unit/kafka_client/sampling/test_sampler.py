@@ -1,9 +1,12 @@
 import asyncio
 import random
+import time
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
+from kafka_client.api import EARLIEST
 from kafka_client.changes import Change
 from kafka_client.errors import Unreachable
 from kafka_client.history import History
@@ -35,7 +38,7 @@ FAST = Schedule(
 
 
 class Watch:
-    def __init__(self, client, schedule=FAST):
+    def __init__(self, client, schedule=FAST, **more):
         self.store = SeriesStore()
         self.states: list[ConnectionState] = []
         self.rounds: list[Round] = []
@@ -49,6 +52,7 @@ class Watch:
             on_sampled=self.rounds.append,
             on_state=self.states.append,
             rng=random.Random(1),
+            **more,
         )
 
     def on_snapshot(self, snapshot, changes):
@@ -305,3 +309,40 @@ async def test_that_stop_ends_a_sampler_that_was_woken_in_the_same_turn_of_the_l
         event.set()
     async with asyncio.timeout(3):
         await watch.sampler.stop()
+
+
+class CountingClient(FakeClient):
+    earliest = 0
+    """Requests for start offsets."""
+
+    async def offsets(self, partitions, isolation="read_uncommitted"):
+        self.earliest += EARLIEST in partitions.values()
+        return await super().offsets(partitions, isolation)
+
+
+@pytest.mark.parametrize("leap_s", [3652 * 86_400.0, -3652 * 86_400.0])
+async def test_that_a_leap_of_the_clock_stops_no_schedule_and_bends_no_figure(tmp_path, leap_s):
+    offset_s = 0.0
+
+    def clock():
+        return time.time() + offset_s
+
+    client = CountingClient()
+    history = History(tmp_path / "h.sqlite", clock)
+    async with Watch(client, clock=clock, history=history) as watch:
+        group = "sms-senders"
+        await watch.until(lambda: watch.store.last(("lag_s", group)))
+        await watch.until(lambda: watch.store.last(("rate", "sms")))
+        for leapt_s in (leap_s, 0.0):
+            offset_s = leapt_s
+            requests, now = client.earliest, clock()
+            await watch.until(lambda seen=requests: client.earliest > seen + 1)
+            for series in (("lag", group), ("lag_s", group), ("rate", "sms"), ("rate",)):
+                await watch.until(lambda s=series, t=now: 0 <= watch.store.last(s)[0] - t < 60)
+            lag_s = watch.sampler.snapshot.groups[group].lag_seconds
+            assert lag_s is not None and 100 < lag_s < 300
+            history.flush()
+            assert len(history.window(("lag", group), now - 1, now + 60)[0])
+        rates = watch.store.window(("rate", "sms"), 0, 1e12)[1]
+    history.close()
+    assert np.nanmin(rates) >= 0 and np.nanmax(rates) < 100 * (np.nanmedian(rates) + 1)

@@ -91,6 +91,14 @@ def test_that_columns_grow_as_if_they_were_made_at_once() -> None:
         np.testing.assert_array_equal(getattr(grown, name), getattr(at_once, name), name)
 
 
+def test_that_columns_go_on_when_the_clock_was_set_back_within_the_window() -> None:
+    columns = Columns(2.0)
+    columns.update(START + np.arange(100.0), np.zeros(100), START)
+    set_back = START + np.arange(41.0)
+    columns.update(set_back, np.ones(41), START)
+    assert columns.at[-1] == (START + 40) // 2 and columns.statistics(START, START + 50).mean == 1
+
+
 def test_that_columns_stand_still_while_the_window_moves() -> None:
     """The same samples fall into the same columns, so that edges do not shimmer."""
     times, values = every(1, 1000), np.random.default_rng(1).normal(0, 1, 1000)
