@@ -30,6 +30,7 @@ from gui.stored_secrets import new_reference
 from gui.tasks import TaskScope, chosen_file
 from kafka_client.doctor import STAGES, Stage, StageState, check_connection
 from kafka_client.errors import ClientError
+from kafka_client.model import Broker
 from kafka_client.profile import ConnectionProfile, Environment, Mechanism, Protocol
 from kafka_client.secrets import Secrets
 from widgets import figures
@@ -338,17 +339,30 @@ class ConnectDialog(QDialog):
 
     def run_test(self) -> None:
         self._show_problem("")
-        self.test.setEnabled(False)
+        self._disable(self.test)
         self._tasks.start(self._test(), self)
 
+    def _disable(self, button: QPushButton) -> None:
+        """Keep the focus in the dialog: Qt would pass it on to the next button, Cancel."""
+        if button.hasFocus():
+            self.setFocus()
+        button.setEnabled(False)
+
+    def _enable(self, button: QPushButton, then: QPushButton) -> None:
+        """``then`` gets the focus, unless the person has moved it meanwhile."""
+        button.setEnabled(True)
+        if self.focusWidget() in (None, self):
+            then.setFocus()
+
     async def _test(self) -> None:
+        passed: list[Broker] = []
         try:
             profile = await self._checked_profile(keep=False)
             for line, name in zip(self._stages, STAGES, strict=True):
                 line.show_stage(Stage(name))
             self._panel.show()
             self.adjustSize()
-            await self._bridge.run(
+            passed = await self._bridge.run(
                 check_connection(
                     profile,
                     self._make_client(profile),
@@ -357,7 +371,7 @@ class ConnectDialog(QDialog):
             )
         except ClientError as error:
             self._show_problem(f"{error} {error.next_step}".strip())
-        self.test.setEnabled(True)
+        self._enable(self.test, self.connect_button if passed else self.test)
 
     def _show_stage(self, number: int, stage: Stage) -> None:
         self._stages[number].show_stage(stage)
@@ -365,7 +379,7 @@ class ConnectDialog(QDialog):
 
     def connect_now(self) -> None:
         self._show_problem("")
-        self.connect_button.setEnabled(False)
+        self._disable(self.connect_button)
         self._tasks.start(self._connect(), self)
 
     async def _connect(self) -> None:
@@ -373,7 +387,7 @@ class ConnectDialog(QDialog):
             self.accepted_profile = await self._checked_profile(keep=True)
         except ClientError as error:
             self._show_problem(f"{error} {error.next_step}".strip())
-            self.connect_button.setEnabled(True)
+            self._enable(self.connect_button, self.connect_button)
         else:
             self.accept()
 

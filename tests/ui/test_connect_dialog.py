@@ -10,6 +10,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QLabel
 
 from gui.connect_dialog import ConnectDialog
+from kafka_client.model import Broker
 from kafka_client.profile import Environment, Protocol
 from tests.fakes.client import FakeClient
 from tests.ui.conftest import Window
@@ -122,3 +123,36 @@ def test_that_the_name_of_a_secret_says_nothing(window: Window, dialog: ConnectD
     reference = dialog.profile().sasl_password_ref
     assert reference == dialog.profile().sasl_password_ref
     assert "orders" not in reference and "alice" not in reference and len(reference) == 32
+
+
+def test_that_the_focus_after_a_test_of_a_connection_is_on_the_next_step(
+    window: Window, dialog: ConnectDialog
+) -> None:
+    window.clients.append(FakeClient(moving=False))
+    dialog.servers.setText("127.0.0.1:1")
+    dialog.test.setFocus()
+    press(dialog, "test")
+    assert dialog.focusWidget() is dialog, "Cancel would take the next space"
+    window.wait_until(dialog.test.isEnabled, timeout_ms=15_000)
+    assert dialog.focusWidget() is dialog.test, "it failed"
+
+    dialog.test.setFocus()
+    press(dialog, "test")
+    dialog.name.setFocus()
+    window.wait_until(dialog.test.isEnabled, timeout_ms=15_000)
+    assert dialog.focusWidget() is dialog.name, "the person went on meanwhile"
+
+
+def test_that_a_connection_that_passed_its_test_can_be_opened_with_enter(
+    window: Window, dialog: ConnectDialog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def check(*_: object) -> list[Broker]:
+        return [Broker(1, "h", 9092)]
+
+    monkeypatch.setattr("gui.connect_dialog.check_connection", check)
+    window.clients.append(FakeClient(moving=False))
+    dialog.servers.setText("127.0.0.1:1")
+    dialog.test.setFocus()
+    press(dialog, "test")
+    window.wait_until(dialog.test.isEnabled)
+    assert dialog.focusWidget() is dialog.connect_button
