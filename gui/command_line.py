@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from typing_extensions import override
 
 from gui.navigation import (
     ConfigurationTarget,
@@ -23,6 +25,16 @@ from kafka_client.model import ConfigResource
 
 _TOOL = re.compile(r"(?:.*/)?(kafka-[a-z-]+?)(?:\.sh|\.bat)?")
 _INTEGER = re.compile(r"-?\d{1,18}")
+_CONTINUED = re.compile(r"\\[\s\u2028\u2029]+")
+"""The end of a line that goes on; a field of one line shows its line end as a space."""
+OPTIONS_SHOWN = 2
+_CLUSTER = ("bootstrap-server", "bootstrap-controller", "broker-list", "zookeeper")
+_IMPLIED = frozenset(
+    "list describe create alter reset-offsets all-topics execute dry-run verbose members state"
+    " offsets if-not-exists if-exists status replication command-config consumer.config"
+    " producer.config".split()
+)
+"""Options that need no words: what the target shows or asks anyway, and the connection's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +43,43 @@ class Equivalent:
 
     title: str
     target: Target
+    left_out: tuple[str, ...] = ()
+    """Options of the line that the target does not have, as they were written: ``--config``."""
+    other_cluster: bool = False
+    """Whether the line names a cluster; Enter acts on the one that is shown."""
+
+    @property
+    def note(self) -> str:
+        """What differs from the pasted line, in a few words."""
+        parts = ["on this cluster"] if self.other_cluster else []
+        if self.left_out:
+            shown = ", ".join(self.left_out[:OPTIONS_SHOWN])
+            more = len(self.left_out) - OPTIONS_SHOWN
+            parts.append(f"without {shown}" + (f" and {more} more" if more > 0 else ""))
+        return ", ".join(parts) or "the same as this command"
+
+
+class _Options(dict[str, str]):
+    """The options of a line; remembers which of them were looked at."""
+
+    def __init__(self, options: Mapping[str, str]) -> None:
+        super().__init__(options)
+        self.read: set[str] = set()
+
+    @override
+    def get(self, name: str, default: str = "") -> str:  # type: ignore[override]
+        self.read.add(name)
+        return super().get(name, default)
+
+    @override
+    def __getitem__(self, name: str) -> str:
+        self.read.add(name)
+        return super().__getitem__(name)
+
+    @override
+    def __contains__(self, name: object) -> bool:
+        self.read.add(str(name))
+        return super().__contains__(name)
 
 
 def looks_like_one(text: str) -> bool:
@@ -42,14 +91,23 @@ def looks_like_one(text: str) -> bool:
 def read(text: str) -> Equivalent | None:
     """None when it is not a line of a known tool, or its quotes do not match."""
     try:
-        words = shlex.split(text.strip())
+        words = shlex.split(_CONTINUED.sub(" ", text).strip())
     except ValueError:
         return None
     match = _TOOL.fullmatch(words[0]) if words else None
     if match is None:
         return None
-    options = _options(words[1:])
-    match match[1]:
+    options = _Options(_options(words[1:]))
+    found = _equivalent(match[1], options)
+    if found is None:
+        return None
+    cluster = [name for name in _CLUSTER if name in options]
+    left_out = [f"--{name}" for name in options if name not in options.read | _IMPLIED]
+    return replace(found, left_out=tuple(left_out), other_cluster=bool(cluster))
+
+
+def _equivalent(tool: str, options: Mapping[str, str]) -> Equivalent | None:
+    match tool:
         case "kafka-topics":
             return _topics(options)
         case "kafka-consumer-groups":
@@ -132,6 +190,8 @@ def _options(words: Sequence[str]) -> dict[str, str]:
     options: dict[str, str] = {}
     name = ""
     for word in words:
+        if word.startswith(("\u2013", "\u2014")):  # what text programs make of two hyphens
+            word = f"--{word[1:]}"
         if word.startswith("--"):
             name, _, value = word[2:].partition("=")
             options[name] = value

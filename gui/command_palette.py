@@ -220,7 +220,7 @@ class CommandPalette(QFrame):
                 else [
                     Entry(
                         equivalent.title,
-                        "the same as this command",
+                        equivalent.note,
                         "terminal",
                         lambda: self._navigate(equivalent.target),
                     )

@@ -11,7 +11,7 @@ from kafka_client.changes import Changes
 from kafka_client.model import ClusterSnapshot, Datum, Topic
 from kafka_client.profile import ConnectionProfile
 from kafka_client.sampling.state import ConnectionKind, ConnectionState
-from resources.wording import counted, counted_is
+from resources.wording import counted, counted_is, numbered, verb
 from widgets import figures
 
 TIPS_SHOWN = 10
@@ -74,6 +74,12 @@ def brokers_up(snapshot: ClusterSnapshot) -> int:
     return sum(1 for b in snapshot.brokers.values() if b.in_cluster and b.reachable is not False)
 
 
+def _brokers_down(snapshot: ClusterSnapshot) -> set[int]:
+    """Brokers that are known not to answer, or to have left the cluster."""
+    brokers = snapshot.brokers.values()
+    return {b.broker_id for b in brokers if not b.in_cluster or b.reachable is False}
+
+
 def connection_items(
     snapshot: ClusterSnapshot, state: ConnectionState, tally: Tally, profile: ConnectionProfile
 ) -> list[HealthItem]:
@@ -125,6 +131,21 @@ def _controller_item(snapshot: ClusterSnapshot) -> HealthItem | None:
     """None when the cluster does not name its controller."""
     quorum = snapshot.quorum
     controller = quorum.leader_id if quorum is not None else snapshot.controller_id
+    down = sorted(set(quorum.voters) & _brokers_down(snapshot)) if quorum is not None else []
+    if quorum is not None and down:
+        # Nobody may answer that could say so: the quorum that was read last still has its leader.
+        needed = len(quorum.voters) // 2 + 1
+        up = len(quorum.voters) - len(down)
+        who = f"{numbered('broker', down)} {verb(len(down), 'does', 'do')} not answer"
+        if up < needed:
+            tip = (
+                f"The metadata quorum needs {needed} of its {len(quorum.voters)} voters, and {who}."
+                " Start them: until then no leader is elected and nothing can be changed."
+            )
+            return HealthItem("no majority", BAD, tip, "brokers")
+        if controller in down:
+            tip = f"The active controller, {who}: the others elect another one."
+            return HealthItem(f"controller {controller}", WARN, tip, "brokers")
     if controller is not None and controller >= 0:
         tip = "The active controller: the leader of the metadata quorum."
         return HealthItem(f"controller {controller}", OK, tip, "brokers")

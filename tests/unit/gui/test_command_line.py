@@ -71,3 +71,49 @@ def test_that_a_pasted_line_leads_to_the_place_that_does_the_same(
 )
 def test_that_anything_else_has_no_equivalent(line: str) -> None:
     assert read(line) is None
+
+
+@pytest.mark.parametrize(
+    ("line", "note"),
+    [
+        ("kafka-topics.sh --describe --topic email", "the same as this command"),
+        (
+            "kafka-topics.sh --bootstrap-server a:9092 --create --topic x",
+            "on this cluster",
+        ),
+        (
+            "kafka-topics.sh --bootstrap-server a:1 --create --topic x --config retention.ms=1",
+            "on this cluster, without --config",
+        ),
+        ("kafka-topics.sh --topic x --delete", "without --delete"),
+        ("kafka-topics.sh --topic x --alter --partitions 6", "without --partitions"),
+        (
+            "kafka-configs.sh --entity-type topics --entity-name x --alter --add-config a=b",
+            "without --add-config",
+        ),
+        (
+            "kafka-console-consumer.sh --topic x --group g --property a --formatter f",
+            "without --group, --property and 1 more",
+        ),
+        (
+            "kafka-consumer-groups.sh --group g --all-topics --reset-offsets --to-latest --execute",
+            "the same as this command",
+        ),
+    ],
+)
+def test_that_what_the_window_leaves_out_of_a_pasted_line_is_said(line: str, note: str) -> None:
+    equivalent = read(line)
+    assert equivalent is not None and equivalent.note == note
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "kafka-topics.sh \\  --create \\ --topic x --partitions 3",
+        "kafka-topics.sh \\\n  --create \\\n  --topic x \\\n --partitions 3",
+        "kafka-topics.sh \u2014create \u2013topic x --partitions 3",
+    ],
+)
+def test_that_a_line_that_was_broken_or_typeset_is_read(line: str) -> None:
+    equivalent = read(line)
+    assert equivalent is not None and equivalent.target == NewTopicTarget("x", 3)

@@ -70,6 +70,26 @@ def test_that_trouble_takes_the_place_of_all_in_sync() -> None:
     ]
 
 
+def test_that_a_quorum_without_a_majority_is_no_good_controller() -> None:
+    """The quorum was read before its voters went down: it still names its leader."""
+
+    def tones(*down: int, leader: int = 1) -> tuple[str, str]:
+        brokers = {i: Broker(i, "h", 9092, reachable=i not in down) for i in (1, 2, 3)}
+        cluster = ClusterSnapshot(brokers=brokers, quorum=Quorum(leader, voters=(1, 2, 3)))
+        return items(cluster)[1]
+
+    assert tones() == ("controller 1", "ok")
+    assert tones(3) == ("controller 1", "ok")
+    assert tones(1) == ("controller 1", "warn")
+    assert tones(2, 3) == ("no majority", "bad")
+    assert tones(1, 2, 3) == ("no majority", "bad")
+
+
+def test_that_voters_that_are_no_brokers_count_as_up() -> None:
+    quorum = Quorum(10, voters=(10, 11, 12))
+    assert items(snapshot(quorum=quorum))[1] == ("controller 10", "ok")
+
+
 def test_that_failed_log_directories_are_counted() -> None:
     cluster = snapshot(topic("a", (1, 2)), quorum=Quorum(1))
     failed = (FailedLogDir("/a", ""), FailedLogDir("/b", ""))
