@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject
 
-from gui.confirm import confirmed
+from gui.confirm import confirmed, may_discard
 from gui.embedded.manager import EmbeddedClusters
 from gui.embedded.stored import StoredCluster
 from gui.embedded.templates import TEMPLATES, Template
@@ -18,7 +18,7 @@ from gui.tasks import TaskScope
 from gui.welcome.page import WelcomePage
 from kafka_client.errors import ClientError
 from kafka_client.profile import ConnectionProfile
-from resources.wording import counted
+from resources.wording import counted, listed
 from widgets import figures
 
 if TYPE_CHECKING:
@@ -98,7 +98,19 @@ class ClusterActions(QObject):
             self.close_session(self._clusters.shown)
 
     def close_session(self, session: Session) -> None:
-        """Close one cluster of the window; an embedded one is stopped in order."""
+        """Close one cluster of the window, after a question when edits would be lost; an embedded
+        one is stopped in order."""
+        if session.unapplied_edits:
+            self._tasks.start(self._close_if_agreed(session), owner=session)
+        else:
+            self._close(session)
+
+    async def _close_if_agreed(self, session: Session) -> None:
+        edits, window = session.unapplied_edits, self._window
+        if await may_discard(window.theme, window, edits, session.name):
+            self._close(session)
+
+    def _close(self, session: Session) -> None:
         embedded = session.embedded
         self._clusters.close_session(session)
         if embedded is not None:
@@ -125,7 +137,13 @@ class ClusterActions(QObject):
     # ---- the end of the window
 
     async def may_stop(self) -> bool:
-        """Ask before the window closes while other programs are connected to its clusters."""
+        """Ask before the window closes with edits that are not applied, or while other programs
+        are connected to its clusters."""
+        sessions = [s for s in self._clusters.sessions.values() if s.unapplied_edits]
+        edits = sum(session.unapplied_edits for session in sessions)
+        names = listed([session.name for session in sessions])
+        if not await may_discard(self._window.theme, self._window, edits, names):
+            return False
         connections = await self._embedded.external_connections()
         if not connections:
             return True

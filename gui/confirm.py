@@ -6,6 +6,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from gui.tasks import opened
+from resources.wording import counted, counted_is
 from widgets.page_state import IconLabel
 from widgets.plain import plain, set_title
 from widgets.theme import Theme
@@ -25,6 +26,18 @@ async def confirmed(
     the other button the default."""
     dialog = _dialog(theme, parent, title, text, button, danger, other)
     return await opened(dialog) == QDialog.DialogCode.Accepted
+
+
+async def may_discard(theme: Theme, parent: QWidget, edits: int, of: str) -> bool:
+    """Return whether edits of the settings of a cluster may be lost; ask when there are some."""
+    return not edits or await confirmed(
+        theme,
+        parent,
+        title=f"Discard {counted(edits, 'edit')}?",
+        text=f"{counted_is(edits, 'edit')} not yet applied to the settings of {of}.",
+        button="Discard",
+        other="Keep",
+    )
 
 
 def _dialog(

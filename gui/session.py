@@ -12,6 +12,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
+from weakref import WeakKeyDictionary
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
@@ -72,6 +73,8 @@ class Session(QObject):
         self.snapshot = ClusterSnapshot()
         self.state = ConnectionState(ConnectionKind.CONNECTING, "Connecting…")
         self.changes: list[Change] = []
+        self.unapplied: WeakKeyDictionary[QObject, int] = WeakKeyDictionary()
+        """Edits that a page would lose when it is closed, by page."""
         """what changed since the connection, oldest first, at most CHANGES_KEPT"""
         self.tally = Tally()
         """counts over all topics of the snapshot"""
@@ -98,6 +101,10 @@ class Session(QObject):
     @property
     def read_only(self) -> bool:
         return self.profile.writes_refused
+
+    @property
+    def unapplied_edits(self) -> int:
+        return sum(self.unapplied.values())
 
     @property
     def loaded(self) -> bool:

@@ -15,6 +15,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from gui.confirm import may_discard
 from gui.navigation import (
     Navigate,
     PageTarget,
@@ -110,9 +111,23 @@ class SessionView(QWidget):
         self.bar.setTabButton(index, QTabBar.ButtonPosition.RightSide, button)
 
     def close_tab(self, index: int) -> None:
+        """Close a tab, after a question when edits would be lost with it."""
         if index <= 0:
             return
-        _, widget = self._tabs.pop(index - 1)
+        widget = self._tabs[index - 1][1]
+        edits = self.session.unapplied.get(widget, 0)
+        if edits:
+            self.session.tasks.start(self._close_if_agreed(widget, edits), owner=widget)
+        else:
+            self._close(widget)
+
+    async def _close_if_agreed(self, widget: QWidget, edits: int) -> None:
+        if await may_discard(self._theme, self, edits, self.session.name):
+            self._close(widget)
+
+    def _close(self, widget: QWidget) -> None:
+        index = 1 + [other for _, other in self._tabs].index(widget)
+        self._tabs.pop(index - 1)
         self.bar.removeTab(index)
         self.stack.removeWidget(widget)
         widget.deleteLater()

@@ -110,6 +110,11 @@ class SettingEditor(QFrame):
 
     # ---- showing
 
+    @property
+    def name(self) -> str:
+        """The setting that is shown; empty without one."""
+        return "" if self._row is None else self._row.entry.name
+
     def show_row(self, row: SettingRow | None) -> None:
         """Show the setting, or that none is selected. What is being typed for it stays."""
         if row == self._row and row is not None:
@@ -175,6 +180,14 @@ class SettingEditor(QFrame):
         return facts
 
     # ---- editing
+
+    def leave(self) -> None:
+        """Emit what was typed and not yet added, before another setting is shown."""
+        row = self._row
+        if row is None or not self._is_editable(row) or not self.set_button.isEnabled():
+            return
+        if not (row.pending and row.wanted == self._value()):
+            self._set()
 
     def _value(self) -> str:
         boolean = self._row is not None and self._row.entry.kind == "boolean"

@@ -145,9 +145,7 @@ class ConfigurationPage(LivePage):
 
     def _connect(self) -> None:
         self.resource_table.selection_changed.connect(self._resource_selected)
-        self.setting_table.selection_changed.connect(
-            lambda rows: self.editor.show_row(rows[0] if rows else None)
-        )
+        self.setting_table.selection_changed.connect(self._setting_selected)
         self._changed_only.toggled.connect(self._filter_settings)
         self._refresh.clicked.connect(self.read)
         self.state.retry_requested.connect(self.read)
@@ -198,9 +196,16 @@ class ConfigurationPage(LivePage):
         if rows:
             self._show_settings_of(rows[0].resource)
 
+    def _setting_selected(self, rows: list[SettingRow]) -> None:
+        row = rows[0] if rows else None
+        if row is None or row.entry.name != self.editor.name:
+            self.editor.leave()
+        self.editor.show_row(row)
+
     def _show_settings_of(self, resource: ConfigResource) -> None:
         if resource == self.resource:
             return
+        self.editor.leave()
         self.resource = resource
         self._heading.setText(heading(resource))
         self._settings.merge([])
@@ -247,7 +252,7 @@ class ConfigurationPage(LivePage):
         self.editor.show_row(self.setting_table.current_row())
         self._show_empty_words(resource)
         self._show_age()
-        self.pending_bar.show_count(len(self._pending))
+        self._count_edits()
         self.state.show_content()
 
     def _show_empty_words(self, resource: ConfigResource) -> None:
@@ -281,6 +286,10 @@ class ConfigurationPage(LivePage):
             self._pending.pop((self.resource, name), None)
             self._show_settings()
 
+    def _count_edits(self) -> None:
+        self.pending_bar.show_count(len(self._pending))
+        self.session.unapplied[self] = len(self._pending)
+
     def _discard(self) -> None:
         self._pending.clear()
         self._show_settings()
@@ -313,7 +322,7 @@ class ConfigurationPage(LivePage):
         """Show what the cluster says now, not what was sent."""
         self._pending.clear()
         self._entries.clear()
-        self.pending_bar.show_count(0)
+        self._count_edits()
         self.read()
 
 

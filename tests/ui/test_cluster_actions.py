@@ -9,8 +9,11 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QDialog, QLabel, QPushButton
 
 from gui.cluster_actions import ClusterActions
+from gui.configuration.page import ConfigurationPage
 from gui.embedded.stored import StoredCluster, cluster_folder, new_directory, stored_clusters
 from gui.embedded.templates import TEMPLATES
+from gui.navigation import ConfigurationTarget
+from kafka_client.model import ConfigResource
 from tests.fakes.client import FakeClient
 from tests.ui.conftest import Window
 
@@ -77,3 +80,60 @@ def test_that_a_stored_cluster_is_removed_only_after_a_yes(window: Window, tmp_p
     actions(window).remove(cluster)
     press(window, "Remove")
     window.wait_until(lambda: not cluster.directory.exists())
+
+
+# ---- edits that are not applied
+
+
+def edited(window: Window, *, in_tab: bool = False) -> ConfigurationPage:
+    """A Configuration page with one edit."""
+    window.connect(FakeClient(moving=False))
+    view = window.window.view
+    assert view is not None
+    view.navigate(ConfigurationTarget(ConfigResource("topic", "email")), in_tab=in_tab)
+    page = view.stack.currentWidget()
+    assert isinstance(page, ConfigurationPage)
+    window.wait_until(lambda: page.setting_table.model.rowCount() > 3)
+    page.setting_table.select_key("retention.ms")
+    page.editor._field.setText("60000")
+    QTest.mouseClick(page.editor.set_button, Qt.MouseButton.LeftButton)
+    assert page.session.unapplied_edits == 1
+    return page
+
+
+def test_that_a_cluster_with_edits_is_closed_after_a_question(window: Window) -> None:
+    page = edited(window)
+    clusters, session = window.application.clusters, page.session
+    actions(window).close_session(session)
+    press(window, "Keep")
+    window.wait_until(lambda: not window.application.tasks.running)
+    assert clusters.shown is session and page.pending_bar.isVisible()
+    actions(window).close_session(session)
+    press(window, "Discard")
+    window.wait_until(lambda: clusters.shown is None)
+
+
+def test_that_a_tab_with_edits_is_closed_after_a_question(window: Window) -> None:
+    edited(window, in_tab=True)
+    view = window.window.view
+    assert view is not None
+    view.close_tab(1)
+    press(window, "Keep")
+    assert view.bar.count() == 2
+    view.close_tab(1)
+    press(window, "Discard")
+    window.wait_until(lambda: view.bar.count() == 1)
+    window.wait_until(lambda: view.session.unapplied_edits == 0)
+    actions(window).close_session(view.session)
+    window.wait_until(lambda: window.application.clusters.shown is None)
+
+
+def test_that_the_window_with_edits_is_closed_after_a_question(window: Window) -> None:
+    edited(window)
+    window.window.close()
+    press(window, "Keep")
+    window.wait_until(lambda: window.application._ending is None)
+    assert window.window.isVisible()
+    window.window.close()
+    press(window, "Discard")
+    window.wait_until(window.application.ended.done)

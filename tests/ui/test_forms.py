@@ -205,6 +205,28 @@ def test_that_edits_are_collected_and_can_be_dropped(page: ConfigurationPage) ->
     assert not page.pending_bar.isVisible()
 
 
+def test_that_a_typed_value_is_an_edit_when_one_goes_on(
+    page: ConfigurationPage, made: PageHost
+) -> None:
+    page.setting_table.select_key("retention.ms")
+    page.editor._field.setText("60000")
+    page.setting_table.select_key("segment.bytes")
+    assert page.pending_bar.text.text() == "1 edit not yet applied"
+    page.editor._field.setText("2000")
+    page.show_resource(ConfigResource("topic", "sms"))
+    assert page.pending_bar.text.text() == "2 edits not yet applied"
+    email = ConfigResource("topic", "email")
+    assert page._pending == {(email, "retention.ms"): "60000", (email, "segment.bytes"): "2000"}
+    assert made.session.unapplied_edits == 2
+
+
+def test_that_a_wrong_value_is_no_edit_when_one_goes_on(page: ConfigurationPage) -> None:
+    page.setting_table.select_key("retention.ms")
+    page.editor._field.setText("a week")
+    page.setting_table.select_key("segment.bytes")
+    assert not page._pending
+
+
 def test_that_a_wrong_value_is_explained_and_cannot_be_added(page: ConfigurationPage) -> None:
     page.setting_table.select_key("retention.ms")
     page.editor._field.setText("a week")
