@@ -27,6 +27,10 @@ class Checkpoint:
         """The largest offset of this log that a start may find in the file now."""
         return self._most.get(key, 0)
 
+    def has(self, offsets: Offsets) -> bool:
+        """Return whether the file certainly has these."""
+        return offsets == self._most
+
     def write(self, current: Callable[[], Offsets]) -> None:
         """Write the values of the moment of writing, so that no older ones replace newer.
 

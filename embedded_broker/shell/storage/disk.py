@@ -119,7 +119,6 @@ class LogDirectory:
             self._starts_file = Checkpoint(path / START_OFFSETS)
             self._recovery_points = self._points_file.found
             self._high_watermarks = files.read_offsets(path / HIGH_WATERMARKS) or {}
-            self._saved_start_offsets = self._starts_file.found or {}
             """What the three checkpoints hold, or will hold when the background has written it."""
             self._open_logs()
             self._was_clean = self._nothing_lost()
@@ -208,7 +207,7 @@ class LogDirectory:
                 INDEX_INTERVAL,
                 unread=not metadata,
             ),
-            self._saved_start_offsets.get(key, 0),
+            self._starts_file.most(key),
             started_ms,
         )
         log.before_cut = partial(self._before_cut, key)
@@ -308,7 +307,7 @@ class LogDirectory:
             raise StorageFailed(f"cannot rename {log.directory}: {e.strerror or e}") from e
         del self._logs[key]
         # In place, which is safe: what writes them in the background sorts a copy.
-        for offsets in (self._recovery_points, self._high_watermarks, self._saved_start_offsets):
+        for offsets in (self._recovery_points, self._high_watermarks):
             if offsets is not None:
                 offsets.pop(key, None)
         log.release()
@@ -374,12 +373,11 @@ class LogDirectory:
     def checkpoint(self) -> None:
         """Write recovery points and start offsets that have changed; the runner calls it
         periodically."""
-        recovery_points, start_offsets = self._points(), self._start_offsets()
+        recovery_points = self._points()
         if recovery_points != self._recovery_points:
             self._recovery_points = recovery_points
             self.background(self._write_recovery_points)
-        if start_offsets != self._saved_start_offsets:
-            self._saved_start_offsets = start_offsets
+        if not self._starts_file.has(self._start_offsets()):
             self.background(self._write_start_offsets)
 
     def _points(self) -> dict[tuple[str, int], int]:

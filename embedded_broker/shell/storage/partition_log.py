@@ -323,10 +323,15 @@ class DiskPartitionLog:
         self._start = min(self._start, self.log_end_offset)
 
     def reset(self, offset: int) -> None:
+        start = self._start
         self._announce_cut(offset, offset)
-        self._reset_from = min(self.recovery_point(), offset)
         # The new segment first: an append to one that is being deleted would be lost.
-        fresh = Segment(self.directory, offset, self._active.modified_ms)
+        try:
+            fresh = Segment(self.directory, offset, self._active.modified_ms)
+        except StorageFailed:
+            self._start = start
+            raise
+        self._reset_from = min(self.recovery_point(), offset)
         fresh.flushed_size = CUT_UNSYNCED
         self._replaced += self._segments
         self._segments, self._bases = [fresh], [offset]

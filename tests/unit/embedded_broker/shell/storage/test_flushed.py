@@ -308,6 +308,24 @@ def test_that_a_checkpoint_made_before_a_cut_is_not_written_after_it(machine: Ma
     assert machine.log().recovery_point() == 0
 
 
+def test_that_a_reset_that_fails_leaves_the_start_of_the_log(machine: Machine) -> None:
+    machine.create()
+    machine.append(4)
+    machine.log().reset(30)
+    machine.disk.checkpoint()
+    machine.do_work()
+    machine.power.fail_after(8, errno.EIO)  # the new segment, after the checkpoint
+    with pytest.raises(StorageFailed):
+        machine.log().reset(27)
+    assert machine.log().log_start_offset == machine.log().log_end_offset == 30
+    machine.append(1)
+    machine.disk.checkpoint()
+    machine.do_work()
+    machine.kill()
+    assert not machine.log().damage
+    assert machine.found() == of_epoch(1, 30)
+
+
 def test_that_the_recovery_point_does_not_pass_a_reset_before_a_flush(machine: Machine) -> None:
     """A power cut may undo the reset, and nothing before it was flushed."""
     machine.create()

@@ -46,11 +46,23 @@ class Expected:
     newest_epoch: int = 0
     """The newest epoch that the log has ever had."""
 
+    def durable(self) -> set[tuple[int, int, bytes]]:
+        """The batches that must outlive a power cut."""
+        return {b for b in self.batches if self.start < b[1] <= self.flushed}
+
     def cut(self, end: int) -> None:
         """The log ends at this offset now."""
         self.batches = [b for b in self.batches if b[1] <= end]
         self.end = end
         self.flushed, self.start = min(self.flushed, end), min(self.start, end)
+
+
+def batches_of(log: DiskPartitionLog) -> list[tuple[int, int, bytes]]:
+    """What a reader gets, as ``Expected`` has it."""
+    return [
+        (h.base_offset, h.next_offset, log.read(h.base_offset, 1, 1 << 60, True).tobytes())
+        for h in log.headers(log.log_start_offset)
+    ]
 
 
 class Life:
@@ -311,8 +323,10 @@ class Life:
                 whole &= expected.start == expected.end
                 continue
             if log.damage:
-                # The oldest segment was never flushed and is gone: the copy is fetched anew.
-                assert how == "power" and expected.flushed <= expected.start, log.damage
+                # The oldest segment was never flushed and is gone, or a failed reset has left a
+                # lower start: the copy is fetched anew.
+                assert how == "power" or self.failed, log.damage
+                assert expected.durable() <= set(batches_of(log)), log.damage
                 self.disk.set_aside(log)
                 whole = False
                 continue
@@ -347,8 +361,7 @@ class Life:
         if expected.flushed > expected.start:
             assert log.log_end_offset >= expected.flushed, f"{key}: flushed records are lost"
         needed = [b for b in expected.batches if expected.start < b[1]]
-        durable = [b for b in needed if b[1] <= expected.flushed]
-        assert set(durable) <= set(found), f"{key}: flushed records are lost"
+        assert expected.durable() <= set(found), f"{key}: flushed records are lost"
         whole = set(needed) <= set(found)
         if how != "power" and key not in self.half_reset:
             assert whole and log.log_end_offset == expected.end, f"{key}: records are lost"
@@ -363,11 +376,7 @@ class Life:
             if log is None:
                 del self.logs[key]
                 continue
-            found = [
-                (h.base_offset, h.next_offset, log.read(h.base_offset, 1, 1 << 60, True).tobytes())
-                for h in log.headers(log.log_start_offset)
-            ]
-            expected.batches = found
+            expected.batches = batches_of(log)
             expected.start, expected.end = log.log_start_offset, log.log_end_offset
             expected.flushed = min(expected.flushed, expected.end)
 
