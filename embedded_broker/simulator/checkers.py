@@ -75,6 +75,8 @@ class Checks(Observer):
         self._image_offsets: dict[int, int] = {}
         """By broker: up to where its applied metadata is checked."""
         self._platters: dict[int, Platter] = {}
+        self._applied_offset = 0
+        """The newest metadata that any broker has applied."""
         self._producer_ids: dict[int, str] = {}
         self._generations: dict[str, int] = {}
         self._owners: dict[tuple[str, int, TopicPartition], str] = {}
@@ -114,6 +116,7 @@ class Checks(Observer):
             # A request that meets a bug is refused and noted; here it must not meet one.
             if isinstance(effect, Note) and effect.text.startswith(REQUEST_FAILED):
                 raise Violation("crash", f"broker {node.node_id}: {effect.text}")
+        self._applied_offset = max(self._applied_offset, node.broker.image.offset)
         self._check_quorum(node)
         observed = self._observed[node.node_id]
         for place, partition in node.broker.replicas.partitions.items():
@@ -227,10 +230,15 @@ class Checks(Observer):
 
     def check_replicas(self) -> None:
         """C7, called periodically: in-sync and eligible replicas hold what is committed."""
-        node = self.controller()
-        if node is None or not self.strict:
+        if self.controller() is None or not self.strict:
             return
-        for topic in node.broker.image.topics.values():
+        # Not the controller's own: a leader may have applied a smaller set before it.
+        image = max(
+            (n.broker.image for n in self.nodes.values() if n.running), key=lambda i: i.offset
+        )
+        if image.offset < self._applied_offset:
+            return  # who knew more of the metadata is dead
+        for topic in image.topics.values():
             for partition in topic.partitions.values():
                 key = (topic.name, topic.topic_id, partition.partition)
                 committed = self.reference.partitions.get(key)

@@ -29,6 +29,7 @@ from embedded_broker.simulator.producing import Producer
 from embedded_broker.simulator.properties import settings_text
 from embedded_broker.simulator.report import describe, images
 from embedded_broker.simulator.small_bounds import small_bounds
+from embedded_broker.simulator.state_probes import StateProbes
 from embedded_broker.simulator.transcript import Transcript
 from embedded_broker.simulator.trimming import TRIMMED, Trimmer
 from embedded_broker.simulator.world import Violation, World
@@ -103,6 +104,7 @@ class Scenario:
             node.peers = self.nodes
         self.checks = Checks(self.world, self.nodes, strict=family != "F3")
         self.probes = Probes(self.world, self.nodes)
+        self.state_probes = StateProbes(self.nodes)
         self.checks.on_commit = self.probes.committed
         self.history = History()
         self.length_ms = self.rng.choice([5_000, 8_000, 15_000])
@@ -262,6 +264,7 @@ class Scenario:
     def _check_replicas(self) -> None:
         self.checks.check_replicas()
         self.probes.check()
+        self.state_probes.check()
         self.world.after(CHECK_REPLICAS_MS, self._check_replicas)
 
     def _wait(self, until: Callable[[], bool], within_ms: int, what: str) -> None:

@@ -76,6 +76,14 @@ class ProducerStates:
     def __len__(self) -> int:
         return len(self._producers)
 
+    def newest(self, producer_id: int) -> tuple[int, int] | None:
+        """Return (epoch, last sequence) of a producer's newest batch; None for one that is not
+        known, or has none."""
+        known = self._producers.get(producer_id)
+        if known is None or not known.recent:
+            return None
+        return known.epoch, known.recent[-_WIDTH + 1]
+
     def check(self, header: BatchHeader) -> tuple[int, int, int]:
         """Judge a client's batch that carries a producer id; the state is loaded.
 
