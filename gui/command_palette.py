@@ -99,7 +99,8 @@ class _EntryDelegate(QStyledItemDelegate):
         aside = f"{entry.kind}   {entry.keys}" if entry.keys else entry.kind
         wide = QFontMetrics(small).horizontalAdvance(aside)
         painter.setFont(small)
-        painter.setPen(theme.color("text_faint"))
+        selected = bool(option.state & QStyle.StateFlag.State_Selected)
+        painter.setPen(theme.color("text_muted" if selected else "text_faint"))
         painter.drawText(
             rect.adjusted(0, 0, -16, 0),
             int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter),

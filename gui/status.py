@@ -35,7 +35,10 @@ class Status:
 
 GROUP_STATUS: dict[GroupStatus, Status] = {
     GroupStatus.OK: Status(
-        "ok", OK, "Keeps up: the lag is shrinking, or was zero within the last samples."
+        "ok", OK, "Keeps up: what it reads was written within the last minute."
+    ),
+    GroupStatus.LATE: Status(
+        "late", WARN, "Commits, but what it reads now was written more than a minute ago."
     ),
     GroupStatus.BEHIND: Status(
         "falling behind",

@@ -159,6 +159,7 @@ class GroupStatus(StrEnum):
     Burrow, LinkedIn's lag checker); see ``sampling.lag.partition_status``."""
 
     OK = "ok"
+    LATE = "late"
     BEHIND = "falling behind"
     STALLED = "stalled"
     STOPPED = "stopped"

@@ -183,10 +183,7 @@ class SettingEditor(QFrame):
 
     def leave(self) -> None:
         """Emit what was typed and not yet added, before another setting is shown."""
-        row = self._row
-        if row is None or not self._is_editable(row) or not self.set_button.isEnabled():
-            return
-        if not (row.pending and row.wanted == self._value()):
+        if self._row is not None and self._is_editable(self._row):
             self._set()
 
     def _value(self) -> str:
@@ -202,7 +199,8 @@ class SettingEditor(QFrame):
         self._wrong.setVisible(bool(wrong))
         set_role(self._field, "true" if wrong else "false", "wrong")
         self._unit.setText(readable(entry.name, value))
-        self.set_button.setEnabled(not wrong and value != (entry.value or ""))
+        is_added = self._row.pending and self._row.wanted == value
+        self.set_button.setEnabled(not wrong and not is_added and value != (entry.value or ""))
         self.default_button.setEnabled(entry.value != entry.default or self._row.differs)
 
     def _set(self) -> None:

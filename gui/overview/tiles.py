@@ -64,11 +64,13 @@ def topic_tile(tally: Tally) -> TileContent:
 def group_tile(snapshot: ClusterSnapshot) -> TileContent:
     statuses = [group.status for group in snapshot.groups.values()]
     stopped = sum(s in (GroupStatus.STALLED, GroupStatus.STOPPED) for s in statuses)
-    behind = statuses.count(GroupStatus.BEHIND)
+    behind, late = statuses.count(GroupStatus.BEHIND), statuses.count(GroupStatus.LATE)
     if stopped:
         note, tone = f"{stopped:,} stopped or stalled", WARN
     elif behind:
         note, tone = f"{behind:,} falling behind", WARN
+    elif late:
+        note, tone = f"{late:,} late", WARN
     else:
         note, tone = "none falls behind" if statuses else "", ""
     return TileContent(figures.count(len(statuses)), note, tone)

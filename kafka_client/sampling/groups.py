@@ -105,14 +105,19 @@ class GroupTracker:
         self._partitions_of[group.group_id] = set(partitions)
         self._append(group.group_id, lags, rates, end_rates, t, per_partition)
         total = sum_known(lag.lag_records for lag in lags)
+        status = group_status(self._excuse_busy_members(group.group_id, statuses, owners))
+        seconds = _worst_seconds(lags)
+        if status is GroupStatus.OK and seconds is not None and seconds > STATUS_WINDOW_S:
+            # It keeps its distance, or comes nearer: but it has read nothing of this window yet.
+            status = GroupStatus.LATE
         rate_in = sum_known(end_rates.get(tp) for tp in partitions)
         rate_out = sum_known(rates.values())
         return replace(
             group,
             lags=tuple(lags),
-            status=group_status(self._excuse_busy_members(group.group_id, statuses, owners)),
+            status=status,
             lag_records=total,
-            lag_seconds=_worst_seconds(lags),
+            lag_seconds=seconds,
             rate_in_per_s=rate_in,
             rate_out_per_s=rate_out,
             catch_up_s=catch_up_s(total, rate_in, rate_out),

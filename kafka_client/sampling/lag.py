@@ -162,6 +162,7 @@ _WORST_FIRST = (
     GroupStatus.STOPPED,
     GroupStatus.STALLED,
     GroupStatus.BEHIND,
+    GroupStatus.LATE,
     GroupStatus.REWOUND,
     GroupStatus.OK,
     GroupStatus.UNKNOWN,

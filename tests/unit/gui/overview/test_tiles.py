@@ -60,6 +60,7 @@ def test_that_stopped_groups_come_before_those_that_fall_behind() -> None:
 
     assert tile(GroupStatus.BEHIND, GroupStatus.STALLED) == "1 stopped or stalled"
     assert tile(GroupStatus.BEHIND, GroupStatus.OK) == "1 falling behind"
+    assert tile(GroupStatus.LATE, GroupStatus.OK) == "1 late"
     assert tile(GroupStatus.OK) == "none falls behind"
     assert tile() == ""
 

@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kafka_client.model import GroupStatus
+from kafka_client.model import Group, GroupStatus, Member
+from kafka_client.sampling.groups import GroupTracker
 from kafka_client.sampling.lag import (
     OffsetHistory,
     catch_up_s,
@@ -12,6 +13,7 @@ from kafka_client.sampling.lag import (
     partition_status,
 )
 from kafka_client.sampling.rates import RateMeter
+from kafka_client.sampling.store import SeriesStore
 
 
 def history(*points):
@@ -109,3 +111,20 @@ def test_that_a_rate_needs_two_samples_and_forgets_what_left_its_window():
     assert meter.per_s() == pytest.approx(0.0)
     meter.add(11.0, 3.0)
     assert meter.per_s() is None
+
+
+@pytest.mark.parametrize(("behind", "expected"), [(10, GroupStatus.OK), (150, GroupStatus.LATE)])
+def test_that_a_group_that_reads_what_is_minutes_old_is_late(behind, expected):
+    """It keeps its distance: the lag in records neither grows nor is ever zero."""
+    tracker = GroupTracker(SeriesStore())
+    group, tp = (
+        Group("g", "Stable", members=(Member("m", "c", "h", assignment=(("t", 0),)),)),
+        ("t", 0),
+    )
+    for second in range(400):
+        end, t = 1000 + second, float(second)
+        tracker.add_end(t, tp, end)
+        committed = {tp: (max(900, end - behind), "")}
+        group = tracker.update(group, committed, {tp: (t, end)}, {tp: 1.0}, 1e9 + t, t, False)
+    assert group.status is expected
+    assert group.lag_seconds == pytest.approx(behind, abs=2)
