@@ -184,8 +184,11 @@ class LogDirectory:
                 self._lost.add(key)
         self._compare_ends(gone)
         most = self._starts_file.most
-        if any(most(key) > log.log_start_offset for key, log in self._logs.items()):
-            self._write_start_offsets()  # of a log that has lost its end, to hide nothing new
+        # Of a log that has lost its end, to hide nothing new; and always, so that a file that is
+        # not there is known to be lost.
+        too_high = any(most(key) > log.log_start_offset for key, log in self._logs.items())
+        if too_high or self._starts_file.found is None:
+            self._write_start_offsets()
         left_over = [path for log in self._logs.values() for path in log.left_over]
         if left_over:
             self._remove(left_over)
@@ -207,7 +210,7 @@ class LogDirectory:
                 INDEX_INTERVAL,
                 unread=not metadata,
             ),
-            self._starts_file.most(key),
+            None if self._starts_file.found is None else self._starts_file.most(key),
             started_ms,
         )
         log.before_cut = partial(self._before_cut, key)

@@ -151,12 +151,13 @@ class DiskPartitionLog:
         partition: int,
         remove: Remove,
         trust: Trust,
-        log_start_offset: int,
+        log_start_offset: int | None,
         now_ms: int,
     ) -> DiskPartitionLog:
         """Open an existing directory and recover its log (see recovery.py).
 
-        The recovery point of ``trust`` and ``log_start_offset`` come from the broker's checkpoints.
+        The recovery point of ``trust`` and ``log_start_offset`` come from the broker's checkpoints;
+        None when that of the starts is lost: the log then begins with what there is.
 
         Raises:
             LogDamaged: a file of it cannot be read.
@@ -166,24 +167,26 @@ class DiskPartitionLog:
         recovered = open_segments(directory, trust)
         log.was_corrupt, log.cut_bytes = recovered.corrupt, recovered.cut_bytes
         log.left_over = list(recovered.deleted)
+        saved_start = log_start_offset or 0
         if not recovered.segments:
-            log._begin(log_start_offset, now_ms)
+            log._begin(saved_start, now_ms)
         else:
             log._segments = recovered.segments
             log._bases = [s.base_offset for s in log._segments]
             log._active = log._segments[-1]
             log._size = sum(s.size for s in log._segments)
-        log._start = min(max(log_start_offset, log._bases[0]), log.log_end_offset)
         first = log._bases[0]
+        log._start = min(max(saved_start, first), log.log_end_offset)
         # Before a segment is deleted, the checkpoint says that the log begins after it.
-        if first > log_start_offset and not any(
+        uncertain = first > saved_start and not any(
             base < first for base in recovered.deleted.values()
-        ):
-            log.damage = f"the records from {log_start_offset} to {first - 1} are missing"
+        )
+        if uncertain and log_start_offset is not None:
+            log.damage = f"the records from {saved_start} to {first - 1} are missing"
         with suppress(LogDamaged):
             log._epochs = checked_epochs(log, files.read_epochs(directory / EPOCHS))
         log.lost_records = (
-            recovered.corrupt or log.damage != "" or log.log_end_offset < trust.recovery_point
+            recovered.corrupt or uncertain or log.log_end_offset < trust.recovery_point
         )
         return log
 

@@ -225,6 +225,34 @@ def test_that_a_missing_beginning_is_damage_that_a_reader_does_not_meet(
     again.close(clean=True)
 
 
+@pytest.mark.parametrize("lost", ["gone", "empty", "no text"])
+def test_that_a_lost_checkpoint_of_starts_does_not_damage_logs_that_retention_cut(
+    path: Path, disk: LogDirectory, lost: str
+) -> None:
+    """Of a topic with one replica nothing could be fetched anew."""
+    start = int(files_of(path)[2].stem)
+    log_of(disk).advance_start(start)
+    disk.checkpoint()
+    disk.registered()
+    disk.close(clean=True)
+    file = path / "log-start-offset-checkpoint"
+    if lost == "gone":
+        file.unlink()
+    else:
+        file.write_bytes(b"" if lost == "empty" else b"\xff\xfe")
+    again = opened(path)
+    log = log_of(again)
+    assert (log.damage, log.log_start_offset, log.log_end_offset) == ("", start, COUNT)
+    # Nobody can tell any more whether a segment is missing at the front.
+    assert log.lost_records and not again.was_clean
+    again.close(clean=False)
+    # The file is there again: from now on a missing beginning is damage.
+    without_oldest(path)
+    once_more = opened(path)
+    assert log_of(once_more).damage
+    once_more.close(clean=True)
+
+
 @pytest.mark.parametrize("number", range(3))
 def test_that_the_metadata_log_is_read_whole_at_each_start(path: Path, number: int) -> None:
     disk = opened(path)
