@@ -229,10 +229,11 @@ class Probes(Observer):
             return
         now = node.broker.image.partition(name, index)
         here = replicas.partitions.get((name, index))
+        # In its own epoch a broker resigns when its disk fails, before the metadata says so.
         if (
             now is not None
             and (now.leader, now.leader_epoch) == (node.node_id, epoch)
-            and (here is None or not here.is_leader)
+            and (here is None or here.leader_epoch < now.leader_epoch)
         ):
             raise Violation(
                 "C8",
