@@ -72,6 +72,8 @@ class MetadataClient:
         self._pool = pool
         self._leaders: dict[TopicPartition, int] = {}
         self._fenced: dict[int, Broker] = {}
+        self._fenced_error = ""
+        """Why they were not learned the last time: said once, not every five seconds."""
 
     # ---- metadata
     async def metadata(self, topics: Iterable[str] | None = None) -> ClusterSnapshot:
@@ -121,11 +123,16 @@ class MetadataClient:
             if await self._pool.version(ApiKey.DESCRIBE_CLUSTER) < FENCED_SINCE:
                 return {}
             response: DescribeClusterResponse = await self._pool.request_any(request)
+            if response.error_code:
+                raise from_code(response.error_code, "describe the cluster")
         except Unsupported:
             return {}
         except ClientError as error:
-            logger.info("cannot ask for fenced brokers: %s", error)
+            if str(error) != self._fenced_error:
+                logger.info("cannot ask for fenced brokers: %s", error)
+            self._fenced_error = str(error)
             return self._fenced
+        self._fenced_error = ""
         check(len(response.brokers), BROKERS_MOST, "broker")
         return {
             b.broker_id: Broker(

@@ -1,11 +1,15 @@
 """Metadata and ListOffsets."""
 
+import logging
+
 import pytest
 
 from kafka_client.model import LogDirs
 from kafka_client.wire.describe import log_dirs
 from kafka_protocol.api_keys import ApiKey
+from kafka_protocol.errors import ErrorCode
 from kafka_protocol.messages.k35_describe_log_dirs import DescribeLogDirsResponse
+from kafka_protocol.messages.k60_describe_cluster import DescribeClusterResponse
 from tests.unit.kafka_client.wire.broker import NOT_OFFERED
 from tests.unit.kafka_client.wire.cluster import Cluster
 
@@ -55,3 +59,18 @@ async def test_that_a_cluster_which_does_not_name_fenced_brokers_has_none(newest
         snapshot = await cluster.client.metadata()
         assert sorted(snapshot.brokers) == [1, 2]
         assert ApiKey.DESCRIBE_CLUSTER not in [k for b in cluster.brokers for k in b.received]
+
+
+async def test_that_a_refusal_to_name_fenced_brokers_keeps_the_known_ones_and_is_logged_once(
+    caplog,
+):
+    caplog.set_level(logging.INFO, "kafka_client.wire.metadata")
+    async with Cluster(2) as cluster:
+        first, second = cluster.brokers
+        first.brokers, first.fenced = [first], [second]
+        assert sorted((await cluster.client.metadata()).brokers) == [1, 2]
+        refused = DescribeClusterResponse(error_code=ErrorCode.CLUSTER_AUTHORIZATION_FAILED)
+        first.answers[ApiKey.DESCRIBE_CLUSTER] = lambda request: refused
+        for _ in range(3):
+            assert sorted((await cluster.client.metadata()).brokers) == [1, 2]
+    assert len([r for r in caplog.records if "fenced" in r.getMessage()]) == 1
