@@ -61,13 +61,11 @@ class Lane:
 
     async def _idle(self) -> None:
         """Wait for a change, or for the next try of a partition."""
-        soonest_s = min(
-            (p.not_before for p in self._state.of_leader(self._leader) if not p.paused),
-            default=0.0,
-        )
-        left_s = soonest_s - time.monotonic()
+        now = time.monotonic()
+        tries = [p.not_before - now for p in self._state.of_leader(self._leader) if not p.paused]
+        left_s = min((left_s for left_s in tries if left_s > 0), default=None)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(left_s if left_s > 0 else None):
+            async with asyncio.timeout(left_s):
                 await self._wake.wait()
 
     # ---- fetching
@@ -108,8 +106,8 @@ class Lane:
             self._state.pool.request(self._leader, request, FETCH_TIMEOUT_S)
         )
         try:
-            done, _ = await asyncio.wait({requesting}, timeout=SLOW_S + sizes.wait_ms / 1000)
-            if not done:
+            slow_s = SLOW_S + sizes.wait_ms / 1000
+            while not (await asyncio.wait({requesting}, timeout=slow_s))[0]:
                 self._state.stale.set()
             response: FetchResponse = await requesting
         finally:

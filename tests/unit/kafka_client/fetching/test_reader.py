@@ -10,6 +10,7 @@ import pytest
 from kafka_client.errors import ClientError, Denied, Rejected, Unreachable
 from kafka_client.fetching import lane, sizes
 from kafka_client.model import Record, Unreadable
+from kafka_protocol.api_keys import ApiKey
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.records.batch import Codec
 from tests.unit.kafka_client.fetching.logs import TOPIC, Log, Logs, batch, numbered
@@ -67,6 +68,49 @@ async def test_that_a_partition_follows_its_leader_when_the_old_one_died():
             while not found:
                 found = await reader.next(100, 1.0)
         assert brief(found) == [5]
+        await reader.close()
+
+
+async def test_that_a_partition_leaves_a_frozen_leader_whenever_another_leads(monkeypatch):
+    """The election may come long after the first doubt."""
+    monkeypatch.setattr(lane, "SLOW_S", 0.1)
+    async with Logs([Log(numbered(5))], brokers=2) as cluster:
+        cluster.cluster.brokers[0].topics = cluster.cluster.brokers[1].topics
+        reader = await cluster.readers.open({(TOPIC, 0): 0}, 1000)
+        await reader.next(100, 5.0)
+        frozen = cluster.cluster.brokers[0]
+        held = asyncio.Event()
+        frozen.holding[ApiKey.FETCH] = held
+        asked = [broker.received.count(ApiKey.METADATA) for broker in cluster.cluster.brokers]
+        async with asyncio.timeout(10):
+            while sum(b.received.count(ApiKey.METADATA) for b in cluster.cluster.brokers) < (
+                sum(asked) + 3
+            ):
+                await asyncio.sleep(0.01)
+        cluster.logs[0].batches += numbered(1, first=5)
+        cluster.lead([2])
+        assert brief(await reader.next(100, 10.0)) == [5]
+        held.set()
+        await reader.close()
+
+
+async def test_that_a_partition_is_tried_again_while_another_of_its_leader_waits_to_be_read():
+    """What is full needs no try, what failed needs one when its time has come."""
+    failing, full = Log(numbered(3)), Log([batch(o, [bytes(60_000)]) for o in range(40)])
+    failing.refused = {0: ErrorCode.CORRUPT_MESSAGE}
+    async with Logs([failing, full]) as cluster:
+        reader = await cluster.readers.open({(TOPIC, 0): 0, (TOPIC, 1): 0}, 1)
+        async with asyncio.timeout(5):  # nobody takes what has arrived
+            while (
+                sum(
+                    p.partition == 0
+                    for _, request in cluster.requests
+                    for topic in request.topics
+                    for p in topic.partitions
+                )
+                < 3
+            ):
+                await asyncio.sleep(0.01)
         await reader.close()
 
 

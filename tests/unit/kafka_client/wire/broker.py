@@ -65,6 +65,8 @@ class FakeBroker:
         self.raw_bodies: dict[int, bytes] = {}
         """As ``raw_body``, for the responses to requests of one api key."""
         self.received: list[int] = []  # api keys
+        self.holding: dict[int, asyncio.Event] = {}
+        """By api key: what a response waits for."""
         self.highest: dict[int, int] = {}  # api key -> highest version offered, if not the newest
         self.answers: dict[int, Callable[[Any], Any]] = {
             ApiKey.METADATA: self._metadata,
@@ -117,6 +119,8 @@ class FakeBroker:
                         size = len(body) if self.raw_size is None else self.raw_size
                         writer.write(size.to_bytes(4, "big") + body)
                     case _:
+                        if api_key in self.holding:
+                            await self.holding[api_key].wait()
                         response, version = self._answer(api_key, version, frame)
                         await asyncio.sleep(self.delay_s)
                         for piece in encode_response(response, version, correlation_id):
