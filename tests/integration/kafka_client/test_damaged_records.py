@@ -100,7 +100,8 @@ async def test_that_damage_on_the_disk_of_apache_kafka_is_passed(where):
     with RealCluster(brokers=1) as cluster:
         client = open_client(quick(cluster.bootstrap_servers))
         await client.connect()
-        await client.create_topics([NewTopic(topic, 1, 1)])
+        # The timestamps are old: retention would delete the records within a minute.
+        await client.create_topics([NewTopic(topic, 1, 1, {"retention.ms": "-1"})])
         for number in range(batch_count):
             records = [
                 NewRecord(

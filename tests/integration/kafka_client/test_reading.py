@@ -24,7 +24,8 @@ class ReadingContract:
     @pytest.fixture
     async def filled(self, client: Gateway) -> str:
         topic = f"reading-{uuid.uuid4().hex[:8]}"
-        await client.create_topics([NewTopic(topic, 3, 1)])
+        # The timestamps are old: Kafka's retention would delete the records within a minute.
+        await client.create_topics([NewTopic(topic, 3, 1, {"retention.ms": "-1"})])
         records = [
             NewRecord(
                 topic,
