@@ -301,6 +301,12 @@ class Record(NamedTuple):
         it, comes last, so that nobody misses it."""
         return 1 << 62 if self.unreadable and self.timestamp_ms < 0 else self.timestamp_ms
 
+    def before(self, end: int) -> Record:
+        """The same; of a place that could not be read, the part in front of this offset."""
+        if self.unreadable is None or self.unreadable.last_offset < end:
+            return self
+        return self._replace(unreadable=Unreadable(end - 1, self.unreadable.why))
+
     @property
     def unreadable_offsets(self) -> int:
         """How many offsets could not be read; 0 of a record."""

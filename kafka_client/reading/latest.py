@@ -101,6 +101,7 @@ async def _read_windows(
                 tp = (record.topic, record.partition)
                 if tp not in left or record.offset >= left[tp].end:
                     continue
+                record = record.before(left[tp].end)
                 if record.unreadable is None:
                     oldest[tp] = min(oldest.get(tp, record.timestamp_ms), record.timestamp_ms)
                 if counter.count(record):

@@ -124,6 +124,8 @@ class _ForwardScan:
                     continue
                 if record.offset >= bounds.end and not self._endless:
                     continue
+                if not self._endless:
+                    record = record.before(bounds.end)
                 at = self._merge.passed(tp, record.timestamp_ms)
                 if self._counter.count(record):
                     self._merge.add(tp, at, record)

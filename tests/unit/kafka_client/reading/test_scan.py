@@ -10,7 +10,7 @@ import pytest
 
 from kafka_client.api import ClusterClient
 from kafka_client.errors import ClientError, TimedOut
-from kafka_client.model import Record, TopicPartition
+from kafka_client.model import Record, TopicPartition, Unreadable
 from kafka_client.reading import scan as scanning
 from kafka_client.reading.filters import Contains
 from kafka_client.reading.plan import Order, Range, ScanPlan, ScanRequest, Start, Until, plan_scan
@@ -224,9 +224,10 @@ class HolesClient:
     def __init__(self, end: int, silent: set[int]) -> None:
         self.end, self.silent = end, silent
         self.readers: list[Holes] = []
+        self.kind = Holes
 
     async def open_reader(self, starts: Mapping[TopicPartition, int], read_ahead: int = 0) -> Holes:
-        self.readers.append(Holes(starts, self.end, self.silent))
+        self.readers.append(self.kind(starts, self.end, self.silent))
         return self.readers[-1]
 
 
@@ -250,6 +251,37 @@ async def test_that_a_range_ends_by_position_where_the_last_offsets_hold_no_reco
         read_holes(HolesClient(300, set()), ScanRequest("t", (0, 1), start, 1000)), 5
     )
     assert len(records) == 180 and result.progress.fraction == 1.0
+
+
+class Unreadables(Holes):
+    """A reader over a log of which nothing from offset 100 on can be read."""
+
+    async def next(self, max_records: int, max_wait_s: float) -> list[Record]:
+        records = await super().next(max_records, max_wait_s)
+        whole = [r for r in records if r.offset < 100]
+        marks = {
+            (r.topic, r.partition): Record(
+                r.topic, r.partition, 100, -1, "none", None, None, unreadable=Unreadable(999, "rot")
+            )
+            for r in records
+            if r.offset == 100
+        }
+        for tp in marks:
+            self.at[tp] = self.end
+        return [*whole, *marks.values()]
+
+
+@pytest.mark.parametrize("start", [Start.EARLIEST, Start.LATEST])
+async def test_that_what_cannot_be_read_counts_within_the_range_alone(start: Start) -> None:
+    """A mark may reach beyond: the rest of the log was deleted, or is damaged."""
+    fake = HolesClient(130, set())
+    fake.kind = Unreadables
+    records, result = await asyncio.wait_for(
+        read_holes(fake, ScanRequest("t", (0,), start, 1000)), 5
+    )
+    (mark,) = [r for r in records if r.unreadable]
+    assert mark.unreadable == Unreadable(129, "rot")
+    assert (result.progress.unreadable, result.progress.scanned) == (30, 50)
 
 
 async def test_that_a_silent_partition_does_not_hold_the_others_back(
