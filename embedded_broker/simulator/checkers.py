@@ -20,6 +20,7 @@ from embedded_broker.core.effects import Effect, Note, Stop
 from embedded_broker.core.events import Event
 from embedded_broker.simulator.disk import Platter, SimLog
 from embedded_broker.simulator.node import Node, Observer
+from embedded_broker.simulator.observing import NewestMetadata
 from embedded_broker.simulator.reference import Committed, Key, Reference
 from embedded_broker.simulator.world import Violation, World
 from kafka_protocol.errors import ErrorCode
@@ -56,6 +57,7 @@ class Checks(Observer):
 
     def __init__(self, world: World, nodes: Mapping[int, Node], strict: bool = True) -> None:
         self.world, self.nodes, self.strict = world, nodes, strict
+        self.newest = NewestMetadata(nodes)
         self.reference = Reference()
         self.sent: list[Sent] = []
         self.acks = 0
@@ -75,8 +77,6 @@ class Checks(Observer):
         self._image_offsets: dict[int, int] = {}
         """By broker: up to where its applied metadata is checked."""
         self._platters: dict[int, Platter] = {}
-        self._applied_offset = 0
-        """The newest metadata that any broker has applied."""
         self._producer_ids: dict[int, str] = {}
         self._generations: dict[str, int] = {}
         self._owners: dict[tuple[str, int, TopicPartition], str] = {}
@@ -116,7 +116,6 @@ class Checks(Observer):
             # A request that meets a bug is refused and noted; here it must not meet one.
             if isinstance(effect, Note) and effect.text.startswith(REQUEST_FAILED):
                 raise Violation("crash", f"broker {node.node_id}: {effect.text}")
-        self._applied_offset = max(self._applied_offset, node.broker.image.offset)
         self._check_quorum(node)
         observed = self._observed[node.node_id]
         for place, partition in node.broker.replicas.partitions.items():
@@ -232,12 +231,9 @@ class Checks(Observer):
         """C7, called periodically: in-sync and eligible replicas hold what is committed."""
         if self.controller() is None or not self.strict:
             return
-        # Not the controller's own: a leader may have applied a smaller set before it.
-        image = max(
-            (n.broker.image for n in self.nodes.values() if n.running), key=lambda i: i.offset
-        )
-        if image.offset < self._applied_offset:
-            return  # who knew more of the metadata is dead
+        image = self.newest.image()
+        if image is None:
+            return
         for topic in image.topics.values():
             for partition in topic.partitions.values():
                 key = (topic.name, topic.topic_id, partition.partition)

@@ -13,12 +13,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from embedded_broker.core.coordinator.shard import Shard
-from embedded_broker.core.effects import Effect, Respond
+from embedded_broker.core.effects import Effect
 from embedded_broker.core.events import Event, RequestReceived
 from embedded_broker.core.metadata.topics import METADATA_TOPIC_ID
 from embedded_broker.core.quorum.voter import Role
 from embedded_broker.simulator.disk import Platter
-from embedded_broker.simulator.node import Node, Observer
+from embedded_broker.simulator.node import Node
+from embedded_broker.simulator.observing import Answers, NewestMetadata
 from embedded_broker.simulator.world import Violation, World
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.messages.k00_produce import ProduceRequest
@@ -45,18 +46,16 @@ class _Session:
         self.next_epoch = 1
 
 
-class Probes(Observer):
+class Probes(Answers):
     """See the module."""
 
-    def __init__(self, world: World, nodes: Mapping[int, Node]) -> None:
+    def __init__(self, world: World, nodes: Mapping[int, Node], newest: NewestMetadata) -> None:
+        super().__init__()
         self.world, self.nodes = world, nodes
         self._platters: dict[int, Platter] = {}
-        self._applied_offset = 0
-        """The newest metadata that any broker has applied."""
+        self._newest = newest
         self._votes: dict[tuple[int, int], int] = {}
         """By voter and epoch: the candidate that has the vote."""
-        self._awaited: dict[int, dict[int, Callable[[Any], None]]] = {}
-        """By broker and request id: what to do with the response."""
         self._sessions: dict[int, dict[int, _Session]] = {}
         """By broker and follower."""
         self._leading: dict[int, tuple[int, dict[int, int]]] = {}
@@ -70,7 +69,7 @@ class Probes(Observer):
 
     # ---- observations
     def started(self, node: Node) -> None:
-        self._awaited[node.node_id] = {}
+        super().started(node)
         self._sessions[node.node_id] = {}
         self._leading.pop(node.node_id, None)
         # A new disk knows no vote; the votes that it gives are conditional.
@@ -97,18 +96,10 @@ class Probes(Observer):
                 self._heard[node.node_id, event.message.member_id] = self.world.now_ms
 
     def after_event(self, node: Node, event: Event, effects: list[Effect]) -> None:
-        self._applied_offset = max(self._applied_offset, node.broker.image.offset)
         quorum = node.broker.quorum
         if quorum.role is Role.CANDIDATE:
             self._voted(node.node_id, quorum.epoch, node.node_id)
-        awaited = self._awaited[node.node_id]
-        if not awaited:
-            return
-        for effect in effects:
-            if isinstance(effect, Respond):
-                answered = awaited.pop(effect.request_id, None)
-                if answered is not None:
-                    answered(effect.message)
+        super().after_event(node, event, effects)
 
     # ---- the quorum
     def _vote_requested(self, node: Node, event: RequestReceived) -> None:
@@ -123,7 +114,7 @@ class Probes(Observer):
                     if vote.vote_granted and vote.error_code == ErrorCode.NONE:
                         self._voted(node.node_id, requested.replica_epoch, requested.replica_id)
 
-        self._awaited[node.node_id][event.request_id] = answered
+        self.expect(node, event, answered)
 
     def _voted(self, voter: int, epoch: int, candidate: int) -> None:
         given = self._votes.setdefault((voter, epoch), candidate)
@@ -162,14 +153,14 @@ class Probes(Observer):
             ):
                 fetched[follower] = self.world.now_ms
             return
-        sessions, awaited = self._sessions[node.node_id], self._awaited[node.node_id]
+        sessions = self._sessions[node.node_id]
         if request.session_epoch <= 0:
             new = sessions[follower] = _Session()
 
             def begun(response: Any) -> None:
                 new.id = response.session_id
 
-            awaited[event.request_id] = begun
+            self.expect(node, event, begun)
             return
         session = sessions.get(follower)
         if session is not None and (session.id, session.next_epoch) == (
@@ -179,10 +170,11 @@ class Probes(Observer):
             session.next_epoch += 1
             return
 
-        awaited[event.request_id] = _refused(
+        otherwise = (
             f"broker {node.node_id} serves request {request.session_epoch} of fetch "
             f"session {request.session_id} of broker {follower}, which is over"
         )
+        self.expect(node, event, _refused(otherwise))
 
     def _change_proposed(self, node: Node, event: RequestReceived) -> None:
         request: AlterPartitionRequest = event.message
@@ -190,10 +182,11 @@ class Probes(Observer):
         if broker is not None and broker.broker_epoch == request.broker_epoch:
             return
 
-        self._awaited[node.node_id][event.request_id] = _refused(
+        otherwise = (
             f"controller {node.node_id} judges an AlterPartition of broker "
             f"{request.broker_id} of broker epoch {request.broker_epoch}, which is over"
         )
+        self.expect(node, event, _refused(otherwise))
 
     # ---- clients
     def _produced(self, node: Node, event: RequestReceived) -> None:
@@ -220,7 +213,7 @@ class Probes(Observer):
                         self._check_refusal(node, name, part.index, epochs.get((name, part.index)))
 
         if epochs:
-            self._awaited[node.node_id][event.request_id] = answered
+            self.expect(node, event, answered)
 
     def _check_refusal(self, node: Node, name: str, index: int, epoch: int | None) -> None:
         """``epoch``: in which this broker led when the request came; None when it did not."""
@@ -245,12 +238,10 @@ class Probes(Observer):
     def committed(self, partition: Any) -> None:
         """C7: what a leader commits is on every member of the in-sync set that the newest metadata
         has, which the leader itself may not have learned yet (KAFKA-13091)."""
-        image = max(
-            (n.broker.image for n in self.nodes.values() if n.running), key=lambda i: i.offset
-        )
+        image = self._newest.image()
+        if image is None:
+            return
         newest = image.partition(partition.topic, partition.index)
-        if image.offset < self._applied_offset:
-            return  # who knew more of the metadata is dead
         if newest is None or newest.leader_epoch != partition.leader_epoch:
             return
         key = (partition.topic, partition.topic_id, partition.index)

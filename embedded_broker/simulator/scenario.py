@@ -103,7 +103,7 @@ class Scenario:
         for node in self.nodes.values():
             node.peers = self.nodes
         self.checks = Checks(self.world, self.nodes, strict=family != "F3")
-        self.probes = Probes(self.world, self.nodes)
+        self.probes = Probes(self.world, self.nodes, self.checks.newest)
         self.state_probes = StateProbes(self.nodes)
         self.checks.on_commit = self.probes.committed
         self.history = History()

@@ -8,15 +8,16 @@ producers that a leader knows are those of its log. C10 a fetch of another leade
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from embedded_broker.core.effects import Effect, Respond
+from embedded_broker.core.effects import Effect
 from embedded_broker.core.events import Event, RequestReceived
 from embedded_broker.core.metadata.topics import METADATA_TOPIC_ID
 from embedded_broker.core.quorum.voter import NOBODY
 from embedded_broker.core.replication.partition import Partition
-from embedded_broker.simulator.node import Node, Observer
+from embedded_broker.simulator.node import Node
+from embedded_broker.simulator.observing import Answers
 from embedded_broker.simulator.world import Violation
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.messages.k01_fetch import FetchRequest
@@ -25,20 +26,16 @@ from kafka_protocol.messages.k56_alter_partition import AlterPartitionRequest
 Place = tuple[str, int]
 
 
-class StateProbes(Observer):
+class StateProbes(Answers):
     """See the module."""
 
     def __init__(self, nodes: Mapping[int, Node]) -> None:
+        super().__init__()
         self.nodes = nodes
-        self._awaited: dict[int, dict[int, Callable[[Any], None]]] = {}
-        """By broker and request id: what to do with the response."""
         self._compared: dict[Partition, int] = {}
         """The leader epoch in which a leader's producers were compared with its log."""
         for node in nodes.values():
             node.observers.append(self)
-
-    def started(self, node: Node) -> None:
-        self._awaited[node.node_id] = {}
 
     def before_event(self, node: Node, event: Event) -> None:
         if not isinstance(event, RequestReceived):
@@ -51,14 +48,7 @@ class StateProbes(Observer):
 
     def after_event(self, node: Node, event: Event, effects: list[Effect]) -> None:
         self._check_vote(node)
-        awaited = self._awaited[node.node_id]
-        if not awaited:
-            return
-        for effect in effects:
-            if isinstance(effect, Respond):
-                answered = awaited.pop(effect.request_id, None)
-                if answered is not None:
-                    answered(effect.message)
+        super().after_event(node, event, effects)
 
     # ---- votes
     def _check_vote(self, node: Node) -> None:
@@ -103,7 +93,7 @@ class StateProbes(Observer):
                         )
 
         if wrong:
-            self._awaited[node.node_id][event.request_id] = answered
+            self.expect(node, event, answered)
 
     def _proposed(self, node: Node, event: RequestReceived) -> None:
         over: dict[tuple[Any, int], str] = {}
@@ -135,7 +125,7 @@ class StateProbes(Observer):
                         )
 
         if over:
-            self._awaited[node.node_id][event.request_id] = answered
+            self.expect(node, event, answered)
 
     # ---- producers
     def check(self) -> None:
