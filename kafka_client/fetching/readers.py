@@ -4,7 +4,6 @@ the next who asks: to read one record, as sampling does, is then two round trips
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Mapping
 
@@ -14,8 +13,6 @@ from kafka_client.fetching.sizes import sizes
 from kafka_client.fetching.state import Cluster
 from kafka_client.model import Record, TopicPartition
 from kafka_client.wire.pool import ConnectionPool
-
-logger = logging.getLogger(__name__)
 
 KEPT_MOST = 2
 

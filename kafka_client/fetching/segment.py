@@ -71,7 +71,6 @@ class Segment:
         self, tp: TopicPartition, position: int, data: Buffer, aborted: Aborted = ()
     ) -> None:
         self.tp = tp
-        self.begin = position
         self.position = position
         """The offset after everything that ``take`` returned or passed."""
         self.unpassable = ""
@@ -320,7 +319,7 @@ class Gap:
     size = 0
 
     def __init__(self, tp: TopicPartition, position: int, unreadable: Unreadable) -> None:
-        self.tp, self.begin, self.position = tp, position, position
+        self.tp, self.position = tp, position
         self.end = unreadable.last_offset + 1
         self.last_timestamp_ms = -1
         self._unreadable = unreadable
@@ -371,14 +370,14 @@ def first_offset(data: Buffer, asked: int) -> int | None:
 
 def _end_of(data: bytes) -> int:
     """The offset after the whole batches, as their headers say; -1 without one."""
-    at, end = 0, -1
+    at, last = 0, -1
     while (size := _size_of_batch(data, at)) > 0:
-        offset, _ = _START.unpack_from(data, at)
-        if data[at + _MAGIC_AT] == MAGIC_V2:
-            offset = read_header(data, at).last_offset
-        end = max(end, offset + 1)
-        at += size
-    return end
+        last, at = at, at + size
+    if last < 0:
+        return -1
+    if data[last + _MAGIC_AT] == MAGIC_V2:
+        return read_header(data, last).next_offset
+    return int(_START.unpack_from(data, last)[0]) + 1
 
 
 # ---- one record
