@@ -129,7 +129,7 @@ def _run(path: Path, serving: Callable[[], None], parent: TextIO | None) -> int:
         )
     broker = Broker(settings, disk, SystemClock(), SystemRng())
     runner.server.metadata_cache = MetadataCache(
-        lambda: (broker.image.version, broker.quorum.leader_id)
+        lambda: (broker.image.version, broker.quorum.leader_id, broker.quorum.falls_behind)
     )
     runner.server.inspector.is_enabled = lambda: bool(
         broker.env.config.broker("log.validate.records")

@@ -23,6 +23,8 @@ from kafka_protocol.records.batch import BatchHeader, read_header
 
 Epochs = list[tuple[int, int]]
 """(leader epoch, its start offset), ascending."""
+Later = Callable[[int, Callable[[], None]], None]
+"""Does work of a process after a delay in milliseconds, unless the process has ended by then."""
 LOSES_EPOCHS = 0.2
 """Probability that an entry in a file of epochs is missing after a power cut."""
 KEEPS_PAGE = 0.7
@@ -404,9 +406,13 @@ class Platter:
         if self.failing:
             raise StorageFailed(f"{log.topic}-{log.partition}: input/output error")
 
-    def process_ended(self, rng: random.Random, power: bool) -> int:
-        """Apply the end of the node's process, by a power cut or not; returns the number of lost
-        batches."""
+    def open(self, later: Later) -> SimDisk:
+        """The disk as a new process of the node finds it. Raises: StorageFailed."""
+        return SimDisk(self)
+
+    def process_ended(self, rng: random.Random, power: bool, clean: bool = False) -> int:
+        """Apply the end of the node's process: by a power cut, ``clean`` after it has shut down in
+        order, or killed; returns the number of lost batches."""
         lost = 0
         for log in self.logs.values():
             log.forget_process()

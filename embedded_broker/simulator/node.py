@@ -47,6 +47,9 @@ from kafka_protocol.messages.k01_fetch import FetchResponse
 if TYPE_CHECKING:
     from embedded_broker.options import Settings
 
+MakePlatter = Callable[[UUID], Platter]
+"""A new disk, with the id of its log directory."""
+
 
 class Process:
     """One incarnation of a broker. Events collect in an inbox; a turn handles all of them and ends
@@ -55,7 +58,7 @@ class Process:
     def __init__(self, node: Node, incarnation: int) -> None:
         self.node = node
         self.alive = True
-        self.disk = SimDisk(node.platter)
+        self.disk = node.platter.open(self._later)
         # The name derives the seed: another name would change what every seed replays.
         rng = NodeRng(node.world.rng(f"node {node.node_id} life {incarnation}"))
         self.broker = node.make_broker(node.settings, self.disk, node.clock, rng)
@@ -205,15 +208,26 @@ class Process:
         mark = log.begin_flush() if log is not None else 0
 
         def done() -> None:
-            if not self.alive:
-                return
             if log is None or self.disk.platter.failing:
                 self.deliver(Flushed(effect.flush_id, "input/output error"))
-            else:
+                return
+            try:
                 log.end_flush(mark)
+            except StorageFailed as error:
+                self.deliver(Flushed(effect.flush_id, str(error)))
+            else:
                 self.deliver(Flushed(effect.flush_id))
 
-        self.node.world.after(self.node.flush_ms(), done)
+        self._later(self.node.flush_ms(), done)
+
+    def _later(self, delay_ms: int, work: Callable[[], None]) -> None:
+        """Do this after a delay, unless the process has ended by then."""
+
+        def due() -> None:
+            if self.alive:
+                work()
+
+        self.node.world.after(delay_ms, due)
 
     # ---- the server's side of the network
     def request(self, connection: Connection, version: int, message: Any) -> None:
@@ -251,7 +265,14 @@ class Process:
 class Node:
     """A machine: its platter and its clocks outlive the broker's incarnations."""
 
-    def __init__(self, world: World, network: Network, node_id: int, settings: Settings) -> None:
+    def __init__(
+        self,
+        world: World,
+        network: Network,
+        node_id: int,
+        settings: Settings,
+        make_platter: MakePlatter = Platter,
+    ) -> None:
         self.world, self.network, self.node_id = world, network, node_id
         self.host_id = node_id
         self.settings = settings
@@ -259,7 +280,8 @@ class Node:
         self.rng = world.rng(f"machine {node_id}")
         self.disk_rng = world.rng(f"disk {node_id}")
         self.clock = NodeClock(world, self.rng)
-        self.platter = Platter(_uuid(self.disk_rng))
+        self._make_platter = make_platter
+        self.platter = make_platter(_uuid(self.disk_rng))
         self.powered = True
         self.process: Process | None = None
         self.make_broker: Callable[[Settings, SimDisk, NodeClock, NodeRng], Broker] = Broker
@@ -357,7 +379,7 @@ class Node:
             observer.ending(self)
         process.end(power=False)
         self.process = None
-        self.platter.process_ended(self.disk_rng, power=False)
+        self.platter.process_ended(self.disk_rng, power=False, clean=effect.code == 0)
         for observer in self.observers:
             observer.stopped(self, effect)
 
@@ -376,7 +398,7 @@ class Node:
         """Replace the disk by an empty one, while no process runs."""
         assert self.process is None
         self.happened("gets an empty disk")
-        self.platter = Platter(_uuid(self.disk_rng))
+        self.platter = self._make_platter(_uuid(self.disk_rng))
 
     def before_event(self, process: Process, event: Event) -> None:
         for observer in self.observers:

@@ -19,11 +19,12 @@ from embedded_broker.simulator.checkers import Checks
 from embedded_broker.simulator.client import SimClient, TopicPartition
 from embedded_broker.simulator.consuming import Reader
 from embedded_broker.simulator.directed import DURABLE_PLANS, directed
+from embedded_broker.simulator.disk import Platter
 from embedded_broker.simulator.history import History, Operation
 from embedded_broker.simulator.members import Admin, Member
 from embedded_broker.simulator.nemesis import CLIENTS, Fault, Nemesis, plan
 from embedded_broker.simulator.network import Network
-from embedded_broker.simulator.node import Node
+from embedded_broker.simulator.node import MakePlatter, Node
 from embedded_broker.simulator.probes import Probes
 from embedded_broker.simulator.producing import Producer
 from embedded_broker.simulator.properties import settings_text
@@ -79,6 +80,7 @@ class Scenario:
         family: str,
         faults: list[Fault] | None,
         watch: Callable[[str], None] | None,
+        make_platter: MakePlatter = Platter,
     ) -> None:
         self.seed, self.family, self.size = seed, family, brokers
         self.world = World(seed)
@@ -99,7 +101,7 @@ class Scenario:
         self.nodes = {}
         for n in range(1, brokers + 1):
             settings = Settings.parse(settings_text(n, brokers, overrides))
-            self.nodes[n] = Node(self.world, self.network, n, settings)
+            self.nodes[n] = Node(self.world, self.network, n, settings, make_platter)
         for node in self.nodes.values():
             node.peers = self.nodes
         self.checks = Checks(self.world, self.nodes, strict=family != "F3")
@@ -461,13 +463,14 @@ def run_seed(
     watch: Callable[[str], None] | None = None,
     keep_history: bool = False,
     transcript: Transcript | None = None,
+    make_platter: MakePlatter = Platter,
 ) -> Result:
     """Run one seed to its end or to its first violation.
 
     ``faults`` replaces the seed's own plan; ``watch`` gets the lines of the trace, ``transcript``
-    what a person follows.
+    what a person follows. ``make_platter`` makes the nodes' disks.
     """
-    scenario = Scenario(seed, brokers, family, faults, watch)
+    scenario = Scenario(seed, brokers, family, faults, watch, make_platter)
     if transcript is not None:
         transcript.attach(scenario.world, scenario.nodes, scenario.history)
     result = Result(seed, brokers, family, plan=json.loads(json.dumps(scenario.nemesis.faults)))

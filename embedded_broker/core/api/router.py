@@ -4,7 +4,7 @@ requests of clients for the controller."""
 from __future__ import annotations
 
 from embedded_broker.core.api.handlers import BINDERS, Machines
-from embedded_broker.core.api.slices import Handler, Slices
+from embedded_broker.core.api.slices import Handler, Slices, Steps
 from embedded_broker.core.api.versions import TABLE
 from embedded_broker.core.controller.refusals import refusal
 from embedded_broker.core.effects import Level
@@ -17,6 +17,8 @@ from kafka_protocol.fields import Message
 FORWARD_TIMEOUT_MS = 30_000
 """How long a request for the controller waits for one when it has no timeout of its
 own."""
+FROM_THE_IMAGE = (ApiKey.METADATA, ApiKey.FIND_COORDINATOR, ApiKey.DESCRIBE_CLUSTER)
+"""What a client asks to learn where to go."""
 TEXT_MOST = 500
 """Characters of an exception's text in the log."""
 
@@ -60,13 +62,29 @@ class Router:
         key: int = event.message.API_KEY
         handler = self._handlers.get(key)
         if handler is None:
-            handler = self._handlers[key] = BINDERS[key](self._machines)
+            handler = BINDERS[key](self._machines)
+            if key in FROM_THE_IMAGE:
+                handler = self._if_current(handler)
+            self._handlers[key] = handler
         if TABLE[key].between_brokers:
             # A bug in what brokers agree on: stop rather than drift apart.
             steps = handler(now_ms, event)
             assert steps is None, "requests between brokers are handled at once"
         else:
             self._attempt(handler, now_ms, event)
+
+    def _if_current(self, handler: Handler) -> Handler:
+        """Send clients away while the disk refuses newer metadata: by old metadata, a client that
+        happens to ask here again and again writes for ever to a leader that is none."""
+        outbox, quorum = self._machines.env.outbox, self._machines.quorum
+
+        def handle(now_ms: int, event: RequestReceived) -> Steps | None:
+            if quorum.falls_behind and event.caller.broker_id < 0:
+                outbox.drop(event, "this broker cannot write the newer metadata to its disk")
+                return None
+            return handler(now_ms, event)
+
+        return handle
 
     def connection_closed(self, connection_id: int) -> None:
         """Give up the long requests of this connection."""

@@ -161,7 +161,9 @@ class Following:
             # must not delay the campaign.
             self._note_contact(now_ms)
             self._apply(now_ms, data)
+            v.falls_behind = False
         except StorageFailed as e:
+            v.falls_behind = v.falls_behind or data.high_watermark > v.high_watermark
             self._outbox.note(Level.ERROR, f"Cannot write the metadata log: {e}")
             self._fetch_after(now_ms, DISK_RETRY_MS)
         except CorruptBatch as e:

@@ -244,6 +244,7 @@ class Quorum(Voter):
                 self._part = Campaign(self, pre_vote=role is Role.PROSPECTIVE)
             case Role.LEADER:
                 self.lost_elections = 0
+                self.falls_behind = False
                 self._part = Leading(self, now_ms)
             case Role.UNATTACHED | Role.RESIGNED:
                 self._campaign_after(now_ms, self._random_election_ms())
@@ -310,7 +311,11 @@ class Quorum(Voter):
             raise AssertionError(f"broker {leader_id} leads epoch {epoch}, which this broker leads")
         voted_id = self.voted_id if epoch == self.epoch else NOBODY
         if leader_id not in (NOBODY, self.node_id):
-            self.become(now_ms, Role.FOLLOWER, epoch, leader_id, voted_id)
+            try:
+                self.become(now_ms, Role.FOLLOWER, epoch, leader_id, voted_id)
+            except StorageFailed:
+                self.falls_behind = True
+                raise
         else:
             self.become(now_ms, Role.UNATTACHED, epoch, NOBODY, voted_id)
         return True

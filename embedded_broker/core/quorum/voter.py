@@ -80,6 +80,9 @@ class Voter(ABC):
         self.role = Role.UNATTACHED
         self.high_watermark = 0
         """End of the committed part of the log; never goes back."""
+        self.falls_behind = False
+        """Whether the disk refuses what the leader has committed since, or the epoch of a newer
+        leader: what this node knows is out of date, and it cannot tell how much."""
         self.lost_elections = 0
         """In a row; the back-off grows with it."""
         self.last_leader_id = NOBODY

@@ -35,7 +35,7 @@ async def see_it_fail(client: Gateway, topic: str, pid: int, folder: Path) -> No
     # controller, and then another one comes first.
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, limits[1]))
     records = [NewRecord(topic, None, b"v", partition=p) for p in range(3)]
-    await eventually(lambda: client.produce(records), bool, 60.0)
+    await eventually(lambda: client.produce(records), bool, 30.0)
     snapshot = await eventually(client.metadata, lambda s: s.brokers[VICTIM].fenced)
     assert not snapshot.brokers[VICTIM].in_cluster
     for partition in snapshot.topics[topic].partitions:

@@ -86,6 +86,8 @@ SETTINGS = (
 class LeaderInfo:
     """The quorum, for the handlers that name the controller."""
 
+    falls_behind = False
+
     leader_id = 1
     epoch = 1
 

@@ -61,6 +61,8 @@ class PowerLossDisk:
         self._error = errno.EIO
         self.failed = 0
         """Calls that have failed."""
+        self.full = self.failing = False
+        """Whether nothing can be added, or changed, until this is set back."""
         root.mkdir(parents=True, exist_ok=True)
         self._note_tree(root)
 
@@ -73,7 +75,11 @@ class PowerLossDisk:
         """Let nothing fail any more."""
         self._calls_left = -1
 
-    def _may_fail(self) -> None:
+    def _may_fail(self, grows: bool = False) -> None:
+        if self.failing or (self.full and grows):
+            self.failed += 1
+            error = errno.EIO if self.failing else errno.ENOSPC
+            raise OSError(error, os.strerror(error))
         if self._calls_left < 0:
             return
         if self._calls_left > 0:
@@ -129,7 +135,7 @@ class PowerLossDisk:
         with os.scandir(folder) as found:
             return {
                 entry.name: self._node(entry.stat(follow_symlinks=False), entry.is_dir())
-                for entry in found
+                for entry in sorted(found, key=lambda entry: entry.name)
             }
 
     def _changed(self, *paths: Any) -> None:
@@ -144,7 +150,7 @@ class PowerLossDisk:
             paths = [Path(os.readlink(f"/proc/self/fd/{kwargs['dir_fd']}")) / args[0]]
         if not any(map(self._is_below, paths)):
             return real(*args, **kwargs)
-        self._may_fail()
+        self._may_fail(grows=real is self._real["mkdir"])
         contents = {
             status.st_ino: Path(os.fspath(path)).read_bytes()
             for path in paths
@@ -171,7 +177,7 @@ class PowerLossDisk:
     def _open(self, real: Any, path: Any, flags: int, *args: Any, **kwargs: Any) -> int:
         if not (self._is_below(path) and flags & os.O_CREAT):
             return int(real(path, flags, *args, **kwargs))
-        self._may_fail()
+        self._may_fail(grows=True)
         is_new = not os.path.exists(path)
         fd = int(real(path, flags, *args, **kwargs))
         if is_new:
@@ -182,7 +188,7 @@ class PowerLossDisk:
         path = os.readlink(f"/proc/self/fd/{target}") if isinstance(target, int) else target
         if self._is_below(path):
             try:
-                self._may_fail()
+                self._may_fail(grows=real in (self._real["pwrite"], self._real["posix_fallocate"]))
             except OSError:
                 if real is self._real["pwrite"] and self._rng.random() < 0.5:
                     data, position = args
@@ -204,6 +210,17 @@ class PowerLossDisk:
             node.entries, node.changes = self._entries(path), []
         else:
             node.data = path.read_bytes()
+
+    def flip_bit(self, path: Path, position: int) -> None:
+        """Change a bit of a file as it is and as it is on the disk."""
+        data = bytearray(path.read_bytes())
+        data[position] ^= 1
+        node = self._nodes[path.stat().st_ino]
+        with path.open("r+b") as file:
+            file.seek(position)
+            file.write(data[position : position + 1])
+        if position < len(node.data):
+            node.data = bytes(data[: len(node.data)])
 
     # ---- what is left
     def lose_power(self, target: Path, worst: bool = False) -> None:
