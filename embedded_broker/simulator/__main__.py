@@ -17,7 +17,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from embedded_broker.simulator import history, ledger, mutants
-from embedded_broker.simulator.nemesis import Fault
+from embedded_broker.simulator.plans import Fault
 from embedded_broker.simulator.scenario import FAMILIES, Result, run_seed
 from embedded_broker.simulator.shrink import shrink
 from embedded_broker.simulator.transcript import KEPT_LINES, Transcript, headline

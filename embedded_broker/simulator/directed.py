@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from embedded_broker.simulator.nemesis import Fault
+from embedded_broker.simulator.plans import Fault
 
 DURABLE_PLANS = ("darkness",)
 """Plans that need data that is flushed before it counts."""

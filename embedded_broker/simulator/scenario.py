@@ -22,9 +22,10 @@ from embedded_broker.simulator.directed import DURABLE_PLANS, directed
 from embedded_broker.simulator.disk import Platter
 from embedded_broker.simulator.history import History, Operation
 from embedded_broker.simulator.members import Admin, Member
-from embedded_broker.simulator.nemesis import CLIENTS, Fault, Nemesis, plan
+from embedded_broker.simulator.nemesis import CLIENTS, Nemesis
 from embedded_broker.simulator.network import Network
 from embedded_broker.simulator.node import MakePlatter, Node
+from embedded_broker.simulator.plans import Fault, plan
 from embedded_broker.simulator.probes import Probes
 from embedded_broker.simulator.producing import Producer
 from embedded_broker.simulator.properties import settings_text

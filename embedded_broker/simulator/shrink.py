@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from embedded_broker.simulator.nemesis import Fault
+from embedded_broker.simulator.plans import Fault
 
 
 def shrink(

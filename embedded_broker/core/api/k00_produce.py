@@ -250,8 +250,8 @@ def _fail(result: PartitionProduceResponse, code: int, text: str | None) -> None
 def _hint(replicas: Replicas, name: str, result: PartitionProduceResponse) -> None:
     """Name the current leader, so that the client need not ask for metadata
     (KIP-951)."""
-    known = replicas.env.image.partition(name, result.index)
-    if known is not None and known.leader >= 0:
+    known = replicas.table.led_elsewhere(name, result.index)
+    if known is not None:
         result.current_leader = LeaderIdAndEpoch(known.leader, known.leader_epoch)
 
 

@@ -221,9 +221,8 @@ class ClientFetches:
     def _hint(self, data: PartitionData, topic: FetchTopic, leaders: set[int]) -> None:
         """Name the current leader, so that the client need not ask for metadata
         (KIP-951)."""
-        image = self._image
-        name = image.topic_names.get(topic.topic_id, topic.topic)
-        known = image.partition(name, data.partition_index)
-        if known is not None and known.leader >= 0:
+        name = self._image.topic_names.get(topic.topic_id, topic.topic)
+        known = self._table.led_elsewhere(name, data.partition_index)
+        if known is not None:
             data.current_leader = LeaderIdAndEpoch(known.leader, known.leader_epoch)
             leaders.add(known.leader)

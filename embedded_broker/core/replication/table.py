@@ -10,6 +10,7 @@ from uuid import UUID
 
 from embedded_broker.core.config import Config
 from embedded_broker.core.environment import Environment
+from embedded_broker.core.metadata.image import PartitionImage
 from embedded_broker.core.replication.partition import Partition
 from kafka_protocol.errors import ErrorCode
 
@@ -39,6 +40,7 @@ class ReplicaTable:
 
     def __init__(self, env: Environment) -> None:
         self._image = env.image
+        self._node_id = env.node_id
         self.settings = ReplicationSettings(env.config)
         self.partitions: dict[tuple[str, int], Partition] = {}
         self.by_id: dict[tuple[UUID, int], Partition] = {}
@@ -46,6 +48,15 @@ class ReplicaTable:
         self.broker_epoch = -1
         """This incarnation's; -1 until the applied metadata contains its
         registration."""
+
+    def led_elsewhere(self, topic: str, index: int) -> PartitionImage | None:
+        """The partition if the metadata names another broker as its leader: the hint for a client
+        that this one refuses (KIP-951). This broker itself, which its metadata may still name, is
+        no hint: the client would come back at once, and again."""
+        known = self._image.partition(topic, index)
+        if known is None or known.leader in (-1, self._node_id):
+            return None
+        return known
 
     def missing(self, topic: str, index: int) -> int:
         """The error code for a partition that has no replica here."""
