@@ -234,6 +234,12 @@ class Disk(Protocol):
             StorageFailed
         """
 
+    def load_wall_ms(self) -> int:
+        """The wall time that a process before this one has saved; -1 when there is none."""
+
+    def save_wall_ms(self, wall_ms: int) -> None:
+        """Keep the wall time that is believed, some time soon; a failure is not reported."""
+
     def load_quorum_state(self) -> dict[str, Any]:
         """Empty on a new disk."""
 

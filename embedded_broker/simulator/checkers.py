@@ -18,7 +18,8 @@ from uuid import UUID
 
 from embedded_broker.core.effects import Effect, Note, Stop
 from embedded_broker.core.events import Event
-from embedded_broker.simulator.disk import Platter, SimLog
+from embedded_broker.simulator.disk import Platter
+from embedded_broker.simulator.log import SimLog
 from embedded_broker.simulator.node import Node, Observer
 from embedded_broker.simulator.observing import NewestMetadata
 from embedded_broker.simulator.reference import Committed, Key, Reference
@@ -415,7 +416,10 @@ class Checks(Observer):
         self, group: str, generation: int, member: str, partitions: list[TopicPartition]
     ) -> None:
         """C9: in one generation a partition has one owner. A static member is identified by its
-        instance id, because its member id changes."""
+        instance id, because its member id changes. An empty group without offsets is removed, and
+        begins with generation 1 again."""
+        if not any(known == group for known, _ in self._commit_floor):
+            return
         for partition in partitions:
             owner = self._owners.setdefault((group, generation, partition), member)
             if owner != member and self.strict:

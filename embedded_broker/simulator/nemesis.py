@@ -15,9 +15,8 @@ from embedded_broker.simulator.world import World
 CLIENTS = 100
 """Machines from this id on belong to clients."""
 HEALTHY_WITHIN_MS = 30_000
-LEAPS_MS = (1_000, 3_600_000, 39_600_000)
-"""The longest is eleven hours: two such leaps stay below a day, after which a broker forgets an
-idle producer (producer.id.expiration.ms), and rightly so."""
+LEAPS_MS = (1_000, 3_600_000, 40_000_000, 315_000_000_000)
+"""The longest is ten years."""
 STOP_TIMEOUT_MS = 4_000
 """How long a controlled shutdown may take before the process is killed."""
 

@@ -38,7 +38,8 @@ from embedded_broker.core.events import (
     TimerFired,
 )
 from embedded_broker.core.ports import StorageFailed
-from embedded_broker.simulator.disk import Platter, SimDisk, SimLog
+from embedded_broker.simulator.disk import Platter, SimDisk
+from embedded_broker.simulator.log import SimLog
 from embedded_broker.simulator.network import Connection, Network
 from embedded_broker.simulator.world import NodeClock, NodeRng, Violation, World
 from kafka_protocol.messages.k00_produce import ProduceRequest

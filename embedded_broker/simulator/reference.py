@@ -11,7 +11,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from embedded_broker.simulator.batches import records
-from embedded_broker.simulator.disk import SimLog
+from embedded_broker.simulator.log import SimLog
 from embedded_broker.simulator.world import Violation
 from kafka_protocol.records.batch import BatchHeader
 

@@ -144,6 +144,9 @@ class Scenario:
             "replica.lag.time.max.ms": rng.choice([800, 2_000, 5_000]),
             "replica.fetch.wait.max.ms": rng.choice([100, 500]),
             "replica.fetch.max.bytes": rng.choice([200, 1 << 20, 1 << 20]),
+            "log.retention.check.interval.ms": rng.choice([300, 1_000, 300_000]),
+            "offsets.retention.check.interval.ms": rng.choice([300, 1_000, 300_000]),
+            "log.segment.bytes": rng.choice([400, 2_000, 1 << 30]),
         }
 
     def _client(self, name: str) -> SimClient:

@@ -28,7 +28,8 @@ from embedded_broker.shell.storage.disk import LogDirectory
 from embedded_broker.shell.storage.identity import DirectoryRefused
 from embedded_broker.shell.storage.partition_log import DiskPartitionLog
 from embedded_broker.shell.storage.segment import Segment
-from embedded_broker.simulator.disk import Later, Platter, SimDisk, SimLog, SimSlice
+from embedded_broker.simulator.disk import Later, Platter, SimDisk
+from embedded_broker.simulator.log import SimLog, SimSlice
 from embedded_broker.simulator.world import WALL_START_MS, Violation
 from kafka_protocol.fields import Buffer
 from kafka_protocol.records.batch import BatchHeader, read_header
@@ -401,6 +402,12 @@ class StoredDisk(SimDisk):
 
     def save_high_watermarks(self, values: dict[tuple[str, int], int]) -> None:
         self._directory().save_high_watermarks(values)
+
+    def load_wall_ms(self) -> int:
+        return self._directory().load_wall_ms()
+
+    def save_wall_ms(self, wall_ms: int) -> None:
+        self._directory().save_wall_ms(wall_ms)
 
     def load_quorum_state(self) -> dict[str, Any]:
         return self._directory().load_quorum_state()

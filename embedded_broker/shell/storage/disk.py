@@ -1,9 +1,10 @@
 """A broker's log directory: its partition logs, its identity, and how its previous process ended.
 
 Files beside the logs, as Kafka has them: meta.properties, .lock, .kafka_cleanshutdown, the three
-offset checkpoints, quorum-state (in ``__cluster_metadata-0``). Two are our own and hold the id of
-a boot of the machine: ``.boot``, in which the previous process started, and ``.registered``, in
-which the controller last committed a registration of this broker (decision 0014).
+offset checkpoints, quorum-state (in ``__cluster_metadata-0``). Three are our own. Two hold the id
+of a boot of the machine: ``.boot``, in which the previous process started, and ``.registered``, in
+which the controller last committed a registration of this broker (decision 0014). ``.wall-clock``
+holds the wall time by which records are deleted, as far as it is believed.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ as no checkpoint has them any more."""
 PROBE = ".probe"
 BOOT = ".boot"
 REGISTERED = ".registered"
+WALL_CLOCK = ".wall-clock"
 TOPIC_NAME_MAX = 249
 TOPIC_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 
@@ -394,6 +396,14 @@ class LogDirectory:
             for key, log in list(self._logs.items())
             if log.log_start_offset
         }
+
+    def load_wall_ms(self) -> int:
+        found = files.natural((files.read_rebuildable(self.path / WALL_CLOCK) or "").strip())
+        return -1 if found is None else found
+
+    def save_wall_ms(self, wall_ms: int) -> None:
+        path = self.path / WALL_CLOCK
+        self.background(lambda: files.write_whole(path, f"{wall_ms}\n", durable=False))
 
     def load_quorum_state(self) -> dict[str, Any]:
         return self._votes.load()

@@ -11,7 +11,8 @@ from embedded_broker.core.log import producers
 from embedded_broker.core.log.epochs import EpochCache
 from embedded_broker.core.log.producers import MAX_INT, ProducerStates
 from embedded_broker.simulator import batches
-from embedded_broker.simulator.disk import Platter, SimDisk, SimLog
+from embedded_broker.simulator.disk import Platter, SimDisk
+from embedded_broker.simulator.log import SimLog
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.records.batch import BatchHeader, place, read_header
 

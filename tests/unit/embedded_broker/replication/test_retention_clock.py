@@ -43,6 +43,26 @@ def test_that_a_leap_is_caught_up_slowly_and_noted_once() -> None:
     assert wall.clock.wall_ms(3_000) == wall.ms, "a clock that is put right is believed at once"
 
 
+def test_that_a_restart_under_a_wrong_clock_deletes_nothing() -> None:
+    wall = Wall()
+    start_ms = wall.clock.wall_ms(0)
+    wall.after(300_000, leap_ms=10 * YEAR_MS)
+    again = RetentionClock(wall.env)  # on the same disk
+    assert again.wall_ms(50_000) == start_ms
+    assert again.wall_ms(51_000) == start_ms + CATCH_UP * 1_000
+    wall.after(0, leap_ms=-10 * YEAR_MS)
+    assert again.wall_ms(65_000) == wall.ms
+
+
+def test_that_a_clock_of_1970_neither_counts_nor_is_kept() -> None:
+    wall = Wall()
+    right_ms, wall.ms = wall.ms, 5_000
+    assert wall.clock.wall_ms(0) == 5_000, "nothing is as old as that: it deletes nothing"
+    wall.ms = right_ms
+    assert wall.clock.wall_ms(1_000) == right_ms, "the first time that can be believed"
+    assert not wall.notes()
+
+
 def test_that_records_outlive_a_leader_whose_clock_leaps_ten_years() -> None:
     bench = Bench(1)
     bench.create((1,), retention_ms=str(7 * DAY_MS))

@@ -10,7 +10,8 @@ import pytest
 from embedded_broker.core.log.time_lookup import first_at_or_after, latest
 from embedded_broker.core.ports import StorageFailed
 from embedded_broker.simulator.batches import build, records
-from embedded_broker.simulator.disk import Platter, SimDisk, SimLog
+from embedded_broker.simulator.disk import Platter, SimDisk
+from embedded_broker.simulator.log import SimLog
 from kafka_protocol.records.batch import batches, place
 from tests.unit.embedded_broker.fakes import looked_up
 

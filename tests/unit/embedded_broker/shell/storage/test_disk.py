@@ -288,3 +288,15 @@ def test_that_a_creation_that_fails_leaves_nothing_behind(
         assert sorted(path.name for path in (tmp_path / "d").iterdir()) == before
     fill(disk)
     disk.close(clean=True)
+
+
+@pytest.mark.parametrize("text", ["", "soon", "-5", "9" * 30, "²"])
+def test_that_a_damaged_file_of_the_wall_clock_is_none(tmp_path: Path, text: str) -> None:
+    disk = opened(tmp_path)
+    disk.save_wall_ms(1_760_000_000_000)
+    disk.close(clean=False)
+    again = opened(tmp_path)
+    assert again.load_wall_ms() == 1_760_000_000_000
+    again.close(clean=False)
+    (tmp_path / ".wall-clock").write_text(text)
+    assert opened(tmp_path).load_wall_ms() == -1
