@@ -403,6 +403,24 @@ class Checks(Observer):
                 f"{floor}, committed are {committed.end}",
             )
 
+    def time_looked_up(
+        self, reader: str, partition: TopicPartition, wanted_ms: int, answer: Any, floor: int
+    ) -> None:
+        """C6: ListOffsets by time returns the first committed record at or after that time; none
+        only if those before ``floor``, which the reader has read, are older."""
+        if not self.strict:
+            return
+        committed = self.client_view(partition)
+        end = answer.offset if answer.offset >= 0 else floor
+        first = min((o for o, at in committed.timestamps.items() if at >= wanted_ms), default=end)
+        right = first == answer.offset if answer.offset >= 0 else first >= floor
+        if not right or answer.timestamp != committed.timestamps.get(answer.offset, -1):
+            raise Violation(
+                "C6",
+                f"{reader} looked up {wanted_ms} in {committed!r} after reading up to {floor}: "
+                f"{answer.offset} at {answer.timestamp}, the first is {first}",
+            )
+
     # ---- groups
     def joined(self, group: str, generation: int, member: str) -> None:
         """A member joined a generation."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from embedded_broker.simulator.batches import records
 from embedded_broker.simulator.checkers import Checks
 from embedded_broker.simulator.client import SimClient, TopicPartition
+from embedded_broker.simulator.world import WALL_START_MS
 from kafka_protocol.constants import OffsetTimestamp
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.messages.k01_fetch import (
@@ -33,6 +34,9 @@ class Fetcher:
     def __init__(self, client: SimClient, checks: Checks) -> None:
         self.client, self.checks = client, checks
         self.positions: dict[TopicPartition, int] = {}
+        self.on_out_of_range: Callable[[TopicPartition, int], None] | None = None
+        """Called with a partition and the position that its leader does not have, instead of the
+        check that this never happens."""
         self.running = False
         self.version = client.rng.choice([11, 12, 13, 16])
         self.max_wait_ms = client.rng.choice([50, 300, 500])
@@ -131,7 +135,9 @@ class Fetcher:
                     continue
                 position, epoch = requested[key]
                 code = part.error_code
-                if code == ErrorCode.OFFSET_OUT_OF_RANGE:
+                if code == ErrorCode.OFFSET_OUT_OF_RANGE and self.on_out_of_range:
+                    self.on_out_of_range(key, position)
+                elif code == ErrorCode.OFFSET_OUT_OF_RANGE:
                     self.checks.out_of_range(
                         self.client.name, key, position, epoch, self.epochs.get(key, -1)
                     )
@@ -185,7 +191,10 @@ class Reader:
         key = self.client.rng.choice(self.partitions)
         leader = self.client.leader(key)
         if leader is not None:
-            which = self.client.rng.choice([LATEST, LATEST, EARLIEST])
+            rng = self.client.rng
+            which = rng.choice([LATEST, LATEST, EARLIEST, WALL_START_MS])
+            if which == WALL_START_MS:
+                which += rng.randint(0, self.client.world.now_ms)
             part = ListOffsetsPartition(key[1], leader.epoch, which)
             request = ListOffsetsRequest(replica_id=-1, topics=[ListOffsetsTopic(key[0], [part])])
             # KIP-207: the end offset never falls below what was read before, also after an
@@ -196,8 +205,12 @@ class Reader:
                 if response is None:
                     return
                 part = response.topics[0].partitions[0]
-                if part.error_code == ErrorCode.NONE and which == LATEST:
+                if part.error_code != ErrorCode.NONE:
+                    return
+                if which == LATEST:
                     self.checks.end_listed(self.client.name, key, part.offset, floor)
+                elif which >= WALL_START_MS:
+                    self.checks.time_looked_up(self.client.name, key, which, part, floor)
 
             self.client.call(leader.broker_id, request, 6, 1_000, done)
         self.client.later(self.client.rng.randint(300, 1_200), self._list_offset)

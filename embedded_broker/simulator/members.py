@@ -1,4 +1,4 @@
-"""Simulated members of a consumer group (classic protocol), and an administrator.
+"""Simulated members of a consumer group (classic protocol).
 
 States of a member: out -> finding (the coordinator) -> joining -> syncing -> fetching offsets ->
 stable, in which it consumes, commits and sends heartbeats. On any sign of a new generation it goes
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from embedded_broker.simulator.checkers import Checks
 from embedded_broker.simulator.client import SimClient, TopicPartition
@@ -25,23 +25,45 @@ from kafka_protocol.messages.k08_offset_commit import (
 from kafka_protocol.messages.k09_offset_fetch import (
     OffsetFetchRequest,
     OffsetFetchRequestGroup,
+    OffsetFetchRequestTopic,
     OffsetFetchRequestTopics,
 )
 from kafka_protocol.messages.k11_join_group import JoinGroupRequest, JoinGroupRequestProtocol
 from kafka_protocol.messages.k12_heartbeat import HeartbeatRequest
 from kafka_protocol.messages.k13_leave_group import LeaveGroupRequest, MemberIdentity
 from kafka_protocol.messages.k14_sync_group import SyncGroupRequest, SyncGroupRequestAssignment
-from kafka_protocol.messages.k19_create_topics import CreatableTopic, CreateTopicsRequest
-from kafka_protocol.messages.k20_delete_topics import DeleteTopicsRequest, DeleteTopicState
-from kafka_protocol.messages.k37_create_partitions import (
-    CreatePartitionsRequest,
-    CreatePartitionsTopic,
-)
-from kafka_protocol.messages.k43_elect_leaders import ElectLeadersRequest
 
 REJOIN_MS = 100
 PROBES = 0.1
 """How often a member commits when it must not."""
+ZOMBIES = 0.3
+"""How often a member that vanishes commits once more, when others have its partitions."""
+
+
+class Versions(NamedTuple):
+    """The versions in which a member speaks the group protocol."""
+
+    join: int
+    sync: int
+    heartbeat: int
+    commit: int
+    fetch: int
+    leave: int
+
+
+STATIC_VERSIONS = (
+    Versions(7, 5, 4, 8, 8, 4),
+    Versions(5, 3, 3, 7, 6, 3),
+    Versions(9, 5, 4, 9, 9, 5),
+)
+"""Those that know static members (KIP-345)."""
+VERSIONS = (
+    Versions(2, 1, 1, 2, 3, 1),
+    Versions(3, 2, 2, 5, 5, 2),
+    Versions(4, 2, 2, 6, 7, 2),
+    *STATIC_VERSIONS,
+)
+"""Before version 4 of JoinGroup a member gets its id and its place at once (KIP-394)."""
 COORDINATOR_MOVED = {ErrorCode.NOT_COORDINATOR, ErrorCode.COORDINATOR_NOT_AVAILABLE}
 
 
@@ -59,6 +81,7 @@ class Member:
         self.client, self.checks, self.group = client, checks, group
         self.partitions = sorted(partitions)
         self.instance_id = client.name if static else None
+        self.versions = client.rng.choice(STATIC_VERSIONS if static else VERSIONS)
         self.session_timeout_ms = client.rng.choice([2_000, 3_000])
         self.member_id = ""
         self.generation = -1
@@ -88,7 +111,11 @@ class Member:
 
     def vanish(self, back_ms: int) -> None:
         """Disappear without leaving, and come back after ``back_ms``: as a new member, or under the
-        old instance id if static."""
+        old instance id if static. It may come to itself once, and commit."""
+        if self.state == "stable" and self.client.rng.random() < ZOMBIES:
+            moved = dict(self.fetcher.positions)
+            request = self._commit_of(moved, self.generation)
+            self.client.later(self.client.rng.randint(50, 6_000), self._commit_late, request, moved)
         self._enter("out")
         self.member_id = ""
         self.fetcher.positions = {}
@@ -102,11 +129,12 @@ class Member:
     def leave(self, back_ms: int) -> None:
         """Leave the group, and join again after ``back_ms``."""
         if self.member_id:
-            request = LeaveGroupRequest(
-                self.group,
-                members=[MemberIdentity(self.member_id, group_instance_id=self.instance_id)],
-            )
-            self._call(request, 4, lambda response: None)
+            request = LeaveGroupRequest(self.group)
+            if self.versions.leave < 3:
+                request.member_id = self.member_id
+            else:
+                request.members = [MemberIdentity(self.member_id, self.instance_id)]
+            self._call(request, self.versions.leave, lambda response: None)
         self.vanish(back_ms)
 
     # ---- joining
@@ -159,7 +187,7 @@ class Member:
             "sim",
             protocols,
         )
-        self._call(request, 7, self._joined, 6_000)
+        self._call(request, self.versions.join, self._joined, 6_000)
 
     def _joined(self, response: Any) -> None:
         if response is None:
@@ -199,7 +227,7 @@ class Member:
             "range",
             assignments,
         )
-        self._call(request, 5, self._synced, 5_000)
+        self._call(request, self.versions.sync, self._synced, 5_000)
 
     def _synced(self, response: Any) -> None:
         if response is None or response.error_code:
@@ -226,15 +254,21 @@ class Member:
             topics.setdefault(topic, OffsetFetchRequestTopics(topic)).partition_indexes.append(
                 partition
             )
-        request = OffsetFetchRequest(
-            groups=[OffsetFetchRequestGroup(self.group, topics=list(topics.values()))],
-            require_stable=True,
-        )
+        request = OffsetFetchRequest(require_stable=self.versions.fetch >= 7)
+        if self.versions.fetch < 8:
+            request.group_id = self.group
+            request.topics = [
+                OffsetFetchRequestTopic(name, t.partition_indexes) for name, t in topics.items()
+            ]
+        else:
+            request.groups = [OffsetFetchRequestGroup(self.group, topics=list(topics.values()))]
         # The floors of now: commits acknowledged later may or may not be in the response.
         floors = {key: self.checks.commit_floor(self.group, key) for key in mine}
 
         def done(response: Any) -> None:
-            group = None if response is None else response.groups[0]
+            group = response
+            if response is not None and self.versions.fetch >= 8:
+                group = response.groups[0]
             if group is None or group.error_code:
                 self._retry(ErrorCode.NETWORK_EXCEPTION if group is None else group.error_code)
                 return
@@ -253,7 +287,7 @@ class Member:
             self.client.log("ok", "committed", [self.group, [[*key, found[key]] for key in mine]])
             self._consume({key: max(0, found[key]) for key in mine})
 
-        self._call(request, 8, done)
+        self._call(request, self.versions.fetch, done)
 
     # ---- stable
     def _consume(self, positions: dict[TopicPartition, int]) -> None:
@@ -282,7 +316,7 @@ class Member:
             else:
                 self.client.later(self.client.rng.randint(200, 500), self._heartbeat, turn)
 
-        self._call(request, 4, done)
+        self._call(request, self.versions.heartbeat, done)
 
     def _commit_loop(self, turn: int) -> None:
         wait_ms = self.frozen_until_ms - self.client.world.now_ms
@@ -330,7 +364,7 @@ class Member:
                     self.committed_before_sync = generation
             then()
 
-        self._call(self._commit_of(offsets, generation), 8, done)
+        self._call(self._commit_of(offsets, generation), self.versions.commit, done)
 
     def _commit_in_generation_before(self, offsets: dict[TopicPartition, int]) -> None:
         generation = self.generation
@@ -340,7 +374,28 @@ class Member:
                 check_old_commit(self.group, generation, _codes(response))
 
         request = self._commit_of(offsets, generation - 1)
-        self.client.call(self.client.coordinators[self.group], request, 8, 2_500, done)
+        version = self.versions.commit
+        self.client.call(self.client.coordinators[self.group], request, version, 2_500, done)
+
+    def _commit_late(
+        self, request: OffsetCommitRequest, offsets: dict[TopicPartition, int]
+    ) -> None:
+        """Commit what a member had before it vanished: accepted only if nobody has committed in a
+        newer generation."""
+        generation = request.generation_id_or_member_epoch
+        newest = {
+            key: self.checks.committing(self.group, generation, key, offset)
+            for key, offset in offsets.items()
+        }
+
+        def done(response: Any, reason: str) -> None:
+            codes = {} if response is None else _codes(response)
+            for key, offset in offsets.items():
+                if codes.get(key) == ErrorCode.NONE:
+                    self.checks.committed(self.group, generation, key, offset, newest[key])
+
+        coordinator = self.client.coordinators[self.group]
+        self.client.call(coordinator, request, self.versions.commit, 2_500, done)
 
     def _commit(self, turn: int) -> None:
         """Commit the positions that have moved. The response counts even if the member is in
@@ -380,116 +435,10 @@ class Member:
                 self._retry(bad)
 
         coordinator = self.client.coordinators[self.group]
-        self.client.call(coordinator, request, 8, 2_500, done)
+        self.client.call(coordinator, request, self.versions.commit, 2_500, done)
 
 
 def _codes(response: Any) -> dict[TopicPartition, int]:
     return {
         (t.name, p.partition_index): p.error_code for t in response.topics for p in t.partitions
     }
-
-
-LATE_MS = 10_000
-"""A broker forwards a request again when no answer came: the first may still arrive, and delete a
-topic of the same name that was created meanwhile. So may Kafka's."""
-
-
-class Admin:
-    """Creates and deletes topics, adds partitions, elects preferred leaders; remembers the
-    outcomes."""
-
-    def __init__(self, client: SimClient, replication: int) -> None:
-        self.client, self.replication = client, replication
-        self.number = 0
-        self.exists: dict[str, bool | None] = {}
-        """Whether a topic must exist in the end; None when the last outcome is unknown."""
-        self.gone_ms: dict[str, int] = {}
-        """When a topic's deletion was answered."""
-        self.busy = False
-
-    def start(self) -> None:
-        """Begin to change topics at random times."""
-        self.client.later(self.client.rng.randint(300, 2_000), self._act)
-
-    def create(self, name: str, partitions: int, then: Any) -> None:
-        """Create a topic, retrying until it exists, then call ``then``."""
-        topic = CreatableTopic(name, partitions, self.replication)
-        request = CreateTopicsRequest([topic], timeout_ms=3_000)
-
-        def done(response: Any, reason: str) -> None:
-            code = (
-                ErrorCode.NETWORK_EXCEPTION if response is None else response.topics[0].error_code
-            )
-            if code in (ErrorCode.NONE, ErrorCode.TOPIC_ALREADY_EXISTS):
-                then()
-            else:
-                self.client.later(100, self.create, name, partitions, then)
-
-        self.client.call(self.client.any_broker(), request, 7, 4_000, done)
-
-    def _act(self) -> None:
-        self.client.later(self.client.rng.randint(300, 2_500), self._act)
-        if self.busy:
-            return
-        choice = self.client.rng.random()
-        alive = [name for name, exists in sorted(self.exists.items()) if exists]
-        if choice < 0.15:
-            self.client.call(
-                self.client.any_broker(),
-                ElectLeadersRequest(0, None, 2_000),
-                2,
-                3_000,
-                lambda r, why: None,
-            )
-        elif alive and choice < 0.5:
-            self._delete(self.client.rng.choice(alive))
-        elif alive and choice < 0.6:
-            name = self.client.rng.choice(alive)
-            more = CreatePartitionsRequest([CreatePartitionsTopic(name, 4, None)], timeout_ms=2_000)
-            self.client.call(self.client.any_broker(), more, 3, 3_000, lambda r, why: None)
-        else:
-            self._create()
-
-    def _create(self) -> None:
-        now_ms = self.client.world.now_ms
-        deleted = [
-            name
-            for name, exists in sorted(self.exists.items())
-            if exists is False and self.gone_ms.get(name, 0) + LATE_MS < now_ms
-        ]
-        if deleted and self.client.rng.random() < 0.5:
-            name = self.client.rng.choice(deleted)
-        else:
-            self.number += 1
-            name = f"churn-{self.number}"
-        self.busy = True
-        before, self.exists[name] = self.exists.get(name, False), None
-        topic = CreatableTopic(name, self.client.rng.randint(1, 3), self.replication)
-
-        def done(response: Any, reason: str) -> None:
-            self.busy = False
-            code = None if response is None else response.topics[0].error_code
-            self.client.log("info" if response is None else "ok", "create", [name, code])
-            if code == ErrorCode.NONE:
-                self.exists[name] = True
-            elif code == ErrorCode.INVALID_REPLICATION_FACTOR:
-                self.exists[name] = before
-
-        self.client.call(
-            self.client.any_broker(), CreateTopicsRequest([topic], timeout_ms=2_000), 7, 3_000, done
-        )
-
-    def _delete(self, name: str) -> None:
-        self.busy = True
-        self.exists[name] = None
-
-        def done(response: Any, reason: str) -> None:
-            self.busy = False
-            code = None if response is None else response.responses[0].error_code
-            self.client.log("info" if response is None else "ok", "delete", [name, code])
-            if code == ErrorCode.NONE:  # an unknown topic may be one that a broker missed
-                self.exists[name] = False
-                self.gone_ms[name] = self.client.world.now_ms
-
-        request = DeleteTopicsRequest(topics=[DeleteTopicState(name)], timeout_ms=2_000)
-        self.client.call(self.client.any_broker(), request, 6, 3_000, done)

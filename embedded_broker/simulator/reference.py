@@ -52,6 +52,8 @@ class Committed:
         """By base offset of the batch."""
         self.values: dict[int, bytes | None] = {}
         """By offset."""
+        self.timestamps: dict[int, int] = {}
+        """By offset, in ms."""
         self.end = 0
         """The offset after the last committed record."""
         self._end_by_epoch: dict[int, int] = {}
@@ -93,6 +95,7 @@ class Committed:
             self.fingerprints[header.base_offset] = fingerprint(header, data)
             if not header.is_control:
                 for record in records(data):
+                    self.timestamps[record.offset] = record.timestamp
                     self._add(record.offset, record.value, idempotent)
         if at != end:
             raise Violation(

@@ -15,13 +15,14 @@ from functools import partial
 from typing import Any
 
 from embedded_broker.options import Settings
+from embedded_broker.simulator.admin import Admin
 from embedded_broker.simulator.checkers import Checks
-from embedded_broker.simulator.client import SimClient, TopicPartition
+from embedded_broker.simulator.client import SimClient
 from embedded_broker.simulator.consuming import Reader
 from embedded_broker.simulator.directed import DURABLE_PLANS, directed
 from embedded_broker.simulator.disk import Platter
 from embedded_broker.simulator.history import History, Operation
-from embedded_broker.simulator.members import Admin, Member
+from embedded_broker.simulator.members import Member
 from embedded_broker.simulator.nemesis import CLIENTS, Nemesis
 from embedded_broker.simulator.network import Network
 from embedded_broker.simulator.node import MakePlatter, Node
@@ -29,6 +30,7 @@ from embedded_broker.simulator.plans import Fault, plan
 from embedded_broker.simulator.probes import Probes
 from embedded_broker.simulator.producing import Producer
 from embedded_broker.simulator.properties import settings_text
+from embedded_broker.simulator.recovery import OFFSETS_TOPIC, Recovery
 from embedded_broker.simulator.report import describe, images
 from embedded_broker.simulator.small_bounds import small_bounds
 from embedded_broker.simulator.state_probes import StateProbes
@@ -41,10 +43,6 @@ HEAL_WITHIN_MS = 45_000
 CHECK_REPLICAS_MS = 150
 SILENT_MEMBER_MS = 4_000
 """After the end of a silent member's session: the heartbeats of the others, and the rebalance."""
-OFFSETS_TOPIC = "__consumer_offsets"
-GROUP = "g"
-GROUP_PARTITION = 1
-"""The partition of __consumer_offsets for the group: Java's hash of "g" is 103, modulo 2."""
 FAMILIES = ("F0", "F1", "F2", "F3", "F4")
 
 
@@ -121,6 +119,9 @@ class Scenario:
         self.producers: list[Producer] = []
         self.readers: list[Reader] = []
         self.members: list[Member] = []
+        self.groups = {"g": 1, "h": 0}
+        """Each with its partition of __consumer_offsets: Java's hashes of the names are 103 and
+        104, modulo 2."""
         self.admin = Admin(self._client("admin"), 3)
         self.topics = {"data": self.rng.choice([1, 2, 3])}
         self.partitions = [(topic, p) for topic, n in self.topics.items() for p in range(n)]
@@ -129,6 +130,7 @@ class Scenario:
             self.topics[TRIMMED[0]] = 1
         self.core = dict(self.nodes)
         """The nodes that run after the heal."""
+        self.recovery = Recovery(self)
         self.healed_in_ms = 0
 
     def _timeouts(self) -> dict[str, Any]:
@@ -239,12 +241,13 @@ class Scenario:
             raise Violation(
                 "F0", f"elections, quorum elections, generation went from {before} to {after}"
             )
-        if len(self.members) > 1:
+        if len([m for m in self.members if m.group == "g"]) > 1:
             self._lose_a_member()
 
     def _lose_a_member(self) -> None:
         """C9: the partitions of a member that is silent go to the others after its session."""
-        silent, *others = self.members
+        silent = self.members[0]
+        others = [m for m in self.members[1:] if m.group == silent.group]
         within_ms = silent.session_timeout_ms + SILENT_MEMBER_MS
         silent.vanish(within_ms + 1_000)
 
@@ -256,7 +259,8 @@ class Scenario:
 
     def _changes_of_roles(self) -> tuple[int, int, int]:
         checks = self.checks
-        return checks.elections, checks.quorum_elections, checks.generation(GROUP)
+        generations = sum(checks.generation(group) for group in self.groups)
+        return checks.elections, checks.quorum_elections, generations
 
     def _run_faults(self) -> None:
         self.nemesis.start()
@@ -295,11 +299,11 @@ class Scenario:
                 Producer(client, self.checks, self.partitions, period_ms=period_ms, **kind)
             )
         self.readers.append(Reader(self._client("reader"), self.checks, self.partitions))
-        static = self.rng.random() < 0.3
-        for i in range(self.rng.choice([1, 2, 3])):
-            self.members.append(
-                Member(self._client(f"m{i}"), self.checks, GROUP, self.partitions, static)
-            )
+        for group, sizes in (("g", (1, 2, 3)), ("h", (0, 0, 1, 2))):
+            static = self.rng.random() < 0.3
+            for i in range(self.rng.choice(sizes)):
+                client = self._client(f"{group}{i}")
+                self.members.append(Member(client, self.checks, group, self.partitions, static))
         starts: list[Callable[[], None]] = [a.start for a in self.producers]
         starts += [a.start for a in self.readers]
         starts += [a.start for a in self.members]
@@ -355,7 +359,7 @@ class Scenario:
 
     def _converge(self) -> None:
         healed_ms = self.world.now_ms
-        writable = self._writable_partitions
+        writable = self.recovery.writable_partitions
         self._wait(
             lambda: all(self.checks.newest_ack_ms.get(p, -1) > healed_ms for p in writable()),
             HEAL_WITHIN_MS,
@@ -366,94 +370,14 @@ class Scenario:
         self._wait(
             lambda: all(p.idle for p in self.producers), HEAL_WITHIN_MS, "producers are not done"
         )
-        self._wait(self._settled, HEAL_WITHIN_MS, "the cluster does not settle")
-        self._wait(self._consumers_done, HEAL_WITHIN_MS, "consumers do not reach the end")
+        self._wait(self.recovery.settled, HEAL_WITHIN_MS, "the cluster does not settle")
+        self._wait(self.recovery.consumers_done, HEAL_WITHIN_MS, "consumers do not reach the end")
         self.healed_in_ms = self.world.now_ms - healed_ms
         self.world.run_until(self.world.now_ms + 1_500)
         self.checks.finish()
         self.checks.check_replicas()
         self.trimmer.check(self.core.values())
-        self._check_topics()
-
-    def _writable_partitions(self) -> list[TopicPartition]:
-        return [(topic, index) for topic, index in self.partitions if self._writable(topic, index)]
-
-    def _writable(self, topic: str, index: int) -> bool:
-        """Return whether the core has min.insync.replicas of a partition, of which one may lead."""
-        controller = self.checks.controller()
-        partition = None if controller is None else controller.broker.image.partition(topic, index)
-        if partition is None:
-            return True
-        alive = [r for r in partition.replicas if r in self.core]
-        return len(alive) >= 2 and bool({*partition.isr, *partition.elr} & set(self.core))
-
-    def _settled(self) -> bool:
-        """Return whether the core agrees on the metadata, and every partition that may have a
-        leader has one, with all its running replicas in sync at the same end offset."""
-        controller = self.checks.controller()
-        if controller is None or not all(n.running for n in self.core.values()):
-            return False
-        image = controller.broker.image
-        if any(n.broker.image.offset != image.offset for n in self.core.values()):
-            return False
-        for topic in image.topics.values():
-            for p in topic.partitions.values():
-                alive = sorted(r for r in p.replicas if r in self.core)
-                if not alive or not {*p.isr, *p.elr} & set(alive):
-                    continue
-                if p.leader not in alive or sorted(p.isr) != alive:
-                    return False
-                logs = [
-                    self.nodes[r].platter.logs.get((p.topic, p.topic_id, p.partition))
-                    for r in alive
-                ]
-                if (
-                    any(log is None for log in logs)
-                    or len({log.log_end_offset for log in logs if log}) != 1
-                ):
-                    return False
-        return True
-
-    def _consumers_done(self) -> bool:
-        """Return whether readers and group have consumed, and the group committed, all that is
-        committed."""
-        ends = {p: self.checks.client_view(p).end for p in self._writable_partitions()}
-        for reader in self.readers:
-            if self.checks.strict and any(
-                reader.fetcher.positions.get(p, 0) < end for p, end in ends.items()
-            ):
-                return False
-        if not self._writable(OFFSETS_TOPIC, GROUP_PARTITION) or not self.checks.strict:
-            return True
-        if not all(m.stable for m in self.members):
-            return False
-        positions: dict[TopicPartition, int] = {}
-        for member in self.members:
-            for partition, position in member.fetcher.positions.items():
-                if partition in positions:  # still owned by two members
-                    return False
-                positions[partition] = position
-        return all(positions.get(p, -1) >= end for p, end in ends.items() if end) and all(
-            self.checks.commit_floor(GROUP, p) >= end for p, end in ends.items() if end
-        )
-
-    def _check_topics(self) -> None:
-        """C10: every broker has the topics that were created, none that was deleted, and no log of
-        a deleted one."""
-        for node in self.core.values():
-            image = node.broker.image
-            for name, exists in self.admin.exists.items():
-                if exists is not None and exists != (name in image.topics):
-                    state = "is missing" if exists else "still exists"
-                    raise Violation("C10", f"broker {node.node_id}: topic {name} {state}")
-            for name, topic_id, index in node.platter.logs:
-                if name.startswith("__cluster"):
-                    continue
-                topic = image.topics.get(name)
-                if topic is None or topic.topic_id != topic_id or index not in topic.partitions:
-                    raise Violation(
-                        "C10", f"broker {node.node_id} has a log of {name}-{index} {topic_id}"
-                    )
+        self.recovery.check_topics()
 
     def _state(self) -> str:
         return describe(self.nodes, self.producers, self.readers, self.members)

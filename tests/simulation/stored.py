@@ -85,6 +85,8 @@ class StoredLog(SimLog):
         super().__init__(platter, log.topic, log.topic_id, log.partition)
         self._world = platter.world
         self._stored_on = platter
+        self.decayed: set[int] = set()
+        """Those of ``rotten`` that the file shows."""
         self._flushes: dict[int, list[tuple[Segment, Any, int]]] = {}
         self.copy()
 
@@ -230,13 +232,21 @@ class StoredLog(SimLog):
             return False
         for copy in copies:
             copy.make_durable()
-        (offset,) = self.rotten
-        segment = max(
-            (s for s in self.log._segments if s.base_offset <= offset), key=lambda s: s.base_offset
-        )
-        end = sum(h.size for h in self.headers_ if segment.base_offset <= h.base_offset <= offset)
-        self._stored_on.power.flip_bit(segment.file.path, end - 1)
         return True
+
+    def decay(self) -> None:
+        """Let the rot reach the file. A running process does not meet it, because the pages that it
+        wrote are in memory; the next one does."""
+        for offset in self.rotten - self.decayed:
+            segment = max(
+                (s for s in self.log._segments if s.base_offset <= offset),
+                key=lambda s: s.base_offset,
+            )
+            sizes = [
+                h.size for h in self.headers_ if segment.base_offset <= h.base_offset <= offset
+            ]
+            self._stored_on.power.flip_bit(segment.file.path, sum(sizes) - 1)
+        self.decayed |= self.rotten
 
 
 class StoredPlatter(Platter):
@@ -305,16 +315,18 @@ class StoredPlatter(Platter):
         self.directory = directory
         self.directory_id = directory.directory_id
         before, was_killed = self.logs, not self.unclean and not self.disturbed
-        self.logs = {}
+        found: dict[tuple[str, UUID, int], StoredLog] = {}
         for log in directory.logs():
             assert isinstance(log, DiskPartitionLog)
-            self.logs[log.topic, log.topic_id, log.partition] = StoredLog(self, log)
+            found[log.topic, log.topic_id, log.partition] = StoredLog(self, log)
         for key, old in before.items():
-            new = self.logs.get(key)
+            new = found.get(key)
             if new is not None:
                 new.rotten = {offset for offset in old.rotten if offset < new.log_end_offset}
+                new.decayed = set(new.rotten)
             if was_killed and not old.rotten:
                 self._compare(old, new)
+        self.logs = {**found}
         self.quorum_state = directory.load_quorum_state()
         if self.quorum_state not in self.votes:
             raise Violation("C11", f"the votes are {self.quorum_state}, saved were {self.votes}")
@@ -337,6 +349,9 @@ class StoredPlatter(Platter):
                 f" it had {len(old.bytes_)} up to {old._end}",
             )
 
+    def _stored_logs(self) -> list[StoredLog]:
+        return [log for log in self.logs.values() if isinstance(log, StoredLog)]
+
     def work(self) -> None:
         """Do the oldest file work; the shell warns of what fails."""
         if self._work:
@@ -346,8 +361,9 @@ class StoredPlatter(Platter):
     def process_ended(self, rng: random.Random, power: bool, clean: bool = False) -> int:
         directory, self.directory = self.directory, None
         if directory is not None:
-            for log in self.logs.values():
+            for log in self._stored_logs():
                 log._end, log._start = log.log_end_offset, log.log_start_offset
+                log.decay()
             if clean:
                 while self._work:
                     self.work()
