@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from embedded_broker.simulator.client import SimClient
 from kafka_protocol.errors import ErrorCode
-from kafka_protocol.messages.k19_create_topics import CreatableTopic, CreateTopicsRequest
+from kafka_protocol.messages.k19_create_topics import (
+    CreatableTopic,
+    CreatableTopicConfig,
+    CreateTopicsRequest,
+)
 from kafka_protocol.messages.k20_delete_topics import DeleteTopicsRequest, DeleteTopicState
 from kafka_protocol.messages.k37_create_partitions import (
     CreatePartitionsRequest,
@@ -54,9 +59,12 @@ class Admin:
         """Begin to change topics at random times."""
         self.client.later(self.client.rng.randint(300, 2_000), self._act)
 
-    def create(self, name: str, partitions: int, then: Any) -> None:
+    def create(
+        self, name: str, partitions: int, then: Any, configs: Mapping[str, str] | None = None
+    ) -> None:
         """Create a topic, retrying until it exists, then call ``then``."""
-        topic = CreatableTopic(name, partitions, self.replication)
+        settings = [CreatableTopicConfig(*entry) for entry in (configs or {}).items()]
+        topic = CreatableTopic(name, partitions, self.replication, configs=settings)
         request = CreateTopicsRequest([topic], timeout_ms=3_000)
 
         def done(response: Any, reason: str) -> None:
@@ -66,7 +74,7 @@ class Admin:
             if code in (ErrorCode.NONE, ErrorCode.TOPIC_ALREADY_EXISTS):
                 then()
             else:
-                self.client.later(100, self.create, name, partitions, then)
+                self.client.later(100, self.create, name, partitions, then, configs)
 
         self.client.call(self.client.any_broker(), request, 7, 4_000, done)
 

@@ -35,7 +35,7 @@ from embedded_broker.simulator.report import describe, images
 from embedded_broker.simulator.small_bounds import small_bounds
 from embedded_broker.simulator.state_probes import StateProbes
 from embedded_broker.simulator.transcript import Transcript
-from embedded_broker.simulator.trimming import TRIMMED, Trimmer
+from embedded_broker.simulator.trimming import TRIMMED, TRIMMED_CONFIGS, Trimmer
 from embedded_broker.simulator.world import Violation, World
 
 START_WITHIN_MS = 30_000
@@ -126,7 +126,9 @@ class Scenario:
         self.topics = {"data": self.rng.choice([1, 2, 3])}
         self.partitions = [(topic, p) for topic, n in self.topics.items() for p in range(n)]
         self.trimmer = Trimmer(self._client("trimmer"), self.checks)
-        if self.plan == "trimming":
+        self.retained = self.rng.random() < 0.5
+        """Whether retention deletes from the trimmed topic too, if there is one."""
+        if self.plan == "trimming" or (family in ("F1", "F2") and self.rng.random() < 0.2):
             self.topics[TRIMMED[0]] = 1
         self.core = dict(self.nodes)
         """The nodes that run after the heal."""
@@ -221,7 +223,8 @@ class Scenario:
         self._wait(self.healthy, START_WITHIN_MS, "the cluster did not start")
         ready: list[str] = []
         for topic, count in self.topics.items():
-            self.admin.create(topic, count, partial(ready.append, topic))
+            configs = TRIMMED_CONFIGS if topic == TRIMMED[0] and self.retained else None
+            self.admin.create(topic, count, partial(ready.append, topic), configs)
         self._wait(lambda: len(ready) == len(self.topics), START_WITHIN_MS, "topics are missing")
         self._start_clients()
         if self.family == "F0":
@@ -372,6 +375,9 @@ class Scenario:
         )
         self._wait(self.recovery.settled, HEAL_WITHIN_MS, "the cluster does not settle")
         self._wait(self.recovery.consumers_done, HEAL_WITHIN_MS, "consumers do not reach the end")
+        if TRIMMED[0] in self.topics:
+            caught_up = "the reader of the trimmed topic does not reach the end"
+            self._wait(lambda: self.trimmer.read_to_the_end, HEAL_WITHIN_MS, caught_up)
         self.healed_in_ms = self.world.now_ms - healed_ms
         self.world.run_until(self.world.now_ms + 1_500)
         self.checks.finish()

@@ -1,4 +1,5 @@
-"""A simulated administrator who deletes records from the front of a topic (KIP-107)."""
+"""A simulated administrator who deletes records from the front of a topic (KIP-107), and a reader
+of it whom the deletions overtake."""
 
 from __future__ import annotations
 
@@ -7,11 +8,18 @@ from functools import partial
 from typing import Any
 
 from embedded_broker.simulator.checkers import Checks
-from embedded_broker.simulator.client import SimClient
+from embedded_broker.simulator.client import SimClient, TopicPartition
+from embedded_broker.simulator.consuming import Fetcher
 from embedded_broker.simulator.node import Node
 from embedded_broker.simulator.producing import Producer
 from embedded_broker.simulator.world import Violation
+from kafka_protocol.constants import OffsetTimestamp
 from kafka_protocol.errors import ErrorCode
+from kafka_protocol.messages.k02_list_offsets import (
+    ListOffsetsPartition,
+    ListOffsetsRequest,
+    ListOffsetsTopic,
+)
 from kafka_protocol.messages.k21_delete_records import (
     DeleteRecordsPartition,
     DeleteRecordsRequest,
@@ -19,6 +27,7 @@ from kafka_protocol.messages.k21_delete_records import (
 )
 
 TRIMMED = ("trimmed", 0)
+TRIMMED_CONFIGS = {"retention.bytes": "3000", "segment.bytes": "500"}
 HIGH_WATERMARK = -1
 
 
@@ -32,9 +41,12 @@ class Trimmer:
         self.deleted = 0
         """Up to where an acknowledged request has deleted."""
 
+        self.reader = TrimmedReader(client, checks)
+
     def start(self) -> None:
-        """Begin to produce and to delete."""
+        """Begin to produce, to read and to delete."""
         self.producer.start()
+        self.reader.start()
         self._delete()
 
     def _delete(self) -> None:
@@ -62,6 +74,11 @@ class Trimmer:
                 )
             self.deleted = max(self.deleted, part.low_watermark)
 
+    @property
+    def read_to_the_end(self) -> bool:
+        """Return whether the reader has reached the end of what is committed."""
+        return self.reader.position >= self.checks.client_view(TRIMMED).end
+
     def check(self, nodes: Iterable[Node]) -> None:
         """C7 of the healed cluster: no replica's log starts before its leader's, or before what an
         acknowledged request has deleted."""
@@ -75,3 +92,43 @@ class Trimmer:
                     f"{replica} starts at {replica.start_offset} on a replica of epoch "
                     f"{replica.leader_epoch}; up to {least} it is deleted",
                 )
+
+
+class TrimmedReader:
+    """Follows TRIMMED from its first record on, and begins at the first one again when what it
+    wants next is deleted, as auto.offset.reset=earliest does."""
+
+    def __init__(self, client: SimClient, checks: Checks) -> None:
+        self.client = client
+        self.fetcher = Fetcher(client, checks)
+        self.fetcher.on_out_of_range = self._reset
+
+    @property
+    def position(self) -> int:
+        """The offset that it reads next."""
+        return self.fetcher.positions.get(TRIMMED, 0)
+
+    def start(self) -> None:
+        """Begin to read."""
+        self.client.refresh(lambda: self.fetcher.follow({TRIMMED: 0}))
+
+    def _reset(self, partition: TopicPartition, position: int) -> None:
+        leader = self.client.leader(partition)
+        if leader is None:
+            return
+        part = ListOffsetsPartition(partition[1], leader.epoch, OffsetTimestamp.EARLIEST)
+        request = ListOffsetsRequest(replica_id=-1, topics=[ListOffsetsTopic(partition[0], [part])])
+
+        def done(response: Any, reason: str) -> None:
+            part = None if response is None else response.topics[0].partitions[0]
+            if part is None or part.error_code != ErrorCode.NONE or self.position != position:
+                return  # the next fetch is out of range again
+            if part.offset <= position:
+                raise Violation(
+                    "C6",
+                    f"{self.client.name} is out of range at {position} of {partition}, of which"
+                    f" the first offset is {part.offset}",
+                )
+            self.fetcher.follow({partition: part.offset})
+
+        self.client.call(leader.broker_id, request, 6, 1_000, done)
