@@ -102,6 +102,10 @@ class Broker:
                 self.lifecycle.stop(now_ms)
         return self._outbox.take()
 
+    def waiting(self) -> dict[str, int]:
+        """How much waits for events here, by kind: what must not grow without bound."""
+        return self._outbox.waiting()
+
     # ---- QuorumListener
     def on_leadership(self, now_ms: int) -> None:
         """The quorum's epoch or leader changed."""

@@ -84,6 +84,15 @@ class Outbox:
             for effect in self._effects
         )
 
+    def waiting(self) -> dict[str, int]:
+        """How many callbacks wait for events, by what they wait for."""
+        return {
+            "requests to others": len(self._sends),
+            "flushes": len(self._flushes),
+            "timers": len(self._timers),
+            "requests to itself": len(self._local),
+        }
+
     def no_response(self, request: RequestReceived) -> None:
         """Finish ``request`` without a response (acks=0)."""
         self._effects.append(NoResponse(request.request_id))

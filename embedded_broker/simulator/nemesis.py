@@ -199,6 +199,8 @@ class Nemesis:
             case "cut_clients":
                 clients = self.cluster.client_hosts()
                 return self._cut([(me, c) for c in clients] + [(c, me) for c in clients])
+            case "lossy":
+                return self._lossy([(me, o) for o in [*others, *self.cluster.client_hosts()]])
             case "reset":
                 self.network.reset(me, other)
             case "black_hole":
@@ -375,6 +377,16 @@ class Nemesis:
                     self.network.heal(*link)
 
         return heal
+
+    def _lossy(self, links: list[tuple[int, int]]) -> Callable[[], None]:
+        """Let links lose messages in both directions; returns what ends this."""
+        both = {*links, *((b, a) for a, b in links)} - self.network.lossy
+        self.network.lossy |= both
+
+        def end() -> None:
+            self.network.lossy -= both
+
+        return end
 
     def stop(self) -> None:
         """Let no further fault strike, and none that is under way end."""

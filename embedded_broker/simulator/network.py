@@ -27,6 +27,8 @@ from kafka_protocol.messages.k56_alter_partition import AlterPartitionRequest
 OnResponse = Callable[[Any, str], None]
 """(response or None, the reason when there is none)"""
 
+LOST = 0.1
+"""How often a lossy link loses a message."""
 ECHOED = (FetchRequest, VoteRequest, BeginQuorumEpochRequest, AlterPartitionRequest)
 """Requests between brokers that may arrive again, late, and must then do no harm."""
 
@@ -53,10 +55,15 @@ class Pipe:
     """One direction of a connection."""
 
     def __init__(
-        self, network: Network, source: int, target: int, deliver: Callable[[str, Any], None]
+        self,
+        network: Network,
+        source: int,
+        target: int,
+        deliver: Callable[[str, Any], None],
+        broken: Callable[[], None],
     ) -> None:
         self.network, self.source, self.target = network, source, target
-        self._deliver = deliver
+        self._deliver, self._broken = deliver, broken
         self._queue: deque[tuple[int, str, Any]] = deque()
         self._newest_due = 0
         self.dead = False
@@ -85,6 +92,10 @@ class Pipe:
         if (self.source, self.target) in self.network.cuts:
             self.network.stalled.append(self)
             return
+        if self.network.loses(self.source, self.target):
+            self._queue.clear()
+            self._broken()
+            return
         _, kind, payload = self._queue.popleft()
         if self._queue:
             world.at(max(self._queue[0][0], world.now_ms), self.pump)
@@ -98,8 +109,8 @@ class Connection:
         self.network, self.host = network, host
         self.caller = caller
         self.source = source
-        self.up = Pipe(network, source, host.host_id, self._at_server)
-        self.down = Pipe(network, host.host_id, source, self._at_client)
+        self.up = Pipe(network, source, host.host_id, self._at_server, self._broken)
+        self.down = Pipe(network, host.host_id, source, self._at_client, self._broken)
         self.server: Server | None = None
         self.established = False
         self.client_gone = False
@@ -163,6 +174,15 @@ class Connection:
         else:
             self._client_lost("connection refused" if kind == "refused" else "connection reset")
 
+    def _broken(self) -> None:
+        """A message was lost, and with it the connection: both sides learn of that at once."""
+        self.up.dead = self.down.dead = True
+        if not self.client_gone:
+            self._client_lost("connection reset")
+        if self.server is not None and not self.server_gone:
+            self.server_gone = True
+            self.server.hung_up(self)
+
     # ---- server side
     def _at_server(self, kind: str, payload: Any) -> None:
         current = self.host.server
@@ -216,6 +236,8 @@ class Network:
         """Pipes with something to deliver over a cut link."""
         self.slow: dict[tuple[int, int], int] = {}
         """Extra latency in milliseconds by (source, target)."""
+        self.lossy: set[tuple[int, int]] = set()
+        """(source, target) pairs on which a message may be lost, and its connection with it."""
         self.connections: list[Connection] = []
         self.echo = False
         """Whether requests between brokers may arrive a second time, on another connection."""
@@ -276,6 +298,10 @@ class Network:
 
         self.world.after(self.rng.randint(50, 3_000), send)
 
+    def loses(self, source: int, target: int) -> bool:
+        """Draw whether a link loses what it is to deliver now."""
+        return (source, target) in self.lossy and self.rng.random() < LOST
+
     def forget(self, connection: Connection) -> None:
         """Drop a closed connection."""
         if connection in self.connections:
@@ -295,6 +321,7 @@ class Network:
         """Allow all deliveries again, at normal speed."""
         self.cuts.clear()
         self.slow.clear()
+        self.lossy.clear()
         self._wake()
 
     def _wake(self) -> None:

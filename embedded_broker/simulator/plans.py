@@ -60,6 +60,9 @@ GENTLE = (
         "clock_jump",
         "cut_clients",
         "disk_full",
+        "lossy",
+        "lossy",
+        "echo",
     ]
     + ["rot"] * 2
     + ["duel"] * 2

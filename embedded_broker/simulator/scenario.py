@@ -16,6 +16,7 @@ from typing import Any
 
 from embedded_broker.options import Settings
 from embedded_broker.simulator.admin import Admin
+from embedded_broker.simulator.bounds import Bounds
 from embedded_broker.simulator.checkers import Checks
 from embedded_broker.simulator.client import SimClient
 from embedded_broker.simulator.consuming import Reader
@@ -106,6 +107,7 @@ class Scenario:
         self.checks = Checks(self.world, self.nodes, strict=family != "F3")
         self.probes = Probes(self.world, self.nodes, self.checks.newest)
         self.state_probes = StateProbes(self.nodes)
+        self.bounds = Bounds(self.nodes)
         self.checks.on_commit = self.probes.committed
         self.history = History()
         self.length_ms = self.rng.choice([5_000, 8_000, 15_000])
@@ -278,6 +280,7 @@ class Scenario:
         self.checks.check_replicas()
         self.probes.check()
         self.state_probes.check()
+        self.bounds.check()
         self.world.after(CHECK_REPLICAS_MS, self._check_replicas)
 
     def _wait(self, until: Callable[[], bool], within_ms: int, what: str) -> None:
