@@ -19,6 +19,7 @@ from uuid import UUID
 from embedded_broker.core.effects import Effect, Note, Stop
 from embedded_broker.core.events import Event
 from embedded_broker.simulator.disk import Platter
+from embedded_broker.simulator.group_checks import GroupChecks, TopicPartition
 from embedded_broker.simulator.log import SimLog
 from embedded_broker.simulator.node import Node, Observer
 from embedded_broker.simulator.observing import NewestMetadata
@@ -27,7 +28,6 @@ from embedded_broker.simulator.world import Violation, World
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.records.batch import BatchHeader
 
-TopicPartition = tuple[str, int]
 METADATA_TOPIC = "__cluster_metadata"
 Observed = tuple[int, bool, int, Any]
 """(high watermark, whether the replica leads, leader epoch, log) of a partition on a broker."""
@@ -52,12 +52,13 @@ class Sent:
     codes: list[int] = field(default_factory=list)
 
 
-class Checks(Observer):
+class Checks(GroupChecks, Observer):
     """See the module. Without ``strict``, for the family that may lose data (F3), only the checks
     that hold even then are made: leaders, epochs, metadata, producer ids."""
 
     def __init__(self, world: World, nodes: Mapping[int, Node], strict: bool = True) -> None:
-        self.world, self.nodes, self.strict = world, nodes, strict
+        super().__init__(strict)
+        self.world, self.nodes = world, nodes
         self.newest = NewestMetadata(nodes)
         self.reference = Reference()
         self.sent: list[Sent] = []
@@ -79,11 +80,6 @@ class Checks(Observer):
         """By broker: up to where its applied metadata is checked."""
         self._platters: dict[int, Platter] = {}
         self._producer_ids: dict[int, str] = {}
-        self._generations: dict[str, int] = {}
-        self._owners: dict[tuple[str, int, TopicPartition], str] = {}
-        self._commit_floor: dict[tuple[str, TopicPartition], int] = {}
-        self._commit_tries: dict[tuple[str, TopicPartition], set[int]] = {}
-        self._committed_in: dict[tuple[str, TopicPartition], int] = {}
         for node in nodes.values():
             node.observers.append(self)
             node.platter.on_append = self._appended
@@ -420,73 +416,6 @@ class Checks(Observer):
                 f"{reader} looked up {wanted_ms} in {committed!r} after reading up to {floor}: "
                 f"{answer.offset} at {answer.timestamp}, the first is {first}",
             )
-
-    # ---- groups
-    def joined(self, group: str, generation: int, member: str) -> None:
-        """A member joined a generation."""
-        self._generations[group] = max(generation, self._generations.get(group, 0))
-
-    def generation(self, group: str) -> int:
-        """The newest generation of a group that a member joined."""
-        return self._generations.get(group, 0)
-
-    def assigned(
-        self, group: str, generation: int, member: str, partitions: list[TopicPartition]
-    ) -> None:
-        """C9: in one generation a partition has one owner. A static member is identified by its
-        instance id, because its member id changes. An empty group without offsets is removed, and
-        begins with generation 1 again."""
-        if not any(known == group for known, _ in self._commit_floor):
-            return
-        for partition in partitions:
-            owner = self._owners.setdefault((group, generation, partition), member)
-            if owner != member and self.strict:
-                raise Violation(
-                    "C9",
-                    f"{group} generation {generation}: {owner} and {member} both own {partition}",
-                )
-
-    def committing(
-        self, group: str, generation: int, partition: TopicPartition, offset: int
-    ) -> int:
-        """A commit is sent; returns the newest generation with an accepted commit so far."""
-        self._commit_tries.setdefault((group, partition), {-1}).add(offset)
-        return self._committed_in.get((group, partition), -1)
-
-    def committed(
-        self, group: str, generation: int, partition: TopicPartition, offset: int, newest: int
-    ) -> None:
-        """C9: a commit was accepted, which must not happen if it was sent after one of a newer
-        generation (``newest``) had been accepted."""
-        key = (group, partition)
-        if generation < newest and self.strict:
-            raise Violation(
-                "C9",
-                f"{group}: {partition} was committed in generation {newest}, then in {generation}",
-            )
-        self._committed_in[key] = max(generation, self._committed_in.get(key, -1))
-        self._commit_floor[key] = max(offset, self._commit_floor.get(key, -1))
-
-    def commit_floor(self, group: str, partition: TopicPartition) -> int:
-        """Return an offset that the committed offset can never fall below, or -1."""
-        return self._commit_floor.get((group, partition), -1)
-
-    def offset_fetched(
-        self, group: str, partition: TopicPartition, offset: int, floor: int
-    ) -> None:
-        """C9: the committed offset is one that a member committed, and never goes back."""
-        tries = self._commit_tries.get((group, partition), {-1})
-        if offset not in tries and self.strict:
-            raise Violation(
-                "C9", f"{group}: {partition} has offset {offset}, which nobody committed"
-            )
-        if offset < floor and self.strict:
-            raise Violation(
-                "C9", f"{group}: {partition} is at {offset}, but {floor} was committed before"
-            )
-        self._commit_floor[group, partition] = max(
-            offset, self._commit_floor.get((group, partition), -1)
-        )
 
     # ---- the end
     def finish(self) -> None:

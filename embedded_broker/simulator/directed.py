@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from embedded_broker.simulator.plans import Fault
 
+TEN_YEARS_MS = 315_000_000_000
 DURABLE_PLANS = ("darkness",)
 """Plans that need data that is flushed before it counts."""
 
@@ -99,6 +100,20 @@ def trimming(rng: random.Random) -> list[Fault]:
     return faults
 
 
+def leap(rng: random.Random) -> list[Fault]:
+    """Brokers start under a clock that is years ahead or behind, which is put right later."""
+    faults = []
+    for at_ms in range(500, 14_000, 2_500):
+        pick = rng.randrange(60)
+        by_ms = rng.choice([1, 1, -1]) * TEN_YEARS_MS
+        faults += [
+            _fault(at_ms, "clock_jump", 0, pick=pick, by_ms=by_ms),
+            _fault(at_ms + rng.randint(0, 300), "kill", rng.randint(50, 500), pick=pick),
+            _fault(at_ms + 2_000, "clock_jump", 0, pick=pick, by_ms=0),
+        ]
+    return faults
+
+
 PLANS: tuple[Callable[[random.Random], list[Fault]], ...] = (
     duel,
     second_vote,
@@ -107,6 +122,7 @@ PLANS: tuple[Callable[[random.Random], list[Fault]], ...] = (
     darkness,
     lost_answer,
     trimming,
+    leap,
 )
 
 

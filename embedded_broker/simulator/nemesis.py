@@ -217,7 +217,8 @@ class Nemesis:
                 node.slow_disk_ms = 50 + fault["pick"] * 20
                 return lambda: setattr(node, "slow_disk_ms", 0)
             case "clock_jump":
-                node.clock.wall_skew_ms = self.rng.choice([-1, 1]) * self.rng.choice(LEAPS_MS)
+                by_ms = self.rng.choice([-1, 1]) * self.rng.choice(LEAPS_MS)
+                node.clock.wall_skew_ms = fault.get("by_ms", by_ms)
             case _:
                 raise ValueError(kind)
         return None

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from embedded_broker.core.api import k02_list_offsets
 from embedded_broker.core.controller import alter_partition
+from embedded_broker.core.log import time_lookup
+from embedded_broker.core.outbox import Outbox
 from embedded_broker.core.replication.changes import PendingChanges
 from embedded_broker.core.replication.partition import Partition
 from embedded_broker.core.replication.replica_log import ReplicaLog
 from embedded_broker.core.replication.sessions import FetchSessions
+from embedded_broker.simulator.disk import SimDisk
 from embedded_broker.simulator.planting import Patch, mutant
 
 
@@ -63,3 +67,31 @@ def log_start_not_propagated(patch: Patch) -> None:
 @mutant("a new leader refuses a batch by its old role while its change of role waits in line")
 def old_role_refuses(patch: Patch) -> None:
     patch(PendingChanges, "hurry", lambda self, now_ms, change: None)
+
+
+# ---- clocks, settings, time
+@mutant("a broker believes the wall clock that it starts under", family="F4")
+def clock_believed_at_start(patch: Patch) -> None:
+    patch(SimDisk, "load_wall_ms", lambda self: -1)
+
+
+@mutant("a lookup by time returns the end of the batch")
+def time_lookup_returns_the_last(patch: Patch) -> None:
+    look_up = time_lookup.first_at_or_after
+
+    def planted(log: Any, timestamp: int, end_offset: int) -> Any:
+        found = yield from look_up(log, timestamp, end_offset)
+        return None if found is None else (log.headers(found[0]).__next__().last_offset, found[1])
+
+    patch(k02_list_offsets, "first_at_or_after", planted)
+
+
+@mutant("the callback of a request to a peer stays when it has been called", family="F0")
+def callbacks_kept(patch: Patch) -> None:
+    send = Outbox.send
+
+    def planted(self: Any, *args: Any) -> Any:
+        self._sends[-self._ids - 1] = args[-1]
+        return send(self, *args)
+
+    patch(Outbox, "send", planted)

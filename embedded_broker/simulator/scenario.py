@@ -229,6 +229,7 @@ class Scenario:
             self.admin.create(topic, count, partial(ready.append, topic), configs)
         self._wait(lambda: len(ready) == len(self.topics), START_WITHIN_MS, "topics are missing")
         self._start_clients()
+        self._check_replicas()
         if self.family == "F0":
             self._run_undisturbed()
         else:
@@ -270,7 +271,6 @@ class Scenario:
     def _run_faults(self) -> None:
         self.nemesis.start()
         end_ms = self.world.now_ms + self.length_ms * 4
-        self._check_replicas()
         while not self.nemesis.done and self.world.now_ms < end_ms:
             self.world.run_until(self.world.now_ms + 200)
         if self.nemesis.stuck:

@@ -34,6 +34,9 @@ QUICK = [
     "stale_alter_partition",
     "durable_unflushed_counts",
     "log_start_not_propagated",
+    "clock_believed_at_start",
+    "time_lookup_returns_the_last",
+    "callbacks_kept",
 ]
 
 
