@@ -39,10 +39,10 @@ class Recovery:
 
     def writable_partitions(self) -> list[TopicPartition]:
         return [
-            (topic, index) for topic, index in self.of.partitions if self._writable(topic, index)
+            (topic, index) for topic, index in self.of.partitions if self.writable(topic, index)
         ]
 
-    def _writable(self, topic: str, index: int) -> bool:
+    def writable(self, topic: str, index: int) -> bool:
         """Return whether the core has min.insync.replicas of a partition, of which one may lead."""
         controller = self.of.checks.controller()
         partition = None if controller is None else controller.broker.image.partition(topic, index)
@@ -90,7 +90,7 @@ class Recovery:
         return not self.of.checks.strict or all(
             self._group_done(group, ends)
             for group, partition in self.of.groups.items()
-            if self._writable(OFFSETS_TOPIC, partition)
+            if self.writable(OFFSETS_TOPIC, partition)
         )
 
     def _group_done(self, group: str, ends: Mapping[TopicPartition, int]) -> bool:
