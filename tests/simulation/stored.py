@@ -8,6 +8,7 @@ from it at each start and after each call that failed.
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import shutil
@@ -49,7 +50,7 @@ class StoredWorld:
         self.batches: dict[tuple[UUID, int, int, int], bytes] = {}
         """Every batch that was ever appended, by topic, partition, leader epoch and offset, of
         which a leader epoch writes one (C3)."""
-        self._disks = 0
+        self._platters: list[StoredPlatter] = []
         self._watched = ExitStack()
 
     def __enter__(self) -> StoredWorld:
@@ -66,15 +67,19 @@ class StoredWorld:
         trace: TracebackType | None,
     ) -> None:
         self._watched.close()
+        for platter in self._platters:
+            platter.release()
+        self._platters.clear()
+        gc.collect()  # files that were released close when nothing refers to them any more
 
     def uuid(self) -> UUID:
         return UUID(int=self.rng.getrandbits(128), version=4)
 
     def platter(self, directory_id: UUID) -> StoredPlatter:
-        self._disks += 1
-        power = PowerLossDisk(self.folder / f"disk-{self._disks}-0", self.rng)
+        power = PowerLossDisk(self.folder / f"disk-{len(self._platters) + 1}-0", self.rng)
         self._watched.enter_context(power.watched())
-        return StoredPlatter(self, power, directory_id)
+        self._platters.append(StoredPlatter(self, power, directory_id))
+        return self._platters[-1]
 
 
 class StoredLog(SimLog):
@@ -371,10 +376,7 @@ class StoredPlatter(Platter):
                 with suppress(StorageFailed, OSError):
                     directory.close(clean=True)
             else:
-                for found in list(directory.logs()):
-                    assert isinstance(found, DiskPartitionLog)
-                    found.release()
-                os.close(directory._lock)
+                _release(directory)
             self._work.clear()
         if power:
             old = self.power.root
@@ -383,6 +385,18 @@ class StoredPlatter(Platter):
             shutil.rmtree(old)
         self.unclean = self.unclean or power
         return 0
+
+    def release(self) -> None:
+        """Close the files of a process that runs at the end."""
+        if self.directory is not None:
+            _release(self.directory)
+
+
+def _release(directory: LogDirectory) -> None:
+    for log in list(directory.logs()):
+        assert isinstance(log, DiskPartitionLog)
+        log.release()
+    os.close(directory._lock)
 
 
 class StoredDisk(SimDisk):

@@ -35,7 +35,7 @@ from embedded_broker.core.metadata.records import FeatureLevelRecord, MetadataRe
 from embedded_broker.core.metadata.replay import copy, replay
 from embedded_broker.core.quorum.voter import NotLeader
 from kafka_protocol.errors import ErrorCode
-from kafka_protocol.fields import ZERO_UUID, Message
+from kafka_protocol.fields import ZERO_UUID, Buffer, Message
 
 FEATURES = {"metadata.version": 25, "eligible.leader.replicas.version": 1}
 """Finalized when a cluster starts: 4.0-IV3, the first level that has every record
@@ -136,10 +136,11 @@ class Controller:
         request: RequestReceived,
         records: Sequence[MetadataRecord],
         response: Message,
+        values: Sequence[Buffer] = (),
     ) -> None:
         """Propose the records; respond when they, and all that the request was judged
-        by, are committed."""
-        if not self._active or (records and not self.propose(now_ms, records)):
+        by, are committed. ``values`` are the records as they are encoded, if they are."""
+        if not self._active or (records and not self.propose(now_ms, records, values)):
             self.refuse(request)
             return
         if self.image.offset <= self.quorum.high_watermark:
@@ -147,12 +148,14 @@ class Controller:
         else:
             self._waiting.append((self.image.offset, request, response))
 
-    def propose(self, now_ms: int, records: Sequence[MetadataRecord]) -> bool:
+    def propose(
+        self, now_ms: int, records: Sequence[MetadataRecord], values: Sequence[Buffer] = ()
+    ) -> bool:
         """Append records to the metadata log and apply them to ``image``; False when
         this node no longer leads."""
         records = [*records, *after_config_change(self.view, records)]
         try:
-            end_offset = self.quorum.propose(now_ms, records)
+            end_offset = self.quorum.propose(now_ms, records, values)
         except NotLeader:
             return False
         delta = MetadataDelta()

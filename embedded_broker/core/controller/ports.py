@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from embedded_broker.core.metadata.records import MetadataRecord
+from kafka_protocol.fields import Buffer
 
 
 class LeaderInfo(Protocol):
@@ -25,7 +26,15 @@ class LeaderInfo(Protocol):
         """The quorum epoch."""
 
 
-class MetadataQuorum(LeaderInfo, Protocol):
+class MajorityContact(Protocol):
+    """Whether a leader of the quorum still leads, as far as it knows."""
+
+    def majority_contact_ms(self, now_ms: int) -> int | None:
+        """As leader, since when no majority of voters has fetched: another leader was elected
+        later, if at all. None otherwise."""
+
+
+class MetadataQuorum(LeaderInfo, MajorityContact, Protocol):
     """The replicated log that the active controller writes."""
 
     @property
@@ -57,29 +66,23 @@ class MetadataQuorum(LeaderInfo, Protocol):
     def last_leader_unreachable(self) -> bool:
         """Return whether that leader's connections broke rather than fell silent."""
 
-    def majority_contact_ms(self, now_ms: int) -> int | None:
-        """As leader, since when no majority of voters has fetched: another leader was elected
-        later, if at all. None otherwise."""
-
     def applied_by(self, broker_id: int) -> int | None:
         """As leader, the metadata offset that a voter has applied; None when
         unknown."""
 
-    def propose(self, now_ms: int, records: Sequence[MetadataRecord]) -> int:
+    def propose(
+        self, now_ms: int, records: Sequence[MetadataRecord], values: Sequence[Buffer] = ()
+    ) -> int:
         """Append records as one atomic batch; return the offset at which they are
-        committed.
+        committed. ``values`` are the first of them, as they are encoded.
 
         Raises:
             NotLeader: nothing was appended.
         """
 
 
-class VotingProcess(Protocol):
+class VotingProcess(MajorityContact, Protocol):
     """This process as a voter: counted at its start, replaced in order at its end."""
-
-    def majority_contact_ms(self, now_ms: int) -> int | None:
-        """As leader, since when no majority of voters has fetched: another leader was elected
-        later, if at all. None otherwise."""
 
     def begin_incarnation(self) -> int:
         """Count this process; return how many have run on this disk, this one included.

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Hashable, Sequence
+from functools import partial
 from uuid import UUID
 
 from embedded_broker.core.controller.controller import Controller
 from embedded_broker.core.controller.placement import Candidate, place, ring
+from embedded_broker.core.controller.preparing import AT_ONCE, Judged, Work, prepare
 from embedded_broker.core.controller.refusals import Refused
 from embedded_broker.core.events import RequestReceived
 from embedded_broker.core.metadata.image import (
@@ -39,6 +42,8 @@ from kafka_protocol.messages import k37_create_partitions as k37
 NAME_MAX = 249
 PARTITIONS_MAX = 10_000
 """In one request, as in Kafka's controller."""
+ITEMS_A_TOPIC = 10
+"""The work of judging a topic and describing its settings, in records."""
 _NAME = re.compile(r"[a-zA-Z0-9._-]+")
 
 
@@ -62,12 +67,29 @@ def check_name(name: str) -> None:
 
 
 # ---- create topics
-def create_topics(controller: Controller, now_ms: int, event: RequestReceived) -> None:
+def create_topics(controller: Controller, now_ms: int, event: RequestReceived) -> Work[None] | None:
     """Create the valid topics of the request in one batch."""
-    request: k19.CreateTopicsRequest = event.message
     if not controller.is_active:
         controller.refuse(event)
-        return
+        return None
+
+    def basis() -> Hashable:
+        return _brokers(controller), tuple(controller.image.topics)
+
+    return prepare(controller, now_ms, event, basis, partial(_judge_new_topics, controller, event))
+
+
+def _brokers(controller: Controller) -> Hashable:
+    """What the placement of replicas rests on."""
+    image = controller.image
+    return tuple(
+        (b.broker_id, b.rack, image.eligible(b.broker_id), tuple(b.directory_ids))
+        for b in image.brokers.values()
+    )
+
+
+def _judge_new_topics(controller: Controller, event: RequestReceived) -> Work[Judged]:
+    request: k19.CreateTopicsRequest = event.message
     counts = Counter(t.name for t in request.topics)
     # '.' and '_' are the same in metric names: two topics may not differ in them alone.
     taken = {name.replace(".", "_"): name for name in controller.image.topics}
@@ -80,7 +102,7 @@ def create_topics(controller: Controller, now_ms: int, event: RequestReceived) -
             results.append(_no_topic(requested.name, ErrorCode.INVALID_REQUEST, text))
             continue
         try:
-            created = _create(controller, requested, taken, left)
+            created = yield from _create(controller, requested, taken, left)
         except Refused as e:
             results.append(_no_topic(requested.name, e.code, e.text))
             continue
@@ -98,7 +120,7 @@ def create_topics(controller: Controller, now_ms: int, event: RequestReceived) -
         results.append(result)
         if not request.validate_only:
             records += created
-    controller.reply(now_ms, event, records, k19.CreateTopicsResponse(topics=results))
+    return records, k19.CreateTopicsResponse(topics=results)
 
 
 def _no_topic(name: str, code: ErrorCode, text: str) -> k19.CreatableTopicResult:
@@ -107,7 +129,7 @@ def _no_topic(name: str, code: ErrorCode, text: str) -> k19.CreatableTopicResult
 
 def _create(
     controller: Controller, requested: k19.CreatableTopic, taken: dict[str, str], left: int
-) -> list[MetadataRecord]:
+) -> Work[list[MetadataRecord]]:
     """Return the records of one new topic with at most ``left`` partitions.
 
     Raises:
@@ -131,9 +153,7 @@ def _create(
     topic_id = controller.env.rng.uuid()
     records: list[MetadataRecord] = [TopicRecord(name, topic_id)]
     records += [ConfigRecord(TOPIC, name, c.name, c.value) for c in requested.configs]
-    records += [
-        _partition(controller, topic_id, n, replicas) for n, replicas in enumerate(placement)
-    ]
+    records += yield from _partitions(controller, topic_id, 0, placement)
     return records
 
 
@@ -247,6 +267,19 @@ def _check_manual(controller: Controller, replicas: list[int], factor: int) -> N
         raise Refused(ErrorCode.INVALID_REPLICA_ASSIGNMENT, wrong)
 
 
+def _partitions(
+    controller: Controller, topic_id: UUID, first: int, placement: Sequence[list[int]]
+) -> Work[list[PartitionRecord]]:
+    """Return the records of new partitions, from number ``first`` on."""
+    records = []
+    for number, replicas in enumerate(placement, first):
+        records.append(_partition(controller, topic_id, number, replicas))
+        if len(records) % AT_ONCE == 0:
+            yield AT_ONCE
+    yield len(records) % AT_ONCE + ITEMS_A_TOPIC
+    return records
+
+
 def _partition(
     controller: Controller, topic_id: UUID, number: int, replicas: list[int]
 ) -> PartitionRecord:
@@ -331,12 +364,24 @@ def _to_delete(controller: Controller, state: k20.DeleteTopicState) -> TopicImag
 
 
 # ---- create partitions
-def create_partitions(controller: Controller, now_ms: int, event: RequestReceived) -> None:
+def create_partitions(
+    controller: Controller, now_ms: int, event: RequestReceived
+) -> Work[None] | None:
     """Add partitions to the topics of the request."""
-    request: k37.CreatePartitionsRequest = event.message
     if not controller.is_active:
         controller.refuse(event)
-        return
+        return None
+    request: k37.CreatePartitionsRequest = event.message
+
+    def basis() -> Hashable:
+        topics = [controller.image.topics.get(t.name) for t in request.topics]
+        return _brokers(controller), tuple(t and (t.topic_id, len(t.partitions)) for t in topics)
+
+    return prepare(controller, now_ms, event, basis, partial(_judge_more, controller, event))
+
+
+def _judge_more(controller: Controller, event: RequestReceived) -> Work[Judged]:
+    request: k37.CreatePartitionsRequest = event.message
     counts = Counter(t.name for t in request.topics)
     left = PARTITIONS_MAX
     records: list[MetadataRecord] = []
@@ -349,7 +394,7 @@ def create_partitions(controller: Controller, now_ms: int, event: RequestReceive
             )
             continue
         try:
-            added = _add_partitions(controller, requested, left)
+            added = yield from _add_partitions(controller, requested, left)
         except Refused as e:
             results.append(k37.CreatePartitionsTopicResult(requested.name, e.code, e.text))
             continue
@@ -357,12 +402,12 @@ def create_partitions(controller: Controller, now_ms: int, event: RequestReceive
         results.append(k37.CreatePartitionsTopicResult(requested.name, 0, None))
         if not request.validate_only:
             records += added
-    controller.reply(now_ms, event, records, k37.CreatePartitionsResponse(results=results))
+    return records, k37.CreatePartitionsResponse(results=results)
 
 
 def _add_partitions(
     controller: Controller, requested: k37.CreatePartitionsTopic, left: int
-) -> list[PartitionRecord]:
+) -> Work[list[PartitionRecord]]:
     """Return the records of one topic's new partitions, at most ``left``.
 
     Raises:
@@ -401,7 +446,4 @@ def _add_partitions(
         placement = _choose(
             controller, more, factor, have, after=topic.partitions[have - 1].replicas[0]
         )
-    return [
-        _partition(controller, topic.topic_id, have + n, replicas)
-        for n, replicas in enumerate(placement)
-    ]
+    return (yield from _partitions(controller, topic.topic_id, have, placement))

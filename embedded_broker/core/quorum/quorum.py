@@ -42,6 +42,7 @@ from embedded_broker.core.quorum.campaign import Campaign
 from embedded_broker.core.quorum.following import Following
 from embedded_broker.core.quorum.leading import Leading
 from embedded_broker.core.quorum.voter import NOBODY, NotLeader, Role, Voter
+from kafka_protocol.fields import Buffer
 
 TIMER = "quorum"
 RETRY_MS = 50
@@ -131,9 +132,12 @@ class Quorum(Voter):
         progress = None if leading is None else leading.voters.get(broker_id)
         return None if progress is None else progress.high_watermark
 
-    def propose(self, now_ms: int, records: Sequence[MetadataRecord]) -> int:
+    def propose(
+        self, now_ms: int, records: Sequence[MetadataRecord], values: Sequence[Buffer] = ()
+    ) -> int:
         """Append records as one atomic batch. They are committed when the high
-        watermark reaches the returned offset.
+        watermark reaches the returned offset. ``values`` are the first of them, as they are
+        encoded.
 
         Raises:
             NotLeader: nothing was appended (or the disk refused it, and this node has resigned).
@@ -142,7 +146,8 @@ class Quorum(Voter):
         if leading is None:
             raise NotLeader
         try:
-            return leading.append(now_ms, [encode_record(r) for r in records])
+            others = [encode_record(r) for r in records[len(values) :]]
+            return leading.append(now_ms, [*values, *others])
         except StorageFailed as e:
             self.env.note(
                 Level.ERROR, f"Cannot write the metadata log, resigning as quorum leader: {e}"
