@@ -276,5 +276,9 @@ class Disk(Protocol):
             StorageFailed
         """
 
+    @property
+    def logs_most(self) -> int:
+        """How many partition logs the process can have open, by its limit of open files."""
+
     def total_bytes(self) -> tuple[int, int]:
         """(size of the volume, free bytes on it)."""

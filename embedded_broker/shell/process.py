@@ -32,6 +32,8 @@ EXIT_REFUSED = 2
 PID_FILE = "broker.pid"
 LOG_FILE = "broker.log"
 STOP_GRACE_MS = 15_000
+FILES_OF_A_LOG = 2
+"""Of the newest segment: its records, and the index that is mapped into memory."""
 """How long a controlled shutdown may take before the broker just ends."""
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -72,6 +74,12 @@ def limits_of(settings: Settings, open_files: int) -> Limits:
     )
 
 
+def logs_of(open_files: int) -> int:
+    """How many partition logs may be open: each has two files, and they have the half that is not
+    for clients, but for what a broker needs besides."""
+    return max(1, (open_files // 2 - 2 * RESERVED_FOR_BROKERS) // FILES_OF_A_LOG)
+
+
 def run_broker(
     path: Path, serving: Callable[[], None] = lambda: None, parent: TextIO | None = None
 ) -> int:
@@ -92,7 +100,8 @@ def _run(path: Path, serving: Callable[[], None], parent: TextIO | None) -> int:
     from embedded_broker.core.broker import Broker
 
     settings = read_settings(path)
-    limits = limits_of(settings, platform.raise_open_files_limit())
+    open_files = platform.raise_open_files_limit()
+    limits = limits_of(settings, open_files)
     folder = path.parent
     data = Path(settings.log_dir)
     if not data.is_absolute():
@@ -102,7 +111,8 @@ def _run(path: Path, serving: Callable[[], None], parent: TextIO | None) -> int:
     try:
         for listener in settings.listeners:
             sockets.append((bind(listener.host or "0.0.0.0", listener.port), listener.name))
-        disk = LogDirectory(data, settings.node_id, settings.cluster_id)
+        logs_most = logs_of(open_files)
+        disk = LogDirectory(data, settings.node_id, settings.cluster_id, logs_most=logs_most)
     except BaseException:
         for sock, _ in sockets:
             sock.close()

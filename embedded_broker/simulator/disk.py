@@ -34,6 +34,7 @@ class Platter:
         self.durable_high_watermarks: dict[tuple[str, int], int] = {}
         self.quorum_state: dict[str, Any] = {}
         self.wall_ms = -1
+        self.logs_most = 1 << 30
         self.capacity_bytes = capacity_bytes
         self.unclean = True
         """Whether an appended record may be lost; set until a registration is committed."""
@@ -80,6 +81,7 @@ class SimDisk:
     def __init__(self, platter: Platter) -> None:
         self.platter = platter
         self.was_clean = not platter.unclean
+        self.logs_most = platter.logs_most
         self.closed = False
 
     def _open(self) -> Platter:

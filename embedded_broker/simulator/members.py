@@ -203,7 +203,9 @@ class Member:
         self.member_id, self.generation = response.member_id, response.generation_id
         self.checks.joined(self.group, self.generation, self.member_id)
         assignments = []
-        if response.leader == self.member_id:  # the leader assigns the partitions, round robin
+        # The leader assigns the partitions, round robin; not one that has come back as a static
+        # member, for whom the assignment of before holds (KIP-814).
+        if response.leader == self.member_id and not response.skip_assignment:
             members = sorted(m.member_id for m in response.members)
             for i, member in enumerate(members):
                 mine = self.partitions[i :: len(members)]

@@ -287,7 +287,7 @@ class Node:
         self.process: Process | None = None
         self.make_broker: Callable[[Settings, SimDisk, NodeClock, NodeRng], Broker] = Broker
         """Builds the broker of each process; a test may run only some of its machines."""
-        self.incarnations = 0
+        self.incarnations = self.power_cuts = 0
         self.paused_until_ms = 0
         self.slow_ms = 0
         """The maximum delay of a turn on a busy machine."""
@@ -366,6 +366,7 @@ class Node:
             process.end(power)
         self.process = None
         self.powered = not power
+        self.power_cuts += power
         self.platter.process_ended(self.disk_rng, power)
 
     def stop(self) -> None:

@@ -82,6 +82,22 @@ def test_that_what_happens_meanwhile_counts() -> None:
     assert codes == {"small": ErrorCode.NONE, "large": ErrorCode.TOPIC_ALREADY_EXISTS}
 
 
+def test_that_no_broker_gets_more_partitions_than_it_can_keep_open() -> None:
+    bench = Bench()
+    for node in bench.scenario.nodes.values():
+        assert node.process is not None
+        node.process.disk.logs_most = 100
+    bench.send("too many", bench.clients[0], new_topic(101), 7)
+    refused = bench.wait(1)["too many"].topics[0]
+    assert refused.error_code == ErrorCode.POLICY_VIOLATION
+    assert "for broker 1: 101, and 100 at most" in refused.error_message
+    bench.send("enough", bench.clients[0], new_topic(90), 7)
+    assert bench.wait(2)["enough"].topics[0].error_code == ErrorCode.NONE
+    more = CreatePartitionsRequest([CreatePartitionsTopic("big", 101, None)], timeout_ms=9_000)
+    bench.send("too many more", bench.clients[0], more, 3)
+    assert bench.wait(3)["too many more"].results[0].error_code == ErrorCode.POLICY_VIOLATION
+
+
 def test_that_two_requests_for_more_partitions_do_not_add_them_twice() -> None:
     bench = Bench()
     bench.send("new", bench.clients[0], new_topic(1), 7)

@@ -17,6 +17,7 @@ from embedded_broker.core.controller.controller import Controller
 from embedded_broker.core.controller.placement import Candidate, place, ring
 from embedded_broker.core.controller.preparing import AT_ONCE, Judged, Work, prepare
 from embedded_broker.core.controller.refusals import Refused
+from embedded_broker.core.controller.room import Room
 from embedded_broker.core.events import RequestReceived
 from embedded_broker.core.metadata.image import (
     TOPIC,
@@ -93,7 +94,7 @@ def _judge_new_topics(controller: Controller, event: RequestReceived) -> Work[Ju
     counts = Counter(t.name for t in request.topics)
     # '.' and '_' are the same in metric names: two topics may not differ in them alone.
     taken = {name.replace(".", "_"): name for name in controller.image.topics}
-    left = PARTITIONS_MAX
+    left, room = PARTITIONS_MAX, Room(controller, PARTITIONS_MAX)
     records: list[MetadataRecord] = []
     results: list[k19.CreatableTopicResult] = []
     for requested in {t.name: t for t in request.topics}.values():
@@ -102,7 +103,7 @@ def _judge_new_topics(controller: Controller, event: RequestReceived) -> Work[Ju
             results.append(_no_topic(requested.name, ErrorCode.INVALID_REQUEST, text))
             continue
         try:
-            created = yield from _create(controller, requested, taken, left)
+            created = yield from _create(controller, requested, taken, left, room)
         except Refused as e:
             results.append(_no_topic(requested.name, e.code, e.text))
             continue
@@ -128,7 +129,11 @@ def _no_topic(name: str, code: ErrorCode, text: str) -> k19.CreatableTopicResult
 
 
 def _create(
-    controller: Controller, requested: k19.CreatableTopic, taken: dict[str, str], left: int
+    controller: Controller,
+    requested: k19.CreatableTopic,
+    taken: dict[str, str],
+    left: int,
+    room: Room,
 ) -> Work[list[MetadataRecord]]:
     """Return the records of one new topic with at most ``left`` partitions.
 
@@ -150,6 +155,7 @@ def _create(
     except SettingError as e:
         raise Refused(ErrorCode.INVALID_CONFIG, str(e)) from e
     placement = _placement(controller, requested, left)
+    room.take(placement)
     topic_id = controller.env.rng.uuid()
     records: list[MetadataRecord] = [TopicRecord(name, topic_id)]
     records += [ConfigRecord(TOPIC, name, c.name, c.value) for c in requested.configs]
@@ -383,7 +389,7 @@ def create_partitions(
 def _judge_more(controller: Controller, event: RequestReceived) -> Work[Judged]:
     request: k37.CreatePartitionsRequest = event.message
     counts = Counter(t.name for t in request.topics)
-    left = PARTITIONS_MAX
+    left, room = PARTITIONS_MAX, Room(controller, PARTITIONS_MAX)
     records: list[MetadataRecord] = []
     results: list[k37.CreatePartitionsTopicResult] = []
     for requested in {t.name: t for t in request.topics}.values():
@@ -394,7 +400,7 @@ def _judge_more(controller: Controller, event: RequestReceived) -> Work[Judged]:
             )
             continue
         try:
-            added = yield from _add_partitions(controller, requested, left)
+            added = yield from _add_partitions(controller, requested, left, room)
         except Refused as e:
             results.append(k37.CreatePartitionsTopicResult(requested.name, e.code, e.text))
             continue
@@ -406,7 +412,7 @@ def _judge_more(controller: Controller, event: RequestReceived) -> Work[Judged]:
 
 
 def _add_partitions(
-    controller: Controller, requested: k37.CreatePartitionsTopic, left: int
+    controller: Controller, requested: k37.CreatePartitionsTopic, left: int, room: Room
 ) -> Work[list[PartitionRecord]]:
     """Return the records of one topic's new partitions, at most ``left``.
 
@@ -446,4 +452,5 @@ def _add_partitions(
         placement = _choose(
             controller, more, factor, have, after=topic.partitions[have - 1].replicas[0]
         )
+    room.take(placement)
     return (yield from _partitions(controller, topic.topic_id, have, placement))

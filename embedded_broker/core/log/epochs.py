@@ -159,12 +159,16 @@ def checked_epochs(
     log: PartitionLog, entries: Sequence[tuple[int, int]] | None
 ) -> list[tuple[int, int]]:
     """Return the ``entries`` of a checkpoint that the batches of the log agree with, else the
-    epochs of the batches: the file is not flushed, and may come from a backup.
+    epochs of the batches: the file is not flushed, and may come from a backup. Of a log without
+    batches nothing is believed: an old file of one whose records are all deleted would say that a
+    consumer of the last of them has read another history.
 
     Raises:
         LogDamaged: headers of the log cannot be read.
     """
     start, end = log.log_start_offset, log.log_end_offset
+    if start == end:
+        return []
     kept = [entry for entry in entries or () if entry[1] <= end]
     if entries is None or not _agree(log, kept):
         kept = []
@@ -183,8 +187,6 @@ def _agree(log: PartitionLog, entries: list[tuple[int, int]]) -> bool:
     log_start, end = log.log_start_offset, log.log_end_offset
     # An entry at the end is of a leader that wrote nothing.
     within = [(epoch, max(start, log_start)) for epoch, start in entries if start < end]
-    if log_start == end:
-        return True
     if not within or within[0][1] > log_start:
         return False
     ends = [start for _, start in within[1:]] + [end]

@@ -51,6 +51,7 @@ as no checkpoint has them any more."""
 PROBE = ".probe"
 BOOT = ".boot"
 REGISTERED = ".registered"
+NO_LIMIT = 1 << 30
 WALL_CLOCK = ".wall-clock"
 TOPIC_NAME_MAX = 249
 TOPIC_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
@@ -80,11 +81,12 @@ class LogDirectory:
         cluster_id: str,
         background: Background = run_now,
         boot_id: str | None = None,
+        logs_most: int = NO_LIMIT,
     ) -> None:
         """Lock the directory, check its identity, recover its logs.
 
         ``cluster_id`` may be empty: a new directory then gets a new id. ``boot_id`` is the
-        machine's by default.
+        machine's by default. ``logs_most`` is how many logs may be open.
 
         Raises:
             DirectoryRefused: in use, of another cluster, or of another broker.
@@ -93,6 +95,7 @@ class LogDirectory:
         self.path = path
         self.node_id = node_id
         self.background = background
+        self.logs_most = logs_most
         self._boot = platform.boot_id() if boot_id is None else boot_id
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)

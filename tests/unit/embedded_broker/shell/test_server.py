@@ -13,7 +13,7 @@ import pytest
 
 from embedded_broker.options import Settings
 from embedded_broker.shell import server
-from embedded_broker.shell.process import limits_of
+from embedded_broker.shell.process import limits_of, logs_of
 from embedded_broker.shell.server import Limits, bind
 from kafka_protocol.messages.k18_api_versions import ApiVersionsRequest
 from tests.unit.embedded_broker.shell.fakes import Client, served
@@ -77,3 +77,4 @@ def test_that_half_of_the_files_are_not_for_clients() -> None:
     assert limits_of(settings, 1 << 20).max_connections == 1000
     assert limits_of(settings, 256).max_connections == 64
     assert limits_of(settings, 100).max_connections == 1
+    assert [logs_of(files) for files in (1 << 20, 1024, 256, 100)] == [262_080, 192, 1, 1]
