@@ -14,6 +14,8 @@ cut has lost does not fit the log any more.
 from __future__ import annotations
 
 import struct
+from collections import OrderedDict
+from collections.abc import Mapping
 
 from embedded_broker.core.ports import PartitionLog
 from kafka_protocol.errors import ErrorCode
@@ -23,8 +25,9 @@ from kafka_protocol.records.checksum import crc32c
 MAX_INT = 0x7FFFFFFF
 SNAPSHOT_EVERY = 2_000
 """Batches between two snapshots; so many headers are read in some ten milliseconds."""
-SNAPSHOT_PRODUCERS_MAX = 10_000
-"""With more producers no snapshot is written: it would take longer than to read the headers."""
+PRODUCERS_MOST = 10_000
+"""Producers of a log that are known. Anybody may write with any producer id, and each costs 300
+bytes: beyond that, the one that has been idle for longest is forgotten as if it had expired."""
 SNAPSHOT_VERSION = 1
 _SNAPSHOT = struct.Struct(">hI")
 """Version, checksum of what follows."""
@@ -62,7 +65,8 @@ class ProducerStates:
 
     def __init__(self, log: PartitionLog) -> None:
         self._log = log
-        self._producers: dict[int, _Producer] = {}
+        self._producers: OrderedDict[int, _Producer] = OrderedDict()
+        """By producer id, the one that wrote last at the end."""
         self._position = -1
         """The state reflects the log up to here; -1 before its load has begun."""
         self.loaded = log.log_end_offset == log.log_start_offset
@@ -117,6 +121,8 @@ class ProducerStates:
     def refused(self, header: BatchHeader) -> None:
         """A batch was refused because the state is not loaded yet."""
         before = self._refused.get(header.producer_id)
+        if before is None and len(self._refused) >= PRODUCERS_MOST:
+            return
         if before is None or before[0] != header.producer_epoch:
             self._refused[header.producer_id] = header.producer_epoch, header.base_sequence
 
@@ -147,10 +153,14 @@ class ProducerStates:
     def _update(self, header: BatchHeader, base_offset: int) -> None:
         known = self._producers.get(header.producer_id)
         if known is None:
+            if len(self._producers) >= PRODUCERS_MOST:
+                self._producers.popitem(last=False)
             known = self._producers[header.producer_id] = _Producer(header.producer_epoch)
-        elif known.epoch != header.producer_epoch:
-            known.epoch = header.producer_epoch
-            known.recent.clear()
+        else:
+            self._producers.move_to_end(header.producer_id)
+            if known.epoch != header.producer_epoch:
+                known.epoch = header.producer_epoch
+                known.recent.clear()
         recent = known.recent
         if len(recent) == KEPT_BATCHES * _WIDTH:
             del recent[:_WIDTH]
@@ -227,17 +237,13 @@ class ProducerStates:
         Raises:
             StorageFailed: the snapshots before are still there.
         """
-        if (
-            self.loaded
-            and self._unsaved >= SNAPSHOT_EVERY
-            and len(self._producers) <= SNAPSHOT_PRODUCERS_MAX
-        ):
+        if self.loaded and self._unsaved >= SNAPSHOT_EVERY:
             self._unsaved = 0
             data = _encode(self._producers, leader_epoch)
             self._log.save_producers(self._log.log_end_offset, data)
 
 
-def _encode(producers: dict[int, _Producer], leader_epoch: int) -> bytes:
+def _encode(producers: Mapping[int, _Producer], leader_epoch: int) -> bytes:
     out = bytearray(_BEGIN.pack(leader_epoch, len(producers)))
     for producer_id, known in producers.items():
         recent = known.recent
@@ -248,7 +254,7 @@ def _encode(producers: dict[int, _Producer], leader_epoch: int) -> bytes:
     return _SNAPSHOT.pack(SNAPSHOT_VERSION, crc32c(out)) + bytes(out)
 
 
-def _decode(data: bytes, leader_epoch: int) -> dict[int, _Producer] | None:
+def _decode(data: bytes, leader_epoch: int) -> OrderedDict[int, _Producer] | None:
     """Read a snapshot; None when it is damaged, or of a log with another epoch there."""
     if len(data) < _SNAPSHOT.size + _BEGIN.size:
         return None
@@ -260,7 +266,7 @@ def _decode(data: bytes, leader_epoch: int) -> dict[int, _Producer] | None:
     position += _BEGIN.size
     if epoch != leader_epoch:
         return None
-    producers: dict[int, _Producer] = {}
+    producers: OrderedDict[int, _Producer] = OrderedDict()
     for _ in range(count):
         producer_id, producer_epoch, last_timestamp, batches = _PRODUCER.unpack_from(data, position)
         position += _PRODUCER.size

@@ -230,3 +230,36 @@ def test_that_idle_producers_are_forgotten(log: SimLog) -> None:
     assert len(states) == 1
     states.expire(1001)
     assert len(states) == 0
+
+
+def test_that_of_many_producers_those_that_wrote_last_are_known(
+    log: SimLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(producers, "PRODUCERS_MOST", 3)
+    states = ProducerStates(log)
+    for producer_id in (1, 2, 3):
+        states.appended(batch(0, producer_id=producer_id), producer_id)
+    states.appended(batch(1, producer_id=1), 4)
+    for producer_id in range(10, 12):
+        states.appended(batch(0, producer_id=producer_id), producer_id)
+    assert len(states) == 3
+    assert [states.newest(producer_id) for producer_id in (1, 2, 3, 11)] == [
+        (0, 1),
+        None,
+        None,
+        (0, 0),
+    ]
+
+
+def test_that_few_of_many_refused_producers_are_remembered(
+    log: SimLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(producers, "PRODUCERS_MOST", 3)
+    append(log, producer=(9, 0, 0))
+    states = ProducerStates(log)
+    for producer_id in range(20, 40):
+        states.refused(batch(0, producer_id=producer_id))
+    assert len(states._refused) == 3
+    assert states.load(10)
+    assert states.check(batch(1, producer_id=20))[0] == ErrorCode.NOT_LEADER_OR_FOLLOWER
+    assert states.check(batch(1, producer_id=39))[0] == ErrorCode.NONE
