@@ -40,6 +40,8 @@ REGISTRATION_VERSION = 4
 HEARTBEAT_VERSION = 1
 TIMER = "lifecycle"
 STOP_TIMER = "lifecycle.stop"
+TELL_MS = 10_000
+"""The first time that a broker tells why it is not registered, and the time to the next."""
 RETRY_MS = 100
 DISK_RETRY_MS = 1_000
 CATCHING_UP_MS = 20
@@ -82,7 +84,7 @@ class Lifecycle:
         self._heartbeat_ms: int = env.settings["broker.heartbeat.interval.ms"]
         self._grace_ms = grace_ms(env.settings)
         self._session_ms: int = env.settings["broker.session.timeout.ms"]
-        self._register_until_ms = 0
+        self._register_until_ms = self._tell_at_ms = 0
         self._duplicate_since_ms = -1
         """When the controller first reported a live broker with this id; -1 for
         never."""
@@ -128,6 +130,7 @@ class Lifecycle:
     def _begin(self, now_ms: int) -> None:
         timeout_ms = self._env.settings["initial.broker.registration.timeout.ms"]
         self._register_until_ms = now_ms + timeout_ms
+        self._tell_at_ms = now_ms + TELL_MS
         self._register(now_ms)
 
     # ---- registration
@@ -192,11 +195,28 @@ class Lifecycle:
             )
         elif now_ms >= self._register_until_ms:
             self._refuse_to_run(
-                f"{broker} could not register in time: {reason or error.name}. Check that a"
-                " majority of the controller quorum's voters is running."
+                f"{broker} could not register in time: {reason or error.name}."
+                f" {self._why_unregistered(now_ms)}"
             )
         else:
+            if now_ms >= self._tell_at_ms:
+                self._tell_at_ms = now_ms + TELL_MS
+                env.note(
+                    Level.WARNING,
+                    f"{broker} is not registered yet: {reason or error.name}."
+                    f" {self._why_unregistered(now_ms)}",
+                )
             env.outbox.timer(TIMER, now_ms + RETRY_MS, self._register)
+
+    def _why_unregistered(self, now_ms: int) -> str:
+        """What is probably wrong, and what to do."""
+        since_ms = self._voter.taken_for_leader_since_ms
+        if 0 <= since_ms <= now_ms - 2 * self._session_ms:
+            return (
+                f"The other brokers are in touch with a running broker {self._env.node_id}, which"
+                " leads the quorum: this directory seems to be a copy of its. Stop one of the two."
+            )
+        return "Check that a majority of the controller quorum's voters is running."
 
     def _refuse_to_run(self, sentence: str, error: ErrorCode = ErrorCode.NONE) -> None:
         self.state = State.STOPPED

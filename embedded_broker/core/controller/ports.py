@@ -84,6 +84,11 @@ class MetadataQuorum(LeaderInfo, MajorityContact, Protocol):
 class VotingProcess(MajorityContact, Protocol):
     """This process as a voter: counted at its start, replaced in order at its end."""
 
+    @property
+    def taken_for_leader_since_ms(self) -> int:
+        """Since when other voters have named this node as the quorum's leader, which it is not;
+        -1 when they do not."""
+
     def begin_incarnation(self) -> int:
         """Count this process; return how many have run on this disk, this one included.
 

@@ -308,6 +308,11 @@ class Quorum(Voter):
         """
         if leader_id not in self.voters:
             leader_id = NOBODY
+        if leader_id == self.node_id and self.role is not Role.LEADER:
+            if self.taken_for_leader_since_ms < 0:
+                self.taken_for_leader_since_ms = now_ms
+        elif leader_id != NOBODY:
+            self.taken_for_leader_since_ms = -1
         if epoch < self.epoch or (
             epoch == self.epoch and leader_id in (NOBODY, self.node_id, self.leader_id)
         ):

@@ -88,6 +88,9 @@ class Voter(ABC):
         self.last_leader_id = NOBODY
         """The leader that this node last heard from; kept after that leader failed."""
         self.last_leader_contact_ms = 0
+        self.taken_for_leader_since_ms = -1
+        """Since when other voters have named this node as the leader, which it is not; -1 when they
+        do not. A restarted leader sees that until they elect another."""
         self.last_leader_unreachable = False
         """Whether that leader's connections broke (a dead process) rather than fell
         silent."""
