@@ -74,6 +74,12 @@ STORAGE: tuple[Option, ...] = (
             text="Whether the records in each produced batch are checked before it is appended: "
                  "count, lengths, offsets, timestamps and compression, as Kafka does. Without, "
                  "a producer that writes broken batches stops every consumer."),
+    long("log.check.bytes.per.second", 1_048_576, unit="bytes per second", least=0,
+         dynamic=Dynamic.CLUSTER,
+         text="Rate at which a broker reads its closed segments in the background to find "
+              "damaged records, so that such a copy is fetched anew in time; 0 is off."),
+    long("log.check.interval.ms", 600_000, unit="ms", least=1, dynamic=Dynamic.CLUSTER,
+         text="Time from the end of one background check of all closed segments to the next."),
     long("log.flush.interval.messages", LONG_MAX, least=1, dynamic=Dynamic.CLUSTER,
          text="Records after which a log is flushed; 1 flushes before each acknowledgement, "
               "as log.durable does."),

@@ -22,6 +22,7 @@ from embedded_broker.shell.broker_log import BrokerLog
 from embedded_broker.shell.loop import Loop
 from embedded_broker.shell.metadata_cache import MetadataCache
 from embedded_broker.shell.runner import Runner, SystemClock, SystemRng
+from embedded_broker.shell.scrubber import Scrubber
 from embedded_broker.shell.server import RESERVED_FOR_BROKERS, Limits, ListenFailed, bind
 from embedded_broker.shell.storage import files
 from embedded_broker.shell.storage.disk import LogDirectory
@@ -144,6 +145,15 @@ def _run(path: Path, serving: Callable[[], None], parent: TextIO | None) -> int:
     runner.server.inspector.is_enabled = lambda: bool(
         broker.env.config.broker("log.validate.records")
     )
+    config = broker.env.config
+    scrubber = Scrubber(
+        loop,
+        disk,
+        lambda: int(config.broker("log.check.bytes.per.second")),
+        lambda: int(config.broker("log.check.interval.ms")),
+        lambda text: log.write(Level.WARNING, text),
+    )
+    scrubber.start()
     runner.is_serving = lambda: broker.lifecycle.is_ready
     runner.on_serving = serving
     _stop_on_signals(loop, runner, log)

@@ -60,6 +60,7 @@ class _Followed:
         "delayed_until",
         "failures",
         "in_session",
+        "lost",
         "partition",
         "request",
         "sent_end",
@@ -81,6 +82,9 @@ class _Followed:
         """It is not fetched before this time, after a failure; -1 when it may be."""
         self.failures = 0
         """In a row."""
+        self.lost = False
+        """Whether the leader is to learn that this copy is not whole: it is fetched from below
+        the high watermark then, and what comes is dropped."""
 
 
 class Lane:
@@ -123,8 +127,19 @@ class Lane:
             followed = self._followed[partition] = _Followed(partition)
         followed.delayed_until = -1
         followed.failures = 0
+        followed.lost = False
         self._changed[followed] = None
         self._urgent = True
+
+    def give_up(self, partition: Partition, gives_up: bool) -> None:
+        """Tell the leader that this copy is not whole, by a fetch from below the high watermark;
+        or fetch on at the end. Called again until the metadata has changed."""
+        followed = self._followed.get(partition)
+        if followed is None or not (gives_up or followed.lost):
+            return
+        self.follow(partition)
+        followed.lost = gives_up
+        self._owner.lane_ready(self)
 
     def flushed(self, partition: Partition) -> None:
         """The partition's log is on disk now, so a fetch may confirm it."""
@@ -224,7 +239,7 @@ class Lane:
                 FetchPartition(
                     partition.index,
                     partition.leader_epoch,
-                    partition.end_offset,
+                    partition.high_watermark - 1 if followed.lost else partition.end_offset,
                     partition.epochs.latest,
                     partition.start_offset,
                     self._settings.fetch_max_bytes,
@@ -289,6 +304,11 @@ class Lane:
 
     def _apply(self, now_ms: int, followed: _Followed, data: PartitionData) -> None:
         partition = followed.partition
+        if followed.lost:
+            # Out of the session, or the leader would send the same records again and again.
+            if followed not in self._changed:
+                self._forget(followed)
+            return
         # The partition has changed since the request: the response is about another
         # state.
         if (followed.sent_epoch, followed.sent_end) != (

@@ -30,8 +30,10 @@ class Housekeeping:
         table: ReplicaTable,
         checkpoint: Callable[[], None],
         disk_health: DiskHealth,
+        mend: Callable[[int], None],
     ) -> None:
-        """``checkpoint`` saves the high watermarks."""
+        """``checkpoint`` saves the high watermarks; ``mend`` deals with damaged copies."""
+        self._mend = mend
         self._disk_health = disk_health
         self._env = env
         self._table = table
@@ -69,6 +71,7 @@ class Housekeeping:
     def _check_followers(self, now_ms: int) -> None:
         for partition in self._table.partitions.values():
             partition.check_followers(now_ms)
+        self._mend(now_ms)
 
     def retain(self, now_ms: int) -> None:
         """Delete segments beyond the retention limits, and forget idle producers."""

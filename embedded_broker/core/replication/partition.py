@@ -81,8 +81,7 @@ class Partition(ReplicaLog):
         self.leader_epoch = -1
         """Never goes back."""
         self.partition_epoch = -1
-        """Of the newest metadata record or AlterPartition response applied; never goes
-        back."""
+        """Of the newest metadata record or AlterPartition response applied; never goes back."""
         self.epoch_start_offset = -1
         """As leader, where this epoch starts in the log; -1 on a follower."""
         self.assigned: tuple[int, ...] = ()
@@ -90,18 +89,15 @@ class Partition(ReplicaLog):
         self.isr: tuple[int, ...] = ()
         """The in-sync set that the controller has committed."""
         self.pending_isr: tuple[int, ...] | None = None
-        """As leader, the set proposed to the controller; None when nothing is
-        proposed."""
+        """As leader, the set proposed to the controller; None when nothing is proposed."""
         self.recovering = False
-        """As leader, whether an unclean election must still be reported as
-        recovered."""
+        """As leader, whether an unclean election must still be reported as recovered."""
         self.propose_after_ms = LONG_AGO
         """No change of the in-sync set is proposed before this time."""
         self.followers: dict[int, FollowerState] = {}
         """As leader, every other assigned replica; empty on a follower."""
         self.deleted = False
-        """Whether this node no longer has the partition; events may still refer to
-        it."""
+        """Whether this node no longer has the partition; events may still refer to it."""
         self.waiting_appends: deque[AppendWait] = deque()
         """In the order of their offsets."""
         self.waiting_fetches: dict[FetchWaiter, None] = {}
@@ -360,6 +356,8 @@ class Partition(ReplicaLog):
             self._owner.follower_start_moved(self)
         if broker_id not in self.isr:
             self.consider_joins(now_ms, broker_id)
+        elif fetch_offset < self.high_watermark:
+            self._remove_incomplete(now_ms, broker_id)
         if moved:
             self.advance_high_watermark(now_ms)
         return ErrorCode.NONE
@@ -406,6 +404,13 @@ class Partition(ReplicaLog):
             self._propose(others)
         return bool(others)
 
+    def _remove_incomplete(self, now_ms: int, broker_id: int) -> None:
+        """Propose the in-sync set without a member that says that it lacks committed records, for
+        its log is damaged; not while this log is damaged too, for it may be the better copy."""
+        if self.pending_isr is None and now_ms >= self.propose_after_ms and not self.log.damage:
+            self._env.note(Level.WARNING, f"{self}: broker {broker_id} gives up a damaged log")
+            self._propose(tuple(b for b in self.isr if b != broker_id))
+
     def check_followers(self, now_ms: int) -> None:
         """Remove followers that fell behind from the in-sync set, or let others join.
         Called by a timer."""
@@ -423,8 +428,7 @@ class Partition(ReplicaLog):
             self._propose(tuple(b for b in self.isr if b not in late))
             return
         self.consider_joins(now_ms)
-        # A follower that was about to join may have fallen behind: it no longer holds
-        # back.
+        # A follower that was about to join may have fallen behind: it no longer holds back.
         self.advance_high_watermark(now_ms)
 
     # ---- leader: in-sync set
@@ -434,8 +438,7 @@ class Partition(ReplicaLog):
         self._owner.isr_proposed(self)
 
     def proposal_refused(self, now_ms: int) -> None:
-        """The controller certainly has not made, and will not make, the pending
-        change."""
+        """The controller certainly has not made, and will not make, the pending change."""
         self.pending_isr = None
         self.propose_after_ms = now_ms + REFUSED_PAUSE_MS
         self.advance_high_watermark(now_ms)
@@ -463,8 +466,7 @@ class Partition(ReplicaLog):
             self._owner.needs_flush(self)
 
     def leader_is_at(self, high_watermark: int, start_offset: int) -> None:
-        """Adopt the leader's high watermark and start offset, as far as this log
-        reaches."""
+        """Adopt the leader's high watermark and start offset, as far as this log reaches."""
         end = self.log.log_end_offset
         if min(high_watermark, end) > self.high_watermark:
             self.high_watermark = min(high_watermark, end)
@@ -475,8 +477,7 @@ class Partition(ReplicaLog):
         """Remove the records at and after ``offset``, as the leader's log requires."""
         assert not self.is_leader
         if offset < self.high_watermark:
-            # Possible after an unclean election, or when a previous incarnation's disk
-            # lost records.
+            # After an unclean election, or when a previous incarnation's disk lost records.
             self._env.note(
                 Level.WARNING,
                 f"{self}: truncating to {offset}, below the high watermark {self.high_watermark}",
@@ -485,8 +486,7 @@ class Partition(ReplicaLog):
 
     # ---- both roles
     def delete_before(self, offset: int) -> bool:
-        """Move the start of the log forward, at most to the high watermark; return
-        whether it moved."""
+        """Move the start of the log, at most to the high watermark; return whether it moved."""
         moved = super().delete_before(offset)
         if moved:
             for subscriber in self.subscribers:

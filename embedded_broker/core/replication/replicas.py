@@ -76,7 +76,7 @@ class Replicas:
         self.client_fetches = ClientFetches(env, self.table)
         self.deletions = Deletions(env)
         self.producer_ids = ProducerIds(env, calls, self.table)
-        self.housekeeping = Housekeeping(env, self.table, self.checkpoint, disk_health)
+        self.housekeeping = Housekeeping(env, self.table, self.checkpoint, disk_health, self._mend)
         self.producer_loads = ProducerLoads(env.outbox)
         self.local_log = PartitionsLedHere(env, self.table, self.storage_failed)
         self.append_deadlines = Deadlines(env.outbox, "appends", 250)
@@ -287,6 +287,23 @@ class Replicas:
         self._forget(now_ms, partition)
         return self._create(now_ms, image)
 
+    def _mend(self, now_ms: int) -> None:
+        """Give up the damaged copies that others lead; a leader gives up its own. Called by a
+        timer."""
+        damaged = [p for p in self.partitions.values() if p.log.damage and not p.is_leader]
+        for partition in damaged:
+            image = self.env.image.partition(partition.topic, partition.index)
+            if image is None or image.partition_epoch != partition.partition_epoch:
+                continue  # a change is on its way to it
+            if self._is_replaceable(image):
+                fresh = self._replace(now_ms, partition, image)
+                if fresh is not None and fresh is not partition:
+                    self._change_role(now_ms, fresh, image)
+            elif image.leader in self._lanes:
+                self._lanes[image.leader].give_up(
+                    partition, _can_leave(partition, self.env.node_id)
+                )
+
     def _change_role(self, now_ms: int, partition: Partition, image: PartitionImage) -> None:
         node_id = self.env.node_id
         led = partition.is_leader
@@ -469,3 +486,11 @@ class Replicas:
         """Let the lane send at the end of this tick; a closed lane is ignored."""
         if self._lanes.get(lane.leader_id) is lane:
             self._ready_lanes[lane] = None
+
+
+def _can_leave(partition: Partition, node_id: int) -> bool:
+    """Return whether enough others are in sync without this copy: writes go on, and it is not made
+    an eligible leader (KIP-966), which nobody may drop."""
+    enough = max(1, min(partition.min_isr, len(partition.assigned)))
+    has_committed = partition.high_watermark > partition.start_offset
+    return has_committed and node_id in partition.isr and len(partition.isr) - 1 >= enough

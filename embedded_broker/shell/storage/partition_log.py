@@ -221,6 +221,15 @@ class DiskPartitionLog:
             for s in self._segments
         ]
 
+    def closed_segments(self) -> list[Segment]:
+        """All but the active one, oldest first."""
+        return self._segments[:-1]
+
+    def is_closed(self, segment: Segment) -> bool:
+        """Return whether this is a segment of the log that takes no appends any more."""
+        i = bisect_right(self._bases, segment.base_offset) - 1
+        return 0 <= i < len(self._segments) - 1 and self._segments[i] is segment
+
     def configure(self, segment_bytes: int, segment_ms: int, index_interval_bytes: int) -> None:
         self._segment_bytes = segment_bytes
         self._segment_ms = segment_ms

@@ -99,6 +99,36 @@ def test_that_damaged_old_records_are_served_from_a_good_copy_and_mended(tmp_pat
         assert whole(logs)
 
 
+def test_that_damage_in_a_follower_is_mended_without_a_reader(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    settings = (
+        *("--set", "log.check.interval.ms=1000"),
+        *("--set", "replica.lag.time.max.ms=2000"),
+    )
+    with EmbeddedCluster(*settings, brokers=3, data_dir=data) as cluster:
+        fill(cluster.bootstrap_servers)
+        follower = next(i for i in (1, 2, 3) if i != leads(cluster.bootstrap_servers))
+        own = data / f"broker-{follower}"
+        (logs,) = own.rglob(f"{TOPIC}-0")
+        old = sorted(logs.glob("*.log"))
+        assert len(old) > 3
+        with old[1].open("r+b") as file:  # in place: the broker has the file open
+            file.seek(list(batches(old[1].read_bytes()))[1].position + 70)
+            byte = file.read(1)[0]
+            file.seek(-1, 1)
+            file.write(bytes([byte ^ 1]))
+        assert not whole(logs)
+        deadline = time.monotonic() + MENDED_S
+        kept: list[Path] = []
+        while not (whole(logs) and kept) and time.monotonic() < deadline:
+            time.sleep(0.2)
+            kept = list(own.rglob(f"{TOPIC}-0.*-stray"))
+        assert whole(logs) and kept
+        assert leads(cluster.bootstrap_servers) != follower
+        (log,) = own.rglob("broker.log")
+        assert "the background check found kept-0 damaged" in log.read_text()
+
+
 def test_that_a_damaged_metadata_log_is_fetched_anew(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with EmbeddedCluster(brokers=3, data_dir=data) as cluster:

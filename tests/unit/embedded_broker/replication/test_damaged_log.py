@@ -76,3 +76,52 @@ def test_that_a_copy_that_is_counted_is_not_dropped() -> None:
     bench.settle()
     assert second.replicas.partitions[T, 0].log.damage == ""
     assert second.partition().end_offset == 5
+
+
+def check_followers(bench: Bench, node: Node) -> None:
+    """Fire the timer that looks for damaged copies, and let the nodes talk."""
+    node.replicas.housekeeping._check_followers(bench.now_ms)
+    bench.settle()
+
+
+def test_that_a_follower_gives_up_a_damaged_copy_without_being_read() -> None:
+    bench = Bench()
+    bench.create()
+    produced(bench)
+    bench.auto_isr = False
+    second = bench.nodes[2]
+    second.partition().log.damage = "a bit has changed"
+    check_followers(bench, second)
+    proposal = bench.answer_controller().topics[0].partitions[0]
+    assert [member.broker_id for member in proposal.new_isr_with_epochs] == [1, 3]
+    bench.change(isr=(1, 3))
+    bench.settle()
+    assert second.partition().log.damage == ""
+    assert second.partition().end_offset == 5
+
+
+def test_that_a_damaged_follower_stays_where_writes_need_it() -> None:
+    bench = Bench()
+    bench.create()
+    produced(bench)
+    bench.auto_isr = False
+    second = bench.nodes[2]
+    second.partition().min_isr = 3
+    second.partition().log.damage = "a bit has changed"
+    check_followers(bench, second)
+    assert not bench.controller_calls
+    bench.nodes[1].produce(batch("more"))
+    bench.settle()
+    assert second.partition().end_offset == 6
+
+
+def test_that_a_damaged_leader_drops_no_damaged_follower() -> None:
+    bench = Bench()
+    bench.create()
+    produced(bench)
+    bench.auto_isr = False
+    bench.nodes[1].partition().log.damage = "a bit has changed"
+    second = bench.nodes[2]
+    second.partition().log.damage = "a bit has changed"
+    check_followers(bench, second)
+    assert not bench.controller_calls
