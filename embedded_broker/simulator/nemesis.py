@@ -155,6 +155,8 @@ class Nemesis:
                 node.crash(power=kind == "power")
                 if kind == "new_disk":
                     node.replace_disk()
+                    # On a new disk there is nothing to compare a wrong clock with.
+                    node.clock.wall_skew_ms = 0
                 return self._keep_down(node)
             case "kill_in_sync":
                 return self._crash_all(self.cluster.in_sync(fault["pick"]), power=False)

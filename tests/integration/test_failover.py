@@ -13,7 +13,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import (
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -298,6 +305,16 @@ def test_that_a_setting_changed_while_running_outlives_its_brokers(
         cluster.wait_for_new_pid(broker, pid)
     again = AdminClient({"bootstrap.servers": bootstrap})
     wait_until_in_sync(again)
-    topic = ConfigResource(ConfigResource.Type.TOPIC, "kept")
-    entries = again.describe_configs([topic])[topic].result(20)
-    assert entries["retention.ms"].value == "1234567"
+    assert settings_of(again, "kept")["retention.ms"].value == "1234567"
+
+
+def settings_of(admin: AdminClient, topic: str) -> dict[str, ConfigEntry]:
+    """The settings of a topic. librdkafka fails what waits on an address that it was given at the
+    moment when it learns which broker that is: then ask again."""
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
+    while True:
+        try:
+            return admin.describe_configs([resource])[resource].result(20)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError._DESTROY_BROKER:
+                raise
