@@ -173,6 +173,14 @@ class Checks(GroupChecks, Observer):
                 who, partition.log, partition.log.log_start_offset, committed.end_before(epoch)
             )
 
+    def leaders(self, partition: TopicPartition) -> dict[int, int]:
+        """Return the leader of each epoch that had one."""
+        return {
+            epoch: leader
+            for ((name, _id, index), epoch), leader in self._leaders.items()
+            if (name, index) == partition
+        }
+
     def _check_quorum(self, node: Node) -> None:
         """C4 for the quorum, C10."""
         broker = node.broker

@@ -40,7 +40,10 @@ class Trimmer:
         self.producer = Producer(client, checks, [TRIMMED], period_ms=60)
         self.deleted = 0
         """Up to where an acknowledged request has deleted."""
-
+        self.deleted_in = -1
+        """The partition's newest epoch then."""
+        self.holders: set[int] = set()
+        """The replicas whose logs began there at that time."""
         self.reader = TrimmedReader(client, checks)
 
     def start(self) -> None:
@@ -72,7 +75,19 @@ class Trimmer:
                 raise Violation(
                     "C7", f"{TRIMMED} starts at {part.low_watermark}, deleted up to {offset}"
                 )
-            self.deleted = max(self.deleted, part.low_watermark)
+            if part.low_watermark > self.deleted:
+                self._deleted(part.low_watermark)
+
+    def _deleted(self, offset: int) -> None:
+        self.deleted = offset
+        self.deleted_in = max(self.checks.leaders(TRIMMED), default=-1)
+        self.holders = {
+            node.node_id
+            for node in self.checks.nodes.values()
+            if node.running
+            and (replica := node.broker.replicas.partitions.get(TRIMMED)) is not None
+            and replica.start_offset >= offset
+        }
 
     @property
     def read_to_the_end(self) -> bool:
@@ -81,15 +96,19 @@ class Trimmer:
 
     def check(self, nodes: Iterable[Node]) -> None:
         """C7 of the healed cluster: no replica's log starts before its leader's, or before what an
-        acknowledged request has deleted. A power cut may bring that back, as in Kafka: where a log
-        starts is not flushed."""
+        acknowledged request has deleted. As in Kafka, that may come back with a power cut, because
+        where a log starts is not flushed, and with a leader that was down when the others deleted
+        and is eligible all the same (KIP-966)."""
         running = [n for n in nodes if n.running]
         found = [n.broker.replicas.partitions.get(TRIMMED) for n in running]
         replicas = [p for p in found if p is not None]
         starts = [p.start_offset for p in replicas if p.is_leader]
         if not starts:
             return
-        deleted = 0 if any(n.power_cuts for n in running) else self.deleted
+        leaders = self.checks.leaders(TRIMMED)
+        later = {node for epoch, node in leaders.items() if epoch > self.deleted_in}
+        is_back = later - self.holders or any(n.power_cuts for n in running)
+        deleted = 0 if is_back else self.deleted
         least = max([deleted, *starts])
         for replica in replicas:
             if replica.start_offset < least:
