@@ -112,6 +112,58 @@ def test_row_29_that_a_changed_byte_is_refused_as_the_reader_refuses_it(seed: in
                 assert told.latest == max(r.timestamp for r in found)
 
 
+def forged(rng: random.Random, index: int) -> bytes:
+    """A record whose start may be read in two ways: the bytes of a run, moved by one or two."""
+    deltas = bytes([2 * index]) if index < 64 else bytes([2 * index & 127 | 128, index >> 6])
+    offset = rng.choice([deltas, deltas, b"\1", b"\0"])
+    start = rng.choice([b"\0", b"\x80\0", b""]) + rng.choice([b"\0", b"\2", b"\x80\1", deltas])
+    key = rng.choice([b"\1", b"\0", b"\x06key"])
+    value = rng.randbytes(rng.choice([0, 5, 61, 62, 63, 64, 70]))
+    size = bytearray()
+    write_varint(size, len(value))
+    body = start + offset + key + size + value + rng.choice([b"\0", b"\0", b"\0\0", b"\1", b""])
+    size = bytearray()
+    write_varint(size, len(body) + rng.choice([0, 0, 0, -1, 1]))
+    return bytes(size) + body
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_row_29_that_a_record_forged_to_look_like_the_others_is_refused(seed: int) -> None:
+    rng = random.Random(seed)
+    accepted = 0
+    for _ in range(150):
+        count = rng.choice([3, 40, 100])
+        alike = NewRecord(
+            rng.choice([None, b"key"]),
+            b"v" * rng.choice([0, 5, 70]),
+            BASE_MS,
+            rng.choice([(), (("h", None),)]),
+        )
+        data = bytes(build([alike] * count))
+        body = data[HEADER_SIZE:]
+        at = rng.randrange(1, count)
+        parts = [bytes(build([alike] * n))[HEADER_SIZE:] for n in (at, at + 1)]
+        body = parts[0] + forged(rng, at) + body[len(parts[1]) :]
+        length = (len(body) + HEADER_SIZE - 12).to_bytes(4, "big")
+        data = data[:8] + length + data[12:HEADER_SIZE] + body
+        header = read_header(data)
+        found: list[Record] = []
+        try:
+            found = list(records(data, header))
+            readable = [r.offset for r in found] == list(range(count))
+        except InvalidRecord:
+            readable = False
+        try:
+            told = walked(body, header)
+        except InvalidRecord:
+            assert not readable
+        else:
+            accepted += 1
+            assert readable, f"record {at} of {count}"
+            assert told.latest == max(r.timestamp for r in found)
+    assert accepted
+
+
 def beyond_64_bits(found: list[Record]) -> bool:
     return any(not -(2**63) <= record.timestamp < 2**63 for record in found)
 
