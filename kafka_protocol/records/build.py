@@ -4,6 +4,7 @@ records, and tests."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from kafka_protocol.primitives import write_varint
@@ -70,22 +71,20 @@ def build(
 
 
 def _append_record(body: bytearray, record: NewRecord, timestamp_delta: int, delta: int) -> None:
-    one = bytearray(1)  # attributes: unused, 0
-    write_varint(one, timestamp_delta)
-    write_varint(one, delta)
-    _write_bytes(one, record.key)
-    _write_bytes(one, record.value)
-    write_varint(one, len(record.headers))
+    one = b"\0" + _varint(timestamp_delta) + _varint(delta)  # attributes: unused, 0
+    one += _bytes(record.key) + _bytes(record.value) + _varint(len(record.headers))
     for name, content in record.headers:
-        _write_bytes(one, name.encode())
-        _write_bytes(one, content)
-    write_varint(body, len(one))
+        one += _bytes(name.encode()) + _bytes(content)
+    body += _varint(len(one))
     body += one
 
 
-def _write_bytes(out: bytearray, value: bytes | None) -> None:
-    if value is None:
-        write_varint(out, -1)
-    else:
-        write_varint(out, len(value))
-        out += value
+def _bytes(value: bytes | None) -> bytes:
+    return _varint(-1) if value is None else _varint(len(value)) + value
+
+
+@lru_cache(maxsize=1 << 14)
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    write_varint(out, value)
+    return bytes(out)

@@ -136,7 +136,7 @@ def changed(old: PartitionImage, r: PartitionChangeRecord) -> PartitionImage:
         changes["leader_epoch"] = old.leader_epoch + 1
     if r.leader_recovery_state >= 0:
         changes["recovering"] = r.leader_recovery_state == RECOVERING
-    return replace(old, **changes)
+    return old._replace(**changes)
 
 
 def _config(image: MetadataImage, r: ConfigRecord, delta: MetadataDelta) -> None:

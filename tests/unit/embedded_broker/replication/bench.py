@@ -413,7 +413,7 @@ class Bench:
         old = self.image.topics[T].partitions[index]
         if "leader" in values:
             values.setdefault("leader_epoch", old.leader_epoch + 1)
-        new = replace(old, partition_epoch=old.partition_epoch + 1, **values)
+        new = old._replace(partition_epoch=old.partition_epoch + 1, **values)
         self.image.topics[T] = TopicImage(
             TOPIC_ID, T, {**self.image.topics[T].partitions, index: new}
         )
@@ -440,8 +440,8 @@ class Bench:
                     answer.error_code = ErrorCode.INVALID_UPDATE_VERSION
                 elif code == ErrorCode.NONE:
                     isr = tuple(sorted(s.broker_id for s in data.new_isr_with_epochs))
-                    new = replace(
-                        image, isr=isr, partition_epoch=image.partition_epoch + 1, recovering=False
+                    new = image._replace(
+                        isr=isr, partition_epoch=image.partition_epoch + 1, recovering=False
                     )
                     partitions = {**self.image.topics[T].partitions, data.partition_index: new}
                     self.image.topics[T] = TopicImage(TOPIC_ID, T, partitions)

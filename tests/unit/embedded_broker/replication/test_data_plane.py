@@ -445,7 +445,7 @@ def test_that_a_client_meets_the_role_that_the_metadata_names() -> None:
     bench.run(10)
     image = bench.image.topics[T]
     for index, old in image.partitions.items():
-        new = replace(old, leader=2, leader_epoch=1, partition_epoch=1)
+        new = old._replace(leader=2, leader_epoch=1, partition_epoch=1)
         image = TopicImage(TOPIC_ID, T, {**image.partitions, index: new})
     bench.image.topics[T] = image
     bench.publish(MetadataDelta(partitions={(T, index) for index in image.partitions}))
