@@ -15,7 +15,8 @@ KEPT_BYTES = 12 * 1024 * 1024
 
 class BufferPool:
     """Hands out buffers. While ``in_use`` is at or above ``limit`` bytes, connections wait until
-    others have received their frames."""
+    others have received their frames. One buffer may grow all the same: halves of frames would
+    otherwise wait for each other."""
 
     def __init__(self, limit: int = 256 * 1024 * 1024) -> None:
         self.limit = limit
@@ -23,6 +24,8 @@ class BufferPool:
         self._free: list[bytearray] = []
         self._kept = 0
         self._waiting: list[Callable[[], None]] = []
+        self._exempt: bytearray | None = None
+        """The buffer that may grow above the limit."""
 
     def take(self, size: int) -> bytearray:
         """Return a buffer for a frame of ``size`` bytes. It may be shorter: ``grow`` it when it is
@@ -39,6 +42,15 @@ class BufferPool:
         self.in_use += len(found)
         return found
 
+    def may_grow(self, buffer: bytearray) -> bool:
+        """Return whether its connection need not wait. Above the limit that is the first to ask,
+        until it gives its buffer back."""
+        if self.in_use < self.limit:
+            return True
+        if self._exempt is None:
+            self._exempt = buffer
+        return self._exempt is buffer
+
     def grow(self, buffer: bytearray, size: int) -> None:
         """Double the buffer, or extend it to what ``size`` needs if that is less."""
         more = min(len(buffer), round_up(size) - len(buffer))
@@ -48,6 +60,9 @@ class BufferPool:
     def give(self, buffer: bytearray) -> None:
         """Take a buffer back for reuse. One that a view still refers to is left to that view."""
         self.in_use -= len(buffer)
+        was_exempt = buffer is self._exempt
+        if was_exempt:
+            self._exempt = None
         if self._kept + len(buffer) <= KEPT_BYTES:
             try:
                 # A bytearray with a view refuses to change its size: the only way to ask.
@@ -58,7 +73,7 @@ class BufferPool:
             else:
                 self._kept += len(buffer)
                 self._free.append(buffer)
-        if self._waiting and self.in_use < self.limit:
+        if self._waiting and (was_exempt or self.in_use < self.limit):
             waiting, self._waiting = self._waiting, []
             for resume in waiting:
                 resume()
@@ -69,7 +84,7 @@ class BufferPool:
         return self.in_use >= self.limit
 
     def when_free(self, resume: Callable[[], None]) -> None:
-        """Call ``resume`` once, when ``in_use`` has fallen below the limit."""
+        """Call ``resume`` once, when it is worth while to ask again."""
         self._waiting.append(resume)
 
     def trim(self) -> None:

@@ -255,6 +255,7 @@ class ClientConnection(FramedSocket):
             )
             self.brokers_only = False
             self.shared.loop.prefer(self.fd)
+            self.pool = self.shared.peer_pool
         self.respond(slot, outcome.response)
         if outcome.refusal:
             self.flush()  # the error code leaves before the connection closes

@@ -44,6 +44,8 @@ class Shared:
     def __init__(self, loop: Loop, pool: BufferPool | None = None) -> None:
         self.loop = loop
         self.pool = pool or BufferPool()
+        self.peer_pool = BufferPool()
+        """For connections between brokers, which do not wait for frames of clients."""
         self.scratch = memoryview(bytearray(SCRATCH_BYTES))
 
 
@@ -59,6 +61,8 @@ class FramedSocket(ABC):
         self.fd = sock.fileno()
         self.max_frame = max_frame
         self.closed = False
+        self.pool = shared.pool
+        """Where the buffer of the next large frame comes from."""
         self.frame_since_ms = 0
         """When the incomplete frame began, on the loop's clock; 0 when there is none."""
         self.frame_waits = False
@@ -67,6 +71,8 @@ class FramedSocket(ABC):
         """Received bytes of frames that are not handed out yet, when they are few."""
         self._large: bytearray | None = None
         """Buffer of a large frame, of which ``_large_filled`` of ``_large_size`` bytes are here."""
+        self._large_pool = shared.pool
+        """Where that buffer came from."""
         self._large_filled = 0
         self._large_size = 0
         self._waits_for_memory = False
@@ -202,7 +208,7 @@ class FramedSocket(ABC):
 
     def _begin_large(self, size: int, received: memoryview) -> None:
         """Continue a frame of ``size`` bytes in a buffer of its own."""
-        pool = self.shared.pool
+        self._large_pool = pool = self.pool
         self._large = buffer = pool.take(size)
         self._large_size = size
         self._large_filled = len(received)
@@ -221,7 +227,7 @@ class FramedSocket(ABC):
             self.frame_since_ms = self.shared.loop.turn_ms
             self.resume_reading()
 
-        self.shared.pool.when_free(resume)
+        self._large_pool.when_free(resume)
 
     def _read_large(self) -> tuple[int, int]:
         """Receive into the large frame's buffer; returns (bytes wanted, bytes got).
@@ -235,10 +241,10 @@ class FramedSocket(ABC):
             return 0, 0
         filled, size = self._large_filled, self._large_size
         if filled == len(buffer):
-            if self.shared.pool.exhausted:
+            if not self._large_pool.may_grow(buffer):
                 self._wait_for_memory()
                 return 0, 0
-            self.shared.pool.grow(buffer, size)
+            self._large_pool.grow(buffer, size)
         end = min(size, len(buffer))
         with memoryview(buffer) as view, view[filled:end] as rest:
             got = self.sock.recv_into(rest)
@@ -265,7 +271,7 @@ class FramedSocket(ABC):
             return
         self._large = None
         self.frame_since_ms = 0
-        self.shared.pool.give(buffer)
+        self._large_pool.give(buffer)
 
     def resume(self) -> None:
         """Offer the frame that waits, and those received after it, to ``on_frame`` again."""
@@ -385,7 +391,7 @@ class FramedSocket(ABC):
             self.sock.close()
         finally:
             if self._large is not None:
-                self.shared.pool.give(self._large)
+                self._large_pool.give(self._large)
                 self._large = None
             self._out.clear()
             self.out_bytes = 0

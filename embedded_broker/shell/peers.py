@@ -64,6 +64,7 @@ class PeerConnection(FramedSocket):
     def __init__(self, lane: Lane, shared: Shared, sock: socket.socket) -> None:
         super().__init__(shared, sock, MAX_RESPONSE_BYTES, WRITE)
         shared.loop.prefer(self.fd)
+        self.pool = shared.peer_pool
         self.lane = lane
         self.connected = False
 

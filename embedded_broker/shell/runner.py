@@ -266,6 +266,7 @@ class Runner:
             self._gc_due_ms = now + GC_EVERY_MS
             gc.collect(1)
             self._shared.pool.trim()
+            self._shared.peer_pool.trim()
 
     def _checkpoint(self) -> None:
         self.disk.checkpoint()

@@ -27,7 +27,7 @@ from kafka_protocol.messages.k00_produce import (
     TopicProduceResponse,
 )
 from kafka_protocol.messages.k01_fetch import FetchableTopicResponse, FetchResponse, PartitionData
-from kafka_protocol.messages.k03_metadata import MetadataResponse
+from kafka_protocol.messages.k03_metadata import MetadataResponse, MetadataResponseTopic
 from kafka_protocol.messages.k18_api_versions import ApiVersionsResponse
 from kafka_protocol.records.batch import batches, place
 
@@ -35,7 +35,8 @@ SECRET = b"s" * 32
 
 
 class FakeNode:
-    """Produce appends to one log, Fetch reads it, Metadata waits ``delay_ms`` for a timer.
+    """Produce appends to one log, Fetch reads it, Metadata waits ``delay_ms`` for a timer and
+    answers with the topics asked for.
 
     ``events`` and ``callers`` record what it was given; ``changed`` is notified after each event.
     """
@@ -94,7 +95,13 @@ class FakeNode:
             case ApiKey.API_VERSIONS:
                 return [Respond(event.request_id, ApiVersionsResponse())]
         if not self.delay_ms:
-            return [Respond(event.request_id, MetadataResponse(cluster_id=self.cluster_id))]
+            asked = event.message.topics if event.message.API_KEY == ApiKey.METADATA else None
+            topics = [MetadataResponseTopic(name=topic.name) for topic in asked or ()]
+            return [
+                Respond(
+                    event.request_id, MetadataResponse(cluster_id=self.cluster_id, topics=topics)
+                )
+            ]
         key = f"delayed {event.request_id}"
         self._delayed[key] = event.request_id
         return [SetTimer(key, 1, now_ms + self.delay_ms)]

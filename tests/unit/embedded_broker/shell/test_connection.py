@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -13,13 +14,14 @@ from embedded_broker.shell import connection
 from embedded_broker.shell.metadata_cache import MetadataCache
 from embedded_broker.shell.server import Limits
 from kafka_protocol.errors import ErrorCode
+from kafka_protocol.framing import encode_request
 from kafka_protocol.messages.k00_produce import (
     PartitionProduceData,
     ProduceRequest,
     TopicProduceData,
 )
 from kafka_protocol.messages.k01_fetch import FetchPartition, FetchRequest, FetchTopic
-from kafka_protocol.messages.k03_metadata import MetadataRequest
+from kafka_protocol.messages.k03_metadata import MetadataRequest, MetadataRequestTopic
 from kafka_protocol.messages.k18_api_versions import ApiVersionsRequest
 from tests.unit.embedded_broker.shell.fakes import Served, framed, header, served
 from tests.unit.embedded_broker.shell.storage.batches import batch, parsed
@@ -172,6 +174,24 @@ def test_row_04_that_a_missing_body_takes_no_memory_and_is_closed(tmp_path: Path
         assert client.is_closed()
         client.close()
         assert broker.inside(lambda: pool.in_use) == 0
+
+
+def test_that_halves_of_frames_do_not_wait_for_each_other(broker: Served) -> None:
+    pool = broker.runner.server.shared.pool
+    broker.inside(lambda: setattr(pool, "limit", 300_000))
+    topics = [MetadataRequestTopic(name="t" * 200) for _ in range(3_000)]
+    frame = bytes(encode_request(MetadataRequest(topics), 9, 1, b"test"))
+    clients = [broker.connect() for _ in range(6)]
+    for client in clients:
+        client.raw(frame[:200_000])
+    while not broker.inside(lambda: pool.exhausted):
+        continue  # each look is one wake-up of the loop
+    for client in clients:
+        threading.Thread(target=client.raw, args=(frame[200_000:],), daemon=True).start()
+    for client in clients:
+        assert client.answer(3, 9)
+        client.close()
+    assert broker.inside(lambda: pool.in_use) == 0
 
 
 def test_row_05_that_a_frame_too_short_for_a_header_closes(broker: Served) -> None:

@@ -4,7 +4,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from embedded_broker.shell.peers import Peers
 from kafka_protocol.api_keys import ApiKey
 from kafka_protocol.fields import Message
 from kafka_protocol.framing import encode_response
-from kafka_protocol.messages.k03_metadata import MetadataRequest
+from kafka_protocol.messages.k03_metadata import MetadataRequest, MetadataRequestTopic
 from kafka_protocol.messages.k17_sasl_handshake import SaslHandshakeRequest, SaslHandshakeResponse
 from kafka_protocol.messages.k36_sasl_authenticate import (
     SaslAuthenticateRequest,
@@ -65,9 +65,15 @@ class Dialler:
         return again
 
     def send(
-        self, send_id: int, timeout_ms: int = 5000, lane: str = "control", peer: int = 1
+        self,
+        send_id: int,
+        timeout_ms: int = 5000,
+        lane: str = "control",
+        peer: int = 1,
+        topics: Sequence[str] = (),
     ) -> None:
-        effect = Send(send_id, peer, lane, MetadataRequest(), 9, timeout_ms)
+        message = MetadataRequest([MetadataRequestTopic(name=name) for name in topics])
+        effect = Send(send_id, peer, lane, message, 9, timeout_ms)
         self.loop.post(lambda: self.peers.send(effect))
 
     def wait(self, responses: int = 0, failures: int = 0, results: int = 0) -> None:
@@ -120,6 +126,19 @@ def test_that_lanes_do_not_wait_for_each_other(broker: Served, dialler: Dialler)
     dialler.send(2, lane="quick")
     dialler.wait(responses=2)
     assert [send_id for send_id, _ in dialler.responses] == [2, 1]
+
+
+def test_that_frames_between_brokers_do_not_wait_for_those_of_clients(
+    broker: Served, dialler: Dialler
+) -> None:
+    def no_room(shared: Shared) -> None:
+        shared.pool.limit = 0
+
+    broker.inside(lambda: no_room(broker.runner.server.shared))
+    dialler.loop.post(lambda: no_room(dialler.peers.shared))
+    dialler.send(1, topics=["t" * 200] * 2_000)
+    dialler.wait(responses=1)
+    assert len(dialler.responses[0][1].topics) == 2_000
 
 
 def test_that_a_peer_with_another_secret_is_refused(broker: Served) -> None:
