@@ -344,7 +344,7 @@ class Lane:
         if records is not None and len(records):
             if not isinstance(records, bytes | bytearray | memoryview):
                 records = records.tobytes()
-            partition.append_fetched(records, self._env.clock.wall_ms())
+            partition.append_fetched(records, self._env.clock.wall_ms(), data.log_start_offset)
             self._changed[followed] = None
         start = partition.start_offset
         partition.leader_is_at(data.high_watermark, data.log_start_offset)

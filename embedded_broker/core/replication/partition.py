@@ -454,14 +454,14 @@ class Partition(ReplicaLog):
         return ErrorCode.NONE if self.is_leader else ErrorCode.NOT_LEADER_OR_FOLLOWER
 
     # ---- follower
-    def append_fetched(self, data: Buffer, wall_ms: int) -> None:
-        """Append the leader's batches.
+    def append_fetched(self, data: Buffer, wall_ms: int, leader_start: int) -> None:
+        """Append the batches of the leader, whose log starts at ``leader_start``.
 
         Raises:
             CorruptBatch, StorageFailed: see ``append_replicated``.
         """
         assert not self.is_leader
-        self.append_replicated(data, wall_ms, self.leader_epoch)
+        self.append_replicated(data, wall_ms, self.leader_epoch, leader_start)
         if self.durable:
             self._owner.needs_flush(self)
 

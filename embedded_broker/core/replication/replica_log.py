@@ -71,9 +71,11 @@ class ReplicaLog:
         return None
 
     # ---- the end of the log
-    def append_replicated(self, data: Buffer, wall_ms: int, leader_epoch: int) -> None:
+    def append_replicated(
+        self, data: Buffer, wall_ms: int, leader_epoch: int, leader_start: int = -1
+    ) -> None:
         """Append a leader's batches byte for byte; ``leader_epoch`` is the newest valid
-        epoch.
+        epoch, ``leader_start`` where the leader's log starts.
 
         Raises:
             CorruptBatch: not whole valid batches, or not what comes next in this log.
@@ -81,15 +83,14 @@ class ReplicaLog:
         """
         headers = list(batches(data))
         end = self.log.log_end_offset
-        # An empty log may start inside the leader's first batch (after DeleteRecords):
-        # start with the whole batch.
-        if (
-            headers
-            and headers[0].base_offset < end <= headers[0].last_offset
-            and self.start_offset == end
-        ):
-            self.restart_at(headers[0].base_offset)
-            end = headers[0].base_offset
+        # After DeleteRecords the leader's log may start inside its first batch, and this one end
+        # there: because it is empty, or with records of another leader which the deletion hides
+        # from the comparison of epochs. Continue with the whole batch.
+        if headers and headers[0].base_offset < end <= headers[0].last_offset:
+            is_empty = end == self.start_offset
+            if is_empty or end == leader_start:
+                end = headers[0].base_offset
+                (self.restart_at if is_empty else self.truncate)(end)
         epoch = self.epochs.latest
         for header in headers:
             # Gaps are valid (a compacted log has them), overlaps are not.

@@ -345,34 +345,6 @@ def test_that_records_are_confirmed_at_once_while_a_second_fetch_waits() -> None
     assert bench.nodes[1].produced(request).error_code == 0, "without any pause"
 
 
-def test_that_a_follower_starts_again_where_the_leaders_log_now_starts() -> None:
-    bench = Bench()
-    bench.create()
-    bench.cut = {(3, 1)}
-    for text in "abc":
-        bench.nodes[1].produce(batch(text), acks=1)
-    bench.change(isr=(1, 2))
-    bench.settle()
-    bench.run(50_000)
-    bench.nodes[1].partition().delete_before(2)
-    bench.cut = set()
-    bench.run(3_000)
-    follower = bench.nodes[3].partition()
-    assert (follower.start_offset, follower.end_offset) == (2, 3)
-
-
-def test_that_a_follower_takes_over_the_high_watermark_and_the_start_offset() -> None:
-    bench = Bench()
-    bench.create()
-    bench.nodes[1].produce(batch("a"))
-    bench.nodes[1].produce(batch("b"))
-    bench.run(1_500)
-    assert [n.partition().high_watermark for n in bench.alive()] == [2, 2, 2]
-    bench.nodes[1].partition().delete_before(1)
-    bench.run(1_500)
-    assert [n.partition().start_offset for n in bench.alive()] == [1, 1, 1]
-
-
 def test_that_durable_topics_are_acknowledged_only_after_flushes_on_all_in_sync_replicas() -> None:
     bench = Bench(extra="log.durable=true\n")
     bench.create()
