@@ -3,13 +3,18 @@
 Versions up to 7 ask for one group, later ones for many; version 10 names topics by id.
 Without transactions no offset is pending, so ``require_stable`` changes nothing. Member
 id and epoch (version 9) only matter for groups of the consumer protocol.
+
+All offsets of a group are listed once, however often they are asked for, and of so many
+groups as fit into a response of MOST_BYTES: Kafka has no such bound, and a request of a few
+bytes could take all memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any
 
+from embedded_broker.core.api.slices import Steps
 from embedded_broker.core.coordinator.group import CommittedOffset
 from embedded_broker.core.coordinator.groups import Groups
 from embedded_broker.core.coordinator.offsets import BY_TOPIC_ID, NO_OFFSET
@@ -34,48 +39,70 @@ RETRY = ErrorCode.UNSTABLE_OFFSET_COMMIT
 then, as the group's own error is enough for most clients. librdkafka forgets a query whose
 partitions are missing from the response, and its consumer never fetches again; one whose offset is
 unstable it queries again, of the new coordinator."""
+MOST_BYTES = 32 * 1024 * 1024
+BYTES_A_PARTITION = 32
+"""Of a response, without the metadata."""
+ITEMS_A_GROUP = 5
 Locate = Callable[[str], tuple[Shard | None, int]]
 """Group id -> (its shard or None, error code)."""
 
 
 def offset_fetch(
     groups: Groups, in_touch: Callable[[int], bool], now_ms: int, event: RequestReceived
-) -> None:
+) -> Steps:
     """Return the committed offsets of the groups that this node coordinates."""
     # A coordinator that was suspended or cut off does not know what its successor has
     # committed meanwhile: it must not answer.
     locate = groups.locate if in_touch(now_ms) else _not_coordinator
     build = _many_groups if event.version >= MANY_GROUPS_SINCE else _one_group
-    groups.env.outbox.respond(event, build(groups, event, locate))
+    response = yield from build(groups, event, locate)
+    groups.env.outbox.respond(event, response)
 
 
 def _not_coordinator(_group_id: str) -> tuple[Shard | None, int]:
     return None, ErrorCode.NOT_COORDINATOR
 
 
-def _many_groups(groups: Groups, event: RequestReceived, locate: Locate) -> OffsetFetchResponse:
+def _many_groups(
+    groups: Groups, event: RequestReceived, locate: Locate
+) -> Generator[int, None, OffsetFetchResponse]:
     response = OffsetFetchResponse()
+    listed: set[str] = set()
+    left = MOST_BYTES
     for group in event.message.groups:
+        if group.topics is None:
+            if group.group_id in listed:
+                continue
+            listed.add(group.group_id)
         shard, error = locate(group.group_id)
         result = OffsetFetchResponseGroup(group.group_id, error_code=error)
+        response.groups.append(result)
+        yield ITEMS_A_GROUP
         if shard is not None:
-            result.topics = _topics(groups, shard, group, event.version)
-        else:
-            result.topics = [
+            result.topics = yield from _topics(groups, shard, group, event.version)
+            left -= sum(BYTES_A_PARTITION * len(t.partitions) for t in result.topics)
+            left -= sum(len(p.metadata or "") for t in result.topics for p in t.partitions)
+            # It may have lost the group between two slices.
+            error = ErrorCode.NOT_COORDINATOR if shard.closed else ErrorCode.NONE
+            if left < 0:
+                error = ErrorCode.MESSAGE_TOO_LARGE
+            if not error:
+                continue
+            result.error_code, result.topics = error, []
+        for t in group.topics or ():
+            result.topics.append(
                 OffsetFetchResponseTopics(
                     t.name,
                     t.topic_id,
                     [_partition(i, NO_OFFSET, RETRY) for i in t.partition_indexes],
                 )
-                for t in group.topics or ()
-            ]
-        response.groups.append(result)
+            )
     return response
 
 
 def _topics(
     groups: Groups, shard: Shard, group: OffsetFetchRequestGroup, version: int
-) -> list[OffsetFetchResponseTopics]:
+) -> Generator[int, None, list[OffsetFetchResponseTopics]]:
     image = groups.env.image
     by_id = version >= BY_TOPIC_ID
     topics: list[OffsetFetchResponseTopics] = []
@@ -88,6 +115,7 @@ def _topics(
             topic_id = ZERO_UUID if topic is None else topic.topic_id
             partitions = [_partition(index, offset) for index, offset in offsets.items()]
             topics.append(OffsetFetchResponseTopics(name, topic_id, partitions))
+            yield len(partitions)
         return topics
     for requested in group.topics:
         topic_name: str | None = (
@@ -105,6 +133,7 @@ def _topics(
             for index in requested.partition_indexes
         ]
         topics.append(OffsetFetchResponseTopics(topic_name, requested.topic_id, partitions))
+        yield len(partitions)
     return topics
 
 
@@ -116,7 +145,9 @@ def _partition(
     )
 
 
-def _one_group(groups: Groups, event: RequestReceived, locate: Locate) -> OffsetFetchResponse:
+def _one_group(
+    groups: Groups, event: RequestReceived, locate: Locate
+) -> Generator[int, None, OffsetFetchResponse]:
     message = event.message
     shard, error = locate(message.group_id)
     response = OffsetFetchResponse(error_code=error)
@@ -141,6 +172,9 @@ def _one_group(groups: Groups, event: RequestReceived, locate: Locate) -> Offset
             _single(i, offsets.committed(shard, message.group_id, name, i)) for i in indexes
         ]
         response.topics.append(OffsetFetchResponseTopic(name, partitions))
+        yield len(partitions)
+    if shard.closed:  # it has lost the group between two slices
+        return (yield from _one_group(groups, event, _not_coordinator))
     return response
 
 

@@ -7,6 +7,7 @@ transactions and share groups.
 
 from __future__ import annotations
 
+from embedded_broker.core.api.slices import Steps
 from embedded_broker.core.coordinator.groups import Groups
 from embedded_broker.core.events import RequestReceived
 from kafka_protocol.constants import CoordinatorType
@@ -16,12 +17,15 @@ from kafka_protocol.messages.k10_find_coordinator import Coordinator, FindCoordi
 MANY_KEYS_SINCE = 4
 
 
-def find_coordinator(groups: Groups, now_ms: int, event: RequestReceived) -> None:
+def find_coordinator(groups: Groups, now_ms: int, event: RequestReceived) -> Steps:
     """Return the coordinator of each key."""
     message = event.message
     outbox = groups.env.outbox
     if event.version >= MANY_KEYS_SINCE:
-        coordinators = [_find(groups, now_ms, event, key) for key in message.coordinator_keys]
+        coordinators = []
+        for key in message.coordinator_keys:
+            coordinators.append(_find(groups, now_ms, event, key))
+            yield 1
         outbox.respond(event, FindCoordinatorResponse(coordinators=coordinators))
         return
     one = _find(groups, now_ms, event, message.key)

@@ -7,6 +7,7 @@ below the start succeeds at once. A topic that is only compacted gets POLICY_VIO
 
 from __future__ import annotations
 
+from embedded_broker.core.api.slices import Steps
 from embedded_broker.core.events import RequestReceived
 from embedded_broker.core.ports import StorageFailed
 from embedded_broker.core.replication.replicas import Replicas
@@ -18,8 +19,11 @@ from kafka_protocol.messages.k21_delete_records import (
     DeleteRecordsTopicResult,
 )
 
+ITEMS_A_PARTITION = 3
+"""The work of deleting records of one, which writes no file yet."""
 
-def delete_records(replicas: Replicas, now_ms: int, event: RequestReceived) -> None:
+
+def delete_records(replicas: Replicas, now_ms: int, event: RequestReceived) -> Steps:
     """Delete the records here; respond when all live replicas have done the same."""
     request: DeleteRecordsRequest = event.message
     response = DeleteRecordsResponse()
@@ -35,6 +39,7 @@ def delete_records(replicas: Replicas, now_ms: int, event: RequestReceived) -> N
             )
             if offset >= 0:
                 waiting.append((topic.name, requested.partition_index, offset, result))
+            yield ITEMS_A_PARTITION
     left = len(waiting)
     if not left:
         replicas.env.outbox.respond(event, response)
@@ -51,8 +56,12 @@ def delete_records(replicas: Replicas, now_ms: int, event: RequestReceived) -> N
             if left == 0:
                 replicas.env.outbox.respond(event, response)
 
-        partition = replicas.partitions[name, index]
-        replicas.deletions.wait(now_ms, partition, offset, request.timeout_ms, done)
+        partition = replicas.partitions.get((name, index))
+        if partition is None:
+            done(replicas.table.missing(name, index), -1)
+        else:
+            replicas.deletions.wait(now_ms, partition, offset, request.timeout_ms, done)
+        yield 1
 
 
 def _delete(

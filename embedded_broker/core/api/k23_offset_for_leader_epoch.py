@@ -7,6 +7,7 @@ when the requested epoch is newer than the log.
 
 from __future__ import annotations
 
+from embedded_broker.core.api.slices import Steps
 from embedded_broker.core.events import RequestReceived
 from embedded_broker.core.replication.replicas import Replicas
 from kafka_protocol.messages.k23_offset_for_leader_epoch import (
@@ -17,7 +18,7 @@ from kafka_protocol.messages.k23_offset_for_leader_epoch import (
 )
 
 
-def offset_for_leader_epoch(replicas: Replicas, now_ms: int, event: RequestReceived) -> None:
+def offset_for_leader_epoch(replicas: Replicas, now_ms: int, event: RequestReceived) -> Steps:
     """Look up each partition of the request."""
     request: OffsetForLeaderEpochRequest = event.message
     response = OffsetForLeaderEpochResponse()
@@ -35,5 +36,6 @@ def offset_for_leader_epoch(replicas: Replicas, now_ms: int, event: RequestRecei
                         requested.leader_epoch, partition.end_offset
                     )
             results.partitions.append(result)
+            yield 1
         response.topics.append(results)
     replicas.env.outbox.respond(event, response)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from embedded_broker.core.api.slices import Steps
 from embedded_broker.core.coordinator.errors import group_error
 from embedded_broker.core.coordinator.groups import Groups
 from embedded_broker.core.coordinator.records import GroupKey, OffsetKey
@@ -10,8 +11,11 @@ from embedded_broker.core.events import RequestReceived
 from kafka_protocol.errors import ErrorCode
 from kafka_protocol.messages.k42_delete_groups import DeletableGroupResult, DeleteGroupsResponse
 
+ITEMS_A_GROUP = 30
+"""The work of deleting one with its own batch of records."""
 
-def delete_groups(groups: Groups, now_ms: int, event: RequestReceived) -> None:
+
+def delete_groups(groups: Groups, now_ms: int, event: RequestReceived) -> Steps:
     """Delete the groups that this node coordinates; respond when the last is
     deleted."""
     response = DeleteGroupsResponse()
@@ -28,6 +32,7 @@ def delete_groups(groups: Groups, now_ms: int, event: RequestReceived) -> None:
     for group_id in dict.fromkeys(event.message.groups_names):
         result = DeletableGroupResult(group_id)
         response.results.append(result)
+        yield 1
         shard, result.error_code = groups.locate(group_id)
         if shard is None:
             continue
@@ -50,4 +55,5 @@ def delete_groups(groups: Groups, now_ms: int, event: RequestReceived) -> None:
 
             waiting += 1
             shard.write(now_ms, entries, written)
+            yield ITEMS_A_GROUP + 3 * len(entries)
     one_done()

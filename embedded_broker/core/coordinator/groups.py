@@ -8,7 +8,7 @@ leader of that partition coordinates it. Each partition led here is a ``Shard``;
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from embedded_broker.core.coordinator.membership import Membership
 from embedded_broker.core.coordinator.offsets import Offsets
@@ -16,6 +16,7 @@ from embedded_broker.core.coordinator.ports import LocalLog
 from embedded_broker.core.coordinator.rebalance import Rebalances
 from embedded_broker.core.coordinator.responses import MemberResponses
 from embedded_broker.core.coordinator.shard import Shard
+from embedded_broker.core.coordinator.sweeps import Sweeps
 from embedded_broker.core.effects import Level
 from embedded_broker.core.environment import Environment
 from embedded_broker.core.metadata.image import MetadataDelta
@@ -61,6 +62,7 @@ class Groups:
         self.rebalances = Rebalances(env, responses)
         self.membership = Membership(env, self.rebalances, responses)
         self.offsets = Offsets(env)
+        self._sweeps = Sweeps(env.outbox)
         self._clock = RetentionClock(env)
         self._creating = False
         """Whether a request to create ``__consumer_offsets`` is in flight, or was a
@@ -74,11 +76,13 @@ class Groups:
     def on_metadata(self, now_ms: int, delta: MetadataDelta) -> None:
         """Remove the committed offsets of deleted topics."""
         if delta.deleted_topics:
-            names = {topic.name for topic in delta.deleted_topics}
             for partition in sorted(self.shards):
                 shard = self.shards[partition]
                 if not shard.loading and not shard.failed:
-                    self.offsets.forget_topics(now_ms, shard, names)
+                    self._forget_topics(now_ms, shard)
+
+    def _forget_topics(self, now_ms: int, shard: Shard) -> None:
+        self._sweeps.start(now_ms, shard, "forget topics", self.offsets.forget_topics)
 
     # ---- leadership
     def on_become_leader(self, now_ms: int, partition: int, leader_epoch: int) -> None:
@@ -117,7 +121,7 @@ class Groups:
             if not shard.loading and not shard.failed:
                 self.rebalances.loaded(now_ms, shard)
                 # Topics that were deleted while no coordinator was there to notice.
-                self.offsets.forget_topics(now_ms, shard)
+                self._forget_topics(now_ms, shard)
             if read:
                 break
         if ready:
@@ -203,5 +207,5 @@ class Groups:
         for partition in sorted(self.shards):
             shard = self.shards[partition]
             if not shard.loading and not shard.failed:
-                self.offsets.expire(now_ms, shard, wall_ms)
+                self._sweeps.start(now_ms, shard, "expire", partial(self.offsets.expire, wall_ms))
         self._set_expiry_timer(now_ms)

@@ -15,8 +15,8 @@ the last record of each key.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from embedded_broker.core.coordinator.group import CommittedOffset, Group, State
@@ -100,6 +100,12 @@ def timer_key(group_id: str) -> str:
     return f"groups/group/{group_id}"
 
 
+def _group_part(key: bytes) -> bytes:
+    """Return what all keys of a group's offsets begin with: a version, and a text of two bytes of
+    length. (The key of the group itself has another version.)"""
+    return key[: 4 + int.from_bytes(key[2:4], "big")]
+
+
 class Shard:
     """``groups`` is complete when neither ``loading`` nor ``failed``; after ``close``
     it is empty."""
@@ -119,6 +125,8 @@ class Shard:
         """Writes that are not answered yet, in the order of their deadlines."""
         self.appended: dict[bytes, tuple[int, NewRecord]] = {}
         """Keys with uncommitted records: how many, and the newest."""
+        self._uncommitted: Counter[bytes] = Counter()
+        """How many of those keys each group has offsets in, by what the keys begin with."""
         offsets = log.local_offsets(OFFSETS_TOPIC, partition)
         assert offsets is not None, "a partition that is not led here has no coordinator here"
         self._position, _, self._load_until = offsets
@@ -236,20 +244,22 @@ class Shard:
     # ---- writing
     def has_uncommitted(self, group_id: str) -> bool:
         """Return whether a record of this group's offsets is appended and not committed yet."""
-        if not self.appended:
-            return False
-        # The key of an offset is its version and the group, then a topic (here only the two bytes
-        # of its length) and a partition (four).
-        prefix = write_key(OffsetKey(group_id, "", 0))[:-6]
-        return any(key.startswith(prefix) for key in self.appended)
+        return _group_part(write_key(OffsetKey(group_id, "", 0))) in self._uncommitted
 
-    def write(self, now_ms: int, entries: list[Entry], done: WriteDone) -> None:
+    def write(
+        self,
+        now_ms: int,
+        entries: list[Entry],
+        done: WriteDone,
+        encoded: Sequence[NewRecord] = (),
+    ) -> None:
         """Append records in one batch. ``done`` is called once: when they are
         committed, when they cannot be, or after offsets.commit.timeout.ms (they may
-        still be committed later, and then take effect)."""
+        still be committed later, and then take effect). ``encoded`` are the entries'
+        records, if they are encoded already."""
         assert entries and not self.loading
         wall_ms = self._env.clock.wall_ms()
-        new = [entry.encoded(wall_ms) for entry in entries]
+        new = encoded or [entry.encoded(wall_ms) for entry in entries]
         timeout_ms: int = self._env.config.broker("offsets.commit.timeout.ms")
         write = _Write(now_ms + timeout_ms, done)
 
@@ -273,13 +283,15 @@ class Shard:
             self._rewrite = Rewrite(self._env, self)
             self._rewrite.step(now_ms)
 
-    def _append(self, now_ms: int, new: list[NewRecord], done: AppendDone) -> None:
+    def _append(self, now_ms: int, new: Sequence[NewRecord], done: AppendDone) -> None:
         """Append one batch, and keep ``appended`` up to date until its outcome is
         known."""
         for record in new:
             assert record.key is not None
             count, _ = self.appended.get(record.key, (0, record))
             self.appended[record.key] = (count + 1, record)
+            if not count:
+                self._uncommitted[_group_part(record.key)] += 1
         batch = build(new)
         self._log_bytes += len(batch)
 
@@ -291,6 +303,10 @@ class Shard:
                     self.appended[record.key] = (count - 1, newest)
                 else:
                     del self.appended[record.key]
+                    group = _group_part(record.key)
+                    self._uncommitted[group] -= 1
+                    if not self._uncommitted[group]:
+                        del self._uncommitted[group]
             done(then_ms, error_code, base_offset)
 
         self._log.append_local(now_ms, OFFSETS_TOPIC, self.partition, batch, settled)

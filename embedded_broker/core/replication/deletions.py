@@ -29,11 +29,12 @@ class _Deletion:
 
 
 class Deletions:
-    """Usually few; checked whenever a follower reports a new log start."""
+    """Usually few; those of a partition are checked whenever a follower reports a new start of its
+    log."""
 
     def __init__(self, env: Environment) -> None:
         self._image = env.image
-        self._waiting: dict[_Deletion, None] = {}
+        self._waiting: dict[Partition, dict[_Deletion, None]] = {}
         self._deadlines = Deadlines(env.outbox, "deletions", 100)
 
     def wait(
@@ -42,19 +43,20 @@ class Deletions:
         """Call ``done`` when all live replicas start at or after ``offset``, or with an
         error."""
         deletion = _Deletion(self, partition, offset, done)
-        self._waiting[deletion] = None
+        self._waiting.setdefault(partition, {})[deletion] = None
         self._deadlines.add(deletion, now_ms + max(0, timeout_ms))
         self.check(partition)
 
     def check(self, partition: Partition) -> None:
         """Finish the deletions of ``partition`` that are done, or that this node no
         longer leads."""
-        if not self._waiting:
+        if partition not in self._waiting:
             return
-        for deletion in [d for d in self._waiting if d.partition is partition]:
+        low = self.low_watermark(partition)
+        for deletion in list(self._waiting[partition]):
             if not partition.is_leader:
                 self._finish(deletion, ErrorCode.NOT_LEADER_OR_FOLLOWER, -1)
-            elif (low := self.low_watermark(partition)) >= deletion.offset:
+            elif low >= deletion.offset:
                 self._finish(deletion, ErrorCode.NONE, low)
 
     def low_watermark(self, partition: Partition) -> int:
@@ -69,7 +71,10 @@ class Deletions:
         self._finish(deletion, ErrorCode.REQUEST_TIMED_OUT, self.low_watermark(deletion.partition))
 
     def _finish(self, deletion: _Deletion, code: int, low_watermark: int) -> None:
-        if deletion in self._waiting:
-            del self._waiting[deletion]
+        waiting = self._waiting.get(deletion.partition, {})
+        if deletion in waiting:
+            del waiting[deletion]
+            if not waiting:
+                del self._waiting[deletion.partition]
             self._deadlines.withdraw(deletion)
             deletion.done(code, low_watermark)

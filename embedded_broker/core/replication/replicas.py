@@ -188,9 +188,8 @@ class Replicas:
             return
         if delta.configs:
             self._configure(now_ms, delta)
-        for topic in delta.deleted_topics:
-            self._changes.add(now_ms, [(topic.topic_id, index) for index in topic.partitions])
-        self._changes.add(now_ms, sorted(delta.partitions))
+        deleted = [(t.topic_id, index) for t in delta.deleted_topics for index in t.partitions]
+        self._changes.add(now_ms, [*deleted, *sorted(delta.partitions)])
         if delta.brokers:
             # A follower may be eligible now, or no longer hold the high watermark back.
             for partition in self.partitions.values():

@@ -115,6 +115,8 @@ class Bench:
         )
         self.image = self.env.image
         self.answers: dict[int, Any] = {}
+        self.between: Callable[[], object] = lambda: None
+        """Called between the steps of a request."""
         self._requests = 0
         self._timers: dict[str, tuple[int, int]] = {}
         self._versions: dict[int, int] = {}
@@ -124,7 +126,7 @@ class Bench:
             1, 5, UUID(int=1), (Endpoint("PLAINTEXT", "127.0.0.1", 19_091),), None, False
         )
         groups = self.groups = Groups(self.env, self.calls, self.log)
-        self._handlers = {
+        self._handlers: dict[int, Callable[..., Any]] = {
             ApiKey.OFFSET_COMMIT: partial(offset_commit, groups),
             ApiKey.OFFSET_FETCH: partial(offset_fetch, groups, lambda now_ms: True),
             ApiKey.FIND_COORDINATOR: partial(find_coordinator, groups),
@@ -151,6 +153,7 @@ class Bench:
 
     def remove_topic(self, name: str) -> None:
         gone = self.image.topics.pop(name)
+        self.image.version += 1
         del self.image.topic_names[gone.topic_id]
         self.groups.on_metadata(self.now_ms, MetadataDelta(deleted_topics=[gone]))
         self._take()
@@ -182,7 +185,8 @@ class Bench:
         event = RequestReceived(
             self._requests, version, message, Caller(1, host, "PLAINTEXT", client)
         )
-        self._handlers[message.API_KEY](self.now_ms, event)
+        for _items in self._handlers[message.API_KEY](self.now_ms, event) or ():
+            self.between()
         self._take()
         return event.request_id
 

@@ -314,7 +314,7 @@ def test_that_an_acknowledged_commit_is_not_taken_back_by_expiry(bench: Bench) -
     bench.log.hold = True
     bench.send(commit_message(bench, 9, 3, group="alone"), 9)
     much_later_ms = bench.wall_offset_ms + 9 * DAY_MS
-    bench.groups.offsets.expire(bench.now_ms, bench.groups.shards[0], much_later_ms)
+    bench.groups.offsets.expire(much_later_ms, bench.now_ms, bench.groups.shards[0], "alone")
     bench.log.hold = False
     bench.log.commit(bench.now_ms)
     bench.run(1_000)
