@@ -266,6 +266,8 @@ class Bench:
         self.cut: set[tuple[int, int]] = set()
         self.controller_calls: list[ControllerCall] = []
         self.auto_isr = True
+        self.forge: Callable[[Any], None] = lambda response: None
+        """Called with each response between nodes, to change it."""
         self._mail: deque[Callable[[], None]] = deque()
         self.image = MetadataImage(cluster_id="bench")
         self.nodes: dict[int, Node] = {}
@@ -314,6 +316,7 @@ class Bench:
 
         def answered(message: Any) -> None:
             back = decode(type(message), send.version, encode(message, send.version))
+            self.forge(back)
             self._mail.append(
                 lambda: self._reply(sender, ResponseReceived(send.send_id, send.peer_id, back))
             )
