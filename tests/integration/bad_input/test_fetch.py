@@ -5,8 +5,16 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+import pytest
+
 from kafka_protocol.errors import ErrorCode
-from kafka_protocol.messages.k01_fetch import FetchPartition, FetchRequest, FetchTopic
+from kafka_protocol.messages.k01_fetch import (
+    FetchPartition,
+    FetchRequest,
+    FetchTopic,
+    ReplicaState,
+)
+from kafka_protocol.messages.k03_metadata import MetadataRequest, MetadataRequestTopic
 from tests.integration.bad_input.live import batch, produced
 from tests.unit.embedded_broker.shell.fakes import Client
 
@@ -31,19 +39,45 @@ def test_row_37_that_an_unknown_leader_epoch_is_refused(client: Client) -> None:
     assert newer.error_code == ErrorCode.UNKNOWN_LEADER_EPOCH
 
 
-def test_row_38_that_an_unknown_fetch_session_is_refused(client: Client) -> None:
-    answer = client.ask(FetchRequest(max_wait_ms=0, session_id=12345, session_epoch=3), 11)
-    assert answer.error_code == ErrorCode.FETCH_SESSION_ID_NOT_FOUND
+@pytest.mark.parametrize(("session", "epoch"), [(12345, 3), (12345, 1), (-7, 1), (1, 1), (1, 2)])
+@pytest.mark.parametrize("version", [7, 11, 13])
+def test_row_38_that_an_unknown_fetch_session_is_refused(
+    client: Client, version: int, session: int, epoch: int
+) -> None:
+    asked = FetchRequest(max_wait_ms=0, session_id=session, session_epoch=epoch)
+    answer = client.ask(asked, version)
+    assert (answer.error_code, answer.responses) == (ErrorCode.FETCH_SESSION_ID_NOT_FOUND, [])
 
 
-def test_row_39_that_a_client_cannot_fetch_as_a_replica(client: Client) -> None:
-    topics = [
-        FetchTopic("t", partitions=[FetchPartition(0, fetch_offset=0, partition_max_bytes=1000)])
-    ]
-    response = client.ask(FetchRequest(replica_id=2, max_wait_ms=0, topics=topics), 11)
+@pytest.mark.parametrize("version", [4, 7, 11, 12])
+def test_row_38_that_a_client_gets_no_session(client: Client, version: int) -> None:
+    """It may ask for one (0, 0), close one (any, -1) or want none (0, -1)."""
+    topics = [FetchTopic("t", partitions=[FetchPartition(0, partition_max_bytes=1000)])]
+    for session, epoch in ((0, 0), (0, -1), (77, -1)):
+        asked = FetchRequest(max_wait_ms=0, session_id=session, session_epoch=epoch, topics=topics)
+        answer = client.ask(asked, version)
+        assert (answer.error_code, answer.session_id) == (0, 0)
+        assert answer.responses[0].partitions[0].error_code == 0
+
+
+@pytest.mark.parametrize("replica", [0, 1, 2, 9, 2**31 - 1])
+@pytest.mark.parametrize("version", [4, 7, 11, 12, 13, 14, 15, 16, 17])
+def test_row_39_that_a_client_cannot_fetch_as_a_replica(
+    client: Client, version: int, replica: int
+) -> None:
+    """Of this broker, of another, of none; by either field of the request."""
+    (known,) = client.ask(MetadataRequest([MetadataRequestTopic(name="t")]), 12).topics
+    asked = FetchPartition(0, fetch_offset=0, partition_max_bytes=1000)
+    request = FetchRequest(
+        replica_id=replica if version < 15 else -1,
+        replica_state=ReplicaState(replica, 5) if version >= 15 else ReplicaState(),
+        max_wait_ms=0,
+        topics=[FetchTopic("t", known.topic_id, [asked])],
+    )
+    response = client.ask(request, version)
     partitions = [p for t in response.responses for p in t.partitions]
     assert [p.error_code for p in partitions] == [ErrorCode.TOPIC_AUTHORIZATION_FAILED]
-    assert not any(p.records for p in partitions)
+    assert not any(p.records for p in partitions) and response.session_id == 0
 
 
 def test_row_40_that_the_first_batch_is_returned_whole_whatever_the_limit(client: Client) -> None:

@@ -151,6 +151,21 @@ def test_row_01_02_that_an_invalid_size_closes_the_connection(broker: Served) ->
         client.close()
 
 
+def test_row_02_that_the_bound_of_a_frame_is_the_setting(tmp_path: Path) -> None:
+    with served(tmp_path, Limits(request_max_bytes=20_000)) as broker:
+        healthy = broker.connect()
+        for size, is_taken in ((20_000, True), (20_001, False), (90_000_000, False)):
+            client = broker.connect()
+            body = header(3, 1) + b"\x00\x00\x00\x01\x00\x01t"
+            client.raw(size.to_bytes(4, "big") + body + bytes(min(size, 20_000) - len(body)))
+            assert (client.frame() is not None) is is_taken
+            if not is_taken:
+                broker.log.wait_for(f"invalid frame size {size}")
+            client.close()
+        assert healthy.ask(MetadataRequest(), 9).cluster_id == "now"
+        healthy.close()
+
+
 def test_row_03_that_tls_and_http_close_with_a_hint(broker: Served) -> None:
     for hello, word in (
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "TLS"),
@@ -230,7 +245,11 @@ def test_row_09_10_11_that_a_malformed_body_closes_that_connection_only(broker: 
         header(3, 1) + b"\xff\xff\xff\xfe",  # of minus two
         header(3, 1) + b"\x00\x00\x00\x01\xff\xf0",  # a string of a negative length
         header(3, 1) + b"\x00\x00\x00\x01\x00\x02\xff\xfe",  # not UTF-8
+        header(3, 1) + b"\x00\x00\x00\x01\xff\xff",  # null, where that is not allowed
+        header(3, 1) + b"\x00\x00\x00\x01\x00\x05abc",  # a string longer than the frame
+        header(3, 9) + b"\x00\x02" + b"\x81\x80\x02" + b"t" * 32_768 + b"\x00\x00\x00\x00\x00",
         header(3, 9) + b"\xff\xff\xff\xff\xff\xff",  # a varint of more than five bytes
+        header(3, 9) + b"\x00\x01\x00\x00\x00\x01\x00",  # a tag without its size
         header(3, 9) + b"\x00\x01\x05\x7fabc",  # a tag that says more than it has
         header(3, 1),
         header(3, 1, client_id=b"\xff\xff") + b"\xff\xff\xff\xff",
