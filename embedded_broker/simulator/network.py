@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from embedded_broker.core.events import Caller
 from embedded_broker.simulator.world import World
 from kafka_protocol.codec import decode, encode
+from kafka_protocol.messages.k00_produce import ProduceRequest
 from kafka_protocol.messages.k01_fetch import FetchRequest, FetchResponse
 from kafka_protocol.messages.k52_vote import VoteRequest
 from kafka_protocol.messages.k53_begin_quorum_epoch import BeginQuorumEpochRequest
@@ -120,6 +121,10 @@ class Connection:
         self._in_flight: deque[tuple[OnResponse, Any, int]] = deque()
         self.slots: deque[list[Any]] = deque()
         """On the server's side: [answered, response, version] per request, oldest first."""
+        self._waiting: deque[tuple[int, Any]] = deque()
+        """Requests that the server has not taken yet."""
+        self._only_produce = True
+        """Whether ``slots`` has Produce requests only."""
         self.up.push("syn", None)
 
     # ---- client side
@@ -201,12 +206,26 @@ class Connection:
                 self.down.push("reset", None)
             return
         if kind == "request":
-            version, message = payload
-            self.slots.append([False, None, version])
-            self.server.request(self, version, message)
+            self._waiting.append(payload)
+            self._take()
         else:
             self.server_gone = True
             self.server.hung_up(self)
+
+    def _take(self) -> None:
+        """Hand over the requests whose turn it is: those of a client one by one, but for Produce,
+        as the shell does."""
+        while self._waiting and self.server is not None and not self.server_gone:
+            version, message = self._waiting[0]
+            produces = isinstance(message, ProduceRequest)
+            if self.slots:
+                produces = produces and self._only_produce
+                if self.caller.broker_id < 0 and not produces:
+                    return
+            self._only_produce = produces
+            del self._waiting[0]
+            self.slots.append([False, None, version])
+            self.server.request(self, version, message)
 
     def answer(self, slot: list[Any], response: Any) -> None:
         """Fill a slot (None for a request without a response) and send what is next in order."""
@@ -216,6 +235,7 @@ class Connection:
             _, message, _ = self.slots.popleft()
             if message is not None and not self.server_gone:
                 self.down.push("response", message)
+        self._take()
 
     def hang_up(self) -> None:
         """Close the server's side."""

@@ -42,10 +42,10 @@ def call(connection: Connection, number: int, answers: list[Any], timeout_ms: in
     connection.call(HeartbeatRequest(generation_id=number), 4, timeout_ms, done)
 
 
-def test_that_responses_come_in_the_order_of_the_requests() -> None:
+def test_that_responses_to_a_broker_come_in_the_order_of_the_requests() -> None:
     world = World(1)
     host = Echo(2, at_once=False)
-    connection = Network(world, codec=True).connect(1, host, -1, "c")
+    connection = Network(world, codec=True).connect(1, host, 1, "c")
     answers: list[Any] = []
     for number in range(5):
         call(connection, number, answers)
@@ -55,6 +55,21 @@ def test_that_responses_come_in_the_order_of_the_requests() -> None:
         host.release(len(host.waiting) - 1)
     world.run_until(400)
     assert answers == [0, 1, 2, 3, 4]
+
+
+def test_that_a_clients_requests_are_taken_one_by_one() -> None:
+    world = World(1)
+    host = Echo(2, at_once=False)
+    connection = Network(world, codec=True).connect(1, host, -1, "c")
+    answers: list[Any] = []
+    for number in range(3):
+        call(connection, number, answers)
+    for number in range(3):
+        world.run_until(200 * (number + 1))
+        assert host.seen == list(range(number + 1))
+        host.release(0)
+    world.run_until(900)
+    assert answers == [0, 1, 2]
 
 
 def test_that_a_cut_delays_messages_until_the_heal() -> None:
