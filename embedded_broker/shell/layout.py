@@ -190,14 +190,19 @@ class ClusterDirectory:
 
     def _stored(self) -> dict[str, Any]:
         """The identity in cluster.json; empty for a new cluster."""
-        text = files.read_text(self.path / CLUSTER_FILE)
-        if text is None:
+        path = self.path / CLUSTER_FILE
+        text = files.read_rebuildable(path)
+        if text is None and not path.exists():
             return {}
         try:
-            found = json.loads(text)
+            found = json.loads(text or "")
             assert isinstance(found, dict) and found["cluster_id"] and int(found["brokers"]) > 0
-        except (ValueError, KeyError, AssertionError) as e:
-            raise ClusterRefused(f"{self.path / CLUSTER_FILE} is damaged: {e}") from e
+        except (ValueError, KeyError, TypeError, AssertionError) as e:
+            raise ClusterRefused(
+                f"{path} is damaged. It names the cluster that {self.path} belongs to, as"
+                ' {"cluster_id": ..., "brokers": ...}: restore it, with the cluster.id of a'
+                f" broker's {META}"
+            ) from e
         return found
 
     def _check_owners(self) -> None:

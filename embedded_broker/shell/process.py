@@ -139,6 +139,8 @@ def _run(path: Path, serving: Callable[[], None], parent: TextIO | None) -> int:
             " few open files; raise its limit (ulimit -n)",
         )
     broker = Broker(settings, disk, SystemClock(), SystemRng())
+    for line in disk.recovery_notes():
+        log.write(Level.WARNING, line)
     runner.server.metadata_cache = MetadataCache(
         lambda: (broker.image.version, broker.quorum.leader_id, broker.quorum.falls_behind)
     )
@@ -180,8 +182,6 @@ def _log_start(log: BrokerLog, settings: Settings, disk: LogDirectory) -> None:
         f"listeners {addresses}, log directory {disk.path} with {count} partition logs, "
         f"previous process {disk.last_stop.value}",
     )
-    for line in disk.recovery_notes():
-        log.write(Level.WARNING, line)
     for one in settings.listeners:
         if one.host not in LOOPBACK:
             where = one.host or "every address of this machine"

@@ -426,6 +426,8 @@ class LogDirectory:
     def recovery_notes(self) -> list[str]:
         """Lines for the broker's log: which logs recovery cut off or set aside, and why."""
         notes = [f"recovery set aside the log {text}" for text in self.refused_logs]
+        if self._votes.damage:
+            notes.append(f"{self._votes.damage}; its votes count only where all agree, for now")
         for topic, partition in sorted(self._lost):
             notes.append(f"the log {topic}-{partition} is missing")
         for log in self._logs.values():

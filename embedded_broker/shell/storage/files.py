@@ -55,20 +55,6 @@ def sync_names(folder: Path) -> None:
         raise StorageFailed(f"cannot flush {folder}: {e.strerror or e}") from e
 
 
-def read_text(path: Path) -> str | None:
-    """Return the text of a file, or None when it does not exist.
-
-    Raises:
-        StorageFailed: it cannot be read, or is not UTF-8.
-    """
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return None
-    except (OSError, UnicodeDecodeError) as e:
-        raise StorageFailed(f"cannot read {path}: {e}") from e
-
-
 def read_rebuildable(path: Path) -> str | None:
     """Return the text of a file whose content can be found again, or None when it does not exist
     or is not text. Raises: StorageFailed when it cannot be read."""
@@ -156,9 +142,10 @@ def write_properties(path: Path, values: dict[str, str], durable: bool = True) -
 
 
 def read_properties(path: Path) -> dict[str, str]:
-    """Read ``key=value`` lines; empty when there is no such file. Raises: StorageFailed."""
+    """Read ``key=value`` lines; empty when there is no such file, or it is not text. Raises:
+    StorageFailed."""
     found: dict[str, str] = {}
-    for line in (read_text(path) or "").splitlines():
+    for line in (read_rebuildable(path) or "").splitlines():
         if line.strip() and not line.startswith("#") and "=" in line:
             key, value = line.split("=", 1)
             found[key.strip()] = value.strip()

@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
-from embedded_broker.core.ports import StorageFailed
 from embedded_broker.shell.storage import files
+from kafka_protocol.records.checksum import crc32c
 
 META = "meta.properties"
 IDENTITY = "partition.metadata"
 QUORUM_STATE = "quorum-state"
 QUORUM_NUMBERS = {"leaderId": -1, "leaderEpoch": 0, "votedId": -1, "lives": 0}
 """The numbers in quorum-state, and the least value of each; all have 31 bits."""
+CHECKSUM = "crc32c"
+"""The field of quorum-state with the checksum of the others."""
 
 
 class DirectoryRefused(Exception):
@@ -33,7 +35,7 @@ def identify(directory: Path, node_id: int, cluster_id: str) -> tuple[str, UUID]
     meta = files.read_properties(directory / META)
     if meta or (directory / META).exists() or any(directory.glob(f"*/{IDENTITY}")):
         _check(directory, meta)
-        owner, node = meta.get("cluster.id", ""), meta.get("node.id", meta.get("broker.id", ""))
+        owner, node = meta["cluster.id"], meta.get("node.id", meta.get("broker.id", ""))
         if cluster_id and owner != cluster_id:
             raise DirectoryRefused(
                 f"the data directory {directory} belongs to cluster {owner}, "
@@ -62,7 +64,8 @@ def _check(directory: Path, meta: Mapping[str, str]) -> None:
     the replicas in it would count as whole."""
     try:
         decode_uuid(meta.get("directory.id", ""))
-        damaged = not meta.get("cluster.id")
+        node = meta.get("node.id", meta.get("broker.id", ""))
+        damaged = not meta.get("cluster.id") or files.natural(node) is None
     except ValueError:
         damaged = True
     if damaged:
@@ -73,27 +76,50 @@ def _check(directory: Path, meta: Mapping[str, str]) -> None:
         )
 
 
+class StateDamaged(Exception):
+    """quorum-state is not what a voter wrote; the text says how."""
+
+
+def write_quorum_state(path: Path, state: Mapping[str, Any]) -> None:
+    """Replace the state of the voter. It is on the disk when this returns.
+
+    Raises:
+        StorageFailed
+    """
+    text = json.dumps({**state, CHECKSUM: _checksum(state)})
+    files.write_whole(path, text, durable=True)
+
+
 def read_quorum_state(path: Path) -> dict[str, Any]:
     """Return the state of the voter; empty without a file, or with an empty one.
 
     Raises:
-        StorageFailed: it cannot be read, or no voter wrote it. A vote that was given must not be
-            forgotten, so it is not replaced.
+        StateDamaged: no voter wrote it.
+        StorageFailed: it cannot be read.
     """
-    text = files.read_text(path)
+    text = files.read_rebuildable(path)
+    if text is None and path.exists():
+        raise StateDamaged("it is not text")
     if not text:
         return {}
     try:
         state = json.loads(text)
     except ValueError as e:
-        raise StorageFailed(f"cannot read {path}: {e}") from e
+        raise StateDamaged(str(e)) from e
     if (
         not isinstance(state, dict)
         or not all(_fits(state.get(name, low), low) for name, low in QUORUM_NUMBERS.items())
         or type(state.get("forgetful", False)) is not bool
     ):
-        raise StorageFailed(f"{path} is damaged: {text[:100]!r}")
+        raise StateDamaged(f"its content is {text[:100]!r}")
+    checksum = state.pop(CHECKSUM, None)  # earlier versions wrote none
+    if checksum is not None and checksum != _checksum(state):
+        raise StateDamaged("its checksum is wrong")
     return state
+
+
+def _checksum(state: Mapping[str, Any]) -> int:
+    return crc32c(json.dumps(state, sort_keys=True).encode())
 
 
 def _fits(value: object, least: int) -> bool:

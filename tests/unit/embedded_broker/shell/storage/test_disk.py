@@ -247,13 +247,48 @@ def test_that_a_log_that_is_set_aside_keeps_its_files(tmp_path: Path) -> None:
     again.close(clean=True)
 
 
-@pytest.mark.parametrize("text", ["[]", '"x"', '{"leaderEpoch": "7"}', '{"votedId": null}'])
-def test_that_a_damaged_quorum_state_is_refused_with_a_sentence(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"[]", b'"x"', b'{"leaderEpoch": "7"}', b'{"votedId": null}', b'{"leaderEp', b"\xff\xfe"),
+        b'{"leaderEpoch": 6, "votedId": 2, "crc32c": 1}',
+    ],
+)
+def test_that_a_damaged_quorum_state_counts_as_lost_and_is_kept(
+    tmp_path: Path, content: bytes
+) -> None:
     disk = opened(tmp_path / "d")
-    (tmp_path / "d" / "quorum-state").write_text(text)
-    with pytest.raises(StorageFailed, match="quorum-state is damaged"):
-        disk.load_quorum_state()
+    path = tmp_path / "d" / "quorum-state"
+    path.write_bytes(content)
+    assert disk.load_quorum_state() == {}
+    assert path.with_name("quorum-state.damaged").read_bytes() == content
+    assert any(f"{path} is damaged" in note for note in disk.recovery_notes())
     disk.close(clean=True)
+
+
+def test_that_a_changed_number_in_a_quorum_state_is_noticed(tmp_path: Path) -> None:
+    disk = opened(tmp_path / "d")
+    path = tmp_path / "d" / "quorum-state"
+    disk.save_quorum_state({"leaderEpoch": 7, "votedId": 2})
+    assert disk.load_quorum_state() == {"leaderEpoch": 7, "votedId": 2}
+    path.write_text(path.read_text().replace("7", "5", 1))
+    assert disk.load_quorum_state() == {}
+    disk.close(clean=True)
+
+
+def test_that_a_quorum_state_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    disk = opened(tmp_path / "d")
+    (tmp_path / "d" / "quorum-state").write_text('{"leaderEpoch": 7, "votedId": 2}')
+    assert disk.load_quorum_state() == {"leaderEpoch": 7, "votedId": 2}
+    disk.close(clean=True)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"cluster.id=a\n", b"node.id="])
+def test_that_a_damaged_identity_is_refused_with_what_to_do(tmp_path: Path, content: bytes) -> None:
+    opened(tmp_path / "d").close(clean=True)
+    (tmp_path / "d" / "meta.properties").write_bytes(content)
+    with pytest.raises(DirectoryRefused, match=r"damaged or missing.*Restore it, or empty"):
+        opened(tmp_path / "d")
 
 
 def test_that_a_log_is_created_over_what_a_crash_left_of_one(tmp_path: Path) -> None:
