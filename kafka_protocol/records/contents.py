@@ -7,8 +7,10 @@ offset. A walk can be interrupted, because one of a million records takes a seco
 Most records of a batch are alike: the same numbers of bytes for length, timestamp delta and
 offset delta, a key shorter than 64 bytes, a value shorter than 8 KiB, few headers. Those
 are read with two ``unpack`` each and tables, in 0.4 us, and in 0.2 with one while their keys
-have one length and they have no headers; any other by ``_any_record``, in 4. What the faster
-does not accept, the slower reads again, and the last refuses what is wrong.
+have one length and they have no headers. Where they have one size besides, as those of measuring
+tools and of many binary formats, they are compared by columns, in 0.02 us. Any other is read by
+``_any_record``, in 4. What the faster does not accept, the slower reads again, and the last
+refuses what is wrong.
 """
 
 from __future__ import annotations
@@ -42,6 +44,8 @@ HEADERS_AT_ONCE = 256
 """Headers of a record that are read without a look at how much was to be done at once."""
 RUN = 1 << 13
 """Offset deltas that differ in their first two bytes only, of three."""
+EQUALS_LEAST = 32
+"""Records of one size from which on it is worth while to compare them by columns."""
 TWINS_LEAST = 16
 """Records from which on it is worth while to look for those without headers and with one length of
 key."""
@@ -95,6 +99,14 @@ _OFFSETS = (
 )
 """What an offset delta begins with, by its number of bytes less one: the first byte, or the first
 two."""
+_OFFSET_COLUMNS = (
+    (bytes(range(0, 128, 2)),),
+    (
+        bytes(2 * index & 127 | 128 for index in range(RUN)),
+        bytes(index >> 6 for index in range(RUN)),
+    ),
+)
+"""The first bytes of the offset deltas of one byte, and the first and second of those of two."""
 _two_bytes = Struct(">H").unpack_from
 
 _Start = Callable[[Buffer, int], tuple[int, bytes, int, int]]
@@ -156,6 +168,8 @@ class Walk:
         self._index = 0
         self._next = 0
         """The position of the record number ``_index``, or within its headers."""
+        self._may_be_equal = True
+        """Whether records of one size may follow."""
         self._headers_left = 0
         self._record_end = 0
         """Of the record whose headers are being read."""
@@ -211,7 +225,11 @@ class Walk:
             if not before:
                 until = 1  # twins are read from the byte before them on
             else:
-                self._twins(shape, until)
+                if self._may_be_equal and shape.offset < 3:
+                    self._equals(shape, until)
+                    self._may_be_equal = self._index > before
+                if self._index == before:
+                    self._twins(shape, until)
                 if self._index - before >= TWINS_LEAST:
                     return
         self._records_alike(shape, until)
@@ -309,6 +327,61 @@ class Walk:
             left = KEYLESS_MOST - len(self._keyless)
             self._keyless += range(start, min(index, start + left))
         self._index, self._next = index, p
+
+    def _equals(self, shape: _Shape, until: int) -> None:
+        """Check records up to the index ``until``, as long as they have this shape, no headers, and
+        the lengths of the record, the key and the value of the next: by columns, each a byte of
+        all of them."""
+        body, start, p = self._body, self._index, self._next
+        key_at = sum(shape) + 1
+        if p + key_at + 2 > len(body):
+            return
+        value_at = _values_of(shape, 0).get(body[p + key_at], 0)
+        size = _SIZES[shape.length - 1][body[p] << 8 | body[p + 1]]
+        count = min(until - start, (len(body) - p) // size)
+        offsets = _OFFSET_COLUMNS[shape.offset - 1]
+        count = min(count, len(offsets[0]) - start)
+        if not value_at or count < EQUALS_LEAST:
+            return
+        value_code = body[p + value_at] << 8 | body[p + value_at + 1]
+        if value_at + _SPANS[value_code] + 1 != size:
+            return
+
+        def column(at: int) -> bytes:
+            return bytes(body[p + at : p + at + (count - 1) * size + 1 : size])
+
+        constant = [size - 1, key_at, value_at, *range(shape.length)]
+        if value_code >= 0x8000:
+            constant.append(value_at + 1)
+        for at in constant:
+            found = column(at)
+            same = found[:1] if at < size - 1 else b"\0"
+            count -= len(found.lstrip(same))
+            if count < EQUALS_LEAST:
+                return
+        offset_at = key_at - shape.offset
+        for byte, expected in enumerate(offsets):
+            if column(offset_at + byte) != expected[start : start + count]:
+                return
+        times = [column(at) for at in range(offset_at - shape.timestamp, offset_at)]
+        if shape.timestamp == 1:
+            first_of = {code: times[0].index(code) for code in set(times[0])}
+            codes = {bytes((code,)): index for code, index in first_of.items()}
+        else:
+            backwards = zip(*(reversed(one) for one in times), strict=True)
+            codes = {
+                bytes(code): index
+                for code, index in zip(backwards, range(count - 1, -1, -1), strict=True)
+            }
+        try:
+            if not all(self._timestamp(start + index, code) for code, index in codes.items()):
+                return
+        except (LookupError, ProtocolError):
+            return
+        if body[p + key_at] == 1:
+            left = KEYLESS_MOST - len(self._keyless)
+            self._keyless += range(start, start + min(count, left))
+        self._index, self._next = start + count, p + count * size
 
     def _timestamp(self, index: int, code: bytes) -> bool:
         """Note a record's timestamp delta; return False when these bytes are not one varint.

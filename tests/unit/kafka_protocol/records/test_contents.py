@@ -67,6 +67,40 @@ def test_that_records_of_every_look_are_accepted_and_summed_up(seed: int) -> Non
     assert contents(new) == contents(new, rng.choice([1, 7])) == expected(new)
 
 
+@pytest.mark.parametrize("spread", [0, 60, 5_000, 10**6])
+@pytest.mark.parametrize("key", [None, b"", b"key"])
+@pytest.mark.parametrize("size", [0, 3, 100, 9_000])
+def test_that_records_of_one_size_are_summed_up(spread: int, key: bytes | None, size: int) -> None:
+    rng = random.Random(spread)
+    new = [NewRecord(key, bytes(size), BASE_MS + rng.randint(0, spread)) for _ in range(700)]
+    assert contents(new) == contents(new, 100) == expected(new)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_row_29_that_one_wrong_byte_among_records_of_one_size_is_refused(seed: int) -> None:
+    """The reader of records is the oracle."""
+    rng = random.Random(seed)
+    new = [NewRecord(None, b"v" * 80, BASE_MS + n // 20) for n in range(200)]
+    data = bytes(build(new))
+    header, size = read_header(data), (len(data) - HEADER_SIZE) // 200
+    for _ in range(60):
+        bad = bytearray(data)
+        at = HEADER_SIZE + rng.randrange(70, 190) * size + rng.choice([*range(12), size - 1])
+        bad[min(at, len(bad) - 1)] ^= rng.choice([1, 2, 4, 128])
+        try:
+            found = list(records(bad, header))
+            readable = [r.offset for r in found] == list(range(200))
+        except InvalidRecord:
+            readable = False
+        try:
+            told = walked(bytes(bad[HEADER_SIZE:]), header)
+        except InvalidRecord:
+            assert not readable
+        else:
+            assert readable
+            assert told.latest == max(r.timestamp for r in found)
+
+
 def test_that_offset_deltas_of_every_length_are_accepted() -> None:
     new = [NewRecord(b"k", b"v", BASE_MS + n // 100) for n in range(40_000)]
     assert contents(new) == contents(new, 999) == expected(new)
@@ -132,7 +166,7 @@ def test_row_29_that_a_record_forged_to_look_like_the_others_is_refused(seed: in
     rng = random.Random(seed)
     accepted = 0
     for _ in range(150):
-        count = rng.choice([3, 40, 100])
+        count = rng.choice([3, 40, 100, 200])
         alike = NewRecord(
             rng.choice([None, b"key"]),
             b"v" * rng.choice([0, 5, 70]),
