@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from embedded_broker.core.ports import StorageFailed
 from embedded_broker.options import SettingError, Settings
 from embedded_broker.shell import platform
 from embedded_broker.shell.authentication import SecretRefused, find_secret, make_secret
@@ -98,11 +99,9 @@ class ClusterDirectory:
         existed = self.path.exists()
         try:
             self._prepare(spec, existed)
-        except OSError as e:
+        except (OSError, StorageFailed) as e:
             self.release()
-            raise ClusterRefused(
-                f"the data directory {self.path} cannot be used: {e.strerror or e}"
-            ) from e
+            raise ClusterRefused(f"the data directory {self.path} cannot be used: {_why(e)}") from e
         except BaseException:
             self.release()
             if not existed and self.path.exists():
@@ -163,6 +162,11 @@ class ClusterDirectory:
     def _lock_directory(self, existed: bool) -> None:
         if existed and not (self.path / CLUSTER_FILE).exists():
             others = [p.name for p in self.path.iterdir() if p.name != LOCK_FILE]
+            if any(self.path.glob(f"broker-*/{DATA}/{META}")):
+                raise ClusterRefused(
+                    f"{self.path / CLUSTER_FILE} is missing, and there are brokers beside it:"
+                    " restore it, or name another directory for a new cluster"
+                )
             if others:
                 raise ClusterRefused(
                     f"the data directory {self.path} is not empty and holds no cluster "
@@ -196,13 +200,19 @@ class ClusterDirectory:
             return {}
         try:
             found = json.loads(text or "")
-            assert isinstance(found, dict) and found["cluster_id"] and int(found["brokers"]) > 0
-        except (ValueError, KeyError, TypeError, AssertionError) as e:
+        except (ValueError, RecursionError):
+            found = None
+        if not (
+            isinstance(found, dict)
+            and type(found.get("brokers")) is int
+            and found["brokers"] > 0
+            and found.get("cluster_id")
+        ):
             raise ClusterRefused(
                 f"{path} is damaged. It names the cluster that {self.path} belongs to, as"
                 ' {"cluster_id": ..., "brokers": ...}: restore it, with the cluster.id of a'
                 f" broker's {META}"
-            ) from e
+            )
         return found
 
     def _check_owners(self) -> None:
@@ -326,3 +336,9 @@ def _bracketed(host: str) -> str:
 
 def _escaped(value: str) -> str:
     return value.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
+
+
+def _why(error: OSError | StorageFailed) -> str:
+    if isinstance(error, StorageFailed) or not error.strerror:
+        return str(error)
+    return f"{error.strerror}: {error.filename}" if error.filename else error.strerror

@@ -118,7 +118,10 @@ def _run(path: Path, serving: Callable[[], None], parent: TextIO | None) -> int:
         for sock, _ in sockets:
             sock.close()
         raise
-    log = BrokerLog(folder / LOG_FILE)
+    try:
+        log = BrokerLog(folder / LOG_FILE)
+    except OSError as e:
+        raise Refused(f"cannot write {folder / LOG_FILE}: {e.strerror or e}") from e
     secret = (
         checked(secret_text.encode(), "the setting cluster.secret")
         if secret_text

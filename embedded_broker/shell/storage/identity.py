@@ -104,7 +104,7 @@ def read_quorum_state(path: Path) -> dict[str, Any]:
         return {}
     try:
         state = json.loads(text)
-    except ValueError as e:
+    except (ValueError, RecursionError) as e:
         raise StateDamaged(str(e)) from e
     if (
         not isinstance(state, dict)
