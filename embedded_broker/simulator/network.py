@@ -223,7 +223,7 @@ class Connection:
                 if self.caller.broker_id < 0 and not produces:
                     return
             self._only_produce = produces
-            del self._waiting[0]
+            self._waiting.popleft()
             self.slots.append([False, None, version])
             self.server.request(self, version, message)
 

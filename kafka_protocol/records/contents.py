@@ -125,10 +125,13 @@ def _start_of(shape: _Shape) -> _Start:
     """Return a function that reads the start of a record: two bytes from its beginning, the
     timestamp delta, the first byte or two of the offset delta, and what follows, up to the byte
     of the key's length."""
-    attributes = "x" if shape.length == 2 else ""  # else it is the second of the two bytes
-    offset = ("BB", "HB", "HH")[shape.offset - 1]
-    read: _Start = Struct(f">H{attributes}{shape.timestamp}s{offset}").unpack_from
+    read: _Start = Struct(f">{_format_of(shape)}").unpack_from
     return read
+
+
+def _format_of(shape: _Shape) -> str:
+    attributes = "x" if shape.length == 2 else ""  # else it is the second of the two bytes
+    return f"H{attributes}{shape.timestamp}s{('BB', 'HB', 'HH')[shape.offset - 1]}"
 
 
 _Twin = Callable[[Buffer, int], tuple[int, int, bytes, int, int, int]]
@@ -138,9 +141,7 @@ _Twin = Callable[[Buffer, int], tuple[int, int, bytes, int, int, int]]
 def _twin_of(shape: _Shape, key: int) -> _Twin:
     """Return a function that reads, from the byte before a record with a key of ``key`` bytes on:
     that byte, what ``_start_of`` reads, and two bytes from the length of the value on."""
-    attributes = "x" if shape.length == 2 else ""
-    offset = ("BB", "HB", "HH")[shape.offset - 1]
-    read: _Twin = Struct(f">BH{attributes}{shape.timestamp}s{offset}{key}xH").unpack_from
+    read: _Twin = Struct(f">B{_format_of(shape)}{key}xH").unpack_from
     return read
 
 
@@ -324,8 +325,7 @@ class Walk:
         if index > start and (p > len(body) or body[p - 1]):
             index, p = index - 1, before  # the last has headers, or is cut off
         if same_key & 255 == 1:
-            left = KEYLESS_MOST - len(self._keyless)
-            self._keyless += range(start, min(index, start + left))
+            self._note_keyless(start, index)
         self._index, self._next = index, p
 
     def _equals(self, shape: _Shape, until: int) -> None:
@@ -337,13 +337,13 @@ class Walk:
         if p + key_at + 2 > len(body):
             return
         value_at = _values_of(shape, 0).get(body[p + key_at], 0)
-        size = _SIZES[shape.length - 1][body[p] << 8 | body[p + 1]]
+        size = _SIZES[shape.length - 1][_two_bytes(body, p)[0]]
         count = min(until - start, (len(body) - p) // size)
         offsets = _OFFSET_COLUMNS[shape.offset - 1]
         count = min(count, len(offsets[0]) - start)
         if not value_at or count < EQUALS_LEAST:
             return
-        value_code = body[p + value_at] << 8 | body[p + value_at + 1]
+        (value_code,) = _two_bytes(body, p + value_at)
         if value_at + _SPANS[value_code] + 1 != size:
             return
 
@@ -379,8 +379,7 @@ class Walk:
         except (LookupError, ProtocolError):
             return
         if body[p + key_at] == 1:
-            left = KEYLESS_MOST - len(self._keyless)
-            self._keyless += range(start, start + min(count, left))
+            self._note_keyless(start, start + count)
         self._index, self._next = start + count, p + count * size
 
     def _timestamp(self, index: int, code: bytes) -> bool:
@@ -394,6 +393,10 @@ class Walk:
             return False
         self._note_timestamp(index, delta)
         return True
+
+    def _note_keyless(self, start: int, end: int) -> None:
+        left = KEYLESS_MOST - len(self._keyless)
+        self._keyless += range(start, min(end, start + left))
 
     def _note_timestamp(self, index: int, delta: int) -> None:
         if delta > self._most:

@@ -78,17 +78,17 @@ def _many_groups(
         result = OffsetFetchResponseGroup(group.group_id, error_code=error)
         response.groups.append(result)
         yield ITEMS_A_GROUP
-        if shard is not None:
+        if shard is not None and left >= 0:
             result.topics = yield from _topics(groups, shard, group, event.version)
             left -= sum(BYTES_A_PARTITION * len(t.partitions) for t in result.topics)
             left -= sum(len(p.metadata or "") for t in result.topics for p in t.partitions)
             # It may have lost the group between two slices.
             error = ErrorCode.NOT_COORDINATOR if shard.closed else ErrorCode.NONE
-            if left < 0:
-                error = ErrorCode.MESSAGE_TOO_LARGE
-            if not error:
-                continue
-            result.error_code, result.topics = error, []
+        if not error and left < 0:
+            error = ErrorCode.MESSAGE_TOO_LARGE
+        if not error:
+            continue
+        result.error_code, result.topics = error, []
         for t in group.topics or ():
             result.topics.append(
                 OffsetFetchResponseTopics(

@@ -20,7 +20,7 @@ from kafka_protocol.messages.k21_delete_records import (
 )
 
 ITEMS_A_PARTITION = 3
-"""The work of deleting records of one, which writes no file yet."""
+"""The work of deleting records of one, where no segment goes with them."""
 
 
 def delete_records(replicas: Replicas, now_ms: int, event: RequestReceived) -> Steps:

@@ -72,7 +72,7 @@ class ReplicaLog:
 
     # ---- the end of the log
     def append_replicated(
-        self, data: Buffer, wall_ms: int, leader_epoch: int, leader_start: int = -1
+        self, data: Buffer, wall_ms: int, leader_epoch: int, leader_start: int
     ) -> None:
         """Append a leader's batches byte for byte; ``leader_epoch`` is the newest valid
         epoch, ``leader_start`` where the leader's log starts.
@@ -87,10 +87,13 @@ class ReplicaLog:
         # there: because it is empty, or with records of another leader which the deletion hides
         # from the comparison of epochs. Continue with the whole batch.
         if headers and headers[0].base_offset < end <= headers[0].last_offset:
-            is_empty = end == self.start_offset
-            if is_empty or end == leader_start:
-                end = headers[0].base_offset
-                (self.restart_at if is_empty else self.truncate)(end)
+            base = headers[0].base_offset
+            if end == self.start_offset:
+                self.restart_at(base)
+                end = base
+            elif end == leader_start:
+                self.truncate(base)
+                end = base
         epoch = self.epochs.latest
         for header in headers:
             # Gaps are valid (a compacted log has them), overlaps are not.

@@ -301,6 +301,18 @@ class Bench:
         self.image.brokers[node_id] = replace(self.image.brokers[node_id], fenced=True)
         self.nodes[node_id].running = False
 
+    def lose_leader(self, *texts: str) -> None:
+        """Node 1 writes one record of each text that no follower gets, and ends; node 2 leads."""
+        self.cut = {(2, 1), (3, 1)}
+        self.run(600)
+        for text in texts:
+            self.nodes[1].produce(batch(text), acks=1)
+        self.settle()
+        self.kill(1)
+        self.change(leader=2, isr=(2, 3))
+        self.cut = set()
+        self.run(2_000)
+
     def alive(self) -> list[Node]:
         return [node for node in self.nodes.values() if node.running]
 

@@ -164,14 +164,7 @@ def test_that_a_follower_truncates_to_the_divergent_epoch() -> None:
     bench.create()
     bench.nodes[1].produce(batch("a"))
     bench.settle()
-    bench.cut = {(2, 1), (3, 1)}
-    bench.run(600)
-    bench.nodes[1].produce(batch("lost"), acks=1)
-    bench.settle()
-    bench.kill(1)
-    bench.change(leader=2, isr=(2, 3))
-    bench.cut = set()
-    bench.run(2_000)
+    bench.lose_leader("lost")
     request = bench.nodes[2].produce(batch("kept"))
     bench.settle()
     assert bench.nodes[2].produced(request).base_offset == 1

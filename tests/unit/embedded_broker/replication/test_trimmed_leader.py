@@ -27,15 +27,7 @@ def test_that_a_follower_parts_from_records_that_its_leader_has_deleted_meanwhil
     bench.create()
     bench.nodes[1].produce(batch("a"))
     bench.settle()
-    bench.cut = {(2, 1), (3, 1)}
-    bench.run(600)
-    for text in ("lost", "lost too"):
-        bench.nodes[1].produce(batch(text), acks=1)
-    bench.settle()
-    bench.kill(1)
-    bench.change(leader=2, isr=(2, 3))
-    bench.cut = set()
-    bench.run(2_000)
+    bench.lose_leader("lost", "lost too")
     bench.nodes[2].produce(batch("deleted", "deleted", "kept", "kept too"))
     bench.run(1_000)
     assert bench.nodes[2].partition().delete_before(3)

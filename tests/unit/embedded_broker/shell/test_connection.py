@@ -3,7 +3,6 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,12 +24,6 @@ from kafka_protocol.messages.k03_metadata import MetadataRequest, MetadataReques
 from kafka_protocol.messages.k18_api_versions import ApiVersionsRequest
 from tests.unit.embedded_broker.shell.fakes import Served, framed, header, served
 from tests.unit.embedded_broker.shell.storage.batches import batch, parsed
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Served]:
-    with served(tmp_path) as found:
-        yield found
 
 
 def produce(data: bytes, acks: int = 1) -> ProduceRequest:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import socket
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
@@ -16,8 +16,8 @@ from embedded_broker.shell.peers import MAX_RESPONSE_BYTES
 from kafka_protocol.codec import decode, request_class
 from kafka_protocol.framing import encode_response, read_client_id
 from kafka_protocol.messages.k03_metadata import MetadataResponse, MetadataResponseTopic
-from tests.unit.embedded_broker.shell.fakes import SECRET, Served, framed, served
-from tests.unit.embedded_broker.shell.test_peers import Dialler
+from tests.unit.embedded_broker.shell.dialling import Dialler
+from tests.unit.embedded_broker.shell.fakes import SECRET, framed
 
 PEER = 2
 
@@ -64,20 +64,6 @@ class FalsePeer:
         self._thread.join(10)
         assert not self._thread.is_alive(), "the connection was not closed"
         self._listener.close()
-
-
-@pytest.fixture
-def broker(tmp_path: object) -> Iterator[Served]:
-    with served(tmp_path) as found:  # type: ignore[arg-type]
-        yield found
-
-
-@pytest.fixture
-def dialler(broker: Served) -> Iterator[Dialler]:
-    found = Dialler()
-    found.peers.set_address(1, "127.0.0.1", broker.port)
-    yield found
-    found.stop()
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
@@ -18,15 +17,8 @@ from kafka_protocol.messages.k09_offset_fetch import (
     OffsetFetchRequestTopics,
 )
 from kafka_protocol.primitives import CLIENT_ITEMS_MAX
-from tests.unit.embedded_broker.shell.fakes import Served, framed, header, served
+from tests.unit.embedded_broker.shell.fakes import Served, framed, header
 from tests.unit.kafka_protocol import hostile
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Served]:
-    with served(tmp_path) as found:
-        yield found
-
 
 FROM_CLIENTS = [key for key, entry in api.TABLE.items() if not entry.between_brokers]
 # The node behind the shell is a fake that takes the contents of these two for granted.

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,16 +19,10 @@ from kafka_protocol.records.batch import Codec
 from kafka_protocol.records.build import NewRecord, build
 from kafka_protocol.records.contents import Contents
 from kafka_protocol.records.inspection import Inspection, Refusal
-from tests.unit.embedded_broker.shell.fakes import Served, served
+from tests.unit.embedded_broker.shell.fakes import Served
 
 BASE_MS = 1_760_000_000_000
 MANY = inspector.RECORDS_AT_ONCE * 3
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Served]:
-    with served(tmp_path) as found:
-        yield found
 
 
 def produce(*batches: bytes | bytearray) -> ProduceRequest:

@@ -4,13 +4,10 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from embedded_broker.core.effects import Send
 from embedded_broker.shell.authentication import (
     MECHANISM,
     Authentication,
@@ -21,90 +18,16 @@ from embedded_broker.shell.authentication import (
     proof,
 )
 from embedded_broker.shell.framed import Shared
-from embedded_broker.shell.loop import Loop
-from embedded_broker.shell.peers import Peers
 from kafka_protocol.api_keys import ApiKey
 from kafka_protocol.fields import Message
 from kafka_protocol.framing import encode_response
-from kafka_protocol.messages.k03_metadata import MetadataRequest, MetadataRequestTopic
 from kafka_protocol.messages.k17_sasl_handshake import SaslHandshakeRequest, SaslHandshakeResponse
 from kafka_protocol.messages.k36_sasl_authenticate import (
     SaslAuthenticateRequest,
     SaslAuthenticateResponse,
 )
-from tests.unit.embedded_broker.shell.fakes import SECRET, Served, served
-
-
-class Dialler:
-    """A broker's dialling side in a thread; collects responses and failures."""
-
-    def __init__(self, secret: bytes = SECRET) -> None:
-        self.responses: list[tuple[int, Any]] = []
-        self.failures: list[tuple[int, str]] = []
-        self.changed = threading.Condition()
-        self.loop = Loop()
-        self.peers = Peers(
-            Shared(self.loop),
-            7,
-            secret,
-            lambda send_id, _peer, message: self._add(self.responses, (send_id, message)),
-            lambda send_id, _peer, reason: self._add(self.failures, (send_id, reason)),
-        )
-        self.loop.after_tick = self._after_tick
-        self.thread = threading.Thread(target=self.loop.run)
-        self.thread.start()
-
-    def _add(self, results: list[tuple[int, Any]], result: tuple[int, Any]) -> None:
-        with self.changed:
-            results.append(result)
-            self.changed.notify_all()
-
-    def _after_tick(self) -> bool:
-        again = self.peers.report_failures()
-        self.peers.flush()
-        return again
-
-    def send(
-        self,
-        send_id: int,
-        timeout_ms: int = 5000,
-        lane: str = "control",
-        peer: int = 1,
-        topics: Sequence[str] = (),
-    ) -> None:
-        message = MetadataRequest([MetadataRequestTopic(name=name) for name in topics])
-        effect = Send(send_id, peer, lane, message, 9, timeout_ms)
-        self.loop.post(lambda: self.peers.send(effect))
-
-    def wait(self, responses: int = 0, failures: int = 0, results: int = 0) -> None:
-        """Wait for so many responses, failures, and results of either kind."""
-
-        def enough() -> bool:
-            counts = len(self.responses), len(self.failures)
-            return counts[0] >= responses and counts[1] >= failures and sum(counts) >= results
-
-        with self.changed:
-            assert self.changed.wait_for(enough, 10), (self.responses, self.failures)
-
-    def stop(self) -> None:
-        self.loop.post(self.peers.close)
-        self.loop.post(self.loop.stop)
-        self.thread.join(10)
-        self.loop.close()
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Served]:
-    with served(tmp_path) as found:
-        yield found
-
-
-@pytest.fixture
-def dialler(broker: Served) -> Iterator[Dialler]:
-    found = Dialler()
-    found.peers.set_address(1, "127.0.0.1", broker.port)
-    yield found
-    found.stop()
+from tests.unit.embedded_broker.shell.dialling import Dialler
+from tests.unit.embedded_broker.shell.fakes import SECRET, Served
 
 
 def test_that_a_peer_proves_to_be_a_broker_and_is_answered_in_order(
