@@ -341,7 +341,7 @@ class Walk:
         count = min(until - start, (len(body) - p) // size)
         offsets = _OFFSET_COLUMNS[shape.offset - 1]
         count = min(count, len(offsets[0]) - start)
-        if not value_at or count < EQUALS_LEAST:
+        if not value_at or value_at + 2 > size or count < EQUALS_LEAST:
             return
         (value_code,) = _two_bytes(body, p + value_at)
         if value_at + _SPANS[value_code] + 1 != size:

@@ -198,6 +198,17 @@ def test_row_29_that_a_record_forged_to_look_like_the_others_is_refused(seed: in
     assert accepted
 
 
+@pytest.mark.parametrize("size", [0, 1, 2, 4, 126])
+def test_row_29_that_a_key_that_points_beyond_the_batch_is_refused(size: int) -> None:
+    """Its length says 63 bytes, that of its record less."""
+    first = NewRecord(None, bytes(2_000), BASE_MS)  # so that 200 records could be there
+    data = bytes(build([first] * 200))
+    body = bytes(build([first]))[HEADER_SIZE:] + bytes((size, 0, 0, 2, 126))
+    for left in range(120):
+        with pytest.raises(InvalidRecord):
+            walked(body + bytes(left), read_header(data))
+
+
 def beyond_64_bits(found: list[Record]) -> bool:
     return any(not -(2**63) <= record.timestamp < 2**63 for record in found)
 
